@@ -1,0 +1,79 @@
+package dnssec
+
+import (
+	"strings"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec/wire"
+)
+
+// Limits of what is kept of foreign words and lifetimes.
+const (
+	// maxEDEText bounds the text of one extended error that is shown: a line.
+	maxEDEText = 160
+	// MaxTTL bounds how long any answer is kept, whatever its TTL says: a day, as
+	// RFC 8767 section 4 and most resolvers have it.
+	MaxTTL = 24 * time.Hour
+	// MaxNegativeTTL bounds how long the absence of something is kept (RFC 2308
+	// section 5 suggests one to three hours; RFC 8198 section 5.4).
+	MaxNegativeTTL = 3 * time.Hour
+)
+
+// recordOf makes the record that a user of this package sees.
+func recordOf(rr wire.RR) Record { return Record{Type: Type(rr.Type), TTL: rr.TTL, Data: rr.Data} }
+
+// extendedErrors makes what an upstream said (RFC 8914) fit for a terminal:
+// control characters and non-ASCII octets escaped, the text cut.
+func extendedErrors(in []wire.ExtendedError) []ExtendedError {
+	var out []ExtendedError
+	for _, e := range in {
+		out = append(out, ExtendedError{Code: e.Code, Text: safeText(e.Text, maxEDEText)})
+	}
+	return out
+}
+
+// safeText escapes what is no printable ASCII character, and cuts.
+func safeText(s string, most int) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if b.Len() >= most {
+			b.WriteString("...")
+			break
+		}
+		switch c := s[i]; {
+		case c == '\\':
+			b.WriteString(`\\`)
+		case c < ' ' || c > '~':
+			const hex = "0123456789abcdef"
+			b.WriteString(`\x`)
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// positiveTTL is the lifetime of data: its smallest TTL, at most [MaxTTL].
+func positiveTTL(seconds uint32) time.Duration {
+	return min(time.Duration(seconds)*time.Second, MaxTTL)
+}
+
+// negativeTTL is the lifetime of a denial by the SOA record that came with it: the
+// smaller of its TTL and its last field (RFC 2308 section 5), at most
+// [MaxNegativeTTL]. Without a SOA record it is 0: such an answer is not kept.
+func negativeTTL(authority []wire.RR) time.Duration {
+	ttl := time.Duration(-1)
+	for _, rr := range authority {
+		if rr.Type != wire.TypeSOA || len(rr.Data) < 20 {
+			continue
+		}
+		d := rr.Data[len(rr.Data)-4:]
+		minimum := uint32(d[0])<<24 | uint32(d[1])<<16 | uint32(d[2])<<8 | uint32(d[3])
+		if t := time.Duration(min(rr.TTL, minimum)) * time.Second; ttl < 0 || t < ttl {
+			ttl = t
+		}
+	}
+	return min(max(ttl, 0), MaxNegativeTTL)
+}
