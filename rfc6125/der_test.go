@@ -1,0 +1,67 @@
+package rfc6125_test
+
+import (
+	"encoding/asn1"
+
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// The helpers here write what a certificate would hold, octet by octet, so that
+// tests can put in what no CA should.
+
+// tlv is one DER element.
+func tlv(tag byte, parts ...[]byte) []byte {
+	var body []byte
+	for _, p := range parts {
+		body = append(body, p...)
+	}
+	n := len(body)
+	switch {
+	case n < 0x80:
+		return append([]byte{tag, byte(n)}, body...)
+	case n < 0x100:
+		return append([]byte{tag, 0x81, byte(n)}, body...)
+	default:
+		return append([]byte{tag, 0x82, byte(n >> 8), byte(n)}, body...)
+	}
+}
+
+func san(names ...[]byte) []byte { return tlv(0x30, names...) }
+
+func dnsName(s string) []byte { return tlv(0x82, []byte(s)) }
+
+func ipAddress(b ...byte) []byte { return tlv(0x87, b) }
+
+func uri(s string) []byte { return tlv(0x86, []byte(s)) }
+
+func oid(o ...int) []byte {
+	b, err := asn1.Marshal(asn1.ObjectIdentifier(o))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func srvName(s string) []byte {
+	return tlv(0xa0, oid(1, 3, 6, 1, 5, 5, 7, 8, 7), tlv(0xa0, tlv(0x16, []byte(s))))
+}
+
+// cn is an RDN of one Common Name in UTF8String.
+func cn(s string) []byte { return rdn(attribute(3, 0x0c, s)) }
+
+func attribute(n int, tag byte, s string) []byte {
+	return tlv(0x30, oid(2, 5, 4, n), tlv(tag, []byte(s)))
+}
+
+func rdn(attributes ...[]byte) []byte { return tlv(0x31, attributes...) }
+
+func subject(rdns ...[]byte) []byte { return tlv(0x30, rdns...) }
+
+// refs makes references of names as the DNS holds them.
+func refs(names ...string) []rfc6125.Reference {
+	var rs []rfc6125.Reference
+	for _, n := range names {
+		rs = append(rs, reference(n))
+	}
+	return rs
+}

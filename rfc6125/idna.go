@@ -1,0 +1,142 @@
+package rfc6125
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// What x/net/idna does for us, and what it does not.
+//
+// The library works on whole names and knows one rule for hyphens and one for
+// ASCII; with `idna.Lookup` that refuses `a_b.example` and `ab--cd.example`,
+// names that MX lookups meet. So labels are taken one by one: ASCII is ours,
+// the rest goes through uLabel below, and the Bidi rule, which is one of whole
+// names, is checked at the end on the A-labels. The library's check for hyphens
+// counts octets where UTS #46 counts characters (it would let `äb--c` through
+// and refuse `ü--c`), so that one is ours too.
+
+// newULabel returns the profile for one label that is not plain ASCII.
+func newULabel() *idna.Profile {
+	return idna.New(
+		idna.MapForLookup(),
+		idna.Transitional(false),
+		idna.StrictDomainName(true),
+		idna.CheckJoiners(true),
+		idna.CheckHyphens(false),
+	)
+}
+
+// The profiles are immutable once made, and safe for concurrent use.
+var (
+	uLabel = newULabel()
+	// bidiRule checks a whole name of A-labels against RFC 5893 and does no more.
+	bidiRule = idna.New(idna.BidiRule())
+)
+
+const acePrefix = "xn--"
+
+// isPlain reports whether s is ASCII without an `xn--` label, so that IDNA has
+// nothing to say about it.
+func isPlain(s string) bool {
+	if !isASCII(s) {
+		return false
+	}
+	for start := 0; start < len(s); {
+		if hasACEPrefix(s[start:]) {
+			return false
+		}
+		i := strings.IndexByte(s[start:], '.')
+		if i < 0 {
+			break
+		}
+		start += i + 1
+	}
+	return true
+}
+
+func hasACEPrefix(label string) bool {
+	return len(label) >= len(acePrefix) && strings.EqualFold(label[:len(acePrefix)], acePrefix)
+}
+
+// toASCII turns every label of s into an A-label or a label of plain ASCII in
+// lower case. It checks what IDNA has to say; the rest is for checkHost.
+func toASCII(s string) (string, error) {
+	if !utf8.ValidString(s) {
+		return "", errors.New("not UTF-8")
+	}
+	labels := strings.FieldsFunc(s, isDot)
+	// FieldsFunc drops empty labels: count them to refuse them.
+	if dots := strings.Count(strings.Map(dot, s), "."); dots != len(labels)-1 && !endsInOneDot(s, dots, len(labels)) {
+		return "", errors.New("an empty label")
+	}
+	bidi := false
+	for i, l := range labels {
+		a := strings.ToLower(l)
+		if !isASCII(l) {
+			var err error
+			if a, err = uLabel.ToASCII(l); err != nil || strings.Contains(a, ".") {
+				return "", fmt.Errorf("label %q: %w", cut(l), errULabel)
+			}
+		}
+		if strings.HasPrefix(a, acePrefix) {
+			if _, err := decodeLabel(a); err != nil {
+				return "", fmt.Errorf("label %q: %w", cut(l), err)
+			}
+			bidi = true
+		}
+		labels[i] = a
+	}
+	ascii := strings.Join(labels, ".")
+	if bidi {
+		if _, err := bidiRule.ToUnicode(ascii); err != nil {
+			return "", errors.New("the Bidi rule (RFC 5893)")
+		}
+	}
+	return ascii, nil
+}
+
+// isDot reports whether UTS #46 section 2.3 parts labels at r.
+func isDot(r rune) bool { return r == '.' || r == '\u3002' || r == '\uff0e' || r == '\uff61' }
+
+func dot(r rune) rune {
+	if isDot(r) {
+		return '.'
+	}
+	return r
+}
+
+// endsInOneDot reports whether s has the one empty label that is allowed, the
+// root's at its end.
+func endsInOneDot(s string, dots, labels int) bool {
+	last, _ := utf8.DecodeLastRuneInString(s)
+	first, _ := utf8.DecodeRuneInString(s)
+	return dots == labels && labels > 0 && isDot(last) && !isDot(first)
+}
+
+var (
+	errULabel = errors.New("not a valid U-label")
+	errALabel = errors.New("not a valid A-label")
+)
+
+// decodeLabel returns the U-label of an A-label in lower case, if it is a true
+// one: the decoded label is valid as it stands and encodes to the same A-label.
+func decodeLabel(a string) (string, error) {
+	u, err := uLabel.ToUnicode(a)
+	if err != nil || isASCII(u) {
+		return "", errALabel
+	}
+	// UTS #46 section 4.1, criteria 2 and 3: no hyphens in both the third and
+	// the fourth place, none at either end.
+	r := []rune(u)
+	if r[0] == '-' || r[len(r)-1] == '-' || len(r) >= 4 && r[2] == '-' && r[3] == '-' {
+		return "", errALabel
+	}
+	if b, err := uLabel.ToASCII(u); err != nil || b != a {
+		return "", errALabel
+	}
+	return u, nil
+}

@@ -1,0 +1,127 @@
+package rfc6125
+
+import "strings"
+
+// Options choose between the two rule books. The zero Options are RFC 9525.
+type Options struct {
+	// CNID lets a Common Name count where the certificate offers no DNS-ID at
+	// all, nor an SRV-ID or URI (RFC 6125 section 6.4.4; RFC 7672 section 3.2.3
+	// for DANE-TA; RFC 9525 section 2 forbids it).
+	CNID bool
+	// SRVID lets an SRV-ID of the service count (RFC 6125, RFC 7817).
+	SRVID bool
+	// NoTopLevelWildcard refuses `*.tld`, a wildcard right under a top-level
+	// label. RFC 9525 section 6.3 sets no such minimum, so the zero Options let
+	// it match, but Postfix and Exim (through OpenSSL), NSS and rustls refuse
+	// it: nobody can rightly hold a certificate for all of `.com`. A caller who
+	// wants to judge as they do sets it. `*.co.uk` is not refused: that needs a
+	// list of public suffixes, which no MTA carries.
+	NoTopLevelWildcard bool
+}
+
+// A Match is the result of [Presented.Match]. The zero Match proves nothing.
+type Match struct {
+	OK        bool      // one reference was proved
+	Reference Reference // the validated identity (RFC 9525 section 6.6), if OK
+	Presented string    // the presented identifier that proved it, if OK
+	Kind      Kind      // of that presented identifier, if OK
+}
+
+// Match compares what the certificate offers with the references in their
+// order and stops at the first that is proved (RFC 9525 section 6.2). It does
+// not allocate; [Presented.Explain] gives the reasons afterwards.
+func (p Presented) Match(refs []Reference, o Options) Match {
+	for _, ref := range refs {
+		for i := range p.ids {
+			id := &p.ids[i]
+			if id.matches(ref) && p.counts(id, o) == "" {
+				return Match{OK: true, Reference: ref, Presented: id.Text, Kind: id.Kind}
+			}
+		}
+	}
+	return Match{}
+}
+
+// matches reports whether id is a valid name that covers ref, no matter whether
+// its kind counts. RFC 9525 section 6.3: label by label, an asterisk is exactly
+// one label. Both sides are in lower case already.
+func (id *Identifier) matches(ref Reference) bool {
+	host := ref.host.ascii
+	if id.name == "" || host == "" || id.service != ref.service {
+		return false
+	}
+	if !id.wildcard {
+		return id.name == host
+	}
+	n := len(host) - len(id.name)
+	return n > 1 && host[n-1] == '.' && host[n:] == id.name && strings.IndexByte(host, '.') == n-1
+}
+
+// counts says why the rule book does not let id prove anything, "" if it does.
+func (p *Presented) counts(id *Identifier, o Options) string {
+	switch {
+	case id.Kind == CNID && !o.CNID:
+		return "a Common Name identifies no service (RFC 9525 section 2)"
+	case id.Kind == CNID && p.noCN:
+		return "a Common Name counts only where there is no DNS-ID, SRV-ID or URI (RFC 6125 section 6.4.4)"
+	case id.Kind == SRVID && !o.SRVID:
+		return "an SRV-ID is not asked for"
+	case o.NoTopLevelWildcard && id.wildcard && strings.IndexByte(id.name, '.') < 0:
+		return "a wildcard right under a top-level label"
+	}
+	return ""
+}
+
+// A Verdict says of one presented identifier whether it proves a reference.
+type Verdict struct {
+	Identifier Identifier
+	OK         bool
+	Reference  Reference // the first reference that it proves, if OK
+	Why        string    // why it proves none, if not OK
+}
+
+// Explain judges every presented identifier by itself, in the order of the
+// certificate: the reasons behind [Presented.Match], for people. It allocates.
+func (p Presented) Explain(refs []Reference, o Options) []Verdict {
+	vs := make([]Verdict, len(p.ids))
+	for i := range p.ids {
+		id := &p.ids[i]
+		vs[i].Identifier = *id
+		if id.Invalid != "" {
+			vs[i].Why = id.Invalid
+			continue
+		}
+		if vs[i].Why = p.counts(id, o); vs[i].Why != "" {
+			continue
+		}
+		vs[i].Why = id.whyNot(refs)
+		for _, ref := range refs {
+			if id.matches(ref) {
+				vs[i].OK, vs[i].Reference, vs[i].Why = true, ref, ""
+				break
+			}
+		}
+	}
+	return vs
+}
+
+// whyNot finds the most telling reason why a valid id covers none of refs.
+func (id *Identifier) whyNot(refs []Reference) string {
+	why := "another name"
+	for _, ref := range refs {
+		switch host := ref.host.ascii; {
+		case id.service == "" && ref.service != "" && id.name == host:
+			return "a DNS-ID does not prove a service"
+		case id.service != "" && ref.service == "" && id.name == host:
+			return "an SRV-ID proves its service alone"
+		case id.service != ref.service && id.name == host:
+			return "the name of another service"
+		case id.wildcard && host == id.name, id.wildcard && strings.HasSuffix(host, "."+id.name):
+			return "an asterisk stands for exactly one label"
+		}
+	}
+	if len(refs) == 0 {
+		why = "no reference identifier to compare with"
+	}
+	return why
+}

@@ -1,0 +1,341 @@
+package rfc6125
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Limits on what is read of one certificate. A certificate of this size came
+// through a TLS handshake already, but each name costs work for every match.
+const (
+	// MaxIdentifiers is how many identifiers of a certificate are looked at;
+	// public CAs issue with at most a few hundred.
+	MaxIdentifiers = 4096
+	// maxShown is how many octets of a presented name are printed.
+	maxShown = 256
+)
+
+// An Identifier is one name that a certificate offers.
+type Identifier struct {
+	// Kind is what it counts as; the zero Kind for a name that proves nothing.
+	Kind Kind
+	// Text is the name as presented, escaped and cut so that a terminal can
+	// show it: "mx.example.org", "*.example.org", "_imap.example.org",
+	// "192.0.2.1".
+	Text string
+	// Form names the field it stood in: "dNSName", "SRVName", "CN", or for the
+	// zero Kind "iPAddress", "uniformResourceIdentifier", "rfc822Name",
+	// "otherName", "subjectAltName" (an extension that could not be read) ...
+	Form string
+	// Invalid says why the name can never match, "" if it can.
+	Invalid string
+
+	name     string // lower case, without "*." and "_service."; "" if Invalid
+	service  string // of an SRV-ID, lower case
+	wildcard bool   // "*." stood before name
+}
+
+// String prints Text, with the form before it unless it is a dNSName: as an
+// administrator reads a list of names, "CN=mx.example.org".
+func (id Identifier) String() string {
+	if id.Kind == DNSID {
+		return id.Text
+	}
+	return id.Form + "=" + id.Text
+}
+
+// IsWildcard reports whether id is a valid name with an asterisk as its whole
+// left-most label.
+func (id Identifier) IsWildcard() bool { return id.wildcard }
+
+// Presented holds the identifiers that a certificate offers, parsed once so
+// that they can be matched many times. It is immutable and safe for concurrent
+// use. The zero Presented offers nothing.
+type Presented struct {
+	ids  []Identifier // in the order of the certificate, subjectAltName first
+	noCN bool         // the certificate has names that rule out the Common Name
+}
+
+// PresentedBy reads the identifiers of cert. It never fails: what is no valid
+// identifier is kept with the reason why it can not match, and printed. The
+// names are read from the raw extension and subject, not from the fields that
+// crypto/x509 fills. A nil cert gives the zero Presented.
+func PresentedBy(cert *x509.Certificate) Presented {
+	if cert == nil {
+		return Presented{}
+	}
+	var san []byte
+	for _, e := range cert.Extensions {
+		if e.Id.Equal(oidSubjectAltName) {
+			san = e.Value
+			if san == nil {
+				san = []byte{} // an empty extension is not an absent one
+			}
+			break
+		}
+	}
+	return ParsePresented(san, cert.RawSubject)
+}
+
+// ParsePresented is [PresentedBy] for callers who hold the raw DER: san is the
+// value of the subjectAltName extension, nil if the certificate has none, and
+// subject its subject, an RDNSequence.
+func ParsePresented(san, subject []byte) Presented {
+	var p Presented
+	if san != nil {
+		p.readSAN(san)
+	}
+	p.readSubject(subject)
+	return p
+}
+
+// Names lists what the certificate offers, as text that is safe for a terminal:
+// dNSNames in their order, then Common Names marked as "CN=...".
+func (p Presented) Names() []string {
+	var names []string
+	for _, id := range p.ids {
+		if id.Form == formDNS || id.Form == formCN {
+			names = append(names, id.String())
+		}
+	}
+	return names
+}
+
+// Identifiers lists everything that the certificate offers, in its order, the
+// subject's Common Names last.
+func (p Presented) Identifiers() []Identifier { return append([]Identifier(nil), p.ids...) }
+
+// CommonNameCounts reports whether a Common Name may be looked at at all where
+// [Options.CNID] is set: the certificate holds no dNSName, SRVName or URI, valid
+// or not (RFC 6125 section 6.4.4).
+func (p Presented) CommonNameCounts() bool { return !p.noCN }
+
+var (
+	oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
+	oidSRVName        = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 7}
+	oidCommonName     = asn1.ObjectIdentifier{2, 5, 4, 3}
+)
+
+const (
+	formDNS = "dNSName"
+	formSRV = "SRVName"
+	formCN  = "CN"
+)
+
+// generalNames are the forms of GeneralName by tag (RFC 5280 section 4.2.1.6).
+var generalNames = [...]string{
+	"otherName", "rfc822Name", formDNS, "x400Address", "directoryName", "ediPartyName",
+	"uniformResourceIdentifier", "iPAddress", "registeredID",
+}
+
+// GeneralName tags that we read.
+const (
+	tagOtherName = 0
+	tagDNS       = 2
+	tagURI       = 6
+	tagIP        = 7
+)
+
+func (p *Presented) readSAN(der []byte) {
+	bad := func(why string) {
+		// Nobody can say which names stood there, so no other may step in.
+		p.noCN = true
+		p.ids = append(p.ids, Identifier{Form: "subjectAltName", Text: show(der), Invalid: why})
+	}
+	var seq asn1.RawValue
+	rest, err := asn1.Unmarshal(der, &seq)
+	if err != nil || len(rest) > 0 || seq.Class != asn1.ClassUniversal || seq.Tag != asn1.TagSequence || !seq.IsCompound {
+		bad("the extension is no sequence of names")
+		return
+	}
+	for rest = seq.Bytes; len(rest) > 0; {
+		if len(p.ids) == MaxIdentifiers {
+			bad(fmt.Sprintf("more than %d names", MaxIdentifiers))
+			return
+		}
+		var v asn1.RawValue
+		if rest, err = asn1.Unmarshal(rest, &v); err != nil {
+			bad("the extension is cut short or malformed")
+			return
+		}
+		p.ids = append(p.ids, p.generalName(v))
+	}
+}
+
+func (p *Presented) generalName(v asn1.RawValue) Identifier {
+	if v.Class != asn1.ClassContextSpecific || v.Tag >= len(generalNames) {
+		return Identifier{Form: "subjectAltName", Text: show(v.FullBytes), Invalid: "a name of unknown form"}
+	}
+	id := Identifier{Form: generalNames[v.Tag], Text: show(v.Bytes)}
+	switch v.Tag {
+	case tagDNS:
+		p.noCN = true
+		id.Kind = DNSID
+		if v.IsCompound {
+			id.Invalid = "not an IA5String"
+			return id
+		}
+		id.setName(string(v.Bytes))
+	case tagURI:
+		p.noCN = true
+		id.Invalid = "a URI proves no host name"
+	case tagIP:
+		id.Invalid = "an address proves no host name"
+		if a, ok := netip.AddrFromSlice(v.Bytes); ok {
+			id.Text = a.String()
+		}
+	case tagOtherName:
+		var oid asn1.ObjectIdentifier
+		rest, err := asn1.Unmarshal(v.Bytes, &oid)
+		if err != nil || !oid.Equal(oidSRVName) {
+			id.Invalid = "proves no host name"
+			break
+		}
+		p.noCN = true
+		id.Kind, id.Form = SRVID, formSRV
+		id.setSRV(rest)
+	default:
+		id.Invalid = "proves no host name"
+	}
+	return id
+}
+
+// setSRV reads the value of an SRVName: [0] EXPLICIT IA5String "_Service.Name"
+// (RFC 4985 section 2).
+func (id *Identifier) setSRV(der []byte) {
+	var outer, s asn1.RawValue
+	rest, err := asn1.Unmarshal(der, &outer)
+	if err == nil && len(rest) == 0 && outer.Class == asn1.ClassContextSpecific && outer.Tag == 0 && outer.IsCompound {
+		rest, err = asn1.Unmarshal(outer.Bytes, &s)
+	}
+	if err != nil || len(rest) > 0 || s.Class != asn1.ClassUniversal || s.Tag != asn1.TagIA5String {
+		id.Invalid = "not an SRVName"
+		return
+	}
+	id.Text = show(s.Bytes)
+	service, name, ok := strings.Cut(string(s.Bytes), ".")
+	if !ok || !strings.HasPrefix(service, "_") || !isService(strings.ToLower(service[1:])) {
+		id.Invalid = "not of the form _service.name"
+		return
+	}
+	// RFC 9525 section 6.3 gives the asterisk a meaning in a DNS-ID alone.
+	id.setName(name)
+	if id.wildcard {
+		id.name, id.wildcard, id.Invalid = "", false, "a wildcard in an SRVName"
+	}
+	if id.Invalid == "" {
+		id.service = strings.ToLower(service[1:])
+	}
+}
+
+// setName takes the host name part of a DNS-ID, SRV-ID or CN-ID, or says why it
+// is none.
+func (id *Identifier) setName(s string) {
+	name, wildcard, why := presentedName(s)
+	if why != "" {
+		id.Invalid = why
+		return
+	}
+	id.name, id.wildcard = name, wildcard
+}
+
+// presentedName takes apart a presented DNS name. RFC 5280 section 4.2.1.6
+// wants the preferred name syntax (so no dot at the end, no octets that are no
+// letters, digits or hyphens; `_` is let through, as every large verifier does),
+// RFC 9525 section 6.3 one asterisk as the whole left-most label or none
+// [SID9525-6.3-04].
+func presentedName(s string) (name string, wildcard bool, why string) {
+	if isAddress(s) {
+		return "", false, "an address in the place of a name"
+	}
+	name = strings.ToLower(s)
+	if rest, ok := strings.CutPrefix(name, "*."); ok {
+		name, wildcard = rest, true
+	}
+	if strings.Contains(name, "*") {
+		return "", false, "an asterisk that is not the whole left-most label"
+	}
+	if strings.HasSuffix(name, ".") && len(name) > 1 {
+		return "", false, "a dot at the end"
+	}
+	if !isASCII(s) {
+		return "", false, "octets that are not ASCII" // ToLower may have changed them
+	}
+	if why = checkHost(name, strictHyphens); why != "" {
+		return "", false, why
+	}
+	if len(s) > maxHostOctets {
+		return "", false, "longer than 253 octets"
+	}
+	return name, wildcard, ""
+}
+
+// readSubject finds the Common Names. An RDN with more than one of them holds
+// no CN-ID (RFC 6125 section 1.8).
+func (p *Presented) readSubject(der []byte) {
+	var seq asn1.RawValue
+	if rest, err := asn1.Unmarshal(der, &seq); err != nil || len(rest) > 0 || seq.Tag != asn1.TagSequence {
+		return
+	}
+	for rest := seq.Bytes; len(rest) > 0; {
+		var rdn asn1.RawValue
+		var err error
+		if rest, err = asn1.Unmarshal(rest, &rdn); err != nil || rdn.Tag != asn1.TagSet {
+			return
+		}
+		first := len(p.ids)
+		for atts := rdn.Bytes; len(atts) > 0; {
+			var att struct {
+				Type  asn1.ObjectIdentifier
+				Value asn1.RawValue
+			}
+			if atts, err = asn1.Unmarshal(atts, &att); err != nil {
+				return
+			}
+			if !att.Type.Equal(oidCommonName) || len(p.ids) >= MaxIdentifiers+1 {
+				continue
+			}
+			p.ids = append(p.ids, commonName(att.Value))
+		}
+		if len(p.ids)-first > 1 {
+			for i := first; i < len(p.ids); i++ {
+				p.ids[i].Invalid = "more than one Common Name in one RDN"
+				p.ids[i].name, p.ids[i].wildcard = "", false
+			}
+		}
+	}
+}
+
+func commonName(v asn1.RawValue) Identifier {
+	id := Identifier{Kind: CNID, Form: formCN, Text: show(v.Bytes)}
+	if v.Class != asn1.ClassUniversal || v.IsCompound {
+		id.Invalid = "not a text string"
+		return id
+	}
+	switch v.Tag {
+	case asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagIA5String, asn1.TagT61String:
+		id.setName(string(v.Bytes))
+	default:
+		// BMPString and UniversalString: two and four octets a character.
+		id.Invalid = "not of host-name form"
+	}
+	return id
+}
+
+// show returns b as printable ASCII of bounded length.
+func show(b []byte) string {
+	more := ""
+	if len(b) > maxShown {
+		b, more = b[:maxShown], "..."
+	}
+	if bytes.IndexFunc(b, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' || r == '"' }) < 0 {
+		return string(b) + more
+	}
+	q := strconv.QuoteToASCII(string(b))
+	return q[1:len(q)-1] + more
+}
