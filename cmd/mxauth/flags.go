@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mxauth/mxauth/dnssec/upstream"
+)
+
+// The two sources of a security status.
+const (
+	modeValidate = "validate"
+	modeTrustAD  = "trust-ad"
+)
+
+// Bounds of --concurrency. The default keeps a laptop's resolver at ease; the upper
+// end keeps sockets under the usual limit of 1024 open files.
+const (
+	defaultConcurrency = 16
+	maxConcurrency     = 200
+)
+
+// sharedFlags are the flags of every verb, as typed.
+type sharedFlags struct {
+	resolvers   []string
+	dnssec      string
+	trustAnchor string
+	caFile      string
+	store       string
+	timeout     time.Duration
+	json        bool
+	concurrency int
+	allow       []string
+	verbose     bool
+}
+
+// add defines the flags in f.
+func (s *sharedFlags) add(f *pflag.FlagSet) {
+	f.StringArrayVar(&s.resolvers, "resolver", nil, "recursive resolver to ask: `ADDR[:PORT]`, tls://HOST or https://HOST/PATH (repeatable; default: those of /etc/resolv.conf)")
+	f.StringVar(&s.dnssec, "dnssec", modeValidate, "where the security status comes from: validate (proved here) or trust-ad (believe the resolver)")
+	f.StringVar(&s.trustAnchor, "trust-anchor", "", "`FILE` with DS or DNSKEY lines to trust in place of the root's built-in keys")
+	f.StringVar(&s.caFile, "ca-file", "", "`PEM` file of the certification authorities to trust in place of the system's")
+	f.StringVar(&s.store, "store", "memory", "where MTA-STS policies are kept: memory, bolt:FILE, or a redis:// or rediss:// `URL`")
+	f.DurationVar(&s.timeout, "timeout", 0, "longest wait for one DNS answer, one policy fetch or one mail host (default: 10s or so, as fits each)")
+	f.BoolVar(&s.json, "json", false, "print JSON, one object a line")
+	f.IntVar(&s.concurrency, "concurrency", defaultConcurrency, fmt.Sprintf("domains looked at side by side, up to %d", maxConcurrency))
+	f.StringArrayVar(&s.allow, "allow-address", nil, "a policy host may lie in this special-purpose `PREFIX`, such as 127.0.0.0/8 (repeatable)")
+	f.BoolVarP(&s.verbose, "verbose", "v", false, "log to standard error what is being done")
+}
+
+// A setting is the shared flags once read.
+type setting struct {
+	servers []upstream.Server // empty: the system's
+	allow   []netip.Prefix
+}
+
+// parse reads the flags; an error is a usage error that names the flag.
+func (s *sharedFlags) parse() (setting, error) {
+	var out setting
+	if s.dnssec != modeValidate && s.dnssec != modeTrustAD {
+		return out, usageError("--dnssec: %.40q is neither %s nor %s", s.dnssec, modeValidate, modeTrustAD)
+	}
+	for _, r := range s.resolvers {
+		srv, err := upstream.ParseServer(r)
+		if err != nil {
+			return out, usageError("--resolver: %w", err)
+		}
+		out.servers = append(out.servers, srv)
+	}
+	for _, a := range s.allow {
+		p, err := parsePrefix(a)
+		if err != nil {
+			return out, usageError("--allow-address: %.60q is no address prefix such as 127.0.0.0/8", a)
+		}
+		out.allow = append(out.allow, p)
+	}
+	if s.timeout < 0 {
+		return out, usageError("--timeout: %v is negative", s.timeout)
+	}
+	if s.concurrency < 1 || s.concurrency > maxConcurrency {
+		return out, usageError("--concurrency: %d is not from 1 to %d", s.concurrency, maxConcurrency)
+	}
+	return out, nil
+}
+
+// parsePrefix reads a prefix, or an address as the prefix of it alone.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err
+}

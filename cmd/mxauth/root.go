@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// run carries out one command line and returns the exit status. All that the user
+// reads of an error is written here.
+func run(ctx context.Context, args []string, e *env) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.out.Errorf("internal error: %v", p)
+			e.out.Hintf("this is a fault of mxauth; please report it with what stands below")
+			for line := range strings.Lines(string(debug.Stack())) {
+				e.out.Hintf("%s", strings.TrimRight(line, "\n"))
+			}
+			code = exitFault
+		}
+	}()
+	root := newRoot(e)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if ctx.Err() != nil {
+		e.out.Errorf("interrupted")
+		return exitInterrupted
+	}
+	if err == nil {
+		err = e.out.flushed()
+	}
+	if err == nil {
+		return 0
+	}
+	var x *exitError
+	if !errors.As(err, &x) || x.err != nil {
+		e.out.Errorf("%s", err)
+	}
+	if x != nil && x.hint != "" {
+		e.out.Hintf("%s", x.hint)
+	}
+	return exitCode(err)
+}
+
+// newRoot builds the command tree.
+func newRoot(e *env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mxauth",
+		Short: "Would this mail delivery be authenticated?",
+		Long: `mxauth answers one question before a message leaves: would this delivery be
+authenticated, by what, and if not, why? It looks at DANE (RFC 7672) and MTA-STS
+(RFC 8461) of a domain, speaks with its mail hosts up to STARTTLS, and says what came
+out and which rule decided. It never sends mail.`,
+		Example: `  mxauth check example.org
+  mxauth demo`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		DisableAutoGenTag: true,
+		Version:           version(),
+		Args:              cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				hint := fmt.Sprintf("the verbs are %s; to look at a domain: mxauth check %s", verbNames(cmd), args[0])
+				return &exitError{code: exitUsage, err: fmt.Errorf("there is no verb %.80q", args[0]), hint: hint}
+			}
+			return &exitError{code: exitUsage, err: errors.New("no verb given"),
+				hint: "the verbs are " + verbNames(cmd) + "; more by mxauth help"}
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetIn(e.stdin)
+	root.SetOut(e.out.stdout())
+	root.SetErr(e.out.stderr())
+	root.SetVersionTemplate("mxauth {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &exitError{code: exitUsage, err: err, hint: "the flags of this verb: " + cmd.CommandPath() + " --help"}
+	})
+	e.flags.add(root.PersistentFlags())
+	for _, verb := range verbs() {
+		root.AddCommand(verb(e))
+	}
+	return root
+}
+
+// verbNames lists the verbs of a command that a user may choose from.
+func verbNames(cmd *cobra.Command) string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// positional makes a usage error of what cobra's positional checks say.
+func positional(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &exitError{code: exitUsage, err: err, hint: "usage: " + cmd.UseLine()}
+		}
+		return nil
+	}
+}
+
+// version is that of the module as it was built.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"unicode"
+
+	"golang.org/x/term"
+)
+
+// The rules of output, which every verb keeps by printing through a console:
+//
+//   - Answers go to standard output, everything else (errors, hints, notes, progress,
+//     logs) to standard error.
+//   - Lines on standard error begin with "mxauth: " and are in lower case; a hint
+//     stands on a line below its error and begins with "mxauth: hint: ".
+//   - Colour only on a terminal, never where NO_COLOR is set or TERM is "dumb", and
+//     never as the only carrier of a meaning.
+//   - Whatever comes from a peer, a zone or a file is an argument, never a format:
+//     arguments lose their control characters, escape sequences and bidirectional
+//     overrides before they reach a terminal or a file.
+//   - With --json a verb prints JSON only, one object a line, with the words of the code.
+
+// A console prints for one run of the program. It may be used by many goroutines at
+// once; each call writes whole lines.
+type console struct {
+	outColor, errColor bool
+	errTerm            bool // standard error is a terminal: progress may be shown
+
+	// mu guards what follows.
+	mu       sync.Mutex
+	out, err io.Writer
+	outErr   error  // the first failed write to standard output
+	progress string // what stands on the last line of standard error now
+}
+
+func newConsole(out, err io.Writer, getenv func(string) string) *console {
+	color := getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	return &console{
+		out: out, err: err,
+		outColor: color && isTerminal(out),
+		errColor: color && isTerminal(err),
+		errTerm:  isTerminal(err) && getenv("TERM") != "dumb",
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// A style is a way to show a word on a terminal.
+type style string
+
+const (
+	plain  style = ""
+	good   style = "\x1b[32m" // green
+	fair   style = "\x1b[33m" // yellow
+	bad    style = "\x1b[31m" // red
+	strong style = "\x1b[1m"
+	faint  style = "\x1b[2m"
+	reset        = "\x1b[0m"
+)
+
+// A painted text is an argument of the console's printers that has a style.
+type painted struct {
+	style style
+	text  string
+}
+
+func paint(s style, text string) painted { return painted{s, text} }
+
+// Linef prints one line of an answer.
+func (c *console) Linef(format string, args ...any) {
+	c.answer(fmt.Sprintf(format, clean(args, c.outColor)...) + "\n")
+}
+
+// Raw prints an answer that is safe already, such as JSON, which escapes controls.
+func (c *console) Raw(b []byte) { c.answer(string(b)) }
+
+func (c *console) answer(s string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.eraseProgress()
+	if c.outErr != nil {
+		return
+	}
+	if _, err := io.WriteString(c.out, s); err != nil {
+		c.outErr = fmt.Errorf("writing the answer: %w", err)
+	}
+}
+
+// flushed returns the error of the first write to standard output that failed.
+func (c *console) flushed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.outErr
+}
+
+// Errorf prints an error on standard error.
+func (c *console) Errorf(format string, args ...any) { c.note(bad, "", format, args) }
+
+// Notef prints what a user should know though nothing failed.
+func (c *console) Notef(format string, args ...any) { c.note(plain, "", format, args) }
+
+// Hintf prints what to do about the error above it.
+func (c *console) Hintf(format string, args ...any) { c.note(plain, "hint: ", format, args) }
+
+func (c *console) note(s style, kind, format string, args []any) {
+	prefix := "mxauth: "
+	if c.errColor && s != plain {
+		prefix = string(s) + "mxauth:" + reset + " "
+	}
+	text := fmt.Sprintf(format, clean(args, c.errColor)...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.eraseProgress()
+	_, _ = io.WriteString(c.err, prefix+kind+text+"\n") // nowhere left to complain
+}
+
+// Progressf shows one line that later output replaces, if standard error is a
+// terminal; else it does nothing.
+func (c *console) Progressf(format string, args ...any) {
+	if !c.errTerm {
+		return
+	}
+	text := fmt.Sprintf(format, clean(args, false)...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.eraseProgress()
+	c.progress = text
+	_, _ = io.WriteString(c.err, text)
+}
+
+// EndProgress takes the progress line away.
+func (c *console) EndProgress() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.eraseProgress()
+}
+
+// eraseProgress clears the last line of the terminal. The caller holds c.mu.
+func (c *console) eraseProgress() {
+	if c.progress != "" {
+		_, _ = io.WriteString(c.err, "\r\x1b[K")
+		c.progress = ""
+	}
+}
+
+// logger returns one that writes to standard error; the text handler quotes values.
+func (c *console) logger(level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(c.stderr(), &slog.HandlerOptions{Level: level}))
+}
+
+// stdout and stderr are writers for texts of ours: help, usage, logs.
+func (c *console) stdout() io.Writer { return writerFunc(func(b []byte) { c.answer(string(b)) }) }
+func (c *console) stderr() io.Writer {
+	return writerFunc(func(b []byte) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.eraseProgress()
+		_, _ = c.err.Write(b)
+	})
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(b []byte) (int, error) {
+	f(b)
+	return len(b), nil
+}
+
+// clean makes every argument that is text safe, and paints it if colour is on.
+func clean(args []any, color bool) []any {
+	out := make([]any, len(args))
+	for i, a := range args {
+		switch a := a.(type) {
+		case painted:
+			out[i] = safe(a.text)
+			if color && a.style != plain {
+				out[i] = string(a.style) + safe(a.text) + reset
+			}
+		case string:
+			out[i] = safe(a)
+		case error:
+			out[i] = safe(errorText(a))
+		case fmt.Stringer:
+			out[i] = safe(a.String())
+		default:
+			out[i] = a
+		}
+	}
+	return out
+}
+
+// errorText puts the errors that errors.Join joined on one line.
+func errorText(err error) string {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		return strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	return err.Error()
+}
+
+// safe replaces what could move the cursor, change colours or turn the direction of
+// text by its escaped form. Text in any script stays as it is.
+func safe(s string) string {
+	if !strings.ContainsFunc(s, unsafeRune) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unsafeRune(r) {
+			q := fmt.Sprintf("%+q", r)
+			b.WriteString(q[1 : len(q)-1])
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// unsafeRune reports controls (C0, DEL, C1), format characters such as bidirectional
+// overrides and zero-width joiners, line and paragraph separators, private use, and
+// octets that are no UTF-8.
+func unsafeRune(r rune) bool {
+	return r == unicode.ReplacementChar || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co)
+}
