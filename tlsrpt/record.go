@@ -1,0 +1,242 @@
+package tlsrpt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// ErrNoRecord: the domain has no TLSRPT record, or not exactly one, or a malformed
+// one. No report is sent for it (RFC 8460 section 3).
+var ErrNoRecord = errors.New("tlsrpt: no record")
+
+// Limits of a record. A TXT record can hold 65,535 octets; nothing real comes near.
+const (
+	maxRecordOctets = 4096 // a longer record is malformed to us
+	maxURIs         = 16   // report destinations over all rua fields
+	maxExtName      = 32   // RFC 8460 section 3, tlsrpt-ext-name
+)
+
+// A Record is a TLSRPT record (RFC 8460 section 3). It must not be changed.
+type Record struct {
+	// RUA holds one list of URIs for each rua field, as written in the record.
+	RUA [][]string
+	// Ext are the unknown fields, in order.
+	Ext []Field
+	// Text is the record as found, its strings joined.
+	Text string
+}
+
+// A Field is an extension field of a record.
+type Field struct{ Name, Value string }
+
+// A SyntaxError says what is wrong with a record. It wraps [ErrNoRecord].
+type SyntaxError struct {
+	Text string // the offending part, cut to a sane length
+	Why  string
+}
+
+// Error tells what is wrong, with the offending text quoted.
+func (e *SyntaxError) Error() string {
+	if e.Text == "" {
+		return "tlsrpt: malformed record: " + e.Why
+	}
+	return fmt.Sprintf("tlsrpt: malformed record: %s: %q", e.Why, e.Text)
+}
+
+// Unwrap returns [ErrNoRecord].
+func (e *SyntaxError) Unwrap() error { return ErrNoRecord }
+
+func malformed(text, why string) error {
+	const most = 80
+	if len(text) > most {
+		text = text[:most]
+	}
+	return &SyntaxError{Text: text, Why: why}
+}
+
+// SelectRecord picks and reads the TLSRPT record among the TXT records of a name, each
+// with its character-strings joined without blanks. Records that do not begin with
+// `v=TLSRPTv1` and a semicolon are dropped first; exactly one must be left. An error
+// wraps [ErrNoRecord].
+func SelectRecord(txt []string) (Record, error) {
+	var found []string
+	for _, t := range txt {
+		// RFC 8460 section 3: records that do not begin with "v=TLSRPTv1;" are
+		// discarded; the grammar allows blanks before the semicolon.
+		if rest, ok := strings.CutPrefix(t, "v=TLSRPTv1"); ok && strings.HasPrefix(strings.TrimLeft(rest, " \t"), ";") {
+			found = append(found, t)
+		}
+	}
+	if len(found) != 1 {
+		return Record{}, fmt.Errorf("%w: %d records begin with v=TLSRPTv1, one is needed", ErrNoRecord, len(found))
+	}
+	return ParseRecord(found[0])
+}
+
+// ParseRecord reads one TLSRPT record by the ABNF of RFC 8460 section 3. Blanks at the
+// end, and beside the commas of a rua, are let through, as they are met. An error is a
+// [*SyntaxError].
+func ParseRecord(s string) (Record, error) {
+	if len(s) > maxRecordOctets {
+		return Record{}, malformed(s, "longer than 4096 octets")
+	}
+	r := Record{Text: s}
+	rest, ok := strings.CutPrefix(s, "v=TLSRPTv1")
+	if !ok {
+		return Record{}, malformed(s, "does not begin with v=TLSRPTv1")
+	}
+	if rest = strings.TrimLeft(rest, " \t"); rest == "" || rest[0] != ';' {
+		return Record{}, malformed(s, "v=TLSRPTv1 is not followed by a semicolon")
+	}
+	fields := strings.Split(rest[1:], ";")
+	if strings.Trim(fields[len(fields)-1], " \t") == "" {
+		fields = fields[:len(fields)-1] // one delimiter may stand at the end
+	}
+	uris := 0
+	for _, f := range fields {
+		f = strings.Trim(f, " \t")
+		name, value, ok := strings.Cut(f, "=")
+		if !ok || f == "" {
+			return Record{}, malformed(f, "a field is not name=value")
+		}
+		if name == "rua" {
+			list, err := parseRUA(value)
+			if err != nil {
+				return Record{}, err
+			}
+			if uris += len(list); uris > maxURIs {
+				return Record{}, malformed("", "more than 16 report destinations")
+			}
+			r.RUA = append(r.RUA, list)
+			continue
+		}
+		if !isExtName(name) {
+			return Record{}, malformed(f, "bad name of a field")
+		}
+		if !isExtValue(value) {
+			return Record{}, malformed(f, "bad value of a field")
+		}
+		r.Ext = append(r.Ext, Field{name, value})
+	}
+	if len(r.RUA) == 0 {
+		return Record{}, malformed(s, "no rua field")
+	}
+	return r, nil
+}
+
+// parseRUA reads the value of a rua field: URIs parted by commas. Commas, exclamation
+// points and semicolons inside a URI come percent-encoded (RFC 8460 section 3).
+func parseRUA(value string) ([]string, error) {
+	var list []string
+	for u := range strings.SplitSeq(value, ",") {
+		u = strings.Trim(u, " \t")
+		if err := checkURI(u); err != nil {
+			return nil, err
+		}
+		list = append(list, u)
+	}
+	return list, nil
+}
+
+// checkURI refuses what is no absolute URI. Of the two schemes that RFC 8460 knows it
+// also refuses a destination that can not be one: a mailto without an address, an
+// https host that is a single label. Other schemes are kept, and are no destination.
+func checkURI(s string) error {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' || c == '!' || c == '"' || c == '<' || c == '>' || c == '\\' || c == '^' || c == '`' || c == '{' || c == '|' || c == '}' {
+			return malformed(s, "a character of the URI is not allowed")
+		}
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" {
+		return malformed(s, "not an absolute URI")
+	}
+	switch u.Scheme {
+	case "mailto":
+		at := strings.LastIndexByte(u.Opaque, '@')
+		if at < 1 {
+			return malformed(s, "mailto without an address")
+		}
+		if h, err := rfc6125.ParseHost(u.Opaque[at+1:]); err != nil || h.Name().NumLabels() < 2 {
+			return malformed(s, "the domain of the address is not a mail domain")
+		}
+	case "https":
+		if h, err := rfc6125.ParseHost(u.Hostname()); err != nil || h.Name().NumLabels() < 2 {
+			return malformed(s, "the host is not a public host name")
+		}
+	}
+	return nil
+}
+
+func isExtName(s string) bool {
+	if s == "" || len(s) > maxExtName {
+		return false
+	}
+	for i, c := range []byte(s) {
+		alnum := '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !alnum && (i == 0 || c != '_' && c != '-' && c != '.') {
+			return false
+		}
+	}
+	return true
+}
+
+func isExtValue(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' || c == ';' || c == '=' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Destinations lists the mailto and https URIs of all rua fields, each once, in order.
+func (r Record) Destinations() []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, list := range r.RUA {
+		for _, u := range list {
+			if (strings.HasPrefix(u, "mailto:") || strings.HasPrefix(u, "https:")) && !seen[u] {
+				seen[u] = true
+				out = append(out, u)
+			}
+		}
+	}
+	return out
+}
+
+// RecordName is the name at which the record of a policy domain stands.
+func RecordName(domain rfc6125.Host) (rfc6125.Name, error) {
+	n, err := domain.Name().Child("_tls")
+	if err != nil {
+		return rfc6125.Name{}, err
+	}
+	return n.Child("_smtp")
+}
+
+// Lookup asks for the TLSRPT record of a domain. An error wraps [ErrNoRecord], or is a
+// lookup failure (dnssec.ErrLookup). The status of the answer does not matter for a
+// report (RFC 8460 section 7 leaves it to the reader).
+func Lookup(ctx context.Context, r dnssec.Resolver, domain rfc6125.Host) (Record, error) {
+	n, err := RecordName(domain)
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
+	}
+	a, err := r.Resolve(ctx, dnssec.Question{Name: n, Type: dnssec.TypeTXT})
+	if err != nil {
+		return Record{}, fmt.Errorf("tlsrpt: %w", err)
+	}
+	var txt []string
+	for _, rr := range a.Records {
+		if parts, err := rr.TXT(); err == nil {
+			txt = append(txt, strings.Join(parts, ""))
+		}
+	}
+	return SelectRecord(txt)
+}
