@@ -1,0 +1,185 @@
+package proof
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	_ "crypto/sha1" // crypto.SHA1 of algorithms 5 and 7, which only an option switches on
+	"crypto/sha256"
+	"crypto/sha512"
+	"math/big"
+)
+
+// Numbers of the IANA registry "DNS Security Algorithm Numbers" (as of 2025-11,
+// after RFC 9904, 9905 and 9906).
+const (
+	RSASHA1          = 5
+	RSASHA1NSEC3SHA1 = 7
+	RSASHA256        = 8
+	RSASHA512        = 10
+	ECDSAP256SHA256  = 13
+	ECDSAP384SHA384  = 14
+	ED25519          = 15
+)
+
+// A PublicKey checks signatures. Verify reports whether sig, in the form that
+// RRSIG has for the algorithm, is one over data. It is safe for concurrent use.
+type PublicKey interface {
+	Verify(data, sig []byte) bool
+}
+
+// An Algorithm makes a key of the public key field of a DNSKEY record. Errors
+// wrap [ErrKey] or [ErrKeySize].
+type Algorithm func(key []byte) (PublicKey, error)
+
+// Algorithms are the algorithms that a validator supports, by number. A number
+// that is not in it makes a zone insecure if nothing else signs it.
+type Algorithms map[uint8]Algorithm
+
+// Bounds of RSA keys. RFC 5702 section 2.1 and 2.2 allow 512 (for SHA-256) and
+// 1024 (for SHA-512) to 4096 bits; the floor of 1024 for all is a policy, and what
+// Go's crypto/rsa has too.
+const (
+	MinRSABits = 1024
+	MaxRSABits = 4096
+)
+
+// DefaultAlgorithms returns what a validator supports if nothing else is said: 8,
+// 10, 13, 14 and 15. Ed448 (16) is absent since Go's library has none. RSA with
+// SHA-1 (5 and 7) is absent by RFC 9905 section 2; see [SHA1Algorithms].
+func DefaultAlgorithms() Algorithms {
+	return Algorithms{
+		RSASHA256:       RSA(crypto.SHA256, MinRSABits),
+		RSASHA512:       RSA(crypto.SHA512, MinRSABits),
+		ECDSAP256SHA256: ecdsaAlgorithm(elliptic.P256(), 32),
+		ECDSAP384SHA384: ecdsaAlgorithm(elliptic.P384(), 48),
+		ED25519:         ed25519Algorithm,
+	}
+}
+
+// SHA1Algorithms returns algorithms 5 and 7, which an operator may add to those of
+// [DefaultAlgorithms] (RFC 9905 section 2: validation stays available).
+func SHA1Algorithms() Algorithms {
+	return Algorithms{
+		RSASHA1:          RSA(crypto.SHA1, MinRSABits),
+		RSASHA1NSEC3SHA1: RSA(crypto.SHA1, MinRSABits),
+	}
+}
+
+type rsaKey struct {
+	pub  rsa.PublicKey
+	hash crypto.Hash
+}
+
+// RSA returns the RSA algorithm (RFC 3110, RFC 5702) with the hash, for keys of
+// minBits to [MaxRSABits] bits. WARNING: a minBits below [MinRSABits] is for
+// checking old test data only, and crypto/rsa refuses such keys besides unless the
+// program runs with GODEBUG=rsa1024min=0; DefaultAlgorithms has safe bounds.
+func RSA(hash crypto.Hash, minBits int) Algorithm {
+	return func(key []byte) (PublicKey, error) {
+		// RFC 3110 section 2: one octet of exponent length, or a zero and two.
+		if len(key) < 3 {
+			return nil, errorf(ErrKey, "RSA key of %d octets", len(key))
+		}
+		n, rest := int(key[0]), key[1:]
+		if n == 0 {
+			n, rest = int(key[1])<<8|int(key[2]), key[3:]
+		}
+		if n == 0 || n >= len(rest) {
+			return nil, errorf(ErrKey, "RSA key cut off")
+		}
+		e := new(big.Int).SetBytes(rest[:n])
+		m := new(big.Int).SetBytes(rest[n:])
+		if bits := m.BitLen(); bits < minBits || bits > MaxRSABits {
+			return nil, errorf(ErrKeySize, "RSA key of %d bits", bits)
+		}
+		// crypto/rsa takes exponents up to 2^31-1, and odd ones only.
+		if e.BitLen() > 31 || e.Bit(0) == 0 || e.BitLen() < 2 || m.Bit(0) == 0 {
+			return nil, errorf(ErrKey, "RSA exponent or modulus out of bounds")
+		}
+		return &rsaKey{rsa.PublicKey{N: m, E: int(e.Int64())}, hash}, nil
+	}
+}
+
+// Verify checks PKCS #1 v1.5 padding over the full length of the modulus (RFC 5702
+// section 3); crypto/rsa refuses a signature of another length.
+func (k *rsaKey) Verify(data, sig []byte) bool {
+	switch k.hash {
+	case crypto.SHA256:
+		h := sha256.Sum256(data)
+		return rsa.VerifyPKCS1v15(&k.pub, k.hash, h[:], sig) == nil
+	case crypto.SHA512:
+		h := sha512.Sum512(data)
+		return rsa.VerifyPKCS1v15(&k.pub, k.hash, h[:], sig) == nil
+	}
+	h := k.hash.New()
+	h.Write(data)
+	return rsa.VerifyPKCS1v15(&k.pub, k.hash, h.Sum(nil), sig) == nil
+}
+
+type ecdsaKey struct {
+	pub  *ecdsa.PublicKey
+	size int // octets of r, and of s
+}
+
+// ecdsaAlgorithm is ECDSA with the curve (RFC 6605 section 4): the key is the
+// uncompressed point without its prefix octet, the signature r and s of size
+// octets each.
+func ecdsaAlgorithm(curve elliptic.Curve, size int) Algorithm {
+	return func(key []byte) (PublicKey, error) {
+		if len(key) != 2*size {
+			return nil, errorf(ErrKey, "ECDSA key of %d octets", len(key))
+		}
+		pub, err := ecdsa.ParseUncompressedPublicKey(curve, append([]byte{4}, key...))
+		if err != nil {
+			return nil, errorf(ErrKey, "ECDSA key is no point of the curve")
+		}
+		return &ecdsaKey{pub, size}, nil
+	}
+}
+
+func (k *ecdsaKey) Verify(data, sig []byte) bool {
+	if len(sig) != 2*k.size {
+		return false
+	}
+	var buf [2 + 2*(3+48)]byte // SEQUENCE of two INTEGERs, all lengths below 128
+	der := buf[:2]
+	der = appendInteger(der, sig[:k.size])
+	der = appendInteger(der, sig[k.size:])
+	der[0], der[1] = 0x30, byte(len(der)-2)
+	if k.size == 48 {
+		h := sha512.Sum384(data)
+		return ecdsa.VerifyASN1(k.pub, h[:], der)
+	}
+	h := sha256.Sum256(data)
+	return ecdsa.VerifyASN1(k.pub, h[:], der)
+}
+
+// appendInteger appends the DER form of an unsigned integer.
+func appendInteger(der, n []byte) []byte {
+	for len(n) > 1 && n[0] == 0 {
+		n = n[1:]
+	}
+	if n[0] >= 0x80 {
+		der = append(der, 2, byte(len(n)+1), 0)
+	} else {
+		der = append(der, 2, byte(len(n)))
+	}
+	return append(der, n...)
+}
+
+type ed25519Key ed25519.PublicKey
+
+// ed25519Algorithm is Ed25519 (RFC 8080 section 3).
+func ed25519Algorithm(key []byte) (PublicKey, error) {
+	if len(key) != ed25519.PublicKeySize {
+		return nil, errorf(ErrKey, "Ed25519 key of %d octets", len(key))
+	}
+	return ed25519Key(append([]byte(nil), key...)), nil
+}
+
+func (k ed25519Key) Verify(data, sig []byte) bool {
+	return len(sig) == ed25519.SignatureSize && ed25519.Verify(ed25519.PublicKey(k), data, sig)
+}
