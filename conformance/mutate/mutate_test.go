@@ -1,0 +1,187 @@
+package mutate_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/conformance/mutate"
+)
+
+const code = `package rule
+
+const most = 3
+
+// Grade is well tested; Slack is not.
+func Grade(n int, ok bool) string {
+	if n > most {
+		return "high"
+	}
+	switch {
+	case !ok:
+		return "not"
+	case n == most && ok:
+		return "edge"
+	}
+	return "low"
+}
+
+func Slack(n int) int {
+	if n < 0 || n == 7 {
+		n = -n
+	}
+	for i := 0; i < 2; i++ {
+		n++
+	}
+	return n
+}
+`
+
+const test = `package rule
+
+import "testing"
+
+func TestGrade(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		ok   bool
+		want string
+	}{{4, true, "high"}, {4, false, "high"}, {3, true, "edge"}, {3, false, "not"}, {2, true, "low"}, {5, true, "high"}} {
+		if got := Grade(c.n, c.ok); got != c.want {
+			t.Errorf("Grade(%d, %v) = %s, want %s", c.n, c.ok, got, c.want)
+		}
+	}
+	Slack(1)
+}
+`
+
+func module(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	files["go.mod"] = "module example.test/m\n\ngo 1.26\n"
+	for name, text := range files {
+		p := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestRun(t *testing.T) {
+	dir := module(t, map[string]string{"rule/rule.go": code, "rule/rule_test.go": test})
+	before, err := os.ReadFile(filepath.Join(dir, "rule/rule.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	s, err := mutate.Run(t.Context(), mutate.Config{Root: dir, Package: "rule", Log: &log, Equivalent: map[string]string{
+		"rule.go\tGrade\t== to !=\tn == most": "not so: a test notices",
+		"rule.go\tSlack\tbound+1\ti < 2":      "for the test's sake",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Tried != s.Mutants || s.Mutants < 15 {
+		t.Errorf("%d of %d mutants were tried", s.Tried, s.Mutants)
+	}
+	for _, m := range s.Survived {
+		if m.Func == "Grade" {
+			t.Errorf("survived though tested: %s: %s", m.What, m.Code)
+		}
+	}
+	survived := map[string]bool{}
+	for _, m := range s.Survived {
+		survived[m.What+": "+m.Code] = true
+	}
+	for _, want := range []string{"< to <=: n < 0", "check dropped: n < 0 || n == 7", "|| to &&: n < 0 || n == 7", "step dropped: n++"} {
+		if !survived[want] {
+			t.Errorf("%q did not survive; survivors: %v", want, survived)
+		}
+	}
+	if s.Equivalent != 1 || len(s.WrongEquivalent) != 1 || s.WrongEquivalent[0].Code != "n == most" {
+		t.Errorf("equivalent %d, wrongly %v", s.Equivalent, s.WrongEquivalent)
+	}
+	if got := s.Killed + len(s.Survived) + s.Equivalent; got != s.Tried {
+		t.Errorf("%d killed, %d survived and %d equivalent do not add up to %d", s.Killed, len(s.Survived), s.Equivalent, s.Tried)
+	}
+	if r := s.Rate(); r <= 0 || r >= 1 {
+		t.Errorf("rate %v", r)
+	}
+	if n := strings.Count(log.String(), "\n"); n != s.Tried {
+		t.Errorf("%d lines of log", n)
+	}
+	if after, err := os.ReadFile(filepath.Join(dir, "rule/rule.go")); err != nil || string(after) != string(before) {
+		t.Errorf("the checkout was written to (%v)", err)
+	}
+}
+
+func TestSampleIsSeeded(t *testing.T) {
+	dir := module(t, map[string]string{"rule/rule.go": code, "rule/rule_test.go": test})
+	draw := func(seed uint64) string {
+		var log strings.Builder
+		s, err := mutate.Run(t.Context(), mutate.Config{Root: dir, Package: "rule", Sample: 5, Seed: seed, Log: &log})
+		if err != nil || s.Tried != 5 {
+			t.Fatalf("%d tried, %v", s.Tried, err)
+		}
+		return log.String()
+	}
+	if a, b := draw(1), draw(1); a != b {
+		t.Errorf("the same seed drew\n%s\nand\n%s", a, b)
+	}
+	if a, b := draw(1), draw(2); a == b {
+		t.Error("two seeds drew the same")
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	dir := module(t, map[string]string{"rule/rule.go": code, "rule/rule_test.go": test})
+	s, err := mutate.Run(t.Context(), mutate.Config{Root: dir, Package: "rule", Deadline: time.Now().Add(-time.Second)})
+	if err != nil || s.Tried != 0 || s.Rate() != 1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestEndlessMutantIsNoticed(t *testing.T) {
+	dir := module(t, map[string]string{
+		"loop/loop.go":      "package loop\n\nfunc Count(n int) (k int) {\n\tfor i := 0; i < n; {\n\t\ti++\n\t\tk++\n\t}\n\treturn k\n}\n",
+		"loop/loop_test.go": "package loop\n\nimport \"testing\"\n\nfunc TestCount(t *testing.T) {\n\tif Count(3) != 3 {\n\t\tt.Fatal()\n\t}\n}\n",
+	})
+	s, err := mutate.Run(t.Context(), mutate.Config{Root: dir, Package: "loop", Timeout: time.Second})
+	if err != nil || s.Tried < 3 || len(s.Survived) != 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestSetup(t *testing.T) {
+	for what, files := range map[string]map[string]string{
+		"does not build":     {"rule/rule.go": "package rule\n\nfunc f() { x }\n", "rule/rule_test.go": test},
+		"does not parse":     {"rule/rule.go": "package", "rule/rule_test.go": test},
+		"tests fail already": {"rule/rule.go": code, "rule/rule_test.go": strings.Replace(test, `"edge"`, `"other"`, 1)},
+		"no files":           {"other/other.go": "package other\n"},
+		"tests do not build": {"rule/rule.go": code, "rule/rule_test.go": "package rule\n\nvar _ = none\n"},
+	} {
+		if _, err := mutate.Run(t.Context(), mutate.Config{Root: module(t, files), Package: "rule"}); !errors.Is(err, mutate.ErrSetup) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestEquivalents(t *testing.T) {
+	const list = "# why\n\ndane\ta.go\tF\t== to !=\tx == y\tnever both\nsts\tb.go\tG\tcheck dropped\tz\tsame\n"
+	got, err := mutate.Equivalents(strings.NewReader(list), "dane")
+	if err != nil || len(got) != 1 || got["a.go\tF\t== to !=\tx == y"] != "never both" {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"a\tb\n", "a\tb\tc\td\te\t\n"} {
+		if _, err := mutate.Equivalents(strings.NewReader(bad), "a"); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
