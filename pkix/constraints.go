@@ -1,0 +1,319 @@
+package pkix
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// Name constraints (RFC 5280 section 4.2.1.10).
+//
+// A constraint is read from the raw extension: what crypto/x509 hands out lacks
+// directory names, and hides in one "unhandled" whether a form that it does not
+// know even occurs. Here each form is either compared or, if a name of that form
+// occurs below, the end of the path; a constraint on a form that never occurs
+// binds nobody.
+//
+// Two readings of ours: an SRVName is held to the constraints on dNSName as well,
+// since else a CA constrained to its own domain could name the services of
+// others (RFC 9525 section 7.6); and a name that is malformed lies in every
+// excluded and in no permitted subtree.
+
+// Forms of GeneralName, by tag.
+const (
+	formOther = iota
+	formEmail
+	formDNS
+	formX400
+	formDirectory
+	formEDI
+	formURI
+	formIP
+	formRegistered
+	numForms
+)
+
+// maxSubtrees bounds the subtrees of one constraint; the longest in use have a
+// few hundred.
+const maxSubtrees = 4096
+
+// subtrees are the permitted or the excluded half of a constraint.
+type subtrees struct {
+	has   [numForms]bool // a subtree of this form is there
+	dns   []rfc6125.Subtree
+	ip    [][]byte // address and mask, 8 or 32 octets
+	email []string
+	uri   []string
+	dir   [][]string // see directory
+}
+
+type nameConstraints struct {
+	permitted, excluded subtrees
+}
+
+// constraintsOf is what one certificate says: none, some, or nothing readable.
+type constraintsOf struct {
+	c    *nameConstraints
+	fail *Error
+}
+
+// judgeConstraints holds the names of all certificates of the path against the
+// constraints of c. Self-issued intermediates are exempt: they pass on what the
+// same CA may do already [PKIX5280-4.2.1.10-01].
+func (v *verifier) judgeConstraints(c *x509.Certificate) (fail, out *Error) {
+	nc := v.constraintsOf(c)
+	if nc.fail != nil || nc.c == nil {
+		return nc.fail, nil
+	}
+	for i, d := range v.path {
+		if i > 0 && selfIssued(d) {
+			continue
+		}
+		names := v.namesOf(d, i == 0)
+		if names.fail != nil {
+			return names.fail, nil
+		}
+		v.budget.names += nc.c.work(names)
+		if v.budget.names > maxNameChecks {
+			return nil, failure(ErrBudget, c, fmt.Sprintf("more than %d names held against constraints", maxNameChecks))
+		}
+		if why := nc.c.refuses(names); why != "" {
+			return failure(ErrConstraint, d, why+", by "+subjectText(c)), nil
+		}
+	}
+	return nil, nil
+}
+
+// constraintsOf reads the constraints of c once.
+func (v *verifier) constraintsOf(c *x509.Certificate) constraintsOf {
+	var der []byte
+	found := false
+	for i := range c.Extensions {
+		if idCE(c.Extensions[i].Id) == ceNameConstraints {
+			der, found = c.Extensions[i].Value, true
+			break
+		}
+	}
+	if !found {
+		return constraintsOf{}
+	}
+	if nc, ok := v.constraints[c]; ok {
+		return nc
+	}
+	nc := constraintsOf{}
+	var kind error
+	var why string
+	if nc.c, kind, why = parseConstraints(der); kind != nil {
+		nc.fail = failure(kind, c, why)
+	}
+	if v.constraints == nil {
+		v.constraints = make(map[*x509.Certificate]constraintsOf)
+	}
+	v.constraints[c] = nc
+	return nc
+}
+
+// parseConstraints reads the value of the extension. kind is nil if all is well.
+func parseConstraints(der []byte) (nc *nameConstraints, kind error, why string) {
+	const malformed = "the name constraints can not be read"
+	body, ok := inside(der, tagSequence)
+	if !ok || len(body) == 0 {
+		return nil, ErrMalformed, malformed
+	}
+	nc = new(nameConstraints)
+	last := byte(0)
+	for len(body) > 0 {
+		tag, trees, rest, ok := element(body)
+		if !ok || tag != tagPermitted && tag != tagExcluded || tag <= last || len(trees) == 0 {
+			return nil, ErrMalformed, malformed
+		}
+		half := &nc.permitted
+		if tag == tagExcluded {
+			half = &nc.excluded
+		}
+		if kind, why := half.read(trees); kind != nil {
+			return nil, kind, why
+		}
+		last, body = tag, rest
+	}
+	return nc, nil, ""
+}
+
+func (s *subtrees) read(trees []byte) (kind error, why string) {
+	const malformed = "a name constraint can not be read"
+	for n := 0; len(trees) > 0; n++ {
+		if n == maxSubtrees {
+			return ErrConstraint, fmt.Sprintf("more than %d name constraints", maxSubtrees)
+		}
+		tag, tree, rest, ok := element(trees)
+		if !ok || tag != tagSequence {
+			return ErrMalformed, malformed
+		}
+		trees = rest
+		tag, base, bounds, ok := element(tree)
+		form := int(tag &^ (classContext | tagConstructed))
+		if !ok || tag&0xc0 != classContext || form >= numForms {
+			return ErrMalformed, malformed
+		}
+		if len(bounds) > 0 && !bytes.Equal(bounds, []byte{0x80, 1, 0}) {
+			// minimum other than 0, or a maximum [PKIX5280-4.2.1.10-05].
+			return ErrConstraint, "a name constraint with a minimum or a maximum"
+		}
+		s.has[form] = true
+		switch form {
+		case formDNS:
+			t, err := rfc6125.ParseSubtree(string(base))
+			if err != nil {
+				return ErrMalformed, "a dNSName constraint of " + printable(string(base))
+			}
+			s.dns = append(s.dns, t)
+		case formIP:
+			if !validMask(base) {
+				return ErrMalformed, "an iPAddress constraint that is no address and mask"
+			}
+			s.ip = append(s.ip, base)
+		case formEmail:
+			s.email = append(s.email, string(base))
+		case formURI:
+			s.uri = append(s.uri, strings.ToLower(string(base)))
+		case formDirectory:
+			// [4] is explicit, since Name is a CHOICE.
+			d, ok := directory(base)
+			if !ok {
+				return ErrMalformed, malformed
+			}
+			s.dir = append(s.dir, d)
+		}
+	}
+	return nil, ""
+}
+
+// validMask reports whether b is an address and a mask without holes.
+func validMask(b []byte) bool {
+	if len(b) != 8 && len(b) != 32 {
+		return false
+	}
+	_, bits := net.IPMask(b[len(b)/2:]).Size()
+	return bits > 0
+}
+
+// work counts the comparisons that refuses may make.
+func (nc *nameConstraints) work(n *subjectNames) int {
+	p, e := &nc.permitted, &nc.excluded
+	return 1 + len(n.dns)*(len(p.dns)+len(e.dns)) + len(n.ip)*(len(p.ip)+len(e.ip)) +
+		len(n.email)*(len(p.email)+len(e.email)) + len(n.uri)*(len(p.uri)+len(e.uri)) +
+		len(n.dir)*(len(p.dir)+len(e.dir))
+}
+
+// refuses says which name of n the constraints do not allow, "" if they allow
+// all. Excluded beats permitted [PKIX5280-4.2.1.10-01].
+func (nc *nameConstraints) refuses(n *subjectNames) string {
+	p, e := &nc.permitted, &nc.excluded
+	for _, id := range n.dns {
+		for _, t := range e.dns {
+			if t.Excludes(id) {
+				return fmt.Sprintf("the name %s is excluded", id)
+			}
+		}
+		if p.has[formDNS] && !slices.ContainsFunc(p.dns, func(t rfc6125.Subtree) bool { return t.Permits(id) }) {
+			return fmt.Sprintf("the name %s is not permitted", id)
+		}
+	}
+	for _, ip := range n.ip {
+		if slices.ContainsFunc(e.ip, func(t []byte) bool { return !validIP(ip) || inNet(ip, t) }) {
+			return "an address is excluded"
+		}
+		if p.has[formIP] && !slices.ContainsFunc(p.ip, func(t []byte) bool { return inNet(ip, t) }) {
+			return "an address is not permitted"
+		}
+	}
+	for _, m := range n.email {
+		if slices.ContainsFunc(e.email, func(t string) bool { return mailbox(m, t, true) }) {
+			return "a mailbox is excluded"
+		}
+		if p.has[formEmail] && !slices.ContainsFunc(p.email, func(t string) bool { return mailbox(m, t, false) }) {
+			return "a mailbox is not permitted"
+		}
+	}
+	for _, u := range n.uri {
+		if slices.ContainsFunc(e.uri, func(t string) bool { return uriHost(u, t, true) }) {
+			return "a URI is excluded"
+		}
+		if p.has[formURI] && !slices.ContainsFunc(p.uri, func(t string) bool { return uriHost(u, t, false) }) {
+			return "a URI is not permitted"
+		}
+	}
+	for _, d := range n.dir {
+		if slices.ContainsFunc(e.dir, func(t []string) bool { return within(d, t) }) {
+			return "its directory name is excluded"
+		}
+		if p.has[formDirectory] && !slices.ContainsFunc(p.dir, func(t []string) bool { return within(d, t) }) {
+			return "its directory name is not permitted"
+		}
+	}
+	// Forms that nobody here compares [PKIX5280-4.2.1.10-03].
+	for _, form := range [...]int{formOther, formX400, formEDI, formRegistered} {
+		if n.has[form] && (p.has[form] || e.has[form]) {
+			return "it has a name of a form that is constrained and not understood"
+		}
+	}
+	return ""
+}
+
+func validIP(ip []byte) bool { return len(ip) == 4 || len(ip) == 16 }
+
+// inNet reports whether ip lies in an address and mask of its own length.
+func inNet(ip, subnet []byte) bool {
+	if len(ip)*2 != len(subnet) {
+		return false
+	}
+	for i := range ip {
+		if mask := subnet[len(ip)+i]; ip[i]&mask != subnet[i]&mask {
+			return false
+		}
+	}
+	return true
+}
+
+// mailbox reports whether m lies in a constraint of the form local@host, host or
+// .domain; the answer for a malformed m is given. The local part is compared as
+// it is, the host without regard to case (RFC 5280 section 7.5).
+func mailbox(m, constraint string, malformed bool) bool {
+	at := strings.LastIndexByte(m, '@')
+	if at <= 0 || at == len(m)-1 {
+		return malformed
+	}
+	if i := strings.LastIndexByte(constraint, '@'); i >= 0 {
+		return m[:at] == constraint[:i] && strings.EqualFold(m[at+1:], constraint[i+1:])
+	}
+	return hostIn(strings.ToLower(m[at+1:]), strings.ToLower(constraint))
+}
+
+// uriHost reports whether the host of a URI lies in a constraint; the answer for
+// a URI without a host name is given (RFC 5280 wants such a one refused).
+func uriHost(uri, constraint string, malformed bool) bool {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return malformed
+	}
+	host, err := rfc6125.ParseHost(u.Hostname())
+	if err != nil {
+		return malformed
+	}
+	return hostIn(host.String(), constraint)
+}
+
+// hostIn compares a host with a constraint of mailboxes or URIs: the host itself,
+// or with a leading dot any host below it; empty for all.
+func hostIn(host, constraint string) bool {
+	if strings.HasPrefix(constraint, ".") {
+		return len(host) > len(constraint) && strings.HasSuffix(host, constraint)
+	}
+	return constraint == "" || host == constraint
+}

@@ -1,0 +1,160 @@
+package pkix
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// ErrUntrusted is wrapped by every failure of [Verify] and [VerifyServer]: the
+// chain leads to no anchor, or the name is not the one expected.
+var ErrUntrusted = errors.New("certificate not trusted")
+
+// What a verification failed by, the more specific kinds first in the ranking by
+// which one of several failures is reported. Each wraps [ErrUntrusted].
+var (
+	ErrName        = fmt.Errorf("%w: no presented name matches", ErrUntrusted)
+	ErrExpired     = fmt.Errorf("%w: expired", ErrUntrusted)
+	ErrNotYetValid = fmt.Errorf("%w: not yet valid", ErrUntrusted)
+	ErrConstraint  = fmt.Errorf("%w: name constraint", ErrUntrusted)
+	ErrPurpose     = fmt.Errorf("%w: wrong purpose", ErrUntrusted) // key usage, extended key usage, CA flag
+	ErrPathLength  = fmt.Errorf("%w: path length", ErrUntrusted)
+	ErrExtension   = fmt.Errorf("%w: unknown critical extension", ErrUntrusted)
+	ErrSignature   = fmt.Errorf("%w: bad signature", ErrUntrusted)
+	ErrNoAnchor    = fmt.Errorf("%w: no path to an anchor", ErrUntrusted)
+	// ErrBudget stands above the ranking: it ended the search, so nobody knows
+	// what else would have been found.
+	ErrBudget    = fmt.Errorf("%w: work budget used up", ErrUntrusted)
+	ErrMalformed = fmt.Errorf("%w: malformed certificate", ErrUntrusted)
+	ErrNoCert    = fmt.Errorf("%w: no certificate presented", ErrUntrusted)
+	// ErrNoTime is the fault of the caller: [Request.At] is zero.
+	ErrNoTime = fmt.Errorf("%w: no time to judge by", ErrUntrusted)
+)
+
+// ranking has the kinds that one search can meet several of, the most specific
+// first: what an administrator can mend stands before what is only a symptom.
+var ranking = [...]error{
+	ErrName, ErrExpired, ErrNotYetValid, ErrConstraint, ErrPurpose, ErrPathLength,
+	ErrExtension, ErrMalformed, ErrSignature, ErrNoAnchor,
+}
+
+// maxFailures bounds [Error.All]: a trace is for people.
+const maxFailures = 32
+
+// An Error is a failed verification. It wraps one of the kinds above, the most
+// specific of all failures met.
+type Error struct {
+	Kind    error  // one of the kinds above
+	Subject string // the certificate at fault, safe for a terminal; "" if none
+	Detail  string // for people
+	// Presented holds, for ErrName, the names that the leaf offers.
+	Presented []string
+	// All holds every failure that was met on the way, Kind's own first, for a
+	// trace; bounded. Each is an *Error of its own, with All empty.
+	All []error
+}
+
+// Error tells kind, certificate and detail.
+func (e *Error) Error() string {
+	s := e.Kind.Error()
+	if e.Subject != "" {
+		s += ": " + e.Subject
+	}
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	return s
+}
+
+// Unwrap returns Kind.
+func (e *Error) Unwrap() error { return e.Kind }
+
+// failure makes an Error about one certificate; cert may be nil.
+func failure(kind error, cert *x509.Certificate, detail string) *Error {
+	e := &Error{Kind: kind, Detail: detail}
+	if cert != nil {
+		e.Subject = subjectText(cert)
+	}
+	return e
+}
+
+// alone makes e a verdict of its own.
+func alone(e *Error) *Error {
+	single := *e
+	e.All = []error{&single}
+	return e
+}
+
+// failures are those of one search, in the order met, each kind and certificate
+// once.
+type failures struct {
+	list []*Error
+}
+
+func (f *failures) add(e *Error) {
+	for _, g := range f.list {
+		if g.Kind == e.Kind && g.Subject == e.Subject && g.Detail == e.Detail {
+			return
+		}
+	}
+	if len(f.list) < maxFailures {
+		f.list = append(f.list, e)
+		return
+	}
+	// Full: a more specific kind than any before still counts.
+	if rank(e.Kind) < rank(f.worst().Kind) {
+		f.list[maxFailures-1] = e
+	}
+}
+
+func rank(kind error) int {
+	for i, k := range ranking {
+		if k == kind {
+			return i
+		}
+	}
+	return -1 // ErrBudget and the like come before all
+}
+
+// worst returns the most specific failure, the first met of several.
+func (f *failures) worst() *Error {
+	best := f.list[0]
+	for _, e := range f.list[1:] {
+		if rank(e.Kind) < rank(best.Kind) {
+			best = e
+		}
+	}
+	return best
+}
+
+// verdict makes the one Error that is reported.
+func (f *failures) verdict() *Error {
+	best := f.worst()
+	v := *best
+	v.All = []error{best}
+	for _, e := range f.list {
+		if e != best {
+			v.All = append(v.All, e)
+		}
+	}
+	return &v
+}
+
+// maxSubject bounds what is shown of a certificate's subject.
+const maxSubject = 120
+
+// subjectText names a certificate for people: its subject, or its serial number
+// where that is empty, as printable ASCII.
+func subjectText(c *x509.Certificate) string {
+	s := c.Subject.String()
+	if s == "" && c.SerialNumber != nil {
+		s = "serial number " + c.SerialNumber.Text(16)
+	}
+	more := ""
+	if len(s) > maxSubject {
+		s, more = s[:maxSubject], "..."
+	}
+	q := strconv.QuoteToASCII(s)
+	return q[1:len(q)-1] + more
+}

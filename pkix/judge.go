@@ -1,0 +1,149 @@
+package pkix
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"strconv"
+)
+
+// Extensions that are processed here or need no processing, by the last arc of
+// id-ce (2.5.29.x).
+const (
+	ceKeyUsage          = 15
+	ceSubjectAltName    = 17
+	ceBasicConstraints  = 19
+	ceNameConstraints   = 30
+	cePolicies          = 32
+	cePolicyMappings    = 33
+	cePolicyConstraints = 36
+	ceExtKeyUsage       = 37
+	ceInhibitAnyPolicy  = 54
+)
+
+// idCE returns the last arc of an OID below id-ce, else -1.
+func idCE(oid asn1.ObjectIdentifier) int {
+	if len(oid) == 4 && oid[0] == 2 && oid[1] == 5 && oid[2] == 29 {
+		return oid[3]
+	}
+	return -1
+}
+
+// judgeLeaf notes every failure of the leaf by itself and reports whether there
+// was none. A keyUsage without digitalSignature or keyEncipherment is left to TLS:
+// RFC 5280 section 6.1 does not ask for them in the last certificate, and a CA
+// certificate may be one.
+func (v *verifier) judgeLeaf(c *x509.Certificate) bool {
+	good := true
+	for _, fail := range [...]*Error{judgeDates(c, v.r.At), judgeExtensions(c), judgePurpose(c)} {
+		if fail != nil {
+			v.fails.add(fail)
+			good = false
+		}
+	}
+	return good
+}
+
+// judgeIssuer says why c may not be the issuer of the path so far; that it
+// signed the last certificate of it has been checked.
+func (v *verifier) judgeIssuer(c *x509.Certificate, anchor bool) (fail, out *Error) {
+	if fail := judgeDates(c, v.r.At); fail != nil {
+		return fail, nil
+	}
+	if fail := judgeExtensions(c); fail != nil {
+		return fail, nil
+	}
+	if fail := judgeCA(c, anchor); fail != nil {
+		return fail, nil
+	}
+	if fail := judgePurpose(c); fail != nil {
+		return fail, nil
+	}
+	// RFC 5280 section 4.2.1.9 [PKIX5280-4.2.1.9-02].
+	if limit := c.MaxPathLen; c.BasicConstraintsValid && (limit > 0 || limit == 0 && c.MaxPathLenZero) {
+		if n := v.intermediates(); n > limit {
+			return failure(ErrPathLength, c, fmt.Sprintf("it allows %d intermediates below, here are %d", limit, n)), nil
+		}
+	}
+	return v.judgeConstraints(c)
+}
+
+// judgeCA refuses a key that signs certificates without being a CA's
+// [PKIX5280-4.2.1.9-01]. A certificate of version 1 or 2 has no extensions to say
+// so: it is a CA if the caller made it an anchor, and never an intermediate (RFC
+// 5280 section 6.1.4 (k)).
+func judgeCA(c *x509.Certificate, anchor bool) *Error {
+	switch {
+	case c.Version < 3 && anchor:
+		return nil
+	case !c.BasicConstraintsValid || !c.IsCA:
+		return failure(ErrPurpose, c, "it is not marked as a CA")
+	case c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0:
+		return failure(ErrPurpose, c, "its keyUsage does not let it sign certificates")
+	}
+	return nil
+}
+
+// judgePurpose wants serverAuth or any where there is an extended key usage: in
+// the leaf [PKIX5280-4.2.1.12-01], and in issuers by the practice of every TLS
+// library, which reads an issuer's as the purposes that it may issue for.
+func judgePurpose(c *x509.Certificate) *Error {
+	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 {
+		return nil
+	}
+	for _, u := range c.ExtKeyUsage {
+		if u == x509.ExtKeyUsageServerAuth || u == x509.ExtKeyUsageAny {
+			return nil
+		}
+	}
+	return failure(ErrPurpose, c, "its extended key usage has no serverAuth")
+}
+
+// judgeExtensions refuses critical extensions that nobody here understands
+// [PKIX5280-4.2-01].
+func judgeExtensions(c *x509.Certificate) *Error {
+	for i := range c.Extensions {
+		e := &c.Extensions[i]
+		arc := idCE(e.Id)
+		if arc == cePolicyConstraints {
+			// RFC 5280 section 4.2.1.11. Without requireExplicitPolicy nothing
+			// depends on policies, and with it nobody could say which would do.
+			if requiresPolicy(e.Value) {
+				return failure(ErrExtension, c, "it requires a certificate policy, and none is configured")
+			}
+			continue
+		}
+		if !e.Critical {
+			continue
+		}
+		switch arc {
+		case ceKeyUsage, ceSubjectAltName, ceBasicConstraints, ceNameConstraints, cePolicies, cePolicyMappings, ceExtKeyUsage, ceInhibitAnyPolicy:
+		default:
+			return failure(ErrExtension, c, e.Id.String())
+		}
+	}
+	return nil
+}
+
+// requiresPolicy reports whether a policyConstraints extension has a
+// requireExplicitPolicy, or can not be read.
+func requiresPolicy(der []byte) bool {
+	body, ok := inside(der, tagSequence)
+	if !ok {
+		return true
+	}
+	tag, _, rest, ok := element(body)
+	// inhibitPolicyMapping [1] alone.
+	return !ok || tag != classContext|1 || len(rest) > 0
+}
+
+// printable bounds and escapes what came from foreign octets.
+func printable(s string) string {
+	const most = 120
+	more := ""
+	if len(s) > most {
+		s, more = s[:most], "..."
+	}
+	q := strconv.QuoteToASCII(s)
+	return q[1:len(q)-1] + more
+}

@@ -1,0 +1,216 @@
+package pkix
+
+import (
+	"bytes"
+	"crypto/x509"
+	"slices"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// subjectNames are the names of one certificate that constraints are held
+// against.
+type subjectNames struct {
+	has   [numForms]bool // a name of this form is there
+	dns   []rfc6125.Identifier
+	ip    [][]byte
+	email []string
+	uri   []string
+	dir   [][]string
+	fail  *Error // the names can not be read
+}
+
+// namesOf reads the names of c once.
+func (v *verifier) namesOf(c *x509.Certificate, leaf bool) *subjectNames {
+	if n, ok := v.names[c]; ok {
+		return n
+	}
+	n := readNames(c, leaf && v.r.CNAsName)
+	if v.names == nil {
+		v.names = make(map[*x509.Certificate]*subjectNames)
+	}
+	v.names[c] = n
+	return n
+}
+
+func readNames(c *x509.Certificate, withCN bool) *subjectNames {
+	n := new(subjectNames)
+	p := rfc6125.PresentedBy(c)
+	for _, id := range p.Identifiers() {
+		switch id.Kind {
+		case rfc6125.DNSID, rfc6125.SRVID:
+			n.dns = append(n.dns, id)
+		case rfc6125.CNID:
+			// D3: a Common Name that may count as a name is bound as one.
+			if withCN && p.CommonNameCounts() && id.Invalid == "" {
+				n.dns = append(n.dns, id)
+			}
+		}
+	}
+	hasSAN := false
+	for i := range c.Extensions {
+		if e := &c.Extensions[i]; idCE(e.Id) == ceSubjectAltName {
+			hasSAN = true
+			if !n.readSAN(e.Value) {
+				n.fail = failure(ErrMalformed, c, "its subjectAltName can not be read")
+			}
+		}
+	}
+	d, ok := directory(c.RawSubject)
+	if !ok {
+		n.fail = failure(ErrMalformed, c, "its subject can not be read")
+	}
+	if len(d) > 0 {
+		n.has[formDirectory] = true
+		n.dir = append(n.dir, d)
+	}
+	if !hasSAN {
+		// RFC 5280 section 4.2.1.10: old certificates have the mailbox here.
+		n.email = append(n.email, emailAttributes(c.RawSubject)...)
+	}
+	return n
+}
+
+// readSAN takes the names that rfc6125 has no use for.
+func (n *subjectNames) readSAN(der []byte) bool {
+	body, ok := inside(der, tagSequence)
+	for ok && len(body) > 0 {
+		var tag byte
+		var name []byte
+		if tag, name, body, ok = element(body); !ok {
+			break
+		}
+		form := int(tag &^ (classContext | tagConstructed))
+		if tag&0xc0 != classContext || form >= numForms {
+			return false
+		}
+		n.has[form] = true
+		switch form {
+		case formIP:
+			n.ip = append(n.ip, name)
+		case formEmail:
+			n.email = append(n.email, string(name))
+		case formURI:
+			n.uri = append(n.uri, string(name))
+		case formDirectory:
+			d, ok := directory(name)
+			if !ok {
+				return false
+			}
+			n.dir = append(n.dir, d)
+		}
+	}
+	return ok
+}
+
+// oidEmail is the attribute emailAddress of PKCS #9, 1.2.840.113549.1.9.1.
+var oidEmail = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01}
+
+// attributes calls f for each attribute of an RDNSequence, with the number of
+// its RDN. It reports whether the sequence could be read.
+func attributes(der []byte, f func(rdn int, oid []byte, tag byte, value []byte)) bool {
+	seq, ok := inside(der, tagSequence)
+	for rdn := 0; ok && len(seq) > 0; rdn++ {
+		tag, set, rest, good := element(seq)
+		if !good || tag != tagSet || len(set) == 0 {
+			return false
+		}
+		for seq = rest; len(set) > 0; {
+			tag, att, rest, good := element(set)
+			if !good || tag != tagSequence {
+				return false
+			}
+			set = rest
+			tag, oid, value, good := element(att)
+			if !good || tag != tagOID {
+				return false
+			}
+			tag, text, rest, good := element(value)
+			if !good || len(rest) > 0 {
+				return false
+			}
+			f(rdn, oid, tag, text)
+		}
+	}
+	return ok
+}
+
+// directory reads a Name into one string for each RDN, such that two names are
+// the same by RFC 5280 section 7.1 exactly if the strings are: attributes sorted,
+// text without regard to case, to its string type and to how blanks are doubled.
+func directory(der []byte) ([]string, bool) {
+	var rdns [][]string
+	ok := attributes(der, func(rdn int, oid []byte, tag byte, value []byte) {
+		if rdn == len(rdns) {
+			rdns = append(rdns, nil)
+		}
+		rdns[rdn] = append(rdns[rdn], string(oid)+"\x00"+fold(tag, value))
+	})
+	if !ok {
+		return nil, false
+	}
+	d := make([]string, len(rdns))
+	for i, r := range rdns {
+		slices.Sort(r)
+		d[i] = strings.Join(r, "\x01")
+	}
+	return d, true
+}
+
+// within reports whether a directory name lies in a subtree: its first RDNs are
+// those of the subtree.
+func within(d, tree []string) bool {
+	return len(d) >= len(tree) && slices.Equal(d[:len(tree)], tree)
+}
+
+// tagBMP and tagUniversal are text of two and four octets a character.
+const (
+	tagUniversal = 0x1c
+	tagBMP       = 0x1e
+)
+
+// fold brings the text of an attribute into the form that is compared; what is
+// no text is compared octet by octet with its tag.
+func fold(tag byte, value []byte) string {
+	var text string
+	switch tag {
+	case tagUTF8, tagPrintable, tagIA5:
+		text = string(value)
+	case tagT61:
+		// In practice Latin-1 (as OpenSSL and others write it).
+		r := make([]rune, len(value))
+		for i, c := range value {
+			r[i] = rune(c)
+		}
+		text = string(r)
+	case tagBMP:
+		u := make([]uint16, len(value)/2)
+		for i := range u {
+			u[i] = uint16(value[2*i])<<8 | uint16(value[2*i+1])
+		}
+		text = string(utf16.Decode(u))
+	case tagUniversal:
+		var b []byte
+		for i := 0; i+4 <= len(value); i += 4 {
+			b = utf8.AppendRune(b, rune(value[i])<<24|rune(value[i+1])<<16|rune(value[i+2])<<8|rune(value[i+3]))
+		}
+		text = string(b)
+	default:
+		return string(rune(tag)) + "\x02" + string(value)
+	}
+	return strings.Join(strings.Fields(strings.ToLower(text)), " ")
+}
+
+// emailAttributes returns the emailAddress attributes of a subject.
+func emailAttributes(der []byte) []string {
+	var list []string
+	attributes(der, func(_ int, oid []byte, _ byte, value []byte) {
+		if bytes.Equal(oid, oidEmail) {
+			list = append(list, string(value))
+		}
+	})
+	return list
+}
