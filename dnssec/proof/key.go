@@ -299,3 +299,16 @@ func SelfRevoked(set *RRset, a Algorithms, now time.Time, b *Budget) [][]byte {
 	}
 	return out
 }
+
+// Supported reports whether anything in t has an algorithm and a digest that count.
+func (t Trust) Supported(a Algorithms) bool {
+	if len(usableDS(t.DS, a)) > 0 {
+		return true
+	}
+	for _, k := range t.Keys {
+		if a[k.Algorithm] != nil {
+			return true
+		}
+	}
+	return false
+}

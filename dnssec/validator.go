@@ -1,0 +1,258 @@
+package dnssec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/mxauth/mxauth/dnssec/anchor"
+	"github.com/mxauth/mxauth/dnssec/proof"
+	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// Defaults and limits of a [Validator].
+const (
+	// DefaultMaxNSEC3Iterations is the most that is computed for one NSEC3 hash. RFC
+	// 9276 section 3.2 lets a validator stop anywhere above 0; zones of today have 0
+	// to 20, and Unbound's limit is 150. Above it a denial is insecure, with
+	// [ReasonNSEC3Iterations]; there is no second limit (section 4).
+	DefaultMaxNSEC3Iterations = 150
+	// DefaultZones is how many zones are remembered: the zones of the hosts that a
+	// large sender talks to in a day.
+	DefaultZones = 10_000
+	// DefaultMaxQueries bounds the questions sent for one question. The longest honest
+	// work is an alias chain of 16 steps, each in a zone of its own (3 questions a
+	// step), or an unsigned name some tens of labels below a signed zone.
+	DefaultMaxQueries = 64
+	// DefaultMaxBytes bounds the octets read for one question: as many full messages
+	// as an answer with all its keys has ever needed, several times.
+	DefaultMaxBytes = 1 << 20
+	// DefaultExchangeTimeout bounds one exchange with the upstream, which has
+	// time-outs of its own; this is for one that does not keep to them.
+	DefaultExchangeTimeout = 20 * time.Second
+	// maxSigners bounds the zones that are tried for one RRset: honest ones are
+	// signed by one.
+	maxSigners = 4
+	// maxZoneTTL bounds how long a zone's keys are kept, whatever their TTL says.
+	maxZoneTTL = 24 * time.Hour
+)
+
+// A ValidatorConfig says what a [Validator] asks and believes. Only Upstream has no
+// default.
+type ValidatorConfig struct {
+	// Upstream is the recursive resolver. It need not validate, and need not be
+	// trusted; it must hand on DNSSEC records.
+	Upstream Upstream
+	// Anchors are what is believed without proof; nil means [anchor.Root]. An empty
+	// slice that is not nil means none: then every answer is insecure, by
+	// [ReasonNoAnchor].
+	Anchors []anchor.Anchor
+	// NegativeAnchors are names that count as unsigned (RFC 7646).
+	NegativeAnchors []NegativeAnchor
+	// Algorithms are the signature algorithms that count; nil means
+	// [proof.DefaultAlgorithms]. What is not in it makes a zone insecure if its
+	// parent names nothing else, and a signature worthless otherwise: an RRset signed
+	// only by an unsupported algorithm, in a zone whose DS names a supported one, is
+	// bogus (RFC 6840 section 5.11).
+	Algorithms proof.Algorithms
+	// MaxNSEC3Iterations is the most that is computed for an NSEC3 hash; zero means
+	// [DefaultMaxNSEC3Iterations], a negative number none but 0.
+	MaxNSEC3Iterations int
+	// Zones bounds the zones that are remembered; zero means [DefaultZones].
+	Zones int
+	// MaxQueries and MaxBytes bound what one question may cost; zero means
+	// [DefaultMaxQueries] and [DefaultMaxBytes]. Signatures and hashes have the bounds
+	// of [proof.NewBudget].
+	MaxQueries int
+	MaxBytes   int
+	// ExchangeTimeout bounds one exchange; zero means [DefaultExchangeTimeout].
+	ExchangeTimeout time.Duration
+	// SignalAlgorithms sends the options DAU, DHU and N3U with every question (RFC
+	// 6975). They help statistics of zone owners, and some middleboxes drop them, so
+	// they are off by default.
+	SignalAlgorithms bool
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Logger gets a line for what an administrator should see to: a revoked anchor, an
+	// upstream that strips DNSSEC. Nil means none.
+	Logger *slog.Logger
+}
+
+// A NegativeAnchor makes a name, and all below it, count as unsigned until a time: a
+// stopgap for a zone whose signatures are known to be broken (RFC 7646). A trust
+// anchor below it, or at a longer name, still holds.
+type NegativeAnchor struct {
+	Name   rfc6125.Name
+	Reason string    // for people: why, and who says so
+	Until  time.Time // the zero time means no end
+}
+
+// A Validator is a [Resolver] that proves every answer by itself, from trust anchors
+// down, with the records that any recursive resolver hands on. It looks at no AD bit.
+//
+// It keeps the keys of zones it has proved, until their TTL or signatures end, and
+// nothing else; put a cache of answers in front of it. It starts no goroutine that
+// outlives the call to Resolve for which it works; several calls that need the same
+// message at the same time share it.
+type Validator struct {
+	cfg      ValidatorConfig
+	points   map[rfc6125.Name]*point // anchored zones
+	negative map[rfc6125.Name]NegativeAnchor
+	zones    *lru.Cache[rfc6125.Name, *zone]
+	flights  flights
+	signal   wire.Signal
+	revoked  revocations
+}
+
+// A point is a zone with trust anchors.
+type point struct {
+	zone  rfc6125.Name
+	trust proof.Trust
+}
+
+// NewValidator checks cfg and returns a Validator. All problems are reported at
+// once. It does no I/O.
+func NewValidator(cfg ValidatorConfig) (*Validator, error) {
+	var errs []error
+	if cfg.Upstream == nil {
+		errs = append(errs, errors.New("dnssec: ValidatorConfig.Upstream is nil"))
+	}
+	if cfg.Anchors == nil {
+		cfg.Anchors = anchor.Root()
+	}
+	if cfg.Algorithms == nil {
+		cfg.Algorithms = proof.DefaultAlgorithms()
+	}
+	switch {
+	case cfg.MaxNSEC3Iterations == 0:
+		cfg.MaxNSEC3Iterations = DefaultMaxNSEC3Iterations
+	case cfg.MaxNSEC3Iterations < 0:
+		cfg.MaxNSEC3Iterations = 0
+	case cfg.MaxNSEC3Iterations > 65535:
+		errs = append(errs, fmt.Errorf("dnssec: MaxNSEC3Iterations is %d, more than a record can say", cfg.MaxNSEC3Iterations))
+	}
+	for _, n := range []struct {
+		name string
+		p    *int
+		zero int
+	}{{"Zones", &cfg.Zones, DefaultZones}, {"MaxQueries", &cfg.MaxQueries, DefaultMaxQueries}, {"MaxBytes", &cfg.MaxBytes, DefaultMaxBytes}} {
+		if *n.p < 0 {
+			errs = append(errs, fmt.Errorf("dnssec: ValidatorConfig.%s is negative", n.name))
+		}
+		if *n.p == 0 {
+			*n.p = n.zero
+		}
+	}
+	if cfg.ExchangeTimeout < 0 {
+		errs = append(errs, errors.New("dnssec: ValidatorConfig.ExchangeTimeout is negative"))
+	}
+	if cfg.ExchangeTimeout == 0 {
+		cfg.ExchangeTimeout = DefaultExchangeTimeout
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	v := &Validator{
+		cfg:      cfg,
+		points:   make(map[rfc6125.Name]*point, len(cfg.Anchors)),
+		negative: make(map[rfc6125.Name]NegativeAnchor, len(cfg.NegativeAnchors)),
+	}
+	for _, a := range cfg.Anchors {
+		if !a.Zone.IsValid() || (a.DS == nil) == (a.Key == nil) {
+			errs = append(errs, fmt.Errorf("dnssec: a trust anchor without a zone, or not of one kind: %s", a))
+			continue
+		}
+		p := v.points[a.Zone]
+		if p == nil {
+			p = &point{zone: a.Zone}
+			v.points[a.Zone] = p
+		}
+		if a.DS != nil {
+			p.trust.DS = append(p.trust.DS, *a.DS)
+		} else {
+			p.trust.Keys = append(p.trust.Keys, *a.Key)
+		}
+	}
+	for _, n := range cfg.NegativeAnchors {
+		if !n.Name.IsValid() {
+			errs = append(errs, errors.New("dnssec: a negative trust anchor without a name"))
+			continue
+		}
+		v.negative[n.Name] = n
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	var err error
+	if v.zones, err = lru.New[rfc6125.Name, *zone](cfg.Zones); err != nil {
+		return nil, fmt.Errorf("dnssec: %w", err)
+	}
+	if cfg.SignalAlgorithms {
+		// RFC 6975 section 4: what is really understood, in no order of meaning.
+		for n := range 253 {
+			if cfg.Algorithms[uint8(n)] != nil {
+				v.signal.Algorithms = append(v.signal.Algorithms, uint8(n))
+			}
+		}
+		v.signal.Digests = []uint8{proof.SHA1, proof.SHA256, proof.SHA384}
+		v.signal.NSEC3Hashes = []uint8{1}
+	}
+	return v, nil
+}
+
+// Resolve implements [Resolver]. Beside the errors of that contract, the Reason of a
+// [*LookupError] tells a zone that is wrong ([ErrBogus]) from an upstream that does
+// not let us see ([ErrIndeterminate] with [ReasonUpstreamStrips] or
+// [ReasonUpstreamCD]) and from anchors that are of no use ([ReasonNoUsableAnchor]).
+func (v *Validator) Resolve(ctx context.Context, q Question) (Answer, error) {
+	t := newTask(ctx, v, q)
+	defer t.wait()
+	a, err := t.resolve()
+	if err != nil {
+		v.note(err)
+		return a, err
+	}
+	return a, nil
+}
+
+// note logs failures that an administrator can cure.
+func (v *Validator) note(err *LookupError) {
+	switch err.Reason.Code {
+	case ReasonUpstreamStrips, ReasonUpstreamCD, ReasonNoUsableAnchor, ReasonAnchorMismatch:
+		v.cfg.Logger.Warn("dnssec: can not validate", "question", err.Question.String(),
+			"reason", string(err.Reason.Code), "text", err.Reason.Text, "server", err.Server)
+	}
+}
+
+// covering returns the deepest anchored zone at or above name, and the deepest
+// negative anchor that holds at or above name and is not above that zone; nil for
+// none.
+func (v *Validator) covering(name rfc6125.Name, now time.Time) (p *point, n *NegativeAnchor) {
+	for a := name; a.IsValid(); a = a.Parent() {
+		if neg, ok := v.negative[a]; ok && n == nil && (neg.Until.IsZero() || now.Before(neg.Until)) {
+			return v.pointAbove(a), &neg
+		}
+		if p := v.points[a]; p != nil {
+			return p, nil
+		}
+	}
+	return nil, nil
+}
+
+// pointAbove returns the deepest anchored zone at or above name; nil for none.
+func (v *Validator) pointAbove(name rfc6125.Name) *point {
+	for a := name; a.IsValid(); a = a.Parent() {
+		if p := v.points[a]; p != nil {
+			return p
+		}
+	}
+	return nil
+}

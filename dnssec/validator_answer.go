@@ -1,0 +1,305 @@
+package dnssec
+
+import (
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec/proof"
+	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// typeANY asks for every type of a name (RFC 1035 section 3.2.3).
+const typeANY Type = wire.TypeANY
+
+// resolve answers the task's question: it asks, follows the aliases of the response
+// one by one, each proved, and asks anew where the response ends.
+func (t *task) resolve() (Answer, *LookupError) {
+	a := Answer{Question: t.q, Final: t.q.Name, Status: Secure}
+	if !t.q.Name.IsValid() {
+		a.Status = Indeterminate
+		return a, failed(t.q, ErrMalformed, Reason{Code: ReasonMalformed, Text: "the question has no name"})
+	}
+	for {
+		v, done := t.step(&a)
+		if !v.ok() {
+			a.Status, a.Reason, a.Kind, a.Records = v.status, v.reason, 0, nil
+			e := v.err(t.q)
+			e.EDE = a.EDE
+			if e.Server == "" {
+				e.Server = a.Server
+			}
+			return a, e
+		}
+		if done {
+			return a, nil
+		}
+	}
+}
+
+// step asks for the name that a has come to, and judges the response as far as it
+// goes. done means that the answer is complete.
+func (t *task) step(a *Answer) (v verdict, done bool) {
+	q := Question{a.Final, t.q.Type}
+	from := *a
+	// RFC 4035 section 5.4: a question whose proof is incomplete is asked once more.
+	for try := range 2 {
+		r, fail := t.get(q)
+		if fail != nil {
+			return *fail, false
+		}
+		a.Server, a.Received = r.server, r.received
+		a.EDE = append(a.EDE[:len(a.EDE):len(a.EDE)], extendedErrors(r.msg.Errors)...)
+		t.sendAhead(r)
+		v, done = t.judge(r, a)
+		if v.ok() || v.final || !v.absent {
+			return v, done
+		}
+		if try == 0 {
+			*a = from
+			t.forget(q)
+		}
+	}
+	if t.stripped() {
+		v = stripped(v.reason.Name, v.reason.Type)
+	}
+	return v, false
+}
+
+// judge reads r as the answer to a's final name.
+func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
+	switch r.msg.Rcode {
+	case wire.RcodeNoError, wire.RcodeNXDomain, wire.RcodeYXDomain:
+	default:
+		return t.rcodeVerdict(r, Question{a.Final, t.q.Type}), false
+	}
+	steps := 0
+	for {
+		if t.q.Type == typeANY && anyAt(r.answer, a.Final) {
+			return t.collectAny(r, a)
+		}
+		if set := find(r.answer, a.Final, uint16(t.q.Type)); set != nil {
+			return t.collect(r, set, a), true
+		}
+		moved, v := t.alias(r, a)
+		if !v.ok() {
+			return v, false
+		}
+		if !moved {
+			break
+		}
+		steps++
+	}
+	if steps > 0 && r.msg.Rcode != wire.RcodeNXDomain && !hasSOA(r.msg.Authority, a.Final) && !hasDenial(r.authority) {
+		return verdict{status: Secure}, false // the response ends here: ask on
+	}
+	d := t.deny(r, a.Final, t.q.Type)
+	if steps > 0 && !d.ok() && !d.final {
+		// What the response says of the end of the chain is no proof. Ask for itself.
+		return verdict{status: Secure}, false
+	}
+	if !d.ok() {
+		return d.verdict, false
+	}
+	a.Kind = NoData
+	switch {
+	case d.status == Secure && d.denial.NXDomain, d.status == Insecure && r.msg.Rcode == wire.RcodeNXDomain:
+		a.Kind = NXDomain
+	}
+	a.add(d.verdict, d.expires)
+	return d.verdict, true
+}
+
+// hasDenial reports whether there are NSEC or NSEC3 records.
+func hasDenial(sets []proof.RRset) bool {
+	for i := range sets {
+		if s := &sets[i]; len(s.Data) > 0 && (s.Type == wire.TypeNSEC || s.Type == wire.TypeNSEC3) {
+			return true
+		}
+	}
+	return false
+}
+
+// add lets a's status, reason and end be those of one more part of it.
+func (a *Answer) add(v verdict, expires time.Time) {
+	if v.status < a.Status {
+		a.Status, a.Reason = v.status, v.reason
+	}
+	a.Expires = earlier(a.Expires, expires)
+}
+
+// collect proves the RRset that was asked for.
+func (t *task) collect(r *reply, set *proof.RRset, a *Answer) verdict {
+	if set.Type != wire.TypeCNAME && find(r.answer, set.Owner, wire.TypeCNAME) != nil {
+		v := verdict{status: Indeterminate, kind: ErrMalformed, server: r.server,
+			reason: malformedAt(set.Owner, TypeCNAME, "an alias beside other records of the name")}
+		return v
+	}
+	p := t.verify(r, set)
+	if !p.ok() {
+		return p.verdict
+	}
+	a.Kind = Data
+	for _, d := range set.Data {
+		a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
+	}
+	a.add(p.verdict, p.expires)
+	return p.verdict
+}
+
+// anyAt reports whether there are records of any type at the name.
+func anyAt(sets []proof.RRset, name rfc6125.Name) bool {
+	for i := range sets {
+		if len(sets[i].Data) > 0 && sets[i].Owner == name {
+			return true
+		}
+	}
+	return false
+}
+
+// collectAny proves every RRset at the name. That there are no others is not known.
+func (t *task) collectAny(r *reply, a *Answer) (verdict, bool) {
+	for i := range r.answer {
+		set := &r.answer[i]
+		if len(set.Data) == 0 || set.Owner != a.Final {
+			continue
+		}
+		p := t.verify(r, set)
+		if !p.ok() {
+			return p.verdict, false
+		}
+		a.Kind = Data
+		for _, d := range set.Data {
+			a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
+		}
+		a.add(p.verdict, p.expires)
+	}
+	return verdict{status: a.Status}, true
+}
+
+// alias follows one alias at a's final name, if r has one. The step is added to the
+// chain once it is proved.
+func (t *task) alias(r *reply, a *Answer) (moved bool, v verdict) {
+	ok := verdict{status: Secure}
+	if t.q.Type == TypeCNAME || t.q.Type == typeANY {
+		return false, ok
+	}
+	cname := find(r.answer, a.Final, wire.TypeCNAME)
+	dname := dnameAbove(r.answer, a.Final)
+	step := Alias{Owner: a.Final, Type: TypeCNAME}
+	var p proven
+	switch {
+	case dname != nil && (cname == nil || len(cname.Sigs) == 0):
+		// RFC 4035 section 4.8, RFC 6672 section 5.3.1: the CNAME is not signed; it is
+		// judged by the DNAME and by being what that makes.
+		if p = t.verify(r, dname); !p.ok() {
+			return false, p.verdict
+		}
+		to, err := substitute(a.Final, wire.RR{Owner: dname.Owner, Data: dname.Data[0]})
+		if err != nil || len(dname.Data) > 1 {
+			if r.msg.Rcode == wire.RcodeYXDomain {
+				return false, verdict{status: Indeterminate, kind: ErrRefused, server: r.server, reason: Reason{
+					Code: ReasonRcode, Name: a.Final, Type: TypeDNAME, Text: "the name is too long behind the DNAME"}}
+			}
+			return false, t.malformed(r, dname.Owner, TypeDNAME, "a DNAME that makes no name")
+		}
+		if cname != nil {
+			made, err := targetOf(cname)
+			if err != nil || made != to {
+				v := bogusBy(a.Final, TypeCNAME, ReasonAliasForged, EDEBogus, "not what the DNAME at "+dname.Owner.String()+" makes")
+				v.server = r.server
+				return false, v
+			}
+		}
+		step.Type, step.Target = TypeDNAME, to
+	case cname != nil:
+		if p = t.verify(r, cname); !p.ok() {
+			return false, p.verdict
+		}
+		to, err := targetOf(cname)
+		if err != nil {
+			return false, t.malformed(r, cname.Owner, TypeCNAME, "an alias with two targets, or with none that can be read")
+		}
+		step.Target = to
+	default:
+		return false, ok
+	}
+	step.Status, step.TTL = p.status, p.ttl
+	for _, s := range a.Chain {
+		if s.Owner == step.Target {
+			return false, t.loop(aliasLoop(t.q, step))
+		}
+	}
+	if step.Target == step.Owner {
+		return false, t.loop(aliasLoop(t.q, step))
+	}
+	if len(a.Chain) == MaxAliases {
+		return false, t.loop(aliasLimit(t.q))
+	}
+	a.Chain = append(a.Chain[:len(a.Chain):len(a.Chain)], step)
+	a.Final = step.Target
+	a.add(p.verdict, p.expires)
+	return true, ok
+}
+
+func (t *task) loop(e *LookupError) verdict {
+	return verdict{status: Indeterminate, kind: e.Kind, reason: e.Reason, final: true}
+}
+
+func (t *task) malformed(r *reply, name rfc6125.Name, typ Type, text string) verdict {
+	return verdict{status: Indeterminate, kind: ErrMalformed, server: r.server, reason: malformedAt(name, typ, text)}
+}
+
+// targetOf reads the target of a CNAME set, which has one record.
+func targetOf(set *proof.RRset) (rfc6125.Name, error) {
+	if len(set.Data) != 1 {
+		return rfc6125.Name{}, rfc6125.ErrName
+	}
+	return rfc6125.NameFromWire(set.Data[0])
+}
+
+// dnameAbove finds the DNAME set closest above name.
+func dnameAbove(sets []proof.RRset, name rfc6125.Name) *proof.RRset {
+	var found *proof.RRset
+	for i := range sets {
+		s := &sets[i]
+		if s.Type == wire.TypeDNAME && len(s.Data) > 0 && s.Owner != name && name.IsSubdomainOf(s.Owner) &&
+			(found == nil || s.Owner.IsSubdomainOf(found.Owner)) {
+			found = s
+		}
+	}
+	return found
+}
+
+// rcodeVerdict tells what a response with an rcode that is no answer means.
+func (t *task) rcodeVerdict(r *reply, asked Question) verdict {
+	v := verdict{status: Indeterminate, server: r.server}
+	if r.msg.Rcode != wire.RcodeServFail {
+		e := rcodeFailed(t.q, asked, r.msg.Rcode)
+		v.kind, v.reason = e.Kind, e.Reason
+		return v
+	}
+	v.kind = ErrServFail
+	v.reason = Reason{Code: ReasonServFail, Name: asked.Name, Type: asked.Type, Text: "the resolver answers SERVFAIL for " + asked.String()}
+	if t.refusesCD(r, asked) {
+		v.kind = ErrIndeterminate
+		v.reason.Code, v.reason.EDE = ReasonUpstreamCD, EDEIndeterminate
+		v.reason.Text = "the resolver answers SERVFAIL though it is asked not to validate (CD), so it can not be seen whether the zone or the resolver is wrong: use one that honours CD"
+	}
+	return v
+}
+
+// refusesCD reports whether the upstream validates in spite of CD, or answers SERVFAIL
+// to whatever has CD set: it says so, or it can not even give the root's keys.
+func (t *task) refusesCD(r *reply, asked Question) bool {
+	for _, e := range extendedErrors(r.msg.Errors) {
+		if e.SaysBogus() {
+			return true
+		}
+	}
+	q := Question{rfc6125.RootName(), TypeDNSKEY}
+	if asked == q {
+		return true
+	}
+	root, fail := t.get(q)
+	return fail == nil && root.msg.Rcode == wire.RcodeServFail
+}

@@ -1,0 +1,224 @@
+package dnssec
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec/proof"
+	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// A reply is a response, read and sorted. It is shared and must not be changed.
+type reply struct {
+	msg       *wire.Message
+	answer    []proof.RRset
+	authority []proof.RRset
+	server    string
+	received  time.Time
+	size      int
+}
+
+// find returns the RRset of owner and type with records in it; nil if there is none.
+func find(sets []proof.RRset, owner rfc6125.Name, typ uint16) *proof.RRset {
+	for i := range sets {
+		if s := &sets[i]; s.Type == typ && len(s.Data) > 0 && s.Owner == owner {
+			return s
+		}
+	}
+	return nil
+}
+
+// flights lets calls that need the same message at the same time share one exchange.
+// The exchange runs in a goroutine of its own, under a context of its own; the last
+// caller to leave before it has ended cancels it and waits for it, so nothing is left
+// behind. (singleflight.DoChan can do neither.)
+type flights struct {
+	mu sync.Mutex // guards m and the refs of its values
+	m  map[Question]*flight
+}
+
+type flight struct {
+	refs   int
+	cancel context.CancelFunc
+	done   chan struct{} // closed when reply and err are set
+	reply  *reply
+	err    error
+}
+
+// do returns the reply to q, from a flight under way or from a new one.
+func (f *flights) do(ctx context.Context, q Question, exchange func(context.Context) (*reply, error), timeout time.Duration) (*reply, error) {
+	f.mu.Lock()
+	fl := f.m[q]
+	if fl == nil {
+		// The context keeps the values of the first caller, not its end.
+		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		fl = &flight{cancel: cancel, done: make(chan struct{})}
+		if f.m == nil {
+			f.m = make(map[Question]*flight)
+		}
+		f.m[q] = fl
+		go func() {
+			defer cancel()
+			fl.reply, fl.err = exchange(fctx)
+			f.mu.Lock()
+			if f.m[q] == fl {
+				delete(f.m, q)
+			}
+			f.mu.Unlock()
+			close(fl.done)
+		}()
+	}
+	fl.refs++
+	f.mu.Unlock()
+
+	select {
+	case <-fl.done:
+		return fl.reply, fl.err
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	fl.refs--
+	last := fl.refs == 0
+	if last && f.m[q] == fl {
+		delete(f.m, q) // whoever comes now starts anew
+	}
+	f.mu.Unlock()
+	if last {
+		fl.cancel()
+		<-fl.done
+	}
+	return nil, context.Cause(ctx)
+}
+
+// exchange asks the upstream once. The message that comes back is known to be an
+// answer to q, whatever it says.
+func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
+	query := wire.Query{ID: uint16(rand.Uint32()), Name: q.Name, Type: uint16(q.Type), CD: true, DO: true, Signal: v.signal}
+	r, err := v.cfg.Upstream.Exchange(ctx, query.Append(make([]byte, 0, 512)))
+	if err != nil {
+		return nil, err
+	}
+	m, err := wire.Parse(r.Message)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	asked := wire.Question{Name: q.Name, Type: uint16(q.Type), Class: wire.ClassIN}
+	switch {
+	case !m.Response() || m.ID != query.ID || m.Opcode() != 0:
+		return nil, fmt.Errorf("%w: no response to our query", ErrMalformed)
+	case m.Question != asked && (m.Rcode == wire.RcodeNoError || m.Rcode == wire.RcodeNXDomain || m.NumQuestions != 0):
+		return nil, fmt.Errorf("%w: response to another question", ErrMalformed)
+	case m.Truncated():
+		return nil, fmt.Errorf("%w: truncated response", ErrMalformed)
+	}
+	return &reply{
+		msg:       m,
+		answer:    proof.Group(m.Answer),
+		authority: proof.Group(m.Authority),
+		server:    r.Server,
+		received:  v.cfg.Now(),
+		size:      len(r.Message),
+	}, nil
+}
+
+// A future is a question of one task that was sent.
+type future struct {
+	done  chan struct{} // nil once reply and err may be read without waiting
+	reply *reply
+	err   error
+	fresh bool // its octets are not counted yet
+}
+
+// A task is the work for one call to Resolve. Its proofs run one after the other in
+// the caller's goroutine; only exchanges run beside it.
+type task struct {
+	v       *Validator
+	ctx     context.Context
+	cancel  context.CancelFunc
+	q       Question
+	now     time.Time
+	budget  *proof.Budget
+	queries int // what is left
+	bytes   int // what is left
+	asked   map[Question]*future
+	zones   map[rfc6125.Name]*zone
+	wg      sync.WaitGroup // of the exchanges sent ahead
+	strips  *bool          // whether the upstream strips DNSSEC, once known
+}
+
+func newTask(ctx context.Context, v *Validator, q Question) *task {
+	ctx, cancel := context.WithCancel(ctx)
+	return &task{
+		v: v, ctx: ctx, cancel: cancel, q: q,
+		now:     v.cfg.Now(),
+		budget:  proof.NewBudget(),
+		queries: v.cfg.MaxQueries,
+		bytes:   v.cfg.MaxBytes,
+		asked:   make(map[Question]*future, 8),
+		zones:   make(map[rfc6125.Name]*zone, 4),
+	}
+}
+
+// wait ends what the task has sent ahead and does not need, and waits for it.
+func (t *task) wait() {
+	t.cancel()
+	t.wg.Wait()
+}
+
+// ahead sends a question whose answer will be needed. It does nothing if it was sent
+// before, or if it would take the last queries, which are kept for what is surely
+// needed.
+func (t *task) ahead(q Question) {
+	if t.asked[q] != nil || t.queries <= t.v.cfg.MaxQueries/4 {
+		return
+	}
+	t.queries--
+	f := &future{done: make(chan struct{}), fresh: true}
+	t.asked[q] = f
+	t.wg.Go(func() {
+		defer close(f.done)
+		f.reply, f.err = t.send(q)
+	})
+}
+
+// get returns the answer to q, asking if that was not done before. A failed verdict
+// says that there is none.
+func (t *task) get(q Question) (*reply, *verdict) {
+	f := t.asked[q]
+	if f == nil {
+		if t.queries <= 0 {
+			v := bogus(q.Name, q.Type, &proof.Error{Kind: proof.ErrBudget, Text: "too many questions"})
+			return nil, &v
+		}
+		t.queries--
+		f = &future{fresh: true}
+		t.asked[q] = f
+		f.reply, f.err = t.send(q)
+	} else if f.done != nil {
+		// The exchange ends when the task's context does: no second case is needed.
+		<-f.done
+	}
+	if f.err != nil {
+		e := upstreamFailed(t.q, q, f.err)
+		return nil, &verdict{status: Indeterminate, kind: e.Kind, reason: e.Reason, cause: f.err, final: t.ctx.Err() != nil}
+	}
+	if f.fresh {
+		f.fresh = false
+		if t.bytes -= f.reply.size; t.bytes < 0 {
+			v := bogus(q.Name, q.Type, &proof.Error{Kind: proof.ErrBudget, Text: "too many octets"})
+			return nil, &v
+		}
+	}
+	return f.reply, nil
+}
+
+func (t *task) send(q Question) (*reply, error) {
+	return t.v.flights.do(t.ctx, q, func(ctx context.Context) (*reply, error) { return t.v.exchange(ctx, q) }, t.v.cfg.ExchangeTimeout)
+}
+
+// forget makes the next get of q ask anew.
+func (t *task) forget(q Question) { delete(t.asked, q) }

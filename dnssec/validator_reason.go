@@ -1,0 +1,140 @@
+package dnssec
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mxauth/mxauth/dnssec/proof"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// Reasons for an answer that is insecure.
+const (
+	ReasonNoAnchor             ReasonCode = "no-anchor"             // no trust anchor covers the name
+	ReasonNegativeAnchor       ReasonCode = "negative-anchor"       // a negative trust anchor covers it
+	ReasonUnsignedDelegation   ReasonCode = "unsigned-delegation"   // a zone on the way has provably no DS
+	ReasonOptOut               ReasonCode = "opt-out"               // an NSEC3 opt-out span may hide an unsigned delegation
+	ReasonUnsupportedAlgorithm ReasonCode = "unsupported-algorithm" // no DS of the zone has an algorithm and digest that we know
+	ReasonNSEC3Iterations      ReasonCode = "nsec3-iterations"      // denial with more iterations than are computed (RFC 9276)
+)
+
+// Reasons for an answer that is bogus.
+const (
+	ReasonSignatureMissing     ReasonCode = "signature-missing"
+	ReasonSignatureInvalid     ReasonCode = "signature-invalid"
+	ReasonSignatureExpired     ReasonCode = "signature-expired"
+	ReasonSignatureNotYetValid ReasonCode = "signature-not-yet-valid"
+	ReasonSignatureAlgorithm   ReasonCode = "signature-algorithm" // only algorithms that we do not know, in a zone that names one we do
+	ReasonSignatureKey         ReasonCode = "signature-key"       // the zone has no such key
+	ReasonSignatureSigner      ReasonCode = "signature-signer"    // by a zone that can not hold the records
+	ReasonSignatureLabels      ReasonCode = "signature-labels"    // the signature is for a longer name
+	ReasonKeyUnusable          ReasonCode = "key-unusable"        // malformed, or no point on its curve
+	ReasonKeySize              ReasonCode = "key-size"            // too short, or too long, to be accepted
+	ReasonKeysMissing          ReasonCode = "keys-missing"        // a zone with DS has no DNSKEY
+	ReasonNoKeyForDS           ReasonCode = "no-key-for-ds"       // no DNSKEY fits a DS
+	ReasonKeyRevoked           ReasonCode = "key-revoked"         // the one that fits is revoked
+	ReasonAnchorMismatch       ReasonCode = "anchor-mismatch"     // no DNSKEY fits a trust anchor
+	ReasonDenialMissing        ReasonCode = "denial-missing"      // nothing proves that the records do not exist
+	ReasonDenialInvalid        ReasonCode = "denial-invalid"      // what is there does not prove it
+	ReasonWildcard             ReasonCode = "wildcard-unproved"   // nothing proves that no closer name exists
+	ReasonAliasForged          ReasonCode = "alias-forged"        // a CNAME that its DNAME does not make
+	ReasonBudget               ReasonCode = "budget-exceeded"     // more work than any honest zone makes
+)
+
+// Reasons for an answer that is indeterminate.
+const (
+	ReasonUpstreamStrips ReasonCode = "upstream-strips-dnssec"    // the resolver hands on no signatures, not even the root's
+	ReasonUpstreamCD     ReasonCode = "upstream-servfail-with-cd" // the resolver answers SERVFAIL when it is asked not to validate
+	ReasonNoUsableAnchor ReasonCode = "no-usable-anchor"          // every trust anchor is revoked
+)
+
+// stripsCure tells what to do about [ReasonUpstreamStrips].
+const stripsCure = "use a resolver that hands on DNSSEC records (dnsmasq.conf: proxy-dnssec; systemd-resolved's stub: DNSSEC=yes; or a resolver of your own)"
+
+// A verdict is what became of one RRset, denial or zone.
+type verdict struct {
+	status Status
+	reason Reason
+	kind   error // for Bogus and Indeterminate: the sentinel of the LookupError
+	cause  error
+	server string
+	// final means that all work for the question has to end.
+	final bool
+	// absent means that the failure is by records that are not there, so that asking
+	// again may help, or the upstream may have taken them away.
+	absent bool
+}
+
+func (v *verdict) ok() bool { return v.status >= Insecure }
+
+// err makes the LookupError of a failed verdict.
+func (v *verdict) err(q Question) *LookupError {
+	e := failed(q, v.kind, v.reason)
+	e.Cause, e.Server = v.cause, v.server
+	return e
+}
+
+// bogus makes the verdict of records that fail by err, an error of package proof.
+func bogus(owner rfc6125.Name, typ Type, err error) verdict {
+	v := verdict{status: Bogus, kind: ErrBogus, reason: Reason{Name: owner, Type: typ, EDE: EDEBogus}}
+	r := &v.reason
+	switch {
+	case errors.Is(err, proof.ErrBudget):
+		r.Code, v.final = ReasonBudget, true
+	case errors.Is(err, proof.ErrUnsigned):
+		r.Code, r.EDE, v.absent = ReasonSignatureMissing, EDERRSIGsMissing, true
+	case errors.Is(err, proof.ErrExpired):
+		r.Code, r.EDE = ReasonSignatureExpired, EDESignatureExpired
+	case errors.Is(err, proof.ErrNotYetValid):
+		r.Code, r.EDE = ReasonSignatureNotYetValid, EDESignatureNotYetValid
+	case errors.Is(err, proof.ErrBadSignature):
+		r.Code = ReasonSignatureInvalid
+	case errors.Is(err, proof.ErrAlgorithm):
+		r.Code, r.EDE = ReasonSignatureAlgorithm, EDEUnsupportedAlgorithm
+	case errors.Is(err, proof.ErrNoKey):
+		r.Code, r.EDE = ReasonSignatureKey, EDEDNSKEYMissing
+	case errors.Is(err, proof.ErrSigner):
+		r.Code, v.absent = ReasonSignatureSigner, true
+	case errors.Is(err, proof.ErrLabels):
+		r.Code = ReasonSignatureLabels
+	case errors.Is(err, proof.ErrKeySize):
+		r.Code = ReasonKeySize
+	case errors.Is(err, proof.ErrKey):
+		r.Code = ReasonKeyUnusable
+	case errors.Is(err, proof.ErrNoMatch):
+		r.Code, r.EDE = ReasonNoKeyForDS, EDEDNSKEYMissing
+	case errors.Is(err, proof.ErrRevoked):
+		r.Code = ReasonKeyRevoked
+	case errors.Is(err, proof.ErrNotDenied):
+		r.Code, r.EDE, v.absent = ReasonDenialInvalid, EDENSECMissing, true
+	default:
+		r.Code = ReasonSignatureInvalid
+	}
+	r.Text = fmt.Sprintf("%s %s: %v", owner, typ, err)
+	return v
+}
+
+// bogusBy makes a bogus verdict with a code of its own.
+func bogusBy(owner rfc6125.Name, typ Type, code ReasonCode, ede uint16, text string) verdict {
+	return verdict{status: Bogus, kind: ErrBogus,
+		reason: Reason{Code: code, Name: owner, Type: typ, EDE: ede, Text: fmt.Sprintf("%s %s: %s", owner, typ, text)}}
+}
+
+// insecure makes an insecure verdict.
+func insecure(owner rfc6125.Name, typ Type, code ReasonCode, ede uint16, text string) verdict {
+	return verdict{status: Insecure, reason: Reason{Code: code, Name: owner, Type: typ, EDE: ede, Text: text}}
+}
+
+// moreTelling returns the verdict that explains a failure better: one that ends the
+// work, then one about records that are there, then the first.
+func moreTelling(a, b verdict) verdict {
+	switch {
+	case a.kind == nil || b.final:
+		return b
+	case b.kind == nil || a.final:
+		return a
+	case a.absent && !b.absent:
+		return b
+	}
+	return a
+}

@@ -1,0 +1,436 @@
+package dnssec
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec/proof"
+	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// A zone is what is known of a name as a zone. Kept ones are shared and must not be
+// changed.
+//
+// Its verdict is Secure if the name is the apex of a signed zone, whose keys are then
+// set, or if it is provably no zone cut (cut is false); Insecure if it is unsigned,
+// be it a cut or not, for a reason at or above it; otherwise a failure.
+type zone struct {
+	verdict
+	cut     bool
+	missing bool // no cut, and the name provably does not exist
+	keys    *proof.KeySet
+	expires time.Time // when this is to be proved anew
+	sigEnd  time.Time // when the first signature of the chain ends; zero for an insecure one
+}
+
+// zone proves what name is as a zone: by the trust anchors at it, else by its DS set
+// or the denial of that, which its parent signs.
+func (t *task) zone(name rfc6125.Name) *zone {
+	if z := t.zones[name]; z != nil {
+		return z
+	}
+	if z, ok := t.v.zones.Get(name); ok && t.now.Before(z.expires) {
+		t.zones[name] = z
+		return z
+	}
+	z := t.proveZone(name)
+	t.zones[name] = z
+	if z.ok() && z.expires.After(t.now) {
+		t.v.zones.Add(name, z)
+	}
+	return z
+}
+
+func (t *task) proveZone(name rfc6125.Name) *zone {
+	p, neg := t.v.covering(name, t.now)
+	switch {
+	case neg != nil:
+		return &zone{verdict: insecure(neg.Name, 0, ReasonNegativeAnchor, 0,
+			"a negative trust anchor makes "+neg.Name.String()+" unsigned: "+safeText(neg.Reason, maxEDEText))}
+	case p == nil:
+		return &zone{verdict: insecure(name, 0, ReasonNoAnchor, 0, "no trust anchor covers "+name.String())}
+	case p.zone != name:
+		return t.zoneByDS(name)
+	}
+	z := t.zoneByAnchor(p)
+	// RFC 6840 section 5.10: of nested anchors, any success is accepted.
+	if !z.ok() && !z.final && t.v.pointAbove(name.Parent()) != nil {
+		if above := t.zoneByDS(name); above.ok() && above.cut {
+			return above
+		}
+	}
+	return z
+}
+
+// zoneByAnchor proves the keys of an anchored zone.
+func (t *task) zoneByAnchor(p *point) *zone {
+	trust := t.v.revoked.without(p)
+	if len(trust.DS)+len(trust.Keys) == 0 {
+		return t.noUsableAnchor(p.zone)
+	}
+	z := t.keys(p.zone, trust)
+	switch {
+	case z.reason.Code == ReasonNoKeyForDS:
+		z.reason.Code = ReasonAnchorMismatch
+		z.reason.Text = "no key of " + p.zone.String() + " fits a trust anchor: someone forges its keys, or the anchors are out of date (--trust-anchor, or a newer mxauth)"
+	case z.reason.Code == ReasonKeyRevoked:
+		return t.noUsableAnchor(p.zone)
+	case z.status == Insecure:
+		z.reason.Text = "the trust anchors of " + p.zone.String() + " have only algorithms or digests that are not supported"
+	}
+	return z
+}
+
+// noUsableAnchor follows doubt D11: RFC 5011 section 5 would go on as if the zone were
+// unsigned, and so switch DANE off in silence.
+func (t *task) noUsableAnchor(name rfc6125.Name) *zone {
+	return &zone{verdict: verdict{status: Indeterminate, kind: ErrIndeterminate, final: true, reason: Reason{
+		Code: ReasonNoUsableAnchor, Name: name, Type: TypeDNSKEY, EDE: EDEIndeterminate,
+		Text: "every trust anchor of " + name.String() + " is revoked: give newer ones (--trust-anchor, or a newer mxauth)",
+	}}}
+}
+
+// keys proves the DNSKEY set of a zone by DS records or anchors.
+func (t *task) keys(name rfc6125.Name, trust proof.Trust) *zone {
+	if !trust.Supported(t.v.cfg.Algorithms) {
+		return &zone{cut: true, verdict: insecure(name, TypeDS, ReasonUnsupportedAlgorithm, EDEUnsupportedAlgorithm,
+			name.String()+" is signed only by algorithms, or vouched for by digests, that are not supported")}
+	}
+	q := Question{name, TypeDNSKEY}
+	var z *zone
+	// RFC 4035 section 5.4: what is missing is asked for once more.
+	for range 2 {
+		r, fail := t.get(q)
+		if fail != nil {
+			return &zone{verdict: *fail}
+		}
+		if z = t.keysIn(r, name, trust); z.ok() || z.final || !z.absent {
+			return z
+		}
+		t.forget(q)
+	}
+	if t.stripped() {
+		z.verdict = stripped(name, TypeDNSKEY)
+	}
+	return z
+}
+
+func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust) *zone {
+	if r.msg.Rcode != wire.RcodeNoError && r.msg.Rcode != wire.RcodeNXDomain {
+		return &zone{verdict: t.rcodeVerdict(r, Question{name, TypeDNSKEY})}
+	}
+	set := find(r.answer, name, wire.TypeDNSKEY)
+	if set == nil {
+		z := &zone{verdict: bogusBy(name, TypeDNSKEY, ReasonKeysMissing, EDEDNSKEYMissing, "the zone is signed, and its keys are not there")}
+		z.absent, z.server = true, r.server
+		return z
+	}
+	ks, signed, err := proof.Authenticate(set, trust, t.v.cfg.Algorithms, t.now, t.budget)
+	if err != nil {
+		z := &zone{verdict: bogus(name, TypeDNSKEY, err)}
+		z.server = r.server
+		if z.reason.Code == ReasonKeyRevoked {
+			t.v.revoked.note(name, set, t)
+		}
+		return z
+	}
+	if t.v.points[name] != nil && t.v.revoked.note(name, set, t) {
+		// RFC 5011 section 2.1: an anchor that revokes itself in this very set is none.
+		if p := t.v.points[name]; len(t.v.revoked.without(p).DS)+len(t.v.revoked.without(p).Keys) == 0 {
+			return t.noUsableAnchor(name)
+		}
+	}
+	return &zone{
+		verdict: verdict{status: Secure},
+		cut:     true,
+		keys:    ks,
+		expires: earlier(t.now.Add(min(time.Duration(signed.TTL)*time.Second, maxZoneTTL)), signed.Expires),
+		sigEnd:  signed.Expires,
+	}
+}
+
+// zoneByDS proves what name is by its DS set.
+func (t *task) zoneByDS(name rfc6125.Name) *zone {
+	if name.IsRoot() {
+		return &zone{verdict: insecure(name, 0, ReasonNoAnchor, 0, "no trust anchor covers the root")}
+	}
+	q := Question{name, TypeDS}
+	var z *zone
+	for range 2 {
+		r, fail := t.get(q)
+		if fail != nil {
+			return &zone{verdict: *fail}
+		}
+		if z = t.zoneByDSIn(r, name); z.ok() || z.final || !z.absent {
+			return z
+		}
+		t.forget(q)
+	}
+	if t.stripped() {
+		z.verdict = stripped(name, TypeDS)
+	}
+	return z
+}
+
+func (t *task) zoneByDSIn(r *reply, name rfc6125.Name) *zone {
+	if r.msg.Rcode != wire.RcodeNoError && r.msg.Rcode != wire.RcodeNXDomain {
+		return &zone{verdict: t.rcodeVerdict(r, Question{name, TypeDS})}
+	}
+	if set := find(r.answer, name, wire.TypeDS); set != nil {
+		return t.zoneByDSSet(r, set, name)
+	}
+	if alias := find(r.answer, name, wire.TypeCNAME); alias != nil {
+		// RFC 1034 section 3.6.2: an alias has no other records, so it is no cut.
+		if v := t.verify(r, alias); v.ok() {
+			return &zone{verdict: v.verdict, expires: v.expires, sigEnd: v.sigEnd}
+		}
+	}
+	d := t.deny(r, name, TypeDS)
+	z := &zone{verdict: d.verdict, expires: d.expires, sigEnd: d.sigEnd}
+	switch {
+	case d.status != Secure:
+	case d.denial.Delegation:
+		z.cut = true
+		z.verdict = insecure(name, TypeDS, ReasonUnsignedDelegation, 0, name.String()+" is provably unsigned: its parent has no DS for it")
+	default:
+		z.missing = d.denial.NXDomain
+	}
+	return z
+}
+
+func (t *task) zoneByDSSet(r *reply, set *proof.RRset, name rfc6125.Name) *zone {
+	v := t.verify(r, set)
+	if v.status != Secure {
+		return &zone{verdict: v.verdict, expires: v.expires}
+	}
+	if v.wildcard {
+		// RFC 4592 section 4.4 leaves DS at a wildcard without meaning; no delegation is
+		// made by one.
+		return &zone{verdict: bogusBy(name, TypeDS, ReasonWildcard, EDEBogus, "a DS made from a wildcard")}
+	}
+	var trust proof.Trust
+	for _, d := range set.Data {
+		if ds, ok := proof.ParseDS(d); ok {
+			trust.DS = append(trust.DS, ds)
+		}
+	}
+	z := t.keys(name, trust)
+	if z.status == Secure {
+		z.sigEnd = earlier(z.sigEnd, v.sigEnd)
+		z.expires = earlier(z.expires, v.expires)
+	} else if z.status == Insecure {
+		z.expires = v.expires
+	}
+	return z
+}
+
+// walk finds the zone that name belongs to, from its deepest trust anchor down, cut by
+// cut. It is what judges records without a good signature: their zone is Insecure,
+// and they are what they are, or it is Secure, and they are bogus.
+func (t *task) walk(name rfc6125.Name) *zone {
+	p, _ := t.v.covering(name, t.now)
+	if p == nil {
+		return t.zone(name) // no anchor, or a negative one
+	}
+	z := t.zone(p.zone)
+	if z.status != Secure {
+		return z
+	}
+	for labels := p.zone.NumLabels() + 1; labels <= name.NumLabels(); labels++ {
+		s := t.zone(name.Ancestor(labels))
+		switch {
+		case s.status != Secure:
+			return s
+		case s.cut:
+			z = s
+		case s.missing:
+			return z // nothing exists below
+		}
+	}
+	return z
+}
+
+// sendAhead asks for what a proof by the signers of r will need, all at once: DNSKEY
+// and DS of each signer, and of what lies between it and a zone that is known.
+func (t *task) sendAhead(r *reply) {
+	var done [maxSigners]rfc6125.Name
+	n := 0
+	for _, sets := range [...][]proof.RRset{r.answer, r.authority} {
+	next:
+		for i := range sets {
+			for j := range sets[i].Sigs {
+				s := sets[i].Sigs[j].Signer
+				if !sets[i].Owner.IsSubdomainOf(s) {
+					continue
+				}
+				for _, d := range done[:n] {
+					if d == s {
+						continue next
+					}
+				}
+				if n == len(done) {
+					return
+				}
+				done[n] = s
+				n++
+				t.zoneAhead(s)
+				break
+			}
+		}
+	}
+}
+
+// maxAhead bounds the names between a signer and a known zone that are asked about at
+// once: honest zones that span several labels span two or three.
+const maxAhead = 4
+
+func (t *task) zoneAhead(name rfc6125.Name) {
+	p, neg := t.v.covering(name, t.now)
+	if p == nil || neg != nil {
+		return
+	}
+	for range maxAhead {
+		if t.zones[name] != nil {
+			return
+		}
+		if z, ok := t.v.zones.Peek(name); ok && t.now.Before(z.expires) {
+			return
+		}
+		t.ahead(Question{name, TypeDNSKEY})
+		if name == p.zone {
+			return
+		}
+		t.ahead(Question{name, TypeDS})
+		name = name.Parent()
+	}
+}
+
+// stripped reports whether the upstream hands on no signatures at all: not even those
+// of the keys that a trust anchor fits, which are surely signed.
+func (t *task) stripped() bool {
+	if t.strips != nil {
+		return *t.strips
+	}
+	yes := false
+	t.strips = &yes
+	p := t.v.pointAbove(t.q.Name)
+	if p == nil {
+		return false
+	}
+	if top := t.v.points[rfc6125.RootName()]; top != nil {
+		p = top
+	}
+	q := Question{p.zone, TypeDNSKEY}
+	t.forget(q)
+	r, fail := t.get(q)
+	if fail != nil {
+		return false
+	}
+	set := find(r.answer, p.zone, wire.TypeDNSKEY)
+	yes = r.msg.Rcode == wire.RcodeNoError && (set == nil || len(set.Sigs) == 0)
+	return yes
+}
+
+func stripped(name rfc6125.Name, typ Type) verdict {
+	return verdict{status: Indeterminate, kind: ErrIndeterminate, final: true, reason: Reason{
+		Code: ReasonUpstreamStrips, Name: name, Type: typ, EDE: EDERRSIGsMissing,
+		Text: "the resolver hands on no DNSSEC signatures, not even those of the root: " + stripsCure,
+	}}
+}
+
+// revocations remembers the anchors that have revoked themselves (RFC 5011 section
+// 2.1: for good). There are at most as many as anchors.
+type revocations struct {
+	mu   sync.Mutex // guards keys
+	keys map[rfc6125.Name][][]byte
+}
+
+// note looks for anchors of the zone that revoke themselves in set. It reports whether
+// there are any.
+func (r *revocations) note(name rfc6125.Name, set *proof.RRset, t *task) bool {
+	p := t.v.points[name]
+	if p == nil {
+		return false
+	}
+	found := false
+	for _, data := range proof.SelfRevoked(set, t.v.cfg.Algorithms, t.now, t.budget) {
+		if !anchored(p.trust, name, data) {
+			continue
+		}
+		found = true
+		r.mu.Lock()
+		known := false
+		for _, k := range r.keys[name] {
+			known = known || bytes.Equal(k, data)
+		}
+		if !known {
+			if r.keys == nil {
+				r.keys = make(map[rfc6125.Name][][]byte)
+			}
+			r.keys[name] = append(r.keys[name], bytes.Clone(data))
+			t.v.cfg.Logger.Warn("dnssec: a trust anchor is revoked", "zone", name.String(), "tag", proof.KeyTag(data))
+		}
+		r.mu.Unlock()
+	}
+	return found
+}
+
+// without returns the anchors of the zone that are not revoked.
+func (r *revocations) without(p *point) proof.Trust {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	gone := r.keys[p.zone]
+	if len(gone) == 0 {
+		return p.trust
+	}
+	var out proof.Trust
+	for _, ds := range p.trust.DS {
+		if !anyAnchored(proof.Trust{DS: []proof.DS{ds}}, p.zone, gone) {
+			out.DS = append(out.DS, ds)
+		}
+	}
+	for _, k := range p.trust.Keys {
+		if !anyAnchored(proof.Trust{Keys: []proof.Key{k}}, p.zone, gone) {
+			out.Keys = append(out.Keys, k)
+		}
+	}
+	return out
+}
+
+func anyAnchored(t proof.Trust, name rfc6125.Name, keys [][]byte) bool {
+	for _, data := range keys {
+		if anchored(t, name, data) {
+			return true
+		}
+	}
+	return false
+}
+
+// anchored reports whether one of the anchors stands for the key.
+func anchored(t proof.Trust, name rfc6125.Name, data []byte) bool {
+	k, ok := proof.ParseKey(data)
+	if !ok {
+		return false
+	}
+	for _, ds := range t.DS {
+		if ds.Matches(name, k) {
+			return true
+		}
+	}
+	for _, a := range t.Keys {
+		if bytes.Equal(a.Data, data) {
+			return true
+		}
+	}
+	return false
+}
+
+// earlier returns the earlier of two times; a zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
