@@ -1,0 +1,327 @@
+package lab
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// A keyRing keeps one set of keys a zone name, so that a zone that changes hands by
+// Forge keeps its keys.
+type keyRing struct {
+	mu   sync.Mutex // guards sets
+	sets map[ringKey][2][]key
+}
+
+type ringKey struct {
+	apex      string
+	algorithm uint8
+	split     bool
+	colliding int
+}
+
+// of returns the zone's keys and those that only look like its.
+func (r *keyRing) of(apex string, spec Zone) (own, alike []key, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sets == nil {
+		r.sets = map[ringKey][2][]key{}
+	}
+	k := ringKey{apex, spec.Algorithm, spec.Split, spec.Colliding}
+	if set, ok := r.sets[k]; ok {
+		return set[0], set[1], nil
+	}
+	if spec.Split {
+		zsk, err := newKey(apex, spec.Algorithm, flagZone)
+		if err != nil {
+			return nil, nil, err
+		}
+		own = append(own, zsk)
+	}
+	sep, err := newKey(apex, spec.Algorithm, flagSEP)
+	if err != nil {
+		return nil, nil, err
+	}
+	own = append(own, sep)
+	if spec.Colliding > 0 {
+		if alike, err = collide(own[0], spec.Colliding); err != nil {
+			return nil, nil, err
+		}
+	}
+	r.sets[k] = [2][]key{own, alike}
+	return own, alike, nil
+}
+
+// rsaBits is the size of RSA keys: what zones really have.
+const rsaBits = 2048
+
+// newKey makes a key pair. An algorithm that nobody implements gets a P-256 key under
+// its number.
+func newKey(apex string, algorithm uint8, flags uint16) (key, error) {
+	k := &dns.DNSKEY{
+		Hdr:   dns.RR_Header{Name: apex, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: usualTTL},
+		Flags: flags, Protocol: 3, Algorithm: algorithm,
+	}
+	bits := 256
+	switch algorithm {
+	case dns.RSASHA1, dns.RSASHA1NSEC3SHA1, dns.RSASHA256, dns.RSASHA512:
+		bits = rsaBits
+	case dns.ECDSAP384SHA384:
+		bits = 384
+	case dns.ECDSAP256SHA256, dns.ED25519:
+	default:
+		k.Algorithm = dns.ECDSAP256SHA256
+	}
+	priv, err := k.Generate(bits)
+	if err != nil {
+		return key{}, fmt.Errorf("key of %s: %w", apex, err)
+	}
+	if algorithm != 0 {
+		k.Algorithm = algorithm
+	}
+	return key{k, priv.(crypto.Signer)}, nil
+}
+
+// collide makes n keys of the tag of k. A tag is a sum of 16-bit words (RFC 4034
+// appendix B), so a key whose words are shuffled has the same one; of a shuffled
+// Ed25519 key every second is a point of the curve, of an RSA modulus all are numbers.
+func collide(k key, n int) ([]key, error) {
+	raw, err := base64.StdEncoding.DecodeString(k.rr.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	from, usable := 0, func([]byte) bool { return true }
+	switch k.rr.Algorithm {
+	case dns.ED25519:
+		usable = onEdwards25519
+	case dns.RSASHA256, dns.RSASHA512:
+		from = 4 // length and exponent 65537, which end on an even octet
+	default:
+		return nil, errors.New("keys that collide are made for algorithms 8, 10 and 15")
+	}
+	var out []key
+	for len(out) < n {
+		b := slices.Clone(raw)
+		words := (len(b) - from) / 2
+		for i := words - 2; i > 0; i-- { // the last word stays: an RSA modulus is odd
+			j := rand.IntN(i + 1)
+			for o := range 2 {
+				x, y := from+2*i+o, from+2*j+o
+				b[x], b[y] = b[y], b[x]
+			}
+		}
+		if !usable(b) || slices.Equal(b, raw) {
+			continue
+		}
+		rr := *k.rr
+		rr.PublicKey = base64.StdEncoding.EncodeToString(b)
+		if rr.KeyTag() != k.rr.KeyTag() {
+			return nil, errors.New("key tags differ")
+		}
+		out = append(out, key{rr: &rr})
+	}
+	return out, nil
+}
+
+// onEdwards25519 reports whether the octets are a compressed point of the curve:
+// (y*y-1)/(d*y*y+1) has a root modulo 2^255-19 (RFC 8032 section 5.1.3).
+func onEdwards25519(b []byte) bool {
+	if len(b) != ed25519.PublicKeySize {
+		return false
+	}
+	le := slices.Clone(b)
+	slices.Reverse(le)
+	le[0] &= 0x7f
+	p := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
+	y := new(big.Int).SetBytes(le)
+	if y.Cmp(p) >= 0 {
+		return false
+	}
+	d := new(big.Int).Mul(big.NewInt(-121665), new(big.Int).ModInverse(big.NewInt(121666), p))
+	yy := new(big.Int).Mul(y, y)
+	num := new(big.Int).Sub(yy, big.NewInt(1))
+	den := new(big.Int).Add(new(big.Int).Mul(d, yy), big.NewInt(1))
+	q := num.Mul(num, den) // has a root exactly if num/den has one
+	return big.Jacobi(q.Mod(q, p), p) >= 0
+}
+
+// strangers are the keys of [WrongKey]: one an algorithm, of no zone.
+var strangers sync.Map
+
+func stranger(algorithm uint8) (crypto.Signer, *dns.DNSKEY, error) {
+	if v, ok := strangers.Load(algorithm); ok {
+		k := v.(key)
+		return k.priv, k.rr, nil
+	}
+	k, err := newKey("stranger.invalid.", algorithm, flagZone)
+	if err != nil {
+		return nil, nil, err
+	}
+	strangers.Store(algorithm, k)
+	return k.priv, k.rr, nil
+}
+
+// usualLife is how long signatures are valid, and how long ago they were made.
+const usualLife = 10 * 24 * time.Hour
+
+// signed returns the records of an owner with their signatures, broken as the spec of
+// the zone says. The caller must not change them.
+func (z *zone) signed(owner string, typ uint16, rrs []dns.RR) []dns.RR {
+	if len(rrs) == 0 || z.spec.Sign == Unsigned {
+		return rrs
+	}
+	if z.cuts[owner] != nil && typ == dns.TypeNS {
+		return rrs // no authority, no signature (RFC 4035 section 2.2)
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	k := rrKey{owner, typ}
+	if out, ok := z.sigs[k]; ok {
+		return out
+	}
+	if z.sigs == nil {
+		z.sigs = map[rrKey][]dns.RR{}
+	}
+	out := z.makeSigned(owner, typ, rrs)
+	z.sigs[k] = out
+	return out
+}
+
+// makeSigned signs one RRset. Signing fails only for a spec that newZone refused.
+func (z *zone) makeSigned(owner string, typ uint16, rrs []dns.RR) []dns.RR {
+	signer := z.keys[0]
+	if typ == dns.TypeDNSKEY {
+		signer = z.keys[len(z.keys)-1]
+	}
+	life := z.spec.Lasts
+	if life == 0 {
+		life = usualLife
+	}
+	now := z.now()
+	sig := &dns.RRSIG{
+		Hdr:        dns.RR_Header{Name: owner, Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: rrs[0].Header().Ttl},
+		Algorithm:  signer.rr.Algorithm,
+		KeyTag:     signer.rr.KeyTag(),
+		SignerName: z.apex,
+		Inception:  uint32(now.Add(-usualLife).Unix()),
+		Expiration: uint32(now.Add(life).Unix()),
+	}
+	priv := signer.priv
+	has := func(w BreakWord) bool { return z.broken(w, owner, typ) }
+	if has(Stripped) {
+		return rrs
+	}
+	if has(Expired) {
+		sig.Expiration = uint32(now.Add(-24 * time.Hour).Unix())
+	}
+	if has(NotYetValid) {
+		sig.Inception = uint32(now.Add(24 * time.Hour).Unix())
+	}
+	if has(WrongSigner) {
+		sig.SignerName = up(z.apex)
+	}
+	if has(WrongKey) {
+		p, rr, err := stranger(signer.rr.Algorithm)
+		if err != nil {
+			return rrs
+		}
+		priv, sig.KeyTag = p, rr.KeyTag()
+	}
+	out := slices.Clone(rrs)
+	if err := signRRSIG(sig, priv, rrs); err != nil {
+		return out
+	}
+	if has(BadSignature) {
+		sig.Signature = turnBit(sig.Signature)
+	}
+	if has(Forged) {
+		for i, rr := range out {
+			out[i] = forge(rr)
+		}
+	}
+	for range z.false {
+		bad := *sig
+		bad.Signature = scramble(sig.Signature)
+		out = append(out, &bad)
+	}
+	return append(out, sig)
+}
+
+// signRRSIG signs under the number of the algorithm, which may be one that does not
+// exist; the signature is then of the key's kind.
+func signRRSIG(sig *dns.RRSIG, priv crypto.Signer, rrs []dns.RR) error {
+	number := sig.Algorithm
+	switch priv.Public().(type) {
+	case ed25519.PublicKey, *rsa.PublicKey:
+	default:
+		if number != dns.ECDSAP384SHA384 {
+			sig.Algorithm = dns.ECDSAP256SHA256
+		}
+	}
+	err := sig.Sign(priv, rrs)
+	sig.Algorithm = number
+	return err
+}
+
+// broken reports whether the zone is broken in that way at an RRset.
+func (z *zone) broken(w BreakWord, owner string, typ uint16) bool {
+	return slices.ContainsFunc(z.spec.Break, func(b Break) bool {
+		return b.What == w &&
+			(b.Name == "" || fqdn(b.Name) == owner) &&
+			(b.Type == "" || dns.StringToType[b.Type] == typ)
+	})
+}
+
+// turnBit changes one bit of a base64 text's octets.
+func turnBit(s string) string {
+	b, _ := base64.StdEncoding.DecodeString(s)
+	b[len(b)/2] ^= 1
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// scramble makes a worthless signature of the same shape.
+func scramble(s string) string {
+	b, _ := base64.StdEncoding.DecodeString(s)
+	for i := range b {
+		b[i] = byte(rand.IntN(256))
+	}
+	if len(b) == ed25519.SignatureSize {
+		b[len(b)-1] &= 0x0f // an S below the group's order, or it is not even tried
+	} else {
+		b[0] &= 0x3f
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// forge changes the data of a record.
+func forge(rr dns.RR) dns.RR {
+	out := dns.Copy(rr)
+	switch r := out.(type) {
+	case *dns.A:
+		r.A = r.A.To4()
+		r.A[3] ^= 1
+	case *dns.AAAA:
+		r.AAAA[15] ^= 1
+	case *dns.MX:
+		r.Preference ^= 1
+	case *dns.TXT:
+		r.Txt[0] += " "
+	case *dns.TLSA:
+		r.MatchingType ^= 3
+	case *dns.CNAME:
+		r.Target = "forged." + r.Target
+	case *dns.DS:
+		r.KeyTag ^= 1
+	}
+	return out
+}

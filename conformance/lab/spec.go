@@ -1,0 +1,332 @@
+package lab
+
+import "time"
+
+// A World is one domain of the lab, with what `mxauth check` must say of it. What is
+// not said takes the usual value: a world without Zones has one signed zone, named as
+// Domain; a host without a Chain has a good WebPKI certificate of its own name; and a
+// host without SMTP is a good server.
+type World struct {
+	Name   string // stable id: "dane-ee"
+	Domain string // what to check: "dane-ee.test"; may hold U-labels
+	About  string // one line for people
+	Rows   []string
+	// Zones of the world. The zone of a record is the deepest that holds its owner.
+	Zones []Zone
+	// Hosts are the mail servers. Two entries of one name are two addresses of it.
+	Hosts []Host
+	// NoMX publishes no MX records for Hosts (for an implicit MX, or where Records
+	// bring their own).
+	NoMX bool
+	// STS is what the domain says of MTA-STS; nil: nothing.
+	STS *STS
+	// Records are further records, a line of a zone file each, with full names; see
+	// [World] for what may stand in braces: {A host} is the first address of a
+	// host, {3 1 1 leaf host} the data of a TLSA record made from its chain.
+	Records []string
+	// Faults are lookups that every resolver of the lab fails.
+	Faults []Fault
+	// Request is how the check is made; the zero Request is a plain check of Domain.
+	Request Request
+	// Was is the world before [Lab.Forge]: its Zones, Hosts, STS, Records and Faults
+	// count until then, the rest is ignored. Who checks such a world first lets an
+	// MTA-STS client look at the domain once (a whole check will do), which leaves the
+	// policy in its store; then calls Forge; then checks with the same store. All
+	// that DNS says of a world with Was has a TTL of 0, so that no cache hides the
+	// change. Age is how long before the check that first look is to have happened.
+	Was *World
+	Age time.Duration
+	// Asks are DNS questions with the status that a validator must give them.
+	Asks []Ask
+	Want Want
+}
+
+// Want is the expected answer, in the words of `mxauth check --json`.
+type Want struct {
+	Outcome   string
+	Method    string
+	Deliver   bool
+	EveryHost bool
+	Reason    string // the stable reason id of the domain's verdict; "" if not checked
+	Hosts     []WantHost
+}
+
+// WantHost is the expected row of one MX host. Empty fields are not checked, except
+// that an outcome which is checked brings its method with it.
+type WantHost struct {
+	Host        string
+	Outcome     string
+	Method      string
+	Requirement string
+	SNI         string
+	Reason      string
+}
+
+// A Request says how a world is to be checked, in the words of the command line.
+type Request struct {
+	NextHop       string // what to give in place of Domain: "[relay.example]:587"
+	Smarthost     bool   // NextHop stands in for a recipient's domain
+	Port          uint16 // 0: 25
+	Level         string // "": default
+	RequireTLS    bool
+	TLSRequiredNo bool
+	NullReturn    bool // a null return path
+	TLSRPTReport  bool
+	InsecureMX    string // "", "may", "encrypt", "dane"
+	DANEAndSTS    string // "", "dane-first", "both"
+	STSUnknown    string // "", "proceed", "defer"
+	MXAlias       string // "", "follow", "refuse"
+	NoCNID        bool
+	NoClear       bool // no fallback to the clear
+	Audit         bool
+	NoAddrDefer   bool     // no host has an address: defer
+	Names         []string // for level secure
+	OwnHosts      []string // this MTA's names
+}
+
+// An Ask is a DNS question with its expected status: "secure", "insecure", "bogus" or
+// "indeterminate", and the stable word of the validator's reason ("" if not checked).
+// Kind is "data", "nodata" or "nxdomain"; "" if not checked.
+type Ask struct {
+	Name, Type string
+	Status     string
+	Kind       string
+	Reason     string
+}
+
+// A Fault makes the resolvers fail a lookup.
+type Fault struct {
+	Name string // owner asked for; "*.name" for it and everything below
+	Type string // "" for all types
+	What FaultWord
+}
+
+// A FaultWord says how a lookup fails.
+type FaultWord string
+
+// What a resolver can do wrong.
+const (
+	ServFail  FaultWord = "servfail"
+	Timeout   FaultWord = "time-out"
+	RefusedQ  FaultWord = "refused"
+	Malformed FaultWord = "malformed" // a message that does not parse
+	LostOnUDP FaultWord = "tcp-only"  // truncated over UDP, answered over TCP
+)
+
+// A Zone is one DNS zone.
+type Zone struct {
+	Apex string
+	Sign Signing
+	// Algorithm of its keys; 0: 13 (ECDSA P-256). 8, 10, 13, 14 and 15 are really
+	// signed; any other number is one that nobody implements.
+	Algorithm uint8
+	Split     bool   // a KSK and a ZSK in place of one key
+	DS        DSWord // what the parent publishes
+	// Iterations and Salt of NSEC3 (RFC 5155).
+	Iterations uint16
+	Salt       string
+	// Colliding adds that many keys with the key tag of the zone's own, and as many
+	// worthless signatures to each RRset, before the good one.
+	Colliding int
+	// Lasts is how long signatures are valid from now; 0: ten days.
+	Lasts time.Duration
+	Break []Break
+}
+
+// A Signing says how a zone denies, and whether it is signed at all.
+type Signing string
+
+// Ways of signing.
+const (
+	NSEC     Signing = "" // signed, NSEC
+	NSEC3    Signing = "nsec3"
+	OptOut   Signing = "opt-out" // NSEC3 with opt-out
+	Unsigned Signing = "unsigned"
+)
+
+// A DSWord says what DS record the parent has for a zone.
+type DSWord string
+
+// DS records.
+const (
+	DSGood DSWord = "" // of the zone's key; none if the zone is unsigned
+	// DSMissing: none, though the zone is signed: an island.
+	DSMissing DSWord = "missing"
+	// DSWrong: the digest is of another key.
+	DSWrong DSWord = "wrong"
+	// DSOtherAlgorithm: of an algorithm that is supported, and that no key has.
+	DSOtherAlgorithm DSWord = "other-algorithm"
+	// DSUnsupported: of an algorithm that nobody implements.
+	DSUnsupported DSWord = "unsupported"
+	// DSUnknownDigest: of a digest type that nobody implements.
+	DSUnknownDigest DSWord = "unknown-digest"
+	// DSOfNothing: a DS though the zone is not signed (signatures were lost).
+	DSOfNothing DSWord = "of-nothing"
+)
+
+// A Break is one way of being broken, of a whole zone or of one RRset.
+type Break struct {
+	What BreakWord
+	Name string // owner; "" for the whole zone
+	Type string // "" for all types of the owner
+}
+
+// A BreakWord names a way of being broken.
+type BreakWord string
+
+// Ways of being broken.
+const (
+	Expired      BreakWord = "expired"       // signatures ended a day ago
+	NotYetValid  BreakWord = "not-yet-valid" // signatures begin in a day
+	WrongKey     BreakWord = "wrong-key"     // signed by a key that the zone does not have
+	BadSignature BreakWord = "bad-signature" // a bit is turned
+	Stripped     BreakWord = "stripped"      // no signatures
+	Forged       BreakWord = "forged"        // the data is changed after signing
+	NoDenial     BreakWord = "no-denial"     // negative answers without proof
+	ForgedDenial BreakWord = "forged-denial" // what exists is denied with another name's proof
+	WrongSigner  BreakWord = "wrong-signer"  // signed by the parent's name
+)
+
+// A Host is one address of a mail server.
+type Host struct {
+	Name string // host name; U-labels are not taken
+	Pref uint16
+	Port uint16 // 0: 25
+	// NotMX: no MX record points here (though it is served).
+	NotMX bool
+	// Alias is the name that has the addresses; Name is then a CNAME to it.
+	Alias string
+	// NoAddress: no address records.
+	NoAddress bool
+	V6        bool // has an IPv6 address as well, served alike
+	Chain     Chain
+	// BySNI are other chains, for those who ask for that name.
+	BySNI map[string]Chain
+	// TLSA are records at _<port>._tcp.<Name>: "3 1 1 leaf", "2 0 1 ca", "2 1 1 root",
+	// "3 1 1 other" (of a key that is never shown), "3 1 1 short" (a digest cut).
+	// A name and "@" before it puts it at _<port>._tcp of that name.
+	TLSA []string
+	SMTP SMTP
+}
+
+// An Issuer says who signed a leaf.
+type Issuer string
+
+// Issuers.
+const (
+	WebPKI     Issuer = ""        // the lab's public CA, by its intermediate
+	PrivateCA  Issuer = "private" // a CA that nobody trusts, root and intermediate
+	SelfSigned Issuer = "self"
+)
+
+// A Chain says what a server presents.
+type Chain struct {
+	By    Issuer
+	Names []string // DNS-IDs of the leaf; nil: the host's name
+	NoSAN bool     // no subjectAltName at all
+	CN    string   // Common Name; "" none
+	// Starts and Ends are relative to now; 0: 30 days ago, in 60 days.
+	Starts, Ends time.Duration
+	Send         Sending
+	Fault        ChainFault
+}
+
+// A Sending says which certificates are sent.
+type Sending string
+
+// What is sent.
+const (
+	SendChain Sending = ""     // leaf and intermediate
+	SendLeaf  Sending = "leaf" // the leaf alone
+	SendRoot  Sending = "root" // leaf, intermediate and root
+)
+
+// A ChainFault is what is wrong with a chain.
+type ChainFault string
+
+// What may be wrong with a chain beyond names and dates of the leaf.
+const (
+	ChainGood       ChainFault = ""
+	IssuerExpired   ChainFault = "issuer-expired"   // the intermediate has ended
+	IssuerNoCA      ChainFault = "issuer-no-ca"     // the intermediate is not marked as a CA
+	IssuerExcludes  ChainFault = "issuer-excludes"  // name constraints exclude the leaf's names
+	ClientOnly      ChainFault = "client-only"      // the leaf is for clients
+	LeafBadSig      ChainFault = "bad-signature"    // the issuer did not sign this leaf
+	CriticalUnknown ChainFault = "critical-unknown" // the leaf has a critical extension nobody knows
+)
+
+// An SMTP says how a mail server behaves. The zero SMTP is a good server: greeting,
+// EHLO with STARTTLS, a handshake of TLS 1.2 or 1.3, EHLO, and mail is taken.
+type SMTP struct {
+	State      SMTPState
+	RequireTLS bool // offers REQUIRETLS inside TLS
+	// NeedsTLS answers MAIL FROM with 530 outside TLS.
+	NeedsTLS bool
+}
+
+// An SMTPState is a state worth testing.
+type SMTPState string
+
+// States of a mail server.
+const (
+	Good              SMTPState = ""
+	NoSTARTTLS        SMTPState = "no-starttls"
+	STARTTLS454       SMTPState = "starttls-454"
+	STARTTLS501       SMTPState = "starttls-501"
+	JunkAfterSTARTTLS SMTPState = "starttls-junk"     // no SMTP reply to STARTTLS
+	Injected          SMTPState = "injected"          // plaintext in the packet of the 220
+	JunkHandshake     SMTPState = "junk-handshake"    // no TLS after the 220
+	Alert             SMTPState = "alert"             // handshake_failure
+	UnknownName       SMTPState = "unrecognized-name" // the alert for an SNI
+	TLS10Only         SMTPState = "tls-1.0"
+	TLS11Only         SMTPState = "tls-1.1"
+	TLS12Only         SMTPState = "tls-1.2"
+	CloseInHandshake  SMTPState = "close-in-handshake"
+	CloseAtGreeting   SMTPState = "close-at-greeting"
+	CloseAfterEHLO    SMTPState = "close-after-ehlo"
+	Greeting421       SMTPState = "greeting-421"
+	Greeting554       SMTPState = "greeting-554"
+	JunkGreeting      SMTPState = "greeting-junk"
+	EHLO550           SMTPState = "ehlo-550"
+	HELOOnly          SMTPState = "helo-only" // EHLO is not known, HELO is
+	HangAtGreeting    SMTPState = "hang-at-greeting"
+	HangAfterEHLO     SMTPState = "hang-after-ehlo"
+	HangSTARTTLS      SMTPState = "hang-starttls"
+	HangInHandshake   SMTPState = "hang-in-handshake"
+	ConnRefused       SMTPState = "connection-refused"
+	ConnTimeout       SMTPState = "connection-time-out"
+)
+
+// An STS is what a domain says of MTA-STS (RFC 8461).
+type STS struct {
+	ID   string   // of the TXT record; "": "1"
+	TXT  []string // whole TXT records in place of the usual one; empty and not nil: none
+	Mode string   // "enforce", "testing", "none"
+	MX   []string // patterns; nil: the names of the world's MX hosts
+	// MaxAge in seconds; 0: 604800.
+	MaxAge int
+	Body   string // the whole policy in place of Mode, MX and MaxAge
+	// NoHost: mta-sts.<domain> does not exist.
+	NoHost bool
+	Chain  Chain // of the policy host; nil names: mta-sts.<domain>
+	HTTP   HTTP
+}
+
+// An HTTP says how a policy host answers.
+type HTTP string
+
+// Answers of a policy host.
+const (
+	HTTP200         HTTP = ""
+	HTTP404         HTTP = "404"
+	HTTP500         HTTP = "500"
+	HTTPRedirect    HTTP = "redirect" // 301 to a good policy on the same host
+	HTTPHTML        HTTP = "html"     // 200, media type text/html
+	HTTPHuge        HTTP = "huge"     // a body of a megabyte
+	HTTPHang        HTTP = "hang"     // no answer
+	HTTPHangInBody  HTTP = "hang-in-body"
+	HTTPClose       HTTP = "close"   // the connection ends
+	HTTPRefused     HTTP = "refused" // nobody listens
+	HTTPTLS10       HTTP = "tls-1.0"
+	HTTPHangInHello HTTP = "hang-in-handshake"
+)

@@ -1,0 +1,312 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// A world is a [World] made real, in the one or two states that it has.
+type world struct {
+	spec     World
+	domain   string // A-labels, fully qualified
+	now, was *state
+	forged   bool // guarded by Lab.mu: Forge was called
+}
+
+// A state is what is served of a world at a time.
+type state struct {
+	zones  []*zone
+	faults []Fault
+	addrs  map[string][]netip.Addr // of hosts, by name
+	chains map[string]*chain       // first chain of a host
+	ttl    uint32
+}
+
+// state is what the world is now. The caller holds Lab.mu.
+func (w *world) state() *state {
+	if w.was != nil && !w.forged {
+		return w.was
+	}
+	return w.now
+}
+
+// Ports of the lab's servers.
+const (
+	portSMTP  = 25
+	portHTTPS = 443
+)
+
+// Where the addresses of a world lie in 127.a.b.0/24: mail servers from 1 on, those of
+// its first state from 101, its policy hosts at 201 and 202.
+const (
+	firstNet   = 16
+	netsPerTop = 250
+	wasHosts   = 100
+	stsHosts   = 200
+)
+
+// MaxWorlds is how many worlds one lab can hold: as many as 127.16.0.0 to
+// 127.255.255.255 have networks, cut to what file descriptors bear with RealPorts.
+const MaxWorlds = 2000
+
+// realise makes the i-th world.
+func (l *Lab) realise(i int, spec World) (*world, error) {
+	if i >= MaxWorlds {
+		return nil, fmt.Errorf("more than %d worlds", MaxWorlds)
+	}
+	ascii, err := idna.Lookup.ToASCII(spec.Domain)
+	if err != nil {
+		return nil, err
+	}
+	w := &world{spec: spec, domain: fqdn(ascii)}
+	ttl := uint32(usualTTL)
+	if spec.Was != nil {
+		ttl = 0
+		if w.was, err = l.makeState(w, i, *spec.Was, ttl, 1); err != nil {
+			return nil, fmt.Errorf("was: %w", err)
+		}
+	}
+	w.now, err = l.makeState(w, i, spec, ttl, 0)
+	return w, err
+}
+
+// builder gathers the records of a state.
+type builder struct {
+	lab   *Lab
+	world *world
+	spec  World
+	net   netip.Addr // 127.a.b.0
+	part  int        // 1 for what the world was
+	st    *state
+	lines []string
+}
+
+func (l *Lab) makeState(w *world, i int, spec World, ttl uint32, part int) (*state, error) {
+	b := &builder{
+		lab: l, world: w, spec: spec, part: part,
+		net: netip.AddrFrom4([4]byte{127, byte(firstNet + i/netsPerTop), byte(1 + i%netsPerTop), 0}),
+		st: &state{
+			faults: spec.Faults, ttl: ttl,
+			addrs: map[string][]netip.Addr{}, chains: map[string]*chain{},
+		},
+	}
+	for n, h := range spec.Hosts {
+		if err := b.host(n, h); err != nil {
+			return nil, fmt.Errorf("host %s: %w", h.Name, err)
+		}
+	}
+	if spec.STS != nil {
+		if err := b.sts(spec.STS); err != nil {
+			return nil, fmt.Errorf("mta-sts: %w", err)
+		}
+	}
+	for _, r := range spec.Records {
+		line, err := b.expand(r)
+		if err != nil {
+			return nil, fmt.Errorf("record %q: %w", r, err)
+		}
+		b.lines = append(b.lines, line)
+	}
+	return b.st, b.zones()
+}
+
+// address is the n-th address of the world, and its IPv6 sister.
+func (b *builder) address(n int) (v4, v6 netip.Addr) {
+	a := b.net.As4()
+	a[3] = byte(n)
+	return netip.AddrFrom4(a), netip.AddrFrom16([16]byte{0: 0xfd, 2: 0x6d, 3: 0x78, 4: a[1], 5: a[2], 15: byte(n)})
+}
+
+// host adds a mail server: its records, its chain and its endpoint.
+func (b *builder) host(n int, h Host) error {
+	name := fqdn(h.Name)
+	c, err := b.lab.pki.chain(h.Chain, strings.TrimSuffix(name, "."))
+	if err != nil {
+		return err
+	}
+	if b.st.chains[name] == nil {
+		b.st.chains[name] = c
+	}
+	mx := fmt.Sprintf("%s MX %d %s", b.world.domain, h.Pref, name)
+	if !h.NotMX && !b.spec.NoMX && !slices.Contains(b.lines, mx) {
+		b.lines = append(b.lines, mx)
+	}
+	at := name
+	if h.Alias != "" {
+		at = fqdn(h.Alias)
+		if line := name + " CNAME " + at; !slices.Contains(b.lines, line) {
+			b.lines = append(b.lines, line)
+		}
+	}
+	if h.Port == 0 {
+		h.Port = portSMTP
+	}
+	srv := &mailServer{smtp: h.SMTP, chain: c, bySNI: map[string]*chain{}}
+	for sni, spec := range h.BySNI {
+		if srv.bySNI[sni], err = b.lab.pki.chain(spec, sni); err != nil {
+			return err
+		}
+	}
+	if !h.NoAddress {
+		v4, v6 := b.address(1 + n + b.part*wasHosts)
+		addrs := []netip.Addr{v4}
+		b.lines = append(b.lines, fmt.Sprintf("%s A %s", at, v4))
+		if h.V6 {
+			addrs = append(addrs, v6)
+			b.lines = append(b.lines, fmt.Sprintf("%s AAAA %s", at, v6))
+		}
+		for _, a := range addrs {
+			b.st.addrs[name] = append(b.st.addrs[name], a)
+			p := netip.AddrPortFrom(a, h.Port)
+			b.lab.ports[p] = &endpoint{
+				at: p, serve: srv.serve,
+				refuses: h.SMTP.State == ConnRefused, swallows: h.SMTP.State == ConnTimeout,
+			}
+		}
+	}
+	for _, t := range h.TLSA {
+		base := name
+		if other, rest, ok := strings.Cut(t, "@"); ok {
+			base, t = fqdn(strings.TrimSpace(other)), rest
+		}
+		data, err := c.tlsa(t)
+		if err != nil {
+			return err
+		}
+		line := fmt.Sprintf("_%d._tcp.%s TLSA %s", h.Port, base, data)
+		if !slices.Contains(b.lines, line) {
+			b.lines = append(b.lines, line)
+		}
+	}
+	return nil
+}
+
+// sts adds the record, the policy host and its endpoint.
+func (b *builder) sts(s *STS) error {
+	id := s.ID
+	if id == "" {
+		id = "1"
+	}
+	txt := s.TXT
+	if txt == nil {
+		txt = []string{"v=STSv1; id=" + id + ";"}
+	}
+	for _, t := range txt {
+		b.lines = append(b.lines, fmt.Sprintf("_mta-sts.%s TXT %q", b.world.domain, t))
+	}
+	host := "mta-sts." + b.world.domain
+	c, err := b.lab.pki.chain(s.Chain, strings.TrimSuffix(host, "."))
+	if err != nil {
+		return err
+	}
+	v4, _ := b.address(stsHosts + 1 + b.part)
+	if !s.NoHost {
+		b.lines = append(b.lines, fmt.Sprintf("%s A %s", host, v4))
+	}
+	srv := &policyServer{body: b.policy(s), how: s.HTTP, chain: c}
+	p := netip.AddrPortFrom(v4, portHTTPS)
+	b.lab.ports[p] = &endpoint{at: p, serve: srv.serve, refuses: s.HTTP == HTTPRefused}
+	return nil
+}
+
+// usualMaxAge is a week, in seconds.
+const usualMaxAge = 604800
+
+// policy writes the policy's text (RFC 8461 section 3.2).
+func (b *builder) policy(s *STS) string {
+	if s.Body != "" {
+		return s.Body
+	}
+	mx := s.MX
+	if mx == nil {
+		for _, h := range b.spec.Hosts {
+			if !h.NotMX && !slices.Contains(mx, h.Name) {
+				mx = append(mx, h.Name)
+			}
+		}
+	}
+	age := s.MaxAge
+	if age == 0 {
+		age = usualMaxAge
+	}
+	var t strings.Builder
+	fmt.Fprintf(&t, "version: STSv1\r\nmode: %s\r\n", s.Mode)
+	for _, m := range mx {
+		fmt.Fprintf(&t, "mx: %s\r\n", m)
+	}
+	fmt.Fprintf(&t, "max_age: %d\r\n", age)
+	return t.String()
+}
+
+var macro = regexp.MustCompile(`\{([^}]*)\}`)
+
+// expand replaces what stands in braces in a record.
+func (b *builder) expand(line string) (string, error) {
+	var err error
+	out := macro.ReplaceAllStringFunc(line, func(m string) string {
+		words := strings.Fields(strings.Trim(m, "{}"))
+		if len(words) == 0 {
+			err = fmt.Errorf("empty braces")
+			return m
+		}
+		name := fqdn(words[len(words)-1])
+		switch {
+		case len(words) == 2 && words[0] == "A" && len(b.st.addrs[name]) > 0:
+			return b.st.addrs[name][0].String()
+		case len(words) == 5 && b.st.chains[name] != nil:
+			var data string
+			if data, err = b.st.chains[name].tlsa(strings.Join(words[:4], " ")); err == nil {
+				return data
+			}
+		default:
+			err = fmt.Errorf("%s is not known", m)
+		}
+		return m
+	})
+	return out, err
+}
+
+// zones gives each record to the deepest zone that holds it.
+func (b *builder) zones() error {
+	specs := b.spec.Zones
+	if specs == nil {
+		specs = []Zone{{Apex: b.world.domain}}
+	}
+	lines := make([][]string, len(specs))
+	for _, line := range b.lines {
+		owner, _, _ := strings.Cut(line, " ")
+		best := -1
+		for i, z := range specs {
+			if inZone(owner, fqdn(z.Apex)) && (best < 0 || len(fqdn(z.Apex)) > len(fqdn(specs[best].Apex))) {
+				best = i
+			}
+		}
+		if best < 0 {
+			return fmt.Errorf("no zone of the world holds %s", owner)
+		}
+		lines[best] = append(lines[best], line)
+	}
+	for i, spec := range specs {
+		z, err := newZone(spec, lines[i], b.st.ttl, b.lab.now, &b.lab.keys)
+		if err != nil {
+			return err
+		}
+		z.world = b.spec.Name
+		if z.world == "" {
+			z.world = b.world.spec.Name
+		}
+		b.st.zones = append(b.st.zones, z)
+	}
+	return nil
+}
+
+// inZone reports whether a name is the apex or below it.
+func inZone(name, apex string) bool {
+	name = fqdn(name)
+	return name == apex || strings.HasSuffix(name, "."+apex)
+}
