@@ -1,0 +1,304 @@
+package dane
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// DefaultPort is the port of SMTP between servers, and of the TLSA owner name if
+// [DiscoverOptions] names none.
+const DefaultPort = 25
+
+// A State says what DANE means for one host (decision table section 4). The zero
+// State is Failed, the safe one.
+type State uint8
+
+// DANE states.
+const (
+	Failed   State = iota // a lookup failed: the host may not be used (T1)
+	NA                    // DANE does not apply: addresses insecure, no secure first alias (A6, A9), or not looked up
+	None                  // looked up: no secure TLSA records (T3)
+	Unusable              // a secure TLSA RRset, nothing in it usable
+	Usable                // a secure TLSA RRset with usable records
+)
+
+// String returns "error", "na", "none", "unusable" or "usable".
+func (s State) String() string {
+	switch s {
+	case NA:
+		return "na"
+	case None:
+		return "none"
+	case Unusable:
+		return "unusable"
+	case Usable:
+		return "usable"
+	}
+	return "error"
+}
+
+// AddressState says what the address lookups of a host came to. The zero value is
+// AddressFailed.
+type AddressState uint8
+
+// Address states: rows A1 to A9 of the decision table.
+const (
+	AddressFailed AddressState = iota // A1: deferred
+	AddressNone                       // A3: no addresses at all: unusable
+	AddressAlias                      // A4: an alias, and the options refuse aliases: unusable
+	AddressOK
+)
+
+// A Host is what DNS says of one host, addresses and TLSA.
+type Host struct {
+	Name      rfc6125.Host
+	Addresses []netip.Addr // IPv6 and IPv4 as they came, usable ones
+	Address   AddressState
+	// Row is the row of the decision table, section 4, that decided: "A5"; "A2 A5" if one
+	// family failed and the other decided, "A2b A5" if their statuses differ.
+	Row string
+	// Answers of the address questions, for the trace; Err beside a failed one.
+	A, AAAA Lookup
+	// Final is the end of the alias chain; the host's own name if it is no alias.
+	Final rfc6125.Name
+
+	State State
+	// Base is the TLSA base domain (RFC 7672 section 2.2.2), if State is Usable or
+	// Unusable.
+	Base rfc6125.Host
+	Set  Set
+	// TLSA are the TLSA questions that were asked, in order.
+	TLSA []Lookup
+	// Expires is the earliest end of the answers that this rests on; the zero time if
+	// there are none.
+	Expires time.Time
+}
+
+// A Lookup is one question with its outcome. The zero Lookup was not asked.
+type Lookup struct {
+	Answer dnssec.Answer
+	Err    error
+}
+
+// DiscoverOptions of [Discover].
+type DiscoverOptions struct {
+	Port        uint16 // of the TLSA owner name; 0 means 25
+	RefuseAlias bool   // mx-alias = refuse
+	SkipTLSA    bool   // ask for addresses only; State is then NA
+	Policy      UsePolicy
+}
+
+// Discover asks for the addresses of host (both families side by side) and then,
+// where section 2.2.2 of RFC 7672 lets it, for TLSA records at the candidate base
+// domains, expanded name first. It never fails: what failed is in the Host. It may be
+// called by many goroutines at once, and returns soon after ctx is done.
+func Discover(ctx context.Context, r dnssec.Resolver, host rfc6125.Host, o DiscoverOptions) Host {
+	h := Host{Name: host, Final: host.Name()}
+	candidates := h.addresses(ctx, r, o)
+	if h.Address != AddressOK {
+		if h.Address != AddressFailed {
+			h.State = NA
+		}
+		return h
+	}
+	if o.SkipTLSA || len(candidates) == 0 {
+		h.State = NA
+		return h
+	}
+	h.State = None
+	for _, base := range candidates {
+		if h.tlsa(ctx, r, base, o) {
+			break
+		}
+	}
+	return h
+}
+
+// addresses asks for both families and fills the address part of h. It returns the
+// candidate base domains, in order.
+func (h *Host) addresses(ctx context.Context, r dnssec.Resolver, o DiscoverOptions) []rfc6125.Host {
+	done := make(chan Lookup, 1)
+	go func() { done <- lookup(ctx, r, dnssec.Question{Name: h.Name.Name(), Type: dnssec.TypeAAAA}) }()
+	h.A = lookup(ctx, r, dnssec.Question{Name: h.Name.Name(), Type: dnssec.TypeA})
+	h.AAAA = <-done
+
+	var by *Lookup // the family that decides
+	mixed := false // both have addresses, and one status is better than the other
+	for _, l := range [...]*Lookup{&h.AAAA, &h.A} {
+		if l.Err != nil {
+			continue
+		}
+		h.rests(l.Answer)
+		found := addrs(l.Answer)
+		if len(found) == 0 {
+			continue
+		}
+		h.Addresses = append(h.Addresses, found...)
+		if by == nil {
+			by = l
+			continue
+		}
+		mixed = rank(l.Answer) != rank(by.Answer)
+		if rank(l.Answer) > rank(by.Answer) {
+			by = l
+		}
+	}
+	failed := h.A.Err != nil || h.AAAA.Err != nil
+	switch {
+	case by == nil && failed:
+		h.Row = "A1"
+		return nil
+	case by == nil:
+		// RFC 7672 section 2.2.2: the host can not be reached, and no TLSA query follows.
+		h.Address, h.Row = AddressNone, "A3"
+		return nil
+	}
+	a := by.Answer
+	h.Final = a.Final
+	if len(a.Chain) > 0 && o.RefuseAlias {
+		h.Address, h.Row = AddressAlias, "A4"
+		return nil
+	}
+	h.Address = AddressOK
+	candidates, row := h.candidates(a)
+	switch {
+	case failed:
+		h.Row = "A2 " + row
+	case mixed:
+		h.Row = "A2b " + row
+	default:
+		h.Row = row
+	}
+	return candidates
+}
+
+// rank orders the answers by what they allow: nothing, the host's own name, all.
+func rank(a dnssec.Answer) int {
+	switch {
+	case a.Status == dnssec.Secure:
+		return 2
+	case len(a.Chain) > 0 && a.FirstStatus() == dnssec.Secure:
+		return 1
+	}
+	return 0
+}
+
+// candidates are the names at which TLSA records may stand (RFC 7672 section 2.2.2),
+// by the answer with the addresses. Names in the middle of an alias chain never are
+// (section 2.2.3).
+func (h *Host) candidates(a dnssec.Answer) ([]rfc6125.Host, string) {
+	alias := len(a.Chain) > 0
+	switch rank(a) {
+	case 2:
+		if !alias {
+			return []rfc6125.Host{h.Name}, "A5"
+		}
+		// RFC 6698 section 3: a base domain is a host name; an alias may end at a name
+		// that is none, and then only the host's own name is left.
+		if f, err := rfc6125.HostFromName(a.Final); err == nil && f != h.Name {
+			return []rfc6125.Host{f, h.Name}, "A7"
+		}
+		return []rfc6125.Host{h.Name}, "A7"
+	case 1:
+		return []rfc6125.Host{h.Name}, "A8"
+	}
+	if alias {
+		return nil, "A9"
+	}
+	return nil, "A6"
+}
+
+// reasonIterations is what package dnssec calls an answer that is insecure only
+// because an NSEC3 proof asks for more iterations than it makes (doubt D6).
+const reasonIterations dnssec.ReasonCode = "nsec3-iterations"
+
+// tlsa asks for TLSA records at one candidate. It reports whether that settled the
+// state of h (rows T1 and T2), or the next candidate is to be tried (T3).
+func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o DiscoverOptions) bool {
+	port := o.Port
+	if port == 0 {
+		port = DefaultPort
+	}
+	owner, err := Owner(base, port)
+	if err != nil {
+		return false // longer than a name can be: there can be no record
+	}
+	l := lookup(ctx, r, dnssec.Question{Name: owner, Type: dnssec.TypeTLSA})
+	a := l.Answer
+	if l.Err == nil && a.Status == dnssec.Insecure && a.Reason.Code == reasonIterations {
+		// Doubt D6: the host is secure, so its zone is signed, and a denial that can not
+		// be proved must not switch DANE off.
+		l.Err = &dnssec.LookupError{Question: a.Question, Kind: dnssec.ErrIndeterminate, Reason: a.Reason, Server: a.Server, EDE: a.EDE}
+	}
+	h.TLSA = append(h.TLSA, l)
+	if l.Err != nil {
+		// RFC 7672 section 2.1.2 and RFC 6698 section 4.1: the host may not be used, and
+		// the other candidate is not asked for.
+		h.State = Failed
+		return true
+	}
+	h.rests(a)
+	if a.Kind != dnssec.Data || a.Status != dnssec.Secure || len(a.Records) == 0 {
+		return false
+	}
+	h.Base, h.Set = base, NewSetFromDNS(a.Records, o.Policy)
+	h.State = Unusable
+	if len(h.Set.usable) > 0 {
+		h.State = Usable
+	}
+	return true
+}
+
+// Owner returns the owner name of the TLSA records of a TCP service: "_25._tcp."
+// before the base domain (RFC 6698 section 3). An error says that the name would be
+// too long.
+func Owner(base rfc6125.Host, port uint16) (rfc6125.Name, error) {
+	n, err := base.Name().Child("_tcp")
+	if err != nil {
+		return rfc6125.Name{}, err
+	}
+	return n.Child("_" + strconv.Itoa(int(port)))
+}
+
+// lookup asks r and holds it to its contract: an answer that is neither secure nor
+// insecure, or of no kind, is a failure whatever the resolver says.
+func lookup(ctx context.Context, r dnssec.Resolver, q dnssec.Question) Lookup {
+	a, err := r.Resolve(ctx, q)
+	if err == nil && (a.Status != dnssec.Secure && a.Status != dnssec.Insecure || a.Kind == 0) {
+		kind := dnssec.ErrIndeterminate
+		if a.Status == dnssec.Bogus {
+			kind = dnssec.ErrBogus
+		}
+		err = &dnssec.LookupError{Question: q, Kind: kind, Reason: a.Reason, Server: a.Server, EDE: a.EDE}
+	}
+	if err == nil && a.Kind == dnssec.Data && q.Type != dnssec.TypeTLSA && len(addrs(a)) == 0 {
+		err = &dnssec.LookupError{Question: q, Kind: dnssec.ErrMalformed, Server: a.Server}
+	}
+	return Lookup{Answer: a, Err: err}
+}
+
+// addrs lists the addresses of an answer with data.
+func addrs(a dnssec.Answer) []netip.Addr {
+	if a.Kind != dnssec.Data {
+		return nil
+	}
+	out := make([]netip.Addr, 0, len(a.Records))
+	for _, r := range a.Records {
+		if ip := r.Addr(); ip.IsValid() {
+			out = append(out, ip)
+		}
+	}
+	return out
+}
+
+// rests cuts the life of h to that of an answer that it rests on.
+func (h *Host) rests(a dnssec.Answer) {
+	if h.Expires.IsZero() || a.Expires.Before(h.Expires) {
+		h.Expires = a.Expires
+	}
+}

@@ -1,0 +1,290 @@
+package dane
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/pkix"
+)
+
+// MaxRecords bounds the records of one RRset that can be usable. Real sets have two
+// to ten; 64 KiB of DNS message could bring some 1,700, each of which costs work for
+// every certificate of a chain. What stands behind the limit is not usable, so a set
+// that exceeds it can refuse a peer and never let one pass.
+const MaxRecords = 128
+
+// A UsePolicy says which records this operator lets count; the zero UsePolicy takes
+// what RFC 7672 section 3.1 and RFC 7671 section 9 take. It has no way to let usages
+// 0 and 1 count (RFC 7672 section 3.1.3, RFC 7671 section 4).
+type UsePolicy struct {
+	// Forbid drops a record for a reason of the operator's own; nil drops none. It is
+	// asked only about records that are usable otherwise, before digest agility.
+	Forbid func(Record) (why string)
+	// Strength orders digests, strongest first (RFC 7671 section 9); nil means
+	// SHA2-512, then SHA2-256. A digest that is not listed is not usable. Full(0) is no
+	// digest: it counts whether it is listed or not.
+	Strength []MatchingType
+}
+
+// defaultStrength is the order of RFC 7671 section 9, by length.
+var defaultStrength = [...]MatchingType{SHA2_512, SHA2_256}
+
+// A RecordUse is the verdict on one record of a TLSA RRset, before any connection.
+type RecordUse struct {
+	Record Record
+	Usable bool
+	Why    string // why it is not usable or was dropped by digest agility; "" if usable
+}
+
+// A Set is a TLSA RRset, judged for SMTP. It is immutable and may be used by many
+// goroutines at once. The zero Set holds nothing.
+type Set struct {
+	uses   []RecordUse
+	usable []prepared // the usable ones, DANE-EE before DANE-TA, else in the order given
+}
+
+// A prepared record is a usable one with what can be made of it before any peer is
+// seen.
+type prepared struct {
+	use    int // index in Set.uses
+	record Record
+	kind   uint8 // which of the values of a certificate it is compared with
+	anchor pkix.Anchor
+	cert   *x509.Certificate // of a 2 0 0 record; nil if crypto/x509 does not read it
+	key    bool              // anchor is the bare key of a 2 1 0 record
+}
+
+// Values of a certificate that records are compared with: one for each selector and
+// matching type.
+const (
+	kinds  = 6
+	noKind = kinds
+)
+
+// kindOf is the index of the value that r is compared with; noKind if RFC 6698 does
+// not know the selector or the matching type.
+func kindOf(r Record) uint8 {
+	if r.Selector > SPKI || r.MatchingType > SHA2_512 {
+		return noKind
+	}
+	return uint8(r.Selector)*3 + uint8(r.MatchingType)
+}
+
+// NewSet judges the records: usages 0 and 1, unknown selectors and matching types,
+// digests of a wrong length, full data that does not parse and what p forbids are
+// not usable; of each (usage, selector) only Full and the strongest digest are kept.
+func NewSet(records []Record, p UsePolicy) Set {
+	s := Set{uses: make([]RecordUse, len(records))}
+	for i, r := range records {
+		s.uses[i] = RecordUse{Record: r}
+	}
+	s.judge(p)
+	return s
+}
+
+// NewSetFromDNS is [NewSet] for the records of an answer. One that is shorter than
+// its three numbers stands in the set as the zero Record and is not usable (RFC 6698
+// sections 2.1 and 4.1): the set is not empty, so RFC 7672 section 2.2 asks for TLS
+// even if there is nothing else in it.
+func NewSetFromDNS(records []dnssec.Record, p UsePolicy) Set {
+	s := Set{uses: make([]RecordUse, len(records))}
+	for i, d := range records {
+		r, err := RecordFromDNS(d)
+		s.uses[i].Record = r
+		if err != nil {
+			s.uses[i].Why = err.Error()
+		}
+	}
+	s.judge(p)
+	return s
+}
+
+// judge fills the rest of s from the records in s.uses; one that has a Why is not
+// looked at.
+func (s *Set) judge(p UsePolicy) {
+	strength := p.Strength
+	if strength == nil {
+		strength = defaultStrength[:]
+	}
+	var best [2][2]int // per usage and selector: 1 + rank of the strongest digest present
+	for i := range s.uses {
+		u := &s.uses[i]
+		if u.Why != "" {
+			continue
+		}
+		if i >= MaxRecords {
+			u.Why = "more than " + strconv.Itoa(MaxRecords) + " records"
+			continue
+		}
+		if u.Why = unusable(u.Record, strength); u.Why == "" && p.Forbid != nil {
+			if why := p.Forbid(u.Record); why != "" {
+				u.Why = "forbidden by local policy: " + cut(why)
+			}
+		}
+		if u.Why != "" || u.Record.MatchingType == Full {
+			continue
+		}
+		b := &best[u.Record.Usage-DANETA][u.Record.Selector]
+		if rank := 1 + slices.Index(strength, u.Record.MatchingType); *b == 0 || rank < *b {
+			*b = rank
+		}
+	}
+	// RFC 7671 section 9: unusable records are gone by now, so that a malformed one
+	// can not push out a good one of a weaker digest (DANE7671-9-03).
+	for i := range s.uses {
+		u := &s.uses[i]
+		if u.Why != "" {
+			continue
+		}
+		if r := u.Record; r.MatchingType != Full {
+			if b := best[r.Usage-DANETA][r.Selector]; 1+slices.Index(strength, r.MatchingType) != b {
+				u.Why = "a record with the stronger digest " + strength[b-1].String() + " is present (RFC 7671 section 9)"
+				continue
+			}
+		}
+		u.Usable = true
+	}
+	s.prepare()
+}
+
+// prepare fills s.usable.
+func (s *Set) prepare() {
+	for _, usage := range [...]Usage{DANEEE, DANETA} {
+		for i, u := range s.uses {
+			if u.Usable && u.Record.Usage == usage {
+				s.usable = append(s.usable, prepare(u.Record, i))
+			}
+		}
+	}
+}
+
+// unusable tells why r can not be used for SMTP; "" if it can.
+func unusable(r Record, strength []MatchingType) string {
+	switch {
+	case r.Usage == PKIXTA || r.Usage == PKIXEE:
+		return "usage " + r.Usage.String() + " is not used for SMTP (RFC 7672 section 3.1.3)"
+	case r.Usage > DANEEE:
+		return "unknown usage " + strconv.Itoa(int(r.Usage))
+	case r.Selector > SPKI:
+		return "unknown selector " + strconv.Itoa(int(r.Selector))
+	case r.MatchingType > SHA2_512:
+		return "unknown matching type " + strconv.Itoa(int(r.MatchingType))
+	case r.MatchingType == Full:
+		return fullUnusable(r)
+	}
+	if want := digestLen(r.MatchingType); len(r.Data) != want {
+		return fmt.Sprintf("%s data of %d octets, not %d", r.MatchingType, len(r.Data), want)
+	}
+	if !slices.Contains(strength, r.MatchingType) {
+		return "digest " + r.MatchingType.String() + " is switched off by local policy"
+	}
+	return ""
+}
+
+func digestLen(m MatchingType) int {
+	if m == SHA2_512 {
+		return sha512.Size
+	}
+	return sha256.Size
+}
+
+// fullUnusable tells why the data of a Full(0) record is not what its selector says.
+//
+// The structure is what counts, not whether crypto/x509 reads it: a certificate with
+// a curve or a serial number that Go refuses is a certificate still, and a record that
+// nothing will match is safer than one that drops out and leaves the host without
+// authentication.
+func fullUnusable(r Record) string {
+	if r.Selector == SPKI {
+		var key keyShape
+		if rest, err := asn1.Unmarshal([]byte(r.Data), &key); err != nil || len(rest) > 0 {
+			return "Full data is not a SubjectPublicKeyInfo"
+		}
+		return ""
+	}
+	var c certShape
+	if rest, err := asn1.Unmarshal([]byte(r.Data), &c); err != nil || len(rest) > 0 {
+		return "Full data is not a certificate"
+	}
+	return ""
+}
+
+// The outer structure of a SubjectPublicKeyInfo and of a certificate (RFC 5280
+// sections 4.1 and 4.1.2.7).
+type (
+	algShape struct {
+		Algorithm  asn1.ObjectIdentifier
+		Parameters asn1.RawValue `asn1:"optional"`
+	}
+	keyShape struct {
+		Algorithm algShape
+		Key       asn1.BitString
+	}
+	tbsShape struct {
+		Version   int `asn1:"optional,explicit,default:0,tag:0"`
+		Serial    *big.Int
+		Algorithm algShape
+		Issuer    []asn1.RawValue
+		Validity  []asn1.RawValue
+		Subject   []asn1.RawValue
+		Key       keyShape
+	}
+	certShape struct {
+		TBS       tbsShape
+		Algorithm algShape
+		Signature asn1.BitString
+	}
+)
+
+// prepare makes of a usable record what does not depend on the peer.
+func prepare(r Record, use int) prepared {
+	p := prepared{use: use, record: r, kind: kindOf(r)}
+	if r.Usage != DANETA || r.MatchingType != Full {
+		return p
+	}
+	if r.Selector == SPKI {
+		// RFC 7671 section 5.2.3. A key of an algorithm that pkix does not know can not
+		// be tried as an anchor; a certificate that holds it can match all the same.
+		if a, err := pkix.KeyAnchor([]byte(r.Data)); err == nil {
+			p.anchor, p.key = a, true
+		}
+		return p
+	}
+	if c, err := x509.ParseCertificate([]byte(r.Data)); err == nil {
+		p.anchor, p.cert = pkix.CertificateAnchor(c), c
+	}
+	return p
+}
+
+// Uses lists every record with its verdict, in the order given.
+func (s Set) Uses() []RecordUse { return slices.Clone(s.uses) }
+
+// Usable lists the records that count, DANE-EE first, else in the order given.
+func (s Set) Usable() []Record {
+	out := make([]Record, len(s.usable))
+	for i, p := range s.usable {
+		out[i] = p.record
+	}
+	return out
+}
+
+// Len counts all records, usable or not.
+func (s Set) Len() int { return len(s.uses) }
+
+// HasUsage reports whether a usable record of that usage is in s.
+func (s Set) HasUsage(u Usage) bool {
+	return slices.ContainsFunc(s.usable, func(p prepared) bool { return p.record.Usage == u })
+}
+
+// WantsRawKey reports whether a usable record can match a bare public key (RFC 7250):
+// a client whose TLS has them may offer them only then (RFC 7671 section 5.1).
+func (s Set) WantsRawKey() bool {
+	return slices.ContainsFunc(s.usable, func(p prepared) bool { return p.record.Usage == DANEEE && p.record.Selector == SPKI })
+}
