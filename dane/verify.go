@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -332,7 +333,7 @@ func (s *Set) explain(res *Result, req pkix.Request, hits []hit, cause error) er
 				err = one
 			}
 		}
-		if h.sent < 0 && errors.Is(err, pkix.ErrNoAnchor) {
+		if h.sent < 0 && strays(err) {
 			t.Why = h.missed()
 			continue
 		}
@@ -344,6 +345,17 @@ func (s *Set) explain(res *Result, req pkix.Request, hits []hit, cause error) er
 		return ErrNoMatch
 	}
 	return fmt.Errorf("%w: %w", ErrPath, cause)
+}
+
+// strays reports whether some path of a failed search ended at an issuer that is
+// not there: then nothing says that the chain has to do with an anchor that was not
+// sent.
+func strays(err error) bool {
+	var e *pkix.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return slices.ContainsFunc(e.All, func(one error) bool { return errors.Is(one, pkix.ErrNoAnchor) })
 }
 
 // texts prints references.

@@ -9,6 +9,7 @@ import (
 	"crypto/sha512"
 	"crypto/x509"
 	stdpkix "crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"math/big"
 	"sync"
@@ -162,3 +163,10 @@ func set(r ...dane.Record) dane.Set { return dane.NewSet(r, dane.UsePolicy{}) }
 
 // options for mx.sec.example, now.
 var options = dane.Options{References: refs("mx.sec.example"), At: now}
+
+// unknownExtension adds an extension that no program knows.
+func unknownExtension(critical bool) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		c.ExtraExtensions = []stdpkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 55555, 7}, Critical: critical, Value: []byte{5, 0}}}
+	}
+}
