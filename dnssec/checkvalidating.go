@@ -1,0 +1,58 @@
+package dnssec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// ErrNotValidating is wrapped by [CheckValidating]: the resolver answers, but does not
+// validate, or keeps its verdict to itself. Its AD bit must not be relied on: every
+// answer would look insecure, and DANE would be switched off in silence.
+var ErrNotValidating = errors.New("the resolver does not validate DNSSEC")
+
+// Cure tells an administrator how to get a validating resolver, in one line.
+const Cure = "switch validation on there (unbound.conf: auto-trust-anchor-file; resolved.conf: DNSSEC=yes; " +
+	"named.conf: dnssec-validation auto; dnsmasq.conf: dnssec and trust-anchor), or let mxauth validate (--dnssec validate)"
+
+// CheckValidating asks up for the keys of the root and reports whether it validates: a
+// nil error means that the AD bit was set. The root is signed, so a validating
+// resolver always sets it. An error wraps [ErrNotValidating] and names the server and
+// the cure, or is a [*LookupError] if there was no answer at all.
+//
+// One question can not show more: a resolver that sets AD on everything passes.
+// Package probe asks the questions that catch it.
+func CheckValidating(ctx context.Context, up Upstream) error {
+	s := &Stub{up: up}
+	q := Question{rfc6125.RootName(), TypeDNSKEY}
+	l := lookup{s: s, q: q, a: &Answer{}}
+	m, err := l.send(ctx, q, false)
+	if err != nil {
+		return err
+	}
+	server := l.a.Server
+	if m.Rcode == wire.RcodeServFail {
+		if m, err = l.servFail(ctx, q, m); err != nil && errors.Is(err.Kind, ErrBogus) {
+			return fmt.Errorf("%w: %s can not validate the keys of the root; see to its clock and to its trust anchor", ErrNotValidating, server)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if m.Rcode != wire.RcodeNoError {
+		return l.with(rcodeFailed(q, q, m.Rcode), m)
+	}
+	r, err := readChain(m, q.Name, q.Type)
+	switch {
+	case err != nil:
+		return l.with(err, m)
+	case r.kind != Data:
+		return fmt.Errorf("%w: %s gives no keys of the root: it, or what it forwards to, knows no DNSSEC; %s", ErrNotValidating, server, Cure)
+	case !m.AuthenticData():
+		return fmt.Errorf("%w: %s gives the keys of the root without the AD bit; %s", ErrNotValidating, server, Cure)
+	}
+	return nil
+}

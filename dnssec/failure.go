@@ -1,0 +1,68 @@
+package dnssec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mxauth/mxauth/dnssec/wire"
+)
+
+// Reasons for which a lookup fails before DNSSEC has a word in it. The stub and the
+// validator use the same.
+const (
+	ReasonTimeout     ReasonCode = "timeout"       // no server answered in time
+	ReasonUnreachable ReasonCode = "unreachable"   // no server could be reached
+	ReasonMalformed   ReasonCode = "malformed"     // the answer can not be read, or contradicts itself
+	ReasonServFail    ReasonCode = "servfail"      // SERVFAIL, and nothing says that DNSSEC is the cause
+	ReasonRefused     ReasonCode = "refused"       // REFUSED
+	ReasonFormErr     ReasonCode = "formerr"       // FORMERR or BADVERS: the server does not know EDNS
+	ReasonRcode       ReasonCode = "rcode"         // another rcode that is no answer
+	ReasonReferral    ReasonCode = "referral"      // the server does not recurse
+	ReasonAliasLoop   ReasonCode = "alias-loop"    // an alias leads back to a name before it
+	ReasonAliasLimit  ReasonCode = "alias-limit"   // more steps than MaxAliases
+	ReasonAliasMoved  ReasonCode = "alias-changed" // two answers of one lookup name different targets
+)
+
+// failed makes the error of a lookup of q.
+func failed(q Question, kind error, why Reason) *LookupError {
+	if !why.Name.IsValid() {
+		why.Name, why.Type = q.Name, q.Type
+	}
+	return &LookupError{Question: q, Kind: kind, Reason: why}
+}
+
+// upstreamFailed tells what an error of an [Upstream] means for a lookup of q, asked
+// is the question that was sent. Nothing but the three errors of the contract counts
+// for what it is; anything else leaves the server unreachable.
+func upstreamFailed(q, asked Question, err error) *LookupError {
+	e := failed(q, ErrUnreachable, Reason{Code: ReasonUnreachable, Name: asked.Name, Type: asked.Type, EDE: EDENetworkError,
+		Text: "no resolver could be reached"})
+	switch {
+	case errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		e.Kind, e.Reason.Code, e.Reason.EDE = ErrTimeout, ReasonTimeout, EDENoReachableAuthority
+		e.Reason.Text = "no resolver answered in time"
+	case errors.Is(err, ErrMalformed):
+		e.Kind, e.Reason.Code, e.Reason.EDE = ErrMalformed, ReasonMalformed, EDEOther
+		e.Reason.Text = "the resolver's answer can not be read"
+	}
+	e.Cause = err
+	return e
+}
+
+// rcodeFailed tells what a response with an rcode other than NOERROR, NXDOMAIN and
+// SERVFAIL means for a lookup of q.
+func rcodeFailed(q, asked Question, rcode int) *LookupError {
+	why := Reason{Code: ReasonRcode, Name: asked.Name, Type: asked.Type}
+	switch rcode {
+	case wire.RcodeRefused:
+		why.Code, why.Text = ReasonRefused, "the resolver refuses to answer us"
+	case wire.RcodeFormErr, wire.RcodeBadVers:
+		// RFC 6891 section 6.2.2 lets a client go back to plain DNS; DNSSEC needs EDNS, so
+		// we do not.
+		why.Code, why.Text = ReasonFormErr, "the resolver does not understand EDNS, which DNSSEC needs"
+	default:
+		why.Text = fmt.Sprintf("the resolver answers with rcode %d", rcode)
+	}
+	return failed(q, ErrRefused, why)
+}

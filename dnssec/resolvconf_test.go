@@ -1,0 +1,117 @@
+package dnssec_test
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mxauth/mxauth/dnssec"
+)
+
+func TestResolvConf(t *testing.T) {
+	ap := func(ss ...string) (out []netip.AddrPort) {
+		for _, s := range ss {
+			out = append(out, netip.AddrPortFrom(netip.MustParseAddr(s), 53))
+		}
+		return out
+	}
+	tests := []struct {
+		name, text string
+		want       dnssec.SystemConfig
+	}{
+		{"empty", "", dnssec.SystemConfig{Servers: ap("127.0.0.1")}},
+		{"one", "nameserver 192.0.2.53\n", dnssec.SystemConfig{Servers: ap("192.0.2.53")}},
+		{"no newline at the end", "nameserver 192.0.2.53", dnssec.SystemConfig{Servers: ap("192.0.2.53")}},
+		{"several, in order", "nameserver 192.0.2.53\nnameserver 2001:db8::53\nnameserver 127.0.0.1\n", dnssec.SystemConfig{Servers: ap("192.0.2.53", "2001:db8::53", "127.0.0.1")}},
+		{"a fourth is ignored by everyone", "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n", dnssec.SystemConfig{Servers: ap("192.0.2.1", "192.0.2.2", "192.0.2.3")}},
+		{"link-local with zone", "nameserver fe80::1%eth0\n", dnssec.SystemConfig{Servers: ap("fe80::1%eth0")}},
+		{"mapped", "nameserver ::ffff:192.0.2.53\n", dnssec.SystemConfig{Servers: ap("192.0.2.53")}},
+		{"comments and other lines", "# nameserver 192.0.2.1\n; nameserver 192.0.2.2\nsearch example.org\ndomain x\nsortlist 1.2.3.4\noptions edns0 ndots:5 timeout:1 rotate\nnameserver 192.0.2.53 # ours\n", dnssec.SystemConfig{Servers: ap("192.0.2.53")}},
+		{"trust-ad", "nameserver 192.0.2.53\noptions edns0 trust-ad\n", dnssec.SystemConfig{Servers: ap("192.0.2.53"), TrustAD: true}},
+		{"trust-ad stays", "options trust-ad\noptions ndots:1\n", dnssec.SystemConfig{Servers: ap("127.0.0.1"), TrustAD: true}},
+		{"systemd-resolved", "nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch .\n", dnssec.SystemConfig{Servers: ap("127.0.0.53"), TrustAD: true, Stub: true}},
+		{"systemd-resolved's proxy", "nameserver 127.0.0.54\n", dnssec.SystemConfig{Servers: ap("127.0.0.54"), Stub: true}},
+		{"systemd-resolved and another", "nameserver 127.0.0.53\nnameserver 192.0.2.1\n", dnssec.SystemConfig{Servers: ap("127.0.0.53", "192.0.2.1")}},
+		{"Docker", "nameserver 127.0.0.11\noptions ndots:0\n", dnssec.SystemConfig{Servers: ap("127.0.0.11")}},
+		{"not an address", "nameserver dns.example\x1b\nnameserver\nnameserver 192.0.2.53\n", dnssec.SystemConfig{Servers: ap("192.0.2.53"), Ignored: []string{`nameserver dns.example\x1b`, "nameserver"}}},
+		{"nothing but rubbish", "nameserver x\nnameserver y\nnameserver z\nnameserver w\n", dnssec.SystemConfig{Servers: ap("127.0.0.1"), Ignored: []string{"nameserver x", "nameserver y", "nameserver z"}}},
+		{"white space", "\tnameserver\t192.0.2.53\t\r\n \n", dnssec.SystemConfig{Servers: ap("192.0.2.53")}},
+		{"a longer word", "nameservers 192.0.2.53\n", dnssec.SystemConfig{Servers: ap("127.0.0.1")}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := dnssec.ParseResolvConf(strings.NewReader(tt.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" {
+				t.Error(d)
+			}
+			file := filepath.Join(t.TempDir(), "resolv.conf")
+			if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err = dnssec.SystemServers(file)
+			if d := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" || err != nil {
+				t.Error(d, err)
+			}
+		})
+	}
+	t.Run("no file", func(t *testing.T) {
+		got, err := dnssec.SystemServers(filepath.Join(t.TempDir(), "none"))
+		if err != nil || !got.Missing || len(got.Servers) != 1 || got.Servers[0] != netip.MustParseAddrPort("127.0.0.1:53") {
+			t.Errorf("%+v %v", got, err)
+		}
+	})
+	t.Run("a file that can not be read", func(t *testing.T) {
+		if got, err := dnssec.SystemServers(t.TempDir()); err == nil || got.Servers != nil {
+			t.Errorf("%+v %v", got, err)
+		}
+	})
+	t.Run("a reader that fails", func(t *testing.T) {
+		if _, err := dnssec.ParseResolvConf(io.MultiReader(strings.NewReader("nameserver 1.1.1.1\n"), failingReader{})); !errors.Is(err, io.ErrClosedPipe) {
+			t.Error(err)
+		}
+	})
+	t.Run("a huge file", func(t *testing.T) {
+		got, err := dnssec.ParseResolvConf(strings.NewReader("nameserver 192.0.2.53\n" + strings.Repeat("#", 1<<20)))
+		if err != nil || got.Servers[0].Addr() != netip.MustParseAddr("192.0.2.53") {
+			t.Errorf("%+v %v", got, err)
+		}
+	})
+}
+
+type failingReader struct{}
+
+func (failingReader) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func FuzzResolvConf(f *testing.F) {
+	f.Add("nameserver fe80::1%eth0\noptions trust-ad\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		cfg, err := dnssec.ParseResolvConf(strings.NewReader(s))
+		if err != nil {
+			return
+		}
+		if n := len(cfg.Servers); n < 1 || n > 3 || len(cfg.Ignored) > 3 {
+			t.Errorf("%+v", cfg)
+		}
+		for _, a := range cfg.Servers {
+			if !a.IsValid() || a.Port() != 53 {
+				t.Errorf("%+v", cfg)
+			}
+		}
+		for _, l := range cfg.Ignored {
+			for _, c := range []byte(l) {
+				if c < ' ' || c > '~' {
+					t.Errorf("%q is not safe for a terminal", l)
+				}
+			}
+		}
+	})
+}
