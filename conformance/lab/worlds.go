@@ -6,7 +6,7 @@ import "slices"
 // the ones that explain the two standards first. The slice and all in it are the
 // caller's own.
 func Worlds() []World {
-	return slices.Concat(firstWorlds())
+	return slices.Concat(firstWorlds(), dnssecWorlds())
 }
 
 // Answers that come up again and again.
