@@ -16,7 +16,7 @@ const (
 	// domain, of which most are shared.
 	DefaultCacheEntries = 100_000
 	// DefaultCacheBytes bounds what the answers may take, whatever their number.
-	DefaultCacheBytes = 64 << 20
+	DefaultCacheBytes = 90 << 20
 	// DefaultFailureTTL is how long a failure is kept at first (RFC 9520 section 3.2: at
 	// least 1 s); each further failure of the same question doubles it up to
 	// MaxFailureTTL (there: at most 5 minutes). Mail waits longer than that before it
@@ -301,7 +301,7 @@ func compact(a Answer) Answer {
 // test holds the sum against the heap): the entry itself, its place in the list and
 // in the map, whose table may be half empty.
 const (
-	sizeEntry  = 900
+	sizeEntry  = 560
 	sizeAlias  = 64 + 32
 	sizeRecord = 32 + 8
 	sizeEDE    = 32
