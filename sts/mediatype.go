@@ -21,3 +21,7 @@ func badMediaType(values []string) string {
 	}
 	return ""
 }
+
+// MediaTypeOK reports whether the value of a lone Content-Type header makes a body a
+// policy (RFC 8461 section 3.2).
+func MediaTypeOK(value string) bool { return badMediaType([]string{value}) == "" }

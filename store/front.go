@@ -1,0 +1,401 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits of a [Front].
+const (
+	// DefaultFrontAge is how long a copy of what others may change is used without
+	// asking the store behind: so long a change elsewhere may go unseen. It is also how
+	// long an absence is remembered.
+	DefaultFrontAge = time.Minute
+	// frontTimeout bounds one question to a shared store: mail waits for it.
+	frontTimeout = 500 * time.Millisecond
+	// downFor is how long a shared store that has failed is left alone, so that a dead
+	// server costs one time-out now and then and not one a message.
+	downFor = 5 * time.Second
+	// maxUnwritten bounds the entries that wait for a store that has failed.
+	maxUnwritten = 10_000
+)
+
+// FrontConfig is the configuration of a [Front].
+type FrontConfig struct {
+	Behind Store   // required; closed with the Front
+	Memory *Memory // the copies; nil: one of the default size. Nothing else may use it.
+	// Age is how long a copy of an entry of a shared store is used without asking
+	// again; 0 means DefaultFrontAge. For a store of this process alone copies are good
+	// until they expire.
+	Age    time.Duration
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: discard
+}
+
+// Front is a [Store] that keeps copies in memory of what is in a slower store behind
+// it, so that what is warm costs neither disk nor network, and so that a store behind
+// that dies takes nothing away which this process knows:
+//
+//   - A copy goes on being served while the store behind is unavailable, and an entry
+//     that could not be written is kept and written later ([Front.Sync]). Put still
+//     returns the error: the entry is not durable yet.
+//   - A shared store that answers "absent" for what has a copy here has lost it (it was
+//     restarted, or its own eviction took it): the copy is written back. To take an
+//     entry away from all processes that share a store, put another one in its place
+//     which says so; Delete is seen only by processes that hold no copy.
+//   - What has no copy here, while the store behind is unavailable, is not known
+//     ([ErrUnavailable]); never absent.
+//
+// It starts no goroutine.
+type Front struct {
+	mem    *Memory
+	behind Store
+	shared bool
+	age    time.Duration
+	now    func() time.Time
+	log    *slog.Logger
+
+	mu        sync.Mutex // guards what follows
+	down      time.Time  // the store behind is left alone until then
+	isDown    bool       // it failed when it was last asked
+	unwritten map[string]Entry
+	stats     FrontStats
+}
+
+// NewFront returns a Front. It asks nothing of the store behind. The error reports what
+// is wrong with c.
+func NewFront(c FrontConfig) (*Front, error) {
+	var errs []error
+	if c.Behind == nil {
+		errs = append(errs, errors.New("store: no Behind"))
+	}
+	if c.Age < 0 {
+		errs = append(errs, fmt.Errorf("store: Age is %s", c.Age))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	f := &Front{mem: c.Memory, behind: c.Behind, shared: shared(c.Behind), age: c.Age, now: c.Now, log: c.Logger, unwritten: map[string]Entry{}}
+	if f.age == 0 {
+		f.age = DefaultFrontAge
+	}
+	if f.now == nil {
+		f.now = time.Now
+	}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	if f.mem == nil {
+		m, err := NewMemory(MemoryConfig{Now: c.Now})
+		if err != nil {
+			return nil, err
+		}
+		f.mem = m
+	}
+	return f, nil
+}
+
+// absentPrefix begins the keys under which absences are remembered in memory. Keys of
+// entries are prefixed too, so that no key of a caller can be taken for an absence.
+const (
+	copyPrefix   = "+"
+	absentPrefix = "-"
+	copyHead     = 8 // octets before the value of a copy: when it was made, Unix nanoseconds
+)
+
+// Get implements [Store].
+func (f *Front) Get(ctx context.Context, key string) (Entry, bool, error) {
+	return f.get(ctx, key, false)
+}
+
+// Fresh is [Front.Get] without trusting a copy of what others may have changed: the
+// store behind is asked first. Should it be unavailable, the copy is served.
+func (f *Front) Fresh(ctx context.Context, key string) (Entry, bool, error) {
+	return f.get(ctx, key, f.shared)
+}
+
+func (f *Front) get(ctx context.Context, key string, ask bool) (Entry, bool, error) {
+	e, have, made, err := f.copyOf(ctx, key)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	if !have {
+		if e, have = f.waiting(key); have {
+			return e, true, nil
+		}
+	}
+	if !ask {
+		if have && (!f.shared || f.now().Sub(made) < f.age) {
+			return e, true, nil
+		}
+		if !have {
+			if _, absent, err := f.mem.Get(ctx, absentPrefix+key); err == nil && absent {
+				return Entry{}, false, nil
+			}
+		}
+	}
+	var got Entry
+	var ok bool
+	err = f.call(ctx, func(ctx context.Context) (err error) {
+		got, ok, err = f.behind.Get(ctx, key)
+		return err
+	})
+	switch {
+	case err != nil && have:
+		f.count(func(s *FrontStats) { s.Stale++ })
+		return e, true, nil
+	case err != nil:
+		return Entry{}, false, err
+	case ok:
+		if w, waits := f.waiting(key); waits {
+			return w, true, nil // newer than what is behind
+		}
+		f.keep(ctx, got)
+		return got, true, nil
+	case have:
+		f.count(func(s *FrontStats) { s.Healed++ })
+		f.log.LogAttrs(ctx, slog.LevelWarn, "the shared store has lost an entry, which is written back", slog.String("key", key))
+		// An error is counted and logged where it happens; the entry then waits.
+		_ = f.Put(ctx, e)
+		return e, true, nil
+	}
+	_ = f.mem.Put(ctx, Entry{Key: absentPrefix + key, Class: Negative, Expires: f.now().Add(f.age)})
+	return Entry{}, false, nil
+}
+
+// copyOf returns the copy of an entry and when it was made.
+func (f *Front) copyOf(ctx context.Context, key string) (e Entry, ok bool, made time.Time, err error) {
+	e, ok, err = f.mem.Get(ctx, copyPrefix+key)
+	if err != nil || !ok {
+		return Entry{}, false, time.Time{}, err
+	}
+	made = time.Unix(0, int64(binary.BigEndian.Uint64(e.Value)))
+	e.Key, e.Value = key, e.Value[copyHead:]
+	return e, true, made, nil
+}
+
+// keep makes a copy of e. What is in the way of that is no fault: the copy is for speed.
+func (f *Front) keep(ctx context.Context, e Entry) {
+	v := make([]byte, copyHead, copyHead+len(e.Value))
+	binary.BigEndian.PutUint64(v, uint64(f.now().UnixNano()))
+	_ = f.mem.Put(ctx, Entry{Key: copyPrefix + e.Key, Value: append(v, e.Value...), Class: e.Class, Expires: e.Expires})
+	_ = f.mem.Delete(ctx, absentPrefix+e.Key)
+}
+
+// waiting returns an entry that waits to be written.
+func (f *Front) waiting(key string) (Entry, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.unwritten[key]
+	if ok && !f.now().Before(e.Expires) {
+		delete(f.unwritten, key)
+		return Entry{}, false
+	}
+	return e, ok
+}
+
+// call does one thing with the store behind: not at all while it is down, and with a
+// time-out if it is shared.
+func (f *Front) call(ctx context.Context, do func(context.Context) error) error {
+	if !f.shared {
+		err := do(ctx)
+		if err != nil {
+			f.count(func(s *FrontStats) { s.Failed++ })
+		}
+		return err
+	}
+	f.mu.Lock()
+	down := f.now().Before(f.down)
+	f.mu.Unlock()
+	if down {
+		return fmt.Errorf("%w: it has failed less than %s ago", ErrUnavailable, downFor)
+	}
+	cctx, cancel := context.WithTimeout(ctx, frontTimeout)
+	defer cancel()
+	err := do(cctx)
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		return err // the entry's fault, not the store's
+	}
+	if err != nil && ctx.Err() != nil {
+		return err // the caller has left; that says nothing of the store
+	}
+	f.mu.Lock()
+	was := f.isDown
+	f.isDown = err != nil
+	if err != nil {
+		f.down = f.now().Add(downFor)
+		f.stats.Failed++
+	}
+	f.mu.Unlock()
+	switch {
+	case err != nil && !was:
+		f.log.LogAttrs(ctx, slog.LevelError, "the shared store is unavailable; what is known goes on being served from memory", slog.String("error", err.Error()))
+	case err == nil && was:
+		f.log.LogAttrs(ctx, slog.LevelInfo, "the shared store is available again")
+	}
+	return err
+}
+
+func (f *Front) count(add func(*FrontStats)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	add(&f.stats)
+}
+
+// Put implements [Store]. When the store behind can not be written, the entry is kept
+// in memory, served, and written by a later [Front.Sync]; the error then says that it
+// is not durable yet.
+func (f *Front) Put(ctx context.Context, e Entry) error {
+	return f.PutAll(ctx, []Entry{e})
+}
+
+// PutAll implements [Batcher].
+func (f *Front) PutAll(ctx context.Context, es []Entry) error {
+	for _, e := range es {
+		if err := e.Check(); err != nil {
+			return err
+		}
+	}
+	if err := f.open(ctx); err != nil {
+		return err
+	}
+	for _, e := range es {
+		f.keep(ctx, e)
+	}
+	err := f.call(ctx, func(ctx context.Context) error { return PutAll(ctx, f.behind, es) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range es {
+		if err == nil {
+			delete(f.unwritten, e.Key)
+		} else if _, there := f.unwritten[e.Key]; there || len(f.unwritten) < maxUnwritten {
+			f.unwritten[strings.Clone(e.Key)] = e
+		} else {
+			f.stats.Lost++
+		}
+	}
+	return err
+}
+
+// open reports whether the Front can be used at all.
+func (f *Front) open(ctx context.Context) error {
+	_, _, err := f.mem.Get(ctx, absentPrefix)
+	return err
+}
+
+// Delete implements [Store]. After an error the entry may come back from behind.
+func (f *Front) Delete(ctx context.Context, key string) error {
+	if err := f.mem.Delete(ctx, copyPrefix+key); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	delete(f.unwritten, key)
+	f.mu.Unlock()
+	return f.call(ctx, func(ctx context.Context) error { return f.behind.Delete(ctx, key) })
+}
+
+// All implements [Store]: what waits to be written, and then what is behind.
+func (f *Front) All(ctx context.Context, prefix string, fn func(Entry) bool) error {
+	if err := f.open(ctx); err != nil {
+		return err
+	}
+	now := f.now()
+	seen := map[string]bool{}
+	var wait []Entry
+	f.mu.Lock()
+	for k, e := range f.unwritten {
+		if strings.HasPrefix(k, prefix) {
+			seen[k] = true
+			if now.Before(e.Expires) {
+				wait = append(wait, e)
+			}
+		}
+	}
+	f.mu.Unlock()
+	for _, e := range wait {
+		if !fn(e) {
+			return nil
+		}
+	}
+	return f.behind.All(ctx, prefix, func(e Entry) bool { return seen[e.Key] || fn(e) })
+}
+
+// Sync writes what could not be written before. It returns the first error, and leaves
+// what it could not write for the next time.
+func (f *Front) Sync(ctx context.Context) error {
+	f.mu.Lock()
+	es := make([]Entry, 0, len(f.unwritten))
+	for _, e := range f.unwritten {
+		es = append(es, e)
+	}
+	f.mu.Unlock()
+	for _, e := range es {
+		err := f.call(ctx, func(ctx context.Context) error { return f.behind.Put(ctx, e) })
+		if err != nil {
+			return err
+		}
+		f.mu.Lock()
+		if now, ok := f.unwritten[e.Key]; ok && now.Expires.Equal(e.Expires) && string(now.Value) == string(e.Value) {
+			delete(f.unwritten, e.Key)
+		}
+		f.mu.Unlock()
+	}
+	return nil
+}
+
+// Lock implements [Locker] through the store behind. A store that is no Locker belongs
+// to this process, which need not agree with anybody: the lock is given at once.
+func (f *Front) Lock(ctx context.Context, name string, ttl time.Duration) (l Lock, ok bool, err error) {
+	locker, is := f.behind.(Locker)
+	if !is {
+		return noLock{}, true, nil
+	}
+	err = f.call(ctx, func(ctx context.Context) (err error) {
+		l, ok, err = locker.Lock(ctx, name, ttl)
+		return err
+	})
+	return l, ok, err
+}
+
+type noLock struct{}
+
+func (noLock) Unlock(context.Context) error { return nil }
+
+// Shared implements [Sharer].
+func (f *Front) Shared() bool { return f.shared }
+
+// Close writes what waits, if it can within a short time, and closes the store behind.
+// The error is that of the writing or the closing.
+func (f *Front) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), frontTimeout)
+	defer cancel()
+	err := f.Sync(ctx)
+	f.mem.Close()
+	return errors.Join(err, f.behind.Close())
+}
+
+// FrontStats is what a [Front] has seen since its start.
+type FrontStats struct {
+	Memory    Stats  // of the copies
+	Stale     uint64 // copies served because the store behind did not answer
+	Failed    uint64 // calls of the store behind that failed
+	Healed    uint64 // entries that a shared store had lost and that were written back
+	Unwritten int    // entries that wait to be written now
+	Lost      uint64 // entries that did not even find room to wait, and are in memory only
+}
+
+// Stats returns the counts of now.
+func (f *Front) Stats() FrontStats {
+	f.mu.Lock()
+	s := f.stats
+	s.Unwritten = len(f.unwritten)
+	f.mu.Unlock()
+	s.Memory = f.mem.Stats()
+	return s
+}

@@ -1,0 +1,96 @@
+package sts
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+)
+
+// A Cache is the memory of policies in a store, and what an operator does with it. It
+// may be used by many goroutines at once. It starts none.
+type Cache struct {
+	store store.Store
+	now   func() time.Time
+	log   *slog.Logger
+}
+
+// NewCache returns the operations on the policies that are kept in s, for a program
+// that has no [Client]. The store stays the caller's. A nil now is time.Now, a nil log
+// discards.
+func NewCache(s store.Store, now func() time.Time, log *slog.Logger) *Cache {
+	if now == nil {
+		now = time.Now
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return newCache(s, now, log)
+}
+
+func newCache(s store.Store, now func() time.Time, log *slog.Logger) *Cache {
+	return &Cache{store: s, now: now, log: log}
+}
+
+// get returns the unexpired policy of domain.
+func (c *Cache) get(ctx context.Context, domain rfc6125.Host) (kept, bool, error) {
+	return c.decode(c.store.Get(ctx, policyPrefix+domain.String()))
+}
+
+// A fresher is a store that can be asked past its own copies.
+type fresher interface {
+	Fresh(ctx context.Context, key string) (store.Entry, bool, error)
+}
+
+// fresh is get, past the copies that the store may keep of what others have changed.
+func (c *Cache) fresh(ctx context.Context, domain rfc6125.Host) (kept, bool, error) {
+	f, ok := c.store.(fresher)
+	if !ok {
+		return c.get(ctx, domain)
+	}
+	return c.decode(f.Fresh(ctx, policyPrefix+domain.String()))
+}
+
+func (c *Cache) decode(e store.Entry, ok bool, err error) (kept, bool, error) {
+	if err != nil || !ok {
+		return kept{}, false, err
+	}
+	k, err := decodeKept(e)
+	if err != nil || k.deleted != "" || !c.now().Before(k.expires) {
+		return kept{}, false, err
+	}
+	return k, true, nil
+}
+
+// put keeps the policy of domain; one that has expired already (max_age 0) still
+// replaces the one that was there.
+func (c *Cache) put(ctx context.Context, domain rfc6125.Host, k kept) error {
+	return c.store.Put(ctx, k.encode(domain))
+}
+
+// failures returns the ids of domain that are in back-off. A store that can not say
+// forbids nothing: the back-off spares the policy host, it protects nobody.
+func (c *Cache) failures(ctx context.Context, domain rfc6125.Host) []failure {
+	e, ok, err := c.store.Get(ctx, backoffPrefix+domain.String())
+	if err != nil || !ok {
+		return nil
+	}
+	fs, err := decodeFailures(e, c.now())
+	if err != nil {
+		return nil
+	}
+	return fs
+}
+
+func (c *Cache) putFailures(ctx context.Context, domain rfc6125.Host, fs []failure) error {
+	if len(fs) > maxBackOffs {
+		fs = fs[len(fs)-maxBackOffs:]
+	}
+	return c.store.Put(ctx, encodeFailures(domain, fs))
+}
+
+func (c *Cache) dropFailures(ctx context.Context, domain rfc6125.Host) error {
+	return c.store.Delete(ctx, backoffPrefix+domain.String())
+}

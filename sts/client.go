@@ -1,0 +1,496 @@
+package sts
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+)
+
+const (
+	// recordLabel stands before the domain in the name of the TXT record (RFC 8461
+	// section 3.1).
+	recordLabel = "_mta-sts"
+
+	// retryTXT is when a lookup failure of the record is worth another question.
+	retryTXT = time.Minute
+
+	// maxLookup bounds the part of a lookup that goes on after its caller has left:
+	// the question for the record, which the resolver bounds by itself, and then the
+	// fetch with its own time-out on top.
+	maxLookup = 30 * time.Second
+)
+
+// A Client knows the policies of domains: it looks at their records, fetches,
+// remembers. It may be used by many goroutines at once. Nothing is fetched or looked
+// up twice at the same time for the same domain and id.
+type Client struct {
+	resolver  dnssec.Resolver
+	roots     *pkix.Roots
+	cache     *Cache
+	allow     []netip.Prefix
+	port      uint16
+	dial      func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	timeout   time.Duration
+	checkPath func(pkix.Path) error
+	observer  Observer
+	now       func() time.Time
+	log       *slog.Logger
+	own       store.Store // closed with the client; nil if there is none
+
+	slots   *slots
+	flights singleflight.Group
+
+	// life is the context of what goes on without a caller; end ends it.
+	life context.Context
+	end  context.CancelFunc
+
+	mu     sync.Mutex // guards closed and the Add side of wg
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// NewClient checks c and returns a client. It starts no goroutine. The error reports
+// all that is wrong with c.
+func NewClient(c Config) (*Client, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultFetchTimeout
+	}
+	if c.Port == 0 {
+		c.Port = 443
+	}
+	if c.Dial == nil {
+		var d net.Dialer
+		c.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+			return d.DialContext(ctx, "tcp", addr.String())
+		}
+	}
+	if c.Roots == nil {
+		r, err := pkix.SystemRoots()
+		if err != nil {
+			return nil, fmt.Errorf("sts: %w", err)
+		}
+		c.Roots = r
+	}
+	var own store.Store
+	switch c.Store.(type) {
+	case nil:
+		m, err := store.NewMemory(store.MemoryConfig{Now: c.Now})
+		if err != nil {
+			return nil, err
+		}
+		c.Store, own = m, m
+	case *store.Memory, *store.Front:
+	default:
+		f, err := store.NewFront(store.FrontConfig{Behind: c.Store, Now: c.Now, Logger: c.Logger})
+		if err != nil {
+			return nil, err
+		}
+		c.Store = f
+	}
+	cl := &Client{
+		resolver: c.Resolver, roots: c.Roots, cache: newCache(c.Store, c.Now, c.Logger),
+		allow: slices.Clone(c.Allow), port: c.Port, dial: c.Dial, timeout: c.Timeout,
+		checkPath: c.CheckPath, observer: c.Observer, now: c.Now, log: c.Logger, own: own,
+		slots: newSlots(maxFetches, maxFetchesPerHost),
+	}
+	cl.life, cl.end = context.WithCancel(context.Background())
+	return cl, nil
+}
+
+// Cache returns the operations on what this client keeps.
+func (c *Client) Cache() *Cache { return c.cache }
+
+// Close ends what the client began and waits for it. It does not close the store that
+// it was given. Lookups that come later answer from the cache and fetch nothing.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.end()
+	c.wg.Wait()
+	if c.own != nil {
+		return c.own.Close()
+	}
+	return nil
+}
+
+// begin notes that work starts that Close has to wait for; false if it is too late.
+func (c *Client) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.wg.Add(1)
+	return true
+}
+
+// Cached returns the unexpired cached policy of domain without asking anybody; ok is
+// false if there is none, or if the store can not say (StoreErr). Its Row is zero: no
+// record was looked for.
+func (c *Client) Cached(ctx context.Context, domain rfc6125.Host) (r Result, ok bool) {
+	r.Domain = domain
+	k, p, err := c.cached(ctx, domain)
+	r.StoreErr = err
+	if p == nil {
+		return r, false
+	}
+	r.apply(k, p, true)
+	r.Until = r.Expires
+	return r, true
+}
+
+// cached returns what is kept of domain; p is nil if there is no policy.
+func (c *Client) cached(ctx context.Context, domain rfc6125.Host) (kept, *Policy, error) {
+	k, ok, err := c.cache.get(ctx, domain)
+	if err == nil && ok {
+		var p *Policy
+		if p, err = k.policy(domain); err == nil {
+			return k, p, nil
+		}
+	}
+	if err != nil {
+		c.storeFailed(ctx, domain, err)
+	}
+	return kept{}, nil, err
+}
+
+func (r *Result) apply(k kept, p *Policy, cached bool) {
+	r.Policy, r.Cached, r.ID, r.Fetched, r.Expires = p, cached, k.id, k.fetched, k.expires
+}
+
+// Lookup says what policy applies to domain now: it asks for the TXT record and
+// compares its id with the cached policy's; only for an id not seen (and not in
+// back-off) it fetches. It never fails: what failed is in the Result.
+//
+// Lookup blocks until the answer is there. When ctx ends before, it returns what is
+// known (Pending) and the lookup goes on under the client's own bounded context, so
+// that a later Lookup finds the policy in the cache. A domain that is the zero Host
+// has no policy (S1).
+func (c *Client) Lookup(ctx context.Context, domain rfc6125.Host) Result {
+	r := Result{Domain: domain}
+	if !domain.IsValid() {
+		r.Row, r.TXTErr = S1, fmt.Errorf("%w: no domain", ErrNoRecord)
+		return r
+	}
+	// Should ctx be done already, what is cached still counts.
+	k, have, serr := c.cached(context.WithoutCancel(ctx), domain)
+	if have != nil {
+		r.apply(k, have, true)
+	}
+	r.StoreErr = serr
+
+	r.Record, r.Answer, r.TXTErr = c.record(ctx, domain)
+	switch {
+	case r.TXTErr != nil && ctx.Err() != nil:
+		c.goOn(domain)
+		return c.left(ctx, r, have != nil)
+	case errors.Is(r.TXTErr, ErrNoRecord):
+		switch {
+		case have != nil:
+			r.Row = S8
+		case serr != nil:
+			r.Row = S2
+		default:
+			r.Row = S1
+		}
+	case r.TXTErr != nil:
+		if r.Row = S2; have != nil {
+			r.Row = S9
+		}
+	case have != nil && k.id == r.Record.ID:
+		r.Row = S5
+	default:
+		ch, ok := c.update(domain, r.Record.ID)
+		if !ok {
+			return c.failed(r, have != nil, update{err: c.closedErr(domain)})
+		}
+		select {
+		case res := <-ch:
+			u := res.Val.(update)
+			r.Chain = u.chain
+			if u.err != nil {
+				return c.failed(r, have != nil, u)
+			}
+			if r.Row = S3; have != nil {
+				r.Row = S6
+			}
+			// A policy that another process of the fleet had fetched comes from the
+			// store; for this one it is new all the same.
+			r.apply(u.kept, u.policy, false)
+			if u.storeErr != nil {
+				r.StoreErr = u.storeErr
+			}
+		case <-ctx.Done():
+			return c.left(ctx, r, have != nil)
+		}
+	}
+	r.setUntil(c.now())
+	return r
+}
+
+// failed completes a result whose fetch has failed.
+func (c *Client) failed(r Result, have bool, u update) Result {
+	r.FetchErr = u.err
+	switch {
+	case have:
+		r.Row = S7
+	case r.StoreErr != nil:
+		r.Row = S2
+	default:
+		r.Row = S4
+	}
+	r.setUntil(c.now())
+	if until := u.err.Until; !until.IsZero() && until.Before(r.Until) {
+		r.Until = until
+	}
+	return r
+}
+
+// left completes the result of a caller that has left before the end.
+func (c *Client) left(ctx context.Context, r Result, have bool) Result {
+	r.Pending = true
+	r.Row = S12
+	if have {
+		r.Row = S7
+		if r.TXTErr != nil {
+			r.Row = S9
+		}
+	}
+	if r.TXTErr == nil {
+		host, _ := policyHost(r.Domain)
+		r.FetchErr = &FetchError{Host: host, Kind: ErrFetchTimeout, Detail: "not waited for", Cause: context.Cause(ctx)}
+	}
+	r.Until = c.now()
+	return r
+}
+
+func (c *Client) closedErr(domain rfc6125.Host) *FetchError {
+	host, _ := policyHost(domain)
+	return &FetchError{Host: host, Kind: ErrFetchTimeout, Detail: "the client was closed", Cause: context.Canceled}
+}
+
+// setUntil sets Until to the end of the TXT answer or of the policy, whichever is
+// first.
+func (r *Result) setUntil(now time.Time) {
+	r.Until = now.Add(retryTXT)
+	if end := r.Answer.Expires; !end.IsZero() && (r.TXTErr == nil || errors.Is(r.TXTErr, ErrNoRecord)) {
+		r.Until = end
+	}
+	if r.Policy != nil && r.Expires.Before(r.Until) {
+		r.Until = r.Expires
+	}
+	if r.Until.Before(now) {
+		r.Until = now
+	}
+}
+
+// record asks for the record of domain. The error wraps ErrNoRecord (known absent), or
+// else says that it is not known.
+func (c *Client) record(ctx context.Context, domain rfc6125.Host) (Record, dnssec.Answer, error) {
+	name, err := domain.Name().Child(recordLabel)
+	if err != nil {
+		return Record{}, dnssec.Answer{}, fmt.Errorf("%w: no record can exist: %w", ErrNoRecord, err)
+	}
+	ans, err := c.resolver.Resolve(ctx, dnssec.Question{Name: name, Type: dnssec.TypeTXT})
+	if err != nil {
+		return Record{}, ans, err
+	}
+	if ans.Kind != dnssec.Data {
+		return Record{}, ans, fmt.Errorf("%w: %s", ErrNoRecord, ans.Kind)
+	}
+	texts := make([]string, 0, len(ans.Records))
+	for _, rec := range ans.Records {
+		parts, err := rec.TXT()
+		if err != nil {
+			return Record{}, ans, &dnssec.LookupError{Question: ans.Question, Kind: dnssec.ErrMalformed, Server: ans.Server, Cause: err}
+		}
+		// RFC 8461 section 3.1 [STS-3.1-08]: joined without anything between.
+		if len(parts) == 1 {
+			texts = append(texts, parts[0])
+		} else {
+			texts = append(texts, strings.Join(parts, ""))
+		}
+	}
+	r, err := ParseRecord(texts)
+	return r, ans, err
+}
+
+// goOn does a lookup for a caller that has left.
+func (c *Client) goOn(domain rfc6125.Host) {
+	if !c.begin() {
+		return
+	}
+	ch := c.flights.DoChan("look\x00"+domain.String(), func() (any, error) {
+		ctx, cancel := context.WithTimeout(c.life, maxLookup)
+		defer cancel()
+		k, have, _ := c.cached(ctx, domain)
+		rec, _, err := c.record(ctx, domain)
+		if err == nil && (have == nil || k.id != rec.ID) {
+			if ch, ok := c.update(domain, rec.ID); ok {
+				<-ch
+			}
+		}
+		return nil, nil
+	})
+	go func() {
+		defer c.wg.Done()
+		<-ch
+	}()
+}
+
+// An update is what the fetch of a new id came to.
+type update struct {
+	kept     kept
+	policy   *Policy // nil exactly if err is not
+	err      *FetchError
+	storeErr error
+	chain    []*x509.Certificate
+}
+
+// update brings the policy of domain under a new id into the cache: one flight for
+// all who ask at the same time. The channel yields one update. ok is false if the
+// client is closed.
+func (c *Client) update(domain rfc6125.Host, id string) (ch <-chan singleflight.Result, ok bool) {
+	if !c.begin() {
+		return nil, false
+	}
+	out := make(chan singleflight.Result, 1)
+	shared := c.flights.DoChan("id\x00"+id+"\x00"+domain.String(), func() (any, error) {
+		return c.doUpdate(c.life, domain, id), nil
+	})
+	go func() {
+		defer c.wg.Done()
+		out <- <-shared
+	}()
+	return out, true
+}
+
+func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string) update {
+	// Another flight, or another process of the fleet, may have been faster.
+	if k, ok, err := c.cache.fresh(ctx, domain); err == nil && ok && k.id == id {
+		if p, err := k.policy(domain); err == nil {
+			return update{kept: k, policy: p}
+		}
+	}
+	host, _ := policyHost(domain)
+	failures := c.cache.failures(ctx, domain)
+	if f, ok := inBackOff(failures, id); ok {
+		return update{err: f.err(host)}
+	}
+	old, oldPolicy, _ := c.cached(ctx, domain)
+	got, err := c.Fetch(ctx, domain)
+	row := S3
+	if oldPolicy != nil {
+		row = S6
+	}
+	if err != nil {
+		if row++; c.observer.Fetched != nil { // S3 to S4, S6 to S7
+			c.observer.Fetched(domain, row, got.Took, err)
+		}
+		u := update{err: asFetchError(err), chain: got.Chain}
+		if ctx.Err() != nil {
+			return u // the client was closed: no fault of the policy host
+		}
+		u.err.Until = got.At.Add(BackOff)
+		c.log.LogAttrs(ctx, slog.LevelWarn, "mta-sts policy not fetched", slog.String("domain", domain.String()),
+			slog.String("id", id), slog.String("row", row.String()), slog.String("error", u.err.Error()))
+		failures = append(failures, failure{id: id, until: u.err.Until, word: FetchWord(u.err), status: uint16(u.err.Status), detail: u.err.text()})
+		if err := c.cache.putFailures(ctx, domain, failures); err != nil {
+			u.storeErr = err
+			c.storeFailed(ctx, domain, err)
+		}
+		return u
+	}
+	if c.observer.Fetched != nil {
+		c.observer.Fetched(domain, row, got.Took, nil)
+	}
+	u := update{policy: &got.Policy, chain: got.Chain, kept: keptOf(got, id)}
+	c.changed(ctx, domain, old, oldPolicy, u)
+	u.storeErr = c.keep(ctx, domain, u.kept, len(failures) > 0)
+	return u
+}
+
+// keep puts k into the cache, and ends the back-offs of the domain if it has any.
+func (c *Client) keep(ctx context.Context, domain rfc6125.Host, k kept, hasFailures bool) error {
+	err := c.cache.put(ctx, domain, k)
+	if err == nil && hasFailures {
+		err = c.cache.dropFailures(ctx, domain)
+	}
+	if err != nil {
+		c.storeFailed(ctx, domain, err)
+	}
+	return err
+}
+
+// changed tells of a policy that is not the cached one.
+func (c *Client) changed(ctx context.Context, domain rfc6125.Host, old kept, oldPolicy *Policy, u update) {
+	if oldPolicy == nil || old.text == u.kept.text {
+		return
+	}
+	same := old.id == u.kept.id
+	level, msg := slog.LevelInfo, "mta-sts policy changed"
+	if same {
+		level, msg = slog.LevelWarn, "mta-sts policy changed under an unchanged id"
+	}
+	c.log.LogAttrs(ctx, level, msg, slog.String("domain", domain.String()), slog.String("id", u.kept.id),
+		slog.String("old_mode", oldPolicy.Mode.String()), slog.String("mode", u.policy.Mode.String()))
+	if c.observer.Changed != nil {
+		c.observer.Changed(domain, *oldPolicy, *u.policy, same)
+	}
+}
+
+func (c *Client) storeFailed(ctx context.Context, domain rfc6125.Host, err error) {
+	c.log.LogAttrs(ctx, slog.LevelError, "mta-sts store failed", slog.String("domain", domain.String()), slog.String("error", err.Error()))
+	if c.observer.StoreFailed != nil {
+		c.observer.StoreFailed(err)
+	}
+}
+
+// keptOf is what is kept of a fetch that was made for id.
+func keptOf(f Fetched, id string) kept {
+	return kept{id: id, fetched: f.At, text: f.Policy.Text, mode: f.Policy.Mode, expires: f.At.Add(f.Policy.MaxAge)}
+}
+
+// asFetchError returns err, which Fetch has returned, as what it is; a copy, since
+// errors are shared by those who wait for a flight.
+func asFetchError(err error) *FetchError {
+	var f *FetchError
+	if errors.As(err, &f) {
+		g := *f
+		return &g
+	}
+	return &FetchError{Kind: ErrFetch, Cause: err}
+}
+
+// text is what is kept of a failure beside its kind.
+func (e *FetchError) text() string {
+	if e.Detail != "" || e.Cause == nil {
+		return e.Detail
+	}
+	return safeText(e.Cause.Error())
+}

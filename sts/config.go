@@ -1,0 +1,61 @@
+package sts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/store"
+)
+
+// Config of a [Client].
+type Config struct {
+	Resolver dnssec.Resolver // required
+	Roots    *pkix.Roots     // WebPKI anchors of policy hosts; nil: the system's
+	// Store is where policies are kept; nil: a memory store of this client. It stays
+	// the caller's, who closes it after the Client. One that is neither a
+	// [store.Memory] nor a [store.Front] gets a Front of the client's own before it, so
+	// that a warm lookup touches neither disk nor network.
+	Store store.Store
+	// Allow lists special-purpose prefixes in which a policy host may lie; by default
+	// loopback, private and the like are refused.
+	Allow []netip.Prefix
+	// Port of the policy hosts; 0 means 443. For tests.
+	Port uint16
+	// Dial opens the connection to an address that has been vetted; nil: net.Dialer.
+	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// Timeout of one whole fetch; 0 means DefaultFetchTimeout.
+	Timeout time.Duration
+	// CheckPath is asked about the proved path of a policy host's certificate, for
+	// example about revocation (RFC 8461 section 3.3: MAY); an error fails the fetch.
+	// nil: not asked.
+	CheckPath func(pkix.Path) error
+	Observer  Observer         // what to tell; the zero value tells nothing
+	Now       func() time.Time // nil: time.Now
+	Logger    *slog.Logger     // nil: discard
+}
+
+// check returns all that is wrong with c.
+func (c Config) check() error {
+	var errs []error
+	if c.Resolver == nil {
+		errs = append(errs, errors.New("sts: no Resolver"))
+	}
+	if c.Timeout < 0 {
+		errs = append(errs, fmt.Errorf("sts: Timeout is %s", c.Timeout))
+	}
+	for _, p := range c.Allow {
+		if !p.IsValid() {
+			errs = append(errs, fmt.Errorf("sts: Allow holds an invalid prefix"))
+		} else if p.Addr().Is4In6() {
+			errs = append(errs, fmt.Errorf("sts: Allow holds %s: write the IPv4 prefix", p))
+		}
+	}
+	return errors.Join(errs...)
+}

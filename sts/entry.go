@@ -1,0 +1,242 @@
+package sts
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+)
+
+// Keys in the store. What stands behind the prefix is the domain's A-labels.
+const (
+	policyPrefix  = "sts/p/"
+	backoffPrefix = "sts/b/"
+)
+
+// errEntry: what the store gave back under a key is not what this package keeps there.
+var errEntry = fmt.Errorf("%w: not an entry of package sts", store.ErrDamaged)
+
+// A kept is a policy as it is in the store, or the mark that it was deleted.
+type kept struct {
+	id       string
+	fetched  time.Time // the last successful HTTPS fetch
+	tried    time.Time // the last refresh that was tried; zero if none since fetched
+	failures uint16    // refreshes that failed since fetched
+	deleted  string    // who deleted it; "" if it is there
+	text     string    // the policy body
+	expires  time.Time // of the store's entry
+	mode     Mode      // by the store's class
+}
+
+// The value of an entry, all numbers big-endian:
+//
+//	1 octet   version, 1
+//	1 octet   flags: 1 = deleted
+//	8 octets  fetched, Unix nanoseconds
+//	8 octets  tried, Unix nanoseconds, 0 for never
+//	2 octets  failures
+//	1 octet   length of the id, then the id (of who, if deleted)
+//	the rest  the policy body
+const (
+	entryVersion = 1
+	entryHead    = 1 + 1 + 8 + 8 + 2 + 1
+	flagDeleted  = 1
+	maxWho       = 255
+)
+
+func (k kept) encode(domain rfc6125.Host) store.Entry {
+	head := k.id
+	flags := byte(0)
+	if k.deleted != "" {
+		flags, head = flagDeleted, k.deleted[:min(len(k.deleted), maxWho)]
+	}
+	b := make([]byte, 0, entryHead+len(head)+len(k.text))
+	b = append(b, entryVersion, flags)
+	b = binary.BigEndian.AppendUint64(b, uint64(k.fetched.UnixNano()))
+	var tried int64
+	if !k.tried.IsZero() {
+		tried = k.tried.UnixNano()
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(tried))
+	b = binary.BigEndian.AppendUint16(b, k.failures)
+	b = append(append(b, byte(len(head))), head...)
+	b = append(b, k.text...)
+	return store.Entry{Key: policyPrefix + domain.String(), Value: b, Class: classOf(k.mode), Expires: k.expires}
+}
+
+// decodeKept reads the frame of an entry without parsing the policy in it.
+func decodeKept(e store.Entry) (kept, error) {
+	v := e.Value
+	if len(v) < entryHead || v[0] != entryVersion || len(v) < entryHead+int(v[entryHead-1]) {
+		return kept{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+	}
+	k := kept{
+		fetched:  time.Unix(0, int64(binary.BigEndian.Uint64(v[2:]))),
+		failures: binary.BigEndian.Uint16(v[18:]),
+		expires:  e.Expires,
+	}
+	if t := int64(binary.BigEndian.Uint64(v[10:])); t != 0 {
+		k.tried = time.Unix(0, t)
+	}
+	n := entryHead + int(v[entryHead-1])
+	head := string(v[entryHead:n])
+	if v[1]&flagDeleted != 0 {
+		k.deleted = head
+		return k, nil
+	}
+	k.id, k.text = head, string(v[n:])
+	switch e.Class {
+	case store.None:
+		k.mode = ModeNone
+	case store.Testing:
+		k.mode = ModeTesting
+	case store.Enforce:
+		k.mode = ModeEnforce
+	default:
+		return kept{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+	}
+	// The lifetime counts from the last fetch whatever the store says, so that a wrong
+	// expiry in a store can shorten the life of a policy but never prolong it.
+	if end := k.fetched.Add(MaxMaxAge); k.expires.After(end) {
+		k.expires = end
+	}
+	return k, nil
+}
+
+// policy parses the body. A body that was good when it was stored and is not now is
+// damage.
+func (k kept) policy(domain rfc6125.Host) (*Policy, error) {
+	p, err := parsePolicyText(k.text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: policy of %s: %w", store.ErrDamaged, domain, err)
+	}
+	if p.Mode != k.mode {
+		return nil, fmt.Errorf("%w: policy of %s: mode %s in class %s", store.ErrDamaged, domain, p.Mode, classOf(k.mode))
+	}
+	return &p, nil
+}
+
+// classOf is the class of a policy of that mode; a mark of deletion (no mode) has the
+// class Testing: it should outlive what it deletes elsewhere, but no policy.
+func classOf(m Mode) store.Class {
+	switch m {
+	case ModeEnforce:
+		return store.Enforce
+	case ModeNone:
+		return store.None
+	}
+	return store.Testing
+}
+
+// domainOf returns the domain of a key.
+func domainOf(key, prefix string) (rfc6125.Host, error) {
+	s, ok := strings.CutPrefix(key, prefix)
+	if !ok {
+		return rfc6125.Host{}, fmt.Errorf("%w: key %.100q", errEntry, key)
+	}
+	h, err := rfc6125.ParseHost(s)
+	if err != nil || h.String() != s {
+		return rfc6125.Host{}, fmt.Errorf("%w: key %.100q", errEntry, key)
+	}
+	return h, nil
+}
+
+// BackOff is the time after a failed fetch in which the same id is not tried again
+// (RFC 8461 section 3.3: at least five minutes).
+const BackOff = 5 * time.Minute
+
+// maxBackOffs bounds the ids in back-off for one domain. Who forges DNS can invent a
+// new id with every answer; when that many have failed within BackOff, no new one is
+// tried until the first of them has ended.
+const maxBackOffs = 8
+
+// A failure is one id in back-off.
+type failure struct {
+	id     string
+	until  time.Time
+	word   string // of the kind, see fetchKinds
+	status uint16
+	detail string
+}
+
+// maxBackOffText bounds the text that is kept with a failure.
+const maxBackOffText = 200
+
+// encodeFailures makes the store's entry; it ends with the last back-off. fs is not
+// empty.
+//
+//	1 octet   version, 1
+//	then for each: 8 octets until (Unix nanoseconds), 2 octets status, and id, word and
+//	detail, each with 1 octet of length before it
+func encodeFailures(domain rfc6125.Host, fs []failure) store.Entry {
+	b := []byte{entryVersion}
+	var end time.Time
+	for _, f := range fs {
+		b = binary.BigEndian.AppendUint64(b, uint64(f.until.UnixNano()))
+		b = binary.BigEndian.AppendUint16(b, f.status)
+		for _, s := range []string{f.id, f.word, f.detail[:min(len(f.detail), maxBackOffText)]} {
+			b = append(append(b, byte(len(s))), s...)
+		}
+		if f.until.After(end) {
+			end = f.until
+		}
+	}
+	return store.Entry{Key: backoffPrefix + domain.String(), Value: b, Class: store.Negative, Expires: end}
+}
+
+// decodeFailures returns those whose back-off lasts at now.
+func decodeFailures(e store.Entry, now time.Time) ([]failure, error) {
+	v := e.Value
+	if len(v) == 0 || v[0] != entryVersion {
+		return nil, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+	}
+	var fs []failure
+	for v = v[1:]; len(v) > 0; {
+		if len(v) < 10 {
+			return nil, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+		}
+		f := failure{until: time.Unix(0, int64(binary.BigEndian.Uint64(v))), status: binary.BigEndian.Uint16(v[8:])}
+		v = v[10:]
+		for _, s := range []*string{&f.id, &f.word, &f.detail} {
+			if len(v) < 1 || len(v) < 1+int(v[0]) {
+				return nil, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+			}
+			*s, v = string(v[1:1+int(v[0])]), v[1+int(v[0]):]
+		}
+		// A back-off that would last longer than any that we begin was written under
+		// another clock.
+		if now.Before(f.until) && f.until.Sub(now) <= BackOff {
+			fs = append(fs, f)
+		}
+	}
+	return fs, nil
+}
+
+// inBackOff returns the failure that forbids a fetch of id, if one does.
+func inBackOff(fs []failure, id string) (failure, bool) {
+	for _, f := range fs {
+		if f.id == id {
+			return f, true
+		}
+	}
+	if len(fs) >= maxBackOffs {
+		first := fs[0]
+		for _, f := range fs {
+			if f.until.Before(first.until) {
+				first = f
+			}
+		}
+		first.detail = "too many different ids have failed; the first: " + first.detail
+		return first, true
+	}
+	return failure{}, false
+}
+
+func (f failure) err(host rfc6125.Host) *FetchError {
+	return &FetchError{Host: host, Kind: fetchKind(f.word), Status: int(f.status), Detail: f.detail, Until: f.until, Repeated: true,
+		Cause: errors.New("back-off")}
+}

@@ -1,0 +1,131 @@
+package sts
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// ErrFetch is wrapped by every failure to fetch a policy. Whatever the kind, RFC
+// 8461 section 3.3 makes the sender go on with an unexpired cached policy, or without
+// any if there is none.
+var ErrFetch = errors.New("sts: policy fetch failed")
+
+// What a fetch failed by. Each wraps [ErrFetch]; a policy that does not parse wraps
+// [ErrPolicy] as well.
+var (
+	ErrFetchDNS       = fmt.Errorf("%w: dns", ErrFetch)                 // no address known, or the lookup failed
+	ErrFetchAddress   = fmt.Errorf("%w: address not allowed", ErrFetch) // special-purpose, see Config.Allow
+	ErrFetchTCP       = fmt.Errorf("%w: connect", ErrFetch)
+	ErrFetchTLS       = fmt.Errorf("%w: tls", ErrFetch)         // handshake, the certificate aside
+	ErrFetchWebPKI    = fmt.Errorf("%w: certificate", ErrFetch) // chain, dates or name
+	ErrFetchHTTP      = fmt.Errorf("%w: http", ErrFetch)        // the response is malformed or breaks off
+	ErrFetchStatus    = fmt.Errorf("%w: http status", ErrFetch) // not 200
+	ErrFetchRedirect  = fmt.Errorf("%w: redirect", ErrFetch)    // 3xx, never followed
+	ErrFetchMediaType = fmt.Errorf("%w: media type", ErrFetch)  // not text/plain, or a content encoding
+	ErrFetchSize      = fmt.Errorf("%w: too large", ErrFetch)   // more than MaxPolicySize
+	ErrFetchTimeout   = fmt.Errorf("%w: time-out", ErrFetch)    // Config.Timeout is over, or the client was closed
+	ErrFetchSyntax    = fmt.Errorf("%w: %w", ErrFetch, ErrPolicy)
+)
+
+// fetchKinds are the kinds with the stable words by which they are kept in a store
+// and named in logs and metrics. A word is never reused for something else.
+var fetchKinds = [...]struct {
+	word string
+	kind error
+}{
+	{"dns", ErrFetchDNS},
+	{"address", ErrFetchAddress},
+	{"tcp", ErrFetchTCP},
+	{"tls", ErrFetchTLS},
+	{"webpki", ErrFetchWebPKI},
+	{"http", ErrFetchHTTP},
+	{"status", ErrFetchStatus},
+	{"redirect", ErrFetchRedirect},
+	{"media-type", ErrFetchMediaType},
+	{"size", ErrFetchSize},
+	{"timeout", ErrFetchTimeout},
+	{"syntax", ErrFetchSyntax},
+}
+
+// FetchWord returns the stable word for what a fetch failed by: "dns", "address",
+// "tcp", "tls", "webpki", "http", "status", "redirect", "media-type", "size",
+// "timeout" or "syntax"; "" if err wraps none of the kinds. There is a fixed set of
+// them, so they serve as metric labels.
+func FetchWord(err error) string {
+	for _, k := range fetchKinds {
+		if errors.Is(err, k.kind) {
+			return k.word
+		}
+	}
+	return ""
+}
+
+func fetchKind(word string) error {
+	for _, k := range fetchKinds {
+		if k.word == word {
+			return k.kind
+		}
+	}
+	return ErrFetch
+}
+
+// A FetchError is a failed fetch with its evidence. It wraps Kind and Cause.
+type FetchError struct {
+	Host   rfc6125.Host   // the policy host
+	Kind   error          // one of the kinds above
+	Addr   netip.AddrPort // the address that was tried last; zero if none was
+	Status int            // the HTTP status; 0 if the fetch did not get so far
+	Detail string         // for people, safe for a terminal
+	// Until is the end of the back-off for the id: until then it is not fetched
+	// again (RFC 8461 section 3.3). Zero if the failure began none.
+	Until time.Time
+	// Repeated: this is the failure of an earlier fetch, and nothing was tried now
+	// since its back-off lasts.
+	Repeated bool
+	Cause    error // may be nil
+}
+
+// Error tells kind, host, address and detail in one line that is safe for a terminal.
+func (e *FetchError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Kind.Error() + ": " + e.Host.String())
+	if e.Addr.IsValid() {
+		b.WriteString(" (" + e.Addr.String() + ")")
+	}
+	switch {
+	case e.Detail != "":
+		b.WriteString(": " + e.Detail)
+	case e.Cause != nil:
+		b.WriteString(": " + safeText(e.Cause.Error()))
+	}
+	if e.Repeated {
+		fmt.Fprintf(&b, " (not tried again before %s)", e.Until.UTC().Format(time.RFC3339))
+	}
+	return b.String()
+}
+
+// Unwrap returns Kind and Cause.
+func (e *FetchError) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Cause}
+}
+
+// maxDetail bounds a text for people that may hold what a peer has sent.
+const maxDetail = 300
+
+// safeText makes s fit for a terminal: what is not printable ASCII is escaped, and
+// the whole is cut.
+func safeText(s string) string {
+	if len(s) > maxDetail {
+		s = s[:maxDetail]
+	}
+	q := fmt.Sprintf("%+q", s)
+	return strings.ReplaceAll(strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`), `\\`, `\`)
+}
