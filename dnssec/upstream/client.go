@@ -1,0 +1,172 @@
+package upstream
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+)
+
+// DefaultTimeout is how long one question may take over all servers and attempts
+// if the Config does not say: a recursive resolver with a cold cache needs seconds
+// where name servers of the zone are dead, and an SMTP sender has time.
+const DefaultTimeout = 10 * time.Second
+
+// A Config says which servers a [Client] asks, and how.
+type Config struct {
+	// Servers are tried in this order; at least one. Servers that did not answer
+	// lately come last.
+	Servers []Server
+	// Timeout bounds one Exchange as a whole. Zero means [DefaultTimeout].
+	Timeout time.Duration
+	// RootCAs are the anchors for the certificates of DNS over TLS and HTTPS servers;
+	// nil means those of the system.
+	RootCAs *x509.CertPool
+	// Bootstrap finds the addresses of a TLS or HTTPS server that is given by name.
+	// They need not be trusted, since the server must prove its name. Nil means the
+	// host's own resolver as Go's net package finds it.
+	Bootstrap func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Dial opens connections; network is "udp" or "tcp", address is IP:PORT. A "udp"
+	// connection must send one datagram for each Write and yield one for each Read.
+	// Nil means a plain net.Dialer. It is called by many goroutines at once.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Logger is told about servers that fail and come back, at level Debug. Nil
+	// discards.
+	Logger *slog.Logger
+}
+
+// A Client asks recursive resolvers. It implements [dnssec.Upstream] and is safe
+// for use by many goroutines at once. Connections are kept open between questions;
+// Close ends them.
+type Client struct {
+	timeout time.Duration
+	servers []*server
+
+	// mu guards closed. It is never held across I/O.
+	mu      sync.Mutex
+	closed  bool
+	running sync.WaitGroup // one for each Exchange under way
+}
+
+var (
+	_ dnssec.Upstream      = (*Client)(nil)
+	_ dnssec.ProtectedPath = (*Client)(nil)
+)
+
+// ErrClosed is wrapped (beside [dnssec.ErrUnreachable]) by Exchange after Close.
+var ErrClosed = errors.New("upstream: the client is closed")
+
+// New makes a Client. It opens nothing. Its error joins all that is wrong with cfg.
+func New(cfg Config) (*Client, error) {
+	var errs []error
+	if len(cfg.Servers) == 0 {
+		errs = append(errs, errors.New("upstream: no servers"))
+	}
+	for i, s := range cfg.Servers {
+		if !s.IsValid() {
+			errs = append(errs, fmt.Errorf("upstream: server %d is the zero Server", i+1))
+		}
+	}
+	if cfg.Timeout < 0 {
+		errs = append(errs, fmt.Errorf("upstream: negative time-out %v", cfg.Timeout))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
+	if cfg.Bootstrap == nil {
+		cfg.Bootstrap = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{timeout: cfg.Timeout}
+	for _, s := range cfg.Servers {
+		c.servers = append(c.servers, newServer(s, &cfg))
+	}
+	return c, nil
+}
+
+// Servers returns the servers of c in the order of its Config.
+func (c *Client) Servers() []Server {
+	out := make([]Server, len(c.servers))
+	for i, s := range c.servers {
+		out[i] = s.Server
+	}
+	return out
+}
+
+// Close ends all connections and waits for every goroutine that c started.
+// Exchanges under way fail. It may be called more than once.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	for _, s := range c.servers {
+		s.close()
+	}
+	c.running.Wait()
+	return nil
+}
+
+// enter counts one Exchange in; false after Close.
+func (c *Client) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.running.Add(1)
+	return true
+}
+
+// Exchange implements [dnssec.Upstream].
+//
+// It returns the first answer that is NOERROR, NXDOMAIN, or a SERVFAIL whose
+// extended error says that validation failed there: a server that has seen a bogus
+// zone is not overruled by the next one, which may not validate at all. After
+// another rcode the next server is asked at once.
+func (c *Client) Exchange(ctx context.Context, msg []byte) (dnssec.Response, error) {
+	q, err := parseQuery(msg)
+	if err != nil {
+		return dnssec.Response{}, err
+	}
+	if !c.enter() {
+		return dnssec.Response{}, fmt.Errorf("%w: %w", dnssec.ErrUnreachable, ErrClosed)
+	}
+	defer c.running.Done()
+	if err := ctx.Err(); err != nil {
+		return dnssec.Response{}, fmt.Errorf("%w: %w", dnssec.ErrTimeout, context.Cause(ctx))
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errQuestionTimeout)
+	defer cancel()
+	return newRace(ctx, q, c.servers).run()
+}
+
+// errQuestionTimeout is the cause of a context that ended by the Client's own limit.
+var errQuestionTimeout = fmt.Errorf("no answer within the time-out: %w", context.DeadlineExceeded)
+
+// ProtectedPath implements [dnssec.ProtectedPath]: every server is at a loopback
+// address, or proves who it is.
+func (c *Client) ProtectedPath() bool {
+	for _, s := range c.servers {
+		if !s.IsLoopback() && !s.IsAuthenticated() {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,164 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/mxauth/mxauth/dnssec"
+)
+
+// mediaType is that of RFC 8484 section 6; nothing else is read.
+const mediaType = "application/dns-message"
+
+// Limits of DNS over HTTPS.
+const (
+	// maxHTTPSConns connections go to one server; HTTP/2 needs one, HTTP/1.1 one for
+	// each question under way.
+	maxHTTPSConns = 8
+	// maxHeaderBytes of a response; resolvers send a few hundred.
+	maxHeaderBytes = 16 << 10
+)
+
+// An https is the way to one DNS over HTTPS server. It follows no redirect, uses no
+// proxy, keeps no cookies, and asks no other URI than the configured one (RFC 8484
+// section 3); the transport takes no server push.
+type https struct {
+	url       string
+	transport *http.Transport
+
+	mu     sync.Mutex // guards conns and closed
+	conns  map[*trackedConn]struct{}
+	closed bool
+}
+
+func newHTTPS(s *server) *https {
+	h := &https{url: "https://" + s.hostPort(portHTTPS) + s.path, conns: make(map[*trackedConn]struct{})}
+	h.transport = &http.Transport{
+		Proxy: nil,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			conn, err := s.dial(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return h.track(conn)
+		},
+		TLSClientConfig:        tlsConfig(s),
+		TLSHandshakeTimeout:    dialTimeout,
+		DisableCompression:     true,
+		MaxConnsPerHost:        maxHTTPSConns,
+		MaxIdleConnsPerHost:    maxHTTPSConns,
+		IdleConnTimeout:        idleTimeout,
+		ResponseHeaderTimeout:  deadTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		ForceAttemptHTTP2:      true,
+	}
+	return h
+}
+
+// A trackedConn is known to its https until it is closed.
+type trackedConn struct {
+	net.Conn
+	h *https
+}
+
+func (c *trackedConn) Close() error {
+	c.h.mu.Lock()
+	delete(c.h.conns, c)
+	c.h.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func (h *https) track(conn net.Conn) (net.Conn, error) {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		conn.Close()
+		return nil, ErrClosed
+	}
+	defer h.mu.Unlock()
+	c := &trackedConn{conn, h}
+	h.conns[c] = struct{}{}
+	return c, nil
+}
+
+// close ends every connection. The goroutines of net/http end with them, by
+// themselves.
+func (h *https) close() {
+	h.transport.CloseIdleConnections()
+	h.mu.Lock()
+	h.closed = true
+	conns := h.conns
+	h.conns = nil
+	h.mu.Unlock()
+	for c := range conns {
+		c.Conn.Close()
+	}
+}
+
+// exchange makes one attempt: a POST of the raw message (RFC 8484 sections 4.1
+// and 6) under the id 0, which lets caches work (section 4.1).
+func (h *https) exchange(ctx context.Context, q query) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(q.withID(0)[2:]))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", dnssec.ErrUnreachable, err)
+	}
+	req.Header["Content-Type"] = []string{mediaType}
+	req.Header["Accept"] = []string{mediaType}
+	req.Header["User-Agent"] = nil
+	// RoundTrip, not a Client: there is nobody who could follow a redirect.
+	resp, err := h.transport.RoundTrip(req)
+	if err != nil {
+		return nil, netError(ctx, err)
+	}
+	defer resp.Body.Close()
+	// RFC 8484 section 4.2.1: only a 2xx response holds a DNS answer.
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil, fmt.Errorf("%w: HTTP status %d", dnssec.ErrUnreachable, resp.StatusCode)
+	}
+	if mt, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || mt != mediaType {
+		return nil, fmt.Errorf("%w: media type %.60q instead of %s", dnssec.ErrMalformed, resp.Header.Get("Content-Type"), mediaType)
+	}
+	msg, err := io.ReadAll(io.LimitReader(resp.Body, maxMessage+1))
+	if err != nil {
+		return nil, netError(ctx, err)
+	}
+	if len(msg) > maxMessage {
+		return nil, fmt.Errorf("%w: more than %d octets", dnssec.ErrMalformed, maxMessage)
+	}
+	if !q.answeredBy(msg, 0) {
+		return nil, fmt.Errorf("%w: the response answers another question", dnssec.ErrMalformed)
+	}
+	if truncated(msg) {
+		return nil, fmt.Errorf("%w: truncated over HTTPS", dnssec.ErrMalformed)
+	}
+	if err := walk(msg, nil); err != nil {
+		return nil, err
+	}
+	if age, ok := ageOf(resp.Header); ok {
+		reduceTTLs(msg, age)
+	}
+	return msg, nil
+}
+
+// ageOf reads the Age field (RFC 9111 section 5.1). One that is no number makes
+// every TTL zero: the answer has been kept for a time that is not known.
+func ageOf(h http.Header) (uint32, bool) {
+	v := strings.TrimSpace(h.Get("Age"))
+	if v == "" {
+		return 0, false
+	}
+	const most = int64(1) << 31 // RFC 9111 section 1.2.2
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 0 || n > most {
+		n = most
+	}
+	return uint32(n), true
+}

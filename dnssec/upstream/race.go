@@ -1,0 +1,257 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+)
+
+// One question is a race of attempts. Each attempt is one way to one server; the
+// next one starts when the one before has failed, or has been silent for its
+// patience. Nothing is given up before the question's deadline, so a late answer to
+// the first packet still counts. The alternative, one attempt after another with
+// a time-out each, must choose between resending too late for a lossy path and
+// giving up too early on a name that is slow to resolve; here a wrong guess costs
+// only a packet. Packets in flight are few (see the constants), because each one
+// gives a blind forger another chance to hit.
+const (
+	// udpPatience is how long an attempt over UDP is waited for before the next one
+	// starts. A cached answer takes a round trip; RFC 6298 has 1 s for an unknown path,
+	// resolvers commonly start below (Unbound: 376 ms).
+	udpPatience = 600 * time.Millisecond
+	// streamPatience is the same for TCP, TLS and HTTPS, where nothing is lost but
+	// connecting takes two or three round trips.
+	streamPatience = 1500 * time.Millisecond
+	// udpPerRound packets go to one server before TCP is tried: with every third
+	// packet lost, seven questions of nine are answered by then.
+	udpPerRound = 2
+	// rounds over all servers: with two rounds a plain server is sent at most four
+	// datagrams and two questions over TCP.
+	rounds = 2
+)
+
+// A way is how one attempt travels.
+type way uint8
+
+const (
+	viaUDP way = iota
+	viaTCP     // also the only way of a TLS server
+	viaHTTPS
+	viaCount // how many there are
+)
+
+func (w way) patience() time.Duration {
+	if w == viaUDP {
+		return udpPatience
+	}
+	return streamPatience
+}
+
+// A step is one attempt to be made.
+type step struct {
+	s *entrant
+	w way
+}
+
+// An entrant is a server as it does in one race.
+type entrant struct {
+	*server
+	started  int
+	answered bool           // it gave a response, usable or not
+	broken   [viaCount]bool // an attempt failed hard: refused connection, TLS failure
+	took     time.Duration
+}
+
+// An outcome is what one attempt came to.
+type outcome struct {
+	s    *entrant
+	w    way
+	msg  []byte
+	took time.Duration
+	err  error
+}
+
+type race struct {
+	ctx      context.Context
+	cancel   context.CancelFunc
+	q        query
+	entrants []*entrant
+	steps    []step
+	results  chan outcome
+	running  int
+
+	best   outcome // with the highest rank
+	rank   int
+	errors []error
+}
+
+func newRace(ctx context.Context, q query, servers []*server) *race {
+	r := &race{q: q}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	for _, s := range byHealth(servers) {
+		r.entrants = append(r.entrants, &entrant{server: s})
+	}
+	for range rounds {
+		for _, e := range r.entrants {
+			for _, w := range e.ways() {
+				r.steps = append(r.steps, step{e, w})
+			}
+		}
+	}
+	r.results = make(chan outcome, len(r.steps))
+	return r
+}
+
+// ways lists the attempts of one round.
+func (e *entrant) ways() []way {
+	switch e.proto {
+	case Plain:
+		w := make([]way, udpPerRound, udpPerRound+1) // viaUDP
+		return append(w, viaTCP)
+	case TLS:
+		return []way{viaTCP}
+	}
+	return []way{viaHTTPS}
+}
+
+// run returns when there is an answer, when every attempt has failed, or when the
+// context is done; no attempt is running by then.
+func (r *race) run() (dnssec.Response, error) {
+	defer r.settle()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			if w, ok := r.start(); ok {
+				timer.Reset(w.patience())
+			} else if r.running == 0 {
+				return r.over()
+			}
+		case o := <-r.results:
+			r.running--
+			if r.judge(o) {
+				return r.over()
+			}
+			timer.Reset(0) // the next attempt need not wait any longer
+		case <-r.ctx.Done():
+			return r.over()
+		}
+	}
+}
+
+// start begins the next attempt that can still help.
+func (r *race) start() (way, bool) {
+	for len(r.steps) > 0 {
+		st := r.steps[0]
+		r.steps = r.steps[1:]
+		// What was said, or failed hard, would be no other the second time.
+		if st.s.answered || st.s.broken[st.w] {
+			continue
+		}
+		st.s.started++
+		r.running++
+		go func() {
+			begin := time.Now()
+			msg, err := st.s.exchange(r.ctx, r.q, st.w)
+			r.results <- outcome{st.s, st.w, msg, time.Since(begin), err}
+		}()
+		return st.w, true
+	}
+	return 0, false
+}
+
+// judge takes note of an outcome and reports whether it ends the race.
+func (r *race) judge(o outcome) bool {
+	if o.err != nil {
+		r.errors = append(r.errors, fmt.Errorf("%s: %w", o.s.label, o.err))
+		if errors.Is(o.err, dnssec.ErrUnreachable) {
+			o.s.broken[o.w] = true
+		}
+		return false
+	}
+	o.s.answered = true
+	o.s.took = o.took
+	if rank := r.q.rankOf(o.msg); rank > r.rank {
+		r.best, r.rank = o, rank
+	}
+	return r.rank >= finalRank
+}
+
+// over returns the best response, or tells why there is none: the context, a silent
+// server, or what failed.
+func (r *race) over() (dnssec.Response, error) {
+	if r.rank > 0 {
+		return dnssec.Response{Message: r.q.finish(r.best.msg), Server: r.best.s.label}, nil
+	}
+	if r.ctx.Err() != nil {
+		err := context.Cause(r.ctx)
+		if last := errors.Join(r.errors...); last != nil {
+			err = fmt.Errorf("%w (%w)", err, last)
+		}
+		return dnssec.Response{}, fmt.Errorf("%w: %w", dnssec.ErrTimeout, err)
+	}
+	kind := dnssec.ErrUnreachable
+	for _, k := range []error{dnssec.ErrTimeout, dnssec.ErrMalformed} {
+		for _, err := range r.errors {
+			if errors.Is(err, k) {
+				kind = k
+			}
+		}
+	}
+	return dnssec.Response{}, fmt.Errorf("%w: %w", kind, errors.Join(r.errors...))
+}
+
+// settle stops what is still running, waits for it, and tells each server how it did.
+func (r *race) settle() {
+	left := r.ctx.Err() != nil && context.Cause(r.ctx) != errQuestionTimeout
+	r.cancel()
+	for ; r.running > 0; r.running-- {
+		<-r.results
+	}
+	for _, e := range r.entrants {
+		last := e.ways()[len(e.ways())-1]
+		switch {
+		case e.started == 0:
+		case e.answered:
+			e.health.succeeded(e.took)
+		case e.broken[last]:
+			e.health.failed(time.Now())
+		case left:
+			// The caller went away; that says nothing about the server.
+		case e.started >= len(e.ways()):
+			e.health.failed(time.Now())
+		}
+	}
+}
+
+// Ranks of responses; a higher one is the better answer to the question.
+const (
+	rankOther     = 1 // FORMERR, NOTIMP and what else exists
+	rankRefused   = 2
+	rankServFail  = 3
+	finalRank     = 4 // from here on no other server is asked
+	rankBogus     = 4 // SERVFAIL, and the server says that DNSSEC is the cause
+	rankDefinite  = 5
+	rcodeRefused  = 5
+	optExtendedEr = 15 // RFC 8914 section 2
+)
+
+func (q query) rankOf(msg []byte) int {
+	switch rcode(msg) {
+	case rcodeNoError, rcodeNXDomain:
+		return rankDefinite
+	case rcodeServFail:
+		// With CD set the server was told not to validate, so its word is no verdict.
+		if !q.checkingDisabled() && saysBogus(msg) {
+			return rankBogus
+		}
+		return rankServFail
+	case rcodeRefused:
+		return rankRefused
+	}
+	return rankOther
+}
