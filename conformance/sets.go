@@ -12,6 +12,10 @@ func Sets() []Set {
 		{"rfc6125", runHostmatch},
 		{"idna", runIDNA},
 		{"mta-sts", runMTASTS},
+		{"limbo", runLimbo},
+		{"bettertls", runBetterTLS},
+		{"danetest", runDanetest},
+		{"tlsa-wild", runTLSAWild},
 		{"tlsrpt", runTLSRPT},
 	}
 }
