@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mxauth/mxauth/engine"
+)
+
+// newCheck makes the verb check.
+func newCheck(e *env) *cobra.Command {
+	var d deliveryFlags
+	cmd := &cobra.Command{
+		Use:   "check DOMAIN...|-",
+		Short: "Say whether a delivery to these domains would be authenticated, and why",
+		Long: `Check looks up the mail hosts of each domain, its DANE records and its MTA-STS policy,
+speaks with each host up to STARTTLS, and says whether a delivery would be
+authenticated, by what, and if not, why. It sends no mail.
+
+A domain may be one that is looked up (example.org, bücher.example), a host without
+MX lookup ([relay.example] or [relay.example]:587) or an address ([192.0.2.1]).
+With "-" domains are read from standard input, one a line.
+
+The exit status is 0 if every host that mail could reach would be authenticated, 1 if
+the message may go all the same, 2 if it is refused or bounced, 3 if it is deferred;
+over several domains the highest. 64: bad usage, 70: a fault of ours, 78: bad
+configuration.`,
+		Example: `  mxauth check example.org
+  mxauth check --json - < domains.txt
+  mxauth check --resolver 127.0.0.1 --dnssec trust-ad example.org`,
+		Args: positional(cobra.ArbitraryArgs),
+	}
+	d.add(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return runCheck(cmd.Context(), e, &d, args, (*checker).check)
+	}
+	return cmd
+}
+
+// runCheck carries out check and plan, which differ in how far they go.
+func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string,
+	look func(*checker, context.Context, string) (*verdict, error)) error {
+	req, err := d.request()
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(args) == 0 && req.Smarthost:
+		args = []string{req.NextHop}
+	case len(args) == 0:
+		return &exitError{code: exitUsage, err: errors.New("no domain given"),
+			hint: "give domains as arguments, or - to read them from standard input"}
+	}
+	alone := len(args) == 1 && args[0] != "-"
+	if alone {
+		if err := checkNextHop(args[0]); err != nil {
+			return usageError("%w", err)
+		}
+	}
+	own, err := d.ownHosts()
+	if err != nil {
+		return err
+	}
+	s, err := e.openFor(ctx, own)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	c := &checker{engine: s.engine, prober: s.prober, request: req}
+	code, count := 0, 0
+	work := func(ctx context.Context, a asked) (*verdict, error) {
+		if a.err != nil {
+			return &verdict{asked: a.text, err: a.err}, nil
+		}
+		return look(c, ctx, a.text)
+	}
+	done := func(v *verdict) error {
+		count++
+		code = worse(code, v.exit())
+		if alone && v.err != nil {
+			return usageError("%w", v.err)
+		}
+		if err := e.print(v); err != nil {
+			return err
+		}
+		s.dns.complain(e.out)
+		if !alone {
+			e.out.Progressf("%d checked", count)
+		}
+		return e.out.flushed()
+	}
+	if !alone {
+		defer e.out.EndProgress()
+		if len(args) > 1 {
+			e.out.Progressf("checking %d domains", len(args))
+		}
+	}
+	err = inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done)
+	if err != nil {
+		return err
+	}
+	return exitWith(code)
+}
+
+// An asked is one text that stands where a domain should, and what is wrong with it
+// at first sight.
+type asked struct {
+	text string
+	err  error
+}
+
+// askedOf puts what is wrong with a single text beside it, so that only an error of
+// reading ends the run.
+func askedOf(seq iter.Seq2[string, error]) iter.Seq2[asked, error] {
+	return func(yield func(asked, error) bool) {
+		for text, err := range seq {
+			a := asked{text: text}
+			switch {
+			case errors.Is(err, errLongLine):
+				a.text, a.err, err = text[:min(len(text), maxShown)]+"...", err, nil
+			case err != nil:
+				err = fmt.Errorf("reading standard input: %w", err)
+			default:
+				a.err = checkNextHop(text)
+			}
+			if !yield(a, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// maxShown is how much of a text that is no domain is shown.
+const maxShown = 80
+
+// print prints a verdict as the user asked for it.
+func (e *env) print(v *verdict) error {
+	if !e.flags.json {
+		v.human(e.out)
+		return nil
+	}
+	b, err := v.json()
+	if err != nil {
+		return err
+	}
+	e.out.Raw(b)
+	return nil
+}
+
+// outcomeStyle is how an outcome is painted.
+func outcomeStyle(o engine.Outcome) style {
+	switch {
+	case o == engine.Authenticated:
+		return good
+	case slices.Contains([]engine.Outcome{engine.Encrypted, engine.Cleartext}, o):
+		return fair
+	}
+	return bad
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/probe"
+)
+
+// maxHostsAtOnce is how many MX hosts of one domain are probed side by side: few
+// domains have more, and one connection to each harms nobody.
+const maxHostsAtOnce = 8
+
+// A checker plans a delivery, speaks with the hosts and decides.
+type checker struct {
+	engine  *engine.Engine
+	prober  *probe.Prober
+	request engine.Request // all but NextHop, unless smarthost is set
+}
+
+// A verdict is what came out for one domain: an error if it is no domain, else a
+// plan and, for each of its hosts, what was found.
+type verdict struct {
+	asked   string
+	err     error // wraps engine.ErrRequest
+	plan    *engine.Plan
+	hosts   []probe.HostResult
+	summary engine.Summary
+}
+
+// check looks at one domain. Its error is ctx's, or a fault of ours.
+func (c *checker) check(ctx context.Context, domain string) (*verdict, error) {
+	v, err := c.plan(ctx, domain)
+	if err != nil || v.err != nil {
+		return v, err
+	}
+	v.hosts = make([]probe.HostResult, len(v.plan.Hosts))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxHostsAtOnce)
+	for i := range v.plan.Hosts {
+		g.Go(func() error {
+			v.hosts[i] = c.prober.Host(gctx, c.engine, v.plan, i)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	decisions := make([]engine.Decision, len(v.hosts))
+	for i, h := range v.hosts {
+		decisions[i] = h.Decision
+	}
+	v.summary = engine.Summarise(v.plan, decisions)
+	return v, nil
+}
+
+// plan makes the plan of one domain, without connecting to anybody.
+func (c *checker) plan(ctx context.Context, domain string) (*verdict, error) {
+	v := &verdict{asked: domain}
+	r := c.request
+	if !r.Smarthost {
+		r.NextHop = domain
+	}
+	p, err := c.engine.Plan(ctx, r)
+	switch {
+	case errors.Is(err, engine.ErrRequest):
+		v.err = err
+		return v, nil
+	case err != nil:
+		return nil, err
+	}
+	v.plan = p
+	return v, nil
+}
+
+// addressesDiffer reports whether the addresses of host i came to different ends.
+func (v *verdict) addressesDiffer(i int) bool {
+	as := v.hosts[i].Addresses
+	for _, a := range as[min(1, len(as)):] {
+		x, y := as[0].Decision, a.Decision
+		if x.Outcome != y.Outcome || x.Method != y.Method || x.Deliver != y.Deliver || x.Reason.ID != y.Reason.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// tls is the protocol version that the address behind host i's row spoke.
+func (v *verdict) tls(i int) string {
+	for _, a := range v.hosts[i].Addresses {
+		if a.Decision.Outcome == v.hosts[i].Decision.Outcome && a.Peer.TLS != "" {
+			return a.Peer.TLS
+		}
+	}
+	return ""
+}
+
+// exit is the exit status that the verdict asks for.
+func (v *verdict) exit() int {
+	switch s := v.summary; {
+	case v.err != nil:
+		return exitUsage
+	case s.Outcome == engine.Authenticated && s.EveryHost:
+		return exitAuthenticated
+	case s.Deliver:
+		return exitDeliverable
+	case s.Outcome == engine.Refused, s.Outcome == engine.Bounced:
+		return exitRefused
+	}
+	return exitDeferred
+}

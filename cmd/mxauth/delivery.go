@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// deliveryFlags describe the delivery that check and plan ask about: local policy,
+// route and the flags of the message.
+type deliveryFlags struct {
+	level         string
+	smarthost     string
+	port          uint16
+	requireTLS    bool
+	tlsRequiredNo bool
+	nullReturn    bool
+	report        bool
+	insecureMX    string
+	daneAndSTS    string
+	undetermined  string
+	mxAlias       string
+	names         []string
+	noCNID        bool
+	noClear       bool
+	audit         bool
+	noAddrDefer   bool
+	own           []string
+}
+
+// add defines the flags in f.
+func (d *deliveryFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&d.level, "level", "default", "local policy: default, opportunistic, dane, dane-only, sts or secure")
+	f.StringVar(&d.smarthost, "smarthost", "", "all mail goes by this `NEXTHOP`: a domain, or [HOST] or [HOST]:PORT without MX lookup")
+	f.Uint16Var(&d.port, "port", 0, "port of the MX hosts (default 25, or that of the next hop)")
+	f.BoolVar(&d.requireTLS, "requiretls", false, "the message has the REQUIRETLS parameter (RFC 8689)")
+	f.BoolVar(&d.tlsRequiredNo, "tls-required-no", false, "the message has the header field TLS-Required: No (RFC 8689)")
+	f.BoolVar(&d.nullReturn, "null-return-path", false, "the message is a bounce, its return path is null")
+	f.BoolVar(&d.report, "tlsrpt-report", false, "the message is a TLSRPT report (RFC 8460)")
+	f.StringVar(&d.insecureMX, "insecure-mx", "dane", "what hosts found through an insecure MX get where they have TLSA records: dane, encrypt or may")
+	f.StringVar(&d.daneAndSTS, "dane-and-sts", "dane-first", "where both apply: dane-first (DANE decides) or both")
+	f.StringVar(&d.undetermined, "sts-undetermined", "proceed", "if the MTA-STS record can not be looked up and no policy is kept: proceed or defer")
+	f.StringVar(&d.mxAlias, "mx-alias", "follow", "MX hosts that are aliases: follow or refuse")
+	f.StringArrayVar(&d.names, "name", nil, "`NAME` that certificates may show at --level secure (repeatable)")
+	f.BoolVar(&d.noCNID, "no-cn-id", false, "a Common Name never counts, not even under DANE-TA")
+	f.BoolVar(&d.noClear, "no-clear-fallback", false, "no second try in the clear after a failed handshake")
+	f.BoolVar(&d.noAddrDefer, "no-address-defer", false, "where no host has an address: defer, do not bounce")
+	f.StringArrayVar(&d.own, "own", nil, "`NAME` or address of this MTA, which must not be delivered to (repeatable)")
+	f.BoolVar(&d.audit, "audit", false, "let go what a policy would refuse, and say so")
+}
+
+// request makes the request of the flags, without the next hop unless there is a
+// smarthost. An error is a usage error that names the flag.
+func (d *deliveryFlags) request() (engine.Request, error) {
+	r := engine.Request{
+		Port: d.port, RequireTLS: d.requireTLS, TLSRequiredNo: d.tlsRequiredNo,
+		NullReturnPath: d.nullReturn, TLSRPTReport: d.report, Sorted: true,
+	}
+	for _, w := range []struct {
+		flag, value string
+		to          encoding.TextUnmarshaler
+	}{
+		{"level", d.level, &r.Level},
+		{"insecure-mx", d.insecureMX, &r.Options.InsecureMX},
+		{"dane-and-sts", d.daneAndSTS, &r.Options.DANEAndSTS},
+		{"sts-undetermined", d.undetermined, &r.Options.STSUndetermined},
+	} {
+		if err := w.to.UnmarshalText([]byte(w.value)); err != nil {
+			return r, usageError("--%s: %w", w.flag, err)
+		}
+	}
+	switch d.mxAlias {
+	case "follow":
+	case "refuse":
+		r.Options.RefuseMXAlias = true
+	default:
+		return r, usageError("--mx-alias: %.40q is neither follow nor refuse", d.mxAlias)
+	}
+	r.Options.NoCNID, r.Options.NoClearFallback, r.Options.Audit = d.noCNID, d.noClear, d.audit
+	r.Options.NoAddressDefer = d.noAddrDefer
+	for _, n := range d.names {
+		h, err := rfc6125.ParseHost(n)
+		if err != nil {
+			return r, usageError("--name: %w", err)
+		}
+		r.Options.Names = append(r.Options.Names, h)
+	}
+	if d.smarthost != "" {
+		r.Smarthost, r.NextHop = true, d.smarthost
+		if err := checkNextHop(d.smarthost); err != nil {
+			return r, usageError("--smarthost: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// ownHosts reads the names and addresses of this MTA.
+func (d *deliveryFlags) ownHosts() (own ownHosts, err error) {
+	for _, o := range d.own {
+		if a, err := netip.ParseAddr(o); err == nil {
+			own.addresses = append(own.addresses, a)
+			continue
+		}
+		h, err := rfc6125.ParseHost(o)
+		if err != nil {
+			return own, usageError("--own: %w", err)
+		}
+		own.names = append(own.names, h)
+	}
+	return own, nil
+}
+
+// checkNextHop says at once, before anything is opened or asked, that a text is no
+// domain. What stands in brackets is left to the engine.
+func checkNextHop(s string) error {
+	if strings.HasPrefix(s, "[") {
+		return nil
+	}
+	_, err := rfc6125.ParseHost(s)
+	if err != nil && strings.Contains(s, "@") {
+		return fmt.Errorf("%w (want the part behind the @)", err)
+	}
+	return err
+}

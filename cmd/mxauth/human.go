@@ -1,0 +1,3 @@
+package main
+
+func (v *verdict) human(c *console) { c.Linef("%s", v.asked) }

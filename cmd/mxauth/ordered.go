@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"sync"
+)
+
+// maxLine bounds one line of standard input, in octets: no domain is longer than 253,
+// and one written with escapes or in another script not much more than a kilobyte.
+const maxLine = 4096
+
+// errLongLine is what stands in place of a domain in a line longer than maxLine.
+var errLongLine = fmt.Errorf("a line of standard input is longer than %d octets", maxLine)
+
+// domains yields the domains that a command line names: its arguments, or, where
+// there is an argument "-", one a line of standard input in its place. Blank lines
+// are passed over. An error is one of reading, or errLongLine for one line.
+func domains(args []string, stdin io.Reader) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, a := range args {
+			if a != "-" {
+				if !yield(a, nil) {
+					return
+				}
+				continue
+			}
+			for line, err := range lines(stdin) {
+				if !yield(line, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// lines yields the lines of r without blanks around them; a longer line than maxLine
+// is cut there and comes with errLongLine, and reading goes on behind it.
+func lines(r io.Reader) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		br := bufio.NewReaderSize(r, maxLine)
+		for {
+			b, err := br.ReadSlice('\n')
+			line := strings.TrimSpace(string(b))
+			long := errors.Is(err, bufio.ErrBufferFull)
+			for errors.Is(err, bufio.ErrBufferFull) {
+				_, err = br.ReadSlice('\n')
+			}
+			switch {
+			case long:
+				if !yield(line, errLongLine) {
+					return
+				}
+			case line != "":
+				if !yield(line, nil) {
+					return
+				}
+			}
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield("", err)
+				return
+			}
+		}
+	}
+}
+
+// inOrder calls work for each item of seq, up to limit at once, and done for each
+// result in the order of seq as soon as it and all before it are there. It reads
+// seq no further ahead than 2*limit items. It stops at the first error of work, done
+// or seq, waits for what is running, and returns it.
+func inOrder[T, R any](ctx context.Context, limit int, seq iter.Seq2[T, error],
+	work func(context.Context, T) (R, error), done func(R) error) error {
+	type slot struct {
+		res R
+		err error
+		ok  chan struct{} // closed when res and err are set
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	queue := make(chan *slot, limit)
+	places := make(chan struct{}, limit)
+	wg.Go(func() {
+		defer close(queue)
+		for item, err := range seq {
+			s := &slot{ok: make(chan struct{})}
+			if err != nil {
+				s.err = err
+				close(s.ok)
+			} else {
+				select {
+				case places <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				wg.Go(func() {
+					defer func() { <-places; close(s.ok) }()
+					s.res, s.err = work(ctx, item)
+				})
+			}
+			select {
+			case queue <- s:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	for s := range queue {
+		<-s.ok
+		err := s.err
+		if err == nil {
+			err = done(s.res)
+		}
+		if err != nil {
+			cancel(err)
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+
+	"github.com/mxauth/mxauth/engine"
+)
+
+// rowVersion is the "v" of every JSON object that check prints; it changes when a
+// field changes its meaning, not when one is added.
+const rowVersion = 1
+
+// A checkRow is the JSON object of one domain; docs/check.schema.json describes it.
+type checkRow struct {
+	V          int           `json:"v"`
+	Domain     string        `json:"domain"` // as asked
+	Outcome    string        `json:"outcome"`
+	Method     string        `json:"method"`
+	Deliver    bool          `json:"deliver"`
+	Via        string        `json:"via"`
+	EveryHost  bool          `json:"every_host"`
+	Reason     string        `json:"reason"`
+	ReasonID   string        `json:"reason_id"`
+	RFC        string        `json:"rfc"`
+	ResultType string        `json:"result_type"`
+	Hosts      []hostRow     `json:"hosts"`
+	Why        []engine.Step `json:"why"`
+}
+
+// An errorRow stands in the place of a domain that could not be looked at: the text
+// is no domain.
+type errorRow struct {
+	V      int    `json:"v"`
+	Domain string `json:"domain"`
+	Error  string `json:"error"`
+}
+
+// A hostRow is one MX host: the weakest of its addresses that could be reached.
+type hostRow struct {
+	Host        string       `json:"host"`
+	Preference  uint16       `json:"preference"`
+	Outcome     string       `json:"outcome"`
+	Method      string       `json:"method"`
+	Deliver     bool         `json:"deliver"`
+	Requirement string       `json:"requirement"`
+	SNI         string       `json:"sni"`
+	Reason      string       `json:"reason"`
+	ReasonID    string       `json:"reason_id"`
+	RFC         string       `json:"rfc"`
+	ResultType  string       `json:"result_type"`
+	TLS         string       `json:"tls,omitempty"`
+	Presented   []string     `json:"presented,omitempty"`
+	Expected    []string     `json:"expected,omitempty"`
+	Addresses   []addressRow `json:"addresses,omitempty"`
+	Findings    []findingRow `json:"findings,omitempty"`
+}
+
+// An addressRow is one address of a host, given where they differ.
+type addressRow struct {
+	Address    netip.Addr `json:"address"`
+	Outcome    string     `json:"outcome"`
+	Method     string     `json:"method"`
+	Deliver    bool       `json:"deliver"`
+	Reason     string     `json:"reason"`
+	ReasonID   string     `json:"reason_id"`
+	RFC        string     `json:"rfc"`
+	ResultType string     `json:"result_type"`
+}
+
+// A findingRow is a further reason, such as what a policy in mode testing would have
+// refused.
+type findingRow struct {
+	Reason     string `json:"reason"`
+	ReasonID   string `json:"reason_id"`
+	RFC        string `json:"rfc"`
+	ResultType string `json:"result_type"`
+}
+
+// row makes the JSON object of a verdict.
+func (v *verdict) row() any {
+	if v.err != nil {
+		return errorRow{rowVersion, v.asked, safe(errorText(v.err))}
+	}
+	s := v.summary
+	r := checkRow{
+		V: rowVersion, Domain: v.asked,
+		Outcome: s.Outcome.String(), Method: string(s.Method), Deliver: s.Deliver,
+		EveryHost: s.EveryHost,
+		Reason:    s.Reason.Text, ReasonID: string(s.Reason.ID), RFC: s.Reason.RFC, ResultType: s.Reason.ResultType,
+		Hosts: []hostRow{}, Why: slices.Clip(v.plan.Why),
+	}
+	for i, h := range v.plan.Hosts {
+		d := v.hosts[i].Decision
+		if r.Via == "" && d.Deliver {
+			r.Via = hostName(h)
+		}
+		row := hostRow{
+			Host: hostName(h), Preference: h.Preference,
+			Outcome: d.Outcome.String(), Method: string(d.Method), Deliver: d.Deliver,
+			Requirement: h.Requirement.String(), SNI: h.SNI,
+			Reason: d.Reason.Text, ReasonID: string(d.Reason.ID), RFC: d.Reason.RFC, ResultType: d.Reason.ResultType,
+			Presented: d.Presented, Expected: d.Expected,
+		}
+		for _, f := range d.Details {
+			row.Findings = append(row.Findings, findingRow{f.Text, string(f.ID), f.RFC, f.ResultType})
+		}
+		if v.addressesDiffer(i) {
+			for _, a := range v.hosts[i].Addresses {
+				ad := a.Decision
+				row.Addresses = append(row.Addresses, addressRow{
+					a.Address, ad.Outcome.String(), string(ad.Method), ad.Deliver,
+					ad.Reason.Text, string(ad.Reason.ID), ad.Reason.RFC, ad.Reason.ResultType,
+				})
+			}
+		}
+		row.TLS = v.tls(i)
+		r.Hosts = append(r.Hosts, row)
+		r.Why = append(r.Why, h.Why...)
+		r.Why = append(r.Why, d.Why...)
+	}
+	if r.Why == nil {
+		r.Why = []engine.Step{}
+	}
+	return r
+}
+
+// json prints the row of a verdict as one line.
+func (v *verdict) json() ([]byte, error) {
+	b, err := json.Marshal(v.row())
+	return append(b, '\n'), err
+}
+
+// hostName is the name of a host, or its address in the brackets of SMTP.
+func hostName(h engine.Host) string {
+	switch {
+	case h.Name.IsValid():
+		return h.Name.String()
+	case h.Literal.Is6():
+		return "[IPv6:" + h.Literal.String() + "]"
+	}
+	return "[" + h.Literal.String() + "]"
+}

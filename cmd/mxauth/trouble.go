@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/mxauth/mxauth/dnssec"
+)
+
+// complain says on standard error which lookups failed by the fault of the resolver
+// or of the way to it, and what to change.
+func (r *resolving) complain(out *console) {
+	for _, t := range r.resolver.take() {
+		text, hint := r.explain(t)
+		out.Errorf("%s", text)
+		out.Hintf("%s", hint)
+	}
+}
+
+// explain tells a trouble, naming the server, and its cure.
+func (r *resolving) explain(t trouble) (text, hint string) {
+	server := t.server
+	if server == "" {
+		server = r.serverNames()
+	}
+	where := ""
+	if r.fromFile {
+		where = ", which /etc/resolv.conf names,"
+	}
+	q, reason := t.first.Question.String(), t.first.Reason.String()
+	const another = "or name another one by --resolver ADDR"
+	switch {
+	case errors.Is(t.kind, dnssec.ErrUnreachable):
+		cause := reason
+		if t.first.Cause != nil {
+			cause = t.first.Cause.Error()
+		}
+		return "the resolver " + server + where + " can not be reached: " + cause,
+			"start a resolver there, look at the firewall between, " + another
+	case errors.Is(t.kind, dnssec.ErrTimeout):
+		return "no answer from the resolver " + server + where + " in time (first to " + q + ")",
+			"check that a resolver runs there and may be asked from here, " + another + "; --timeout waits longer"
+	case errors.Is(t.kind, dnssec.ErrRefused):
+		text = "the resolver " + server + where + " does not answer " + q + ": " + reason
+		switch t.code {
+		case dnssec.ReasonReferral:
+			return text, "that is a name server of zones; a recursive resolver is wanted: name one by --resolver ADDR"
+		case dnssec.ReasonFormErr:
+			return text, "that server is too old for DNSSEC; name another one by --resolver ADDR"
+		}
+		return text, "let this host ask it (unbound.conf: access-control; named.conf: allow-recursion), " + another
+	}
+	text = "the resolver " + server + where + " is no help to DNSSEC (" + q + "): " + reason
+	switch t.code {
+	case dnssec.ReasonUpstreamStrips:
+		return text, "let it hand on DNSSEC records (systemd-resolved: DNSSEC=yes in resolved.conf; dnsmasq.conf: proxy-dnssec), " + another
+	case dnssec.ReasonUpstreamCD:
+		return text, "it must answer questions with the CD bit; a plain recursive resolver (Unbound, BIND, Knot) does: name one by --resolver ADDR"
+	case dnssec.ReasonNoUsableAnchor:
+		return text, "every trust anchor has been revoked: update mxauth, or give current ones by --trust-anchor FILE"
+	}
+	return text, "check it with mxauth resolver " + server + ", " + another
+}
+
+// serverNames lists the servers as the operator wrote them.
+func (r *resolving) serverNames() string {
+	var names []string
+	for _, s := range r.servers {
+		names = append(names, s.String())
+	}
+	return strings.Join(names, ", ")
+}
