@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
@@ -119,8 +120,11 @@ func (c *Client) fetch(ctx context.Context, f *Fetched) *FetchError {
 	defer cancel()
 	ferr = c.fetchFrom(fctx, addrs, f)
 	if ferr != nil && fctx.Err() != nil {
-		// Whatever broke last, it broke because the time was over.
-		ferr.Kind, ferr.Cause = ErrFetchTimeout, errors.Join(fctx.Err(), ferr.Cause)
+		switch ferr.Kind {
+		case ErrFetchTCP, ErrFetchTLS, ErrFetchHTTP:
+			// Whatever broke last, it broke because the time was over.
+			ferr.Kind = ErrFetchTimeout
+		}
 	}
 	return ferr
 }
@@ -234,7 +238,8 @@ func (c *Client) connect(ctx context.Context, addr netip.AddrPort, f *Fetched) (
 		return nil, &FetchError{Kind: ErrFetchTCP, Cause: err}
 	}
 	var refusal error
-	conn := tls.Client(raw, &tls.Config{
+	watched := &watchedConn{Conn: raw}
+	conn := tls.Client(watched, &tls.Config{
 		ServerName: f.Host.String(), // SNI, RFC 8461 section 7.1
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"},
@@ -256,7 +261,6 @@ func (c *Client) connect(ctx context.Context, addr netip.AddrPort, f *Fetched) (
 	case err == nil:
 		return conn, nil
 	case refusal != nil:
-		err = refusal
 		raw.Close()
 		return nil, &FetchError{Kind: ErrFetchWebPKI, Cause: refusal}
 	}
@@ -293,11 +297,11 @@ func (c *Client) get(ctx context.Context, conn *tls.Conn, f *Fetched) *FetchErro
 				return nil, errors.New("a second connection is not made")
 			}
 			given = true
-			return conn, nil
+			return hardClose{conn}, nil
 		},
 	}
-	defer conn.Close()
 	defer t.CloseIdleConnections()
+	defer hardClose{conn}.Close()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+f.Host.String()+policyPath, nil)
 	if err != nil {
 		return &FetchError{Kind: ErrFetchHTTP, Cause: err}
@@ -331,11 +335,17 @@ func (c *Client) get(ctx context.Context, conn *tls.Conn, f *Fetched) *FetchErro
 		return fail(ErrFetchSize, fmt.Sprintf("%d octets, more than %d", resp.ContentLength, MaxPolicySize), nil)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxPolicySize+1))
+	if err == nil {
+		err = ctx.Err()
+	}
+	framed := resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0
 	switch {
 	case err != nil:
 		return fail(ErrFetchHTTP, "", fmt.Errorf("reading the body: %w", err))
 	case len(body) > MaxPolicySize:
 		return fail(ErrFetchSize, fmt.Sprintf("more than %d octets", MaxPolicySize), nil)
+	case !framed && conn.NetConn().(*watchedConn).eof.Load():
+		return fail(ErrFetchHTTP, "reading the body: the connection broke off, and nothing says how long the body is", nil)
 	}
 	p, err := ParsePolicy(body)
 	if err != nil {
@@ -345,3 +355,27 @@ func (c *Client) get(ctx context.Context, conn *tls.Conn, f *Fetched) *FetchErro
 	f.Policy = p
 	return nil
 }
+
+// A watchedConn notes that the peer, or somebody on the way, has closed the TCP
+// connection. A body whose end is the end of the connection is complete only if TLS has
+// said so before (RFC 9112 section 9.8); crypto/tls lets a bare end pass, with which an
+// attacker could cut lines off a policy.
+type watchedConn struct {
+	net.Conn
+	eof atomic.Bool
+}
+
+func (c *watchedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.eof.Store(true)
+	}
+	return n, err
+}
+
+// hardClose closes a TLS connection without its farewell, which would wait up to five
+// seconds for a peer that does not read. Nothing is lost: the answer is complete, or it
+// is not wanted.
+type hardClose struct{ *tls.Conn }
+
+func (c hardClose) Close() error { return c.Conn.NetConn().Close() }

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,7 +80,7 @@ func must[T any](v T, err error) T {
 func host(s string) rfc6125.Host { return must(rfc6125.ParseHost(s)) }
 
 // A world is a small Internet without sockets: DNS, and HTTPS policy hosts behind
-// net.Pipe. It works under synctest.
+// in-memory pipes. It works under synctest.
 type world struct {
 	t   *testing.T
 	dns *dnsfake.Resolver
@@ -95,6 +96,7 @@ type world struct {
 	dialErr  func(netip.AddrPort) error
 	logs     logBuffer
 	conns    chan net.Conn
+	ends     []net.Conn // the servers' ends
 	done     chan struct{}
 	served   sync.WaitGroup
 }
@@ -167,6 +169,9 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() {
 		close(w.done)
 		srv.Close()
+		for _, c := range w.ends {
+			c.Close()
+		}
 		w.served.Wait()
 	})
 	return w
@@ -182,7 +187,10 @@ func (w *world) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 			return nil, err
 		}
 	}
-	a, b := net.Pipe()
+	a, b := pipe()
+	w.mu.Lock()
+	w.ends = append(w.ends, b)
+	w.mu.Unlock()
 	select {
 	case w.conns <- b:
 		return a, nil
@@ -246,6 +254,24 @@ func (w *world) client(change ...func(*sts.Config)) *sts.Client {
 		}
 	})
 	return c
+}
+
+// seen returns the requests that the policy hosts have seen, and forgets them if asked.
+func (w *world) seen(forget bool) []*http.Request {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := slices.Clone(w.requests)
+	if forget {
+		w.requests = nil
+	}
+	return r
+}
+
+// attempts returns the addresses that were dialled, in order.
+func (w *world) attempts() []netip.AddrPort {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.dialled)
 }
 
 // fetches counts the requests that the policy hosts have seen.
