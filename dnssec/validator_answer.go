@@ -41,7 +41,8 @@ func (t *task) resolve() (Answer, *LookupError) {
 func (t *task) step(a *Answer) (v verdict, done bool) {
 	q := Question{a.Final, t.q.Type}
 	from := *a
-	// RFC 4035 section 5.4: a question whose proof is incomplete is asked once more.
+	// RFC 4035 section 5.4: a question whose proof is incomplete is asked once more. So
+	// is one whose proof is wrong: behind one address there are often several caches.
 	for try := range 2 {
 		r, fail := t.get(q)
 		if fail != nil {
@@ -51,7 +52,7 @@ func (t *task) step(a *Answer) (v verdict, done bool) {
 		a.EDE = append(a.EDE[:len(a.EDE):len(a.EDE)], extendedErrors(r.msg.Errors)...)
 		t.sendAhead(r)
 		v, done = t.judge(r, a)
-		if v.ok() || v.final || !v.absent {
+		if v.ok() || v.final || v.status != Bogus {
 			return v, done
 		}
 		if try == 0 {
@@ -59,7 +60,7 @@ func (t *task) step(a *Answer) (v verdict, done bool) {
 			t.forget(q)
 		}
 	}
-	if t.stripped() {
+	if v.absent && t.stripped() {
 		v = stripped(v.reason.Name, v.reason.Type)
 	}
 	return v, false
@@ -89,8 +90,13 @@ func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
 		}
 		steps++
 	}
-	if steps > 0 && r.msg.Rcode != wire.RcodeNXDomain && !hasSOA(r.msg.Authority, a.Final) && !hasDenial(r.authority) {
-		return verdict{status: Secure}, false // the response ends here: ask on
+	if t.q.Type == TypeRRSIG && t.collectSigs(r, a) {
+		return verdict{status: Insecure}, true
+	}
+	if steps > 0 && r.msg.Rcode != wire.RcodeNXDomain && !hasSOA(r.msg.Authority, a.Final) {
+		// The response ends here: ask on. NSEC and NSEC3 records in it prove wildcards
+		// on the way; without a SOA record it denies nothing (RFC 2308 section 2.2).
+		return verdict{status: Secure}, false
 	}
 	d := t.deny(r, a.Final, t.q.Type)
 	if steps > 0 && !d.ok() && !d.final {
@@ -107,16 +113,6 @@ func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
 	}
 	a.add(d.verdict, d.expires)
 	return d.verdict, true
-}
-
-// hasDenial reports whether there are NSEC or NSEC3 records.
-func hasDenial(sets []proof.RRset) bool {
-	for i := range sets {
-		if s := &sets[i]; len(s.Data) > 0 && (s.Type == wire.TypeNSEC || s.Type == wire.TypeNSEC3) {
-			return true
-		}
-	}
-	return false
 }
 
 // add lets a's status, reason and end be those of one more part of it.
@@ -174,6 +170,20 @@ func (t *task) collectAny(r *reply, a *Answer) (verdict, bool) {
 		a.add(p.verdict, p.expires)
 	}
 	return verdict{status: a.Status}, true
+}
+
+// collectSigs takes the signatures at the name, where they are what was asked for. They
+// are not signed themselves (RFC 4035 section 2.2), so nothing is known of them.
+func (t *task) collectSigs(r *reply, a *Answer) bool {
+	v := insecure(a.Final, TypeRRSIG, ReasonUnsignedType, 0, "signatures are not signed themselves")
+	for _, rr := range r.msg.Answer {
+		if rr.Type == wire.TypeRRSIG && rr.Owner == a.Final {
+			a.Kind = Data
+			a.Records = append(a.Records, recordOf(rr))
+			a.add(v, r.received.Add(positiveTTL(rr.TTL)))
+		}
+	}
+	return a.Kind == Data
 }
 
 // alias follows one alias at a's final name, if r has one. The step is added to the

@@ -15,6 +15,7 @@ const (
 	ReasonUnsignedDelegation   ReasonCode = "unsigned-delegation"   // a zone on the way has provably no DS
 	ReasonOptOut               ReasonCode = "opt-out"               // an NSEC3 opt-out span may hide an unsigned delegation
 	ReasonUnsupportedAlgorithm ReasonCode = "unsupported-algorithm" // no DS of the zone has an algorithm and digest that we know
+	ReasonUnsignedType         ReasonCode = "unsigned-type"         // a type that is never signed: RRSIG
 	ReasonNSEC3Iterations      ReasonCode = "nsec3-iterations"      // denial with more iterations than are computed (RFC 9276)
 )
 

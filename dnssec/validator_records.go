@@ -55,7 +55,7 @@ func (t *task) verify(r *reply, set *proof.RRset) proven {
 	switch {
 	case z.status == Insecure:
 		return unsigned(set, r, z)
-	case !z.ok():
+	case !z.ok() && (why.absent || z.final):
 		return proven{verdict: z.verdict}
 	}
 	return proven{verdict: why}
@@ -266,7 +266,7 @@ func (t *task) deny(r *reply, name rfc6125.Name, typ Type) denied {
 	switch {
 	case z.status == Insecure:
 		return denied{verdict: z.verdict, expires: r.received.Add(negativeTTL(soaFor(r.msg.Authority, name)))}
-	case !z.ok():
+	case !z.ok() && (why.absent || z.final):
 		return denied{verdict: z.verdict}
 	}
 	return denied{verdict: why}

@@ -35,6 +35,9 @@ func (t *task) zone(name rfc6125.Name) *zone {
 		t.zones[name] = z
 		return z
 	}
+	// Whoever comes back here on the way, by records that vouch for themselves, finds
+	// nothing proved.
+	t.zones[name] = &zone{verdict: bogusBy(name, TypeDS, ReasonDenialMissing, EDEBogus, "the proof of the zone leads back to the zone")}
 	z := t.proveZone(name)
 	t.zones[name] = z
 	if z.ok() && z.expires.After(t.now) {
@@ -100,18 +103,18 @@ func (t *task) keys(name rfc6125.Name, trust proof.Trust) *zone {
 	}
 	q := Question{name, TypeDNSKEY}
 	var z *zone
-	// RFC 4035 section 5.4: what is missing is asked for once more.
+	// RFC 4035 section 5.4: what is missing, or wrong, is asked for once more.
 	for range 2 {
 		r, fail := t.get(q)
 		if fail != nil {
 			return &zone{verdict: *fail}
 		}
-		if z = t.keysIn(r, name, trust); z.ok() || z.final || !z.absent {
+		if z = t.keysIn(r, name, trust); z.ok() || z.final || z.status != Bogus {
 			return z
 		}
 		t.forget(q)
 	}
-	if t.stripped() {
+	if z.absent && t.stripped() {
 		z.verdict = stripped(name, TypeDNSKEY)
 	}
 	return z
@@ -161,14 +164,22 @@ func (t *task) zoneByDS(name rfc6125.Name) *zone {
 	for range 2 {
 		r, fail := t.get(q)
 		if fail != nil {
-			return &zone{verdict: *fail}
+			z = &zone{verdict: *fail}
+			break
 		}
-		if z = t.zoneByDSIn(r, name); z.ok() || z.final || !z.absent {
-			return z
+		if z = t.zoneByDSIn(r, name); z.ok() || z.final || z.status != Bogus {
+			break
 		}
 		t.forget(q)
 	}
-	if t.stripped() {
+	if z.ok() || z.final {
+		return z
+	}
+	// Below an unsigned zone nobody needs to answer questions for DS.
+	if above := t.walk(name.Parent()); above.status == Insecure {
+		return &zone{verdict: above.verdict, expires: above.expires}
+	}
+	if z.absent && t.stripped() {
 		z.verdict = stripped(name, TypeDS)
 	}
 	return z

@@ -1,12 +1,13 @@
 package proof
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	_ "crypto/sha1" // crypto.SHA1 of algorithms 5 and 7, which only an option switches on
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"math/big"
@@ -69,14 +70,15 @@ func SHA1Algorithms() Algorithms {
 }
 
 type rsaKey struct {
-	pub  rsa.PublicKey
+	pub  *rsa.PublicKey // nil: see verifyByHand
+	n, e *big.Int
 	hash crypto.Hash
 }
 
-// RSA returns the RSA algorithm (RFC 3110, RFC 5702) with the hash, for keys of
-// minBits to [MaxRSABits] bits. WARNING: a minBits below [MinRSABits] is for
-// checking old test data only, and crypto/rsa refuses such keys besides unless the
-// program runs with GODEBUG=rsa1024min=0; DefaultAlgorithms has safe bounds.
+// RSA returns the RSA algorithm (RFC 3110, RFC 5702) with the hash, which is SHA-1,
+// SHA-256 or SHA-512, for keys of minBits to [MaxRSABits] bits. WARNING: a minBits
+// below [MinRSABits] is for checking old test data only; [DefaultAlgorithms] has safe
+// bounds.
 func RSA(hash crypto.Hash, minBits int) Algorithm {
 	return func(key []byte) (PublicKey, error) {
 		// RFC 3110 section 2: one octet of exponent length, or a zero and two.
@@ -95,28 +97,75 @@ func RSA(hash crypto.Hash, minBits int) Algorithm {
 		if bits := m.BitLen(); bits < minBits || bits > MaxRSABits {
 			return nil, errorf(ErrKeySize, "RSA key of %d bits", bits)
 		}
-		// crypto/rsa takes exponents up to 2^31-1, and odd ones only.
-		if e.BitLen() > 31 || e.Bit(0) == 0 || e.BitLen() < 2 || m.Bit(0) == 0 {
+		// RFC 3110 section 2 allows exponents of any length. A check costs as many
+		// squarings as the exponent has bits; nobody uses more than 33 (2^32+1).
+		if e.BitLen() > maxExponentBits || e.Bit(0) == 0 || e.BitLen() < 2 || m.Bit(0) == 0 {
 			return nil, errorf(ErrKey, "RSA exponent or modulus out of bounds")
 		}
-		return &rsaKey{rsa.PublicKey{N: m, E: int(e.Int64())}, hash}, nil
+		k := &rsaKey{hash: hash, n: m, e: e}
+		if e.BitLen() <= 31 && m.BitLen() >= 1024 {
+			k.pub = &rsa.PublicKey{N: m, E: int(e.Int64())}
+		}
+		return k, nil
 	}
 }
 
+// maxExponentBits bounds the exponent of an RSA key.
+const maxExponentBits = 64
+
 // Verify checks PKCS #1 v1.5 padding over the full length of the modulus (RFC 5702
-// section 3); crypto/rsa refuses a signature of another length.
+// section 3). A signature of another length fails.
 func (k *rsaKey) Verify(data, sig []byte) bool {
+	var sum []byte
 	switch k.hash {
 	case crypto.SHA256:
 		h := sha256.Sum256(data)
-		return rsa.VerifyPKCS1v15(&k.pub, k.hash, h[:], sig) == nil
+		sum = h[:]
 	case crypto.SHA512:
 		h := sha512.Sum512(data)
-		return rsa.VerifyPKCS1v15(&k.pub, k.hash, h[:], sig) == nil
+		sum = h[:]
+	default:
+		h := sha1.Sum(data)
+		sum = h[:]
 	}
-	h := k.hash.New()
-	h.Write(data)
-	return rsa.VerifyPKCS1v15(&k.pub, k.hash, h.Sum(nil), sig) == nil
+	if k.pub != nil {
+		return rsa.VerifyPKCS1v15(k.pub, k.hash, sum, sig) == nil
+	}
+	return k.verifyByHand(sum, sig)
+}
+
+// verifyByHand is for what crypto/rsa does not take: an exponent above 2^31-1, and the
+// short keys of old test data. Everything in it is public, so its timing tells nothing.
+func (k *rsaKey) verifyByHand(sum, sig []byte) bool {
+	size := (k.n.BitLen() + 7) / 8
+	s := new(big.Int).SetBytes(sig)
+	if len(sig) != size || s.Cmp(k.n) >= 0 {
+		return false
+	}
+	// RFC 8017 section 9.2: 0, 1, eight or more times 255, 0, DigestInfo.
+	var prefix []byte
+	switch k.hash {
+	case crypto.SHA1:
+		prefix = []byte{0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14}
+	case crypto.SHA256:
+		prefix = []byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20}
+	case crypto.SHA512:
+		prefix = []byte{0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40}
+	default:
+		return false
+	}
+	pad := size - 3 - len(prefix) - len(sum)
+	if pad < 8 {
+		return false
+	}
+	want := make([]byte, 0, size)
+	want = append(want, 0, 1)
+	want = append(want, bytes.Repeat([]byte{255}, pad)...)
+	want = append(want, 0)
+	want = append(append(want, prefix...), sum...)
+	got := make([]byte, size)
+	new(big.Int).Exp(s, k.e, k.n).FillBytes(got)
+	return bytes.Equal(got, want)
 }
 
 type ecdsaKey struct {
