@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// Config of an [Engine]. Resolver is required.
+type Config struct {
+	Resolver dnssec.Resolver
+	// STS answers for MTA-STS; nil: MTA-STS is not looked at (as if every domain had
+	// no policy), which only suits the levels dane and dane-only.
+	STS STSClient
+	// Roots are the WebPKI anchors for the methods mta-sts and pkix; nil: the system's,
+	// read when they are needed first.
+	Roots *pkix.Roots
+	// OwnHosts and OwnAddresses are the names and addresses of this MTA, for loop
+	// detection (M10). Nil: loops are not seen.
+	OwnHosts     []rfc6125.Host
+	OwnAddresses []netip.Addr
+	// CachedPlans is how many plans are kept until what they rest on ends; 0 means
+	// [DefaultCachedPlans], less than 0 none.
+	CachedPlans int
+	// Sessions is where [Attempt.TLSConfig] keeps TLS sessions, under keys that no
+	// other plan shares (section 7). Nil: sessions are not resumed.
+	Sessions tls.ClientSessionCache
+	// Shuffle orders hosts of one preference; nil: math/rand/v2. For tests that want
+	// a known order ([Request].Sorted is for people who do).
+	Shuffle func(n int, swap func(i, j int))
+	Now     func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: discard
+	Trace   *Trace           // observer callbacks; nil: none
+}
+
+// DefaultCachedPlans is how many plans an engine keeps by default: a plan is a few
+// kilobytes, and a busy server talks to a few thousand domains at a time.
+const DefaultCachedPlans = 4096
+
+// An STSClient is what the engine asks of MTA-STS; [sts.Client] is one.
+type STSClient interface {
+	// Lookup says what policy applies to the domain now. When ctx ends before a fetch
+	// that it began, it returns at once with Pending set, and the fetch goes on.
+	Lookup(ctx context.Context, domain rfc6125.Host) sts.Result
+	// Cached returns the unexpired cached policy without asking anybody.
+	Cached(ctx context.Context, domain rfc6125.Host) (sts.Result, bool)
+}
+
+// An Engine plans and decides. It may be used by many goroutines at once. It owns no
+// goroutine beyond the calls that it is in.
+type Engine struct {
+	c     Config
+	roots func() (*pkix.Roots, error)
+	plans *lru.Cache[planKey, *Plan] // nil: no plan is kept; safe for concurrent use
+}
+
+// New checks c and returns an engine. The error names every field at fault. It
+// starts no goroutine.
+func New(c Config) (*Engine, error) {
+	var errs []error
+	if c.Resolver == nil {
+		errs = append(errs, errors.New("engine: Config.Resolver is missing"))
+	}
+	for _, h := range c.OwnHosts {
+		if !h.IsValid() {
+			errs = append(errs, errors.New("engine: Config.OwnHosts holds an empty name"))
+			break
+		}
+	}
+	for _, a := range c.OwnAddresses {
+		if !a.IsValid() {
+			errs = append(errs, errors.New("engine: Config.OwnAddresses holds an invalid address"))
+			break
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Shuffle == nil {
+		c.Shuffle = rand.Shuffle
+	}
+	if c.Trace == nil {
+		c.Trace = &Trace{}
+	}
+	e := &Engine{c: c}
+	e.roots = func() (*pkix.Roots, error) { return c.Roots, nil }
+	if c.Roots == nil {
+		e.roots = sync.OnceValues(pkix.SystemRoots)
+	}
+	if c.CachedPlans == 0 {
+		c.CachedPlans = DefaultCachedPlans
+	}
+	if c.CachedPlans > 0 {
+		cache, err := lru.New[planKey, *Plan](c.CachedPlans)
+		if err != nil {
+			return nil, fmt.Errorf("engine: %w", err)
+		}
+		e.plans = cache
+	}
+	return e, nil
+}
+
+// Trace holds observer callbacks in the manner of httptrace; each may be nil. They
+// run in the goroutine that does the work, several at once for one plan, and must
+// neither block nor change what they are given.
+type Trace struct {
+	// GotMX: the MX lookup of a next hop has ended. Literals and configured hosts
+	// have none.
+	GotMX func(domain rfc6125.Host, s MXState, took time.Duration)
+	// GotSTS: MTA-STS has answered, or been left behind (Pending).
+	GotSTS func(r sts.Result, took time.Duration)
+	// GotHost: addresses and TLSA records of a host are known.
+	GotHost func(h *Host, took time.Duration)
+	// Planned: a plan is ready; cached says that nobody was asked.
+	Planned func(p *Plan, cached bool, took time.Duration)
+	// Decided: a connection was judged.
+	Decided func(p *Plan, host int, d *Decision)
+}

@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// maxNames bounds the presented names that a decision lists: a certificate can hold
+// thousands.
+const maxNames = 20
+
+// presented fills the names that the peer showed and those that would have counted.
+func (j *judge) presented() {
+	d := &j.d
+	if d.Event != HandshakeDone {
+		return
+	}
+	h := j.h
+	switch {
+	case len(h.DANERefs)+len(h.STSRefs)+len(h.PKIXRefs) > 0:
+		d.Expected = expected(nil, h.DANERefs)
+		d.Expected = expected(d.Expected, h.STSRefs)
+		d.Expected = expected(d.Expected, h.PKIXRefs)
+	case h.Requirement == May && h.Name.IsValid():
+		// What somebody who checks names without a rule would compare with.
+		d.Expected = []string{h.Name.String()}
+	}
+	shown := "no certificate"
+	switch {
+	case len(j.peer.Chain) > 0 && j.peer.Chain[0] != nil:
+		d.Presented = rfc6125.PresentedBy(j.peer.Chain[0]).Names()
+		if len(d.Presented) > maxNames {
+			d.Presented = d.Presented[:maxNames:maxNames]
+		}
+		shown = "a certificate for " + list(d.Presented)
+		if len(d.Presented) == 0 {
+			shown = "a certificate without names"
+		}
+	case len(j.peer.RawKey) > 0:
+		shown = "a bare public key"
+	}
+	d.Why = append(d.Why, Step{Step: StepCertificate, Host: h.label(), Result: shown, RFC: "9525 s.6"})
+}
+
+func expected(to []string, refs []rfc6125.Reference) []string {
+next:
+	for _, r := range refs {
+		s := r.String()
+		for _, t := range to {
+			if s == t {
+				continue next
+			}
+		}
+		to = append(to, s)
+	}
+	return to
+}
+
+// part judges one part of a requirement. With ok it returns how the peer proved
+// itself ("" for parts that prove nobody) and the reason that says so; without, why
+// it failed. Trace says whether the records of a TLSA set are written down.
+func (j *judge) part(part Requirement, trace bool) (m Method, why Reason, ok bool) {
+	if part == May {
+		return "", because(ReasonNoPolicy, "Nothing is demanded of %s.", j.h.label()), true
+	}
+	if j.d.Event != HandshakeDone {
+		return "", j.noTLS(part), false
+	}
+	switch part {
+	case Encrypt:
+		return "", because(ReasonEncryptedTLSA, "The connection to %s is encrypted, as its TLSA records demand; nobody was authenticated, since none of them can be used for mail.", j.h.label()), true
+	case DANE, HalfDANE:
+		return j.byTLSA(part, trace)
+	case STS:
+		return j.bySTS()
+	case PKIX:
+		return j.byPKIX()
+	}
+	return "", because(ReasonNotInPlan, "The plan for %s demands something that can not be judged.", j.h.label()), false
+}
+
+// noTLS is why a part that wants TLS failed without it.
+func (j *judge) noTLS(part Requirement) Reason {
+	policy, who := policyNone, "TLS is demanded of "+j.h.label()
+	switch part {
+	case DANE, HalfDANE, Encrypt:
+		policy, who = policyTLSA, "The TLSA records (DANE) of "+j.h.label()+" demand TLS"
+	case STS:
+		policy, who = policySTS, "The MTA-STS policy of "+j.p.label()+" demands TLS"
+	}
+	switch {
+	case j.d.Event == NoSTARTTLS:
+		return because(ReasonNoSTARTTLS, "%s, and the host does not offer it; somebody between may have removed the offer, so nothing is sent.", who).about(policy)
+	case j.d.Event == STARTTLSRefused && j.peer.Injected:
+		return because(ReasonInjected, "%s, and plain data stood behind the reply to STARTTLS as if somebody slipped it in; the connection is dropped.", who).about(policy)
+	case j.d.Event == STARTTLSRefused:
+		return because(ReasonSTARTTLSRefused, "%s, and the host refused to start it%s.", who, j.detail()).about(policy)
+	}
+	return because(ReasonHandshake, "%s, and the TLS handshake failed%s.", who, j.detail()).about(policy)
+}
+
+// byTLSA judges DANE and half-DANE.
+func (j *judge) byTLSA(part Requirement, trace bool) (Method, Reason, bool) {
+	h, name := j.h, j.h.label()
+	res, err := h.DANE.Set.Verify(
+		dane.Peer{Chain: j.peer.Chain, RawKey: j.peer.RawKey},
+		dane.Options{References: h.DANERefs, NoCNID: j.p.Request.Options.NoCNID, At: j.at})
+	if trace && err != nil {
+		for _, t := range res.Trace {
+			j.d.Why = append(j.d.Why, Step{Step: StepTLSARecord, Host: name, Name: clip(t.Record.String()), Type: "TLSA",
+				Result: clip(t.Why), RFC: "7672 s.3"})
+		}
+	}
+	switch {
+	case err == nil && res.OK && h.DANE.State == dane.Usable:
+	case err == nil || errors.Is(err, dane.ErrNoMatch) || errors.Is(err, dane.ErrNoUsable):
+		return "", because(ReasonDANENoMatch, "%s shows a key and certificate that match none of its signed TLSA records (%s); it may be somebody else, so nothing is sent.", name, j.records()), false
+	case errors.Is(err, dane.ErrName):
+		return "", because(ReasonDANEName, "The certificate of %s was issued by the CA in its TLSA records and carries none of the names that count: it names %s, and one of %s was expected.", name, list(j.d.Presented), refList(h.DANERefs)), false
+	case errors.Is(err, pkix.ErrExpired):
+		return "", because(ReasonDANEExpired, "The certificate of %s leads to the CA in its TLSA records, but has expired or passes one that has (%s).", name, clip(err.Error())), false
+	default:
+		return "", because(ReasonDANEUntrusted, "A certificate that %s sent matches its TLSA records, but the path from the host's own certificate to it does not hold (%s).", name, clip(err.Error())), false
+	}
+	rec := clip(res.Matched.String())
+	if trace {
+		j.d.Why = append(j.d.Why, Step{Step: StepTLSARecord, Host: name, Name: rec, Type: "TLSA", Result: "matches", RFC: "7672 s.3"})
+	}
+	if part == HalfDANE {
+		return "", because(ReasonHalfDANEMatch, "%s proved itself by its TLSA records, but the MX record of %s that names it is not signed, so it is not proven that this is the domain's host: encrypted, not authenticated.", name, j.p.label()), true
+	}
+	if res.Matched.Usage == dane.DANEEE {
+		return MethodDANEEE, because(ReasonDANEEEMatch, "%s is authenticated: its key or certificate is the one in its signed TLSA record (%s).", name, shortRecord(rec)), true
+	}
+	return MethodDANETA, because(ReasonDANETAMatch, "%s is authenticated: its certificate was issued by the CA in its signed TLSA record (%s) and proves the name %s.", name, shortRecord(rec), clip(res.Name.Presented)), true
+}
+
+// records lists the usable records for a sentence.
+func (j *judge) records() string {
+	var all []string
+	for _, r := range j.h.DANE.Set.Usable() {
+		all = append(all, shortRecord(clip(r.String())))
+	}
+	return list(all)
+}
+
+// shortRecord cuts the data of a TLSA record to what a person compares.
+func shortRecord(s string) string {
+	const most = 24
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}
+
+// webpki proves the chain against the WebPKI anchors and one of the names.
+func (j *judge) webpki(refs []rfc6125.Reference) (rfc6125.Match, error) {
+	roots, err := j.e.roots()
+	if err != nil {
+		return rfc6125.Match{}, fmt.Errorf("%w: %w", pkix.ErrNoAnchor, err)
+	}
+	res, err := pkix.VerifyServer(pkix.Request{Chain: j.peer.Chain, Roots: roots, At: j.at}, refs)
+	return res.Match, err
+}
+
+// bySTS judges the certificate under MTA-STS (RFC 8461 section 4.2). The pattern was
+// matched before connecting; a plan without that can not pass.
+func (j *judge) bySTS() (Method, Reason, bool) {
+	name, dom := j.h.label(), j.p.label()
+	m, err := j.webpki(j.h.STSRefs)
+	switch {
+	case err == nil && m.OK && j.h.STSMatch != "":
+		return MethodMTASTS, because(ReasonSTSMatch, "%s is authenticated: the MTA-STS policy of %s lists it, and it shows a valid certificate of that name.", name, dom), true
+	case err == nil:
+		if j.h.Report.Has(STS) && !j.h.Requirement.Has(STS) {
+			// Its certificate is in order; that the policy does not list it was found
+			// before.
+			return "", Reason{}, true
+		}
+		return "", because(ReasonSTSNoMatch, "The MTA-STS policy of %s does not list %s, so mail may not go there.", dom, name), false
+	case onlyName(err):
+		return "", because(ReasonSTSName, "The MTA-STS policy of %s demands a certificate of the name %s; the host shows one for %s.", dom, name, list(j.d.Presented)), false
+	case errors.Is(err, pkix.ErrExpired):
+		return "", because(ReasonSTSExpired, "The MTA-STS policy of %s demands a valid certificate; that of %s, or one that it passes, has expired (%s).", dom, name, clip(err.Error())), false
+	}
+	return "", because(ReasonSTSUntrusted, "The MTA-STS policy of %s demands a certificate of a public CA; that of %s leads to none that this server trusts (%s).", dom, name, clip(err.Error())), false
+}
+
+// byPKIX judges the certificate where the operator, or REQUIRETLS, names the peer.
+func (j *judge) byPKIX() (Method, Reason, bool) {
+	name := j.h.label()
+	m, err := j.webpki(j.h.PKIXRefs)
+	switch {
+	case err == nil && m.OK:
+		return MethodPKIX, because(ReasonPKIXMatch, "%s is authenticated: it shows a valid certificate of a trusted CA for %s.", name, m.Reference), true
+	case onlyName(err):
+		return "", because(ReasonPKIXName, "%s must prove the name %s, and shows a certificate for %s.", name, refList(j.h.PKIXRefs), list(j.d.Presented)), false
+	case errors.Is(err, pkix.ErrExpired):
+		return "", because(ReasonPKIXExpired, "%s must show a valid certificate, and its certificate, or one that it passes, has expired (%s).", name, clip(err.Error())), false
+	}
+	return "", because(ReasonPKIXUntrusted, "%s must show a certificate of a trusted CA, and its certificate leads to none (%v).", name, clip(fmt.Sprint(err))), false
+}
+
+// onlyName reports whether the path is good and the name alone is wrong. (Of several
+// failures the name is never the kind that is reported.)
+func onlyName(err error) bool { return errors.Is(err, pkix.ErrName) }
+
+// unproved is what can be said of TLS where nothing is demanded: which names came,
+// that nothing obliged the host to show its own, and what the domain could publish.
+func (j *judge) unproved() Reason {
+	h := j.h
+	name, dom := h.label(), j.p.label()
+	switch h.Reason.ID {
+	case ReasonOpportunistic:
+		return because(ReasonOpportunistic, "The connection to %s is encrypted; this server is set to authenticate nobody there. The certificate names %s.", name, list(j.d.Presented))
+	case ReasonLiteral:
+		return because(ReasonLiteral, "The connection to %s is encrypted; an address can not be authenticated. The certificate names %s.", name, list(j.d.Presented))
+	}
+	if len(j.peer.Chain) == 0 {
+		return because(ReasonEncryptedCA, "The connection to %s is encrypted, but nobody proved to be that host: it showed no certificate, and nothing obliged it to.", name)
+	}
+	_, err := j.webpki([]rfc6125.Reference{rfc6125.NewReference(h.Name)})
+	names := rfc6125.PresentedBy(j.peer.Chain[0])
+	named := names.Match([]rfc6125.Reference{rfc6125.NewReference(h.Name)}, rfc6125.Options{}).OK
+	switch {
+	case !named:
+		return because(ReasonEncryptedName, "The connection to %s is encrypted, but nobody proved to be that host: the certificate names %s. Nothing obliged the host to show its own name, because %s publishes no policy that holds here (%s). Two standards would make the name count: DANE (TLSA records for %s in a zone signed with DNSSEC) or MTA-STS (a policy of mode enforce on the web host mta-sts.%s).",
+			name, list(j.d.Presented), dom, h.Lacks, name, dom)
+	case err != nil:
+		return because(ReasonEncryptedCA, "The connection to %s is encrypted, but nobody proved to be that host: its certificate names it, and leads to no CA that this server trusts (%s). Nothing obliged the host to more, because %s publishes no policy that holds here (%s); DANE (TLSA records for %s in a zone signed with DNSSEC) would make even this certificate a proof.",
+			name, clip(err.Error()), dom, h.Lacks, name)
+	}
+	return because(ReasonEncryptedUnproved, "The connection to %s is encrypted and its certificate is in order, but it does not count as authenticated: %s publishes no policy that holds here (%s), so somebody between could have put another host in its place unnoticed. An MTA-STS policy of mode enforce on the web host mta-sts.%s, or DANE (TLSA records for %s in a zone signed with DNSSEC), would make it count.",
+		name, dom, h.Lacks, dom, name)
+}
+
+func refList(refs []rfc6125.Reference) string {
+	var names []string
+	for _, r := range refs {
+		names = append(names, r.String())
+	}
+	return list(names)
+}

@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// A Summary answers for the domain: decisions of all hosts together (section 10 and
+// the last section of DESIGN.md).
+type Summary struct {
+	Outcome Outcome
+	Deliver bool
+	Method  Method
+	Via     rfc6125.Host // first host in order over which the message may go; zero if none, or a literal
+	// EveryHost says that each host over which the message may go would be
+	// authenticated, and that there is one. A host that a policy refuses, or that can
+	// not be reached or looked up now, gets no mail and does not count.
+	EveryHost bool
+	Reason    Reason
+	// Code is the enhanced status code of what may not be delivered.
+	Code string
+	// Total, Deliverable and Authenticated count the hosts: all of the plan, those over
+	// which the message may go, those of them that would be authenticated.
+	Total, Deliverable, Authenticated int
+}
+
+// Sentence tells how many hosts would be authenticated: "2 of 3 hosts would be
+// authenticated".
+func (s Summary) Sentence() string {
+	hosts := "hosts"
+	if s.Total == 1 {
+		hosts = "host"
+	}
+	return fmt.Sprintf("%d of %d %s would be authenticated", s.Authenticated, s.Total, hosts)
+}
+
+// Summarise combines the decisions of the hosts, in the order of the plan; hosts of
+// one preference may stand in another order than the plan was made with. A decision
+// that is missing counts as deferred.
+//
+// The outcome is that of the first host over which the message may go now. If none
+// may, it is bounced where section 2 says so or no host has an address (row O6), else
+// deferred if any host is (it may yet be met), else refused.
+func Summarise(p *Plan, decisions []Decision) Summary {
+	s := Summary{Total: len(p.Hosts)}
+	if p.MX.Outcome != OutcomeNone {
+		s.Outcome, s.Reason, s.Code = p.MX.Outcome, p.MX.Reason, p.MX.Code
+		return s
+	}
+	if len(decisions) > len(p.Hosts) {
+		decisions = decisions[:len(p.Hosts)]
+	}
+	for i := range decisions {
+		d := &decisions[i]
+		if !d.Deliver {
+			continue
+		}
+		if s.Deliverable == 0 {
+			s.Outcome, s.Deliver, s.Method, s.Via, s.Reason = d.Outcome, true, d.Method, d.Host, d.Reason
+		}
+		s.Deliverable++
+		if d.Outcome == Authenticated {
+			s.Authenticated++
+		}
+	}
+	if s.Deliver {
+		s.EveryHost = s.Authenticated == s.Deliverable
+		return s
+	}
+	s.Outcome, s.Reason, s.Code = nobody(p, decisions)
+	return s
+}
+
+// nobody is the outcome where the message may go nowhere.
+func nobody(p *Plan, decisions []Decision) (Outcome, Reason, string) {
+	unusable := len(p.Hosts) > 0
+	for i := range p.Hosts {
+		unusable = unusable && p.Hosts[i].Unusable
+	}
+	if unusable {
+		// O6; by option the operator waits instead.
+		why := p.Hosts[0].Reason
+		if p.Request.Options.NoAddressDefer {
+			return Deferred, why, transient(why.code())
+		}
+		return Bounced, why, why.code()
+	}
+	// The first host that is deferred speaks for the domain, else the first that a
+	// policy refused, else (hosts without address) the first.
+	for i := range p.Hosts {
+		if i >= len(decisions) {
+			return Deferred, because(ReasonNoConnection, "Nothing is known of the connection to %s.", p.Hosts[i].label()), ""
+		}
+		if d := &decisions[i]; d.Outcome != Refused {
+			return Deferred, d.Reason, d.Code
+		}
+	}
+	for i := range decisions {
+		if !p.Hosts[i].Unusable {
+			return Refused, decisions[i].Reason, decisions[i].Code
+		}
+	}
+	return Deferred, because(ReasonNoConnection, "There is no host to connect to."), ""
+}
+
+// transient turns a permanent enhanced status code into the transient one.
+func transient(code string) string {
+	if len(code) > 0 && code[0] == '5' {
+		return "4" + code[1:]
+	}
+	return code
+}
