@@ -3,11 +3,13 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"sync"
@@ -103,12 +105,30 @@ func (h *https) close() {
 	}
 }
 
-// exchange makes one attempt: a POST of the raw message (RFC 8484 sections 4.1
-// and 6) under the id 0, which lets caches work (section 4.1).
+// exchange makes one attempt. A question that met a connection which the server was
+// just closing is sent again (a DNS question does no harm twice, net/http can not
+// know that).
 func (h *https) exchange(ctx context.Context, q query) ([]byte, error) {
+	var msg []byte
+	var err error
+	for range maxStreamTries {
+		var reused bool
+		msg, reused, err = h.post(ctx, q)
+		if err == nil || !reused || !errors.Is(err, dnssec.ErrUnreachable) || ctx.Err() != nil {
+			break
+		}
+	}
+	return msg, err
+}
+
+// post sends the raw message (RFC 8484 sections 4.1 and 6) under the id 0, which
+// lets caches work (section 4.1). reused says that the connection failed, and that it
+// had been used before.
+func (h *https) post(ctx context.Context, q query) (msg []byte, reused bool, err error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(q.withID(0)[2:]))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", dnssec.ErrUnreachable, err)
+		return nil, false, fmt.Errorf("%w: %w", dnssec.ErrUnreachable, err)
 	}
 	req.Header["Content-Type"] = []string{mediaType}
 	req.Header["Accept"] = []string{mediaType}
@@ -116,8 +136,14 @@ func (h *https) exchange(ctx context.Context, q query) ([]byte, error) {
 	// RoundTrip, not a Client: there is nobody who could follow a redirect.
 	resp, err := h.transport.RoundTrip(req)
 	if err != nil {
-		return nil, netError(ctx, err)
+		return nil, reused, netError(ctx, err)
 	}
+	msg, err = readAnswer(ctx, resp, q)
+	return msg, false, err
+}
+
+// readAnswer takes the DNS message from an HTTP response.
+func readAnswer(ctx context.Context, resp *http.Response, q query) ([]byte, error) {
 	defer resp.Body.Close()
 	// RFC 8484 section 4.2.1: only a 2xx response holds a DNS answer.
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {

@@ -81,14 +81,30 @@ func ParseServer(s string) (Server, error) {
 	case strings.Contains(s, "://"):
 		return Server{}, serverError(s, "the scheme must be tls or https")
 	}
-	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
+	if a, ok := parseAddr(s); ok {
 		return plainServer(netip.AddrPortFrom(a, portPlain))
 	}
 	ap, err := netip.ParseAddrPort(s)
-	if err != nil {
+	if err != nil || !zoneOK(ap.Addr()) {
 		return Server{}, serverError(s, "want an IP address, with :PORT if it is not 53")
 	}
 	return plainServer(ap)
+}
+
+// parseAddr reads an address that may stand in brackets.
+func parseAddr(s string) (netip.Addr, bool) {
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		s = s[1 : len(s)-1]
+	}
+	a, err := netip.ParseAddr(s)
+	return a, err == nil && zoneOK(a)
+}
+
+// zoneOK reports whether the zone of a, if it has one, looks like an interface.
+func zoneOK(a netip.Addr) bool {
+	return !strings.ContainsFunc(a.Zone(), func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r))
+	})
 }
 
 // PlainServer is the Server for plain DNS at an address; port 0 means 53. An
@@ -166,20 +182,21 @@ func parseHTTPS(s string) (Server, error) {
 // setHost reads HOST or HOST:PORT into addr and port and returns the host in its
 // canonical form.
 func (s *Server) setHost(hp string) (string, error) {
-	host := strings.TrimSuffix(strings.TrimPrefix(hp, "["), "]")
-	if a, err := netip.ParseAddr(host); err == nil {
-		s.addr = netip.AddrPortFrom(a.Unmap(), s.port)
-		return a.Unmap().WithZone("").String(), nil
-	}
-	if h, p, err := net.SplitHostPort(hp); err == nil {
+	a, isAddr := parseAddr(hp)
+	if h, p, err := net.SplitHostPort(hp); err == nil && !isAddr {
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || n == 0 {
 			return "", errors.New("the port is no number from 1 to 65535")
 		}
 		s.port = uint16(n)
-		return s.setHost(h)
+		hp = h
+		a, isAddr = parseAddr(h)
 	}
-	h, err := rfc6125.ParseHost(host)
+	if isAddr {
+		s.addr = netip.AddrPortFrom(a.Unmap(), s.port)
+		return a.Unmap().WithZone("").String(), nil
+	}
+	h, err := rfc6125.ParseHost(hp)
 	if err != nil {
 		return "", errors.New("want an IP address or a host name")
 	}
