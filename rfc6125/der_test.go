@@ -1,7 +1,9 @@
 package rfc6125_test
 
 import (
+	"bytes"
 	"encoding/asn1"
+	"testing"
 
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -21,6 +23,8 @@ func tlv(tag byte, parts ...[]byte) []byte {
 		return append([]byte{tag, byte(n)}, body...)
 	case n < 0x100:
 		return append([]byte{tag, 0x81, byte(n)}, body...)
+	case n >= 0x10000:
+		return append([]byte{tag, 0x83, byte(n >> 16), byte(n >> 8), byte(n)}, body...)
 	default:
 		return append([]byte{tag, 0x82, byte(n >> 8), byte(n)}, body...)
 	}
@@ -64,4 +68,38 @@ func refs(names ...string) []rfc6125.Reference {
 		rs = append(rs, reference(n))
 	}
 	return rs
+}
+
+// Lengths that are not in their shortest form, or longer than what is there.
+func TestDERLengths(t *testing.T) {
+	body := dnsName("mx.example")
+	n := byte(len(body))
+	long := tlv(0x82, bytes.Repeat([]byte("a"), 200))
+	for _, c := range []struct {
+		san  []byte
+		want bool // read as a sequence of one name
+	}{
+		{append([]byte{0x30, n}, body...), true},
+		{append([]byte{0x30, 0x81, n}, body...), false},
+		{append([]byte{0x30, 0x82, 0, n}, body...), false},
+		{append([]byte{0x30, 0x80}, body...), false},
+		{append([]byte{0x30, n + 1}, body...), false},
+		{append([]byte{0x30, n - 1}, body...), false},
+		{append([]byte{0x30, 0x84, 0, 0, 0, n}, body...), false},
+		{append([]byte{0x30, 0x84, 1, 0, 0, n}, body...), false},
+		{append([]byte{0x3f, n}, body...), false},
+		{[]byte{0x30}, false},
+		{[]byte{0x30, 0x81}, false},
+		{[]byte{0x30, 0x82, 1}, false},
+		{tlv(0x30, long), true},
+		{append([]byte{0x30, 0x82, 0, byte(len(long))}, long...), false},
+		{tlv(0x30, tlv(0x82, make([]byte, 0x7f))), true},
+		{tlv(0x30, tlv(0x82, make([]byte, 0x80))), true},
+		{tlv(0x30, tlv(0x82, make([]byte, 0x10000))), true},
+	} {
+		ids := rfc6125.ParsePresented(c.san, nil).Identifiers()
+		if got := len(ids) == 1 && ids[0].Form == "dNSName"; got != c.want {
+			t.Errorf("%.20x: %+v", c.san, ids)
+		}
+	}
 }

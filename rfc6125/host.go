@@ -220,6 +220,11 @@ func isAddress(s string) bool {
 			s = s[5:]
 		}
 	}
+	// Only what ends in a digit or holds a colon can be one; the rest, which is
+	// nearly everything, need not cost an error value.
+	if s == "" || !isDigit(s[len(s)-1]) && strings.IndexByte(s, ':') < 0 {
+		return false
+	}
 	_, err := netip.ParseAddr(s)
 	return err == nil
 }

@@ -75,12 +75,9 @@ func toASCII(s string) (string, error) {
 	}
 	bidi := false
 	for i, l := range labels {
-		a := strings.ToLower(l)
-		if !isASCII(l) {
-			var err error
-			if a, err = uLabel.ToASCII(l); err != nil || strings.Contains(a, ".") {
-				return "", fmt.Errorf("label %q: %w", cut(l), errULabel)
-			}
+		a, err := aLabel(l)
+		if err != nil {
+			return "", fmt.Errorf("label %q: %w", cut(l), err)
 		}
 		if strings.HasPrefix(a, acePrefix) {
 			if _, err := decodeLabel(a); err != nil {
@@ -97,6 +94,28 @@ func toASCII(s string) (string, error) {
 		}
 	}
 	return ascii, nil
+}
+
+// aLabel maps one label and encodes it if that leaves it with other characters
+// than ASCII. The result may be a false A-label still if l was one.
+func aLabel(l string) (string, error) {
+	if isASCII(l) {
+		return strings.ToLower(l), nil
+	}
+	// With a letter before it, the library maps a label and does not decode it:
+	// what maps to `xn--` and keeps characters that are not ASCII is no A-label,
+	// but the library would decode it as if it were (UTS #46 section 4, step 4).
+	if mapped, _ := uLabel.ToUnicode("a" + l); strings.HasPrefix(mapped, "a"+acePrefix) {
+		if !isASCII(mapped) {
+			return "", errALabel
+		}
+		return mapped[1:], nil
+	}
+	a, err := uLabel.ToASCII(l)
+	if err != nil || strings.Contains(a, ".") {
+		return "", errULabel
+	}
+	return a, nil
 }
 
 // isDot reports whether UTS #46 section 2.3 parts labels at r.

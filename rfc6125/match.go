@@ -32,9 +32,10 @@ type Match struct {
 // not allocate; [Presented.Explain] gives the reasons afterwards.
 func (p Presented) Match(refs []Reference, o Options) Match {
 	for _, ref := range refs {
+		below := ref.belowAsterisk()
 		for i := range p.ids {
 			id := &p.ids[i]
-			if id.matches(ref) && p.counts(id, o) == "" {
+			if id.matches(ref, below) && p.counts(id, o) == "" {
 				return Match{OK: true, Reference: ref, Presented: id.Text, Kind: id.Kind}
 			}
 		}
@@ -42,19 +43,23 @@ func (p Presented) Match(refs []Reference, o Options) Match {
 	return Match{}
 }
 
+// belowAsterisk returns what stands behind the first dot of the reference: what a
+// presented name with an asterisk must have below it. "" if there is no dot.
+func (r Reference) belowAsterisk() string {
+	_, below, _ := strings.Cut(r.host.ascii, ".")
+	return below
+}
+
 // matches reports whether id is a valid name that covers ref, no matter whether
 // its kind counts. RFC 9525 section 6.3: label by label, an asterisk is exactly
-// one label. Both sides are in lower case already.
-func (id *Identifier) matches(ref Reference) bool {
-	host := ref.host.ascii
-	if id.name == "" || host == "" || id.service != ref.service {
-		return false
+// one label. Both sides are in lower case already, so that whole strings can be
+// compared.
+func (id *Identifier) matches(ref Reference, below string) bool {
+	want := ref.host.ascii
+	if id.wildcard {
+		want = below
 	}
-	if !id.wildcard {
-		return id.name == host
-	}
-	n := len(host) - len(id.name)
-	return n > 1 && host[n-1] == '.' && host[n:] == id.name && strings.IndexByte(host, '.') == n-1
+	return id.name == want && id.name != "" && id.service == ref.service
 }
 
 // counts says why the rule book does not let id prove anything, "" if it does.
@@ -96,7 +101,7 @@ func (p Presented) Explain(refs []Reference, o Options) []Verdict {
 		}
 		vs[i].Why = id.whyNot(refs)
 		for _, ref := range refs {
-			if id.matches(ref) {
+			if id.matches(ref, ref.belowAsterisk()) {
 				vs[i].OK, vs[i].Reference, vs[i].Why = true, ref, ""
 				break
 			}
@@ -110,14 +115,18 @@ func (id *Identifier) whyNot(refs []Reference) string {
 	why := "another name"
 	for _, ref := range refs {
 		switch host := ref.host.ascii; {
-		case id.service == "" && ref.service != "" && id.name == host:
+		case id.wildcard && (host == id.name || strings.HasSuffix(host, "."+id.name)):
+			if ref.service == "" || ref.belowAsterisk() != id.name {
+				return "an asterisk stands for exactly one label"
+			}
 			return "a DNS-ID does not prove a service"
-		case id.service != "" && ref.service == "" && id.name == host:
+		case id.name != host:
+		case id.service == "" && ref.service != "":
+			return "a DNS-ID does not prove a service"
+		case ref.service == "":
 			return "an SRV-ID proves its service alone"
-		case id.service != ref.service && id.name == host:
+		case id.service != ref.service:
 			return "the name of another service"
-		case id.wildcard && host == id.name, id.wildcard && strings.HasSuffix(host, "."+id.name):
-			return "an asterisk stands for exactly one label"
 		}
 	}
 	if len(refs) == 0 {

@@ -3,7 +3,6 @@ package rfc6125
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/asn1"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -13,8 +12,8 @@ import (
 // Limits on what is read of one certificate. A certificate of this size came
 // through a TLS handshake already, but each name costs work for every match.
 const (
-	// MaxIdentifiers is how many identifiers of a certificate are looked at;
-	// public CAs issue with at most a few hundred.
+	// MaxIdentifiers is how many names of a subjectAltName, and how many Common
+	// Names, are looked at; public CAs issue with at most a few hundred.
 	MaxIdentifiers = 4096
 	// maxShown is how many octets of a presented name are printed.
 	maxShown = 256
@@ -71,7 +70,7 @@ func PresentedBy(cert *x509.Certificate) Presented {
 	}
 	var san []byte
 	for _, e := range cert.Extensions {
-		if e.Id.Equal(oidSubjectAltName) {
+		if len(e.Id) == 4 && e.Id[0] == 2 && e.Id[1] == 5 && e.Id[2] == 29 && e.Id[3] == 17 {
 			san = e.Value
 			if san == nil {
 				san = []byte{} // an empty extension is not an absent one
@@ -115,10 +114,10 @@ func (p Presented) Identifiers() []Identifier { return append([]Identifier(nil),
 // or not (RFC 6125 section 6.4.4).
 func (p Presented) CommonNameCounts() bool { return !p.noCN }
 
-var (
-	oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
-	oidSRVName        = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 7}
-	oidCommonName     = asn1.ObjectIdentifier{2, 5, 4, 3}
+// Object identifiers in DER, without tag and length.
+const (
+	oidSRVName    = "\x2b\x06\x01\x05\x05\x07\x08\x07" // 1.3.6.1.5.5.7.8.7
+	oidCommonName = "\x55\x04\x03"                     // 2.5.4.3
 )
 
 const (
@@ -147,52 +146,53 @@ func (p *Presented) readSAN(der []byte) {
 		p.noCN = true
 		p.ids = append(p.ids, Identifier{Form: "subjectAltName", Text: show(der), Invalid: why})
 	}
-	var seq asn1.RawValue
-	rest, err := asn1.Unmarshal(der, &seq)
-	if err != nil || len(rest) > 0 || seq.Class != asn1.ClassUniversal || seq.Tag != asn1.TagSequence || !seq.IsCompound {
+	names, ok := inside(der, tagSequence)
+	if !ok {
 		bad("the extension is no sequence of names")
 		return
 	}
-	for rest = seq.Bytes; len(rest) > 0; {
+	p.ids = make([]Identifier, 0, 4)
+	for len(names) > 0 {
 		if len(p.ids) == MaxIdentifiers {
 			bad(fmt.Sprintf("more than %d names", MaxIdentifiers))
 			return
 		}
-		var v asn1.RawValue
-		if rest, err = asn1.Unmarshal(rest, &v); err != nil {
+		tag, name, rest, ok := element(names)
+		if !ok {
 			bad("the extension is cut short or malformed")
 			return
 		}
-		p.ids = append(p.ids, p.generalName(v))
+		p.ids = append(p.ids, p.generalName(tag, name))
+		names = rest
 	}
 }
 
-func (p *Presented) generalName(v asn1.RawValue) Identifier {
-	if v.Class != asn1.ClassContextSpecific || v.Tag >= len(generalNames) {
-		return Identifier{Form: "subjectAltName", Text: show(v.FullBytes), Invalid: "a name of unknown form"}
+func (p *Presented) generalName(tag byte, name []byte) Identifier {
+	form := int(tag &^ (classContext | constructed))
+	if tag&0xc0 != classContext || form >= len(generalNames) {
+		return Identifier{Form: "subjectAltName", Text: show(name), Invalid: "a name of unknown form"}
 	}
-	id := Identifier{Form: generalNames[v.Tag], Text: show(v.Bytes)}
-	switch v.Tag {
+	id := Identifier{Form: generalNames[form], Text: show(name)}
+	switch form {
 	case tagDNS:
 		p.noCN = true
 		id.Kind = DNSID
-		if v.IsCompound {
+		if tag&constructed != 0 {
 			id.Invalid = "not an IA5String"
 			return id
 		}
-		id.setName(string(v.Bytes))
+		id.setName(string(name))
 	case tagURI:
 		p.noCN = true
 		id.Invalid = "a URI proves no host name"
 	case tagIP:
 		id.Invalid = "an address proves no host name"
-		if a, ok := netip.AddrFromSlice(v.Bytes); ok {
+		if a, ok := netip.AddrFromSlice(name); ok {
 			id.Text = a.String()
 		}
 	case tagOtherName:
-		var oid asn1.ObjectIdentifier
-		rest, err := asn1.Unmarshal(v.Bytes, &oid)
-		if err != nil || !oid.Equal(oidSRVName) {
+		t, oid, rest, ok := element(name)
+		if !ok || t != tagOID || string(oid) != oidSRVName {
 			id.Invalid = "proves no host name"
 			break
 		}
@@ -208,17 +208,14 @@ func (p *Presented) generalName(v asn1.RawValue) Identifier {
 // setSRV reads the value of an SRVName: [0] EXPLICIT IA5String "_Service.Name"
 // (RFC 4985 section 2).
 func (id *Identifier) setSRV(der []byte) {
-	var outer, s asn1.RawValue
-	rest, err := asn1.Unmarshal(der, &outer)
-	if err == nil && len(rest) == 0 && outer.Class == asn1.ClassContextSpecific && outer.Tag == 0 && outer.IsCompound {
-		rest, err = asn1.Unmarshal(outer.Bytes, &s)
-	}
-	if err != nil || len(rest) > 0 || s.Class != asn1.ClassUniversal || s.Tag != asn1.TagIA5String {
+	outer, ok := inside(der, classContext|constructed)
+	text, ok2 := inside(outer, tagIA5)
+	if !ok || !ok2 {
 		id.Invalid = "not an SRVName"
 		return
 	}
-	id.Text = show(s.Bytes)
-	service, name, ok := strings.Cut(string(s.Bytes), ".")
+	id.Text = show(text)
+	service, name, ok := strings.Cut(string(text), ".")
 	if !ok || !strings.HasPrefix(service, "_") || !isService(strings.ToLower(service[1:])) {
 		id.Invalid = "not of the form _service.name"
 		return
@@ -278,29 +275,28 @@ func presentedName(s string) (name string, wildcard bool, why string) {
 // readSubject finds the Common Names. An RDN with more than one of them holds
 // no CN-ID (RFC 6125 section 1.8).
 func (p *Presented) readSubject(der []byte) {
-	var seq asn1.RawValue
-	if rest, err := asn1.Unmarshal(der, &seq); err != nil || len(rest) > 0 || seq.Tag != asn1.TagSequence {
-		return
-	}
-	for rest := seq.Bytes; len(rest) > 0; {
-		var rdn asn1.RawValue
-		var err error
-		if rest, err = asn1.Unmarshal(rest, &rdn); err != nil || rdn.Tag != asn1.TagSet {
+	most := len(p.ids) + MaxIdentifiers
+	rdns, ok := inside(der, tagSequence)
+	for ok && len(rdns) > 0 {
+		var tag byte
+		var set []byte
+		if tag, set, rdns, ok = element(rdns); !ok || tag != tagSet {
 			return
 		}
 		first := len(p.ids)
-		for atts := rdn.Bytes; len(atts) > 0; {
-			var att struct {
-				Type  asn1.ObjectIdentifier
-				Value asn1.RawValue
-			}
-			if atts, err = asn1.Unmarshal(atts, &att); err != nil {
+		for len(set) > 0 {
+			var att []byte
+			if tag, att, set, ok = element(set); !ok || tag != tagSequence {
 				return
 			}
-			if !att.Type.Equal(oidCommonName) || len(p.ids) >= MaxIdentifiers+1 {
+			tag, oid, value, ok := element(att)
+			if !ok || tag != tagOID {
+				return
+			}
+			if string(oid) != oidCommonName || len(p.ids) == most {
 				continue
 			}
-			p.ids = append(p.ids, commonName(att.Value))
+			p.ids = append(p.ids, commonName(value))
 		}
 		if len(p.ids)-first > 1 {
 			for i := first; i < len(p.ids); i++ {
@@ -311,15 +307,14 @@ func (p *Presented) readSubject(der []byte) {
 	}
 }
 
-func commonName(v asn1.RawValue) Identifier {
-	id := Identifier{Kind: CNID, Form: formCN, Text: show(v.Bytes)}
-	if v.Class != asn1.ClassUniversal || v.IsCompound {
-		id.Invalid = "not a text string"
-		return id
-	}
-	switch v.Tag {
-	case asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagIA5String, asn1.TagT61String:
-		id.setName(string(v.Bytes))
+func commonName(value []byte) Identifier {
+	tag, text, rest, ok := element(value)
+	id := Identifier{Kind: CNID, Form: formCN, Text: show(text)}
+	switch {
+	case !ok || len(rest) > 0:
+		id.Text, id.Invalid = show(value), "not a text string"
+	case tag == tagUTF8 || tag == tagPrintable || tag == tagIA5 || tag == tagT61:
+		id.setName(string(text))
 	default:
 		// BMPString and UniversalString: two and four octets a character.
 		id.Invalid = "not of host-name form"
