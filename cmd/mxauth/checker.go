@@ -79,18 +79,6 @@ func (c *checker) plan(ctx context.Context, domain string) (*verdict, error) {
 	return v, nil
 }
 
-// addressesDiffer reports whether the addresses of host i came to different ends.
-func (v *verdict) addressesDiffer(i int) bool {
-	as := v.hosts[i].Addresses
-	for _, a := range as[min(1, len(as)):] {
-		x, y := as[0].Decision, a.Decision
-		if x.Outcome != y.Outcome || x.Method != y.Method || x.Deliver != y.Deliver || x.Reason.ID != y.Reason.ID {
-			return true
-		}
-	}
-	return false
-}
-
 // tls is the protocol version that the address behind host i's row spoke.
 func (v *verdict) tls(i int) string {
 	for _, a := range v.hosts[i].Addresses {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding"
 	"fmt"
 	"net/netip"
@@ -36,23 +37,38 @@ type deliveryFlags struct {
 
 // add defines the flags in f.
 func (d *deliveryFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&d.level, "level", "default", "local policy: default, opportunistic, dane, dane-only, sts or secure")
+	d.defaults()
+	f.StringVar(&d.level, "level", d.level, "local policy: default, opportunistic, dane, dane-only, sts or secure")
 	f.StringVar(&d.smarthost, "smarthost", "", "all mail goes by this `NEXTHOP`: a domain, or [HOST] or [HOST]:PORT without MX lookup")
 	f.Uint16Var(&d.port, "port", 0, "port of the MX hosts (default 25, or that of the next hop)")
 	f.BoolVar(&d.requireTLS, "requiretls", false, "the message has the REQUIRETLS parameter (RFC 8689)")
 	f.BoolVar(&d.tlsRequiredNo, "tls-required-no", false, "the message has the header field TLS-Required: No (RFC 8689)")
 	f.BoolVar(&d.nullReturn, "null-return-path", false, "the message is a bounce, its return path is null")
 	f.BoolVar(&d.report, "tlsrpt-report", false, "the message is a TLSRPT report (RFC 8460)")
-	f.StringVar(&d.insecureMX, "insecure-mx", "dane", "what hosts found through an insecure MX get where they have TLSA records: dane, encrypt or may")
-	f.StringVar(&d.daneAndSTS, "dane-and-sts", "dane-first", "where both apply: dane-first (DANE decides) or both")
-	f.StringVar(&d.undetermined, "sts-undetermined", "proceed", "if the MTA-STS record can not be looked up and no policy is kept: proceed or defer")
-	f.StringVar(&d.mxAlias, "mx-alias", "follow", "MX hosts that are aliases: follow or refuse")
+	f.StringVar(&d.insecureMX, "insecure-mx", d.insecureMX, "what hosts found through an insecure MX get where they have TLSA records: dane, encrypt or may")
+	f.StringVar(&d.daneAndSTS, "dane-and-sts", d.daneAndSTS, "where both apply: dane-first (DANE decides) or both")
+	f.StringVar(&d.undetermined, "sts-undetermined", d.undetermined, "if the MTA-STS record can not be looked up and no policy is kept: proceed or defer")
+	f.StringVar(&d.mxAlias, "mx-alias", d.mxAlias, "MX hosts that are aliases: follow or refuse")
 	f.StringArrayVar(&d.names, "name", nil, "`NAME` that certificates may show at --level secure (repeatable)")
 	f.BoolVar(&d.noCNID, "no-cn-id", false, "a Common Name never counts, not even under DANE-TA")
 	f.BoolVar(&d.noClear, "no-clear-fallback", false, "no second try in the clear after a failed handshake")
 	f.BoolVar(&d.noAddrDefer, "no-address-defer", false, "where no host has an address: defer, do not bounce")
 	f.StringArrayVar(&d.own, "own", nil, "`NAME` or address of this MTA, which must not be delivered to (repeatable)")
 	f.BoolVar(&d.audit, "audit", false, "let go what a policy would refuse, and say so")
+}
+
+// defaults puts the default of each word that is not given, for flags that did not come
+// from a command line.
+func (d *deliveryFlags) defaults() {
+	for _, w := range []struct {
+		to   *string
+		word string
+	}{
+		{&d.level, "default"}, {&d.insecureMX, "dane"}, {&d.daneAndSTS, "dane-first"},
+		{&d.undetermined, "proceed"}, {&d.mxAlias, "follow"},
+	} {
+		*w.to = cmp.Or(*w.to, w.word)
+	}
 }
 
 // request makes the request of the flags, without the next hop unless there is a

@@ -106,7 +106,7 @@ func (v *verdict) row() any {
 		for _, f := range d.Details {
 			row.Findings = append(row.Findings, findingRow{f.Text, string(f.ID), f.RFC, f.ResultType})
 		}
-		if v.addressesDiffer(i) {
+		if v.hosts[i].Differ() {
 			for _, a := range v.hosts[i].Addresses {
 				ad := a.Decision
 				row.Addresses = append(row.Addresses, addressRow{

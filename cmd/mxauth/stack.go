@@ -306,7 +306,7 @@ func newLine(c lineConfig) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, Timeout: c.timeout, Logger: c.logger})}
+	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, Timeout: c.timeout, Now: c.now, Logger: c.logger})}
 	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: policies, Roots: c.roots,
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {

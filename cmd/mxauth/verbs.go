@@ -7,5 +7,6 @@ import "github.com/spf13/cobra"
 func verbs() []func(*env) *cobra.Command {
 	return []func(*env) *cobra.Command{
 		newCheck,
+		newDemo,
 	}
 }

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/dnssec/anchor"
+	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/store"
+)
+
+// demoTimeout is the longest wait for one server of the lab: they answer at once, but
+// for those that are to hang.
+const demoTimeout = 3 * time.Second
+
+// newDemo makes the verb demo.
+func newDemo(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo [WORLD]",
+		Short: "Check the worlds of a mail Internet in this process; needs no network",
+		Long: `Demo starts a small mail Internet on loopback: signed zones, a resolver, policy hosts
+and SMTP servers, many of them broken on purpose. It checks each of its worlds as
+mxauth check would and prints a verdict a line; the exit status is 0 only if every world
+came out as it should. With the name of a world it prints the full explanation.
+
+With --dnssec trust-ad the worlds are looked at through a resolver that validates,
+else mxauth validates by itself behind one that does not.`,
+		Example: `  mxauth demo
+  mxauth demo mta-sts-enforce`,
+		Args: positional(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runDemo(cmd.Context(), e, args)
+		},
+	}
+}
+
+func runDemo(ctx context.Context, e *env, args []string) error {
+	set, err := e.flags.parse()
+	if err != nil {
+		return err
+	}
+	if len(set.servers) > 0 || e.flags.trustAnchor != "" || e.flags.caFile != "" {
+		return usageError("demo brings its own resolver, trust anchor and certification authority: leave --resolver, --trust-anchor and --ca-file out")
+	}
+	worlds := lab.Worlds()
+	if len(args) == 1 {
+		i := slices.IndexFunc(worlds, func(w lab.World) bool { return w.Name == args[0] })
+		if i < 0 {
+			return &exitError{code: exitUsage, err: fmt.Errorf("the demo has no world %.80q", args[0]), hint: "mxauth demo lists them"}
+		}
+		worlds = worlds[i : i+1]
+	}
+	d, err := e.startDemo(ctx, worlds)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	failed := 0
+	seq := func(yield func(lab.World, error) bool) {
+		for _, w := range worlds {
+			if !yield(w, nil) {
+				return
+			}
+		}
+	}
+	done := func(r demoResult) error {
+		if len(r.wrong) > 0 {
+			failed++
+		}
+		return e.printDemo(r, len(args) == 1)
+	}
+	if err := inOrder(ctx, e.flags.concurrency, iter.Seq2[lab.World, error](seq), d.look, done); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return &exitError{code: exitFault, err: fmt.Errorf("%d of %d worlds did not come out as they should", failed, len(worlds)),
+			hint: "this is a fault of mxauth, or of a machine too slow for the lab's time limits"}
+	}
+	if !e.flags.json && len(args) == 0 {
+		e.out.Linef("%d worlds, all as they should be", len(worlds))
+	}
+	return nil
+}
+
+// A demo is a running lab with a resolver in front of it.
+type demo struct {
+	e     *env
+	lab   *lab.Lab
+	dns   *resolving
+	roots *pkix.Roots
+}
+
+// startDemo starts a lab with these worlds.
+func (e *env) startDemo(ctx context.Context, worlds []lab.World) (*demo, error) {
+	l, err := lab.Start(ctx, lab.Config{Worlds: worlds, Now: e.now})
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{e: e, lab: l, dns: &resolving{}, roots: pkix.NewRoots(l.CA())}
+	if err := d.connect(); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// connect makes the resolver: a validator behind the lab's plain resolver, or a stub
+// that trusts the one that validates.
+func (d *demo) connect() error {
+	front := d.lab.Plain()
+	if d.e.flags.dnssec == modeTrustAD {
+		front = d.lab.Resolver()
+	}
+	srv, err := upstream.PlainServer(front)
+	if err != nil {
+		return err
+	}
+	anchors, err := anchor.Parse(strings.NewReader(d.lab.TrustAnchor()))
+	if err != nil {
+		return err
+	}
+	return d.dns.make(upstream.Config{Servers: []upstream.Server{srv}, Timeout: demoTimeout, Logger: d.e.logger()},
+		resolverConfig{mode: d.e.flags.dnssec, anchors: anchors, now: d.e.now, logger: d.e.logger()})
+}
+
+func (d *demo) close() {
+	d.dns.close()
+	_ = d.lab.Close()
+}
+
+// A demoResult is one world as it came out.
+type demoResult struct {
+	world   lab.World
+	verdict *verdict
+	wrong   []string // what is not as the world's spec says
+}
+
+// look checks one world. A world that was another one before is looked at in that state
+// first, so that a policy is known from then.
+func (d *demo) look(ctx context.Context, w lab.World) (demoResult, error) {
+	kept, err := store.NewMemory(store.MemoryConfig{Now: d.e.now})
+	if err != nil {
+		return demoResult{}, err
+	}
+	defer kept.Close()
+	if w.Was != nil {
+		before := func() time.Time { return d.e.now().Add(-w.Age) }
+		if _, err := d.check(ctx, w, kept, before); err != nil {
+			return demoResult{}, err
+		}
+		if err := d.lab.Forge(w.Name); err != nil {
+			return demoResult{}, err
+		}
+	}
+	v, err := d.check(ctx, w, kept, d.e.now)
+	if err != nil {
+		return demoResult{}, fmt.Errorf("world %s: %w", w.Name, err)
+	}
+	return demoResult{w, v, differences(w.Want, v)}, nil
+}
+
+// check checks a world as it stands, with policies kept in a store.
+func (d *demo) check(ctx context.Context, w lab.World, kept store.Store, now func() time.Time) (*verdict, error) {
+	req, own, err := requestOf(w)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLine(lineConfig{
+		resolver: d.dns.resolver, roots: d.roots, store: kept,
+		allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
+		dial:  d.lab.Dial, timeout: demoTimeout, now: now, own: own, logger: d.e.logger(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	c := &checker{engine: l.engine, prober: l.prober, request: req}
+	domain := w.Domain
+	if w.Request.NextHop != "" {
+		domain = w.Request.NextHop
+	}
+	return c.check(ctx, domain)
+}
+
+// requestOf reads a world's request, which is in the words of the command line.
+func requestOf(w lab.World) (engine.Request, ownHosts, error) {
+	r := w.Request
+	flags := deliveryFlags{
+		level: r.Level, port: r.Port, requireTLS: r.RequireTLS, tlsRequiredNo: r.TLSRequiredNo, nullReturn: r.NullReturn,
+		report: r.TLSRPTReport, insecureMX: r.InsecureMX, daneAndSTS: r.DANEAndSTS, undetermined: r.STSUnknown, mxAlias: r.MXAlias,
+		names: r.Names, noCNID: r.NoCNID, noClear: r.NoClear, audit: r.Audit, noAddrDefer: r.NoAddrDefer, own: r.OwnHosts,
+	}
+	if r.Smarthost {
+		flags.smarthost = r.NextHop
+	}
+	flags.defaults()
+	req, err := flags.request()
+	if err != nil {
+		return req, ownHosts{}, fmt.Errorf("world %s: %w", w.Name, err)
+	}
+	own, err := flags.ownHosts()
+	return req, own, err
+}
+
+// differences lists what of a verdict is not as a world wants it.
+func differences(want lab.Want, v *verdict) (out []string) {
+	if v.err != nil {
+		return []string{"not checked: " + v.err.Error()}
+	}
+	row := func(prefix string, got, want any) {
+		if got != want {
+			out = append(out, fmt.Sprintf("%s is %v, want %v", prefix, got, want))
+		}
+	}
+	s := v.summary
+	row("outcome", s.Outcome.String(), want.Outcome)
+	row("method", string(s.Method), want.Method)
+	row("deliver", s.Deliver, want.Deliver)
+	row("every_host", s.EveryHost, want.EveryHost)
+	if want.Reason != "" {
+		row("reason_id", string(s.Reason.ID), want.Reason)
+	}
+	for _, h := range want.Hosts {
+		i := slices.IndexFunc(v.plan.Hosts, func(p engine.Host) bool { return hostName(p) == h.Host })
+		if i < 0 {
+			out = append(out, "no host "+h.Host)
+			continue
+		}
+		dec, plan := v.hosts[i].Decision, v.plan.Hosts[i]
+		if h.Outcome != "" {
+			row(h.Host+": outcome", dec.Outcome.String(), h.Outcome)
+			row(h.Host+": method", string(dec.Method), h.Method)
+		}
+		for _, f := range []struct{ what, got, want string }{
+			{"requirement", plan.Requirement.String(), h.Requirement},
+			{"sni", plan.SNI, h.SNI},
+			{"reason_id", string(dec.Reason.ID), h.Reason},
+		} {
+			if f.want != "" {
+				row(h.Host+": "+f.what, f.got, f.want)
+			}
+		}
+	}
+	return out
+}
+
+// A demoRow is the JSON object of one world.
+type demoRow struct {
+	World string   `json:"world"`
+	About string   `json:"about"`
+	OK    bool     `json:"ok"`
+	Wrong []string `json:"wrong,omitempty"`
+	Check any      `json:"check"`
+}
+
+// printDemo prints one world: a line, or all of it.
+func (e *env) printDemo(r demoResult, full bool) error {
+	for _, w := range r.wrong {
+		defer e.out.Errorf("%s: %s", r.world.Name, w)
+	}
+	switch {
+	case e.flags.json:
+		b, err := json.Marshal(demoRow{r.world.Name, r.world.About, len(r.wrong) == 0, r.wrong, r.verdict.row()})
+		if err != nil {
+			return err
+		}
+		e.out.Raw(append(b, '\n'))
+	case full:
+		e.out.Linef("the world %s: %s", r.world.Name, r.world.About)
+		e.out.Linef("")
+		r.verdict.human(e.out)
+	default:
+		mark := paint(good, "ok  ")
+		if len(r.wrong) > 0 {
+			mark = paint(bad, "FAIL")
+		}
+		e.out.Linef("%s %-26s %s", mark, r.world.Name, r.verdict.short())
+	}
+	return e.out.flushed()
+}
+
+// short is a verdict with its reason in one line.
+func (v *verdict) short() string {
+	if v.err != nil {
+		return v.err.Error()
+	}
+	s := v.summary
+	word := s.Outcome.String()
+	if s.Method != "" {
+		word += " by " + string(s.Method)
+	}
+	return word + ": " + s.Reason.Text
+}
