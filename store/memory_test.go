@@ -1,0 +1,234 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/store/storetest"
+)
+
+// A clock that tests move.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func newClock() *clock { return &clock{t: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+func memory(t *testing.T, c store.MemoryConfig) *store.Memory {
+	t.Helper()
+	m, err := store.NewMemory(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestMemory(t *testing.T) {
+	c := newClock()
+	storetest.Run(t, storetest.Options{
+		Open: func(t *testing.T) store.Store { return memory(t, store.MemoryConfig{Now: c.Now}) }, Advance: c.Advance, Now: c.Now,
+	})
+	t.Run("real clock", func(t *testing.T) {
+		storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store { return memory(t, store.MemoryConfig{}) }})
+	})
+}
+
+func TestMemoryConfig(t *testing.T) {
+	_, err := store.NewMemory(store.MemoryConfig{MaxEntries: -1, MaxBytes: -1})
+	if err == nil || len(err.(interface{ Unwrap() []error }).Unwrap()) != 2 {
+		t.Errorf("got %v, want both problems", err)
+	}
+}
+
+type putter struct {
+	t  *testing.T
+	st store.Store
+	c  *clock
+}
+
+func (p putter) put(key string, class store.Class, d time.Duration) {
+	p.t.Helper()
+	if err := p.st.Put(context.Background(), store.Entry{Key: key, Value: []byte("0123456789"), Class: class, Expires: p.c.Now().Add(d)}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p putter) keys() (out string) {
+	for _, k := range []string{"a", "b", "c", "d", "e", "f"} {
+		if _, ok, err := p.st.Get(context.Background(), k); err != nil {
+			p.t.Fatal(err)
+		} else if ok {
+			out += k
+		}
+	}
+	return out
+}
+
+// TestMemoryEviction: what a full store drops, and that it counts it.
+func TestMemoryEviction(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		f       func(p putter)
+		keys    string
+		evicted [store.Classes]uint64
+		expired uint64
+	}{
+		{"the lowest class goes, whatever its age", func(p putter) {
+			p.put("a", store.Enforce, time.Hour)
+			p.put("b", store.Testing, time.Hour)
+			p.put("c", store.None, time.Hour)
+			p.put("d", store.Enforce, time.Hour)
+		}, "abd", [4]uint64{store.None: 1}, 0},
+		{"within a class the least recently used", func(p putter) {
+			p.put("a", store.Enforce, time.Hour)
+			p.put("b", store.Enforce, time.Hour)
+			p.put("c", store.Enforce, time.Hour)
+			p.st.Get(context.Background(), "a")
+			p.put("d", store.Enforce, time.Hour)
+		}, "acd", [4]uint64{store.Enforce: 1}, 0},
+		{"a cheap entry does not drive out precious ones", func(p putter) {
+			p.put("a", store.Enforce, time.Hour)
+			p.put("b", store.Enforce, time.Hour)
+			p.put("c", store.Testing, time.Hour)
+			p.put("d", store.Negative, time.Hour)
+		}, "abc", [4]uint64{store.Negative: 1}, 0},
+		{"expired entries first", func(p putter) {
+			p.put("a", store.Negative, time.Hour)
+			p.put("b", store.Enforce, time.Second)
+			p.put("c", store.Enforce, time.Hour)
+			p.c.Advance(time.Minute)
+			p.put("d", store.Enforce, time.Hour)
+		}, "acd", [4]uint64{}, 1},
+		{"between two sweeps an expired entry is not counted as evicted", func(p putter) {
+			p.put("a", store.Negative, time.Second)
+			p.put("b", store.Enforce, time.Hour)
+			p.put("c", store.Enforce, time.Hour)
+			p.put("d", store.Enforce, time.Hour) // sweeps, finds nothing, drops a
+			p.put("e", store.Negative, time.Second)
+		}, "bcd", [4]uint64{store.Negative: 2}, 0},
+		{"a replaced entry leaves its place", func(p putter) {
+			p.put("a", store.Enforce, time.Hour)
+			p.put("b", store.Enforce, time.Hour)
+			p.put("c", store.Testing, time.Hour)
+			p.put("c", store.Enforce, time.Hour)
+			p.put("c", store.Enforce, time.Hour)
+		}, "abc", [4]uint64{}, 0},
+		{"walking is not using", func(p putter) {
+			p.put("a", store.Enforce, time.Hour)
+			p.put("b", store.Enforce, time.Hour)
+			p.put("c", store.Enforce, time.Hour)
+			p.st.All(context.Background(), "a", func(store.Entry) bool { return true })
+			p.put("d", store.Enforce, time.Hour)
+		}, "bcd", [4]uint64{store.Enforce: 1}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			clk := newClock()
+			m := memory(t, store.MemoryConfig{MaxEntries: 3, Now: clk.Now})
+			c.f(putter{t, m, clk})
+			s := m.Stats()
+			if s.Evicted != c.evicted || s.Expired != c.expired || s.Entries > 3 {
+				t.Errorf("stats %+v, want evicted %v and expired %d", s, c.evicted, c.expired)
+			}
+			if got := (putter{t, m, clk}).keys(); got != c.keys {
+				t.Errorf("left %q, want %q", got, c.keys)
+			}
+		})
+	}
+	t.Run("expired between sweeps", func(t *testing.T) {
+		clk := newClock()
+		m := memory(t, store.MemoryConfig{MaxEntries: 2, Now: clk.Now})
+		p := putter{t, m, clk}
+		p.put("a", store.Enforce, time.Hour)
+		p.put("b", store.Enforce, time.Hour)
+		p.put("c", store.Negative, time.Hour) // the sweep is now
+		if s := m.Stats(); s.Evicted[store.Negative] != 1 {
+			t.Fatalf("stats %+v", s)
+		}
+		m.Delete(context.Background(), "a")
+		p.put("d", store.Negative, time.Second)
+		clk.Advance(2 * time.Second)
+		p.put("e", store.Enforce, time.Hour)
+		if s := m.Stats(); s.Expired != 1 || s.Evicted[store.Negative] != 1 || p.keys() != "be" {
+			t.Errorf("stats %+v, left %q", s, p.keys())
+		}
+	})
+}
+
+func TestMemoryBytes(t *testing.T) {
+	clk := newClock()
+	// Three entries of one octet of key and ten of value.
+	m := memory(t, store.MemoryConfig{MaxBytes: 33, Now: clk.Now})
+	p := putter{t, m, clk}
+	p.put("a", store.Negative, time.Hour)
+	p.put("b", store.Enforce, time.Hour)
+	p.put("c", store.Enforce, time.Hour)
+	if s := m.Stats(); s.Bytes != 33 || s.Entries != 3 {
+		t.Fatalf("stats %+v", s)
+	}
+	p.put("d", store.Testing, time.Hour)
+	if p.keys() != "bcd" {
+		t.Errorf("left %q", p.keys())
+	}
+	if err := m.Put(context.Background(), store.Entry{Key: "f", Value: make([]byte, 100), Class: store.Testing, Expires: clk.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if p.keys() != "bc" {
+		t.Errorf("left %q: an entry too large for the store drove out others", p.keys())
+	}
+	m.Delete(context.Background(), "b")
+	m.Delete(context.Background(), "c")
+	if s := m.Stats(); s.Bytes != 0 || s.Entries != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestMemoryNeverDropsPrecious: in a random history no unexpired entry is gone while one
+// of a lower class is there.
+func TestMemoryNeverDropsPrecious(t *testing.T) {
+	clk := newClock()
+	m := memory(t, store.MemoryConfig{MaxEntries: 50, Now: clk.Now})
+	p := putter{t, m, clk}
+	for i := range 5000 {
+		p.put(fmt.Sprint("e", i%30), store.Enforce, time.Hour)
+		p.put(fmt.Sprint("t", i), store.Testing, time.Hour)
+		p.put(fmt.Sprint("n", i), store.Negative, time.Hour)
+		clk.Advance(time.Millisecond)
+	}
+	for i := range 30 {
+		if _, ok, _ := m.Get(context.Background(), fmt.Sprint("e", i)); !ok {
+			t.Errorf("e%d is gone", i)
+		}
+	}
+	if s := m.Stats(); s.Evicted[store.Enforce] != 0 || s.Entries != 50 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestClassString(t *testing.T) {
+	for c, want := range map[store.Class]string{store.Negative: "negative", store.None: "none", store.Testing: "testing", store.Enforce: "enforce", 4: "invalid"} {
+		if c.String() != want {
+			t.Errorf("%d is %q", c, c)
+		}
+	}
+	if !errors.Is(store.ErrDamaged, store.ErrUnavailable) {
+		t.Error("damage must not be taken for absence")
+	}
+}
