@@ -78,7 +78,7 @@ type Result struct {
 	Name rfc6125.Match
 	Path pkix.Path
 	// Trace has a line for every record of the set, in its order: what it matched, or
-	// why not.
+	// why not. It may be shared and must not be changed.
 	Trace []RecordResult
 }
 
@@ -95,8 +95,8 @@ type RecordResult struct {
 
 // Why a record of a trace came to nothing.
 const (
-	whyNoLeaf    = "does not match the server's certificate"
-	whyNoKey     = "does not match the server's key"
+	whyNoLeaf    = "does not match what the server presented"
+	whyNoKey     = "does not match the key that the server presented"
 	whyNoCert    = "the server presented no certificate"
 	whyNeedsCert = "needs a certificate; the server presented a bare key"
 	whyNotNeeded = "not tried: another record authenticates the server"
@@ -112,71 +112,78 @@ const (
 // section 3). A nil error means that the peer is authenticated and Result.OK is set;
 // otherwise the error wraps one of the kinds above and Result has the trace. It is a
 // pure function of its arguments.
-func (s Set) Verify(p Peer, o Options) (Result, error) {
-	res := Result{Depth: -1, Trace: make([]RecordResult, len(s.uses))}
-	for i := range s.uses {
-		u := &s.uses[i]
-		t := &res.Trace[i]
-		t.Record, t.Depth, t.Why = u.Record, -1, u.Why
-		if u.Usable {
-			t.Why = whyNotNeeded
-		}
-	}
+func (s Set) Verify(p Peer, o Options) (res Result, err error) {
+	res.Depth = -1
 	switch {
 	case len(s.usable) == 0:
+		res.Trace = s.trace("")
 		return res, ErrNoUsable
 	case len(p.Chain) > 0:
-		if s.matchLeaf(&res, p.Chain[0]) {
-			return res, nil
+		// The leaf's certificate or key is all that counts for DANE-EE, no name, no
+		// dates, no chain (RFC 7672 sections 3.1.1 and 3.2.1; RFC 7671 section 5.1).
+		v := values{raw: p.Chain[0].Raw, spki: p.Chain[0].RawSubjectPublicKeyInfo}
+		for i := range s.ee {
+			if v.match(&s.usable[i]) {
+				s.proved(&res, i)
+				return res, nil
+			}
 		}
+		res.Trace = s.trace(whyNoLeaf)
 		return s.verifyTA(res, p, o)
 	case len(p.RawKey) > 0:
 		return s.matchRawKey(res, p.RawKey)
 	}
-	for _, u := range s.usable {
-		res.Trace[u.use].Why = whyNoCert
-	}
+	res.Trace = s.trace(whyNoCert)
 	return res, fmt.Errorf("%w: %s", ErrNoMatch, whyNoCert)
 }
 
-// matchLeaf tries the DANE-EE records: the leaf's certificate or key is all that
-// counts, no name, no dates, no chain (RFC 7672 sections 3.1.1 and 3.2.1; RFC 7671
-// section 5.1).
-func (s *Set) matchLeaf(res *Result, leaf *x509.Certificate) bool {
-	v := values{raw: leaf.Raw, spki: leaf.RawSubjectPublicKeyInfo}
-	for i := range s.usable {
-		p := &s.usable[i]
-		if p.record.Usage != DANEEE {
-			break // they stand first
+// trace makes the trace of a verification in which no usable record came to anything,
+// for the reason why.
+func (s *Set) trace(why string) []RecordResult {
+	t := make([]RecordResult, len(s.uses))
+	for i := range s.uses {
+		u := &s.uses[i]
+		t[i] = RecordResult{Record: u.Record, Depth: -1, Why: u.Why}
+		if u.Usable {
+			t[i].Why = why
 		}
-		t := &res.Trace[p.use]
-		if !v.match(p) {
-			t.Why = whyNoLeaf
-			continue
-		}
-		t.OK, t.Depth, t.Why = true, 0, ""
-		res.OK, res.Depth, res.Matched = true, 0, p.record
-		return true
 	}
-	return false
+	return t
+}
+
+// proved fills res after the i-th DANE-EE record matched and those before it did not.
+func (s *Set) proved(res *Result, i int) {
+	p := &s.usable[i]
+	res.OK, res.Depth, res.Matched = true, 0, p.record
+	if res.Trace = p.trace; res.Trace == nil {
+		res.Trace = s.provedTrace(i)
+	}
+}
+
+func (s *Set) provedTrace(i int) []RecordResult {
+	t := s.trace(whyNotNeeded)
+	for j := range i {
+		t[s.usable[j].use].Why = whyNoLeaf
+	}
+	line := &t[s.usable[i].use]
+	line.OK, line.Depth, line.Why = true, 0, ""
+	return t
 }
 
 // matchRawKey is the whole verification of a bare key: DANE-EE SPKI records only
 // (RFC 7671 section 5.1, RFC 7250 section 3).
 func (s *Set) matchRawKey(res Result, spki []byte) (Result, error) {
 	v := values{spki: spki}
-	for i := range s.usable {
-		p := &s.usable[i]
-		t := &res.Trace[p.use]
-		switch {
-		case p.record.Usage != DANEEE || p.record.Selector != SPKI:
-			t.Why = whyNeedsCert
-		case !v.match(p):
-			t.Why = whyNoKey
-		default:
-			t.OK, t.Depth, t.Why = true, 0, ""
-			res.OK, res.Depth, res.Matched = true, 0, p.record
+	for i := range s.ee {
+		if v.match(&s.usable[i]) {
+			s.proved(&res, i)
 			return res, nil
+		}
+	}
+	res.Trace = s.trace(whyNeedsCert)
+	for i := range s.ee {
+		if p := &s.usable[i]; p.record.Selector == SPKI {
+			res.Trace[p.use].Why = whyNoKey
 		}
 	}
 	return res, ErrNoMatch
@@ -273,10 +280,7 @@ func (h *hit) missed() string {
 // the key (2 1 0, section 5.2.3) that it holds itself. A digest needs the certificate
 // in the chain (section 5.2.2). It writes to the trace why a record stands for nothing.
 func (s *Set) hits(hits []hit, res *Result, chain []*x509.Certificate) []hit {
-	ta := s.usable
-	for len(ta) > 0 && ta[0].record.Usage != DANETA {
-		ta = ta[1:]
-	}
+	ta := s.usable[s.ee:]
 	for i := range ta {
 		res.Trace[ta[i].use].Why = whyNoTA
 	}

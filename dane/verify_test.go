@@ -118,7 +118,7 @@ func TestDANEEE(t *testing.T) {
 	})
 	t.Run("any of several records is enough", func(t *testing.T) {
 		res := check(t, set(self.record(3, 1, 1), w.leaf.record(3, 1, 1), self.record(3, 0, 1)), chain(w.leaf), options, nil, 0)
-		if res.Trace[0].Why != "does not match the server's certificate" || !res.Trace[1].OK || !strings.HasPrefix(res.Trace[2].Why, "not tried") {
+		if res.Trace[0].Why != "does not match what the server presented" || !res.Trace[1].OK || !strings.HasPrefix(res.Trace[2].Why, "not tried") {
 			t.Errorf("trace %+v", res.Trace)
 		}
 	})
@@ -168,7 +168,7 @@ func TestRawKey(t *testing.T) {
 				t.Errorf("trace %+v", res.Trace[i])
 			}
 		}
-		if res.Trace[3].Why != "does not match the server's key" {
+		if res.Trace[3].Why != "does not match the key that the server presented" {
 			t.Errorf("trace %+v", res.Trace[3])
 		}
 		// Not even where the data is that of the key.

@@ -170,3 +170,12 @@ func unknownExtension(critical bool) func(*x509.Certificate) {
 		c.ExtraExtensions = []stdpkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 55555, 7}, Critical: critical, Value: []byte{5, 0}}}
 	}
 }
+
+// verifier makes a function that verifies a chain by one record.
+func verifier(r dane.Record, nodes ...*node) func() error {
+	s, p := set(r), chain(nodes...)
+	return func() error {
+		_, err := s.Verify(p, options)
+		return err
+	}
+}

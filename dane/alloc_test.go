@@ -1,0 +1,25 @@
+package dane_test
+
+import "testing"
+
+func TestAllocations(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		name string
+		run  func() error
+		most float64
+	}{
+		{"3 1 1", verifier(w.leaf.record(3, 1, 1), w.leaf, w.inter), 0},
+		{"3 0 2", verifier(w.leaf.record(3, 0, 2), w.leaf, w.inter), 0},
+		// The check of the signature alone takes 12.
+		{"2 1 1", verifier(w.inter.record(2, 1, 1), w.leaf, w.inter), 32},
+	} {
+		if n := testing.AllocsPerRun(100, func() {
+			if err := c.run(); err != nil {
+				t.Fatal(err)
+			}
+		}); n > c.most {
+			t.Errorf("%s: %v allocations, want at most %v", c.name, n, c.most)
+		}
+	}
+}
