@@ -64,7 +64,7 @@ type WantHost struct {
 
 // A Request says how a world is to be checked, in the words of the command line.
 type Request struct {
-	NextHop       string // what to give in place of Domain: "[relay.example]:587"
+	NextHop       string // what to give in place of Domain: "[relay.example]:587", "[{A host}]"
 	Smarthost     bool   // NextHop stands in for a recipient's domain
 	Port          uint16 // 0: 25
 	Level         string // "": default
@@ -81,7 +81,7 @@ type Request struct {
 	Audit         bool
 	NoAddrDefer   bool     // no host has an address: defer
 	Names         []string // for level secure
-	OwnHosts      []string // this MTA's names
+	OwnHosts      []string // this MTA's names and addresses
 }
 
 // An Ask is a DNS question with its expected status: "secure", "insecure", "bogus" or
@@ -306,6 +306,7 @@ type STS struct {
 	// MaxAge in seconds; 0: 604800.
 	MaxAge int
 	Body   string // the whole policy in place of Mode, MX and MaxAge
+	At     string // policy domain; "": that of the world
 	// NoHost: mta-sts.<domain> does not exist.
 	NoHost bool
 	Chain  Chain // of the policy host; nil names: mta-sts.<domain>

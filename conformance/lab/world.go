@@ -72,6 +72,10 @@ func (l *Lab) realise(i int, spec World) (*world, error) {
 		}
 	}
 	w.now, err = l.makeState(w, i, spec, ttl, 0)
+	if err != nil {
+		return nil, err
+	}
+	w.spec.Request.NextHop, err = expand(spec.Request.NextHop, w.now)
 	return w, err
 }
 
@@ -106,7 +110,7 @@ func (l *Lab) makeState(w *world, i int, spec World, ttl uint32, part int) (*sta
 		}
 	}
 	for _, r := range spec.Records {
-		line, err := b.expand(r)
+		line, err := expand(r, b.st)
 		if err != nil {
 			return nil, fmt.Errorf("record %q: %w", r, err)
 		}
@@ -192,14 +196,18 @@ func (b *builder) sts(s *STS) error {
 	if id == "" {
 		id = "1"
 	}
+	domain := b.world.domain
+	if s.At != "" {
+		domain = fqdn(s.At)
+	}
 	txt := s.TXT
 	if txt == nil {
 		txt = []string{"v=STSv1; id=" + id + ";"}
 	}
 	for _, t := range txt {
-		b.lines = append(b.lines, fmt.Sprintf("_mta-sts.%s TXT %q", b.world.domain, t))
+		b.lines = append(b.lines, fmt.Sprintf("_mta-sts.%s TXT %q", domain, t))
 	}
-	host := "mta-sts." + b.world.domain
+	host := "mta-sts." + domain
 	c, err := b.lab.pki.chain(s.Chain, strings.TrimSuffix(host, "."))
 	if err != nil {
 		return err
@@ -245,8 +253,8 @@ func (b *builder) policy(s *STS) string {
 
 var macro = regexp.MustCompile(`\{([^}]*)\}`)
 
-// expand replaces what stands in braces in a record.
-func (b *builder) expand(line string) (string, error) {
+// expand replaces what stands in braces in a record or a request.
+func expand(line string, st *state) (string, error) {
 	var err error
 	out := macro.ReplaceAllStringFunc(line, func(m string) string {
 		words := strings.Fields(strings.Trim(m, "{}"))
@@ -256,11 +264,11 @@ func (b *builder) expand(line string) (string, error) {
 		}
 		name := fqdn(words[len(words)-1])
 		switch {
-		case len(words) == 2 && words[0] == "A" && len(b.st.addrs[name]) > 0:
-			return b.st.addrs[name][0].String()
-		case len(words) == 5 && b.st.chains[name] != nil:
+		case len(words) == 2 && words[0] == "A" && len(st.addrs[name]) > 0:
+			return st.addrs[name][0].String()
+		case len(words) == 5 && st.chains[name] != nil:
 			var data string
-			if data, err = b.st.chains[name].tlsa(strings.Join(words[:4], " ")); err == nil {
+			if data, err = st.chains[name].tlsa(strings.Join(words[:4], " ")); err == nil {
 				return data
 			}
 		default:

@@ -6,7 +6,8 @@ import "slices"
 // the ones that explain the two standards first. The slice and all in it are the
 // caller's own.
 func Worlds() []World {
-	return slices.Concat(firstWorlds(), dnssecWorlds())
+	return slices.Concat(firstWorlds(), mxWorlds(), stsWorlds(), hostWorlds(), combineWorlds(), tlsWorlds(),
+		requireTLSWorlds(), dnssecWorlds())
 }
 
 // Answers that come up again and again.
@@ -31,19 +32,19 @@ func firstWorlds() []World {
 	return []World{{
 		Name: "dane-ee", Domain: "dane-ee.test",
 		About: "a self-signed certificate that a 3 1 1 TLSA record names",
-		Rows:  []string{"M9", "S1", "A5", "T2", "R2", "C2"},
+		Rows:  []string{"M9", "S1", "A5", "T2", "R2", "C2/nothing", "6/dane-ee", "7/dane/E4"},
 		Hosts: []Host{{Name: "mx.dane-ee.test", Pref: 10, Chain: selfSigned, TLSA: []string{"3 1 1 leaf"}}},
 		Want:  byDANEEE,
 	}, {
 		Name: "dane-ta", Domain: "dane-ta.test",
 		About: "a private CA that a 2 1 1 TLSA record names, and a certificate of the host's name",
-		Rows:  []string{"M9", "A5", "T2", "R2", "C2"},
+		Rows:  []string{"M9", "A5", "T2", "R2", "C2/nothing", "6/dane-ta", "7/dane/E4"},
 		Hosts: []Host{{Name: "mx.dane-ta.test", Pref: 10, Chain: Chain{By: PrivateCA}, TLSA: []string{"2 1 1 ca"}}},
 		Want:  byDANETA,
 	}, {
 		Name: "sts-enforce", Domain: "sts-enforce.test",
 		About: "an MTA-STS policy in force, and a good WebPKI certificate",
-		Rows:  []string{"S3", "A6", "R9", "C6"},
+		Rows:  []string{"S3", "A6", "R9", "C6/sts", "6/sts", "6/fetch", "7/sts/E4"},
 		Zones: []Zone{{Apex: "sts-enforce.test", Sign: Unsigned}},
 		Hosts: []Host{{Name: "mx.sts-enforce.test", Pref: 10}},
 		STS:   &STS{Mode: "enforce"},
@@ -51,7 +52,7 @@ func firstWorlds() []World {
 	}, {
 		Name: "sts-testing", Domain: "sts-testing.test",
 		About: "an MTA-STS policy that only tests: a bad certificate is reported, the mail goes",
-		Rows:  []string{"S3", "C6"},
+		Rows:  []string{"S3", "C6/nothing", "7/may/E4"},
 		Zones: []Zone{{Apex: "sts-testing.test", Sign: Unsigned}},
 		Hosts: []Host{{Name: "mx.sts-testing.test", Pref: 10, Chain: selfSigned}},
 		STS:   &STS{Mode: "testing"},
@@ -59,7 +60,7 @@ func firstWorlds() []World {
 	}, {
 		Name: "classic-mismatch", Domain: "classic.example",
 		About: "the question of 2012: the MX hosts show a certificate of another name, and nothing obliges them",
-		Rows:  []string{"M9", "S1", "A6", "R9", "C6"},
+		Rows:  []string{"M9", "S1", "A6", "R9", "C6/nothing", "7/may/E4"},
 		Zones: []Zone{{Apex: "classic.example", Sign: Unsigned}, {Apex: "smtp-in.example", Sign: Unsigned}},
 		Hosts: []Host{
 			{Name: "smtp-in.example", Pref: 5, Chain: classic},
@@ -72,13 +73,13 @@ func firstWorlds() []World {
 	}, {
 		Name: "stripped-dane", Domain: "stripped-dane.test",
 		About: "STARTTLS is not offered although a TLSA record demands it",
-		Rows:  []string{"R2", "C2"},
+		Rows:  []string{"R2", "C2/nothing", "7/dane/E1"},
 		Hosts: []Host{{Name: "mx.stripped-dane.test", Pref: 10, TLSA: []string{"3 1 1 leaf"}, SMTP: SMTP{State: NoSTARTTLS}}},
 		Want:  wantRefused,
 	}, {
 		Name: "stripped-sts", Domain: "stripped-sts.test",
 		About: "STARTTLS is not offered although an MTA-STS policy in force demands it",
-		Rows:  []string{"C6"},
+		Rows:  []string{"C6/sts", "7/sts/E1"},
 		Zones: []Zone{{Apex: "stripped-sts.test", Sign: Unsigned}},
 		Hosts: []Host{{Name: "mx.stripped-sts.test", Pref: 10, SMTP: SMTP{State: NoSTARTTLS}}},
 		STS:   &STS{Mode: "enforce"},
@@ -86,14 +87,14 @@ func firstWorlds() []World {
 	}, {
 		Name: "stripped-nothing", Domain: "stripped-nothing.test",
 		About: "STARTTLS is not offered, and nothing published says that it should be",
-		Rows:  []string{"C6"},
+		Rows:  []string{"C6/nothing", "7/may/E1"},
 		Zones: []Zone{{Apex: "stripped-nothing.test", Sign: Unsigned}},
 		Hosts: []Host{{Name: "mx.stripped-nothing.test", Pref: 10, SMTP: SMTP{State: NoSTARTTLS}}},
 		Want:  inTheClear,
 	}, {
 		Name: "forged-mx", Domain: "forged-mx.test",
 		About: "an unsigned MX is forged to an attacker's host with DANE of its own; the cached policy does not name it",
-		Rows:  []string{"S5", "C4"},
+		Rows:  []string{"S5", "R7", "C4/skip"},
 		Zones: []Zone{{Apex: "forged-mx.test", Sign: Unsigned}, {Apex: "attacker-mx.test"}},
 		Hosts: []Host{{Name: "mx.attacker-mx.test", Pref: 10, TLSA: []string{"3 1 1 leaf"}}},
 		STS:   &STS{Mode: "enforce", MX: []string{"mx.forged-mx.test"}},
@@ -106,14 +107,14 @@ func firstWorlds() []World {
 	}, {
 		Name: "tlsa-servfail", Domain: "tlsa-servfail.test",
 		About:  "the TLSA lookup fails: nobody may take that for no TLSA records",
-		Rows:   []string{"T1", "R1", "C1"},
+		Rows:   []string{"T1", "R1", "C1/nothing"},
 		Hosts:  []Host{{Name: "mx.tlsa-servfail.test", Pref: 10}},
 		Faults: []Fault{{Name: "_25._tcp.mx.tlsa-servfail.test", Type: "TLSA", What: ServFail}},
 		Want:   deferred,
 	}, {
 		Name: "tlsa-mismatch", Domain: "tlsa-mismatch.test",
 		About: "the certificate is not the one in DNS; a satisfied MTA-STS policy does not repair that",
-		Rows:  []string{"R2", "C2", "S3"},
+		Rows:  []string{"R2", "C2/sts", "S3", "7/dane/E4"},
 		Hosts: []Host{{Name: "mx.tlsa-mismatch.test", Pref: 10, TLSA: []string{"3 1 1 other"}}},
 		STS:   &STS{Mode: "enforce"},
 		Want:  wantRefused,
@@ -126,7 +127,7 @@ func firstWorlds() []World {
 	}, {
 		Name: "one-of-two", Domain: "one-of-two.test",
 		About: "the first of two MX hosts has a wrong certificate; the second is authenticated",
-		Rows:  []string{"M9", "R2", "C2"},
+		Rows:  []string{"M9", "R2", "C2/nothing"},
 		Hosts: []Host{
 			{Name: "mx1.one-of-two.test", Pref: 10, TLSA: []string{"3 1 1 other"}},
 			{Name: "mx2.one-of-two.test", Pref: 20, TLSA: []string{"3 1 1 leaf"}},
@@ -138,7 +139,7 @@ func firstWorlds() []World {
 	}, {
 		Name: "idn", Domain: "bücher.test",
 		About: "an internationalised domain with DANE and MTA-STS",
-		Rows:  []string{"C2"},
+		Rows:  []string{"C2/sts"},
 		Zones: []Zone{{Apex: "xn--bcher-kva.test"}},
 		Hosts: []Host{{Name: "mx.xn--bcher-kva.test", Pref: 10, TLSA: []string{"3 1 1 leaf"}}},
 		STS:   &STS{Mode: "enforce"},

@@ -117,7 +117,7 @@ func delegationWorlds() []World {
 	}
 	return []World{
 		dane("ds-missing", "a signed zone whose parent has no DS: nobody can prove anything", Zone{DS: DSMissing}, encrypted,
-			status("insecure", "unsigned-delegation"), rows("A6", "R9", "C6"),
+			status("insecure", "unsigned-delegation"), rows("A6", "R9", "C6/nothing"),
 			asks(Ask{Name: "", Type: "DS", Status: "secure", Kind: "nodata"})),
 		dane("ds-wrong", "a DS of another key", Zone{DS: DSWrong}, deferred, status("bogus", "no-key-for-ds"), rows("M3")),
 		dane("ds-other-algorithm", "a DS of an algorithm that no key of the zone has", Zone{DS: DSOtherAlgorithm}, deferred,
@@ -205,13 +205,13 @@ func brokenWorlds() []World {
 		{BadSignature, "signature-invalid", "signature-invalid", "a bit of each signature is turned"},
 		{Stripped, "signature-missing", "signature-missing", "signatures were taken away"},
 		// the parent is asked for the key by which its name signed, and has none
-		{WrongSigner, "signature-signer", "signature-key", "signed in the name of the parent"},
+		{WrongSigner, "signature-key", "signature-key", "signed in the name of the parent"},
 	} {
 		whole := dane("zone-"+string(b.word), "the whole zone: "+b.about, Zone{Break: []Break{{What: b.word}}}, deferred,
 			asks(Ask{Name: "", Type: "MX", Status: "bogus", Reason: b.zone}), rows("M3"))
 		one := dane("tlsa-"+string(b.word), "the TLSA records alone: "+b.about, Zone{}, deferred,
 			asks(Ask{Name: "", Type: "MX", Status: "secure"}, Ask{Name: tlsaOfMX, Type: "TLSA", Status: "bogus", Reason: b.rrset}),
-			rows("T1", "R1", "C1"))
+			rows("T1", "R1", "C1/nothing"))
 		one.Zones[0].Break = []Break{{What: b.word, Name: tlsaOfMX + "." + one.Domain, Type: "TLSA"}}
 		out = append(out, whole, one)
 	}
@@ -250,11 +250,11 @@ func dotted(owner, domain string) string {
 func denialWorlds() []World {
 	noTLSA := func(w *World) { w.Hosts[0].TLSA = nil }
 	return []World{
-		dane("tlsa-none-nsec", "a signed zone without TLSA records", Zone{}, encrypted, noTLSA, rows("T3", "R4", "C6"),
+		dane("tlsa-none-nsec", "a signed zone without TLSA records", Zone{}, encrypted, noTLSA, rows("T3", "R4", "C6/nothing"),
 			asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "secure", Kind: "nxdomain"})),
-		dane("tlsa-none-nsec3", "a signed zone with NSEC3, without TLSA records", Zone{Sign: NSEC3}, encrypted, noTLSA, rows("T3", "R4", "C6"),
+		dane("tlsa-none-nsec3", "a signed zone with NSEC3, without TLSA records", Zone{Sign: NSEC3}, encrypted, noTLSA, rows("T3", "R4", "C6/nothing"),
 			asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "secure", Kind: "nxdomain"})),
-		dane("tlsa-none-opt-out", "a signed zone with opt-out, without TLSA records", Zone{Sign: OptOut}, encrypted, noTLSA, rows("T3", "C6"),
+		dane("tlsa-none-opt-out", "a signed zone with opt-out, without TLSA records", Zone{Sign: OptOut}, encrypted, noTLSA, rows("T3", "C6/nothing"),
 			asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "insecure", Kind: "nxdomain", Reason: "opt-out"})),
 		dane("tlsa-other-port", "TLSA records for port 587 only", Zone{}, encrypted, func(w *World) {
 			w.Hosts[0].TLSA = nil

@@ -1,0 +1,65 @@
+package lab_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mxauth/mxauth/conformance/lab"
+)
+
+// notByCheck are the rows that no single check can show, each with the reason.
+var notByCheck = map[string]string{
+	"S10": "a refresh in the background; TestRefresh shows it",
+	"S11": "a refresh in the background; TestRefresh shows it",
+}
+
+// Every row of the decision table's sections 2 to 7 is shown by a world, and no world
+// claims a row that is not there.
+func TestRows(t *testing.T) {
+	known := lab.Rows()
+	shown := map[string]int{}
+	for _, w := range lab.Worlds() {
+		for _, r := range w.Rows {
+			if !slices.Contains(known, r) {
+				t.Errorf("%s claims the row %q, which is not in the list", w.Name, r)
+			}
+			shown[r]++
+		}
+	}
+	for _, r := range known {
+		if shown[r] == 0 && notByCheck[r] == "" {
+			t.Errorf("no world shows the row %s", r)
+		}
+		if shown[r] > 0 && notByCheck[r] != "" {
+			t.Errorf("%s is shown, and in the list of rows that can not be", r)
+		}
+	}
+}
+
+// Worlds have names, words for people and an expectation of their own, and are many.
+func TestWorldsAreWellDescribed(t *testing.T) {
+	worlds := lab.Worlds()
+	if len(worlds) < 250 {
+		t.Errorf("%d worlds", len(worlds))
+	}
+	names := map[string]bool{}
+	abouts := map[string]string{}
+	for _, w := range worlds {
+		if names[w.Name] || strings.ToLower(w.Name) != w.Name || strings.ContainsAny(w.Name, " ._") {
+			t.Errorf("%q is no name for a world, or there twice", w.Name)
+		}
+		names[w.Name] = true
+		if w.About == "" || strings.HasSuffix(w.About, ".") {
+			t.Errorf("%s: about: %q", w.Name, w.About)
+		}
+		if other := abouts[w.About]; other != "" {
+			t.Errorf("%s and %s are described alike", w.Name, other)
+		}
+		abouts[w.About] = w.Name
+		if w.Want.Outcome == "" || w.Want.Deliver == slices.Contains([]string{"refused", "deferred", "bounced"}, w.Want.Outcome) ||
+			(w.Want.Outcome == "authenticated") != (w.Want.Method != "") {
+			t.Errorf("%s: it is not clear what it wants: %+v", w.Name, w.Want)
+		}
+	}
+}
