@@ -1,0 +1,256 @@
+package probe
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// DefaultTimeout bounds each question. A zone that is broken takes a resolver longest,
+// since it tries every name server of it.
+const DefaultTimeout = 8 * time.Second
+
+// Names are the zones that are asked about: apexes, since the SOA record is asked for.
+type Names struct {
+	Signed   rfc6125.Name // signed, with a DS at its parent
+	Unsigned rfc6125.Name // without a DS, provably
+	Broken   rfc6125.Name // with a DS, and with signatures that do not verify
+	Missing  rfc6125.Name // does not exist, in a signed zone
+}
+
+// DefaultNames are public zones that have been what they are for more than ten years:
+// the IETF's is signed, Google's is not, and one is kept broken by Comcast for tests
+// like this. The zero Name if its text were no name, which a test excludes.
+func DefaultNames() Names {
+	return Names{
+		Signed:   mustName("ietf.org"),
+		Unsigned: mustName("google.com"),
+		Broken:   mustName("dnssec-failed.org"),
+		Missing:  mustName("mxauth-probe-does-not-exist.ietf.org"),
+	}
+}
+
+func mustName(s string) rfc6125.Name {
+	n, _ := rfc6125.ParseName(s)
+	return n
+}
+
+// A Config says which server is asked, and how.
+type Config struct {
+	Server upstream.Server
+	// Names are the zones to ask about; a zero Name among them means that of
+	// [DefaultNames].
+	Names Names
+	// Timeout bounds each question; zero means [DefaultTimeout].
+	Timeout time.Duration
+	// RootCAs, Bootstrap and Dial are those of [upstream.Config].
+	RootCAs   *x509.CertPool
+	Bootstrap func(ctx context.Context, host string) ([]netip.Addr, error)
+	Dial      func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// A Level says how a finding counts. The zero Level is Unknown.
+type Level uint8
+
+// Levels, from the one that tells nothing to the worst.
+const (
+	Unknown  Level = iota // could not be found out
+	Good                  // as it should be
+	Doubtful              // not as it should be, but no hindrance
+	Bad                   // a hindrance
+)
+
+// String returns "unknown", "good", "doubtful" or "bad".
+func (l Level) String() string {
+	return [...]string{"unknown", "good", "doubtful", "bad"}[min(l, Bad)]
+}
+
+// MarshalText prints l as [Level.String] does.
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// An ID is the stable word for what a finding is about.
+type ID string
+
+// What is looked at, in the order of a report.
+const (
+	Reachable  ID = "reachable"   // it answers, and recurses
+	EDNS       ID = "edns"        // it understands EDNS (RFC 6891)
+	TCP        ID = "tcp"         // it answers over TCP as well (RFC 7766); plain DNS only
+	Signatures ID = "signatures"  // with DO it hands on RRSIG, DNSKEY and DS
+	Denials    ID = "denials"     // with DO it hands on NSEC or NSEC3
+	Checking   ID = "cd"          // with CD it hands on what is bogus
+	Validates  ID = "validates"   // it sets AD on what is signed
+	Rejects    ID = "rejects"     // it refuses what is bogus
+	NoFalseAD  ID = "no-false-ad" // it sets AD on nothing that is unsigned or bogus
+	SafePath   ID = "safe-path"   // nobody on the way to it can write its answers
+	Speed      ID = "speed"       // how fast it answers from its cache
+)
+
+// A Finding is one thing that was looked at.
+type Finding struct {
+	ID    ID     `json:"id"`
+	Level Level  `json:"level"`
+	Text  string `json:"text"`           // one line, safe for a terminal
+	Cure  string `json:"cure,omitempty"` // what to change where; "" where nothing needs to be
+}
+
+// A Report is what became of one server.
+type Report struct {
+	Server   upstream.Server `json:"server"`
+	Software string          `json:"software,omitempty"` // what it says of itself (version.bind), escaped; "" if nothing
+	Findings []Finding       `json:"findings"`
+	// Validation says that mxauth can validate through this server.
+	Validation bool `json:"validation"`
+	// TrustAD says that its AD bit may be believed, and that the way to it is safe.
+	TrustAD bool `json:"trust_ad"`
+	// RTT is the median time of its answers from the cache; 0 if there were none.
+	RTT time.Duration `json:"rtt_ns,omitempty"`
+}
+
+// The verdicts of a report.
+const (
+	GoodForValidation = "good for validation"
+	GoodForTrustAD    = "good for trust-ad (on this host)"
+	GoodForTrustADTLS = "good for trust-ad"
+	NotUsable         = "not usable"
+)
+
+// Verdicts says in fixed words what the server is good for: one or two of
+// [GoodForValidation], [GoodForTrustAD] (for a server at a loopback address) or
+// [GoodForTrustADTLS] (for one that proves who it is), else [NotUsable].
+func (r Report) Verdicts() []string {
+	var out []string
+	if r.Validation {
+		out = append(out, GoodForValidation)
+	}
+	switch {
+	case r.TrustAD && r.Server.IsLoopback():
+		out = append(out, GoodForTrustAD)
+	case r.TrustAD:
+		out = append(out, GoodForTrustADTLS)
+	}
+	if out == nil {
+		out = []string{NotUsable}
+	}
+	return out
+}
+
+// Reached reports whether the server answered at all.
+func (r Report) Reached() bool { return r.level(Reachable) != Unknown }
+
+// level is that of a finding; Unknown if it was not looked at.
+func (r Report) level(id ID) Level {
+	for _, f := range r.Findings {
+		if f.ID == id {
+			return f.Level
+		}
+	}
+	return Unknown
+}
+
+// Run asks the server. The error is about cfg, or it is ctx's; a server that can not be
+// reached or used is a report. Run sends some twenty questions, one after the other.
+func Run(ctx context.Context, cfg Config) (Report, error) {
+	names := DefaultNames()
+	for _, n := range []struct{ to, from *rfc6125.Name }{
+		{&names.Signed, &cfg.Names.Signed}, {&names.Unsigned, &cfg.Names.Unsigned},
+		{&names.Broken, &cfg.Names.Broken}, {&names.Missing, &cfg.Names.Missing},
+	} {
+		if n.from.IsValid() {
+			*n.to = *n.from
+		}
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	ucfg := upstream.Config{Servers: []upstream.Server{cfg.Server}, Timeout: cfg.Timeout, RootCAs: cfg.RootCAs, Bootstrap: cfg.Bootstrap, Dial: cfg.Dial}
+	c, err := upstream.New(ucfg)
+	if err != nil {
+		return Report{}, fmt.Errorf("probe: %w", err)
+	}
+	defer c.Close()
+	streams, err := upstream.New(streamOnly(ucfg))
+	if err != nil {
+		return Report{}, fmt.Errorf("probe: %w", err)
+	}
+	defer streams.Close()
+	p := &prober{ctx: ctx, names: names, any: c, streams: streams, report: Report{Server: cfg.Server}}
+	p.run()
+	if err := ctx.Err(); err != nil {
+		return p.report, context.Cause(ctx)
+	}
+	return p.report, nil
+}
+
+// errNoUDP keeps the questions of streamOnly off UDP.
+var errNoUDP = errors.New("probe: not over UDP")
+
+// streamOnly makes the Config of a client that does not use UDP.
+func streamOnly(cfg upstream.Config) upstream.Config {
+	dial := cfg.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if network == "udp" {
+			return nil, errNoUDP
+		}
+		return dial(ctx, network, address)
+	}
+	return cfg
+}
+
+// A prober is one Run.
+type prober struct {
+	ctx          context.Context
+	names        Names
+	any, streams dnssec.Upstream
+	report       Report
+}
+
+func (p *prober) add(id ID, l Level, cure, format string, args ...any) {
+	p.report.Findings = append(p.report.Findings, Finding{ID: id, Level: l, Text: fmt.Sprintf(format, args...), Cure: cure})
+}
+
+// run looks at one thing after the other. Nothing else is looked at in a server that
+// does not answer, or does not know EDNS.
+func (p *prober) run() {
+	if !p.reachable() {
+		return
+	}
+	p.software()
+	if p.report.Server.Protocol() == upstream.Plain {
+		p.tcp()
+	}
+	p.signatures()
+	p.denials()
+	p.checking()
+	p.validates()
+	p.rejects()
+	p.falseAD()
+	p.path()
+	p.speed()
+	p.judge()
+}
+
+// judge draws the verdict from the findings. What could not be found out counts as bad,
+// except for CD: without it a validator sees SERVFAIL where it would have
+// seen what is wrong, and either way the answer is a failure.
+func (p *prober) judge() {
+	r := &p.report
+	good := func(ids ...ID) bool {
+		return !slices.ContainsFunc(ids, func(id ID) bool { return r.level(id) != Good })
+	}
+	carries := good(Reachable, EDNS) && (r.Server.Protocol() != upstream.Plain || good(TCP))
+	r.Validation = carries && good(Signatures, Denials)
+	r.TrustAD = carries && good(Validates, Rejects, NoFalseAD, SafePath)
+}

@@ -1,0 +1,334 @@
+package probe_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+	"go.uber.org/goleak"
+
+	"github.com/mxauth/mxauth/dnssec/fakeserver"
+	"github.com/mxauth/mxauth/dnssec/probe"
+	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func name(t testing.TB, s string) rfc6125.Name {
+	t.Helper()
+	n, err := rfc6125.ParseName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A model is a resolver as the probe sees it; its zero value validates and does
+// everything right.
+type model struct {
+	silent      bool
+	refuses     bool
+	noRecursion bool
+	formErr     bool
+	noEDNS      bool
+	noTCP       bool
+	strips      string // "DS", "DNSKEY", "SOA" signatures, "NSEC", "all"
+	validating  string // "" as it should be; "no"; "bad-anchor"
+	ignoresCD   bool
+	ede         bool
+	brokenDown  bool   // the broken zone is not to be had at all
+	lies        string // "unsigned", "broken", "all"
+	version     string
+	down        bool // it answers SERVFAIL to all
+}
+
+func sig(owner, typ string) string {
+	return fmt.Sprintf("%s 3600 IN RRSIG %s 13 2 3600 20300101000000 20200101000000 1 %s AAAA", owner, typ, owner)
+}
+
+// records of the model's world.
+var zoneData = map[string][]string{
+	". DNSKEY":               {". 3600 IN DNSKEY 257 3 13 AAAA", sig(".", "DNSKEY")},
+	"signed.test. DS":        {"signed.test. 3600 IN DS 1 13 2 00", sig("signed.test.", "DS")},
+	"signed.test. DNSKEY":    {"signed.test. 3600 IN DNSKEY 257 3 13 AAAA", sig("signed.test.", "DNSKEY")},
+	"signed.test. SOA":       {"signed.test. 3600 IN SOA a. b. 1 2 3 4 5", sig("signed.test.", "SOA")},
+	"unsigned.test. SOA":     {"unsigned.test. 3600 IN SOA a. b. 1 2 3 4 5"},
+	"broken.test. SOA":       {"broken.test. 3600 IN SOA a. b. 1 2 3 4 5", sig("broken.test.", "SOA")},
+	"no.signed.test. (NSEC)": {"signed.test. 3600 IN SOA a. b. 1 2 3 4 5", sig("signed.test.", "SOA"), "signed.test. 5 IN NSEC z.signed.test. SOA", sig("signed.test.", "NSEC")},
+}
+
+func (m model) handle(r *fakeserver.Request) {
+	if m.silent || m.noTCP && r.Network == "tcp" {
+		r.Close()
+		return
+	}
+	q := r.Msg.Question[0]
+	reply := func(a *dns.Msg) {
+		if m.noEDNS {
+			a.Extra = nil
+		}
+		a.RecursionAvailable = !m.noRecursion
+		a.CheckingDisabled = r.Msg.CheckingDisabled
+		r.Reply(a)
+	}
+	fail := func(rcode int) { reply(fakeserver.Rcode(r.Msg, rcode, "")) }
+	switch {
+	case q.Qclass == dns.ClassCHAOS:
+		if m.version == "" {
+			fail(dns.RcodeRefused)
+			return
+		}
+		a := fakeserver.Answer(r.Msg)
+		a.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: "version.bind.", Rrtype: dns.TypeTXT, Class: dns.ClassCHAOS}, Txt: []string{m.version}}}
+		reply(a)
+		return
+	case m.down:
+		fail(dns.RcodeServerFailure)
+		return
+	case m.refuses:
+		fail(dns.RcodeRefused)
+		return
+	case m.formErr:
+		fail(dns.RcodeFormatError)
+		return
+	}
+	key := r.Name() + " " + dns.TypeToString[q.Qtype]
+	if r.Name() == "no.signed.test." {
+		a := fakeserver.Answer(r.Msg)
+		a.Rcode = dns.RcodeNameError
+		for _, s := range zoneData["no.signed.test. (NSEC)"] {
+			rr := fakeserver.RR(s)
+			if m.strips == "all" || m.strips == "NSEC" {
+				if rr.Header().Rrtype != dns.TypeSOA {
+					continue
+				}
+			}
+			a.Ns = append(a.Ns, rr)
+		}
+		reply(a)
+		return
+	}
+	signed := strings.HasPrefix(r.Name(), "signed") || r.Name() == "."
+	broken := strings.HasPrefix(r.Name(), "broken")
+	checks := m.validating != "no" && (m.ignoresCD || !r.Msg.CheckingDisabled)
+	if broken && (checks || m.brokenDown) || m.validating == "bad-anchor" && checks && signed {
+		a := fakeserver.Rcode(r.Msg, dns.RcodeServerFailure, "")
+		if m.ede {
+			fakeserver.Extended(a, 6, "")
+		}
+		reply(a)
+		return
+	}
+	a := fakeserver.Answer(r.Msg)
+	for _, s := range zoneData[key] {
+		rr := fakeserver.RR(s)
+		typ := rr.Header().Rrtype
+		if m.strips == "all" && typ != dns.TypeSOA {
+			continue
+		}
+		if sig, ok := rr.(*dns.RRSIG); ok && dns.TypeToString[sig.TypeCovered] == m.strips {
+			continue
+		}
+		a.Answer = append(a.Answer, rr)
+	}
+	a.AuthenticatedData = m.validating == "" && signed && !r.Msg.CheckingDisabled ||
+		m.lies == "all" || strings.HasPrefix(r.Name(), m.lies) && m.lies != ""
+	reply(a)
+}
+
+func run(t *testing.T, m model, change func(*probe.Config)) probe.Report {
+	t.Helper()
+	srv := fakeserver.Start(t, m.handle)
+	s, err := upstream.PlainServer(srv.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := probe.Config{Server: s, Timeout: 3 * time.Second, Names: probe.Names{
+		Signed: name(t, "signed.test"), Unsigned: name(t, "unsigned.test"), Broken: name(t, "broken.test"), Missing: name(t, "no.signed.test"),
+	}}
+	if change != nil {
+		change(&cfg)
+	}
+	rep, err := probe.Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rep
+}
+
+// brief shows what is not good, and the verdict.
+func brief(r probe.Report) string {
+	var out []string
+	for _, f := range r.Findings {
+		if f.Level != probe.Good {
+			out = append(out, fmt.Sprintf("%s:%s", f.ID, f.Level))
+		}
+	}
+	return strings.Join(out, " ") + " = " + strings.Join(r.Verdicts(), ", ")
+}
+
+func TestProbe(t *testing.T) {
+	const both = "good for validation, good for trust-ad (on this host)"
+	tests := []struct {
+		name  string
+		m     model
+		want  string
+		cures []string // beginnings of words that the cures must hold
+	}{
+		{"all is well", model{}, " = " + both, nil},
+		{"does not validate", model{validating: "no"}, "validates:bad rejects:bad = good for validation", []string{"auto-trust-anchor-file", "DNSSEC=yes", "dnssec-validation auto", "dnssec-check-unsigned"}},
+		{"does not validate, Unbound", model{validating: "no", version: "unbound 1.17.1"}, "validates:bad rejects:bad = good for validation", []string{"auto-trust-anchor-file", "!DNSSEC=yes"}},
+		{"does not validate, dnsmasq", model{validating: "no", version: "dnsmasq-2.90"}, "validates:bad rejects:bad = good for validation", []string{"dnsmasq.conf", "!named.conf"}},
+		{"does not validate, BIND", model{validating: "no", version: "9.18.28-1~deb12u2-Debian"}, "validates:bad rejects:bad = good for validation", []string{"named.conf", "!dnsmasq.conf"}},
+		{"wrong anchor", model{validating: "bad-anchor"}, "validates:bad = good for validation", []string{"clock"}},
+		{"strips all", model{strips: "all", validating: "no"}, "signatures:bad denials:bad validates:unknown rejects:bad = not usable", []string{"proxy-dnssec", "DNSSEC=yes"}},
+		{"strips signatures of data", model{strips: "SOA"}, "signatures:bad = good for trust-ad (on this host)", []string{"proxy-dnssec"}},
+		{"strips signatures of DS", model{strips: "DS"}, "signatures:bad = good for trust-ad (on this host)", nil},
+		{"strips signatures of keys", model{strips: "DNSKEY"}, "signatures:bad = good for trust-ad (on this host)", nil},
+		{"strips denials", model{strips: "NSEC"}, "denials:bad = good for trust-ad (on this host)", []string{"proxy-dnssec"}},
+		{"ignores CD and says why", model{ignoresCD: true, ede: true}, "cd:doubtful = " + both, []string{"ignore-cd-flag"}},
+		{"ignores CD in silence", model{ignoresCD: true}, "cd:doubtful rejects:unknown = good for validation", []string{"ignore-cd-flag"}},
+		{"the broken zone is down", model{brokenDown: true}, "cd:doubtful rejects:unknown = good for validation", nil},
+		{"sets AD on what is unsigned", model{lies: "unsigned"}, "no-false-ad:bad = good for validation", []string{"never believe"}},
+		{"sets AD on what is broken", model{lies: "broken", validating: "no"}, "validates:bad rejects:bad no-false-ad:bad = good for validation", nil},
+		{"sets AD on everything", model{lies: "all", validating: "no"}, "rejects:bad no-false-ad:bad = good for validation", nil},
+		{"no TCP", model{noTCP: true}, "tcp:bad = not usable", []string{"do-tcp"}},
+		{"no EDNS", model{formErr: true}, "edns:bad = not usable", []string{"EDNS"}},
+		{"EDNS is taken away", model{noEDNS: true}, "edns:bad = not usable", []string{"firewall"}},
+		{"refuses", model{refuses: true}, "reachable:bad = not usable", []string{"access-control", "allow-recursion"}},
+		{"no recursion", model{noRecursion: true}, "reachable:bad = not usable", []string{"recursive"}},
+		{"silent", model{silent: true}, "reachable:unknown = not usable", []string{"start a resolver"}},
+		{"in trouble", model{down: true}, "tcp:bad signatures:unknown denials:unknown cd:doubtful validates:bad rejects:unknown no-false-ad:unknown = not usable", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, tt.m, nil)
+			if got := brief(r); got != tt.want {
+				t.Errorf("\n got %s\nwant %s\n%+v", got, tt.want, r.Findings)
+			}
+			var all strings.Builder
+			for _, f := range r.Findings {
+				all.WriteString(f.Cure + "\n")
+				if f.Level == probe.Bad && f.Cure == "" {
+					t.Errorf("%s is bad, and nothing is said of what to do", f.ID)
+				}
+				if f.Level == probe.Good && f.Cure != "" || f.Text == "" {
+					t.Errorf("%+v", f)
+				}
+			}
+			for _, c := range tt.cures {
+				if word, not := strings.CutPrefix(c, "!"); strings.Contains(all.String(), word) == not {
+					t.Errorf("cure %q:\n%s", c, &all)
+				}
+			}
+			if r.Software != tt.m.version {
+				t.Errorf("software %q", r.Software)
+			}
+			if r.Reached() == tt.m.silent {
+				t.Errorf("reached: %v", r.Reached())
+			}
+		})
+	}
+}
+
+func TestProbeOrder(t *testing.T) {
+	r := run(t, model{}, nil)
+	var ids []probe.ID
+	for _, f := range r.Findings {
+		ids = append(ids, f.ID)
+	}
+	want := []probe.ID{probe.Reachable, probe.EDNS, probe.TCP, probe.Signatures, probe.Denials, probe.Checking, probe.Validates, probe.Rejects, probe.NoFalseAD, probe.SafePath, probe.Speed}
+	if d := cmp.Diff(want, ids); d != "" {
+		t.Error(d)
+	}
+	if r.RTT <= 0 || !r.Validation || !r.TrustAD {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestProbePathNotSafe(t *testing.T) {
+	// The same good server at an address that is not of this host.
+	r := run(t, model{}, func(cfg *probe.Config) {
+		to := cfg.Server.Addr().String()
+		cfg.Server, _ = upstream.ParseServer("192.0.2.1")
+		cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, to)
+		}
+	})
+	if got := brief(r); got != "safe-path:doubtful = good for validation" {
+		t.Error(got)
+	}
+}
+
+func TestProbeSoftwareIsEscaped(t *testing.T) {
+	r := run(t, model{version: "evil\x1b[2J" + strings.Repeat("x", 200)}, nil)
+	if strings.ContainsRune(r.Software, '\x1b') || len(r.Software) > 100 || !strings.HasPrefix(r.Software, `evil\x1b`) {
+		t.Errorf("%q", r.Software)
+	}
+}
+
+func TestProbeJSON(t *testing.T) {
+	r := run(t, model{silent: true}, nil)
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back struct {
+		Server     string
+		Findings   []map[string]string
+		Validation bool
+	}
+	if err := json.Unmarshal(b, &back); err != nil || back.Server != r.Server.String() || back.Findings[0]["level"] != "unknown" || back.Findings[0]["id"] != "reachable" || back.Validation {
+		t.Errorf("%s %v", b, err)
+	}
+}
+
+func TestProbeEnds(t *testing.T) {
+	t.Run("no server", func(t *testing.T) {
+		if _, err := probe.Run(t.Context(), probe.Config{}); err == nil {
+			t.Error("no error")
+		}
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		srv := fakeserver.Start(t, func(*fakeserver.Request) { cancel() })
+		s, _ := upstream.PlainServer(srv.Addr)
+		r, err := probe.Run(ctx, probe.Config{Server: s})
+		if !errors.Is(err, context.Canceled) || r.Validation || r.TrustAD {
+			t.Errorf("%+v %v", r, err)
+		}
+	})
+}
+
+func TestDefaultNames(t *testing.T) {
+	n := probe.DefaultNames()
+	for _, x := range []rfc6125.Name{n.Signed, n.Unsigned, n.Broken, n.Missing} {
+		if !x.IsValid() {
+			t.Errorf("%+v", n)
+		}
+	}
+	if !n.Missing.IsSubdomainOf(n.Signed) {
+		t.Errorf("%s is not below %s", n.Missing, n.Signed)
+	}
+}
+
+func TestLevels(t *testing.T) {
+	var zero probe.Level
+	if zero != probe.Unknown || (probe.Report{}).Verdicts()[0] != probe.NotUsable || (probe.Report{}).Reached() {
+		t.Error("the zero values are not the safe ones")
+	}
+	for l, want := range map[probe.Level]string{probe.Unknown: "unknown", probe.Good: "good", probe.Doubtful: "doubtful", probe.Bad: "bad", 200: "bad"} {
+		if l.String() != want {
+			t.Errorf("%d: %s", l, l)
+		}
+	}
+}

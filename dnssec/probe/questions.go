@@ -1,0 +1,318 @@
+package probe
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// ask sends one question with DO; with cd it asks for data unchecked, else for the
+// verdict.
+func (p *prober) ask(up dnssec.Upstream, n rfc6125.Name, t dnssec.Type, cd bool) (*wire.Message, error) {
+	resp, err := up.Exchange(p.ctx, wire.Query{Name: n, Type: uint16(t), DO: true, CD: cd, AD: !cd}.Append(nil))
+	if err != nil {
+		return nil, err
+	}
+	return wire.Parse(resp.Message)
+}
+
+// has reports whether m is a good answer with a record of the type, and whether one of
+// its answer section's signatures covers that type.
+func has(m *wire.Message, t dnssec.Type) (records, signed bool) {
+	if m == nil || m.Rcode != wire.RcodeNoError {
+		return false, false
+	}
+	return count(m.Answer, t) > 0, covers(m.Answer, t)
+}
+
+func count(rrs []wire.RR, t dnssec.Type) (n int) {
+	for _, rr := range rrs {
+		if dnssec.Type(rr.Type) == t {
+			n++
+		}
+	}
+	return n
+}
+
+// covers reports whether an RRSIG among rrs covers the type (RFC 4034 section 3.1.1).
+func covers(rrs []wire.RR, t dnssec.Type) bool {
+	for _, rr := range rrs {
+		if rr.Type == wire.TypeRRSIG && len(rr.Data) > 2 && dnssec.Type(binary.BigEndian.Uint16(rr.Data)) == t {
+			return true
+		}
+	}
+	return false
+}
+
+// reachable asks for the keys of the root, which every recursive resolver that knows
+// DNSSEC can give.
+func (p *prober) reachable() bool {
+	begin := time.Now()
+	m, err := p.ask(p.any, rfc6125.RootName(), dnssec.TypeDNSKEY, true)
+	took := time.Since(begin).Round(time.Millisecond / 10)
+	switch {
+	case err != nil:
+		p.add(Reachable, Unknown, reachCure(p.report.Server, err), "it does not answer: %s", safe(err.Error(), 200))
+		return false
+	case m.Rcode == wire.RcodeFormErr || m.Rcode == wire.RcodeBadVers || !m.EDNS && m.Rcode == wire.RcodeNotImp:
+		p.add(Reachable, Good, "", "it answers (%v)", took)
+		p.add(EDNS, Bad, "take a resolver, or a firewall, of this century: DNSSEC needs EDNS (RFC 6891)", "it does not understand EDNS")
+		return false
+	case m.Rcode == wire.RcodeRefused:
+		p.add(Reachable, Bad, "let it answer this host (unbound.conf: access-control; named.conf: allow-recursion and allow-query)", "it refuses to answer this host")
+		return false
+	case !m.RecursionAvailable():
+		p.add(Reachable, Bad, "name a recursive resolver, not a name server of a zone", "it does not ask others for us (RA clear)")
+		return false
+	}
+	p.add(Reachable, Good, "", "it answers and asks others for us (%v)", took)
+	if !m.EDNS {
+		p.add(EDNS, Bad, "look for a firewall or a forwarder on the way that takes EDNS away", "its answers come without EDNS")
+		return false
+	}
+	p.add(EDNS, Good, "", "it understands EDNS")
+	return true
+}
+
+func reachCure(s upstream.Server, err error) string {
+	switch {
+	case s.IsAuthenticated() && errors.Is(err, dnssec.ErrUnreachable):
+		return "see whether it listens there and proves the name that it was given; --ca-file names the authorities to trust"
+	case s.IsLoopback():
+		return "start a resolver on this host, or name another with its port (unbound.conf: interface, port; named.conf: listen-on)"
+	}
+	return "see whether it listens there, and whether a firewall lets UDP and TCP port 53 pass"
+}
+
+// tcp asks the same once more without UDP.
+func (p *prober) tcp() {
+	const cure = "open TCP as well as UDP on the way, and in the resolver (unbound.conf: do-tcp: yes): large answers need it (RFC 7766)"
+	m, err := p.ask(p.streams, rfc6125.RootName(), dnssec.TypeDNSKEY, true)
+	switch {
+	case err != nil:
+		p.add(TCP, Bad, cure, "it does not answer over TCP: %s", safe(err.Error(), 200))
+	case m.Rcode != wire.RcodeNoError:
+		p.add(TCP, Bad, cure, "over TCP it answers with rcode %d", m.Rcode)
+	default:
+		p.add(TCP, Good, "", "it answers over TCP, large answers too")
+	}
+}
+
+// signatures asks for one record of each kind that a chain of trust is made of.
+func (p *prober) signatures() {
+	for _, q := range []struct {
+		name rfc6125.Name
+		typ  dnssec.Type
+	}{
+		{rfc6125.RootName(), dnssec.TypeDNSKEY},
+		{p.names.Signed, dnssec.TypeDS},
+		{p.names.Signed, dnssec.TypeDNSKEY},
+		{p.names.Signed, dnssec.TypeSOA},
+	} {
+		m, err := p.ask(p.any, q.name, q.typ, true)
+		records, signed := has(m, q.typ)
+		switch {
+		case err != nil:
+			p.add(Signatures, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, safe(err.Error(), 200))
+			return
+		case m.Rcode != wire.RcodeNoError:
+			p.add(Signatures, Unknown, "see whether the resolver itself reaches the name servers of "+q.name.String(), "%s %s: rcode %d", q.name, q.typ, m.Rcode)
+			return
+		case !records && q.typ != dnssec.TypeDNSKEY && q.typ != dnssec.TypeDS:
+			p.add(Signatures, Unknown, "", "%s %s: no such records; is it a zone?", q.name, q.typ)
+			return
+		case !signed:
+			p.add(Signatures, Bad, p.cure(stripCures), "it takes the DNSSEC records from its answers: %s %s comes without", q.name, q.typ)
+			return
+		}
+	}
+	p.add(Signatures, Good, "", "it hands on signatures, keys and DS records")
+}
+
+// denials asks for a name that does not exist and for a type that the root has not.
+func (p *prober) denials() {
+	m, err := p.ask(p.any, p.names.Missing, dnssec.TypeTLSA, true)
+	switch {
+	case err != nil:
+		p.add(Denials, Unknown, "", "no answer to %s: %s", p.names.Missing, safe(err.Error(), 200))
+	case m.Rcode != wire.RcodeNXDomain && (m.Rcode != wire.RcodeNoError || len(m.Answer) > 0):
+		p.add(Denials, Unknown, "", "%s was to be a name that does not exist; rcode %d", p.names.Missing, m.Rcode)
+	case !covers(m.Authority, dnssec.TypeNSEC) && !covers(m.Authority, dnssec.TypeNSEC3):
+		p.add(Denials, Bad, p.cure(stripCures), "it says that %s does not exist without the proof", p.names.Missing)
+	default:
+		p.add(Denials, Good, "", "it hands on proofs of what does not exist")
+	}
+}
+
+// checking asks for what is broken with CD set.
+func (p *prober) checking() {
+	m, err := p.ask(p.any, p.names.Broken, dnssec.TypeSOA, true)
+	records, _ := has(m, dnssec.TypeSOA)
+	switch {
+	case err != nil:
+		p.add(Checking, Unknown, "", "no answer to %s: %s", p.names.Broken, safe(err.Error(), 200))
+	case records:
+		p.add(Checking, Good, "", "with CD it hands on what is bogus")
+	default:
+		p.add(Checking, Doubtful, p.cure(cdCures), "with CD set it still gives nothing for %s (rcode %d): a broken zone will look like a resolver in trouble", p.names.Broken, m.Rcode)
+	}
+}
+
+// validates asks for two answers that must carry AD.
+func (p *prober) validates() {
+	for _, q := range []struct {
+		name rfc6125.Name
+		typ  dnssec.Type
+	}{{rfc6125.RootName(), dnssec.TypeDNSKEY}, {p.names.Signed, dnssec.TypeSOA}} {
+		m, err := p.ask(p.any, q.name, q.typ, false)
+		records, _ := has(m, q.typ)
+		switch {
+		case err != nil:
+			p.add(Validates, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, safe(err.Error(), 200))
+			return
+		case m.Rcode == wire.RcodeServFail:
+			p.add(Validates, Bad, p.cure(anchorCures), "%s %s: SERVFAIL unless CD is set; its trust anchor or its clock is wrong", q.name, q.typ)
+			return
+		case m.Rcode != wire.RcodeNoError || !records:
+			p.add(Validates, Unknown, "", "%s %s: rcode %d, no records", q.name, q.typ, m.Rcode)
+			return
+		case !m.AuthenticData():
+			p.add(Validates, Bad, p.cure(validateCures), "it does not validate: %s %s comes without AD", q.name, q.typ)
+			return
+		}
+	}
+	p.add(Validates, Good, "", "it validates: AD is set on what is signed")
+}
+
+// rejects asks for what is broken with CD clear. That it refuses counts only if there
+// was something to refuse.
+func (p *prober) rejects() {
+	m, err := p.ask(p.any, p.names.Broken, dnssec.TypeSOA, false)
+	switch {
+	case err != nil:
+		p.add(Rejects, Unknown, "", "no answer to %s: %s", p.names.Broken, safe(err.Error(), 200))
+	case m.Rcode == wire.RcodeServFail && (p.report.level(Checking) == Good || slices.ContainsFunc(m.Errors, saysBogus)):
+		p.add(Rejects, Good, "", "it refuses %s, which is broken on purpose", p.names.Broken)
+	case m.Rcode == wire.RcodeServFail:
+		p.add(Rejects, Unknown, p.cure(cdCures), "it gives nothing for %s, with CD or without: whether it validates can not be seen", p.names.Broken)
+	default:
+		p.add(Rejects, Bad, p.cure(validateCures), "it answers for %s, which is broken on purpose (rcode %d)", p.names.Broken, m.Rcode)
+	}
+}
+
+func saysBogus(e wire.ExtendedError) bool { return dnssec.ExtendedError{Code: e.Code}.SaysBogus() }
+
+// falseAD looks for AD where it can not be true.
+func (p *prober) falseAD() {
+	asked := 0
+	for _, n := range []rfc6125.Name{p.names.Unsigned, p.names.Broken} {
+		m, err := p.ask(p.any, n, dnssec.TypeSOA, false)
+		if err != nil {
+			continue
+		}
+		if m.AuthenticData() && m.Rcode == wire.RcodeNoError {
+			p.add(NoFalseAD, Bad, "never believe its AD bit: let mxauth validate (--dnssec validate), and take another resolver", "it lies: AD is set on %s", n)
+			return
+		}
+		if records, _ := has(m, dnssec.TypeSOA); records && n == p.names.Unsigned {
+			asked++
+		}
+	}
+	if asked == 0 {
+		p.add(NoFalseAD, Unknown, "", "no answer to %s, which is unsigned", p.names.Unsigned)
+		return
+	}
+	p.add(NoFalseAD, Good, "", "AD is clear on what is not signed")
+}
+
+func (p *prober) path() {
+	s := p.report.Server
+	switch {
+	case s.IsLoopback():
+		p.add(SafePath, Good, "", "it is on this host")
+	case s.IsAuthenticated():
+		p.add(SafePath, Good, "", "it proves who it is by TLS")
+	default:
+		p.add(SafePath, Doubtful, "for trust-ad run a resolver on this host, or reach it by tls:// or https://", "whoever is on the way to it can write its answers")
+	}
+}
+
+// speedSamples questions are sent for the median; all are in the resolver's cache by now.
+const speedSamples = 5
+
+func (p *prober) speed() {
+	var took []time.Duration
+	for range speedSamples {
+		begin := time.Now()
+		if _, err := p.ask(p.any, p.names.Signed, dnssec.TypeSOA, true); err == nil {
+			took = append(took, time.Since(begin))
+		}
+	}
+	if len(took) < speedSamples {
+		p.add(Speed, Doubtful, "", "%d of %d questions in a row were not answered", speedSamples-len(took), speedSamples)
+		return
+	}
+	slices.Sort(took)
+	p.report.RTT = took[len(took)/2]
+	// A plan asks some four questions one after the other; at half a second each a
+	// message waits two seconds for DNS.
+	const slow = 500 * time.Millisecond
+	if p.report.RTT > slow {
+		p.add(Speed, Doubtful, "take a resolver that is nearer", "it takes %v for a cached answer", p.report.RTT.Round(time.Millisecond))
+		return
+	}
+	p.add(Speed, Good, "", "it takes %v for a cached answer", p.report.RTT.Round(10*time.Microsecond))
+}
+
+// software asks the server what it is, as BIND once began to tell it: version.bind TXT
+// in class CH. Many keep it to themselves.
+func (p *prober) software() {
+	n := mustName("version.bind")
+	q := wire.Query{Name: n, Type: uint16(dnssec.TypeTXT)}.Append(nil)
+	const classCH = 3
+	binary.BigEndian.PutUint16(q[12+n.WireLen()+2:], classCH)
+	resp, err := p.any.Exchange(p.ctx, q)
+	if err != nil {
+		return
+	}
+	p.report.Software = safe(firstTXT(resp.Message, n), 60)
+}
+
+// firstTXT reads the first character-string of the first record of a response of class
+// CH; "" if it is not a TXT record of n.
+func firstTXT(msg []byte, n rfc6125.Name) string {
+	at := 12 + n.WireLen() + 4
+	if len(msg) < at+2 || msg[3]&15 != 0 || binary.BigEndian.Uint16(msg[6:]) == 0 {
+		return ""
+	}
+	rr := msg[at:]
+	switch {
+	case rr[0] >= 0xc0:
+		rr = rr[2:]
+	case len(rr) >= n.WireLen():
+		rr = rr[n.WireLen():]
+	default:
+		return ""
+	}
+	if len(rr) < 11 || dnssec.Type(binary.BigEndian.Uint16(rr)) != dnssec.TypeTXT {
+		return ""
+	}
+	text := rr[11:]
+	return string(text[:min(int(rr[10]), len(text))])
+}
+
+// safe makes text fit for a terminal and cuts it.
+func safe(s string, most int) string {
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return strings.Trim(fmt.Sprintf("%q", s), `"`)
+}
