@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -36,15 +37,27 @@ configuration.`,
 		Args: positional(cobra.ArbitraryArgs),
 	}
 	d.add(cmd.Flags())
+	cmd.Flags().BoolVar(&d.short, "short", false, "one line a domain")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return runCheck(cmd.Context(), e, &d, args, (*checker).check)
+		return runCheck(cmd.Context(), e, &d, args, checking)
 	}
 	return cmd
 }
 
-// runCheck carries out check and plan, which differ in how far they go.
-func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string,
-	look func(*checker, context.Context, string) (*verdict, error)) error {
+// A looking is what check and plan differ in: how far they go, and what they print.
+type looking struct {
+	look  func(*checker, context.Context, string) (*verdict, error)
+	human func(*verdict, *console)
+	short func(*verdict) string
+	row   func(*verdict) any
+	exit  func(*verdict) int
+}
+
+// checking is that of check.
+var checking = looking{(*checker).check, (*verdict).human, (*verdict).short, (*verdict).row, (*verdict).exit}
+
+// runCheck carries out check or plan.
+func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l looking) error {
 	req, err := d.request()
 	if err != nil {
 		return err
@@ -77,15 +90,15 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string,
 		if a.err != nil {
 			return &verdict{asked: a.text, err: a.err}, nil
 		}
-		return look(c, ctx, a.text)
+		return l.look(c, ctx, a.text)
 	}
 	done := func(v *verdict) error {
 		count++
-		code = worse(code, v.exit())
+		code = worse(code, l.exit(v))
 		if alone && v.err != nil {
 			return usageError("%w", v.err)
 		}
-		if err := e.print(v); err != nil {
+		if err := e.print(v, l, d.short, count > 1); err != nil {
 			return err
 		}
 		s.dns.complain(e.out)
@@ -138,17 +151,24 @@ func askedOf(seq iter.Seq2[string, error]) iter.Seq2[asked, error] {
 // maxShown is how much of a text that is no domain is shown.
 const maxShown = 80
 
-// print prints a verdict as the user asked for it.
-func (e *env) print(v *verdict) error {
-	if !e.flags.json {
-		v.human(e.out)
-		return nil
+// print prints a verdict as the user asked for it: JSON, one line, or in full; more says
+// that there is one above it.
+func (e *env) print(v *verdict, l looking, short, more bool) error {
+	switch {
+	case e.flags.json:
+		b, err := json.Marshal(l.row(v))
+		if err != nil {
+			return err
+		}
+		e.out.Raw(append(b, '\n'))
+	case short:
+		e.out.Linef("%s: %s", v.asked, l.short(v))
+	default:
+		if more {
+			e.out.Linef("")
+		}
+		l.human(v, e.out)
 	}
-	b, err := v.json()
-	if err != nil {
-		return err
-	}
-	e.out.Raw(b)
 	return nil
 }
 

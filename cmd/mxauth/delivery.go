@@ -33,6 +33,7 @@ type deliveryFlags struct {
 	audit         bool
 	noAddrDefer   bool
 	own           []string
+	short         bool // of the answer
 }
 
 // add defines the flags in f.

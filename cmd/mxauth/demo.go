@@ -289,16 +289,3 @@ func (e *env) printDemo(r demoResult, full bool) error {
 	}
 	return e.out.flushed()
 }
-
-// short is a verdict with its reason in one line.
-func (v *verdict) short() string {
-	if v.err != nil {
-		return v.err.Error()
-	}
-	s := v.summary
-	word := s.Outcome.String()
-	if s.Method != "" {
-		word += " by " + string(s.Method)
-	}
-	return word + ": " + s.Reason.Text
-}

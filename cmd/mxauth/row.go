@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"net/netip"
 	"slices"
 
@@ -25,6 +24,8 @@ type checkRow struct {
 	ReasonID   string        `json:"reason_id"`
 	RFC        string        `json:"rfc"`
 	ResultType string        `json:"result_type"`
+	Code       string        `json:"code,omitempty"` // RFC 3463, of what may not go
+	Findings   []findingRow  `json:"findings,omitempty"`
 	Hosts      []hostRow     `json:"hosts"`
 	Why        []engine.Step `json:"why"`
 }
@@ -50,6 +51,8 @@ type hostRow struct {
 	ReasonID    string       `json:"reason_id"`
 	RFC         string       `json:"rfc"`
 	ResultType  string       `json:"result_type"`
+	Code        string       `json:"code,omitempty"`
+	Waived      bool         `json:"waived,omitempty"` // a policy forbids it, and audit or the message's own wish let it go
 	TLS         string       `json:"tls,omitempty"`
 	Presented   []string     `json:"presented,omitempty"`
 	Expected    []string     `json:"expected,omitempty"`
@@ -89,6 +92,7 @@ func (v *verdict) row() any {
 		Outcome: s.Outcome.String(), Method: string(s.Method), Deliver: s.Deliver,
 		EveryHost: s.EveryHost,
 		Reason:    s.Reason.Text, ReasonID: string(s.Reason.ID), RFC: s.Reason.RFC, ResultType: s.Reason.ResultType,
+		Code: s.Code, Findings: findings(v.plan.Findings),
 		Hosts: []hostRow{}, Why: slices.Clip(v.plan.Why),
 	}
 	for i, h := range v.plan.Hosts {
@@ -101,10 +105,8 @@ func (v *verdict) row() any {
 			Outcome: d.Outcome.String(), Method: string(d.Method), Deliver: d.Deliver,
 			Requirement: h.Requirement.String(), SNI: h.SNI,
 			Reason: d.Reason.Text, ReasonID: string(d.Reason.ID), RFC: d.Reason.RFC, ResultType: d.Reason.ResultType,
-			Presented: d.Presented, Expected: d.Expected,
-		}
-		for _, f := range d.Details {
-			row.Findings = append(row.Findings, findingRow{f.Text, string(f.ID), f.RFC, f.ResultType})
+			Code: d.Code, Waived: d.Waived,
+			Presented: d.Presented, Expected: d.Expected, Findings: findings(d.Details),
 		}
 		if v.hosts[i].Differ() {
 			for _, a := range v.hosts[i].Addresses {
@@ -126,10 +128,12 @@ func (v *verdict) row() any {
 	return r
 }
 
-// json prints the row of a verdict as one line.
-func (v *verdict) json() ([]byte, error) {
-	b, err := json.Marshal(v.row())
-	return append(b, '\n'), err
+// findings makes the JSON form of further reasons.
+func findings(reasons []engine.Reason) (out []findingRow) {
+	for _, r := range reasons {
+		out = append(out, findingRow{r.Text, string(r.ID), r.RFC, r.ResultType})
+	}
+	return out
 }
 
 // hostName is the name of a host, or its address in the brackets of SMTP.

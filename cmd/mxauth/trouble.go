@@ -33,8 +33,9 @@ func (r *resolving) explain(t trouble) (text, hint string) {
 	case errors.Is(t.kind, dnssec.ErrUnreachable):
 		cause := reason
 		if t.first.Cause != nil {
-			cause = t.first.Cause.Error()
+			cause = errorText(t.first.Cause)
 		}
+		cause = strings.ReplaceAll(cause, dnssec.ErrUnreachable.Error()+": ", "")
 		return "the resolver " + server + where + " can not be reached: " + cause,
 			"start a resolver there, look at the firewall between, " + another
 	case errors.Is(t.kind, dnssec.ErrTimeout):

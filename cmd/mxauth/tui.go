@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,6 +30,7 @@ import (
 type console struct {
 	outColor, errColor bool
 	errTerm            bool // standard error is a terminal: progress may be shown
+	width              int  // characters of a line of an answer
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -46,7 +46,26 @@ func newConsole(out, err io.Writer, getenv func(string) string) *console {
 		outColor: color && isTerminal(out),
 		errColor: color && isTerminal(err),
 		errTerm:  isTerminal(err) && getenv("TERM") != "dumb",
+		width:    lineWidth(out),
 	}
+}
+
+// Widths of a line: what does not go to a terminal is made for a page of a manual, and
+// on a wide terminal sentences stay readable.
+const (
+	pageWidth = 90
+	minWidth  = 60
+	maxWidth  = 110
+)
+
+// lineWidth is how long the lines of an answer may be.
+func lineWidth(out io.Writer) int {
+	if f, ok := out.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return min(max(w, minWidth), maxWidth)
+		}
+	}
+	return pageWidth
 }
 
 func isTerminal(w io.Writer) bool {
@@ -198,14 +217,8 @@ func clean(args []any, color bool) []any {
 	return out
 }
 
-// errorText puts the errors that errors.Join joined on one line.
-func errorText(err error) string {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		return strings.ReplaceAll(err.Error(), "\n", "; ")
-	}
-	return err.Error()
-}
+// errorText puts an error, which may be several that were joined, on one line.
+func errorText(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // safe replaces what could move the cursor, change colours or turn the direction of
 // text by its escaped form. Text in any script stays as it is.

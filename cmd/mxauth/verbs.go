@@ -7,6 +7,8 @@ import "github.com/spf13/cobra"
 func verbs() []func(*env) *cobra.Command {
 	return []func(*env) *cobra.Command{
 		newCheck,
+		newPlan,
 		newDemo,
+		newResolver,
 	}
 }

@@ -15,6 +15,7 @@ const (
 	unboundAddress = "127.0.30.2" // validates
 	plainAddress   = "127.0.30.3" // does not
 	policyAddress  = "127.0.30.4"
+	nobody         = "127.0.30.5" // nothing listens there
 )
 
 // A delivery is one domain and what must be said of it. Zone and mail hosts are made

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mxauth/mxauth/engine"
+)
+
+// newPlan makes the verb plan.
+func newPlan(e *env) *cobra.Command {
+	var d deliveryFlags
+	cmd := &cobra.Command{
+		Use:   "plan DOMAIN...|-",
+		Short: "Say what must hold for each mail host of these domains, without connecting to any",
+		Long: `Plan looks up the mail hosts of each domain, its DANE records and its MTA-STS policy, and
+says in which order the hosts are tried and what each must prove: the requirement, the
+name to send in the TLS handshake (SNI) and the names that its certificate may show. It
+connects to no mail host.
+
+The exit status is 0 if there is a host to try, 2 if the message is bounced or every host
+is refused, 3 if the message must wait. 64: bad usage, 70: a fault of ours, 78: bad
+configuration.`,
+		Example: `  mxauth plan example.org
+  mxauth plan --level dane-only --json example.org`,
+		Args: positional(cobra.ArbitraryArgs),
+	}
+	d.add(cmd.Flags())
+	cmd.Flags().BoolVar(&d.short, "short", false, "one line a domain")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return runCheck(cmd.Context(), e, &d, args, planning)
+	}
+	return cmd
+}
+
+// planning is what plan does.
+var planning = looking{(*checker).plan, (*verdict).humanPlan, (*verdict).shortPlan, (*verdict).planRow, (*verdict).planExit}
+
+// A planRow is the JSON object of one domain's plan.
+type planRow struct {
+	V          int           `json:"v"`
+	Domain     string        `json:"domain"` // as asked
+	Level      engine.Level  `json:"level"`
+	Outcome    string        `json:"outcome"` // "bounced" or "deferred" where there is nothing to try, else "none"
+	Reason     string        `json:"reason"`
+	ReasonID   string        `json:"reason_id"`
+	RFC        string        `json:"rfc"`
+	MXStatus   string        `json:"mx_status"`
+	STS        planSTS       `json:"sts"`
+	ValidUntil time.Time     `json:"valid_until"`
+	Hosts      []planHost    `json:"hosts"`
+	Why        []engine.Step `json:"why"`
+}
+
+// A planSTS is what MTA-STS says of the domain.
+type planSTS struct {
+	Row     string     `json:"row"`  // of the decision table: "S1" to "S12"
+	Mode    string     `json:"mode"` // "" for no policy
+	ID      string     `json:"id,omitempty"`
+	Cached  bool       `json:"cached,omitempty"`
+	Pending bool       `json:"pending,omitempty"`
+	Expires *time.Time `json:"expires,omitempty"`
+}
+
+// A planHost is one MX host of a plan.
+type planHost struct {
+	Host        string       `json:"host"`
+	Preference  uint16       `json:"preference"`
+	Port        uint16       `json:"port"`
+	Addresses   []netip.Addr `json:"addresses"`
+	Requirement string       `json:"requirement"`
+	Outcome     string       `json:"outcome"` // "refused" or "deferred" of a host that is not to be tried, else "none"
+	SNI         string       `json:"sni"`
+	TLSA        []string     `json:"tlsa,omitempty"` // the usable records
+	DANENames   []string     `json:"dane_names,omitempty"`
+	STSNames    []string     `json:"sts_names,omitempty"`
+	PKIXNames   []string     `json:"pkix_names,omitempty"`
+	Reason      string       `json:"reason"`
+	ReasonID    string       `json:"reason_id"`
+	RFC         string       `json:"rfc"`
+}
+
+// planRow makes the JSON object of a plan.
+func (v *verdict) planRow() any {
+	if v.err != nil {
+		return v.row()
+	}
+	p := v.plan
+	r := planRow{
+		V: rowVersion, Domain: v.asked, Level: p.Request.Level, Outcome: p.MX.Outcome.String(),
+		Reason: p.MX.Reason.Text, ReasonID: string(p.MX.Reason.ID), RFC: p.MX.Reason.RFC,
+		MXStatus: p.MX.Status.String(), ValidUntil: p.ValidUntil.UTC(),
+		STS:   planSTS{Row: p.STS.Row.String(), ID: p.STS.ID, Cached: p.STS.Cached, Pending: p.STS.Pending},
+		Hosts: []planHost{}, Why: append([]engine.Step{}, p.Why...),
+	}
+	if p.STS.Policy != nil {
+		r.STS.Mode = p.STS.Policy.Mode.String()
+		end := p.STS.Expires.UTC()
+		r.STS.Expires = &end
+	}
+	for _, h := range p.Hosts {
+		ph := planHost{
+			Host: hostName(h), Preference: h.Preference, Port: h.Port, Addresses: append([]netip.Addr{}, h.Addresses...),
+			Requirement: h.Requirement.String(), Outcome: h.Skipped.String(), SNI: h.SNI,
+			DANENames: texts(h.DANERefs), STSNames: texts(h.STSRefs), PKIXNames: texts(h.PKIXRefs),
+			Reason: h.Reason.Text, ReasonID: string(h.Reason.ID), RFC: h.Reason.RFC,
+		}
+		ph.TLSA = texts(h.DANE.Set.Usable())
+		r.Hosts = append(r.Hosts, ph)
+		r.Why = append(r.Why, h.Why...)
+	}
+	return r
+}
+
+// texts prints each of a list.
+func texts[T fmt.Stringer](list []T) (out []string) {
+	for _, x := range list {
+		out = append(out, x.String())
+	}
+	return out
+}
+
+// planExit is the exit status that a plan asks for.
+func (v *verdict) planExit() int {
+	if v.err != nil {
+		return exitUsage
+	}
+	switch v.plan.MX.Outcome {
+	case engine.Bounced:
+		return exitRefused
+	case engine.Deferred:
+		return exitDeferred
+	}
+	code := exitRefused
+	for _, h := range v.plan.Hosts {
+		switch {
+		case h.Requirement != engine.Skip && len(h.Addresses) > 0:
+			return 0
+		case h.Skipped == engine.Deferred && !h.Unusable:
+			code = exitDeferred
+		}
+	}
+	return code
+}
+
+// shortPlan is a plan in one line: "mx1.example.org dane, mx2.example.org may".
+func (v *verdict) shortPlan() string {
+	if v.err != nil {
+		return "not planned: " + errorText(v.err)
+	}
+	if v.plan.MX.Outcome != engine.OutcomeNone {
+		return v.plan.MX.Outcome.String() + ": " + v.plan.MX.Reason.Text
+	}
+	var hosts []string
+	for _, h := range v.plan.Hosts {
+		hosts = append(hosts, hostName(h)+" "+h.Requirement.String())
+	}
+	return strings.Join(hosts, ", ")
+}
+
+// humanPlan prints a plan for people.
+func (v *verdict) humanPlan(c *console) {
+	if v.err != nil {
+		c.Linef("%s: not planned: %s", v.asked, v.err)
+		return
+	}
+	p := v.plan
+	headline := fmt.Sprintf("%d hosts, in this order", len(p.Hosts))
+	switch {
+	case p.MX.Outcome != engine.OutcomeNone:
+		headline = p.MX.Outcome.String()
+	case len(p.Hosts) == 1:
+		headline = "one host"
+	}
+	c.Linef("%s: %s", paint(strong, v.asked), headline)
+	if p.MX.Reason.Text != "" {
+		c.Linef("")
+		v.explain(c, 2, p.MX.Reason)
+	}
+	c.Linef("")
+	steps(c, 2, p.Why, false)
+	for _, h := range p.Hosts {
+		word := h.Requirement.String()
+		if h.Requirement == engine.Skip {
+			word += ", " + h.Skipped.String()
+		}
+		c.Linef("")
+		c.Linef("  %s (preference %d, port %d): %s", paint(strong, hostName(h)), h.Preference, h.Port, paint(strong, word))
+		steps(c, 4, h.Why, false)
+		for _, f := range []struct {
+			label, text string
+		}{
+			{"sni", h.SNI},
+			{"dane names", strings.Join(texts(h.DANERefs), ", ")},
+			{"sts names", strings.Join(texts(h.STSRefs), ", ")},
+			{"pkix names", strings.Join(texts(h.PKIXRefs), ", ")},
+		} {
+			if f.text != "" {
+				block(c, 4, pad(f.label), f.text)
+			}
+		}
+	}
+	c.Linef("")
+	c.Linef("  the plan holds until %s", p.ValidUntil.UTC().Format(time.RFC3339))
+}
