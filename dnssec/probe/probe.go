@@ -192,7 +192,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 }
 
 // errNoUDP keeps the questions of streamOnly off UDP.
-var errNoUDP = errors.New("probe: not over UDP")
+var errNoUDP = errors.New("not tried")
 
 // streamOnly makes the Config of a client that does not use UDP.
 func streamOnly(cfg upstream.Config) upstream.Config {

@@ -39,6 +39,7 @@ type model struct {
 	noRecursion bool
 	formErr     bool
 	noEDNS      bool
+	noRoot      bool
 	noTCP       bool
 	strips      string // "DS", "DNSKEY", "SOA" signatures, "NSEC", "all"
 	validating  string // "" as it should be; "no"; "bad-anchor"
@@ -98,6 +99,10 @@ func (m model) handle(r *fakeserver.Request) {
 		return
 	case m.formErr:
 		fail(dns.RcodeFormatError)
+		return
+	}
+	if m.noRoot && r.Name() == "." {
+		fail(dns.RcodeNameError)
 		return
 	}
 	key := r.Name() + " " + dns.TypeToString[q.Qtype]
@@ -205,6 +210,7 @@ func TestProbe(t *testing.T) {
 		{"EDNS is taken away", model{noEDNS: true}, "edns:bad = not usable", []string{"firewall"}},
 		{"refuses", model{refuses: true}, "reachable:bad = not usable", []string{"access-control", "allow-recursion"}},
 		{"no recursion", model{noRecursion: true}, "reachable:bad = not usable", []string{"recursive"}},
+		{"denies the root", model{noRoot: true}, "reachable:bad = not usable", []string{"another"}},
 		{"silent", model{silent: true}, "reachable:unknown = not usable", []string{"start a resolver"}},
 		{"in trouble", model{down: true}, "tcp:bad signatures:unknown denials:unknown cd:doubtful validates:bad rejects:unknown no-false-ad:unknown = not usable", nil},
 	}

@@ -69,6 +69,9 @@ func (p *prober) reachable() bool {
 	case m.Rcode == wire.RcodeRefused:
 		p.add(Reachable, Bad, "let it answer this host (unbound.conf: access-control; named.conf: allow-recursion and allow-query)", "it refuses to answer this host")
 		return false
+	case m.Rcode == wire.RcodeNXDomain:
+		p.add(Reachable, Bad, "name another resolver: this one knows the Internet's names only by hearsay", "it says that the root does not exist")
+		return false
 	case !m.RecursionAvailable():
 		p.add(Reachable, Bad, "name a recursive resolver, not a name server of a zone", "it does not ask others for us (RA clear)")
 		return false

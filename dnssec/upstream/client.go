@@ -146,11 +146,11 @@ func (c *Client) Exchange(ctx context.Context, msg []byte) (dnssec.Response, err
 		return dnssec.Response{}, err
 	}
 	if !c.enter() {
-		return dnssec.Response{}, fmt.Errorf("%w: %w", dnssec.ErrUnreachable, ErrClosed)
+		return dnssec.Response{}, &failure{dnssec.ErrUnreachable, ErrClosed}
 	}
 	defer c.running.Done()
 	if err := ctx.Err(); err != nil {
-		return dnssec.Response{}, fmt.Errorf("%w: %w", dnssec.ErrTimeout, context.Cause(ctx))
+		return dnssec.Response{}, &failure{dnssec.ErrTimeout, context.Cause(ctx)}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errQuestionTimeout)
 	defer cancel()

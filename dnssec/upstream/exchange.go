@@ -21,7 +21,7 @@ import (
 // are an attempt to guess, and the attempt ends.
 const maxJunk = 64
 
-var errJunk = fmt.Errorf("%w: too many messages that answer another question", dnssec.ErrMalformed)
+var errJunk = &failure{dnssec.ErrMalformed, errors.New("too many messages that answer another question")}
 
 // A server is a Server with what is kept open and known of it.
 type server struct {
@@ -115,13 +115,13 @@ func randomID() uint16 {
 // netError says what a failure of the network, or the end of ctx, means.
 func netError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", dnssec.ErrTimeout, context.Cause(ctx))
+		return &failure{dnssec.ErrTimeout, context.Cause(ctx)}
 	}
 	var ne net.Error
 	if errors.As(err, &ne) && ne.Timeout() && !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("%w: %w", dnssec.ErrTimeout, err)
+		return &failure{dnssec.ErrTimeout, err}
 	}
-	return fmt.Errorf("%w: %w", dnssec.ErrUnreachable, err)
+	return &failure{dnssec.ErrUnreachable, err}
 }
 
 // dial opens a TCP connection to s, looking its name up first if need be.

@@ -128,7 +128,7 @@ func (h *https) post(ctx context.Context, q query) (msg []byte, reused bool, err
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(q.withID(0)[2:]))
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", dnssec.ErrUnreachable, err)
+		return nil, false, &failure{dnssec.ErrUnreachable, err}
 	}
 	req.Header["Content-Type"] = []string{mediaType}
 	req.Header["Accept"] = []string{mediaType}
@@ -147,23 +147,23 @@ func readAnswer(ctx context.Context, resp *http.Response, q query) ([]byte, erro
 	defer resp.Body.Close()
 	// RFC 8484 section 4.2.1: only a 2xx response holds a DNS answer.
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return nil, fmt.Errorf("%w: HTTP status %d", dnssec.ErrUnreachable, resp.StatusCode)
+		return nil, &failure{dnssec.ErrUnreachable, fmt.Errorf("HTTP status %d", resp.StatusCode)}
 	}
 	if mt, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || mt != mediaType {
-		return nil, fmt.Errorf("%w: media type %.60q instead of %s", dnssec.ErrMalformed, resp.Header.Get("Content-Type"), mediaType)
+		return nil, &failure{dnssec.ErrMalformed, fmt.Errorf("media type %.60q instead of %s", resp.Header.Get("Content-Type"), mediaType)}
 	}
 	msg, err := io.ReadAll(io.LimitReader(resp.Body, maxMessage+1))
 	if err != nil {
 		return nil, netError(ctx, err)
 	}
 	if len(msg) > maxMessage {
-		return nil, fmt.Errorf("%w: more than %d octets", dnssec.ErrMalformed, maxMessage)
+		return nil, &failure{dnssec.ErrMalformed, fmt.Errorf("more than %d octets", maxMessage)}
 	}
 	if !q.answeredBy(msg, 0) {
-		return nil, fmt.Errorf("%w: the response answers another question", dnssec.ErrMalformed)
+		return nil, &failure{dnssec.ErrMalformed, errors.New("the response answers another question")}
 	}
 	if truncated(msg) {
-		return nil, fmt.Errorf("%w: truncated over HTTPS", dnssec.ErrMalformed)
+		return nil, &failure{dnssec.ErrMalformed, errors.New("truncated over HTTPS")}
 	}
 	if err := walk(msg, nil); err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package upstream
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/mxauth/mxauth/dnssec"
 )
@@ -34,14 +33,14 @@ type query struct {
 // parseQuery checks that msg is a standard query with exactly one question.
 func parseQuery(msg []byte) (query, error) {
 	if len(msg) > maxMessage {
-		return query{}, fmt.Errorf("%w: %w", dnssec.ErrMalformed, errQuery)
+		return query{}, &failure{dnssec.ErrMalformed, errQuery}
 	}
 	if len(msg) < headerLen || msg[2]&0xf8 != 0 || binary.BigEndian.Uint16(msg[4:]) != 1 {
-		return query{}, fmt.Errorf("%w: %w", dnssec.ErrMalformed, errQuery)
+		return query{}, &failure{dnssec.ErrMalformed, errQuery}
 	}
 	end, ok := questionEnd(msg)
 	if !ok {
-		return query{}, fmt.Errorf("%w: %w", dnssec.ErrMalformed, errQuery)
+		return query{}, &failure{dnssec.ErrMalformed, errQuery}
 	}
 	return query{msg, end}, nil
 }
@@ -130,7 +129,7 @@ func rcode(msg []byte) int { return int(msg[3] & 0x0f) }
 func truncated(msg []byte) bool { return msg[2]&0x02 != 0 }
 
 // errRecords says that the records of a message can not be told apart.
-var errRecords = fmt.Errorf("%w: records run past the end of the message", dnssec.ErrMalformed)
+var errRecords = &failure{dnssec.ErrMalformed, errors.New("records run past the end of the message")}
 
 // walk calls f, which may be nil, with the offset of the TYPE field of each record behind
 // the questions of msg. It fails if there are fewer records than the header promises.

@@ -88,7 +88,7 @@ func (p *pool) exchange(ctx context.Context, q query) ([]byte, error) {
 		}
 		if err == nil {
 			if truncated(msg) {
-				return nil, fmt.Errorf("%w: truncated over a stream", dnssec.ErrMalformed)
+				return nil, &failure{dnssec.ErrMalformed, errors.New("truncated over a stream")}
 			}
 			return msg, walk(msg, nil)
 		}
@@ -116,7 +116,7 @@ func (p *pool) get(ctx context.Context) (*stream, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, fmt.Errorf("%w: %w", dnssec.ErrUnreachable, ErrClosed)
+		return nil, &failure{dnssec.ErrUnreachable, ErrClosed}
 	}
 	p.streams = slices.DeleteFunc(p.streams, func(st *stream) bool { return st.failure() != nil })
 	var best *stream
@@ -222,7 +222,7 @@ func (p *pool) exchangeSingle(ctx context.Context, q query) ([]byte, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, fmt.Errorf("%w: %w", dnssec.ErrUnreachable, ErrClosed)
+		return nil, &failure{dnssec.ErrUnreachable, ErrClosed}
 	}
 	p.wg.Add(1)
 	p.mu.Unlock()

@@ -3,7 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
@@ -42,6 +42,11 @@ const (
 	viaHTTPS
 	viaCount // how many there are
 )
+
+// String is what an error adds to the server's name.
+func (w way) String() string {
+	return [viaCount]string{viaUDP: " over UDP", viaTCP: " over TCP", viaHTTPS: ""}[w]
+}
 
 func (w way) patience() time.Duration {
 	if w == viaUDP {
@@ -85,7 +90,7 @@ type race struct {
 
 	best   outcome // with the highest rank
 	rank   int
-	errors []error
+	errors []attempt
 }
 
 func newRace(ctx context.Context, q query, servers []*server) *race {
@@ -167,7 +172,9 @@ func (r *race) start() (way, bool) {
 // judge takes note of an outcome and reports whether it ends the race.
 func (r *race) judge(o outcome) bool {
 	if o.err != nil {
-		r.errors = append(r.errors, fmt.Errorf("%s: %w", o.s.label, o.err))
+		if r.ctx.Err() == nil { // else it failed by the end of the question, which is told by itself
+			r.errors = append(r.errors, attempt{o.s.label + o.w.String(), o.err})
+		}
 		if errors.Is(o.err, dnssec.ErrUnreachable) {
 			o.s.broken[o.w] = true
 		}
@@ -187,22 +194,18 @@ func (r *race) over() (dnssec.Response, error) {
 	if r.rank > 0 {
 		return dnssec.Response{Message: r.q.finish(r.best.msg), Server: r.best.s.label}, nil
 	}
-	if r.ctx.Err() != nil {
-		err := context.Cause(r.ctx)
-		if last := errors.Join(r.errors...); last != nil {
-			err = fmt.Errorf("%w (%w)", err, last)
-		}
-		return dnssec.Response{}, fmt.Errorf("%w: %w", dnssec.ErrTimeout, err)
-	}
 	kind := dnssec.ErrUnreachable
-	for _, k := range []error{dnssec.ErrTimeout, dnssec.ErrMalformed} {
-		for _, err := range r.errors {
-			if errors.Is(err, k) {
+	if r.ctx.Err() != nil {
+		kind = dnssec.ErrTimeout
+		r.errors = append(r.errors, attempt{what: "", err: context.Cause(r.ctx)})
+	} else {
+		for _, k := range []error{dnssec.ErrTimeout, dnssec.ErrMalformed} {
+			if slices.ContainsFunc(r.errors, func(a attempt) bool { return errors.Is(a.err, k) }) {
 				kind = k
 			}
 		}
 	}
-	return dnssec.Response{}, fmt.Errorf("%w: %w", kind, errors.Join(r.errors...))
+	return dnssec.Response{}, &exchangeError{kind, r.errors}
 }
 
 // settle stops what is still running, waits for it, and tells each server how it did.

@@ -261,5 +261,5 @@ func streamError(err error) error {
 	if errors.Is(err, dnssec.ErrLookup) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", dnssec.ErrUnreachable, err)
+	return &failure{dnssec.ErrUnreachable, err}
 }

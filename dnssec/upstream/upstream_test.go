@@ -313,6 +313,53 @@ func TestCheckingDisabledAsksTheNext(t *testing.T) {
 	checkAnswer(t, resp)
 }
 
+// only fails the test if err is of more than that one of the kinds of the contract.
+func only(t testing.TB, err, kind error) {
+	t.Helper()
+	for _, k := range []error{dnssec.ErrTimeout, dnssec.ErrUnreachable, dnssec.ErrMalformed} {
+		if errors.Is(err, k) != (k == kind) {
+			t.Errorf("%v (%T): is %v: %v", err, err, k, k != kind)
+		}
+	}
+}
+
+func TestErrorKinds(t *testing.T) {
+	// One server refuses the connection, the other answers rubbish or nothing: one kind
+	// for the question as a whole, and a text that tells of both.
+	dead, _ := upstream.PlainServer(freeAddr(t))
+	for _, tt := range []struct {
+		name string
+		h    fakeserver.Handler
+		kind error
+	}{
+		{"silence", func(*fakeserver.Request) {}, dnssec.ErrTimeout},
+		{"rubbish", func(r *fakeserver.Request) {
+			b, _ := fakeserver.Answer(r.Msg, aRecord).Pack()
+			r.ReplyRaw(b[:len(b)-15])
+		}, dnssec.ErrMalformed},
+		{"closing", func(r *fakeserver.Request) {
+			m := fakeserver.Answer(r.Msg, aRecord)
+			m.Truncated = r.Network == "udp"
+			if r.Network == "tcp" {
+				r.Close()
+			} else {
+				r.Reply(m)
+			}
+		}, dnssec.ErrUnreachable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			srv := fakeserver.Start(t, tt.h)
+			c := client(t, upstream.Config{Servers: []upstream.Server{dead}, Timeout: 400 * time.Millisecond}, srv)
+			_, err := c.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
+			only(t, err, tt.kind)
+			if s := err.Error(); !strings.Contains(s, dead.String()+" over TCP: ") || strings.Count(s, dead.String()+" over TCP: ") != 1 || strings.Contains(s, "\n") || strings.Contains(s, "dns lookup failed") {
+				t.Errorf("text %q", s)
+			}
+		})
+	}
+}
+
 func TestErrors(t *testing.T) {
 	silent := func(*fakeserver.Request) {}
 	t.Run("time-out", func(t *testing.T) {
