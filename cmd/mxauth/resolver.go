@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 	"time"
@@ -165,7 +166,7 @@ func (e *env) printResolver(r probe.Report) {
 	}
 	e.out.Linef("%s%s", paint(strong, r.Server.String()), software)
 	for _, f := range r.Findings {
-		e.out.Linef("  %-8s  %s", paint(styleOfLevel(f.Level), f.Level.String()), f.Text)
+		e.out.Linef("  %s  %s", paint(styleOfLevel(f.Level), fmt.Sprintf("%-8s", f.Level)), f.Text)
 		for line := range strings.SplitSeq(f.Cure, " | ") {
 			if line != "" {
 				e.out.Linef("  %-8s  -> %s", "", line)
