@@ -230,6 +230,8 @@ func TestFreshPortAndID(t *testing.T) {
 	for range n {
 		mustAnswer(t, c)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	// Ports repeat by chance: 50 of some 28,000 have a pair with probability 4 %, three
 	// pairs hardly ever.
 	if len(ports) < n-3 || len(ids) < n-3 {
