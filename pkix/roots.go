@@ -16,12 +16,9 @@ import (
 // that no certificate was found.
 var ErrNoRoots = errors.New("pkix: no root certificates")
 
-// Limits on what is read as roots: the bundles of all public CAs have some 150
-// certificates in a quarter of a megabyte.
-const (
-	maxBundle = 16 << 20 // octets of a file
-	maxRoots  = 10_000
-)
+// maxBundle bounds the octets of a file of roots: the bundles of all public CAs
+// have some 150 certificates in a quarter of a megabyte.
+const maxBundle = 16 << 20
 
 // Roots is a set of WebPKI root certificates. It is immutable and safe for
 // concurrent use; the zero value and nil hold none.
@@ -162,9 +159,6 @@ func (r *Roots) readDir(dir string) error {
 		// Folders of certificates hold other files too: README, private keys.
 		if err := r.readFile(path, false); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, ErrNoRoots) {
 			return err
-		}
-		if r.n >= maxRoots {
-			return fmt.Errorf("pkix: roots: more than %d certificates in %s", maxRoots, dir)
 		}
 	}
 	return nil

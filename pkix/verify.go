@@ -63,7 +63,21 @@ type signature struct {
 }
 
 // verify is Verify with the error in its own type.
-func verify(r *Request) (Path, *Error) {
+func verify(r *Request) (Path, *Error) { return newVerifier(r).run() }
+
+func newVerifier(r *Request) *verifier {
+	v := &verifier{r: r, limit: r.MaxIntermediates}
+	switch {
+	case v.limit == 0:
+		v.limit = DefaultMaxIntermediates
+	case v.limit < 0:
+		v.limit = 0
+	}
+	return v
+}
+
+func (v *verifier) run() (Path, *Error) {
+	r := v.r
 	switch {
 	case len(r.Chain) == 0 || r.Chain[0] == nil:
 		return Path{}, alone(failure(ErrNoCert, nil, ""))
@@ -72,22 +86,14 @@ func verify(r *Request) (Path, *Error) {
 	case len(r.Chain)+len(r.Extra) > MaxCertificates:
 		return Path{}, alone(failure(ErrBudget, r.Chain[0], fmt.Sprintf("more than %d certificates", MaxCertificates)))
 	}
-	leaf := r.Chain[0]
-	v := &verifier{r: r, path: make([]*x509.Certificate, 1, 4), limit: r.MaxIntermediates}
-	switch {
-	case v.limit == 0:
-		v.limit = DefaultMaxIntermediates
-	case v.limit < 0:
-		v.limit = 0
-	}
-	v.path[0] = leaf
+	v.path = append(make([]*x509.Certificate, 0, 4), r.Chain[0])
 	v.issuers = r.Chain[1:]
 	if len(r.Extra) > 0 {
 		v.issuers = append(append([]*x509.Certificate(nil), v.issuers...), r.Extra...)
 	}
 	// A leaf that fails by itself ends no search: whether the chain leads to an
 	// anchor belongs into the trace all the same.
-	good := v.judgeLeaf(leaf)
+	good := v.judgeLeaf(r.Chain[0])
 	found, out := v.extend()
 	switch {
 	case out != nil:
