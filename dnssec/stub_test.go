@@ -530,6 +530,28 @@ func TestStubReasonNamesWhatDecided(t *testing.T) {
 	}
 }
 
+func TestStubManyIterations(t *testing.T) {
+	denial := soa(data(), exampleSOA)
+	for _, tt := range []struct {
+		name string
+		r    response
+		want dnssec.ReasonCode
+	}{
+		{"NSEC3-9276-3.2-03 insecure by iterations", ede(denial, 27, ""), dnssec.ReasonNSEC3Iterations},
+		{"another extended error", ede(denial, 3, ""), dnssec.ReasonADClear},
+		{"data needs no denial", ede(data(mxA), 27, ""), dnssec.ReasonADClear},
+		{"secure all the same", secure(ede(denial, 27, "")), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := new(world).on("mx.example.org A", tt.r)
+			a, err := stub(t, w).Resolve(t.Context(), question(t, "mx.example.org", dnssec.TypeA))
+			if err != nil || a.Reason.Code != tt.want || (a.Reason.EDE == 27) != (tt.want == dnssec.ReasonNSEC3Iterations) {
+				t.Errorf("%+v %v", a.Reason, err)
+			}
+		})
+	}
+}
+
 // open is an upstream whose path is not protected, or which can not tell.
 type open struct{ w *world }
 
