@@ -277,7 +277,7 @@ func raise(f facts, plain ruling) ruling {
 		// There is no name that the peer could prove.
 		r.strict = Skip
 	}
-	q1 := !f.viaMX || f.mx == mxSecure || f.sts == stsEnforce && f.match
+	q1 := !f.viaMX || f.mx == mxSecure || f.level.usesSTS() && f.sts == stsEnforce && f.match
 	if !q1 {
 		r.strict = Skip
 	}

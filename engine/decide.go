@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,8 +102,9 @@ type Decision struct {
 	// Waived says that a policy forbids the connection and audit mode, or the message's
 	// own wish, let the message go.
 	Waived bool
-	// Event is what the connection came to.
-	Event Event
+	// Event is what the connection came to, Address where it went (zero if unknown).
+	Event   Event
+	Address netip.AddrPort
 }
 
 // Decide judges what a connection to host i of the plan showed. It is a pure function
@@ -156,7 +158,7 @@ func (j *judge) run(i int) {
 		return
 	}
 	j.h = &j.p.Hosts[i]
-	d.Host, d.Requirement, d.Event = j.h.Name, j.h.Requirement, j.peer.Event
+	d.Host, d.Requirement, d.Event, d.Address = j.h.Name, j.h.Requirement, j.peer.Event, j.peer.Address
 	name := j.h.label()
 	switch {
 	case !j.how.replay && j.at.After(j.p.ValidUntil):
@@ -177,6 +179,13 @@ func (j *judge) run(i int) {
 	if j.peer.Event == HandshakeDone && j.peer.outdated() {
 		// RFC 8996: TLS 1.0 and 1.1 are no TLS.
 		d.Event = HandshakeFailed
+	}
+	if slices.Contains(j.peer.Chain, nil) {
+		// A caller's mistake. Without a leaf there is no certificate.
+		if j.peer.Chain[0] == nil {
+			j.peer.Chain = nil
+		}
+		j.peer.Chain = slices.DeleteFunc(slices.Clone(j.peer.Chain), func(c *x509.Certificate) bool { return c == nil })
 	}
 	j.connection()
 	if d.Event == NoConnection || d.Event > HandshakeDone {

@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/mxauth/mxauth/tlsrpt"
+)
 
 // A ReasonID is the stable word of a reason. Words are never reused for something
 // else.
@@ -19,27 +23,24 @@ type Reason struct {
 	Policy string `json:"policy,omitempty"`
 }
 
-// RFC 8460 section 4.4 policy types.
+// The words of RFC 8460, section 4.4 (policy types) and section 4.3 (result types). A
+// failure for which no type exists is a validation-failure.
 const (
-	policyTLSA = "tlsa"
-	policySTS  = "sts"
-	policyNone = "no-policy-found"
-)
+	policyTLSA = string(tlsrpt.PolicyTLSA)
+	policySTS  = string(tlsrpt.PolicySTS)
+	policyNone = string(tlsrpt.PolicyNoFound)
 
-// RFC 8460 section 4.3 result types. (A failure for which no type exists is a
-// validation-failure.)
-const (
-	resultSTARTTLS     = "starttls-not-supported"
-	resultHostMismatch = "certificate-host-mismatch"
-	resultExpired      = "certificate-expired"
-	resultNotTrusted   = "certificate-not-trusted"
-	resultValidation   = "validation-failure"
-	resultTLSAInvalid  = "tlsa-invalid"
-	resultDNSSEC       = "dnssec-invalid"
-	resultDANERequired = "dane-required"
-	resultSTSFetch     = "sts-policy-fetch-error"
-	resultSTSInvalid   = "sts-policy-invalid"
-	resultSTSWebPKI    = "sts-webpki-invalid"
+	resultSTARTTLS     = string(tlsrpt.StartTLSNotSupported)
+	resultHostMismatch = string(tlsrpt.CertificateHostMismatch)
+	resultExpired      = string(tlsrpt.CertificateExpired)
+	resultNotTrusted   = string(tlsrpt.CertificateNotTrusted)
+	resultValidation   = string(tlsrpt.ValidationFailure)
+	resultTLSAInvalid  = string(tlsrpt.TLSAInvalid)
+	resultDNSSEC       = string(tlsrpt.DNSSECInvalid)
+	resultDANERequired = string(tlsrpt.DANERequired)
+	resultSTSFetch     = string(tlsrpt.STSPolicyFetchError)
+	resultSTSInvalid   = string(tlsrpt.STSPolicyInvalid)
+	resultSTSWebPKI    = string(tlsrpt.STSWebPKIInvalid)
 )
 
 // IsZero reports whether r says nothing.

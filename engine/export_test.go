@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"strings"
+
+	"github.com/mxauth/mxauth/dane"
+)
+
+// Facts are facts for tests.
+type Facts struct {
+	Level                            Level
+	InsecureMX                       InsecureMX
+	Both, STSDefer, Names, Audit     bool
+	Weakened, RequireTLS, NullReturn bool
+	MX                               MXSec
+	ViaMX                            bool
+	DANE                             dane.State
+	STS                              STSState
+	Match                            bool
+}
+
+// MXSec is mxSec for tests.
+type MXSec = mxSec
+
+// STSState is stsState for tests.
+type STSState = stsState
+
+const (
+	MXNone, MXInsecure, MXSecure = mxNone, mxInsecure, mxSecure
+
+	STSUnknown, STSPending, STSNone, STSTesting, STSEnforce = stsUnknown, stsPending, stsNone, stsTesting, stsEnforce
+)
+
+// Ruling is ruling for tests.
+type Ruling struct {
+	Requirement, Report, Strict Requirement
+	Skipped                     Outcome
+	Reason, Waived              ReasonID
+	Row                         string
+}
+
+func (f Facts) inner() facts {
+	return facts{
+		level: f.Level, insecureMX: f.InsecureMX, both: f.Both, stsDefer: f.STSDefer, names: f.Names, audit: f.Audit,
+		weakened: f.Weakened, requireTLS: f.RequireTLS, nullReturn: f.NullReturn,
+		mx: f.MX, viaMX: f.ViaMX, dane: f.DANE, sts: f.STS, match: f.Match,
+	}
+}
+
+// Combine is combine.
+func Combine(f Facts) Ruling {
+	r := combine(f.inner())
+	return Ruling{Requirement: r.requirement, Report: r.report, Strict: r.strict, Skipped: r.skipped, Reason: r.reason, Waived: r.waived, Row: r.row}
+}
+
+// DANEPart is danePart as the table writes it: "skip", "nothing" or a requirement.
+func DANEPart(f Facts) (rd, row string) {
+	r, row, failed := danePart(f.inner())
+	switch {
+	case failed:
+		return "skip", row
+	case r == Skip:
+		return "nothing", row
+	}
+	return r.String(), row
+}
+
+// AwaitsSTS is awaitsSTS.
+func AwaitsSTS(f Facts) bool { return awaitsSTS(f.inner()) }
+
+// SetKept makes the plan one that the cache may hold or not; for plans made by hand.
+func (p *Plan) SetTies(b bool) { p.ties = b }
+
+// CachedPlans counts the plans that are kept.
+func (e *Engine) CachedPlans() int {
+	if e.plans == nil {
+		return 0
+	}
+	return e.plans.Len()
+}
+
+// Clip is clip.
+func Clip(s string) string { return clip(s) }
+
+// AllReasons returns the ids of the table.
+func AllReasons() string {
+	var b strings.Builder
+	for _, r := range Reasons() {
+		b.WriteString(string(r.ID) + "\n")
+	}
+	return b.String()
+}

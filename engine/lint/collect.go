@@ -1,0 +1,119 @@
+package lint
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/tlsrpt"
+)
+
+// lookups bounds the hosts that are looked at side by side.
+const lookups = 8
+
+// Config of [Collect]. Engine, Prober and Resolver are required.
+type Config struct {
+	Engine   *engine.Engine
+	Prober   *probe.Prober
+	Resolver dnssec.Resolver
+	// Roots are the WebPKI anchors that certificates are held against for advice; nil: no
+	// finding is made about public CAs.
+	Roots *pkix.Roots
+	Now   func() time.Time // nil: time.Now
+}
+
+// A Snapshot is what a domain shows at one moment.
+type Snapshot struct {
+	Plan *engine.Plan
+	// MX is the MX question itself, for records that a plan drops.
+	MX    dane.Lookup
+	Hosts []HostView // as Plan.Hosts
+	// TLSRPT is the TLSRPT record; TLSRPTErr wraps tlsrpt.ErrNoRecord, or is a lookup
+	// failure.
+	TLSRPT    tlsrpt.Record
+	TLSRPTErr error
+	// TLSRPTFound says that TXT records are there, though none may be good.
+	TLSRPTFound bool
+	Roots       *pkix.Roots
+	At          time.Time
+}
+
+// A HostView is what one host shows.
+type HostView struct {
+	Probe probe.HostResult
+	// Unsigned are TLSA records that stand at the host's name though DANE does not apply
+	// there, as nothing is signed.
+	Unsigned []dane.Record
+}
+
+// Collect looks at a domain. An error wraps engine.ErrRequest, or is ctx's.
+func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
+	if c.Engine == nil || c.Prober == nil || c.Resolver == nil {
+		return Snapshot{}, errors.New("lint: engine, prober and resolver are needed")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	p, err := c.Engine.Plan(ctx, engine.Request{NextHop: domain, Sorted: true})
+	if err != nil {
+		return Snapshot{}, err
+	}
+	s := Snapshot{Plan: p, Hosts: make([]HostView, len(p.Hosts)), Roots: c.Roots}
+	var g errgroup.Group
+	g.SetLimit(lookups)
+	g.Go(func() error {
+		if !p.Orig.IsValid() {
+			s.TLSRPTErr = tlsrpt.ErrNoRecord
+			return nil
+		}
+		s.MX.Answer, s.MX.Err = c.Resolver.Resolve(ctx, dnssec.Question{Name: p.Orig.Name(), Type: dnssec.TypeMX})
+		s.TLSRPT, s.TLSRPTErr = tlsrpt.Lookup(ctx, c.Resolver, p.Orig)
+		var syntax *tlsrpt.SyntaxError
+		s.TLSRPTFound = s.TLSRPTErr == nil || errors.As(s.TLSRPTErr, &syntax) || errors.Is(s.TLSRPTErr, tlsrpt.ErrSeveral)
+		return nil
+	})
+	for i := range p.Hosts {
+		h := &p.Hosts[i]
+		g.Go(func() error {
+			s.Hosts[i].Probe = c.Prober.Host(ctx, c.Engine, p, i)
+			if h.Name.IsValid() && h.DANE.State == dane.NA {
+				s.Hosts[i].Unsigned = unsigned(ctx, c.Resolver, h.Name, h.Port)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if err := ctx.Err(); err != nil {
+		return Snapshot{}, context.Cause(ctx)
+	}
+	s.At = c.Now()
+	return s, nil
+}
+
+// unsigned asks for TLSA records that no sender asks for (RFC 7672 section 2.2.2), to tell
+// their publisher.
+func unsigned(ctx context.Context, r dnssec.Resolver, h rfc6125.Host, port uint16) []dane.Record {
+	owner, err := dane.Owner(h, port)
+	if err != nil {
+		return nil
+	}
+	a, err := r.Resolve(ctx, dnssec.Question{Name: owner, Type: dnssec.TypeTLSA})
+	if err != nil {
+		return nil
+	}
+	var out []dane.Record
+	for _, rr := range a.Records {
+		if rec, err := dane.RecordFromDNS(rr); err == nil {
+			out = append(out, rec)
+		}
+	}
+	return out
+}

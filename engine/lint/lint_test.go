@@ -1,0 +1,131 @@
+package lint_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/anchor"
+	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/lint"
+	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// A street is a lab with all that looks at it.
+type street struct {
+	lab      *lab.Lab
+	resolver dnssec.Resolver
+	roots    *pkix.Roots
+}
+
+func start(t *testing.T, worlds []lab.World) street {
+	t.Helper()
+	l, err := lab.Start(t.Context(), lab.Config{Worlds: worlds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	srv, err := upstream.PlainServer(l.Plain())
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, err := upstream.New(upstream.Config{Servers: []upstream.Server{srv}, Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = up.Close() })
+	anchors, err := anchor.Parse(strings.NewReader(l.TrustAnchor()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: up, Anchors: anchors})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return street{l, v, pkix.NewRoots(l.CA())}
+}
+
+// look lints one domain.
+func (s street) look(ctx context.Context, domain string) ([]lint.Finding, error) {
+	policies, err := sts.NewClient(sts.Config{Resolver: s.resolver, Roots: s.roots, Dial: s.lab.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")}, Timeout: time.Second})
+	if err != nil {
+		return nil, err
+	}
+	defer policies.Close()
+	e, err := engine.New(engine.Config{Resolver: s.resolver, STS: policies, Roots: s.roots})
+	if err != nil {
+		return nil, err
+	}
+	snap, err := lint.Collect(ctx, lint.Config{
+		Engine: e, Resolver: s.resolver, Roots: s.roots, Prober: probe.New(probe.Config{Dial: s.lab.Dial, Timeout: time.Second}),
+	}, domain)
+	if err != nil {
+		return nil, err
+	}
+	return lint.Check(snap), nil
+}
+
+func TestKindsAreComplete(t *testing.T) {
+	kinds := lint.Kinds()
+	if len(kinds) < 35 {
+		t.Errorf("%d kinds", len(kinds))
+	}
+	for _, k := range kinds {
+		if k.About == "" || k.RFC == "" || strings.ToLower(string(k.ID)) != string(k.ID) {
+			t.Errorf("%+v", k)
+		}
+	}
+}
+
+// TestWorlds looks at every world of the lab: nothing is said twice of one host, every
+// finding is whole, and those that a world names are there.
+func TestWorlds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("looks at every world of the lab")
+	}
+	worlds := lab.Worlds()
+	s := start(t, worlds)
+	seen := map[lint.ID]string{}
+	for _, w := range worlds {
+		if len(w.Args()) > 0 && w.Args()[len(w.Args())-1] != w.Domain {
+			continue
+		}
+		t.Run(w.Name, func(t *testing.T) {
+			findings, err := s.look(t.Context(), w.Domain)
+			if err != nil {
+				t.Skipf("not a domain: %v", err)
+			}
+			last := lint.Error
+			for _, f := range findings {
+				if f.Severity > last {
+					t.Errorf("%s stands behind less severe ones", f.ID)
+				}
+				last = f.Severity
+				if f.Text == "" || f.Do == "" || f.RFC == "" || len(f.Evidence) == 0 {
+					t.Errorf("not whole: %+v", f)
+				}
+				if strings.Contains(f.Text, "%!") || strings.Contains(strings.Join(f.Evidence, ""), "%!") {
+					t.Errorf("a broken format: %+v", f)
+				}
+				seen[f.ID] = w.Name
+			}
+		})
+	}
+	var missing []string
+	for _, k := range lint.Kinds() {
+		if seen[k.ID] == "" {
+			missing = append(missing, string(k.ID))
+		}
+	}
+	slices.Sort(missing)
+	fmt.Println("not shown by any world:", missing)
+}

@@ -1,0 +1,213 @@
+package lint
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"time"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/sts"
+	"github.com/mxauth/mxauth/tlsrpt"
+)
+
+// webpki judges a chain and the host's name against the WebPKI anchors.
+func (r *report) webpki(chain []*x509.Certificate, name rfc6125.Host) error {
+	_, err := pkix.VerifyServer(pkix.Request{Chain: chain, Roots: r.snap.Roots, At: r.snap.At}, []rfc6125.Reference{rfc6125.NewReference(name)})
+	return err
+}
+
+// tls judges STARTTLS and, where no policy looks at it, the certificate.
+func (r *report) tls() {
+	for i := range r.snap.Plan.Hosts {
+		h := &r.snap.Plan.Hosts[i]
+		for _, a := range r.snap.Hosts[i].Probe.Addresses {
+			if a.Peer.Event == engine.NoConnection {
+				continue
+			}
+			r.session(h, a.Peer)
+			break // the addresses are held against each other elsewhere
+		}
+	}
+}
+
+func (r *report) session(h *engine.Host, p engine.Peer) {
+	switch {
+	case p.Event == engine.NoSTARTTLS:
+		r.add(TLSMissing, h.Name, "Switch STARTTLS on; look for a firewall that rewrites SMTP.",
+			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", name(h)).saw("%s: EHLO without STARTTLS", p.Address)
+	case p.Injected:
+		r.add(TLSInjected, h.Name, "Update the mail server or what stands before it.",
+			"%s sends plain data behind its reply to STARTTLS; careful senders hang up.", name(h)).saw("%s: %s", p.Address, p.Detail)
+	case p.Event == engine.STARTTLSRefused:
+		r.add(TLSRefused, h.Name, "The server's log says why; often the key or certificate file can not be read.",
+			"%s offers STARTTLS and then refuses it.", name(h)).saw("%s: %s", p.Address, p.Detail)
+	case p.Event == engine.HandshakeFailed:
+		r.add(TLSFailed, h.Name, "Offer TLS 1.2 and 1.3 with common cipher suites and a certificate that fits.",
+			"The TLS handshake with %s fails.", name(h)).saw("%s: %s", p.Address, p.Detail)
+	case p.Event == engine.HandshakeDone:
+		if p.Version != 0 && p.Version < tls.VersionTLS13 {
+			r.add(TLSOld, h.Name, "Update the server's TLS library.", "%s speaks no newer version than %s.", name(h), p.TLS).saw("%s: %s", p.Address, p.TLS)
+		}
+		if len(p.Chain) > 0 && h.Name.IsValid() {
+			r.certificate(h, p)
+		}
+	}
+}
+
+func name(h *engine.Host) string {
+	if h.Name.IsValid() {
+		return h.Name.String()
+	}
+	return h.Literal.String()
+}
+
+// certificate gives advice where neither standard looks at the certificate; where one
+// does, the findings about it say more.
+func (r *report) certificate(h *engine.Host, p engine.Peer) {
+	names := rfc6125.PresentedBy(p.Chain[0])
+	refs := []rfc6125.Reference{rfc6125.NewReference(h.Name)}
+	named := names.Match(refs, rfc6125.Options{}).OK
+	if !named && names.Match(refs, rfc6125.Options{CNID: true}).OK {
+		r.add(CertCNOnly, h.Name, "Get a certificate with the name as subjectAltName.",
+			"The certificate of %s carries its name only as Common Name, which counts for nothing under MTA-STS.", h.Name).saw("presented: %v", names.Names())
+	}
+	if h.Requirement.Has(engine.DANE) || h.Requirement.Has(engine.HalfDANE) || h.Requirement.Has(engine.STS) || h.Report.Has(engine.STS) {
+		return
+	}
+	if !named {
+		r.add(CertName, h.Name, "Nothing must be done: no standard in force here asks for the name. DANE would authenticate even this certificate; MTA-STS wants one with the name.",
+			"The certificate of %s names other hosts. Nothing obliges it to show its own name.", h.Name).saw("presented: %v", names.Names()).publish(dnsIf(h, p)...)
+	}
+	if r.snap.Roots == nil {
+		return
+	}
+	err := r.webpki(p.Chain, h.Name)
+	switch {
+	case errors.Is(err, pkix.ErrExpired):
+		r.add(CertExpired, h.Name, "Renew it.", "The certificate of %s, or one that it passes, has expired.", h.Name).saw("%v", err)
+	case err != nil && !errors.Is(err, pkix.ErrName):
+		r.add(CertUntrusted, h.Name, "Nothing must be done for opportunistic TLS or DANE-EE; MTA-STS wants a certificate of a public CA.",
+			"The certificate of %s leads to no public CA.", h.Name).saw("%v", err)
+	}
+}
+
+// dnsIf is a TLSA line where DANE could count at once: the zone of the host is signed.
+func dnsIf(h *engine.Host, p engine.Peer) []string {
+	if h.DANE.State != dane.None {
+		return nil
+	}
+	owner, err := dane.Owner(h.Name, h.Port)
+	if err != nil {
+		return nil
+	}
+	rec, err := dane.Generate(dane.Recommended(dane.DANEEE), p.Chain[0])
+	if err != nil {
+		return nil
+	}
+	return []string{dane.Entry{Owner: owner, TTL: time.Hour, Record: rec}.Zone()}
+}
+
+// together judges what only both standards show.
+func (r *report) together() {
+	p := r.snap.Plan
+	if !p.Orig.IsValid() || len(p.Hosts) == 0 {
+		return
+	}
+	usable, unsigned, usingSTS := 0, 0, p.STS.Policy != nil && p.STS.Policy.Mode != sts.ModeNone
+	for i := range p.Hosts {
+		if p.Hosts[i].DANE.State == dane.Usable {
+			usable++
+		}
+		unsigned += len(r.snap.Hosts[i].Unsigned)
+		r.daneOnlyCertificate(&p.Hosts[i], &r.snap.Hosts[i])
+	}
+	none := p.STS.TXTErr != nil && errors.Is(p.STS.TXTErr, sts.ErrNoRecord) && !hasSTS(&p.STS)
+	switch {
+	case usable == 0 && unsigned == 0 && !usingSTS && none && !anyTLSA(p):
+		f := r.add(Nothing, rfc6125.Host{}, "Publish an MTA-STS policy (record, web host and file), begin with mode testing; or sign the zones with DNSSEC and publish TLSA records; or both.",
+			"%s publishes neither DANE nor MTA-STS: mail to it is encrypted at best, and nobody would notice a forged host.", p.Orig)
+		f.saw("no TLSA records at the MX hosts").saw("no MTA-STS record")
+		f.publish(recordLine(p.Orig, r.snap.At))
+		f.publish(r.policyLines("testing")...)
+		for i := range p.Hosts {
+			if p.Hosts[i].DANE.State == dane.None {
+				f.publish(suggestions(&p.Hosts[i], &r.snap.Hosts[i])...)
+			}
+		}
+	case usable > 0 && !usingSTS && none:
+		r.add(DANEOnly, rfc6125.Host{}, "Publish an MTA-STS policy as well: large senders do not look at DANE.",
+			"%s publishes DANE and no MTA-STS policy; senders that do not check DNSSEC authenticate nobody.", p.Orig).saw("no MTA-STS record").
+			publish(append([]string{recordLine(p.Orig, r.snap.At)}, r.policyLines("testing")...)...)
+	}
+}
+
+func anyTLSA(p *engine.Plan) bool {
+	for i := range p.Hosts {
+		if s := p.Hosts[i].DANE.State; s == dane.Unusable || s == dane.Failed {
+			return true
+		}
+	}
+	return false
+}
+
+// daneOnlyCertificate tells of a certificate that DANE takes and MTA-STS refuses, which is
+// hidden from a sender that does both.
+func (r *report) daneOnlyCertificate(h *engine.Host, v *HostView) {
+	pol := r.snap.Plan.STS.Policy
+	if pol == nil || pol.Mode == sts.ModeNone || h.DANE.State != dane.Usable || r.snap.Roots == nil {
+		return
+	}
+	if _, listed := pol.Match(h.Name); !listed {
+		return
+	}
+	for _, a := range v.Probe.Addresses {
+		if a.Peer.Event != engine.HandshakeDone || len(a.Peer.Chain) == 0 || a.Decision.Outcome != engine.Authenticated {
+			continue
+		}
+		if err := r.webpki(a.Peer.Chain, h.Name); err != nil {
+			r.add(DANEOnlyCert, h.Name, "Get a certificate of a public CA for the host's name; DANE-EE goes on with its key.",
+				"The certificate of %s satisfies its TLSA records and not the MTA-STS policy: senders without DANE see a failure that senders with DANE do not.", h.Name).saw("%s: %v", a.Address, err)
+			return
+		}
+	}
+}
+
+// tlsrpt judges the TLSRPT record.
+func (r *report) tlsrpt() {
+	p := r.snap.Plan
+	if !p.Orig.IsValid() {
+		return
+	}
+	line := "_smtp._tls." + p.Orig.String() + ". 3600 IN TXT \"v=TLSRPTv1; rua=mailto:tlsrpt@" + p.Orig.String() + "\""
+	err := r.snap.TLSRPTErr
+	switch {
+	case err == nil:
+	case r.snap.TLSRPTFound:
+		r.add(TLSRPTBad, rfc6125.Host{}, "Publish exactly one record of this form.",
+			"The TLSRPT record of %s does not count, so nobody reports failures.", p.Orig).saw("%v", err).publish(line)
+	case !errors.Is(err, tlsrpt.ErrNoRecord):
+		r.add(TLSRPTFailed, rfc6125.Host{}, "Repair the zone: the question must be answered.",
+			"Whether %s asks for reports can not be found out.", p.Orig).saw("%v", err)
+	case r.publishes():
+		r.add(TLSRPTMissing, rfc6125.Host{}, "Publish a TLSRPT record: it is how a domain hears of mail that its own policy keeps away.",
+			"%s publishes a policy for its mail and asks nobody to report failures.", p.Orig).saw("_smtp._tls.%s TXT: none", p.Orig).publish(line)
+	}
+}
+
+// publishes reports whether the domain publishes a policy of either kind.
+func (r *report) publishes() bool {
+	p := r.snap.Plan
+	if p.STS.Policy != nil || p.STS.TXTErr == nil && p.STS.Record.ID != "" {
+		return true
+	}
+	for i := range p.Hosts {
+		if s := p.Hosts[i].DANE.State; s == dane.Usable || s == dane.Unusable {
+			return true
+		}
+	}
+	return false
+}

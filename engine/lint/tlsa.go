@@ -1,0 +1,279 @@
+package lint
+
+import (
+	"crypto/x509"
+	"errors"
+	"time"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// longTTL is the TTL of TLSA records from which on it is a hindrance: after a key is lost,
+// senders go on for so long with the old record (RFC 7671 section 13 speaks of hours).
+const longTTL = 2 * 24 * time.Hour
+
+// tlsa judges the TLSA records, and the chain against them.
+func (r *report) tlsa() {
+	with, without := []string{}, []string{}
+	for i := range r.snap.Plan.Hosts {
+		h, v := &r.snap.Plan.Hosts[i], &r.snap.Hosts[i]
+		if !h.Name.IsValid() {
+			continue
+		}
+		switch h.DANE.State {
+		case dane.Failed:
+			if h.DANE.Address == dane.AddressOK {
+				r.tlsaFailed(h)
+			}
+		case dane.NA:
+			if len(v.Unsigned) > 0 {
+				f := r.add(TLSAUnsigned, h.Name, "Sign the zone of "+h.Name.String()+" with DNSSEC and have the DS record put into the parent zone.",
+					"%s has TLSA records, and its zone is not signed: no sender looks at them.", h.Name)
+				for _, rec := range v.Unsigned {
+					f.saw("%s TLSA %s", ownerText(h), short(rec))
+				}
+			}
+		case dane.Usable, dane.Unusable:
+			r.tlsaRecords(h, v)
+		}
+		switch h.DANE.State {
+		case dane.Usable:
+			with = append(with, h.Name.String())
+		case dane.None, dane.NA, dane.Unusable:
+			without = append(without, h.Name.String())
+		}
+	}
+	if len(with) > 0 && len(without) > 0 {
+		f := r.add(TLSASomeHosts, rfc6125.Host{}, "Publish TLSA records for every host of the MX set.",
+			"Of the MX hosts of %s some have TLSA records and some have none; an attacker only has to keep the former from answering.", r.snap.Plan.Orig)
+		for _, n := range with {
+			f.saw("%s: TLSA records", n)
+		}
+		for _, n := range without {
+			f.saw("%s: none that count", n)
+		}
+		for i := range r.snap.Plan.Hosts {
+			h := &r.snap.Plan.Hosts[i]
+			if s := h.DANE.State; s == dane.None || s == dane.Unusable {
+				f.publish(suggestions(h, &r.snap.Hosts[i])...)
+			}
+		}
+	}
+}
+
+func (r *report) tlsaFailed(h *engine.Host) {
+	if len(h.DANE.TLSA) == 0 {
+		return
+	}
+	l := h.DANE.TLSA[len(h.DANE.TLSA)-1]
+	if failedBy(l.Err) == dnssec.ReasonNSEC3Iterations {
+		r.add(TLSAIterations, h.Name, "Set the NSEC3 iterations of the zone to 0 (RFC 9276).",
+			"The zone denies TLSA records for %s with more NSEC3 iterations than senders compute, so the denial proves nothing.", h.Name).saw("%v", l.Err)
+		return
+	}
+	r.add(TLSAFailed, h.Name, "Repair the zone or its name servers: the question for TLSA must be answered, also where there are no such records.",
+		"The TLSA lookup for %s fails, so senders that do DANE deliver nothing to it.", h.Name).saw("%v", l.Err)
+}
+
+// tlsaRecords judges a signed TLSA set.
+func (r *report) tlsaRecords(h *engine.Host, v *HostView) {
+	uses := h.DANE.Set.Uses()
+	if h.DANE.State == dane.Unusable {
+		f := r.add(TLSAAllUnusable, h.Name, "Publish a DANE-EE record (3 1 1) for the host.",
+			"%s has TLSA records, and none of them counts for mail: TLS is demanded and nobody is authenticated.", h.Name)
+		for _, u := range uses {
+			f.saw("%s: %s", short(u.Record), u.Why)
+		}
+		f.publish(suggestions(h, v)...)
+	}
+	usable := 0
+	for _, u := range uses {
+		rec := u.Record
+		switch {
+		case u.Usable:
+			usable++
+		case rec.Usage == dane.PKIXTA || rec.Usage == dane.PKIXEE:
+			r.add(TLSAPKIXUsage, h.Name, "Replace it: usage 3 (DANE-EE) in place of 1, usage 2 (DANE-TA) in place of 0.",
+				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", short(rec), u.Why).publish(suggestions(h, v)...)
+		case rec.Usage > dane.DANEEE || rec.Selector > dane.SPKI || rec.MatchingType > dane.SHA2_512:
+			r.add(TLSAUnknown, h.Name, "Remove the record, or write it with the known numbers.",
+				"A TLSA record of %s has a number that no sender knows.", h.Name).saw("%s: %s", short(rec), u.Why).publish(suggestions(h, v)...)
+		case badData(rec):
+			r.add(TLSABadData, h.Name, "Make the record anew from the certificate.",
+				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", short(rec), u.Why).publish(suggestions(h, v)...)
+		}
+		if u.Usable && rec.MatchingType == dane.Full {
+			r.add(TLSAFullData, h.Name, "Publish a digest (matching type 1): the answer stays small.",
+				"A TLSA record of %s carries %d octets where a digest has 32.", h.Name, len(rec.Data)).saw("%s", short(rec))
+		}
+		if u.Usable && rec.Usage == dane.DANEEE && rec.Selector == dane.Cert {
+			r.add(TLSACertPinned, h.Name, "Publish the digest of the key (3 1 1) and keep the key when the certificate is renewed.",
+				"A TLSA record of %s pins the whole certificate: it stops to match with the next renewal, even for the same key.", h.Name).saw("%s", short(rec)).publish(suggestions(h, v)...)
+		}
+	}
+	for _, l := range h.DANE.TLSA {
+		for _, rr := range l.Answer.Records {
+			if ttl := time.Duration(rr.TTL) * time.Second; ttl > longTTL {
+				r.add(TLSALongTTL, h.Name, "Lower the TTL to an hour or so.",
+					"The TLSA records of %s may be kept for %s: after a key is lost, mail stays away for so long.", h.Name, ttl).saw("%s TLSA TTL %d s", ownerText(h), rr.TTL)
+				break
+			}
+		}
+	}
+	for _, a := range v.Probe.Addresses {
+		if a.Peer.Event == engine.HandshakeDone && usable > 0 {
+			r.tlsaAgainst(h, v, a.Peer)
+			return // the addresses are held against each other elsewhere
+		}
+	}
+}
+
+// tlsaAgainst holds the set against what the host shows.
+func (r *report) tlsaAgainst(h *engine.Host, v *HostView, peer engine.Peer) {
+	o := dane.Options{References: h.DANERefs, At: r.snap.At}
+	dp := dane.Peer{Chain: peer.Chain, RawKey: peer.RawKey}
+	res, err := h.DANE.Set.Verify(dp, o)
+	if err != nil {
+		r.tlsaMismatch(h, v, dp, o, res, err)
+		return
+	}
+	for _, t := range res.Trace {
+		u := use(h.DANE.Set, t.Record)
+		if t.Depth < 0 && u.Usable && !matchesAny(t.Record, dp, o) {
+			r.add(TLSAStale, h.Name, "Fine if it stands for the next key; else remove it.",
+				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s: %s", short(t.Record), t.Why)
+		}
+	}
+	spare := false
+	for _, t := range res.Trace {
+		spare = spare || t.Record != res.Matched && use(h.DANE.Set, t.Record).Usable
+	}
+	if !spare {
+		r.add(TLSANoSpare, h.Name, "Before the next change of keys publish a record for the new key beside the old one, and wait for two TTLs; or publish a DANE-TA record as well.",
+			"%s has one TLSA record, for the key in use; a change of keys without a second record in time stops mail.", h.Name).saw("%s", short(res.Matched))
+	}
+}
+
+func (r *report) tlsaMismatch(h *engine.Host, v *HostView, dp dane.Peer, o dane.Options, res dane.Result, err error) {
+	var f *Finding
+	switch {
+	case errors.Is(err, dane.ErrName):
+		f = r.add(TLSAName, h.Name, "Use a certificate that names the MX host or the mail domain.",
+			"The CA in the TLSA records of %s issued its certificate, which has none of the names that count.", h.Name)
+		f.saw("presented: %v", presentedNames(dp.Chain))
+		for _, ref := range h.DANERefs {
+			f.saw("expected: %s", ref)
+		}
+		return
+	case errors.Is(err, pkix.ErrExpired):
+		f = r.add(TLSAExpired, h.Name, "Renew the certificate that has expired; DANE-TA looks at dates.",
+			"The chain from the certificate of %s to the CA in its TLSA records has expired.", h.Name)
+	case errors.Is(err, dane.ErrPath):
+		f = r.add(TLSAPath, h.Name, "Send the certificates between the host's own and the CA, and use a CA certificate that may issue.",
+			"A certificate that %s sends matches its TLSA records, and the path to it does not hold.", h.Name)
+	default:
+		// A weaker digest that matches, hidden by a stronger one that does not?
+		for _, u := range h.DANE.Set.Uses() {
+			if !u.Usable && !badData(u.Record) && matchesAny(u.Record, dp, o) {
+				f = r.add(TLSAAgility, h.Name, "Correct the record with the stronger digest, or remove it.",
+					"A TLSA record of %s would match, and a record with a stronger digest beside it, which does not match, hides it.", h.Name)
+				f.saw("%s: would match", short(u.Record))
+			}
+		}
+		if f == nil {
+			f = r.add(TLSANoMatch, h.Name, "Publish a record for the key in use, or give the host back the key that the records name.",
+				"What %s shows matches none of its TLSA records: senders that do DANE deliver nothing to it.", h.Name)
+			r.anchorUnsent(h)
+		}
+		f.publish(suggestions(h, v)...)
+	}
+	for _, t := range res.Trace {
+		f.saw("%s: %s", short(t.Record), t.Why)
+	}
+}
+
+// anchorUnsent tells of DANE-TA digest records when nothing matched: most often the
+// certificate that they name is not in the chain that the server sends.
+func (r *report) anchorUnsent(h *engine.Host) {
+	for _, rec := range h.DANE.Set.Usable() {
+		if rec.Usage == dane.DANETA && rec.MatchingType != dane.Full {
+			r.add(TLSAAnchorUnsent, h.Name, "Put the CA certificate at the end of the chain file that the mail server sends, though web servers leave it out.",
+				"A DANE-TA record of %s names a certificate that the host does not send; a digest can not be matched without it.", h.Name).saw("%s", short(rec))
+			return
+		}
+	}
+}
+
+// matchesAny reports whether the record alone would match the peer in any way.
+func matchesAny(rec dane.Record, p dane.Peer, o dane.Options) bool {
+	res, _ := dane.NewSet([]dane.Record{rec}, dane.UsePolicy{}).Verify(p, o)
+	return res.OK || res.Depth >= 0 || len(res.Trace) > 0 && res.Trace[0].Depth >= 0
+}
+
+func use(s dane.Set, rec dane.Record) dane.RecordUse {
+	for _, u := range s.Uses() {
+		if u.Record == rec {
+			return u
+		}
+	}
+	return dane.RecordUse{}
+}
+
+// badData reports whether a record of known numbers is unusable by itself.
+func badData(rec dane.Record) bool {
+	return !dane.NewSet([]dane.Record{rec}, dane.UsePolicy{}).HasUsage(rec.Usage)
+}
+
+func ownerText(h *engine.Host) string {
+	base := h.DANE.Base
+	if !base.IsValid() {
+		base = h.Name
+	}
+	n, err := dane.Owner(base, h.Port)
+	if err != nil {
+		return base.String()
+	}
+	return n.String()
+}
+
+// suggestions are the lines for a zone file that make the host's present key count.
+func suggestions(h *engine.Host, v *HostView) []string {
+	base := h.DANE.Base
+	if !base.IsValid() {
+		base = h.Name
+	}
+	owner, err := dane.Owner(base, h.Port)
+	if err != nil {
+		return nil
+	}
+	for _, a := range v.Probe.Addresses {
+		if len(a.Peer.Chain) == 0 {
+			continue
+		}
+		if rec, err := dane.Generate(dane.Recommended(dane.DANEEE), a.Peer.Chain[0]); err == nil {
+			return []string{dane.Entry{Owner: owner, TTL: time.Hour, Record: rec}.Zone()}
+		}
+	}
+	return nil
+}
+
+func presentedNames(chain []*x509.Certificate) []string {
+	if len(chain) == 0 {
+		return nil
+	}
+	return rfc6125.PresentedBy(chain[0]).Names()
+}
+
+// short prints a record with its data cut.
+func short(rec dane.Record) string {
+	const most = 40
+	s := rec.String()
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}

@@ -1,0 +1,261 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mxauth/mxauth/sts"
+)
+
+// A HostStatus is what became of the message at one host (section 10).
+type HostStatus uint8
+
+// Host statuses. The zero HostStatus is HostUntried.
+const (
+	HostUntried   HostStatus = iota // not tried, or the decision let it go and nothing came of it yet
+	HostDelivered                   // the host took the message
+	HostRejected                    // 5yz to MAIL, RCPT or DATA after the decision let it go
+	HostTransient                   // no connection, 4yz, a lookup that failed
+	HostPolicy                      // a policy refused the host
+	HostUnusable                    // no address
+)
+
+var hostStatusWords = [...]string{"untried", "delivered", "rejected", "transient", "policy", "unusable"}
+
+// String returns "untried", "delivered", "rejected", "transient", "policy" or
+// "unusable".
+func (s HostStatus) String() string { return enumString(hostStatusWords[:], int(s)) }
+
+// A Try is what became of one host of a plan.
+type Try struct {
+	Decision Decision
+	Status   HostStatus
+	Reply    int    // the SMTP reply code that rejected; 0 if none
+	Text     string // what the host said; escaped when printed
+}
+
+// TryOf makes the Try of a decision after which nothing was sent to host i: what the
+// decision itself says. A decision that lets the message go is HostUntried until the
+// caller knows better.
+func (p *Plan) TryOf(i int, d Decision) Try {
+	t := Try{Decision: d}
+	switch {
+	case i >= 0 && i < len(p.Hosts) && p.Hosts[i].Unusable:
+		t.Status = HostUnusable
+	case d.Deliver:
+		t.Status = HostUntried
+	case d.Outcome == Refused:
+		t.Status = HostPolicy
+	default:
+		t.Status = HostTransient
+	}
+	return t
+}
+
+// An Action is what the queue does with a message.
+type Action uint8
+
+// Actions. The zero Action is Retry, which loses nothing.
+const (
+	Retry     Action = iota // keep it and try again later (RFC 5321 section 4.5.4.1); when is the queue's to say
+	Delivered               // done
+	Bounce                  // send a non-delivery notification
+	LookAgain               // call [Engine.LookAgain] before bouncing: an MTA-STS policy may have changed
+)
+
+var actionWords = [...]string{"retry", "delivered", "bounce", "look-again"}
+
+// String returns "retry", "delivered", "bounce" or "look-again".
+func (a Action) String() string { return enumString(actionWords[:], int(a)) }
+
+// A Fate is what becomes of the message now.
+type Fate struct {
+	Action Action
+	Reason Reason
+	Code   string // enhanced status code: "5.1.10"; "" if delivered
+	// Host is the host whose decision is the record of the delivery, or that spoke for
+	// the others; -1 if none.
+	Host int
+	// HeadersOnly: a notification returns the header only, as with RET=HDRS, whatever
+	// the sender asked (RFC 8689 section 5).
+	HeadersOnly bool
+	// RequireTLS: a notification is itself sent with REQUIRETLS (RFC 8689 section 5).
+	RequireTLS bool
+}
+
+// Circumstances of a message that its tries do not tell.
+type Circumstances struct {
+	Expired bool // its time in the queue is over: the next Retry would be one too many
+	Looked  bool // [Engine.LookAgain] has been called for it and said no
+}
+
+// Message says what becomes of a message after the tries of its hosts, in the order
+// of the plan (section 10). Hosts that are missing at the end were not tried.
+func (e *Engine) Message(p *Plan, tries []Try, c Circumstances) Fate {
+	f := fate(p, tries, c)
+	if f.Action == Bounce && p.Request.RequireTLS {
+		f.HeadersOnly, f.RequireTLS = true, true
+	}
+	return f
+}
+
+func fate(p *Plan, tries []Try, c Circumstances) Fate {
+	if p.MX.Outcome == Bounced { // O3
+		return Fate{Action: Bounce, Reason: p.MX.Reason, Code: p.MX.Code, Host: -1}
+	}
+	if len(tries) > len(p.Hosts) {
+		tries = tries[:len(p.Hosts)]
+	}
+	for i := range tries { // O1, O2: the first that took or rejected it ends the matter
+		t := &tries[i]
+		switch t.Status {
+		case HostDelivered:
+			return Fate{Action: Delivered, Host: i,
+				Reason: because(ReasonDelivered, "%s took the message: %s", p.Hosts[i].label(), t.Decision.Reason.Text)}
+		case HostRejected:
+			return rejected(p, i, t)
+		}
+	}
+	n := count(p, tries)
+	strict := p.Request.RequireTLS && !p.Request.NullReturnPath
+	switch {
+	case len(p.Hosts) > 0 && n.unusable == len(p.Hosts):
+		return noAddresses(p, c)
+	case strict && len(p.Hosts) > 0 && n.transient == 0: // O4
+		return unmet(p, tries, n, c)
+	}
+	// O5, O7: nothing is bounced for a policy while it can be tried again.
+	why, code := blame(p, tries)
+	if !c.Expired {
+		return Fate{Action: Retry, Host: n.first, Code: code,
+			Reason: because(ReasonRetry, "No host of %s could take the message now; it stays in the queue. %s", p.label(), why.Text)}
+	}
+	if n.byPolicy && !c.Looked { // O8
+		return lookAgain(p, n)
+	}
+	return Fate{Action: Bounce, Host: n.first, Code: reasonByID[ReasonQueueExpired].Code,
+		Reason: because(ReasonQueueExpired, "No host of %s could take the message in time. %s", p.label(), why.Text)}
+}
+
+// rejected is O2.
+func rejected(p *Plan, i int, t *Try) Fate {
+	name := p.Hosts[i].label()
+	if t.Reply == 530 && p.Request.weakened() && t.Decision.Outcome == Cleartext {
+		return Fate{Action: Bounce, Host: i, Code: reasonByID[ReasonTLSDemanded].Code,
+			Reason: because(ReasonTLSDemanded, "%s takes no mail without TLS (%d %s), and TLS can not be had with it.", name, t.Reply, clip(t.Text))}
+	}
+	return Fate{Action: Bounce, Host: i, Code: reasonByID[ReasonRejected].Code,
+		Reason: because(ReasonRejected, "%s rejected the message: %d %s", name, t.Reply, clip(t.Text))}
+}
+
+// noAddresses is O6.
+func noAddresses(p *Plan, c Circumstances) Fate {
+	why := p.Hosts[0].Reason
+	if p.Request.Options.NoAddressDefer && !c.Expired {
+		return Fate{Action: Retry, Host: 0, Reason: why, Code: transient(why.code())}
+	}
+	return Fate{Action: Bounce, Host: 0, Reason: why, Code: why.code()}
+}
+
+// unmet is O4: no host meets REQUIRETLS.
+func unmet(p *Plan, tries []Try, n counts, c Circumstances) Fate {
+	if n.byPolicy && !c.Looked {
+		return lookAgain(p, n)
+	}
+	code := reasonByID[ReasonRequireTLSFails].Code
+	why := tries[n.first].Decision.Reason
+	for i := range tries {
+		if d := &tries[i].Decision; d.Reason.ID == ReasonNoREQUIRETLS {
+			code, why = reasonByID[ReasonNoREQUIRETLS].Code, d.Reason
+			break
+		}
+	}
+	return Fate{Action: Bounce, Host: n.first, Code: code,
+		Reason: because(ReasonRequireTLSFails, "No host of %s meets the message's demand for TLS on its whole way (REQUIRETLS). %s", p.label(), why.Text)}
+}
+
+// lookAgain is the first half of O8.
+func lookAgain(p *Plan, n counts) Fate {
+	return Fate{Action: LookAgain, Host: n.first, Code: reasonByID[ReasonPolicyLastLook].Code,
+		Reason: because(ReasonPolicyLastLook, "Before the message goes back, %s is asked once more whether its MTA-STS policy has changed.", p.label())}
+}
+
+// counts are what the tries come to together.
+type counts struct {
+	transient, unusable int
+	first               int  // the first host that is not unusable, else the first; -1 if none
+	byPolicy            bool // a policy of mode enforce had a part in it
+}
+
+func count(p *Plan, tries []Try) counts {
+	n := counts{first: -1}
+	enforce := p.STS.Policy != nil && p.STS.Policy.Mode == sts.ModeEnforce
+	for i := range p.Hosts {
+		status := HostUntried
+		if i < len(tries) {
+			status = tries[i].Status
+		}
+		switch status {
+		case HostUnusable:
+			n.unusable++
+			continue
+		case HostPolicy:
+			n.byPolicy = n.byPolicy || enforce
+		default:
+			n.transient++
+		}
+		if n.first < 0 {
+			n.first = i
+		}
+	}
+	if n.first < 0 && len(p.Hosts) > 0 {
+		n.first = 0
+	}
+	return n
+}
+
+// blame picks the reason that a person should see: that of the first host a policy
+// refused, else of the first that failed otherwise, else of the next hop.
+func blame(p *Plan, tries []Try) (Reason, string) {
+	for i := range tries {
+		if tries[i].Status == HostPolicy {
+			return tries[i].Decision.Reason, transient(tries[i].Decision.Code)
+		}
+	}
+	for i := range tries {
+		if tries[i].Status == HostTransient && !tries[i].Decision.Reason.IsZero() {
+			return tries[i].Decision.Reason, transient(tries[i].Decision.Code)
+		}
+	}
+	if p.MX.Outcome == Deferred {
+		return p.MX.Reason, transient(p.MX.Code)
+	}
+	info := reasonByID[ReasonRetry]
+	return because(ReasonRetry, "Not every host has been tried."), info.Code
+}
+
+// LookAgain is the second half of O8: before a message is bounced because of an
+// enforced MTA-STS policy, the domain is asked whether it has changed (RFC 8461
+// section 5.1). If it has, changed is true and next is a new plan for one more
+// attempt; otherwise the message may go back, and the caller says so with
+// [Circumstances].Looked. An error is ctx's.
+func (e *Engine) LookAgain(ctx context.Context, p *Plan) (next *Plan, changed bool, err error) {
+	if e.c.STS == nil || !p.Orig.IsValid() {
+		return nil, false, nil
+	}
+	r := e.c.STS.Lookup(ctx, p.Orig)
+	if ctx.Err() != nil {
+		return nil, false, context.Cause(ctx)
+	}
+	if r.Policy != nil && p.STS.Policy != nil && r.ID == p.STS.ID && r.Policy.Text == p.STS.Policy.Text {
+		return nil, false, nil
+	}
+	if k, ok := keyOf(&p.Request); ok && e.plans != nil {
+		e.plans.Remove(k)
+	}
+	next, err = e.planAnew(ctx, p.Request, e.c.Now())
+	if err != nil {
+		return nil, false, fmt.Errorf("engine: plan after a changed policy: %w", err)
+	}
+	return next, true, nil
+}
