@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/mxauth/mxauth/conformance/replay"
 )
 
 // Sets lists the sets that can be read, in the order in which they are run.
@@ -17,6 +19,11 @@ func Sets() []Set {
 		{"danetest", runDanetest},
 		{"tlsa-wild", runTLSAWild},
 		{"tlsrpt", runTLSRPT},
+		{"dnssec/rfc", validation(replay.Facts)},
+		{"dnssec/unbound-unit", validation(replay.Units)},
+		{"dnssec/dnsjava", validation(replay.Recordings)},
+		{"dnssec/deckard", validation(replay.Scenarios)},
+		{"dnssec/unbound", validation(replay.Scenarios)},
 	}
 }
 

@@ -204,6 +204,11 @@ func (t *task) alias(r *reply, a *Answer) (moved bool, v verdict) {
 		if p = t.verify(r, dname); !p.ok() {
 			return false, p.verdict
 		}
+		if p.wildcard {
+			// RFC 6672 section 3.3 warns of DNAME at a wildcard; what it makes depends on
+			// what a resolver has seen before, so it proves nothing.
+			return false, bogusBy(dname.Owner, TypeDNAME, ReasonWildcard, EDEBogus, "a DNAME made from a wildcard")
+		}
 		to, err := substitute(a.Final, wire.RR{Owner: dname.Owner, Data: dname.Data[0]})
 		if err != nil || len(dname.Data) > 1 {
 			if r.msg.Rcode == wire.RcodeYXDomain {

@@ -106,6 +106,8 @@ func bogus(owner rfc6125.Name, typ Type, err error) verdict {
 		r.Code, r.EDE = ReasonNoKeyForDS, EDEDNSKEYMissing
 	case errors.Is(err, proof.ErrRevoked):
 		r.Code = ReasonKeyRevoked
+	case err == error(errNoDenial):
+		r.Code, r.EDE, v.absent = ReasonDenialMissing, EDENSECMissing, true
 	case errors.Is(err, proof.ErrNotDenied):
 		r.Code, r.EDE, v.absent = ReasonDenialInvalid, EDENSECMissing, true
 	default:

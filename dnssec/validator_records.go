@@ -51,7 +51,10 @@ func (t *task) verify(r *reply, set *proof.RRset) proven {
 	if set.Type == wire.TypeDS {
 		home = home.Parent()
 	}
-	z := t.walk(home)
+	z := t.delegated(r, home)
+	if z == nil {
+		z = t.walk(home)
+	}
 	switch {
 	case z.status == Insecure:
 		return unsigned(set, r, z)
@@ -59,6 +62,48 @@ func (t *task) verify(r *reply, set *proof.RRset) proven {
 		return proven{verdict: z.verdict}
 	}
 	return proven{verdict: why}
+}
+
+// delegated looks in r itself for the proof that a zone at or above name is unsigned, as
+// the authority section of an answer from such a zone may hold it (RFC 4035 section
+// 5.2: the DS is asked for if the answer has neither it nor its denial). nil means that
+// it has none.
+func (t *task) delegated(r *reply, name rfc6125.Name) *zone {
+	p, _ := t.v.covering(name, t.now)
+	if p == nil {
+		return nil
+	}
+	for i := range r.authority {
+		set := &r.authority[i]
+		if (set.Type != wire.TypeNSEC && set.Type != wire.TypeNSEC3) || len(set.Data) == 0 || len(set.Sigs) == 0 {
+			continue
+		}
+		signer := set.Sigs[0].Signer
+		if !name.IsSubdomainOf(signer) || name == signer || !signer.IsSubdomainOf(p.zone) {
+			continue
+		}
+		above := t.zone(signer)
+		if above.status != Secure || !above.cut {
+			return nil
+		}
+		recs, life, err := t.denials(r, above)
+		if err != nil {
+			return nil
+		}
+		for labels := signer.NumLabels() + 1; labels <= name.NumLabels(); labels++ {
+			cut := name.Ancestor(labels)
+			// An opt-out span does not do here: it says only that there might be a zone.
+			if d, err := recs.Deny(cut, wire.TypeDS, t.budget); err == nil && d.Delegation {
+				return &zone{cut: true, expires: life.expires, verdict: unsignedDelegation(cut)}
+			}
+		}
+		return nil // one zone denies; another would have to lie above or below it
+	}
+	return nil
+}
+
+func unsignedDelegation(name rfc6125.Name) verdict {
+	return insecure(name, TypeDS, ReasonUnsignedDelegation, 0, name.String()+" is provably unsigned: its parent has no DS for it")
 }
 
 // unsigned is the verdict on an RRset of an insecure zone.
@@ -204,12 +249,15 @@ func (t *task) denials(r *reply, z *zone) (proof.Records, lifespan, error) {
 	}
 	if len(recs.NSEC)+len(recs.NSEC3) == 0 {
 		if failure == nil {
-			failure = &proof.Error{Kind: proof.ErrNotDenied, Text: "no record of " + recs.Zone.String() + " that denies anything"}
+			failure = errNoDenial
 		}
 		return proof.Records{}, life, failure
 	}
 	return recs, life, nil
 }
+
+// errNoDenial says that a response has no NSEC or NSEC3 record of the zone at all.
+var errNoDenial = &proof.Error{Kind: proof.ErrNotDenied, Text: "there is no record that denies anything"}
 
 func signedBy(set *proof.RRset, zone rfc6125.Name) bool {
 	for i := range set.Sigs {
@@ -262,7 +310,10 @@ func (t *task) deny(r *reply, name rfc6125.Name, typ Type) denied {
 	if typ == TypeDS && !name.IsRoot() {
 		home = name.Parent()
 	}
-	z := t.walk(home)
+	z := t.delegated(r, home)
+	if z == nil {
+		z = t.walk(home)
+	}
 	switch {
 	case z.status == Insecure:
 		return denied{verdict: z.verdict, expires: r.received.Add(negativeTTL(soaFor(r.msg.Authority, name)))}

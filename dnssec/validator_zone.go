@@ -204,7 +204,7 @@ func (t *task) zoneByDSIn(r *reply, name rfc6125.Name) *zone {
 	case d.status != Secure:
 	case d.denial.Delegation:
 		z.cut = true
-		z.verdict = insecure(name, TypeDS, ReasonUnsignedDelegation, 0, name.String()+" is provably unsigned: its parent has no DS for it")
+		z.verdict = unsignedDelegation(name)
 	default:
 		z.missing = d.denial.NXDomain
 	}

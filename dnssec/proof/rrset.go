@@ -119,6 +119,9 @@ type Signed struct {
 // the zone of ks are passed over. Errors wrap a sentinel of this package.
 func (ks *KeySet) Verify(set *RRset, now time.Time, b *Budget) (Signed, error) {
 	var err error = errorf(ErrUnsigned, "")
+	if len(set.Sigs) > 1 && !ks.labelsAgree(set) {
+		return Signed{}, errorf(ErrLabels, "signatures that disagree on how many there are")
+	}
 	for i := range set.Sigs {
 		got, e := ks.verify(set, &set.Sigs[i], now, b)
 		if e == nil {
@@ -129,6 +132,29 @@ func (ks *KeySet) Verify(set *RRset, now time.Time, b *Budget) (Signed, error) {
 		}
 	}
 	return Signed{}, err
+}
+
+// labelsAgree reports whether the signatures that a key of ks may have made name the
+// same number of labels. An RRset has one owner in its zone, so those that do not are
+// put together from different RRsets.
+func (ks *KeySet) labelsAgree(set *RRset) bool {
+	labels := -1
+	for i := range set.Sigs {
+		sig := &set.Sigs[i]
+		if sig.Signer != ks.Zone || sig.Covered != set.Type || int(sig.Labels) == labels {
+			continue
+		}
+		for j := range ks.keys {
+			if k := &ks.keys[j]; k.Tag == sig.KeyTag && k.Algorithm == sig.Algorithm {
+				if labels >= 0 {
+					return false
+				}
+				labels = int(sig.Labels)
+				break
+			}
+		}
+	}
+	return true
 }
 
 // verify checks one signature by the rules of RFC 4035 section 5.3.1, cheap ones

@@ -1,0 +1,190 @@
+package replay
+
+import (
+	"encoding/base32"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/conformance/vectors/dnssecfacts"
+	"github.com/mxauth/mxauth/dnssec/proof"
+	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// unsupported names the algorithms that no verifier is at hand for.
+func unsupported(algorithm uint8) string {
+	if Algorithms()[algorithm] != nil {
+		return ""
+	}
+	return fmt.Sprintf("algorithm %d is not supported, here or by mxauth", algorithm)
+}
+
+// RunSignature judges one signature.
+func RunSignature(row dnssecfacts.Signature) Result {
+	res := Result{Case: "signatures " + row.ID, Want: validity(row.Valid)}
+	set, keys, err := gather(append(append([]string{row.RRSIG}, row.RRset...), row.DNSKEY...))
+	if err != nil {
+		res.Got = err.Error()
+		return res
+	}
+	if len(set) == 0 || len(set[0].Sigs) == 0 {
+		res.Got = "no signature"
+		return res
+	}
+	sig := set[0].Sigs[0]
+	res.Skip = unsupported(sig.Algorithm)
+	ks := proof.NewKeySet(sig.Signer, keys, Algorithms())
+	signed, err := ks.Verify(&set[0], time.Unix(row.Time, 0), proof.NewBudget())
+	_ = signed
+	res.Got = validity(err == nil)
+	return res
+}
+
+func validity(ok bool) string {
+	if ok {
+		return "valid"
+	}
+	return "invalid"
+}
+
+// gather reads records: RRsets (those of the first record's kind first, DNSKEYs apart
+// unless they are signed) and keys.
+func gather(lines []string) ([]proof.RRset, []proof.Key, error) {
+	var rrs []wire.RR
+	var keys []proof.Key
+	for _, l := range lines {
+		rr, err := readRecord(l)
+		if err != nil {
+			return nil, nil, err
+		}
+		if rr == nil {
+			continue
+		}
+		w, err := toWire(rr)
+		if err != nil {
+			return nil, nil, err
+		}
+		if w.Type == wire.TypeDNSKEY {
+			if k, ok := proof.ParseKey(w.Data); ok {
+				keys = append(keys, k)
+			}
+		}
+		rrs = append(rrs, w)
+	}
+	return proof.Group(rrs), keys, nil
+}
+
+// RunDS judges whether a DS is the digest of a key.
+func RunDS(row dnssecfacts.DS) Result {
+	res := Result{Case: "ds " + row.DS, Want: match(row.Match)}
+	got, err := dsMatches(row.DS, row.DNSKEY)
+	if err != nil {
+		res.Got = err.Error()
+		return res
+	}
+	res.Got = match(got)
+	return res
+}
+
+func match(ok bool) string {
+	if ok {
+		return "match"
+	}
+	return "no match"
+}
+
+func dsMatches(dsLine, keyLine string) (bool, error) {
+	rr, err := readRecord(dsLine)
+	if err != nil {
+		return false, err
+	}
+	d, err := toWire(rr)
+	if err != nil {
+		return false, err
+	}
+	if rr, err = readRecord(keyLine); err != nil {
+		return false, err
+	}
+	k, err := toWire(rr)
+	if err != nil {
+		return false, err
+	}
+	ds, ok1 := proof.ParseDS(d.Data)
+	key, ok2 := proof.ParseKey(k.Data)
+	return ok1 && ok2 && ds.Matches(k.Owner, key), nil
+}
+
+// RunHash judges one NSEC3 hash.
+func RunHash(row dnssecfacts.Hash) Result {
+	res := Result{Case: fmt.Sprintf("nsec3hash %s %d %s", row.Name, row.Iterations, row.Salt), Want: row.Hash}
+	n, err := rfc6125.ParseName(row.Name)
+	if err != nil {
+		res.Got = err.Error()
+		return res
+	}
+	salt, err := readSalt(row.Salt)
+	if err != nil {
+		res.Got = err.Error()
+		return res
+	}
+	res.Got = proof.HashString(proof.HashName(n, row.Iterations, salt))
+	return res
+}
+
+func readSalt(s string) ([]byte, error) {
+	if s == "-" {
+		return nil, nil
+	}
+	return hex.DecodeString(s)
+}
+
+// RunCover judges whether an NSEC3 record covers a name.
+func RunCover(row dnssecfacts.Cover) Result {
+	res := Result{Case: fmt.Sprintf("nsec3cover %s %s", row.Owner, row.Name), Want: covering(row.Covers)}
+	got, err := covers(row)
+	if err != nil {
+		res.Got = err.Error()
+		return res
+	}
+	res.Got = covering(got)
+	return res
+}
+
+func covering(ok bool) string {
+	if ok {
+		return "covered"
+	}
+	return "not covered"
+}
+
+// covers builds the record and asks whether it covers the name. A record that is none
+// (its owner has no hash), or is of another zone, covers nothing.
+func covers(row dnssecfacts.Cover) (bool, error) {
+	owner, err := rfc6125.ParseName(row.Owner)
+	if err != nil {
+		return false, err
+	}
+	name, err := rfc6125.ParseName(row.Name)
+	if err != nil {
+		return false, err
+	}
+	salt, err := readSalt(row.Salt)
+	if err != nil {
+		return false, err
+	}
+	next, err := base32.HexEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(row.Next))
+	if err != nil {
+		return false, err
+	}
+	data := []byte{1, row.Flags, byte(row.Iterations >> 8), byte(row.Iterations), byte(len(salt))}
+	data = append(append(append(data, salt...), byte(len(next))), next...)
+	rec, ok := proof.ParseNSEC3(owner.Parent(), owner, data)
+	return ok && name.IsSubdomainOf(owner.Parent()) && rec.CoversName(name), nil
+}
+
+// typeName is used in the names of cases.
+func typeName(t uint16) string { return dns.Type(t).String() }
