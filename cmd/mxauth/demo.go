@@ -20,9 +20,14 @@ import (
 	"github.com/mxauth/mxauth/store"
 )
 
-// demoTimeout is the longest wait for one server of the lab: they answer at once, but
-// for those that are to hang.
-const demoTimeout = 3 * time.Second
+const (
+	// demoTimeout is the longest wait for one server of the lab: they answer at once,
+	// but for those that are to hang.
+	demoTimeout = 2 * time.Second
+	// demoConcurrency is how many worlds are looked at side by side, so that those that
+	// hang do so together.
+	demoConcurrency = 64
+)
 
 // newDemo makes the verb demo.
 func newDemo(e *env) *cobra.Command {
@@ -66,6 +71,7 @@ func runDemo(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer d.close()
+	worlds = d.lab.Worlds() // with the addresses that some of them speak of
 	failed := 0
 	seq := func(yield func(lab.World, error) bool) {
 		for _, w := range worlds {
@@ -80,7 +86,7 @@ func runDemo(ctx context.Context, e *env, args []string) error {
 		}
 		return e.printDemo(r, len(args) == 1)
 	}
-	if err := inOrder(ctx, e.flags.concurrency, iter.Seq2[lab.World, error](seq), d.look, done); err != nil {
+	if err := inOrder(ctx, max(e.flags.concurrency, demoConcurrency), iter.Seq2[lab.World, error](seq), d.look, done); err != nil {
 		return err
 	}
 	if failed > 0 {

@@ -61,15 +61,25 @@ func (v *verdict) count() string {
 	return "; " + v.summary.Sentence()
 }
 
-// short is a verdict with its reason in one line.
+// short is a verdict with the first sentence of its reason, in one line.
 func (v *verdict) short() string {
 	if v.err != nil {
-		return "not checked: " + v.err.Error()
+		return "not checked: " + errorText(v.err)
 	}
 	if v.summary.Reason.Text == "" {
 		return v.headline()
 	}
-	return v.headline() + ": " + v.summary.Reason.Text
+	return v.headline() + ": " + firstSentence(v.summary.Reason.Text)
+}
+
+// firstSentence cuts a text behind its first full stop that a capital letter follows.
+func firstSentence(text string) string {
+	for i := 0; i+2 < len(text); i++ {
+		if text[i] == '.' && text[i+1] == ' ' && 'A' <= text[i+2] && text[i+2] <= 'Z' {
+			return text[:i+1]
+		}
+	}
+	return text
 }
 
 // explain prints a reason, and what each administrator can do about it.

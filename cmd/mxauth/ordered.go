@@ -72,9 +72,14 @@ func lines(r io.Reader) iter.Seq2[string, error] {
 	}
 }
 
+// lookAhead is how many results, times the limit of inOrder, may wait for one before
+// them: a domain whose servers hang then holds up nobody, and a list of millions still
+// takes little memory.
+const lookAhead = 16
+
 // inOrder calls work for each item of seq, up to limit at once, and done for each
-// result in the order of seq as soon as it and all before it are there. It reads
-// seq no further ahead than 2*limit items. It stops at the first error of work, done
+// result in the order of seq as soon as it and all before it are there. While one item
+// takes long it goes on with up to lookAhead*limit items behind it. It stops at the first error of work, done
 // or seq, waits for what is running, and returns it.
 func inOrder[T, R any](ctx context.Context, limit int, seq iter.Seq2[T, error],
 	work func(context.Context, T) (R, error), done func(R) error) error {
@@ -87,7 +92,7 @@ func inOrder[T, R any](ctx context.Context, limit int, seq iter.Seq2[T, error],
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	queue := make(chan *slot, limit)
+	queue := make(chan *slot, lookAhead*limit)
 	places := make(chan struct{}, limit)
 	wg.Go(func() {
 		defer close(queue)

@@ -10,5 +10,6 @@ func verbs() []func(*env) *cobra.Command {
 		newPlan,
 		newDemo,
 		newResolver,
+		newLint,
 	}
 }
