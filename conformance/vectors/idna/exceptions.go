@@ -27,7 +27,9 @@ func TableExceptions(version string) []TableException {
 			return 0x10a0 <= r && r <= 0x10c5 || r == 0x2132 || r == 0x04c0
 		}},
 		{"the filler U+115F is ignored since 15.1, disallowed before", func(r rune) bool { return r == 0x115f }},
-		{"CJK compatibility ideographs with mappings of 15.1 and later", func(r rune) bool { return 0x2f800 <= r && r <= 0x2fa1f }},
+		{"the five ideographs of Corrigendum 4 are mapped since 15.1, disallowed before", func(r rune) bool {
+			return slices.Contains([]rune{0x2f868, 0x2f874, 0x2f91f, 0x2f95f, 0x2f9bf}, r)
+		}},
 	}
 }
 
