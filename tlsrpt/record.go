@@ -15,6 +15,9 @@ import (
 // one. No report is sent for it (RFC 8460 section 3).
 var ErrNoRecord = errors.New("tlsrpt: no record")
 
+// ErrSeveral: more than one TLSRPT record stands at the name. It wraps [ErrNoRecord].
+var ErrSeveral = fmt.Errorf("%w: several records begin with v=TLSRPTv1", ErrNoRecord)
+
 // Limits of a record. A TXT record can hold 65,535 octets; nothing real comes near.
 const (
 	maxRecordOctets = 4096 // a longer record is malformed to us
@@ -73,10 +76,13 @@ func SelectRecord(txt []string) (Record, error) {
 			found = append(found, t)
 		}
 	}
-	if len(found) != 1 {
-		return Record{}, fmt.Errorf("%w: %d records begin with v=TLSRPTv1, one is needed", ErrNoRecord, len(found))
+	switch len(found) {
+	case 0:
+		return Record{}, fmt.Errorf("%w: none begins with v=TLSRPTv1", ErrNoRecord)
+	case 1:
+		return ParseRecord(found[0])
 	}
-	return ParseRecord(found[0])
+	return Record{}, ErrSeveral
 }
 
 // ParseRecord reads one TLSRPT record by the ABNF of RFC 8460 section 3. Blanks at the

@@ -59,18 +59,19 @@ type Kind struct {
 // report collects findings.
 type report struct {
 	snap     *Snapshot
-	findings []Finding
+	findings []*Finding
 }
 
 // add adds a finding of a kind. The text is made from format and args; its host may be
 // the zero Host.
 func (r *report) add(id ID, host rfc6125.Host, do string, format string, args ...any) *Finding {
 	k := kinds[id]
-	r.findings = append(r.findings, Finding{
+	f := &Finding{
 		ID: id, Severity: k.Severity, Host: host.String(), RFC: k.RFC,
 		Text: safe(fmt.Sprintf(format, args...)), Do: safe(do), Evidence: []string{},
-	})
-	return &r.findings[len(r.findings)-1]
+	}
+	r.findings = append(r.findings, f)
+	return f
 }
 
 // saw adds a line of evidence.
@@ -102,7 +103,11 @@ func Check(s Snapshot) []Finding {
 	r.together()
 	r.tlsrpt()
 	sort.SliceStable(r.findings, func(i, j int) bool { return r.findings[i].Severity > r.findings[j].Severity })
-	return r.findings
+	out := make([]Finding, len(r.findings))
+	for i, f := range r.findings {
+		out[i] = *f
+	}
+	return out
 }
 
 // Worst is the highest severity among the findings; ok is false if there are none.
