@@ -78,10 +78,21 @@ func judgeCA(c *x509.Certificate, anchor bool) *Error {
 		return nil
 	case !c.BasicConstraintsValid || !c.IsCA:
 		return failure(ErrPurpose, c, "it is not marked as a CA")
-	case c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0:
+	case c.KeyUsage&x509.KeyUsageCertSign == 0 && hasKeyUsage(c):
 		return failure(ErrPurpose, c, "its keyUsage does not let it sign certificates")
 	}
 	return nil
+}
+
+// hasKeyUsage reports whether c has the extension: one without any bit is not the
+// same as none, though both leave the field zero.
+func hasKeyUsage(c *x509.Certificate) bool {
+	for i := range c.Extensions {
+		if idCE(c.Extensions[i].Id) == ceKeyUsage {
+			return true
+		}
+	}
+	return false
 }
 
 // judgePurpose wants serverAuth or any where there is an extended key usage: in

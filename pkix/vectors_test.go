@@ -93,7 +93,6 @@ var limboExceptions = map[string]string{
 	"rfc5280::serial::too-long":                            serialNumber,
 	"rfc5280::serial::zero":                                serialNumber,
 	"rfc5280::leaf-ku-keycertsign":                         caLeaf,
-	"rfc5280::root-inconsistent-ca-extensions":             caLeaf,
 	"webpki::ee-basicconstraints-ca":                       caLeaf,
 	"rfc5280::nc::not-allowed-in-ee-critical":              leafConstraint,
 	"rfc5280::nc::not-allowed-in-ee-noncritical":           leafConstraint,

@@ -211,6 +211,7 @@ func TestCAs(t *testing.T) {
 			"no constraints": {noBasic},
 			"no keyCertSign": {usage(x509.KeyUsageCRLSign)},
 			"leaf's usage":   {usage(x509.KeyUsageDigitalSignature)},
+			"no usage":       {usage(0), rawExt(true, []byte{3, 1, 0}, 2, 5, 29, 15)},
 		} {
 			a := r.ca("a", changes...)
 			want(t, verify(certs(r.cert), a.leaf(), a.cert), pkix.ErrPurpose, "CN=a")
