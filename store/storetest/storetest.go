@@ -228,10 +228,16 @@ func (s *suite) expiredAlready() {
 
 func (s *suite) all() {
 	want := map[string]store.Entry{}
-	for i := range 500 {
-		key := fmt.Sprintf("p/%d", i)
-		want[key] = s.put(key, fmt.Sprint(i), store.Class(i%store.Classes), time.Hour)
-		s.put(fmt.Sprintf("q/%d", i), "no", store.Enforce, time.Hour)
+	var es []store.Entry
+	for i := range 1500 {
+		e := store.Entry{Key: fmt.Sprintf("p/%d", i), Value: fmt.Append(nil, i), Class: store.Class(i % store.Classes), Expires: s.in(time.Hour)}
+		want[e.Key] = e
+		es = append(es, e)
+		e.Key = fmt.Sprintf("q/%d", i)
+		es = append(es, e)
+	}
+	if err := store.PutAll(s.ctx, s.st, es); err != nil {
+		s.Fatal(err)
 	}
 	// What looks like a pattern is none.
 	want["p/*"] = s.put("p/*", "star", store.Enforce, time.Hour)
@@ -454,7 +460,7 @@ func (s *suite) many() {
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
-			for n := range 30 {
+			for n := range 20 {
 				key := fmt.Sprint("own", i)
 				value := fmt.Sprint(i, n)
 				err := s.st.Put(s.ctx, store.Entry{Key: key, Value: []byte(value), Class: store.Class(n % store.Classes), Expires: s.in(time.Hour)})
@@ -540,7 +546,7 @@ func (s *suite) lockEnds() {
 func (s *suite) model() {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	model := map[string]store.Entry{}
-	for range 1000 {
+	for range 500 {
 		key := fmt.Sprint("k", rnd.IntN(20))
 		switch rnd.IntN(4) {
 		case 0, 1:
