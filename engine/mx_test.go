@@ -1,0 +1,623 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// steps lists the steps of one kind as "name: result".
+func steps(why []engine.Step, word string) string {
+	var all []string
+	for _, s := range why {
+		if s.Step == word {
+			all = append(all, s.Name+": "+s.Result)
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+// TestTable2 is section 2 of the table: from a next hop to its hosts.
+func TestTable2(t *testing.T) {
+	bounced := func(t *testing.T, p *engine.Plan, row, code string, id engine.ReasonID) {
+		t.Helper()
+		if p.MX.Outcome != engine.Bounced || p.MX.Row != row || p.MX.Code != code || p.MX.Reason.ID != id || len(p.Hosts) != 0 {
+			t.Errorf("%+v, hosts %q", p.MX, hostNames(p))
+		}
+		s := engine.Summarise(p, nil)
+		if s.Outcome != engine.Bounced || s.Deliver || s.EveryHost || s.Reason.ID != id || s.Code != code {
+			t.Errorf("summary: %+v", s)
+		}
+	}
+	t.Run("M1 an address literal", func(t *testing.T) {
+		for in, addr := range map[string]string{"[192.0.2.1]": "192.0.2.1", "[IPv6:2001:db8::1]": "2001:db8::1", "[ipv6:2001:db8::1]:26": "2001:db8::1", "[2001:db8::1]": "2001:db8::1"} {
+			w := newWorld(t)
+			p := w.plan(engine.Request{NextHop: in})
+			if len(p.Hosts) != 1 || p.Hosts[0].Literal != netip.MustParseAddr(addr) || p.Hosts[0].Requirement != engine.May || p.MX.Row != "M1" || p.Hosts[0].SNI != "" || p.Hosts[0].Reason.ID != engine.ReasonLiteral {
+				t.Errorf("%s: %+v", in, p.Hosts)
+			}
+			if len(w.dns.Asked()) != 0 || len(w.sts.asked) != 0 {
+				t.Errorf("%s: asked %v %v", in, w.dns.Asked(), w.sts.asked)
+			}
+			if d := w.engine().Decide(p, 0, shows(w.good), w.now); d.Outcome != engine.Encrypted || d.Reason.ID != engine.ReasonLiteral {
+				t.Errorf("%s: %s %s", in, d.Outcome, d.Reason.ID)
+			}
+			if d := w.engine().Decide(p, 0, engine.Peer{Event: engine.NoSTARTTLS}, w.now); d.Outcome != engine.Cleartext {
+				t.Errorf("%s: %s", in, d.Outcome)
+			}
+		}
+	})
+	t.Run("STS-3.4-02 no policy for an address literal", func(t *testing.T) {
+		w := newWorld(t)
+		w.plan(engine.Request{NextHop: "[192.0.2.1]", Level: engine.LevelSTS})
+		if len(w.sts.asked) != 0 || len(w.dns.Asked()) != 0 {
+			t.Errorf("asked %v %v", w.sts.asked, w.dns.Asked())
+		}
+	})
+	t.Run("M2 a configured host", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("relay.example.org. 300 IN A 192.0.2.9", "relay.example.org. 300 IN MX 10 elsewhere.example.",
+			"_587._tcp.relay.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+		p := w.plan(engine.Request{NextHop: "[relay.example.org]:587"})
+		if hostNames(p) != "relay.example.org" || p.Hosts[0].Requirement != engine.DANE || p.Hosts[0].Port != 587 || p.MX.Row != "M2" || p.MX.Status != dnssec.Secure {
+			t.Errorf("%s: %+v", hostNames(p), p.Hosts)
+		}
+		if w.asked("relay.example.org", dnssec.TypeMX) {
+			t.Error("MX was asked for")
+		}
+		if d := w.engine().Decide(p, 0, shows(w.self), w.now); d.Outcome != engine.Authenticated {
+			t.Errorf("%s %s", d.Outcome, d.Reason.Text)
+		}
+	})
+	for _, kind := range []error{dnssec.ErrServFail, dnssec.ErrTimeout, dnssec.ErrMalformed, dnssec.ErrIndeterminate, dnssec.ErrRefused, dnssec.ErrUnreachable, dnssec.ErrAliasLoop, dnssec.ErrBogus} {
+		t.Run("M3 "+kind.Error(), func(t *testing.T) {
+			w := newWorld(t)
+			w.dns.Add("example.org. 300 IN A 192.0.2.1")
+			w.dns.Fail("example.org", dnssec.TypeMX, kind)
+			p := w.plan(engine.Request{})
+			id := engine.ReasonMXLookupFailed
+			if kind == dnssec.ErrBogus {
+				id = engine.ReasonMXBogus
+			}
+			if p.MX.Outcome != engine.Deferred || p.MX.Row != "M3" || p.MX.Reason.ID != id || len(p.Hosts) != 0 {
+				t.Errorf("%+v", p.MX)
+			}
+			if w.asked("example.org", dnssec.TypeA) {
+				t.Error("fell back to the address of the domain")
+			}
+			if s := engine.Summarise(p, nil); s.Outcome != engine.Deferred || s.Reason.ID != id {
+				t.Errorf("summary: %+v", s)
+			}
+			if wantStatus := map[bool]dnssec.Status{true: dnssec.Bogus}[kind == dnssec.ErrBogus]; p.MX.Status != wantStatus {
+				t.Errorf("status %s", p.MX.Status)
+			}
+		})
+	}
+	t.Run("M3 failure in the alias chain", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN CNAME bad.example.org.", "bad.example.org. 300 IN A 192.0.2.1")
+		w.dns.Fail("bad.example.org", dnssec.TypeMX, dnssec.ErrServFail)
+		if p := w.plan(engine.Request{}); p.MX.Outcome != engine.Deferred {
+			t.Errorf("%+v", p.MX)
+		}
+	})
+	for _, status := range []dnssec.Status{dnssec.Secure, dnssec.Insecure} {
+		t.Run("M4 no such domain, "+status.String(), func(t *testing.T) {
+			w := newWorld(t)
+			w.dns.Deny("example.org", dnssec.TypeMX, dnssec.NXDomain, status, dnssec.Reason{})
+			p := w.plan(engine.Request{})
+			bounced(t, p, "M4", "5.1.2", engine.ReasonNoSuchDomain)
+			if !strings.Contains(p.MX.Reason.Text, status.String()) {
+				t.Error(p.MX.Reason.Text)
+			}
+		})
+	}
+	t.Run("M5 implicit MX", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN A 192.0.2.1", "_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+		p := w.plan(engine.Request{})
+		if hostNames(p) != "example.org" || p.Hosts[0].Preference != 0 || p.Hosts[0].Requirement != engine.DANE || p.MX.Row != "M5" {
+			t.Errorf("%+v %+v", p.MX, p.Hosts)
+		}
+	})
+	t.Run("M5 the host is the name as given, not the end of its alias chain", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN CNAME host.plain.example.", "host.plain.example. 300 IN A 192.0.2.1",
+			"_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+		p := w.plan(engine.Request{})
+		h := p.Hosts[0]
+		// A8: the first alias is signed, the rest is not: the name itself is the base.
+		if hostNames(p) != "example.org" || p.Exp.String() != "host.plain.example" || h.DANE.Row != "A8" || h.SNI != "example.org" {
+			t.Errorf("%q exp %s row %s sni %s", hostNames(p), p.Exp, h.DANE.Row, h.SNI)
+		}
+		if p.MX.Status != dnssec.Insecure || h.Requirement != engine.HalfDANE {
+			t.Errorf("%s %s", p.MX.Status, h.Requirement)
+		}
+	})
+	t.Run("M6 null MX", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN MX 0 .", "example.org. 300 IN A 192.0.2.1")
+		bounced(t, w.plan(engine.Request{}), "M6", "5.1.10", engine.ReasonNullMX)
+		if w.asked("example.org", dnssec.TypeA) || w.asked(".", dnssec.TypeA) {
+			t.Errorf("asked: %v", w.dns.Asked())
+		}
+	})
+	t.Run("M6 a root exchange alone, of another preference", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN MX 10 .")
+		bounced(t, w.plan(engine.Request{}), "M6", "5.1.10", engine.ReasonNullMX)
+	})
+	t.Run("M7 a root exchange among others", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.dns.Add("example.org. 300 IN MX 0 .")
+		p := w.plan(engine.Request{})
+		if hostNames(p) != "mx.example.org" || p.MX.Outcome != engine.OutcomeNone || !strings.Contains(steps(p.Why, engine.StepMX), "root") {
+			t.Errorf("%q %+v", hostNames(p), p.MX)
+		}
+	})
+	t.Run("M8 an exchange that is an address", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.dns.Add("example.org. 300 IN MX 5 192.0.2.7.", "192.0.2.7. 300 IN A 192.0.2.7")
+		p := w.plan(engine.Request{})
+		if hostNames(p) != "mx.example.org" || !strings.Contains(steps(p.Why, engine.StepMX), "192.0.2.7: not a host name") {
+			t.Errorf("%q\n%s", hostNames(p), steps(p.Why, engine.StepMX))
+		}
+	})
+	t.Run("M8 nothing else", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN MX 5 192.0.2.7.", "example.org. 300 IN A 192.0.2.1")
+		bounced(t, w.plan(engine.Request{}), "M8", "5.4.4", engine.ReasonNoUsableMX)
+		p := w.plan(engine.Request{Options: engine.Options{NoAddressDefer: true}})
+		if p.MX.Outcome != engine.Deferred {
+			t.Errorf("%+v", p.MX)
+		}
+		// With a null MX beside it the domain has not said that it takes no mail.
+		w.dns.Add("example.org. 300 IN MX 0 .")
+		w.engine().Forget()
+		bounced(t, w.plan(engine.Request{}), "M8", "5.4.4", engine.ReasonNoUsableMX)
+	})
+	t.Run("M8 names that are no host names, and malformed records", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.dns.Add(`example.org. 300 IN MX 1 a\032b.example.org.`)
+		w.dns.AddRaw("example.org", dnssec.TypeMX, 300, []byte{0, 1, 99, 1})
+		p := w.plan(engine.Request{})
+		if hostNames(p) != "mx.example.org" || !strings.Contains(steps(p.Why, engine.StepMX), "malformed") {
+			t.Errorf("%q\n%s", hostNames(p), steps(p.Why, engine.StepMX))
+		}
+	})
+	t.Run("M9 status of chain and records", func(t *testing.T) {
+		for _, c := range []struct {
+			chain, mx, want dnssec.Status
+		}{
+			{dnssec.Secure, dnssec.Secure, dnssec.Secure}, {dnssec.Insecure, dnssec.Secure, dnssec.Insecure},
+			{dnssec.Secure, dnssec.Insecure, dnssec.Insecure},
+		} {
+			w := newWorld(t)
+			w.dns.AddAs(c.chain, "example.org. 300 IN CNAME other.org.")
+			w.dns.AddAs(c.mx, "other.org. 300 IN MX 10 mx.example.org.")
+			w.dns.Add("mx.example.org. 300 IN A 192.0.2.1")
+			w.tlsa(tlsaOf(3, 1, w.self.cert))
+			p := w.plan(engine.Request{})
+			want := map[dnssec.Status]engine.Requirement{dnssec.Secure: engine.DANE, dnssec.Insecure: engine.HalfDANE}[c.want]
+			if p.MX.Status != c.want || p.Hosts[0].Requirement != want || p.Exp.String() != "other.org" || p.MX.Row != "M9" {
+				t.Errorf("chain %s mx %s: %s %s", c.chain, c.mx, p.MX.Status, p.Hosts[0].Requirement)
+			}
+		}
+	})
+	t.Run("M9 a host named twice", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.dns.Add("example.org. 300 IN MX 20 mx2.example.org.", "example.org. 300 IN MX 30 mx.example.org.", "mx2.example.org. 300 IN A 192.0.2.2")
+		p := w.plan(engine.Request{})
+		if hostNames(p) != "mx.example.org mx2.example.org" || p.Hosts[0].Preference != 10 {
+			t.Errorf("%q %d", hostNames(p), p.Hosts[0].Preference)
+		}
+		// And the other way round.
+		w = newWorld(t)
+		w.dns.Add("example.org. 300 IN MX 30 mx.example.org.", "example.org. 300 IN MX 20 mx.example.org.", "mx.example.org. 300 IN A 192.0.2.2")
+		if p := w.plan(engine.Request{}); len(p.Hosts) != 1 || p.Hosts[0].Preference != 20 {
+			t.Errorf("%q", hostNames(p))
+		}
+	})
+	t.Run("a set beyond all measure is cut", func(t *testing.T) {
+		w := newWorld(t)
+		for i := range engine.MaxHosts + 10 {
+			w.dns.Add("example.org. 300 IN MX 10 h" + string(rune('a'+i%26)) + string(rune('a'+i/26)) + ".example.org.")
+		}
+		p := w.plan(engine.Request{})
+		if len(p.Hosts) != engine.MaxHosts || !strings.Contains(steps(p.Why, engine.StepMX), "only the first") {
+			t.Errorf("%d hosts", len(p.Hosts))
+		}
+	})
+	ten := func(t *testing.T) *world {
+		w := newWorld(t).signed()
+		w.dns.Add("example.org. 300 IN MX 20 self.example.org.", "example.org. 300 IN MX 20 beside.example.org.", "example.org. 300 IN MX 30 worse.example.org.",
+			"self.example.org. 300 IN A 192.0.2.20", "beside.example.org. 300 IN A 192.0.2.21", "worse.example.org. 300 IN A 192.0.2.30")
+		return w
+	}
+	t.Run("M10 own name", func(t *testing.T) {
+		w := ten(t)
+		w.cfg.OwnHosts = []rfc6125.Host{host(t, "self.example.org")}
+		if p := w.plan(engine.Request{}); hostNames(p) != "mx.example.org" || p.MX.Outcome != engine.OutcomeNone {
+			t.Errorf("%q", hostNames(p))
+		}
+	})
+	t.Run("M10 own address", func(t *testing.T) {
+		w := ten(t)
+		w.cfg.OwnAddresses = []netip.Addr{netip.MustParseAddr("::ffff:192.0.2.20")}
+		if p := w.plan(engine.Request{}); hostNames(p) != "mx.example.org" {
+			t.Errorf("%q", hostNames(p))
+		}
+	})
+	t.Run("M10 nothing left", func(t *testing.T) {
+		w := ten(t)
+		w.cfg.OwnHosts = []rfc6125.Host{host(t, "worse.example.org"), host(t, "mx.example.org")}
+		p := w.plan(engine.Request{})
+		bounced(t, p, "M10", "5.4.6", engine.ReasonMailLoop)
+		w = ten(t)
+		w.cfg.OwnAddresses = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+		bounced(t, w.plan(engine.Request{}), "M10", "5.4.6", engine.ReasonMailLoop)
+	})
+	t.Run("M10 implicit MX", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN A 192.0.2.1")
+		w.cfg.OwnHosts = []rfc6125.Host{host(t, "example.org")}
+		bounced(t, w.plan(engine.Request{}), "M10", "5.4.6", engine.ReasonMailLoop)
+	})
+	t.Run("M10 better hosts whose lookups fail", func(t *testing.T) {
+		w := ten(t)
+		w.dns.Fail("mx.example.org", dnssec.TypeA, dnssec.ErrServFail)
+		w.dns.Fail("mx.example.org", dnssec.TypeAAAA, dnssec.ErrServFail)
+		w.cfg.OwnHosts = []rfc6125.Host{host(t, "self.example.org")}
+		p := w.plan(engine.Request{})
+		if hostNames(p) != "mx.example.org" || p.Hosts[0].Skipped != engine.Deferred {
+			t.Errorf("%q %+v", hostNames(p), p.MX)
+		}
+		if s := engine.Summarise(p, []engine.Decision{w.engine().Decide(p, 0, engine.Peer{}, w.now)}); s.Outcome != engine.Deferred {
+			t.Errorf("%s", s.Outcome)
+		}
+	})
+	t.Run("M10 a configured host on this machine is no loop", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("filter.example.org. 300 IN A 127.0.0.1")
+		w.cfg.OwnAddresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+		w.cfg.OwnHosts = []rfc6125.Host{host(t, "filter.example.org")}
+		if p := w.plan(engine.Request{NextHop: "[filter.example.org]:10025"}); len(p.Hosts) != 1 {
+			t.Errorf("%+v", p.MX)
+		}
+	})
+}
+
+// TestRequirementsMX are the rows of requirements.tsv on the next hop.
+func TestRequirementsMX(t *testing.T) {
+	t.Run("SMTP5321-5.1-01 the domain is fully qualified", func(t *testing.T) {
+		w := newWorld(t)
+		w.plan(engine.Request{NextHop: "localpart"})
+		for _, q := range w.dns.Asked() {
+			if q.Name.FQDN() != "localpart." {
+				t.Errorf("asked %s", q)
+			}
+		}
+	})
+	t.Run("SMTP5321-5.1-02 MX first, CNAME followed", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.dns.Add("alias.org. 300 IN CNAME example.org.")
+		p := w.plan(engine.Request{NextHop: "alias.org"})
+		if hostNames(p) != "mx.example.org" || p.Exp.String() != "example.org" || p.Orig.String() != "alias.org" {
+			t.Errorf("%q %s", hostNames(p), p.Exp)
+		}
+		if q := w.dns.Asked()[0]; q.Type != dnssec.TypeMX {
+			t.Errorf("asked first: %s", q)
+		}
+	})
+	t.Run("SMTP5321-5.1-03 NXDOMAIN is an error for good", func(t *testing.T) {
+		for _, s := range []dnssec.Status{dnssec.Secure, dnssec.Insecure} {
+			w := newWorld(t)
+			w.dns.Deny("example.org", dnssec.TypeMX, dnssec.NXDomain, s, dnssec.Reason{})
+			p := w.plan(engine.Request{})
+			if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Bounce || f.Code != "5.1.2" {
+				t.Errorf("%s: %+v", s, f)
+			}
+		}
+	})
+	t.Run("SMTP5321-5.1-04 a temporary DNS error queues", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrServFail)
+		p := w.plan(engine.Request{})
+		if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Retry || f.Code != "4.4.3" {
+			t.Errorf("%+v", f)
+		}
+	})
+	t.Run("SMTP5321-5.1-05 implicit MX of preference 0", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN A 192.0.2.1")
+		if p := w.plan(engine.Request{}); hostNames(p) != "example.org" || p.Hosts[0].Preference != 0 {
+			t.Errorf("%q", hostNames(p))
+		}
+	})
+	t.Run("SMTP5321-5.1-06 no substitute for MX hosts that can not be used", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "example.org. 300 IN A 192.0.2.1")
+		p := w.plan(engine.Request{})
+		d := w.engine().Decide(p, 0, engine.Peer{}, w.now)
+		f := w.engine().Message(p, []engine.Try{p.TryOf(0, d)}, engine.Circumstances{})
+		if f.Action != engine.Bounce || f.Code != "5.4.4" || hostNames(p) != "mx.example.org" || w.asked("example.org", dnssec.TypeA) {
+			t.Errorf("%+v %q %v", f, hostNames(p), w.dns.Asked())
+		}
+		// The same for an implicit MX without address.
+		w = newWorld(t)
+		w.dns.Add("example.org. 300 IN TXT x")
+		p = w.plan(engine.Request{})
+		f = w.engine().Message(p, []engine.Try{p.TryOf(0, w.engine().Decide(p, 0, engine.Peer{}, w.now))}, engine.Circumstances{})
+		if f.Action != engine.Bounce {
+			t.Errorf("implicit: %+v", f)
+		}
+	})
+	alias := func(t *testing.T) *world {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN CNAME real.example.org.", "real.example.org. 300 IN A 192.0.2.1")
+		return w
+	}
+	t.Run("SMTP5321-5.1-07 an MX host that is an alias", func(t *testing.T) {
+		if p := alias(t).plan(engine.Request{}); p.Hosts[0].Requirement != engine.May {
+			t.Errorf("follow: %+v", p.Hosts[0].Reason)
+		}
+		p := alias(t).plan(engine.Request{Options: engine.Options{RefuseMXAlias: true}})
+		if h := p.Hosts[0]; h.Requirement != engine.Skip || !h.Unusable || h.Reason.ID != engine.ReasonAliasRefused || h.Skipped != engine.Refused {
+			t.Errorf("refuse: %+v", h.Reason)
+		}
+	})
+	t.Run("DNS2181-10.3-01 the explanation warns of an alias", func(t *testing.T) {
+		p := alias(t).plan(engine.Request{})
+		if s := steps(p.Hosts[0].Why, engine.StepAddress); !strings.Contains(s, "should not be an alias") {
+			t.Error(s)
+		}
+	})
+	t.Run("SMTP5321-5.1-09 by preference, equal ones at random", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN MX 20 d.example.org.", "example.org. 300 IN MX 10 c.example.org.", "example.org. 300 IN MX 10 b.example.org.", "example.org. 300 IN MX 10 a.example.org.", "example.org. 300 IN MX 5 e.example.org.")
+		var sizes []int
+		reverse := func(n int, swap func(i, j int)) {
+			sizes = append(sizes, n)
+			for i := range n / 2 {
+				swap(i, n-1-i)
+			}
+		}
+		w.cfg.Shuffle = reverse
+		if p := w.plan(engine.Request{}); hostNames(p) != "e.example.org c.example.org b.example.org a.example.org d.example.org" || !slices.Equal(sizes, []int{3}) {
+			t.Errorf("%q, shuffled %v", hostNames(p), sizes)
+		}
+		if p := w.plan(engine.Request{Sorted: true}); hostNames(p) != "e.example.org a.example.org b.example.org c.example.org d.example.org" {
+			t.Errorf("sorted: %q", hostNames(p))
+		}
+		w.cfg.Shuffle, w.eng = nil, nil
+		seen := map[string]bool{}
+		for range 100 {
+			w.engine().Forget()
+			seen[hostNames(w.plan(engine.Request{}))] = true
+		}
+		if len(seen) < 3 {
+			t.Errorf("only %d orders in 100 plans", len(seen))
+		}
+	})
+	t.Run("SMTP5321-5.1-10 own host and all that is no better", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.dns.Add("example.org. 300 IN MX 20 self.example.org.", "example.org. 300 IN MX 30 w.example.org.")
+		w.cfg.OwnHosts = []rfc6125.Host{host(t, "self.example.org")}
+		if p := w.plan(engine.Request{}); hostNames(p) != "mx.example.org" {
+			t.Errorf("%q", hostNames(p))
+		}
+	})
+	t.Run("SMTP5321-5.1-11 nothing remains", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.cfg.OwnHosts = []rfc6125.Host{host(t, "mx.example.org")}
+		p := w.plan(engine.Request{})
+		if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Bounce || f.Code != "5.4.6" {
+			t.Errorf("%+v", f)
+		}
+	})
+	t.Run("NULLMX7505-3-01 a null MX takes no mail", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN MX 0 .", "example.org. 300 IN A 192.0.2.1")
+		if p := w.plan(engine.Request{}); p.MX.Outcome != engine.Bounced || p.MX.Code != "5.1.10" || len(p.Hosts) != 0 {
+			t.Errorf("%+v", p.MX)
+		}
+	})
+	t.Run("NULLMX7505-3-02 a null MX among others", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.dns.Add("example.org. 300 IN MX 0 .")
+		if p := w.plan(engine.Request{}); hostNames(p) != "mx.example.org" {
+			t.Errorf("%q %+v", hostNames(p), p.MX)
+		}
+	})
+	t.Run("NULLMX7505-4.1-01 ends at the first attempt", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN MX 0 .")
+		p := w.plan(engine.Request{})
+		if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Bounce || f.Code != "5.1.10" {
+			t.Errorf("%+v", f)
+		}
+	})
+	t.Run("STS-8.4-01 hosts that fail a policy stay in the list", func(t *testing.T) {
+		w := newWorld(t).signed().policy("enforce", "mx.example.org", "mx3.example.org")
+		w.dns.Add("example.org. 300 IN MX 5 evil.example.org.", "evil.example.org. 300 IN A 192.0.2.6")
+		p := w.plan(engine.Request{})
+		if hostNames(p) != "evil.example.org mx.example.org" || p.Hosts[0].Skipped != engine.Refused || p.Hosts[1].Requirement != engine.STS {
+			t.Errorf("%q", hostNames(p))
+		}
+		// Own host first and a host of the policy behind it: nothing is sent to that.
+		w.cfg.OwnHosts = []rfc6125.Host{host(t, "evil.example.org")}
+		w.eng = nil
+		if p := w.plan(engine.Request{}); len(p.Hosts) != 0 || p.MX.Reason.ID != engine.ReasonMailLoop {
+			t.Errorf("%q", hostNames(p))
+		}
+	})
+	t.Run("DANE7672-2.2.1-02 TLSA changes no order", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Add("example.org. 300 IN MX 10 mx2.example.org.", "example.org. 300 IN MX 20 mx.example.org.", "mx2.example.org. 300 IN A 192.0.2.2", "mx.example.org. 300 IN A 192.0.2.1")
+		w.tlsa(tlsaOf(3, 1, w.self.cert))
+		p := w.plan(engine.Request{})
+		if hostNames(p) != "mx2.example.org mx.example.org" || p.Hosts[0].Requirement != engine.May || p.Hosts[1].Requirement != engine.DANE {
+			t.Errorf("%q", hostNames(p))
+		}
+	})
+	t.Run("DANE7672-2.2.1-03 aliases of the next hop, and its name is kept", func(t *testing.T) {
+		// The example of RFC 7672 section 3.2.2.
+		w := newWorld(t)
+		w.dns.Add("exchange.example.org. 300 IN CNAME mail.example.org.", "mail.example.org. 300 IN CNAME example.org.",
+			"example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN A 192.0.2.1")
+		w.tlsa(tlsaOf(2, 0, w.ca.cert))
+		p := w.plan(engine.Request{NextHop: "exchange.example.org"})
+		h := p.Hosts[0]
+		if got := refs(h.DANERefs); got != "mx.example.org exchange.example.org example.org" || h.Requirement != engine.DANE {
+			t.Errorf("%s: %s", h.Requirement, got)
+		}
+	})
+	t.Run("DANE7672-2.2.1-07 hosts from insecure lookups are noted as found", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.AddAs(dnssec.Insecure, "example.org. 300 IN MX 10 mx.example.org.")
+		w.dns.Add("mx.example.org. 300 IN CNAME real.example.org.", "real.example.org. 300 IN A 192.0.2.1")
+		p := w.plan(engine.Request{})
+		found := false
+		for _, s := range p.Why {
+			found = found || s.Step == engine.StepMX && s.Status == "insecure" && strings.Contains(s.Result, "mx.example.org (10)")
+		}
+		if !found {
+			t.Errorf("%+v", p.Why)
+		}
+	})
+	t.Run("IDNA5891-3.1-01 all that is asked and said is ASCII", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Zone("xn--bcher-kva.example", dnssec.Secure)
+		w.dns.Add("xn--bcher-kva.example. 300 IN MX 10 mx.xn--bcher-kva.example.", "mx.xn--bcher-kva.example. 300 IN A 192.0.2.1",
+			"_25._tcp.mx.xn--bcher-kva.example. 300 IN TLSA "+tlsaOf(2, 0, w.ca.cert))
+		p := w.plan(engine.Request{NextHop: "bücher.example"})
+		h := p.Hosts[0]
+		for _, s := range []string{p.Orig.String(), h.Name.String(), h.SNI, refs(h.DANERefs), h.ClientTLS().ServerName} {
+			for _, c := range s {
+				if c > 0x7f || s == "" {
+					t.Errorf("%q", s)
+				}
+			}
+		}
+		if h.Requirement != engine.DANE {
+			t.Errorf("%s: %s", h.Requirement, h.Reason.Text)
+		}
+	})
+}
+
+func refs(all []rfc6125.Reference) string {
+	var s []string
+	for _, r := range all {
+		s = append(s, r.String())
+	}
+	return strings.Join(s, " ")
+}
+
+func TestRequests(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		r    engine.Request
+		want string // the option at fault
+	}{
+		{"empty", engine.Request{NextHop: ""}, "next hop"},
+		{"root", engine.Request{NextHop: "."}, "next hop"},
+		{"bare address", engine.Request{NextHop: "192.0.2.1"}, "brackets"},
+		{"no host name", engine.Request{NextHop: "a b"}, "next hop"},
+		{"over-long", engine.Request{NextHop: strings.Repeat("a.", 200) + "org"}, "next hop"},
+		{"no closing bracket", engine.Request{NextHop: "[relay.example.org"}, "closing bracket"},
+		{"port 0", engine.Request{NextHop: "[relay.example.org]:0"}, "port"},
+		{"port too large", engine.Request{NextHop: "[relay.example.org]:65536"}, "port"},
+		{"port not a number", engine.Request{NextHop: "[relay.example.org]:smtp"}, "port"},
+		{"junk behind the bracket", engine.Request{NextHop: "[relay.example.org]x"}, "behind the bracket"},
+		{"IPv4 with the tag of IPv6", engine.Request{NextHop: "[IPv6:192.0.2.1]"}, "next hop"},
+		{"IPv6 with a zone", engine.Request{NextHop: "[IPv6:fe80::1%eth0]"}, "next hop"},
+		{"two ports", engine.Request{NextHop: "[relay.example.org]:587", Port: 25}, "port"},
+		{"level", engine.Request{NextHop: "example.org", Level: 77}, "level"},
+		{"insecure-mx", engine.Request{NextHop: "example.org", Options: engine.Options{InsecureMX: 3}}, "insecure-mx"},
+		{"dane-and-sts", engine.Request{NextHop: "example.org", Options: engine.Options{DANEAndSTS: 2}}, "dane-and-sts"},
+		{"sts-undetermined", engine.Request{NextHop: "example.org", Options: engine.Options{STSUndetermined: 2}}, "sts-undetermined"},
+		{"literal with dane-only", engine.Request{NextHop: "[192.0.2.1]", Level: engine.LevelDANEOnly}, "level"},
+		{"both without both", engine.Request{NextHop: "example.org", Level: engine.LevelDANE, Options: engine.Options{DANEAndSTS: engine.Both}}, "dane-and-sts"},
+		{"lower-all without a demand", engine.Request{NextHop: "example.org", Options: engine.Options{LowerAll: true}}, "lower-all"},
+		{"names that mean nothing", engine.Request{NextHop: "example.org", Options: engine.Options{Names: []rfc6125.Host{host(t, "a.example")}}}, "names"},
+		{"an empty name", engine.Request{NextHop: "example.org", Level: engine.LevelSecure, Options: engine.Options{Names: []rfc6125.Host{{}}}}, "names"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t).signed()
+			p, err := w.engine().Plan(context.Background(), c.r)
+			if p != nil || !errors.Is(err, engine.ErrRequest) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, %v", p, err)
+			}
+			if len(w.dns.Asked()) != 0 || len(w.sts.asked) != 0 {
+				t.Error("something was looked up")
+			}
+		})
+	}
+	t.Run("everything that is wrong is told together", func(t *testing.T) {
+		w := newWorld(t)
+		_, err := w.engine().Plan(context.Background(), engine.Request{NextHop: "", Level: 9, Options: engine.Options{InsecureMX: 9}})
+		for _, word := range []string{"next hop", "level", "insecure-mx"} {
+			if err == nil || !strings.Contains(err.Error(), word) {
+				t.Errorf("%q is missing: %v", word, err)
+			}
+		}
+	})
+	t.Run("level sts without a client", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.cfg.STS = nil
+		if _, err := w.engine().Plan(context.Background(), engine.Request{NextHop: "example.org", Level: engine.LevelSTS}); !errors.Is(err, engine.ErrRequest) {
+			t.Error(err)
+		}
+		if p := w.plan(engine.Request{}); !strings.Contains(steps(p.Why, engine.StepSTSRecord), "not looked at") {
+			t.Errorf("%+v", p.Why)
+		}
+	})
+	t.Run("a context that is done", func(t *testing.T) {
+		w := newWorld(t).signed()
+		ctx, cancel := context.WithCancelCause(context.Background())
+		why := errors.New("the caller left")
+		cancel(why)
+		if p, err := w.engine().Plan(ctx, engine.Request{NextHop: "example.org"}); p != nil || !errors.Is(err, why) {
+			t.Errorf("%v %v", p, err)
+		}
+	})
+	t.Run("good ones", func(t *testing.T) {
+		for in, want := range map[string]uint16{"example.org": 25, "[mx.example.org]": 25, "[mx.example.org]:587": 587, "EXAMPLE.org.": 25} {
+			w := newWorld(t).signed()
+			if p := w.plan(engine.Request{NextHop: in}); len(p.Hosts) != 1 || p.Hosts[0].Port != want {
+				t.Errorf("%s: %+v", in, p.Hosts)
+			}
+		}
+		w := newWorld(t).signed()
+		if p := w.plan(engine.Request{Port: 26}); p.Hosts[0].Port != 26 {
+			t.Errorf("port %d", p.Hosts[0].Port)
+		}
+		if p := w.plan(engine.Request{NextHop: "[mx.example.org]:26", Port: 26}); p.Hosts[0].Port != 26 {
+			t.Errorf("port %d", p.Hosts[0].Port)
+		}
+	})
+	t.Run("configurations", func(t *testing.T) {
+		for _, c := range []engine.Config{{}, {Resolver: newWorld(t).dns, OwnHosts: []rfc6125.Host{{}}}, {Resolver: newWorld(t).dns, OwnAddresses: []netip.Addr{{}}}} {
+			if e, err := engine.New(c); e != nil || err == nil {
+				t.Errorf("%+v: %v %v", c, e, err)
+			}
+		}
+	})
+	t.Run("port and TLSA policy reach the lookups", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.tlsa(tlsaOf(3, 1, w.self.cert))
+		o := engine.Options{TLSA: dane.UsePolicy{Forbid: func(dane.Record) string { return "not here" }}}
+		p := w.plan(engine.Request{Options: o})
+		if p.Hosts[0].Requirement != engine.Encrypt || !strings.Contains(p.Hosts[0].Reason.Text, "not here") {
+			t.Errorf("%s: %s", p.Hosts[0].Requirement, p.Hosts[0].Reason.Text)
+		}
+	})
+}
