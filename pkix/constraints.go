@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -242,10 +241,11 @@ func (nc *nameConstraints) refuses(n *subjectNames) string {
 		}
 	}
 	for _, u := range n.uri {
-		if slices.ContainsFunc(e.uri, func(t string) bool { return uriHost(u, t, true) }) {
+		// RFC 5280: a URI without a host name is refused under any constraint.
+		if slices.ContainsFunc(e.uri, func(t string) bool { return !u.IsValid() || hostIn(u.String(), t) }) {
 			return "a URI is excluded"
 		}
-		if p.has[formURI] && !slices.ContainsFunc(p.uri, func(t string) bool { return uriHost(u, t, false) }) {
+		if p.has[formURI] && !slices.ContainsFunc(p.uri, func(t string) bool { return u.IsValid() && hostIn(u.String(), t) }) {
 			return "a URI is not permitted"
 		}
 	}
@@ -293,20 +293,6 @@ func mailbox(m, constraint string, malformed bool) bool {
 		return m[:at] == constraint[:i] && strings.EqualFold(m[at+1:], constraint[i+1:])
 	}
 	return hostIn(strings.ToLower(m[at+1:]), strings.ToLower(constraint))
-}
-
-// uriHost reports whether the host of a URI lies in a constraint; the answer for
-// a URI without a host name is given (RFC 5280 wants such a one refused).
-func uriHost(uri, constraint string, malformed bool) bool {
-	u, err := url.Parse(uri)
-	if err != nil {
-		return malformed
-	}
-	host, err := rfc6125.ParseHost(u.Hostname())
-	if err != nil {
-		return malformed
-	}
-	return hostIn(host.String(), constraint)
 }
 
 // hostIn compares a host with a constraint of mailboxes or URIs: the host itself,

@@ -78,17 +78,17 @@ func judgeCA(c *x509.Certificate, anchor bool) *Error {
 		return nil
 	case !c.BasicConstraintsValid || !c.IsCA:
 		return failure(ErrPurpose, c, "it is not marked as a CA")
-	case c.KeyUsage&x509.KeyUsageCertSign == 0 && hasKeyUsage(c):
+	case c.KeyUsage&x509.KeyUsageCertSign == 0 && has(c, ceKeyUsage):
 		return failure(ErrPurpose, c, "its keyUsage does not let it sign certificates")
 	}
 	return nil
 }
 
-// hasKeyUsage reports whether c has the extension: one without any bit is not the
-// same as none, though both leave the field zero.
-func hasKeyUsage(c *x509.Certificate) bool {
+// has reports whether c has the extension of this arc of id-ce: one that names no
+// usage at all is not the same as none, though both leave a field empty.
+func has(c *x509.Certificate, arc int) bool {
 	for i := range c.Extensions {
-		if idCE(c.Extensions[i].Id) == ceKeyUsage {
+		if idCE(c.Extensions[i].Id) == arc {
 			return true
 		}
 	}
@@ -99,7 +99,7 @@ func hasKeyUsage(c *x509.Certificate) bool {
 // the leaf [PKIX5280-4.2.1.12-01], and in issuers by the practice of every TLS
 // library, which reads an issuer's as the purposes that it may issue for.
 func judgePurpose(c *x509.Certificate) *Error {
-	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 {
+	if !has(c, ceExtKeyUsage) {
 		return nil
 	}
 	for _, u := range c.ExtKeyUsage {

@@ -3,6 +3,7 @@ package pkix
 import (
 	"bytes"
 	"crypto/x509"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -18,7 +19,7 @@ type subjectNames struct {
 	dns   []rfc6125.Identifier
 	ip    [][]byte
 	email []string
-	uri   []string
+	uri   []rfc6125.Host // the zero Host where a URI has no host name
 	dir   [][]string
 	fail  *Error // the names can not be read
 }
@@ -94,7 +95,7 @@ func (n *subjectNames) readSAN(der []byte) bool {
 		case formEmail:
 			n.email = append(n.email, string(name))
 		case formURI:
-			n.uri = append(n.uri, string(name))
+			n.uri = append(n.uri, uriHost(string(name)))
 		case formDirectory:
 			d, ok := directory(name)
 			if !ok {
@@ -104,6 +105,16 @@ func (n *subjectNames) readSAN(der []byte) bool {
 		}
 	}
 	return ok
+}
+
+// uriHost returns the host of a URI, the zero Host if it names none.
+func uriHost(uri string) rfc6125.Host {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return rfc6125.Host{}
+	}
+	h, _ := rfc6125.ParseHost(u.Hostname()) // an address is no name
+	return h
 }
 
 // oidEmail is the attribute emailAddress of PKCS #9, 1.2.840.113549.1.9.1.

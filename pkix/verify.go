@@ -193,8 +193,12 @@ func (v *verifier) try(c *x509.Certificate, anchor bool) (bool, *Error) {
 	if v.budget.steps++; v.budget.steps > maxSteps {
 		return false, failure(ErrBudget, nil, fmt.Sprintf("more than %d certificates tried as issuers", maxSteps))
 	}
-	if !anchor && v.tooLong(c) || len(v.path) >= maxPath {
+	switch {
+	case !anchor && v.tooLong(c):
 		v.fails.add(failure(ErrPathLength, c, fmt.Sprintf("more than %d intermediates", v.limit)))
+		return false, nil
+	case len(v.path) == maxPath:
+		v.fails.add(failure(ErrPathLength, c, fmt.Sprintf("more than %d certificates", maxPath)))
 		return false, nil
 	}
 	fail, out := v.checkSignature(v.path[len(v.path)-1], c)

@@ -278,6 +278,8 @@ func TestCAs(t *testing.T) {
 			want(t, verify(certs(r.cert), a.leaf(), a.cert), c.kind)
 			want(t, verify(certs(a.cert), a.leaf()), c.kind)
 		}
+		none := r.leaf(rawExt(false, tlv(0x30), 2, 5, 29, 37))
+		want(t, verify(certs(r.cert), none), pkix.ErrPurpose)
 		unknown := func(c *x509.Certificate) { c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 2, 3}} }
 		want(t, verify(certs(r.cert), r.leaf(unknown)), pkix.ErrPurpose, "serverAuth")
 	})
@@ -300,7 +302,8 @@ func TestExtensions(t *testing.T) {
 	})
 	t.Run("critical extensions that are understood", func(t *testing.T) {
 		for _, arc := range []int{15, 17, 19, 30, 32, 33, 37, 54} {
-			want(t, verify(certs(r.cert), extend(r.leaf(), true, tlv(0x30), 2, 5, 29, arc)), nil)
+			leaf := r.leaf(eku(x509.ExtKeyUsageServerAuth))
+			want(t, verify(certs(r.cert), extend(leaf, true, tlv(0x30), 2, 5, 29, arc)), nil)
 		}
 	})
 	t.Run("a policy that is required", func(t *testing.T) {

@@ -115,7 +115,7 @@ func (id *Identifier) whyNot(refs []Reference) string {
 	why := "another name"
 	for _, ref := range refs {
 		switch host := ref.host.ascii; {
-		case id.wildcard && (host == id.name || strings.HasSuffix(host, "."+id.name)):
+		case id.wildcard && (host == id.name || isBelow(host, id.name)):
 			if ref.service == "" || ref.belowAsterisk() != id.name {
 				return "an asterisk stands for exactly one label"
 			}

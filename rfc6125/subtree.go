@@ -64,7 +64,7 @@ func (t Subtree) Permits(id Identifier) bool {
 	if id.wildcard {
 		// *.name is one label below name, so it is within t exactly if name is,
 		// or is the base of t whose own name is left out.
-		return t.base == "" || id.name == t.base || strings.HasSuffix(id.name, "."+t.base)
+		return t.base == "" || id.name == t.base || isBelow(id.name, t.base)
 	}
 	return t.covers(id.name)
 }
@@ -79,8 +79,8 @@ func (t Subtree) Excludes(id Identifier) bool {
 		return true
 	}
 	// The base itself may be one of the names: exactly one label below.
-	label, parent, ok := strings.Cut(t.base, ".")
-	return !t.sub && ok && label != "" && parent == id.name
+	_, parent, _ := strings.Cut(t.base, ".")
+	return !t.sub && parent == id.name
 }
 
 // covers reports whether a name without a wildcard lies within t.
@@ -88,7 +88,13 @@ func (t Subtree) covers(name string) bool {
 	if t.base == "" {
 		return true
 	}
-	return !t.sub && name == t.base || strings.HasSuffix(name, "."+t.base)
+	return !t.sub && name == t.base || isBelow(name, t.base)
+}
+
+// isBelow reports whether name is base with at least one more label.
+func isBelow(name, base string) bool {
+	n := len(name) - len(base)
+	return n > 0 && name[n-1] == '.' && name[n:] == base
 }
 
 // Identify makes a DNS-ID of text as a dNSName would hold it, for callers who
