@@ -111,8 +111,23 @@ type Validator struct {
 
 // A point is a zone with trust anchors.
 type point struct {
-	zone  rfc6125.Name
-	trust proof.Trust
+	zone    rfc6125.Name
+	anchors []anchor.Anchor
+}
+
+// trust returns the anchors that are valid at the time.
+func (p *point) trust(now time.Time) proof.Trust {
+	var t proof.Trust
+	for _, a := range p.anchors {
+		switch {
+		case !a.ValidAt(now):
+		case a.DS != nil:
+			t.DS = append(t.DS, *a.DS)
+		default:
+			t.Keys = append(t.Keys, *a.Key)
+		}
+	}
+	return t
 }
 
 // NewValidator checks cfg and returns a Validator. All problems are reported at
@@ -175,11 +190,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 			p = &point{zone: a.Zone}
 			v.points[a.Zone] = p
 		}
-		if a.DS != nil {
-			p.trust.DS = append(p.trust.DS, *a.DS)
-		} else {
-			p.trust.Keys = append(p.trust.Keys, *a.Key)
-		}
+		p.anchors = append(p.anchors, a)
 	}
 	for _, n := range cfg.NegativeAnchors {
 		if !n.Name.IsValid() {

@@ -69,11 +69,11 @@ func (t *task) proveZone(name rfc6125.Name) *zone {
 
 // zoneByAnchor proves the keys of an anchored zone.
 func (t *task) zoneByAnchor(p *point) *zone {
-	trust := t.v.revoked.without(p)
+	trust := t.v.revoked.without(p.zone, p.trust(t.now))
 	if len(trust.DS)+len(trust.Keys) == 0 {
 		return t.noUsableAnchor(p.zone)
 	}
-	z := t.keys(p.zone, trust)
+	z := t.keys(p.zone, trust, true)
 	switch {
 	case z.reason.Code == ReasonNoKeyForDS:
 		z.reason.Code = ReasonAnchorMismatch
@@ -91,12 +91,12 @@ func (t *task) zoneByAnchor(p *point) *zone {
 func (t *task) noUsableAnchor(name rfc6125.Name) *zone {
 	return &zone{verdict: verdict{status: Indeterminate, kind: ErrIndeterminate, final: true, reason: Reason{
 		Code: ReasonNoUsableAnchor, Name: name, Type: TypeDNSKEY, EDE: EDEIndeterminate,
-		Text: "every trust anchor of " + name.String() + " is revoked: give newer ones (--trust-anchor, or a newer mxauth)",
+		Text: "every trust anchor of " + name.String() + " is revoked or out of its time: give newer ones (--trust-anchor, or a newer mxauth)",
 	}}}
 }
 
-// keys proves the DNSKEY set of a zone by DS records or anchors.
-func (t *task) keys(name rfc6125.Name, trust proof.Trust) *zone {
+// keys proves the DNSKEY set of a zone by DS records, or by anchors.
+func (t *task) keys(name rfc6125.Name, trust proof.Trust, anchors bool) *zone {
 	if !trust.Supported(t.v.cfg.Algorithms) {
 		return &zone{cut: true, verdict: insecure(name, TypeDS, ReasonUnsupportedAlgorithm, EDEUnsupportedAlgorithm,
 			name.String()+" is signed only by algorithms, or vouched for by digests, that are not supported")}
@@ -109,7 +109,7 @@ func (t *task) keys(name rfc6125.Name, trust proof.Trust) *zone {
 		if fail != nil {
 			return &zone{verdict: *fail}
 		}
-		if z = t.keysIn(r, name, trust); z.ok() || z.final || z.status != Bogus {
+		if z = t.keysIn(r, name, trust, anchors); z.ok() || z.final || z.status != Bogus {
 			return z
 		}
 		t.forget(q)
@@ -120,7 +120,7 @@ func (t *task) keys(name rfc6125.Name, trust proof.Trust) *zone {
 	return z
 }
 
-func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust) *zone {
+func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust, anchors bool) *zone {
 	if r.msg.Rcode != wire.RcodeNoError && r.msg.Rcode != wire.RcodeNXDomain {
 		return &zone{verdict: t.rcodeVerdict(r, Question{name, TypeDNSKEY})}
 	}
@@ -130,20 +130,17 @@ func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust) *zone {
 		z.absent, z.server = true, r.server
 		return z
 	}
+	if anchors && t.v.revoked.note(name, set, t) {
+		// RFC 5011 section 2.1: an anchor that revokes itself in this very set is none.
+		if trust = t.v.revoked.without(name, trust); len(trust.DS)+len(trust.Keys) == 0 {
+			return t.noUsableAnchor(name)
+		}
+	}
 	ks, signed, err := proof.Authenticate(set, trust, t.v.cfg.Algorithms, t.now, t.budget)
 	if err != nil {
 		z := &zone{verdict: bogus(name, TypeDNSKEY, err)}
 		z.server = r.server
-		if z.reason.Code == ReasonKeyRevoked {
-			t.v.revoked.note(name, set, t)
-		}
 		return z
-	}
-	if t.v.points[name] != nil && t.v.revoked.note(name, set, t) {
-		// RFC 5011 section 2.1: an anchor that revokes itself in this very set is none.
-		if p := t.v.points[name]; len(t.v.revoked.without(p).DS)+len(t.v.revoked.without(p).Keys) == 0 {
-			return t.noUsableAnchor(name)
-		}
 	}
 	return &zone{
 		verdict: verdict{status: Secure},
@@ -227,7 +224,7 @@ func (t *task) zoneByDSSet(r *reply, set *proof.RRset, name rfc6125.Name) *zone 
 			trust.DS = append(trust.DS, ds)
 		}
 	}
-	z := t.keys(name, trust)
+	z := t.keys(name, trust, false)
 	if z.status == Secure {
 		z.sigEnd = earlier(z.sigEnd, v.sigEnd)
 		z.expires = earlier(z.expires, v.expires)
@@ -367,7 +364,7 @@ func (r *revocations) note(name rfc6125.Name, set *proof.RRset, t *task) bool {
 	}
 	found := false
 	for _, data := range proof.SelfRevoked(set, t.v.cfg.Algorithms, t.now, t.budget) {
-		if !anchored(p.trust, name, data) {
+		if !anchored(p.trust(t.now), name, data) {
 			continue
 		}
 		found = true
@@ -388,22 +385,22 @@ func (r *revocations) note(name rfc6125.Name, set *proof.RRset, t *task) bool {
 	return found
 }
 
-// without returns the anchors of the zone that are not revoked.
-func (r *revocations) without(p *point) proof.Trust {
+// without returns those of the zone's anchors that are not revoked.
+func (r *revocations) without(name rfc6125.Name, trust proof.Trust) proof.Trust {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	gone := r.keys[p.zone]
+	gone := r.keys[name]
 	if len(gone) == 0 {
-		return p.trust
+		return trust
 	}
 	var out proof.Trust
-	for _, ds := range p.trust.DS {
-		if !anyAnchored(proof.Trust{DS: []proof.DS{ds}}, p.zone, gone) {
+	for _, ds := range trust.DS {
+		if !anyAnchored(proof.Trust{DS: []proof.DS{ds}}, name, gone) {
 			out.DS = append(out.DS, ds)
 		}
 	}
-	for _, k := range p.trust.Keys {
-		if !anyAnchored(proof.Trust{Keys: []proof.Key{k}}, p.zone, gone) {
+	for _, k := range trust.Keys {
+		if !anyAnchored(proof.Trust{Keys: []proof.Key{k}}, name, gone) {
 			out.Keys = append(out.Keys, k)
 		}
 	}

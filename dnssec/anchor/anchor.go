@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -26,6 +27,14 @@ type Anchor struct {
 	Zone rfc6125.Name
 	DS   *proof.DS
 	Key  *proof.Key
+	// From and Until bound its use (RFC 7958 section 2.1.2): not before the one, not at
+	// or after the other. A zero time is no bound.
+	From, Until time.Time
+}
+
+// ValidAt reports whether the anchor may be used at the time.
+func (a Anchor) ValidAt(now time.Time) bool {
+	return !now.Before(a.From) && (a.Until.IsZero() || now.Before(a.Until))
 }
 
 // String prints the anchor as "zone DS tag algorithm digest-type" or "zone DNSKEY

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -19,19 +20,54 @@ const (
 	maxAnchors = 1000
 )
 
-// Parse reads trust anchors: DS and DNSKEY records, one a line, in master-file form
-// (as Unbound's trust-anchor-file, dig and IANA have them; parentheses may span lines,
-// a comment begins with ";" or "//" or "#"), or BIND's statements trust-anchors,
-// trusted-keys and managed-keys. TTL and class may be missing; a class other than IN is
-// an error, and so is a record of another type. Errors wrap [ErrAnchor] and name the
-// line. A file without an anchor is an error.
-func Parse(r io.Reader) ([]Anchor, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxText+1))
+// Load reads the trust anchors of a file, see [Parse]. It opens nothing but files: whoever
+// fetches anchors has to do it by HTTPS and to look at them (RFC 7958 section 4), so a
+// name that is a URL is an error. Errors wrap [ErrAnchor].
+func Load(file string) ([]Anchor, error) {
+	if strings.Contains(file, "://") {
+		return nil, fmt.Errorf("%w: %.80q is no file: fetch it by HTTPS, check it, and give the file", ErrAnchor, file)
+	}
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAnchor, err)
 	}
-	if len(b) > maxText {
-		return nil, fmt.Errorf("%w: more than %d octets", ErrAnchor, maxText)
+	defer f.Close()
+	a, err := Parse(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return a, nil
+}
+
+// Parse reads trust anchors in any of these forms:
+//
+//   - DS and DNSKEY records, one a line, in master-file form, as dig, Unbound's
+//     trust-anchor-file and many others have them. TTL and class may be missing,
+//     parentheses may span lines, a comment begins with ";", "//" or "#".
+//   - Unbound's auto-trust-anchor-file: such records with the state of RFC 5011 in a
+//     comment. Only keys that are valid, or missing for a while, count (see [State]).
+//   - BIND's statements trust-anchors, trusted-keys and managed-keys.
+//   - IANA's root-anchors.xml (RFC 9718).
+//
+// A class other than IN is an error, and so is a record of another type. A file without
+// an anchor is an error. Errors wrap [ErrAnchor] and name the line where there is one.
+func Parse(r io.Reader) ([]Anchor, error) {
+	b, err := readAll(r)
+	if err != nil {
+		return nil, err
+	}
+	switch text := strings.TrimSpace(string(b)); {
+	case strings.HasPrefix(text, "<"):
+		return parseXML(b)
+	case strings.Contains(text, stateMark):
+		s, err := ParseState(strings.NewReader(text))
+		if err != nil {
+			return nil, err
+		}
+		if a := s.Anchors(); len(a) > 0 {
+			return a, nil
+		}
+		return nil, fmt.Errorf("%w: no key in the file is valid", ErrAnchor)
 	}
 	stmts, err := statements(string(b))
 	if err != nil {
@@ -51,6 +87,17 @@ func Parse(r io.Reader) ([]Anchor, error) {
 		return nil, fmt.Errorf("%w: no anchor in the file", ErrAnchor)
 	}
 	return out, nil
+}
+
+func readAll(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxText+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAnchor, err)
+	}
+	if len(b) > maxText {
+		return nil, fmt.Errorf("%w: more than %d octets", ErrAnchor, maxText)
+	}
+	return b, nil
 }
 
 // A statement is the words of one anchor.

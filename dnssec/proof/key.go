@@ -69,8 +69,8 @@ func (k *Key) public(a Algorithm) (PublicKey, error) {
 	return k.parsed.pub, k.parsed.err
 }
 
-// unrevoked returns the RDATA with the REVOKE bit cleared.
-func (k Key) unrevoked() []byte {
+// Unrevoked returns the RDATA with the REVOKE bit cleared.
+func (k Key) Unrevoked() []byte {
 	d := bytes.Clone(k.Data)
 	d[1] &^= flagRevoke
 	return d
@@ -241,7 +241,7 @@ func Authenticate(set *RRset, t Trust, a Algorithms, now time.Time, b *Budget) (
 			continue
 		}
 		if k.Revoked() {
-			revoked = revoked || vouched(set.Owner, k.unrevoked(), k.Algorithm, ds, anchors)
+			revoked = revoked || vouched(set.Owner, k.Unrevoked(), k.Algorithm, ds, anchors)
 		} else if vouched(set.Owner, k.Data, k.Algorithm, ds, anchors) {
 			fits = append(fits, k)
 		}
@@ -294,7 +294,7 @@ func SelfRevoked(set *RRset, a Algorithms, now time.Time, b *Budget) [][]byte {
 		// the revoked form, its flags are not looked at any further.
 		k.Flags &^= flagRevoke
 		if _, err := NewKeySet(set.Owner, []Key{k}, a).Verify(set, now, b); err == nil {
-			out = append(out, k.unrevoked())
+			out = append(out, k.Unrevoked())
 		}
 	}
 	return out
