@@ -56,7 +56,7 @@ var owners = map[string][]string{
 	"github.com/rogpeppe/go-internal":     testsOnly,
 	"github.com/alicebob/miniredis":       testsOnly,
 	"github.com/emersion/go-smtp":         testsOnly,
-	module + "/dnssec/dnsfake":            testsOnly,
+	module + "/dnssec/dnsfake":            {"conformance"},
 	module + "/dnssec/fakeserver":         testsOnly,
 	module + "/store/storetest":           testsOnly,
 	module + "/conformance/peers":         testsOnly,

@@ -62,6 +62,7 @@ func runMTASTS(ctx context.Context, dir string) ([]Result, error) {
 				}
 			})
 		},
+		func() ([]Result, error) { return runFetches(ctx, dir) },
 		func() ([]Result, error) {
 			return table(dir, "contenttype.jsonl", func(f *os.File) ([]mtasts.ContentType, error) { return mtasts.ReadContentTypes(f) }, func(_ int, r mtasts.ContentType) Result {
 				return Result{

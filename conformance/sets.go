@@ -18,6 +18,7 @@ func Sets() []Set {
 		{"bettertls", runBetterTLS},
 		{"danetest", runDanetest},
 		{"tlsa-wild", runTLSAWild},
+		{"smtp-dane", runSMTPDANE},
 		{"tlsrpt", runTLSRPT},
 		{"dnssec/rfc", validation(replay.Facts)},
 		{"dnssec/unbound-unit", validation(replay.Units)},

@@ -10,7 +10,7 @@
 //	r.Add("mx.example.org. 300 IN A 192.0.2.1")
 //	r.Fail("mx.example.org", dnssec.TypeAAAA, dnssec.ErrServFail)
 //
-// It validates nothing. Only tests import it.
+// It validates nothing. Only tests, and what runs vectors, import it.
 package dnsfake
 
 import (
