@@ -120,6 +120,10 @@ type Answer struct {
 	// TTL, cut to the end of the signatures it rests on. Negative answers as by RFC
 	// 2308 section 5, cut by a named limit.
 	Expires time.Time
+	// SignaturesEnd is when the first of the signatures ends that a secure answer rests
+	// on, from the trust anchor down; the zone's owner has to sign anew before. Zero if
+	// it is not known: the answer is insecure, or the status is another's word.
+	SignaturesEnd time.Time
 	// Received is when the answer came from the network; older than now if it was
 	// cached.
 	Received time.Time

@@ -111,16 +111,17 @@ func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
 	case d.status == Secure && d.denial.NXDomain, d.status == Insecure && r.msg.Rcode == wire.RcodeNXDomain:
 		a.Kind = NXDomain
 	}
-	a.add(d.verdict, d.expires)
+	a.add(d.verdict, d.expires, d.sigEnd)
 	return d.verdict, true
 }
 
 // add lets a's status, reason and end be those of one more part of it.
-func (a *Answer) add(v verdict, expires time.Time) {
+func (a *Answer) add(v verdict, expires, sigEnd time.Time) {
 	if v.status < a.Status {
 		a.Status, a.Reason = v.status, v.reason
 	}
 	a.Expires = earlier(a.Expires, expires)
+	a.SignaturesEnd = earlier(a.SignaturesEnd, sigEnd)
 }
 
 // collect proves the RRset that was asked for.
@@ -138,7 +139,7 @@ func (t *task) collect(r *reply, set *proof.RRset, a *Answer) verdict {
 	for _, d := range set.Data {
 		a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
 	}
-	a.add(p.verdict, p.expires)
+	a.add(p.verdict, p.expires, p.sigEnd)
 	return p.verdict
 }
 
@@ -167,7 +168,7 @@ func (t *task) collectAny(r *reply, a *Answer) (verdict, bool) {
 		for _, d := range set.Data {
 			a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
 		}
-		a.add(p.verdict, p.expires)
+		a.add(p.verdict, p.expires, p.sigEnd)
 	}
 	return verdict{status: a.Status}, true
 }
@@ -180,7 +181,7 @@ func (t *task) collectSigs(r *reply, a *Answer) bool {
 		if rr.Type == wire.TypeRRSIG && rr.Owner == a.Final {
 			a.Kind = Data
 			a.Records = append(a.Records, recordOf(rr))
-			a.add(v, r.received.Add(positiveTTL(rr.TTL)))
+			a.add(v, r.received.Add(positiveTTL(rr.TTL)), time.Time{})
 		}
 	}
 	return a.Kind == Data
@@ -252,7 +253,7 @@ func (t *task) alias(r *reply, a *Answer) (moved bool, v verdict) {
 	}
 	a.Chain = append(a.Chain[:len(a.Chain):len(a.Chain)], step)
 	a.Final = step.Target
-	a.add(p.verdict, p.expires)
+	a.add(p.verdict, p.expires, p.sigEnd)
 	return true, ok
 }
 
