@@ -89,6 +89,8 @@ func TestDERLengths(t *testing.T) {
 		{append([]byte{0x30, 0x84, 1, 0, 0, n}, body...), false},
 		{append([]byte{0x3f, n}, body...), false},
 		{[]byte{0x30}, false},
+		{[]byte{0x30, 0x80}, false},
+		{append([]byte{0x30, 0x80}, tlv(0x82, make([]byte, 0x7e))...), false},
 		{[]byte{0x30, 0x81}, false},
 		{[]byte{0x30, 0x82, 1}, false},
 		{tlv(0x30, long), true},

@@ -66,9 +66,6 @@ func (h Host) Hints() Hints {
 // right to left, mixes scripts, holds symbols or digits of other scripts, or
 // can be taken for another label. [Host.Hints] says which it was.
 func (h Host) Unicode() string {
-	if !strings.Contains(h.ascii, acePrefix) {
-		return h.ascii
-	}
 	labels := strings.Split(h.ascii, ".")
 	for i, l := range labels {
 		labels[i], _ = showLabel(l)
@@ -139,12 +136,12 @@ func uLabelHints(u string) Hints {
 	for _, r := range u {
 		mark := unicode.Is(unicode.M, r)
 		switch {
-		case isRightToLeft(r):
+		case unicode.Is(rightToLeft, r):
 			x |= HintRightToLeft
 		case r == '-':
 		case !mark && !unicode.IsLetter(r) && !unicode.IsDigit(r):
 			x |= HintSymbol
-		case unicode.IsDigit(r) && r >= 0x80:
+		case unicode.IsDigit(r) && !strings.ContainsRune("0123456789", r):
 			x |= HintConfusable
 		}
 		// After NFC a mark on a Latin, Greek or Cyrillic letter is one that
@@ -153,10 +150,8 @@ func uLabelHints(u string) Hints {
 			x |= HintConfusable
 		}
 		marked = mark || unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic)
-		if r >= 0x80 && !strings.ContainsRune(lookalikes, r) {
-			alike = false
-		}
-		if unicode.Is(unicode.Latin, r) && !isPlainLatin(r) {
+		alike = alike && strings.ContainsRune(lookalikes, r)
+		if unicode.Is(unicode.Latin, r) && !unicode.Is(plainLatin, r) {
 			x |= HintConfusable
 		}
 		s, t := scriptOf(r)
@@ -189,9 +184,9 @@ func mayMix(set scriptSet) bool {
 // scriptOf returns the script of r; the empty set for what all scripts share.
 func scriptOf(r rune) (scriptSet, *unicode.RangeTable) {
 	switch {
-	case 'a' <= r && r <= 'z', unicode.Is(unicode.Latin, r):
+	case unicode.Is(unicode.Latin, r):
 		return scriptLatin, nil
-	case r < 0x80, unicode.In(r, unicode.Common, unicode.Inherited):
+	case unicode.In(r, unicode.Common, unicode.Inherited):
 		return 0, nil
 	case unicode.Is(unicode.Han, r):
 		return scriptHan, nil
@@ -216,30 +211,31 @@ func scriptOf(r rune) (scriptSet, *unicode.RangeTable) {
 // unassigned stands for the script of a character that no table has.
 var unassigned = &unicode.RangeTable{}
 
-// isPlainLatin reports whether r belongs to the Latin letters that languages
-// are written with and that differ visibly from ASCII: Latin-1, Latin Extended-A
-// and Latin Extended Additional without the dotless ı and the ĸ.
-func isPlainLatin(r rune) bool {
-	return r < 0x180 && r != 'ı' && r != 'ĸ' || 0x1e00 <= r && r < 0x1f00
+// plainLatin are the Latin letters that languages are written with and that
+// differ visibly from ASCII: Latin-1, Latin Extended-A and Latin Extended
+// Additional, without the dotless ı (U+0131) and the ĸ (U+0138).
+var plainLatin = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{0x61, 0x7a, 1}, {0xdf, 0x130, 1}, {0x132, 0x137, 1}, {0x139, 0x17f, 1}, {0x1e00, 0x1eff, 1},
+	},
+	LatinOffset: 1,
 }
 
-// isRightToLeft reports whether r stands in a block that Unicode gives to
-// scripts from right to left (UAX #9 and the defaults of its property file), or
-// is a joiner or a mark of direction.
-func isRightToLeft(r rune) bool {
-	switch {
-	case 0x0590 <= r && r <= 0x08ff, 0xfb1d <= r && r <= 0xfdff, 0xfe70 <= r && r <= 0xfeff,
-		0x10800 <= r && r <= 0x10fff, 0x1e800 <= r && r <= 0x1efff,
-		0x200b <= r && r <= 0x200f, 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069:
-		return true
-	}
-	return false
+// rightToLeft are the blocks that Unicode gives to scripts from right to left (UAX
+// #9 and the defaults of its property file), and the joiners and marks of
+// direction.
+var rightToLeft = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{0x0590, 0x08ff, 1}, {0x200b, 0x200f, 1}, {0x202a, 0x202e, 1}, {0x2066, 0x2069, 1}, {0xfb1d, 0xfdff, 1}, {0xfe70, 0xfeff, 1},
+	},
+	R32: []unicode.Range32{{0x10800, 0x10fff, 1}, {0x1e800, 0x1efff, 1}},
 }
 
-// lookalikes are letters of other scripts that can be taken for ASCII letters,
-// digits or hyphens in common typefaces. A label of nothing but these (and of
-// ASCII digits and hyphens) is not shown.
-const lookalikes = "асԁеһіјӏорԛѕԝхуъьҽпгѵѡвгкмтн" + // Cyrillic
+// lookalikes are the characters of ASCII labels and those of other scripts that
+// can be taken for them in common typefaces. A U-label of nothing but these is not
+// shown.
+const lookalikes = "-0123456789abcdefghijklmnopqrstuvwxyz" +
+	"асԁеһіјӏорԛѕԝхуъьҽпгѵѡвгкмтн" + // Cyrillic
 	"ανορτυχγικωηε" + // Greek
 	"օսոցհո" + // Armenian
 	"ーー一丶ノ丿丨〇口二三工ニエ" + // Han and Kana

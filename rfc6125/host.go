@@ -58,11 +58,8 @@ func ParseHost(s string) (Host, error) {
 	if len(s) > maxHostInput {
 		return Host{}, fmt.Errorf("%w: %q is too long", ErrHost, cut(s))
 	}
-	if isAddress(s) {
-		return Host{}, fmt.Errorf("%w: %q", ErrAddress, cut(s))
-	}
 	ascii := strings.ToLower(s)
-	if plain := isPlain(s); !plain {
+	if !isPlain(s) {
 		a, err := toASCII(s)
 		if err != nil {
 			return Host{}, fmt.Errorf("%w: %q: %w", ErrHost, cut(s), err)
@@ -70,7 +67,7 @@ func ParseHost(s string) (Host, error) {
 		ascii = a
 	}
 	ascii = strings.TrimSuffix(ascii, ".")
-	if isAddress(ascii) { // written with full-width digits, say
+	if isAddress(ascii) {
 		return Host{}, fmt.Errorf("%w: %q", ErrAddress, cut(s))
 	}
 	if why := checkHost(ascii, strictHyphens); why != "" {
@@ -92,7 +89,7 @@ func HostFromName(n Name) (Host, error) {
 	b := make([]byte, 0, len(n.wire))
 	for p := 0; n.wire[p] != 0; p += 1 + int(n.wire[p]) {
 		label := n.wire[p+1 : p+1+int(n.wire[p])]
-		if strings.IndexByte(label, '.') >= 0 {
+		if strings.Contains(label, ".") {
 			return Host{}, fmt.Errorf("%w: %q: a dot inside a label", ErrHost, cut(n.String()))
 		}
 		if p > 0 {
@@ -173,9 +170,6 @@ const (
 // checkHost says which rule of a host name s breaks, "" if none. It is in lower
 // case and without the dot at its end.
 func checkHost(s string, h hyphens) string {
-	if s == "" {
-		return "empty"
-	}
 	if len(s) > maxHostOctets {
 		return "longer than 253 octets"
 	}
@@ -214,15 +208,15 @@ func isHostOctet(c byte) bool {
 // address literal of SMTP (RFC 5321 section 4.1.3).
 func isAddress(s string) bool {
 	s = strings.TrimSuffix(s, ".")
-	if n := len(s); n > 2 && s[0] == '[' && s[n-1] == ']' {
-		s = s[1 : n-1]
-		if len(s) > 5 && strings.EqualFold(s[:5], "IPv6:") {
-			s = s[5:]
+	if t, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(t, "]") {
+		s = strings.TrimSuffix(t, "]")
+		if tag, t, _ := strings.Cut(s, ":"); strings.EqualFold(tag, "IPv6") {
+			s = t
 		}
 	}
 	// Only what ends in a digit or holds a colon can be one; the rest, which is
 	// nearly everything, need not cost an error value.
-	if s == "" || !isDigit(s[len(s)-1]) && strings.IndexByte(s, ':') < 0 {
+	if s == "" || !isDigit(s[len(s)-1]) && !strings.Contains(s, ":") {
 		return false
 	}
 	_, err := netip.ParseAddr(s)

@@ -96,10 +96,15 @@ func TestParseHostLimits(t *testing.T) {
 	if _, err := rfc6125.ParseHost(strings.Repeat("a.", 100_000)); err == nil || len(err.Error()) > 250 {
 		t.Errorf("%v", err)
 	}
+	for n, words := range map[int]string{1012: "empty label", 1013: "too long"} {
+		if _, err := rfc6125.ParseHost(strings.Repeat(".", n)); err == nil || strings.Contains(err.Error(), "too long") != (words == "too long") {
+			t.Errorf("%d octets: %v", n, err)
+		}
+	}
 	// The error says which rule.
 	for in, why := range map[string]string{
 		"a..b": "empty label", "a b": `the octet " "`, label(64): "63 octets", longest + "a": "253 octets", "-a": "hyphen", "a.9": "number",
-		"": "empty", "bü..a": "empty label", "xn--a.b": "A-label", "192.0.2.1": "IP address", "x\xff": "UTF-8", "אa.b": "Bidi",
+		"": "empty", "bü..a": "empty label", "xn--a.b": "A-label", "192.0.2.1": "IP address", "x\xff": "UTF-8", "אa.b": "Bidi", "\u0378x": "U-label",
 	} {
 		if _, err := rfc6125.ParseHost(in); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%q: %v, want %q in it", in, err, why)
@@ -122,7 +127,7 @@ func TestHostFromName(t *testing.T) {
 			t.Errorf("%q does not survive its text: %q", s, g)
 		}
 	}
-	for _, s := range []string{".", "*.a", `a\.b.example`, `a\000.b`, `bü.example`, "a b.c", "a.1", "10", "192.0.2.1", `\097/b`} {
+	for _, s := range []string{".", "*.a", `a\.b.example`, `\.b.example`, `a\000.b`, `bü.example`, "a b.c", "a.1", "10", "192.0.2.1", `\097/b`} {
 		if h, err := rfc6125.HostFromName(mustName(t, s)); !errors.Is(err, rfc6125.ErrHost) || h.IsValid() {
 			t.Errorf("%q: %q, %v", s, h, err)
 		}
@@ -165,7 +170,7 @@ func TestAddresses(t *testing.T) {
 				t.Errorf("%q: %q, %v", s, h, err)
 			}
 		}
-		for _, s := range []string{"[]", "[", "]", "[a]", "[IPv6:]", "[mx.example]", "a:b", "192.0.2", "192.0.2.256", "1.2.3.4.5", "[x192.0.2.1"} {
+		for _, s := range []string{"[]", "[", "]", "[a]", "[IPv6:]", "[mx.example]", "a:b", "[192.0.2.1", "192.0.2.1]", "[IPv6]", "192.0.2", "192.0.2.256", "1.2.3.4.5", "[x192.0.2.1"} {
 			if _, err := rfc6125.ParseHost(s); !errors.Is(err, rfc6125.ErrHost) || errors.Is(err, rfc6125.ErrAddress) {
 				t.Errorf("%q: %v", s, err)
 			}

@@ -45,21 +45,12 @@ func isPlain(s string) bool {
 	if !isASCII(s) {
 		return false
 	}
-	for start := 0; start < len(s); {
-		if hasACEPrefix(s[start:]) {
+	for label := range strings.SplitSeq(s, ".") {
+		if strings.HasPrefix(strings.ToLower(label), acePrefix) {
 			return false
 		}
-		i := strings.IndexByte(s[start:], '.')
-		if i < 0 {
-			break
-		}
-		start += i + 1
 	}
 	return true
-}
-
-func hasACEPrefix(label string) bool {
-	return len(label) >= len(acePrefix) && strings.EqualFold(label[:len(acePrefix)], acePrefix)
 }
 
 // toASCII turns every label of s into an A-label or a label of plain ASCII in
@@ -103,12 +94,9 @@ func aLabel(l string) (string, error) {
 		return strings.ToLower(l), nil
 	}
 	// With a letter before it, the library maps a label and does not decode it:
-	// what maps to `xn--` and keeps characters that are not ASCII is no A-label,
-	// but the library would decode it as if it were (UTS #46 section 4, step 4).
+	// what maps to `xn--` is an A-label in another dress, or a false one that
+	// keeps characters which are not ASCII (UTS #46 section 4, step 4).
 	if mapped, _ := uLabel.ToUnicode("a" + l); strings.HasPrefix(mapped, "a"+acePrefix) {
-		if !isASCII(mapped) {
-			return "", errALabel
-		}
 		return mapped[1:], nil
 	}
 	a, err := uLabel.ToASCII(l)
@@ -133,7 +121,7 @@ func dot(r rune) rune {
 func endsInOneDot(s string, dots, labels int) bool {
 	last, _ := utf8.DecodeLastRuneInString(s)
 	first, _ := utf8.DecodeRuneInString(s)
-	return dots == labels && labels > 0 && isDot(last) && !isDot(first)
+	return dots == labels && isDot(last) && !isDot(first)
 }
 
 var (

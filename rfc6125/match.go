@@ -71,7 +71,7 @@ func (p *Presented) counts(id *Identifier, o Options) string {
 		return "a Common Name counts only where there is no DNS-ID, SRV-ID or URI (RFC 6125 section 6.4.4)"
 	case id.Kind == SRVID && !o.SRVID:
 		return "an SRV-ID is not asked for"
-	case o.NoTopLevelWildcard && id.wildcard && strings.IndexByte(id.name, '.') < 0:
+	case o.NoTopLevelWildcard && id.wildcard && !strings.Contains(id.name, "."):
 		return "a wildcard right under a top-level label"
 	}
 	return ""

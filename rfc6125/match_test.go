@@ -194,7 +194,7 @@ func TestMatch6125(t *testing.T) {
 	others := map[string][]byte{
 		"DNS-ID":       dnsName("other.example"),
 		"bad DNS-ID":   dnsName("a b"),
-		"odd DNS-ID":   tlv(0xa2, dnsName("x")),
+		"odd DNS-ID":   tlv(0xa2, []byte("mx.example")),
 		"empty DNS-ID": dnsName(""),
 		"SRV-ID":       srvName("_imap.other.example"),
 		"bad SRV-ID":   srvName("imap"),
@@ -255,6 +255,11 @@ func TestMatch6125(t *testing.T) {
 			{subject(cn("other"), cn("mx.example")), true},
 			{subject(cn("mx.example"), cn("other")), true},
 			{append(subject(cn("mx.example")), 0), false},
+			{subject(rdn(tlv(0x31, oid(2, 5, 4, 3), tlv(0x0c, []byte("mx.example"))))), false},
+			{subject(rdn(tlv(0x30, tlv(0x04, []byte{0x55, 4, 3}), tlv(0x0c, []byte("mx.example"))))), false},
+			{subject(rdn(tlv(0x30, oid(2, 5, 4, 3), tlv(0x0c, []byte("mx.example")), []byte{5, 0}))), false},
+			{subject(rdn(tlv(0x30, oid(2, 5, 4, 3)))), false},
+			{subject([]byte{0x31, 9}, cn("mx.example")), false},
 			{subject(tlv(0x30, attribute(3, 0x0c, "mx.example"))), false},
 			{nil, false},
 		} {
@@ -359,6 +364,7 @@ func TestSRV(t *testing.T) {
 		{tlv(0xa0, oid(1, 3, 6, 1, 5, 5, 7, 8, 7)), false},
 		{tlv(0xa0, oid(1, 3, 6, 1, 5, 5, 7, 8, 6), tlv(0xa0, tlv(0x16, []byte("_imap.example.org")))), false},
 		{tlv(0xa0, []byte{6, 9}), false},
+		{tlv(0xa0, tlv(0x04, []byte("\x2b\x06\x01\x05\x05\x07\x08\x07")), tlv(0xa0, tlv(0x16, []byte("_imap.example.org")))), false},
 	} {
 		p := rfc6125.ParsePresented(san(c.san), nil)
 		ref := []rfc6125.Reference{serviceRef(t, "imap", "example.org")}
@@ -395,7 +401,7 @@ func TestReference(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	for _, good := range []string{"a", "fifteencharacte", "1-a", "pop3s"} {
+	for _, good := range []string{"a", "z", "fifteencharacte", "1-a", "9z", "pop3s"} {
 		if _, err := rfc6125.NewServiceReference(good, h); err != nil {
 			t.Errorf("%q: %v", good, err)
 		}
@@ -463,6 +469,30 @@ func TestExplain(t *testing.T) {
 	}
 	if w := rfc6125.ParsePresented(san(srvName("_imap.mx.example")), nil).Explain(refs("mx.example"), srvOn); w[0].Why != "an SRV-ID proves its service alone" {
 		t.Errorf("%+v", w)
+	}
+	for i, c := range []struct {
+		presented, service, host, why string
+	}{
+		{"_imap.mx.example", "", "mx.example", "an SRV-ID proves its service alone"},
+		{"_imap.mx.example", "smtp", "mx.example", "the name of another service"},
+		{"_imap.mx.example", "imap", "my.example", another},
+		{"_imap.mx.example", "", "my.example", another},
+		{"mx.example", "imap", "mx.example", "a DNS-ID does not prove a service"},
+		{"*.example", "imap", "mx.example", "a DNS-ID does not prove a service"},
+		{"*.example", "imap", "a.mx.example", one},
+		{"*.example", "imap", "example", one},
+		{"*.example", "", "xexample", another},
+	} {
+		p, ref := offer(c.presented), refs(c.host)
+		if c.presented[0] == '_' {
+			p = rfc6125.ParsePresented(san(srvName(c.presented)), nil)
+		}
+		if c.service != "" {
+			ref[0] = serviceRef(t, c.service, c.host)
+		}
+		if w := p.Explain(ref, srvOn); len(w) != 1 || w[0].Why != c.why || w[0].OK {
+			t.Errorf("%d: %+v, want %q", i, w, c.why)
+		}
 	}
 	if w := offer("a").Explain(nil, rfc6125.Options{}); w[0].Why != "no reference identifier to compare with" {
 		t.Errorf("%+v", w)

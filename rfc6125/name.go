@@ -59,10 +59,7 @@ func ParseName(s string) (Name, error) {
 				buf[start] = 0
 				return Name{string(buf[:start+1])}, nil
 			}
-			n++
-			if n > maxNameOctets-1 {
-				return Name{}, fmt.Errorf("%w: %q is longer than 255 octets", ErrName, cut(s))
-			}
+			n++ // of the next label; the octet behind it is checked against the limit
 			continue
 		case c == '\\':
 			if i+1 >= len(s) {
@@ -171,10 +168,10 @@ func (n Name) Label(i int) string {
 // Parent returns n without its left-most label; the zero Name for the root and
 // for the zero Name.
 func (n Name) Parent() Name {
-	if len(n.wire) < 2 {
+	if n.wire == "" {
 		return Name{}
 	}
-	return Name{n.wire[1+int(n.wire[0]):]}
+	return Name{n.wire[1+int(n.wire[0]):]} // of the root: nothing
 }
 
 // Ancestor returns the last labels of n, as many as labels says; n itself if it
@@ -191,9 +188,6 @@ func (n Name) Ancestor(labels int) Name {
 // label (so evilexample.com is not below example.com). False if either is the
 // zero Name.
 func (n Name) IsSubdomainOf(parent Name) bool {
-	if n.wire == "" || parent.wire == "" {
-		return false
-	}
 	for p := 0; p < len(n.wire); p += 1 + int(n.wire[p]) {
 		if len(n.wire)-p == len(parent.wire) {
 			return n.wire[p:] == parent.wire
@@ -227,9 +221,6 @@ func (n Name) Child(label string) (Name, error) {
 // right, as lower-case octet strings, absence first. It returns -1, 0 or +1.
 // The zero Name sorts before every other.
 func (n Name) Compare(m Name) int {
-	if n.wire == m.wire {
-		return 0
-	}
 	if n.wire == "" || m.wire == "" {
 		return strings.Compare(n.wire, m.wire)
 	}
@@ -252,10 +243,10 @@ func (n Name) Compare(m Name) int {
 	return 0
 }
 
-// offsets fills o with the position of each label's length octet.
+// offsets fills o with the position of each label's length octet; n is not zero.
 func (n Name) offsets(o *[128]uint8) int {
 	k := 0
-	for p := 0; p < len(n.wire) && n.wire[p] != 0; p += 1 + int(n.wire[p]) {
+	for p := 0; n.wire[p] != 0; p += 1 + int(n.wire[p]) {
 		o[k] = uint8(p)
 		k++
 	}

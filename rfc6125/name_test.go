@@ -51,6 +51,7 @@ func TestParseName(t *testing.T) {
 		{"b\u00fc", `b\195\188.`, 1},
 		{`(;@$)`, `\(\;\@\$\).`, 1},
 		{"~!", "~!.", 1},
+		{"a", "a.", 1},
 		{"\x7f", `\127.`, 1},
 		{label(63), label(63) + ".", 1},
 		{longest, longest + ".", 4},
@@ -89,6 +90,11 @@ func TestParseNameErrors(t *testing.T) {
 			t.Errorf("%q: %q, %v", s, n, err)
 		}
 	}
+	for n, cut := range map[int]bool{80: false, 81: true} {
+		if _, err := rfc6125.ParseName(label(n)); err == nil || strings.Contains(err.Error(), "...") != cut {
+			t.Errorf("%d octets: %v", n, err)
+		}
+	}
 	if _, err := rfc6125.ParseName(strings.Repeat("x", 10_000)); err == nil || len(err.Error()) > 200 {
 		t.Errorf("an error of %d octets", len(err.Error()))
 	}
@@ -102,6 +108,10 @@ func TestNameFromWireErrors(t *testing.T) {
 		if n, err := rfc6125.NameFromWire(b); !errors.Is(err, rfc6125.ErrName) || n.IsValid() {
 			t.Errorf("%v: %q, %v", b, n, err)
 		}
+	}
+	long := strings.Repeat("\x3f"+label(63), 3) + "\x3e" + label(62) + "\x00" // 256 octets
+	if n, err := rfc6125.NameFromWire([]byte(long)); !errors.Is(err, rfc6125.ErrName) || n.IsValid() {
+		t.Errorf("256 octets: %v", err)
 	}
 	n, err := rfc6125.NameFromWire(append(bytes.Repeat([]byte{1, 'A'}, 127), 0))
 	if err != nil || n.WireLen() != 255 || n.Label(126) != "a" {

@@ -1,10 +1,10 @@
 package rfc6125
 
 import (
-	"bytes"
 	"crypto/x509"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -70,7 +70,7 @@ func PresentedBy(cert *x509.Certificate) Presented {
 	}
 	var san []byte
 	for _, e := range cert.Extensions {
-		if len(e.Id) == 4 && e.Id[0] == 2 && e.Id[1] == 5 && e.Id[2] == 29 && e.Id[3] == 17 {
+		if slices.Equal(e.Id, []int{2, 5, 29, 17}) {
 			san = e.Value
 			if san == nil {
 				san = []byte{} // an empty extension is not an absent one
@@ -191,8 +191,8 @@ func (p *Presented) generalName(tag byte, name []byte) Identifier {
 			id.Text = a.String()
 		}
 	case tagOtherName:
-		t, oid, rest, ok := element(name)
-		if !ok || t != tagOID || string(oid) != oidSRVName {
+		t, oid, rest, _ := element(name)
+		if t != tagOID || string(oid) != oidSRVName {
 			id.Invalid = "proves no host name"
 			break
 		}
@@ -215,8 +215,8 @@ func (id *Identifier) setSRV(der []byte) {
 		return
 	}
 	id.Text = show(text)
-	service, name, ok := strings.Cut(string(text), ".")
-	if !ok || !strings.HasPrefix(service, "_") || !isService(strings.ToLower(service[1:])) {
+	service, name, _ := strings.Cut(string(text), ".")
+	if !strings.HasPrefix(service, "_") || !isService(strings.ToLower(service[1:])) {
 		id.Invalid = "not of the form _service.name"
 		return
 	}
@@ -257,7 +257,7 @@ func presentedName(s string) (name string, wildcard bool, why string) {
 	if strings.Contains(name, "*") {
 		return "", false, "an asterisk that is not the whole left-most label"
 	}
-	if strings.HasSuffix(name, ".") && len(name) > 1 {
+	if strings.HasSuffix(name, ".") {
 		return "", false, "a dot at the end"
 	}
 	if !isASCII(s) {
@@ -277,20 +277,24 @@ func presentedName(s string) (name string, wildcard bool, why string) {
 func (p *Presented) readSubject(der []byte) {
 	most := len(p.ids) + MaxIdentifiers
 	rdns, ok := inside(der, tagSequence)
-	for ok && len(rdns) > 0 {
-		var tag byte
-		var set []byte
-		if tag, set, rdns, ok = element(rdns); !ok || tag != tagSet {
+	if !ok {
+		return
+	}
+	for len(rdns) > 0 {
+		tag, set, rest, _ := element(rdns)
+		if tag != tagSet {
 			return
 		}
+		rdns = rest
 		first := len(p.ids)
 		for len(set) > 0 {
-			var att []byte
-			if tag, att, set, ok = element(set); !ok || tag != tagSequence {
+			tag, att, rest, _ := element(set)
+			if tag != tagSequence {
 				return
 			}
-			tag, oid, value, ok := element(att)
-			if !ok || tag != tagOID {
+			set = rest
+			tag, oid, value, _ := element(att)
+			if tag != tagOID {
 				return
 			}
 			if string(oid) != oidCommonName || len(p.ids) == most {
@@ -308,11 +312,11 @@ func (p *Presented) readSubject(der []byte) {
 }
 
 func commonName(value []byte) Identifier {
-	tag, text, rest, ok := element(value)
+	tag, text, rest, _ := element(value)
 	id := Identifier{Kind: CNID, Form: formCN, Text: show(text)}
 	switch {
-	case !ok || len(rest) > 0:
-		id.Text, id.Invalid = show(value), "not a text string"
+	case len(rest) > 0:
+		id.Text, id.Invalid = show(value), "more than a text string"
 	case tag == tagUTF8 || tag == tagPrintable || tag == tagIA5 || tag == tagT61:
 		id.setName(string(text))
 	default:
@@ -327,9 +331,6 @@ func show(b []byte) string {
 	more := ""
 	if len(b) > maxShown {
 		b, more = b[:maxShown], "..."
-	}
-	if bytes.IndexFunc(b, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' || r == '"' }) < 0 {
-		return string(b) + more
 	}
 	q := strconv.QuoteToASCII(string(b))
 	return q[1:len(q)-1] + more
