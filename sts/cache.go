@@ -64,6 +64,34 @@ func (c *Cache) decode(e store.Entry, ok bool, err error) (kept, bool, error) {
 	return k, true, nil
 }
 
+// each calls f for every unexpired policy, deleted ones left out, until it returns false.
+// What can not be read is passed over; the first such error is returned in the end.
+func (c *Cache) each(ctx context.Context, f func(rfc6125.Host, kept) bool) error {
+	var first error
+	now := c.now()
+	err := c.store.All(ctx, policyPrefix, func(e store.Entry) bool {
+		k, err := decodeKept(e)
+		var domain rfc6125.Host
+		if err == nil {
+			domain, err = domainOf(e.Key, policyPrefix)
+		}
+		if err != nil {
+			if first == nil {
+				first = err
+			}
+			return true
+		}
+		if k.deleted != "" || !now.Before(k.expires) {
+			return true
+		}
+		return f(domain, k)
+	})
+	if err != nil {
+		return err
+	}
+	return first
+}
+
 // put keeps the policy of domain; one that has expired already (max_age 0) still
 // replaces the one that was there.
 func (c *Cache) put(ctx context.Context, domain rfc6125.Host, k kept) error {

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -33,6 +34,9 @@ const (
 	// the question for the record, which the resolver bounds by itself, and then the
 	// fetch with its own time-out on top.
 	maxLookup = 30 * time.Second
+
+	// closeTimeout bounds the last attempt to write what a store did not take.
+	closeTimeout = 2 * time.Second
 )
 
 // A Client knows the policies of domains: it looks at their records, fetches,
@@ -50,7 +54,9 @@ type Client struct {
 	observer  Observer
 	now       func() time.Time
 	log       *slog.Logger
-	own       store.Store // closed with the client; nil if there is none
+	own       store.Store  // closed with the client; nil if there is none
+	front     *store.Front // made by the client; nil if there is none
+	hash      maphash.Seed
 
 	slots   *slots
 	flights singleflight.Group
@@ -96,6 +102,7 @@ func NewClient(c Config) (*Client, error) {
 		c.Roots = r
 	}
 	var own store.Store
+	var front *store.Front
 	switch c.Store.(type) {
 	case nil:
 		m, err := store.NewMemory(store.MemoryConfig{Now: c.Now})
@@ -109,12 +116,12 @@ func NewClient(c Config) (*Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.Store = f
+		c.Store, front = f, f
 	}
 	cl := &Client{
 		resolver: c.Resolver, roots: c.Roots, cache: newCache(c.Store, c.Now, c.Logger),
 		allow: slices.Clone(c.Allow), port: c.Port, dial: c.Dial, timeout: c.Timeout,
-		checkPath: c.CheckPath, observer: c.Observer, now: c.Now, log: c.Logger, own: own,
+		checkPath: c.CheckPath, observer: c.Observer, now: c.Now, log: c.Logger, own: own, front: front, hash: maphash.MakeSeed(),
 		slots: newSlots(maxFetches, maxFetchesPerHost),
 	}
 	cl.life, cl.end = context.WithCancel(context.Background())
@@ -125,15 +132,21 @@ func NewClient(c Config) (*Client, error) {
 func (c *Client) Cache() *Cache { return c.cache }
 
 // Close ends what the client began and waits for it. It does not close the store that
-// it was given. Lookups that come later answer from the cache and fetch nothing.
+// it was given, but tries once more to write what that did not take; the error is that of
+// this attempt. Lookups that come later answer from the cache and fetch nothing.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
 	c.end()
 	c.wg.Wait()
-	if c.own != nil {
+	switch {
+	case c.own != nil:
 		return c.own.Close()
+	case c.front != nil:
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		return c.front.Sync(ctx)
 	}
 	return nil
 }

@@ -346,8 +346,17 @@ func TestStates(t *testing.T) {
 	})
 	run("a store that can not say", func(t *testing.T, w *world) {
 		w.domain("example.org", "one", enforce)
-		st := &brokenStore{}
-		c := w.client(func(c *sts.Config) { c.Store = st })
+		cfg := w.cfg
+		cfg.Store = &brokenStore{}
+		c, err := sts.NewClient(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := c.Close(); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Close says nothing of what was never written: %v", err)
+			}
+		}()
 		// What can be fetched applies, though it can not be kept.
 		r := c.Lookup(ctx, domain)
 		check(t, r, sts.S3, sts.ModeEnforce, false)
