@@ -1,0 +1,259 @@
+package sts
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+)
+
+// An Item is a kept policy as an operator sees it, and the form of a line of an export.
+type Item struct {
+	V        int          `json:"v"` // 1
+	Domain   rfc6125.Host `json:"domain"`
+	ID       string       `json:"id"`
+	Mode     Mode         `json:"mode"`
+	MaxAge   int64        `json:"max_age"` // seconds
+	MX       []Pattern    `json:"mx"`
+	Fetched  time.Time    `json:"fetched"`          // the last successful HTTPS fetch
+	Expires  time.Time    `json:"expires"`          // Fetched plus max_age
+	Tried    *time.Time   `json:"tried,omitempty"`  // the last refresh that failed since Fetched
+	Failures int          `json:"failures"`         // refreshes that failed since Fetched
+	Policy   string       `json:"policy,omitempty"` // the body; left out by List
+}
+
+// UnmarshalText reads what [Mode.MarshalText] prints.
+func (m *Mode) UnmarshalText(b []byte) error {
+	if *m = parseMode(string(b)); *m == 0 {
+		return fmt.Errorf("sts: no such mode: %.20q", b)
+	}
+	return nil
+}
+
+// UnmarshalText reads what [Pattern.MarshalText] prints. An error wraps [ErrPolicy].
+func (p *Pattern) UnmarshalText(b []byte) (err error) {
+	*p, err = ParsePattern(string(b))
+	return err
+}
+
+func itemOf(domain rfc6125.Host, k kept, p *Policy) Item {
+	i := Item{V: itemVersion, Domain: domain, ID: k.id, Mode: p.Mode, MaxAge: int64(p.MaxAge / time.Second), MX: p.MX,
+		Fetched: k.fetched.UTC(), Expires: k.expires.UTC(), Failures: int(k.failures), Policy: p.Text}
+	if i.MX == nil {
+		i.MX = []Pattern{}
+	}
+	if !k.tried.IsZero() {
+		t := k.tried.UTC()
+		i.Tried = &t
+	}
+	return i
+}
+
+const (
+	itemVersion = 1
+	// maxImportLine bounds a line of an import: a policy of 64 KiB whose every octet is
+	// escaped, and the rest.
+	maxImportLine = 7 * MaxPolicySize
+	// importBatch is how many policies are stored at once.
+	importBatch = 1000
+)
+
+// ErrImport is wrapped by the error of [Cache.Import] about a line that is no item.
+var ErrImport = errors.New("sts: bad line in an import")
+
+// List calls f for every unexpired policy, in no order, until it returns false. Items have
+// no Policy. Errors wrap [store.ErrUnavailable]; about an entry that can not be read it
+// comes after all others.
+func (c *Cache) List(ctx context.Context, f func(Item) bool) error {
+	return c.items(ctx, func(i Item) bool {
+		i.Policy = ""
+		return f(i)
+	})
+}
+
+func (c *Cache) items(ctx context.Context, f func(Item) bool) error {
+	var first error
+	err := c.each(ctx, func(domain rfc6125.Host, k kept) bool {
+		p, err := k.policy(domain)
+		if err != nil {
+			if first == nil {
+				first = err
+			}
+			return true
+		}
+		return f(itemOf(domain, k, p))
+	})
+	if err != nil {
+		return err
+	}
+	return first
+}
+
+// Show returns the kept policy of one domain; ok is false if there is none. Errors wrap
+// [store.ErrUnavailable].
+func (c *Cache) Show(ctx context.Context, domain rfc6125.Host) (i Item, ok bool, err error) {
+	k, ok, err := c.get(ctx, domain)
+	if err != nil || !ok {
+		return Item{}, false, err
+	}
+	p, err := k.policy(domain)
+	if err != nil {
+		return Item{}, false, err
+	}
+	return itemOf(domain, k, p), true, nil
+}
+
+// Export writes every unexpired policy to w, one JSON object a line, and returns how many.
+// Errors are those of w, or wrap [store.ErrUnavailable].
+func (c *Cache) Export(ctx context.Context, w io.Writer) (n int, err error) {
+	bw := bufio.NewWriter(w)
+	enc := json.NewEncoder(bw)
+	enc.SetEscapeHTML(false)
+	var werr error
+	err = c.items(ctx, func(i Item) bool {
+		if werr = enc.Encode(i); werr != nil {
+			return false
+		}
+		n++
+		return true
+	})
+	if werr == nil {
+		werr = bw.Flush()
+	}
+	if werr != nil {
+		return n, werr
+	}
+	return n, err
+}
+
+// Imported counts the lines of an import.
+type Imported struct {
+	Stored  int
+	Expired int // left out: their time is over
+	Older   int // left out: what is kept was fetched later, or at the same time
+}
+
+// Import reads what [Cache.Export] has written and keeps it. Of each line only domain, id,
+// fetched and policy count; the end is counted anew from them, and a fetch that lies in the
+// future is an error. What is kept and newer stays. who is noted in the log.
+//
+// The first bad line ends the import with an error that wraps [ErrImport] and names it;
+// lines before it may have been stored, and importing again does no harm.
+func (c *Cache) Import(ctx context.Context, r io.Reader, who string) (n Imported, err error) {
+	defer func() {
+		level, attrs := slog.LevelInfo, []slog.Attr{slog.String("who", who), slog.Int("stored", n.Stored), slog.Int("expired", n.Expired), slog.Int("older", n.Older)}
+		if err != nil {
+			level, attrs = slog.LevelError, append(attrs, slog.String("error", err.Error()))
+		}
+		c.log.LogAttrs(ctx, level, "mta-sts policies imported", attrs...)
+	}()
+	var batch []store.Entry
+	flush := func() error {
+		if err := store.PutAll(ctx, c.store, batch); err != nil {
+			return err
+		}
+		n.Stored += len(batch)
+		batch = batch[:0]
+		return nil
+	}
+	sc := bufio.NewScanner(r)
+	sc.Buffer(nil, maxImportLine)
+	line := 0
+	for sc.Scan() {
+		line++
+		if strings.TrimSpace(sc.Text()) == "" {
+			continue
+		}
+		domain, k, err := c.importLine(sc.Bytes())
+		if err != nil {
+			return n, errors.Join(fmt.Errorf("%w %d: %w", ErrImport, line, err), flush())
+		}
+		if !c.now().Before(k.expires) {
+			n.Expired++
+			continue
+		}
+		old, ok, err := c.get(ctx, domain)
+		if err != nil {
+			return n, err
+		}
+		if ok && !old.fetched.Before(k.fetched) {
+			n.Older++
+			continue
+		}
+		if batch = append(batch, k.encode(domain)); len(batch) == importBatch {
+			if err := flush(); err != nil {
+				return n, err
+			}
+		}
+	}
+	if err := sc.Err(); err != nil {
+		return n, errors.Join(fmt.Errorf("%w %d: %w", ErrImport, line+1, err), flush())
+	}
+	return n, flush()
+}
+
+func (c *Cache) importLine(b []byte) (rfc6125.Host, kept, error) {
+	var i Item
+	if err := json.Unmarshal(b, &i); err != nil {
+		return rfc6125.Host{}, kept{}, err
+	}
+	p, err := parsePolicyText(i.Policy)
+	switch {
+	case i.V != itemVersion:
+		err = fmt.Errorf("version %d, not %d", i.V, itemVersion)
+	case !i.Domain.IsValid():
+		err = errors.New("no domain")
+	case !validID(i.ID):
+		err = fmt.Errorf("id %.40q", i.ID)
+	case err != nil:
+	case len(i.Policy) > MaxPolicySize:
+		err = tooLarge()
+	case i.Fetched.After(c.now()):
+		err = fmt.Errorf("fetched at %s, which is in the future", i.Fetched.Format(time.RFC3339))
+	case i.Fetched.Before(c.now().Add(-MaxMaxAge)):
+		i.Fetched = time.Unix(0, 0) // expired for sure
+	}
+	if err != nil {
+		return rfc6125.Host{}, kept{}, err
+	}
+	return i.Domain, kept{id: i.ID, fetched: i.Fetched, text: p.Text, mode: p.Mode, expires: i.Fetched.Add(p.MaxAge)}, nil
+}
+
+// Delete takes the policy of one domain away, for all processes that share the store, and
+// returns whether there was one. It ends the back-offs of the domain too. The next lookup
+// fetches anew: to delete is to trust DNS once more. who is noted in the log.
+func (c *Cache) Delete(ctx context.Context, domain rfc6125.Host, who string) (was bool, err error) {
+	defer func() {
+		level, attrs := slog.LevelWarn, []slog.Attr{slog.String("domain", domain.String()), slog.String("who", who), slog.Bool("was", was)}
+		if err != nil {
+			level, attrs = slog.LevelError, append(attrs, slog.String("error", err.Error()))
+		}
+		c.log.LogAttrs(ctx, level, "mta-sts policy deleted", attrs...)
+	}()
+	if err := c.dropFailures(ctx, domain); err != nil {
+		return false, err
+	}
+	k, ok, err := c.fresh(ctx, domain)
+	switch {
+	case errors.Is(err, errEntry):
+		// What can not be read is replaced as well; a policy it may have been.
+		k.expires = c.now().Add(MaxMaxAge)
+	case err != nil || !ok:
+		return false, err
+	}
+	if who == "" {
+		who = "unknown"
+	}
+	// A mark, not nothing: other processes hold copies and would write them back, as if
+	// the store had lost the policy. It ends when the last copy does.
+	mark := kept{deleted: who, fetched: c.now(), expires: k.expires}
+	return true, c.put(ctx, domain, mark)
+}
