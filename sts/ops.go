@@ -201,7 +201,13 @@ func (c *Cache) Import(ctx context.Context, r io.Reader, who string) (n Imported
 }
 
 func (c *Cache) importLine(b []byte) (rfc6125.Host, kept, error) {
-	var i Item
+	var i struct { // the fields of an Item that count
+		V       int          `json:"v"`
+		Domain  rfc6125.Host `json:"domain"`
+		ID      string       `json:"id"`
+		Fetched time.Time    `json:"fetched"`
+		Policy  string       `json:"policy"`
+	}
 	if err := json.Unmarshal(b, &i); err != nil {
 		return rfc6125.Host{}, kept{}, err
 	}
