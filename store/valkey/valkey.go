@@ -1,0 +1,534 @@
+// Package valkey is a [store.Store] on a Valkey or Redis server (6 or later) that the
+// processes of a fleet share.
+//
+// It connects when it is first used and not before, so a program starts while its server
+// is down. Every call has a deadline, nothing is retried by itself, and after a failed
+// connection the next attempt waits a moment: what to do without the server is decided by
+// the [store.Front] before it. Entries end on the server by themselves when they expire.
+//
+// Where the server can (RESP3), reads are served from a copy in this process that the
+// server invalidates; such a copy is milliseconds behind another process's write, and
+// never older than [DefaultCopyAge]. What this process has written it reads back itself.
+//
+// As durable as the server is what Put has stored; a server that keeps nothing on disk
+// forgets when it restarts. Set its maxmemory-policy to noeviction or volatile-ttl: a
+// server that evicts of its own accord knows nothing of classes. The Front writes back
+// what it still knows.
+package valkey
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/mxauth/mxauth/store"
+)
+
+const (
+	// DefaultPrefix begins all keys on the server.
+	DefaultPrefix = "mxauth/"
+	// DefaultTimeout bounds one call, a new connection included.
+	DefaultTimeout = time.Second
+	// DefaultCopyAge is the longest life of a copy in this process.
+	DefaultCopyAge = time.Minute
+
+	// redialAfter is the pause after a failed connection.
+	redialAfter = time.Second
+	// ownFor is how long this process reads what it has written from the server and not
+	// from a copy: longer than an invalidation takes.
+	ownFor = 2 * time.Second
+	// maxOwn bounds the keys for which that is noted; with more, no copies are used.
+	maxOwn = 4096
+	// pipeline is how many commands are sent at once.
+	pipeline = 512
+	// cacheBytes bounds the copies of each of the few connections.
+	cacheBytes = 16 << 20
+	// multiplex is the power of two of the connections.
+	multiplex = 1
+)
+
+// Config is the configuration of a [Store].
+type Config struct {
+	// URL of the server: redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// over TLS
+	// (also valkey:// and valkeys://, unix://). Required.
+	URL string
+	// Prefix of all keys on the server; "" means DefaultPrefix. Fleets that share a server
+	// but not their policies have different ones.
+	Prefix string
+	// TLS is used with rediss://; ServerName is that of the URL unless set. nil: the
+	// system's roots, TLS 1.2 and later.
+	TLS     *tls.Config
+	Timeout time.Duration // of one call; 0 means DefaultTimeout
+	// NoCopies turns the copies in this process off.
+	NoCopies bool
+	Now      func() time.Time // nil: time.Now
+	Logger   *slog.Logger     // nil: discard
+}
+
+// Store is a store on a server. The client's goroutines belong to it and end with Close.
+type Store struct {
+	option  valkey.ClientOption
+	entries string // prefix of entries on the server
+	locks   string // prefix of locks
+	timeout time.Duration
+	now     func() time.Time
+	log     *slog.Logger
+
+	dialling singleflight.Group
+
+	mu      sync.Mutex // guards what follows
+	client  valkey.Client
+	copies  bool  // the client may read copies
+	dialErr error // of the last attempt
+	dialAt  time.Time
+	closed  bool
+	using   sync.WaitGroup // calls and attempts in progress; Add only while closed is false
+	own     map[string]time.Time
+	allOwn  time.Time // until then nothing is read from copies
+}
+
+// Open reads c and returns a store. It does not connect. The error reports a bad Config,
+// without the URL, which may hold a password.
+func Open(c Config) (*Store, error) {
+	var errs []error
+	option, err := valkey.ParseURL(c.URL)
+	if err != nil || c.URL == "" {
+		errs = append(errs, errors.New("store: the URL is not redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS"))
+	}
+	if c.Timeout < 0 {
+		errs = append(errs, fmt.Errorf("store: Timeout is %s", c.Timeout))
+	}
+	if c.TLS != nil && err == nil && option.TLSConfig == nil {
+		errs = append(errs, errors.New("store: TLS is given, and the URL is not rediss://"))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if c.Prefix == "" {
+		c.Prefix = DefaultPrefix
+	}
+	s := &Store{entries: c.Prefix + "e/", locks: c.Prefix + "l/", timeout: c.Timeout, now: c.Now, log: c.Logger, own: map[string]time.Time{}}
+	if s.timeout == 0 {
+		s.timeout = DefaultTimeout
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if c.TLS != nil {
+		name := option.TLSConfig.ServerName
+		option.TLSConfig = c.TLS.Clone()
+		if option.TLSConfig.ServerName == "" {
+			option.TLSConfig.ServerName = name
+		}
+		option.TLSConfig.MinVersion = max(option.TLSConfig.MinVersion, tls.VersionTLS12)
+	}
+	option.Dialer.Timeout = s.timeout
+	option.ConnWriteTimeout = s.timeout
+	option.DisableRetry = true
+	option.DisableCache = c.NoCopies
+	option.CacheSizeEachConn = cacheBytes
+	option.PipelineMultiplex = multiplex
+	option.ForceSingleClient = true
+	option.ClientSetInfo = valkey.DisableClientSetInfo
+	s.option = option
+	return s, nil
+}
+
+// Shared implements [store.Sharer].
+func (s *Store) Shared() bool { return true }
+
+// unavailable wraps an error of the server or the way to it.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: valkey: %w", store.ErrUnavailable, err)
+}
+
+var errClosed = fmt.Errorf("%w: closed", store.ErrUnavailable)
+
+// enter notes a call or an attempt in progress.
+func (s *Store) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	s.using.Add(1)
+	return nil
+}
+
+// do runs f with a connected client under the deadline of a call.
+func (s *Store) do(ctx context.Context, f func(ctx context.Context, c valkey.Client) error) error {
+	if err := ctx.Err(); err != nil {
+		return unavailable(err)
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.using.Done()
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	c, err := s.connect(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	err = f(ctx, c)
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return unavailable(err)
+}
+
+// connect returns the client, and makes it first if there is none. One attempt is made for
+// all who wait, under its own deadline.
+func (s *Store) connect(ctx context.Context) (valkey.Client, error) {
+	s.mu.Lock()
+	c, err := s.client, s.dialErr
+	wait := err != nil && time.Since(s.dialAt) < redialAfter
+	s.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	if wait {
+		return nil, err
+	}
+	ch := s.dialling.DoChan("", func() (any, error) {
+		if err := s.enter(); err != nil {
+			return nil, err
+		}
+		defer s.using.Done()
+		return s.dial()
+	})
+	select {
+	case r := <-ch:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(valkey.Client), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *Store) dial() (valkey.Client, error) {
+	s.mu.Lock()
+	c := s.client
+	s.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	option := s.option
+	c, err := valkey.NewClient(option)
+	if errors.Is(err, valkey.ErrNoCache) {
+		s.log.Info("the store's server can not invalidate copies; every read goes to it")
+		option.DisableCache = true
+		c, err = valkey.NewClient(option)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dialErr, s.dialAt = err, time.Now()
+	if err != nil {
+		return nil, err
+	}
+	s.client, s.copies = c, !option.DisableCache
+	return c, nil
+}
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, key string) (store.Entry, bool, error) {
+	return s.get(ctx, key, false)
+}
+
+// Fresh is Get past the copies in this process.
+func (s *Store) Fresh(ctx context.Context, key string) (store.Entry, bool, error) {
+	return s.get(ctx, key, true)
+}
+
+func (s *Store) get(ctx context.Context, key string, fresh bool) (e store.Entry, ok bool, err error) {
+	err = s.do(ctx, func(ctx context.Context, c valkey.Client) error {
+		name := s.entries + key
+		var r valkey.ValkeyResult
+		if fresh || !s.mayCopy(key) {
+			r = c.Do(ctx, c.B().Get().Key(name).Build())
+		} else {
+			r = c.DoCache(ctx, c.B().Get().Key(name).Cache(), DefaultCopyAge)
+		}
+		b, err := r.AsBytes()
+		if valkey.IsValkeyNil(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		e, err = decode(key, b)
+		ok = err == nil && s.now().Before(e.Expires)
+		return err
+	})
+	if err != nil || !ok {
+		return store.Entry{}, false, err
+	}
+	return e, true, nil
+}
+
+// mayCopy reports whether key may be read from a copy.
+func (s *Store) mayCopy(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if !s.copies || now.Before(s.allOwn) {
+		return false
+	}
+	until, ok := s.own[key]
+	if ok && !now.Before(until) {
+		delete(s.own, key)
+		ok = false
+	}
+	return !ok
+}
+
+// wrote notes that this process has changed keys.
+func (s *Store) wrote(keys ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.copies {
+		return
+	}
+	until := time.Now().Add(ownFor)
+	if len(s.own)+len(keys) > maxOwn {
+		s.allOwn = until
+		clear(s.own)
+		return
+	}
+	for _, k := range keys {
+		s.own[strings.Clone(k)] = until
+	}
+}
+
+// Put implements [store.Store].
+func (s *Store) Put(ctx context.Context, e store.Entry) error {
+	return s.PutAll(ctx, []store.Entry{e})
+}
+
+// PutAll implements [store.Batcher]; the deadline of a call is for each five hundred.
+func (s *Store) PutAll(ctx context.Context, es []store.Entry) error {
+	for _, e := range es {
+		if err := e.Check(); err != nil {
+			return err
+		}
+	}
+	for part := range slices.Chunk(es, pipeline) {
+		if err := s.putSome(ctx, part); err != nil {
+			return err
+		}
+	}
+	if len(es) == 0 {
+		return unavailable(ctx.Err())
+	}
+	return nil
+}
+
+func (s *Store) putSome(ctx context.Context, es []store.Entry) error {
+	keys := make([]string, len(es))
+	for i, e := range es {
+		keys[i] = e.Key
+	}
+	return s.do(ctx, func(ctx context.Context, c valkey.Client) error {
+		// Before and after: a read at the same time must not leave an old copy that
+		// counts as good.
+		s.wrote(keys...)
+		defer s.wrote(keys...)
+		now := s.now()
+		cmds := make(valkey.Commands, len(es))
+		for i, e := range es {
+			name := s.entries + e.Key
+			// Rounded up: an entry that the server still has is judged by its own expiry.
+			ms := (e.Expires.Sub(now) + time.Millisecond - 1) / time.Millisecond
+			if ms <= 0 {
+				cmds[i] = c.B().Del().Key(name).Build()
+			} else {
+				cmds[i] = c.B().Set().Key(name).Value(valkey.BinaryString(encode(e))).PxMilliseconds(int64(ms)).Build()
+			}
+		}
+		var errs []error
+		for _, r := range c.DoMulti(ctx, cmds...) {
+			if err := r.Error(); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		if len(errs) > 0 {
+			return errs[0]
+		}
+		return nil
+	})
+}
+
+// Delete implements [store.Store].
+func (s *Store) Delete(ctx context.Context, key string) error {
+	return s.do(ctx, func(ctx context.Context, c valkey.Client) error {
+		s.wrote(key)
+		defer s.wrote(key)
+		return c.Do(ctx, c.B().Del().Key(s.entries+key).Build()).Error()
+	})
+}
+
+// All implements [store.Store]. It may show an entry twice. The deadline of a call is for
+// each few hundred entries.
+func (s *Store) All(ctx context.Context, prefix string, f func(store.Entry) bool) error {
+	match := globEscape(s.entries+prefix) + "*"
+	var cursor uint64
+	for {
+		var es []store.Entry
+		err := s.do(ctx, func(ctx context.Context, c valkey.Client) (err error) {
+			es, cursor, err = s.scan(ctx, c, cursor, match)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, e := range es {
+			if !f(e) {
+				return nil
+			}
+		}
+		if cursor == 0 {
+			return nil
+		}
+	}
+}
+
+func (s *Store) scan(ctx context.Context, c valkey.Client, from uint64, match string) (es []store.Entry, cursor uint64, err error) {
+	page, err := c.Do(ctx, c.B().Scan().Cursor(from).Match(match).Count(pipeline).Build()).AsScanEntry()
+	if err != nil || len(page.Elements) == 0 {
+		return nil, page.Cursor, err
+	}
+	values, err := c.Do(ctx, c.B().Mget().Key(page.Elements...).Build()).ToArray()
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(values) != len(page.Elements) {
+		return nil, 0, fmt.Errorf("%d values for %d keys", len(values), len(page.Elements))
+	}
+	now := s.now()
+	for i, v := range values {
+		b, err := v.AsBytes()
+		if valkey.IsValkeyNil(err) {
+			continue // it ended in between
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		e, err := decode(strings.TrimPrefix(page.Elements[i], s.entries), b)
+		if err != nil {
+			return nil, 0, err
+		}
+		if now.Before(e.Expires) {
+			es = append(es, e)
+		}
+	}
+	return es, page.Cursor, nil
+}
+
+// globEscape makes a pattern of the server match s and nothing else.
+func globEscape(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}
+
+// unlock deletes a lock if it is still the one that was taken.
+var unlock = valkey.NewLuaScript(`if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0`)
+
+type lock struct {
+	s           *Store
+	name, token string
+}
+
+// Lock implements [store.Locker].
+func (s *Store) Lock(ctx context.Context, name string, ttl time.Duration) (store.Lock, bool, error) {
+	l := &lock{s, s.locks + name, rand.Text()}
+	ok := false
+	err := s.do(ctx, func(ctx context.Context, c valkey.Client) error {
+		err := c.Do(ctx, c.B().Set().Key(l.name).Value(l.token).Nx().PxMilliseconds(max(1, ttl.Milliseconds())).Build()).Error()
+		if valkey.IsValkeyNil(err) {
+			return nil // another has it
+		}
+		ok = err == nil
+		return err
+	})
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	return l, true, nil
+}
+
+func (l *lock) Unlock(ctx context.Context) error {
+	return l.s.do(ctx, func(ctx context.Context, c valkey.Client) error {
+		return unlock.Exec(ctx, c, []string{l.name}, []string{l.token}).Error()
+	})
+}
+
+// Close implements [store.Store]. It waits for the calls in progress, at most as long as
+// their deadlines allow.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	already := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	s.using.Wait()
+	s.mu.Lock()
+	c := s.client
+	s.client = nil
+	s.mu.Unlock()
+	if c != nil && !already {
+		c.Close()
+	}
+	return nil
+}
+
+// The value on the server, numbers big-endian:
+//
+//	4 octets  CRC-32C of the key and all that follows
+//	1 octet   version, 1
+//	1 octet   class
+//	8 octets  expires, Unix nanoseconds
+//	the rest  value
+const (
+	valueVersion = 1
+	valueHead    = 4 + 1 + 1 + 8
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(key string, rest []byte) uint32 {
+	return crc32.Update(crc32.Checksum([]byte(key), castagnoli), castagnoli, rest)
+}
+
+func encode(e store.Entry) []byte {
+	b := make([]byte, valueHead, valueHead+len(e.Value))
+	b[4], b[5] = valueVersion, byte(e.Class)
+	binary.BigEndian.PutUint64(b[6:], uint64(e.Expires.UnixNano()))
+	b = append(b, e.Value...)
+	binary.BigEndian.PutUint32(b, checksum(e.Key, b[4:]))
+	return b
+}
+
+func decode(key string, b []byte) (store.Entry, error) {
+	if len(b) < valueHead || b[4] != valueVersion || b[5] >= store.Classes || binary.BigEndian.Uint32(b) != checksum(key, b[4:]) {
+		return store.Entry{}, fmt.Errorf("%w: the value of %.80q on the server is not what was stored", store.ErrDamaged, key)
+	}
+	return store.Entry{Key: key, Value: slices.Clone(b[valueHead:]), Class: store.Class(b[5]), Expires: time.Unix(0, int64(binary.BigEndian.Uint64(b[6:])))}, nil
+}
