@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth/engine/lint"
+	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -51,7 +52,7 @@ is an error; over several domains the highest.`,
 			}
 			worst := 0
 			for i, domain := range args {
-				code, err := e.lintOne(cmd.Context(), lint.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: roots, Now: e.now}, domain, i > 0)
+				code, err := e.lintOne(cmd.Context(), survey.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: roots, Now: e.now}, domain, i > 0)
 				if err != nil {
 					return err
 				}
@@ -63,8 +64,8 @@ is an error; over several domains the highest.`,
 }
 
 // lintOne looks at one domain and prints what is found.
-func (e *env) lintOne(ctx context.Context, c lint.Config, domain string, more bool) (int, error) {
-	snap, err := lint.Collect(ctx, c, domain)
+func (e *env) lintOne(ctx context.Context, c survey.Config, domain string, more bool) (int, error) {
+	snap, err := survey.Collect(ctx, c, domain)
 	if err != nil {
 		return 0, err
 	}

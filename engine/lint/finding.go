@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 
+	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -58,7 +59,7 @@ type Kind struct {
 
 // report collects findings.
 type report struct {
-	snap     *Snapshot
+	snap     *survey.Snapshot
 	findings []*Finding
 }
 
@@ -93,7 +94,7 @@ func (f *Finding) publish(lines ...string) *Finding {
 
 // Check judges a snapshot. The findings are ordered by severity, the worst first, then as
 // a delivery would meet them. It is a pure function of its argument.
-func Check(s Snapshot) []Finding {
+func Check(s survey.Snapshot) []Finding {
 	r := &report{snap: &s}
 	r.mx()
 	r.hosts()

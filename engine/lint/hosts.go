@@ -6,6 +6,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -123,7 +124,7 @@ func chainOf(d *dane.Host) []dnssec.Alias {
 }
 
 // reached judges what connecting came to.
-func (r *report) reached(h *engine.Host, v *HostView) {
+func (r *report) reached(h *engine.Host, v *survey.HostView) {
 	all := v.Probe.Addresses
 	if len(all) == 0 {
 		return

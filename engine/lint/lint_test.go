@@ -16,6 +16,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/lint"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -65,7 +66,7 @@ func (s street) look(ctx context.Context, domain string) ([]lint.Finding, error)
 	if err != nil {
 		return nil, err
 	}
-	snap, err := lint.Collect(ctx, lint.Config{
+	snap, err := survey.Collect(ctx, survey.Config{
 		Engine: e, Resolver: s.resolver, Roots: s.roots, Prober: probe.New(probe.Config{Dial: s.lab.Dial, Timeout: time.Second}),
 	}, domain)
 	if err != nil {

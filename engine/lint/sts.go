@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -217,7 +218,7 @@ func patterns(p *sts.Policy) string {
 }
 
 // stsCertificate judges the host's certificate as a sender under the policy does.
-func (r *report) stsCertificate(h *engine.Host, v *HostView) {
+func (r *report) stsCertificate(h *engine.Host, v *survey.HostView) {
 	for _, a := range v.Probe.Addresses {
 		if a.Peer.Event != engine.HandshakeDone || len(a.Peer.Chain) == 0 || r.snap.Roots == nil {
 			continue

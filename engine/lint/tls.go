@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -156,7 +157,7 @@ func anyTLSA(p *engine.Plan) bool {
 
 // daneOnlyCertificate tells of a certificate that DANE takes and MTA-STS refuses, which is
 // hidden from a sender that does both.
-func (r *report) daneOnlyCertificate(h *engine.Host, v *HostView) {
+func (r *report) daneOnlyCertificate(h *engine.Host, v *survey.HostView) {
 	pol := r.snap.Plan.STS.Policy
 	if pol == nil || pol.Mode == sts.ModeNone || h.DANE.State != dane.Usable || r.snap.Roots == nil {
 		return

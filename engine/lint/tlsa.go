@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -80,7 +81,7 @@ func (r *report) tlsaFailed(h *engine.Host) {
 }
 
 // tlsaRecords judges a signed TLSA set.
-func (r *report) tlsaRecords(h *engine.Host, v *HostView) {
+func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 	uses := h.DANE.Set.Uses()
 	if h.DANE.State == dane.Unusable {
 		f := r.add(TLSAAllUnusable, h.Name, "Publish a DANE-EE record (3 1 1) for the host.",
@@ -133,7 +134,7 @@ func (r *report) tlsaRecords(h *engine.Host, v *HostView) {
 }
 
 // tlsaAgainst holds the set against what the host shows.
-func (r *report) tlsaAgainst(h *engine.Host, v *HostView, peer engine.Peer) {
+func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Peer) {
 	o := dane.Options{References: h.DANERefs, At: r.snap.At}
 	dp := dane.Peer{Chain: peer.Chain, RawKey: peer.RawKey}
 	res, err := h.DANE.Set.Verify(dp, o)
@@ -158,7 +159,7 @@ func (r *report) tlsaAgainst(h *engine.Host, v *HostView, peer engine.Peer) {
 	}
 }
 
-func (r *report) tlsaMismatch(h *engine.Host, v *HostView, dp dane.Peer, o dane.Options, res dane.Result, err error) {
+func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, o dane.Options, res dane.Result, err error) {
 	var f *Finding
 	switch {
 	case errors.Is(err, dane.ErrName):
@@ -241,7 +242,7 @@ func ownerText(h *engine.Host) string {
 }
 
 // suggestions are the lines for a zone file that make the host's present key count.
-func suggestions(h *engine.Host, v *HostView) []string {
+func suggestions(h *engine.Host, v *survey.HostView) []string {
 	base := h.DANE.Base
 	if !base.IsValid() {
 		base = h.Name

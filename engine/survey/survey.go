@@ -1,4 +1,7 @@
-package lint
+// Package survey looks at a domain as a sender would, and at what a sender does not look
+// at: it makes a plan, connects to every host, and asks for records that a plan leaves out.
+// What it saw is a [Snapshot], of which packages lint and forecast make their findings.
+package survey
 
 import (
 	"context"
@@ -57,7 +60,7 @@ type HostView struct {
 // Collect looks at a domain. An error wraps engine.ErrRequest, or is ctx's.
 func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 	if c.Engine == nil || c.Prober == nil || c.Resolver == nil {
-		return Snapshot{}, errors.New("lint: engine, prober and resolver are needed")
+		return Snapshot{}, errors.New("survey: engine, prober and resolver are needed")
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -1,0 +1,239 @@
+package forecast_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/anchor"
+	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/forecast"
+	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/survey"
+	mxpkix "github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// surveyOf looks at one world of the lab.
+func surveyOf(t *testing.T, name string) survey.Snapshot {
+	t.Helper()
+	var world lab.World
+	for _, w := range lab.Worlds() {
+		if w.Name == name {
+			world = w
+		}
+	}
+	if world.Name == "" {
+		t.Fatalf("no world %q", name)
+	}
+	l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{world}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	srv, err := upstream.PlainServer(l.Plain())
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, err := upstream.New(upstream.Config{Servers: []upstream.Server{srv}, Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer up.Close()
+	anchors, err := anchor.Parse(strings.NewReader(l.TrustAnchor()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: up, Anchors: anchors})
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := mxpkix.NewRoots(l.CA())
+	policies, err := sts.NewClient(sts.Config{Resolver: v, Roots: roots, Dial: l.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer policies.Close()
+	e, err := engine.New(engine.Config{Resolver: v, STS: policies, Roots: roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := survey.Collect(t.Context(), survey.Config{Engine: e, Resolver: v, Prober: probe.New(probe.Config{Dial: l.Dial}), Roots: roots}, world.Domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func ids(events []forecast.Event) map[forecast.ID]forecast.Event {
+	m := map[forecast.ID]forecast.Event{}
+	for _, e := range events {
+		m[e.ID] = e
+	}
+	return m
+}
+
+// material makes a self-signed certificate that nobody has published.
+func material(t *testing.T) dane.Material {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "next"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := dane.ReadMaterial("next.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestForecast(t *testing.T) {
+	t.Run("DANE-EE", func(t *testing.T) {
+		s := surveyOf(t, "dane-ee")
+		got := ids(forecast.Forecast(s, forecast.Options{}))
+		e, ok := got[forecast.PinnedCertificate]
+		if !ok || e.Effect != forecast.Notice {
+			t.Errorf("%+v", got)
+		}
+		leaf := s.Hosts[0].Probe.Addresses[0].Peer.Chain[0]
+		if !e.When.Equal(leaf.NotAfter) {
+			t.Errorf("%s, want %s", e.When, leaf.NotAfter)
+		}
+		sig, ok := got[forecast.Signatures]
+		if !ok || sig.Effect != forecast.Broken || !sig.When.After(s.At) {
+			t.Errorf("%+v", sig)
+		}
+		if _, ok := got[forecast.HostCertificate]; ok {
+			t.Error("DANE-EE looks at no dates")
+		}
+	})
+	t.Run("DANE-TA", func(t *testing.T) {
+		got := ids(forecast.Forecast(surveyOf(t, "dane-ta"), forecast.Options{}))
+		if e, ok := got[forecast.HostCertificate]; !ok || e.Effect != forecast.Broken {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("MTA-STS", func(t *testing.T) {
+		s := surveyOf(t, "sts-enforce")
+		got := ids(forecast.Forecast(s, forecast.Options{}))
+		if e := got[forecast.Policy]; !e.When.Equal(s.Plan.STS.Fetched.Add(s.Plan.STS.Policy.MaxAge).Truncate(time.Second)) || e.Effect != forecast.Weaker {
+			t.Errorf("%+v", e)
+		}
+		if e := got[forecast.PolicyCertificate]; !e.When.Equal(s.Plan.STS.Chain[0].NotAfter) {
+			t.Errorf("%+v", e)
+		}
+		if e := got[forecast.HostCertificate]; e.Effect != forecast.Broken || e.RFC != "8461 s.4.2" {
+			t.Errorf("%+v", e)
+		}
+	})
+	t.Run("nothing published", func(t *testing.T) {
+		for _, e := range forecast.Forecast(surveyOf(t, "classic-mismatch"), forecast.Options{}) {
+			if e.ID != forecast.Signatures && e.Effect != forecast.Notice {
+				t.Errorf("%+v", e)
+			}
+		}
+	})
+	t.Run("soonest first and whole", func(t *testing.T) {
+		events := forecast.Forecast(surveyOf(t, "dane-ta"), forecast.Options{})
+		for i, e := range events {
+			if i > 0 && e.When.Before(events[i-1].When) {
+				t.Errorf("%s stands behind %s", e.When, events[i-1].When)
+			}
+			if e.Text == "" || e.Do == "" || e.RFC == "" || strings.Contains(e.Text, "%!") {
+				t.Errorf("%+v", e)
+			}
+		}
+	})
+}
+
+func TestChangeOfKeys(t *testing.T) {
+	s := surveyOf(t, "dane-ee")
+	h := &s.Plan.Hosts[0]
+	next := material(t)
+	e := ids(forecast.Forecast(s, forecast.Options{Next: next}))[forecast.SwitchPublish]
+	if e.Effect != forecast.Broken || len(e.Publish) != 1 {
+		t.Fatalf("%+v", e)
+	}
+	want, err := next.Generate(dane.Recommended(dane.DANEEE))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(e.Publish[0], "_25._tcp."+h.DANE.Base.String()+". ") || !strings.HasSuffix(e.Publish[0], " IN TLSA "+want.String()) {
+		t.Errorf("%s, want %s", e.Publish[0], want)
+	}
+	// With its record beside the present one the switch is safe after two TTLs.
+	h.DANE.Set = dane.NewSet(append(h.DANE.Set.Usable(), want), dane.UsePolicy{})
+	got := ids(forecast.Forecast(s, forecast.Options{Next: next, TTL: time.Hour, Published: s.At}))
+	if e := got[forecast.SwitchEarliest]; !e.When.Equal(s.At.Add(2 * time.Hour).UTC().Truncate(time.Second)) {
+		t.Errorf("%+v at %s", e, s.At)
+	}
+	if _, ok := got[forecast.SwitchPublish]; ok {
+		t.Error("the record is there already")
+	}
+}
+
+func TestCalendar(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	events := []forecast.Event{
+		{ID: forecast.HostCertificate, When: now.Add(time.Hour), Effect: forecast.Broken, Host: "mx.example.org", Text: "a, b; c\\ " + strings.Repeat("long ", 30), Do: "do it", Publish: []string{"line"}},
+		{ID: forecast.Policy, When: now.Add(2 * time.Hour), Text: "x", Do: "y"},
+	}
+	var a, b bytes.Buffer
+	if err := forecast.WriteCalendar(&a, "example.org", events, now); err != nil {
+		t.Fatal(err)
+	}
+	text := a.String()
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\r\n"), "\r\n") {
+		if len(line) > 75 || strings.ContainsAny(line, "\n\r") {
+			t.Errorf("%d octets: %q", len(line), line)
+		}
+	}
+	whole := strings.ReplaceAll(text, "\r\n ", "")
+	for _, want := range []string{
+		"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n", "END:VCALENDAR\r\n", "DTSTAMP:20260102T030405Z\r\n", "DTSTART:20260102T040405Z\r\n",
+		"SUMMARY:mx.example.org: host-certificate-ends (broken)\r\n", "SUMMARY:example.org: policy-forgotten (notice)\r\n",
+		`DESCRIPTION:a\, b\; c\\ long`, `\ndo it\nline`, "TRIGGER:-P7D\r\n",
+	} {
+		if !strings.Contains(whole, want) {
+			t.Errorf("no %q in\n%s", want, whole)
+		}
+	}
+	if n := strings.Count(whole, "BEGIN:VEVENT"); n != 2 || strings.Count(whole, "END:VEVENT") != n || strings.Count(whole, "END:VALARM") != n {
+		t.Errorf("%d events", n)
+	}
+	// The same events on another day keep their identifiers.
+	if err := forecast.WriteCalendar(&b, "example.org", events, now.AddDate(0, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if x, y := uids(text), uids(b.String()); x != y || strings.Count(x, "@mxauth") != 2 {
+		t.Errorf("%s and %s", x, y)
+	}
+}
+
+func uids(s string) string {
+	var out []string
+	for line := range strings.Lines(s) {
+		if strings.HasPrefix(line, "UID:") {
+			out = append(out, strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(out, " ")
+}
