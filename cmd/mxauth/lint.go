@@ -79,7 +79,7 @@ func (e *env) lintOne(ctx context.Context, c survey.Config, domain string, more 
 		if err != nil {
 			return 0, err
 		}
-		e.out.Linef("%s", string(b))
+		e.out.Raw(append(b, '\n'))
 	} else {
 		e.printFindings(domain, findings, more)
 	}
