@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+
+	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // ErrRefused is wrapped by the error with which a handshake ends that an [Attempt]'s
@@ -146,8 +148,11 @@ func (h *Host) ReuseKey() string {
 		w(fmt.Sprint(u.Usable, u.Record))
 	}
 	w(h.STSMatch)
-	for _, refs := range [...]string{refList(h.DANERefs), refList(h.STSRefs), refList(h.PKIXRefs)} {
-		w(refs)
+	for _, refs := range [...][]rfc6125.Reference{h.DANERefs, h.STSRefs, h.PKIXRefs} {
+		w(fmt.Sprint(len(refs)))
+		for _, r := range refs {
+			w(r.String())
+		}
 	}
 	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil))
 }

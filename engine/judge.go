@@ -123,6 +123,8 @@ func (j *judge) byTLSA(part Requirement, trace bool) (Method, Reason, bool) {
 		return "", because(ReasonDANEName, "The certificate of %s was issued by the CA in its TLSA records and carries none of the names that count: it names %s, and one of %s was expected.", name, list(j.d.Presented), refList(h.DANERefs)), false
 	case errors.Is(err, pkix.ErrExpired):
 		return "", because(ReasonDANEExpired, "The certificate of %s leads to the CA in its TLSA records, but has expired or passes one that has (%s).", name, clip(err.Error())), false
+	case errors.Is(err, pkix.ErrNotYetValid):
+		return "", because(ReasonDANEUntrusted, "The certificate of %s leads to the CA in its TLSA records, but it, or one that it passes, is not valid yet (%s).", name, clip(err.Error())), false
 	default:
 		return "", because(ReasonDANEUntrusted, "A certificate that %s sent matches its TLSA records, but the path from the host's own certificate to it does not hold (%s).", name, clip(err.Error())), false
 	}
@@ -187,6 +189,9 @@ func (j *judge) bySTS() (Method, Reason, bool) {
 	case errors.Is(err, pkix.ErrExpired):
 		return "", because(ReasonSTSExpired, "The MTA-STS policy of %s demands a valid certificate; that of %s, or one that it passes, has expired (%s).", dom, name, clip(err.Error())), false
 	}
+	if errors.Is(err, pkix.ErrNotYetValid) {
+		return "", because(ReasonSTSUntrusted, "The MTA-STS policy of %s demands a valid certificate; that of %s, or one that it passes, is not valid yet (%s).", dom, name, clip(err.Error())), false
+	}
 	return "", because(ReasonSTSUntrusted, "The MTA-STS policy of %s demands a certificate of a public CA; that of %s leads to none that this server trusts (%s).", dom, name, clip(err.Error())), false
 }
 
@@ -201,6 +206,9 @@ func (j *judge) byPKIX() (Method, Reason, bool) {
 		return "", because(ReasonPKIXName, "%s must prove the name %s, and shows a certificate for %s.", name, refList(j.h.PKIXRefs), list(j.d.Presented)), false
 	case errors.Is(err, pkix.ErrExpired):
 		return "", because(ReasonPKIXExpired, "%s must show a valid certificate, and its certificate, or one that it passes, has expired (%s).", name, clip(err.Error())), false
+	}
+	if errors.Is(err, pkix.ErrNotYetValid) {
+		return "", because(ReasonPKIXUntrusted, "%s must show a valid certificate, and its certificate, or one that it passes, is not valid yet (%s).", name, clip(err.Error())), false
 	}
 	return "", because(ReasonPKIXUntrusted, "%s must show a certificate of a trusted CA, and its certificate leads to none (%v).", name, clip(fmt.Sprint(err))), false
 }

@@ -210,7 +210,7 @@ var certificateReasons = []ReasonInfo{
 	},
 	{
 		ID:         ReasonDANEUntrusted,
-		Says:       "A certificate that the mail host sent matches its TLSA records, but the path from the host's own certificate to it does not hold, so nothing is sent to it.",
+		Says:       "A certificate that the mail host sent matches its TLSA records, but the path from the host's own certificate to it does not hold (or is not valid yet), so nothing is sent to it.",
 		RFC:        "7672 s.3.1.2",
 		ResultType: resultNotTrusted, Policy: policyTLSA, Code: "4.7.5",
 		Sender: "Keep the message queued.", Recipient: "Send the whole chain up to and including the CA that the TLSA record names.",
@@ -238,7 +238,7 @@ var certificateReasons = []ReasonInfo{
 	},
 	{
 		ID:         ReasonSTSUntrusted,
-		Says:       "The domain's MTA-STS policy demands a certificate of a public CA, and the mail host's leads to none that this server trusts, so nothing is sent to it.",
+		Says:       "The domain's MTA-STS policy demands a certificate of a public CA, and the mail host's leads to none that this server trusts, or is not valid yet, so nothing is sent to it.",
 		RFC:        "8461 s.4.2",
 		ResultType: resultNotTrusted, Policy: policySTS, Code: "4.7.5",
 		Sender: "If this concerns many domains, update the file of root certificates.", Recipient: "Use a certificate of a public CA and send the intermediate certificates with it.",
@@ -265,7 +265,7 @@ var certificateReasons = []ReasonInfo{
 	},
 	{
 		ID:         ReasonPKIXUntrusted,
-		Says:       "The mail host must show a certificate of a CA that this server trusts, and the one it shows leads to none, so nothing is sent to it.",
+		Says:       "The mail host must show a certificate of a CA that this server trusts, and the one it shows leads to none, or is not valid yet, so nothing is sent to it.",
 		RFC:        "5280 s.6",
 		ResultType: resultNotTrusted, Policy: policyNone, Code: "4.7.5",
 		Sender: "If it is a private CA, add it to the file of root certificates.", Recipient: "Use a certificate of a public CA and send the intermediate certificates with it.",
