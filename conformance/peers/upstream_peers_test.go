@@ -31,6 +31,19 @@ const (
 	upMasqSec = "127.0.40.6" // forwards to upUnbound and validates
 )
 
+// upBIND validates; UDP, TCP, DoT, DoH.
+var upBIND = peers.BIND{DNS: 5340, TLS: 5341, HTTPS: 5342, Root: upNSD}
+
+// A resolver is one of them, with the addresses of its services.
+type resolver struct{ addr, dns, tls, https string }
+
+func usual(addr string) resolver { return resolver{addr, addr, addr, "dns.test"} }
+
+// ways names it by each way that leads there.
+func (r resolver) ways() map[string]string {
+	return map[string]string{"UDP": r.dns, "TCP": r.dns, "DoT": "tls://" + r.tls + "#dns.test", "DoH": "https://" + r.https + "/dns-query"}
+}
+
 // upZones are the zones of the test, and upNames what is asked in each of them.
 func upZones() []peers.Zone {
 	records := func(apex string) string {
@@ -128,11 +141,15 @@ func upSummary(a dnssec.Answer, err error) string {
 	return fmt.Sprintf("%s %s %s", a.Status, a.Kind, a.Final)
 }
 
-// TestUpstreams asks the same of Unbound, Knot Resolver and dnsmasq, over each way that
+// TestUpstreams asks the same of Unbound, Knot Resolver, BIND and dnsmasq, over each way that
 // leads to them, through the validator and, where it may be trusted, the stub: the
 // status never depends on the way.
 func TestUpstreams(t *testing.T) {
-	peers.Require(t, "nsd", "unbound", "kresd", "dnsmasq", "ldns-keygen", "ldns-signzone", "ldns-key2ds")
+	second := "named" // a second recursive server beside Unbound: either, or both
+	if peers.Has("kresd") {
+		second = "kresd"
+	}
+	peers.Require(t, "nsd", "unbound", second, "dnsmasq", "ldns-keygen", "ldns-signzone", "ldns-key2ds")
 	dir := peers.Dir(t)
 	ca := peers.NewCA(t, "Test CA")
 	leaf := ca.Issue(t, time.Hour, "dns.test")
@@ -147,7 +164,18 @@ func TestUpstreams(t *testing.T) {
 		r.Extra = r.TLS(t, dir, leaf)
 		peers.StartUnbound(t, dir, r)
 	}
-	peers.StartKnot(t, dir, peers.Resolver{Address: upKnot, Root: upNSD, Anchor: root}, leaf)
+	resolvers := map[string]resolver{"Unbound": usual(upUnbound), "Unbound without validation": usual(upPlain)}
+	if peers.Has("kresd") {
+		resolvers["Knot Resolver"] = usual(upKnot)
+		peers.StartKnot(t, dir, peers.Resolver{Address: upKnot, Root: upNSD, Anchor: root}, leaf)
+	}
+	if peers.Has("named") {
+		b := upBIND
+		b.Anchor = root
+		b.Start(t, dir, leaf)
+		const host = "127.0.0.1"
+		resolvers["BIND"] = resolver{host, fmt.Sprintf("%s:%d", host, b.DNS), fmt.Sprintf("%s:%d", host, b.TLS), fmt.Sprintf("dns.test:%d", b.HTTPS)}
+	}
 	peers.StartDnsmasq(t, dir, peers.Resolver{Address: upDnsmasq, Root: upUnbound})
 	f := strings.Fields(root) // . 300 IN DS tag algorithm type digest
 	peers.StartDnsmasq(t, dir, peers.Resolver{Address: upMasqSec, Root: upUnbound}, "--dnssec",
@@ -163,18 +191,15 @@ func TestUpstreams(t *testing.T) {
 	if len(cases) < 60 {
 		t.Fatalf("%d questions, want at least 60", len(cases))
 	}
-	ways := func(addr string) map[string]string {
-		return map[string]string{"UDP": addr, "TCP": addr, "DoT": "tls://" + addr + "#dns.test", "DoH": "https://dns.test/dns-query"}
-	}
-	client := func(t *testing.T, way, addr string) *upstream.Client {
+	client := func(t *testing.T, way string, to resolver) *upstream.Client {
 		t.Helper()
-		srv, err := upstream.ParseServer(ways(addr)[way])
+		srv, err := upstream.ParseServer(to.ways()[way])
 		if err != nil {
 			t.Fatal(err)
 		}
 		cfg := upstream.Config{Servers: []upstream.Server{srv}, RootCAs: roots, Timeout: 20 * time.Second,
 			Bootstrap: func(context.Context, string) ([]netip.Addr, error) {
-				return []netip.Addr{netip.MustParseAddr(addr)}, nil
+				return []netip.Addr{netip.MustParseAddr(to.addr)}, nil
 			}}
 		if way == "TCP" {
 			cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -205,17 +230,17 @@ func TestUpstreams(t *testing.T) {
 		}
 		_ = g.Wait()
 	}
-	for name, addr := range map[string]string{"Unbound": upUnbound, "Unbound without validation": upPlain, "Knot Resolver": upKnot} {
-		for way := range ways(addr) {
+	for name, to := range resolvers {
+		for way := range to.ways() {
 			t.Run(name+" over "+way, func(t *testing.T) {
-				c := client(t, way, addr)
+				c := client(t, way, to)
 				v, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: c, Anchors: anchors})
 				if err != nil {
 					t.Fatal(err)
 				}
 				t.Run("validator", func(t *testing.T) { ask(t, v) })
 				err = dnssec.CheckValidating(t.Context(), c)
-				if addr == upPlain {
+				if to.addr == upPlain {
 					if !errors.Is(err, dnssec.ErrNotValidating) {
 						t.Errorf("a resolver that does not validate was not found out: %v", err)
 					}
@@ -234,7 +259,7 @@ func TestUpstreams(t *testing.T) {
 	}
 	for name, addr := range map[string]string{"dnsmasq": upDnsmasq, "dnsmasq that validates": upMasqSec} {
 		t.Run(name, func(t *testing.T) {
-			c := client(t, "UDP", addr)
+			c := client(t, "UDP", usual(addr))
 			if err := dnssec.CheckValidating(t.Context(), c); errors.Is(err, dnssec.ErrNotValidating) != (addr == upDnsmasq) {
 				t.Error(err)
 			}
@@ -255,11 +280,15 @@ func TestUpstreams(t *testing.T) {
 		{"Unbound", upUnbound, "good for validation, good for trust-ad (on this host)"},
 		{"Unbound over DoT", "tls://" + upUnbound + "#dns.test", "good for validation, good for trust-ad (on this host)"},
 		{"Unbound without validation", upPlain, "good for validation"},
-		{"Knot Resolver", upKnot, "good for validation, good for trust-ad (on this host)"},
+		{"Knot Resolver", resolvers["Knot Resolver"].dns, "good for validation, good for trust-ad (on this host)"},
+		{"BIND", resolvers["BIND"].dns, "good for validation, good for trust-ad (on this host)"},
 		// It hands on signatures, but keeps AD to itself.
 		{"dnsmasq", upDnsmasq, "good for validation"},
 		{"dnsmasq that validates", upMasqSec, "good for validation, good for trust-ad (on this host)"},
 	} {
+		if tt.server == "" {
+			continue // not installed
+		}
 		t.Run("probe "+tt.name, func(t *testing.T) {
 			srv, err := upstream.ParseServer(tt.server)
 			if err != nil {
