@@ -75,7 +75,8 @@ type Rollover struct {
 	// wants one for the next certificate of each kind (usage, selector, matching type)
 	// that the set has. It can be non-empty in every state.
 	Missing []Record
-	// Stale are usable records that match neither certificate: leftovers.
+	// Stale are usable records that match neither certificate: leftovers. Empty if
+	// nothing is known of the current one.
 	Stale []Record
 }
 
@@ -99,7 +100,7 @@ func CheckRollover(r RolloverRequest) Rollover {
 		next.At = from
 	}
 	out.Next, out.NextErr = r.Set.Verify(r.Next, next)
-	out.Missing, out.Stale = r.compare()
+	out.Missing, out.Stale = r.compare(known)
 	switch {
 	case errors.Is(out.NextErr, ErrName) || errors.Is(out.NextErr, ErrPath):
 		out.State = RolloverUnfit
@@ -149,8 +150,8 @@ func validity(cs []*x509.Certificate) (from, until time.Time) {
 }
 
 // compare lists the records that the set lacks for the next certificate, one for each
-// kind that it has, and those that match neither certificate.
-func (r *RolloverRequest) compare() (missing, stale []Record) {
+// kind that it has, and those that match neither certificate, if both are known.
+func (r *RolloverRequest) compare(known bool) (missing, stale []Record) {
 	var covered, kinds []Recipe
 	for _, u := range r.Set.uses {
 		if unusable(u.Record, defaultStrength[:]) != "" {
@@ -162,7 +163,7 @@ func (r *RolloverRequest) compare() (missing, stale []Record) {
 		}
 		if matchesAny(u.Record, r.Next) {
 			covered = append(covered, k)
-		} else if u.Usable && !matchesAny(u.Record, r.Current) {
+		} else if known && u.Usable && !matchesAny(u.Record, r.Current) {
 			stale = append(stale, u.Record)
 		}
 	}

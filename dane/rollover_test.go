@@ -64,7 +64,7 @@ func TestRollover(t *testing.T) {
 		{name: "no path under DANE-TA", set: []dane.Record{w.inter.record(2, 1, 1)}, current: chain(w.leaf, w.inter), next: chain(moved, w.inter),
 			state: dane.RolloverUnfit, latest: yearAfter, nextErr: dane.ErrPath},
 		{name: "nothing is known of the current certificate", set: []dane.Record{cur, nxt}, next: chain(next), since: now.Add(-ttl),
-			state: dane.RolloverWait, earliest: now.Add(ttl), stale: []dane.Record{cur}},
+			state: dane.RolloverWait, earliest: now.Add(ttl)},
 		{name: "the current one does not match: mail waits already", set: []dane.Record{nxt}, current: chain(w.leaf), next: chain(next), since: now.Add(-3 * ttl),
 			state: dane.RolloverSafe, earliest: now, curErr: dane.ErrNoMatch},
 		{name: "one record of each kind", set: []dane.Record{cur, w.inter.record(2, 1, 1)}, current: chain(w.leaf, w.inter), next: chain(next, w.inter), since: now.Add(-3 * ttl),

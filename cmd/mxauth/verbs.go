@@ -11,5 +11,6 @@ func verbs() []func(*env) *cobra.Command {
 		newDemo,
 		newResolver,
 		newLint,
+		newTLSA,
 	}
 }

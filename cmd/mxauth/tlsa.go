@@ -1,0 +1,295 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// newTLSA makes the verb tlsa.
+func newTLSA(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "tlsa",
+		Short: "Make TLSA records, and check published ones",
+		Long: `Tlsa is for those who publish DANE records: make prints the records of a certificate or
+key ready to paste into a zone, check holds published records against what the mail
+hosts show, and against the certificate that is to come next.`,
+		Args: positional(cobra.ArbitraryArgs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return &exitError{code: exitUsage, err: errors.New("tlsa needs a verb of its own"), hint: "mxauth tlsa make FILE|HOST, or mxauth tlsa check DOMAIN|HOST:PORT"}
+		},
+	}
+	cmd.AddCommand(newTLSAMake(e), newTLSACheck(e))
+	return cmd
+}
+
+// tlsaMakeFlags are the flags of tlsa make, as typed.
+type tlsaMakeFlags struct {
+	usage, selector, matching string
+	hosts                     []string
+	port                      uint16
+	ttl                       time.Duration
+	format                    string
+}
+
+func newTLSAMake(e *env) *cobra.Command {
+	var f tlsaMakeFlags
+	cmd := &cobra.Command{
+		Use:   "make FILE|HOST[:PORT]|-",
+		Short: "Print the TLSA records of a certificate or key, ready to paste",
+		Long: `Make reads a certificate, a chain, a certificate request or a key from a file (PEM or DER;
+"-" is standard input), or asks a mail host what it shows, and prints its TLSA record.
+
+The record is "3 1 1", the digest of the server's key, unless flags say otherwise; with
+--usage 2 it is "2 0 1", the digest of the authority's certificate, the last one of a
+chain. The owner is the name in the certificate, or --host.
+
+Publish the record of a new key beside the present one, wait for two TTLs, switch, and
+then take the old record away; mxauth tlsa check --cert FILE says when.`,
+		Example: `  mxauth tlsa make /etc/postfix/mx.pem
+  mxauth tlsa make --host mx.example.org --ttl 1h next-key.pem
+  mxauth tlsa make --usage 2 --format generic mx.example.org`,
+		Args: positional(cobra.ExactArgs(1)),
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.usage, "usage", "3", "certificate usage: 3 (DANE-EE) or 2 (DANE-TA)")
+	fl.StringVar(&f.selector, "selector", "", "selector: 0 (Cert) or 1 (SPKI); default 1, with --usage 2 it is 0")
+	fl.StringVar(&f.matching, "matching-type", "1", "matching type: 0 (Full), 1 (SHA2-256) or 2 (SHA2-512)")
+	fl.StringArrayVar(&f.hosts, "host", nil, "`NAME` of the mail host, the base domain of the record (repeatable; default: the names in the certificate)")
+	fl.Uint16Var(&f.port, "port", dane.DefaultPort, "port of the service")
+	fl.DurationVar(&f.ttl, "ttl", 0, "TTL to print; 0: none")
+	fl.StringVar(&f.format, "format", "zone", "zone (a line of a zone file), generic (RFC 3597, for name servers that do not know TLSA) or json")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runTLSAMake(cmd.Context(), e, &f, args[0]) }
+	return cmd
+}
+
+// recipe reads the three fields.
+func (f *tlsaMakeFlags) recipe() (dane.Recipe, error) {
+	u, err := dane.ParseUsage(f.usage)
+	if err != nil {
+		return dane.Recipe{}, usageError("--usage: %w", err)
+	}
+	r := dane.Recommended(u)
+	r.Usage = u
+	if f.selector != "" {
+		if r.Selector, err = dane.ParseSelector(f.selector); err != nil {
+			return r, usageError("--selector: %w", err)
+		}
+	}
+	if r.MatchingType, err = dane.ParseMatchingType(f.matching); err != nil {
+		return r, usageError("--matching-type: %w", err)
+	}
+	return r, nil
+}
+
+func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, arg string) error {
+	recipe, err := f.recipe()
+	if err != nil {
+		return err
+	}
+	format := f.format
+	if e.flags.json {
+		format = "json"
+	}
+	if !slices.Contains([]string{"zone", "generic", "json"}, format) {
+		return usageError("--format: %.40q is neither zone, generic nor json", format)
+	}
+	if f.port == 0 || f.ttl < 0 || f.ttl > maxTLSATTL {
+		return usageError("--port must not be 0, and --ttl lies between 0 and %v", maxTLSATTL)
+	}
+	var owners []rfc6125.Host
+	for _, s := range f.hosts {
+		h, err := rfc6125.ParseHost(s)
+		if err != nil {
+			return usageError("--host: %w", err)
+		}
+		owners = append(owners, h)
+	}
+	m, live, err := e.material(ctx, f, arg)
+	if err != nil {
+		return err
+	}
+	if len(owners) == 0 && live.IsValid() {
+		owners = []rfc6125.Host{live}
+	}
+	if len(owners) == 0 {
+		if owners = hostNames(m); len(owners) == 0 {
+			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q: the %s names no host", arg, m.Kind), hint: "name the mail host by --host"}
+		}
+	}
+	rec, err := m.Generate(recipe)
+	if err != nil {
+		return usageError("%w", err)
+	}
+	e.remark(m, rec, live)
+	for _, h := range owners {
+		owner, err := dane.Owner(h, f.port)
+		if err != nil {
+			return usageError("%w", err)
+		}
+		if err := e.printEntry(dane.Entry{Owner: owner, TTL: f.ttl, Record: rec}, format); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxTLSATTL is the largest TTL there is (RFC 2181 section 8).
+const maxTLSATTL = (1<<31 - 1) * time.Second
+
+// material reads arg, a file or standard input, or asks the host of that name, which it
+// then returns.
+func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.Material, rfc6125.Host, error) {
+	if isFile(arg) {
+		m, err := e.readMaterial(arg)
+		return m, rfc6125.Host{}, err
+	}
+	next, err := bracketed(arg, f.port)
+	if err != nil {
+		return dane.Material{}, rfc6125.Host{}, &exitError{code: exitUsage, err: fmt.Errorf("%.200q is neither a file nor a host: %w", arg, err)}
+	}
+	s, err := e.open(ctx)
+	if err != nil {
+		return dane.Material{}, rfc6125.Host{}, err
+	}
+	defer s.close()
+	p, err := s.engine.Plan(ctx, engine.Request{NextHop: next, Level: engine.LevelOpportunistic})
+	if err != nil {
+		return dane.Material{}, rfc6125.Host{}, usageError("%w", err)
+	}
+	defer s.dns.complain(e.out)
+	h := p.Hosts[0]
+	f.port = h.Port
+	err = &exitError{code: exitDeferred, err: fmt.Errorf("%s has no address that could be found", arg)}
+	for _, addr := range h.Addresses[:min(len(h.Addresses), maxTLSAAddresses)] {
+		peer := s.prober.Probe(ctx, h, addr)
+		if peer.Event == engine.HandshakeDone && len(peer.Chain) > 0 {
+			c := peer.Chain
+			return dane.Material{Chain: c, SPKI: c[0].RawSubjectPublicKeyInfo, Kind: "certificate"}, h.Name, nil
+		}
+		err = &exitError{code: exitDeferred, err: fmt.Errorf("%s at %s shows no certificate (%s): %s", arg, peer.Address, peer.Event, peer.Detail)}
+	}
+	return dane.Material{}, rfc6125.Host{}, err
+}
+
+// maxTLSAAddresses bounds the addresses of one host that are asked.
+const maxTLSAAddresses = 8
+
+// isFile reports whether arg is meant to be a file: there is one, or it looks like the
+// name of one and of no host.
+func isFile(arg string) bool {
+	if arg == "-" || strings.ContainsRune(arg, os.PathSeparator) {
+		return true
+	}
+	if _, err := os.Stat(arg); err == nil {
+		return true
+	}
+	for _, end := range []string{".pem", ".crt", ".cer", ".der", ".key", ".csr", ".pub"} {
+		if strings.HasSuffix(strings.ToLower(arg), end) {
+			return true
+		}
+	}
+	return false
+}
+
+// readMaterial reads a file, or standard input for "-". Its errors take one line.
+func (e *env) readMaterial(name string) (dane.Material, error) {
+	var b []byte
+	var err error
+	in := e.stdin
+	if name == "-" {
+		name = "standard input"
+	} else {
+		f, openErr := os.Open(name)
+		if openErr != nil {
+			return dane.Material{}, usageError("%w; expected a certificate or key, PEM or DER", openErr)
+		}
+		defer f.Close()
+		in = f
+	}
+	if b, err = io.ReadAll(io.LimitReader(in, dane.MaxMaterial+1)); err != nil {
+		return dane.Material{}, usageError("%w; expected a certificate or key, PEM or DER", err)
+	}
+	m, err := dane.ReadMaterial(name, b)
+	if err != nil {
+		return m, usageError("%w", err)
+	}
+	return m, nil
+}
+
+// bracketed makes of HOST, HOST:PORT or [HOST]:PORT a next hop without MX lookup.
+func bracketed(arg string, port uint16) (string, error) {
+	if strings.HasPrefix(arg, "[") {
+		return arg, nil
+	}
+	name, digits, ok := strings.Cut(arg, ":")
+	if !ok {
+		digits = fmt.Sprint(port)
+	}
+	h, err := rfc6125.ParseHost(name)
+	if err != nil {
+		return "", err
+	}
+	return "[" + h.String() + "]:" + digits, nil
+}
+
+// hostNames are the names in the first certificate that can be a base domain.
+func hostNames(m dane.Material) []rfc6125.Host {
+	if len(m.Chain) == 0 {
+		return nil
+	}
+	var out []rfc6125.Host
+	for _, n := range m.Chain[0].DNSNames {
+		if h, err := rfc6125.ParseHost(n); err == nil && !strings.HasPrefix(n, "*") && !slices.Contains(out, h) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// remark says on standard error what the publisher should know of a record.
+func (e *env) remark(m dane.Material, r dane.Record, live rfc6125.Host) {
+	if live.IsValid() {
+		e.out.Notef("this is what %s shows to this machine; nothing but the network vouches for it: compare it with the server's own file before you publish it", live.String())
+	}
+	if r.Usage == dane.DANETA && len(m.Chain) > 0 {
+		top := m.Chain[len(m.Chain)-1]
+		if !top.IsCA && !bytes.Equal(top.RawSubject, top.RawIssuer) {
+			e.out.Notef("the certificate of this record is no authority (it is for %s): give the file of the authority, or use --usage 3", strings.Join(top.DNSNames, ", "))
+		} else {
+			e.out.Notef("the server must send the certificate of this authority in its chain (RFC 7671 section 5.2.2)")
+		}
+	}
+	if r.MatchingType == dane.Full {
+		e.out.Notef("Full(0) records are large, and RFC 7671 section 10.1.2 advises against them")
+	}
+}
+
+func (e *env) printEntry(entry dane.Entry, format string) error {
+	switch format {
+	case "json":
+		b, err := json.Marshal(entry)
+		if err != nil {
+			return err
+		}
+		e.out.Raw(append(b, '\n'))
+	case "generic":
+		e.out.Linef("%s", entry.Generic())
+	default:
+		e.out.Linef("%s", entry.Zone())
+	}
+	return nil
+}

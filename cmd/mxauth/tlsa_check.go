@@ -1,0 +1,354 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine"
+)
+
+// tlsaCheckFlags are the flags of tlsa check, as typed.
+type tlsaCheckFlags struct {
+	cert      string
+	since     string
+	ttl       time.Duration
+	port      uint16
+	noConnect bool
+}
+
+func newTLSACheck(e *env) *cobra.Command {
+	var f tlsaCheckFlags
+	cmd := &cobra.Command{
+		Use:   "check DOMAIN|HOST:PORT",
+		Short: "Hold published TLSA records against the certificates that the hosts show",
+		Long: `Check looks up the TLSA records of each mail host of a domain (or of one host, given with
+its port, without MX lookup), says of each record whether it can be used, speaks with
+the host up to STARTTLS, and says which record its certificate matches and why the
+others do not.
+
+With --cert FILE (a certificate with its chain, or a key) it says as well whether the
+published records fit the certificate that is to come next, which ones are missing, and
+when it is safe to switch: two TTLs after current and next were published side by side
+(RFC 7671 section 8.1). --since tells when that was; without it, it counts as now.
+
+The exit status is 0 if the records of every host match (and, with --cert, it is safe to
+switch), 1 if mail goes unauthenticated (no usable records; with --cert: wait), 2 if mail
+is refused (nothing matches; with --cert: the next certificate would be), 3 if a lookup
+fails or a host can not be reached; over several hosts the highest.`,
+		Example: `  mxauth tlsa check example.org
+  mxauth tlsa check mx.example.org:25 --cert next.pem --since 2026-03-01T12:00:00Z`,
+		Args: positional(cobra.ExactArgs(1)),
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.cert, "cert", "", "`FILE` with the certificate, and its chain, or the key that is to come next")
+	fl.StringVar(&f.since, "since", "", "`TIME` since when the records are published as they are: 2026-03-01T12:00:00Z, or how long ago: 36h")
+	fl.DurationVar(&f.ttl, "ttl", 0, "TTL of the records in their zone (default: what the resolver says, which counts down in caches)")
+	fl.Uint16Var(&f.port, "port", 0, "port of the hosts of a domain (default 25)")
+	fl.BoolVar(&f.noConnect, "no-connect", false, "look at DNS alone, connect to no host")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runTLSACheck(cmd.Context(), e, &f, args[0]) }
+	return cmd
+}
+
+// published reads --since; the zero time if it is not given.
+func (f *tlsaCheckFlags) published(now time.Time) (time.Time, error) {
+	if f.since == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(f.since); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	t, err := time.Parse(time.RFC3339, f.since)
+	if err != nil || t.After(now) {
+		return t, usageError("--since: %.60q is neither a time in the past (2026-03-01T12:00:00Z) nor a duration (36h)", f.since)
+	}
+	return t, nil
+}
+
+func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) error {
+	now := e.now()
+	since, err := f.published(now)
+	if err != nil {
+		return err
+	}
+	if f.ttl < 0 || f.ttl > maxTLSATTL {
+		return usageError("--ttl lies between 0 and %v", maxTLSATTL)
+	}
+	req := engine.Request{NextHop: arg, Level: engine.LevelDANE, Port: f.port, Sorted: true}
+	if strings.Contains(arg, ":") && !strings.HasPrefix(arg, "[") {
+		if req.NextHop, err = bracketed(arg, dane.DefaultPort); err != nil {
+			return usageError("%.200q: %w", arg, err)
+		}
+	}
+	if isFile(arg) {
+		if err := checkNextHop(arg); err != nil || strings.HasSuffix(arg, ".pem") {
+			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q is no domain", arg), hint: "the file goes behind --cert: mxauth tlsa check DOMAIN --cert " + arg}
+		}
+	}
+	if err := checkNextHop(req.NextHop); err != nil {
+		return usageError("%w", err)
+	}
+	c := tlsaChecker{e: e, f: f, since: since}
+	if f.cert != "" {
+		m, err := e.readMaterial(f.cert)
+		if err != nil {
+			return err
+		}
+		next := m.Peer()
+		c.next = &next
+	}
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	plan, err := s.engine.Plan(ctx, req)
+	switch {
+	case errors.Is(err, engine.ErrRequest):
+		return usageError("%w", err)
+	case err != nil:
+		return err
+	}
+	defer s.dns.complain(e.out)
+	if plan.MX.Outcome != engine.OutcomeNone {
+		c.noHosts(plan, arg)
+		if plan.MX.Outcome == engine.Deferred {
+			return exitWith(exitDeferred)
+		}
+		return exitWith(exitRefused)
+	}
+	code := 0
+	for i, h := range plan.Hosts {
+		row := c.host(ctx, s, h)
+		row.Domain = arg
+		code = worse(code, row.exit())
+		if err := c.print(row, i > 0); err != nil {
+			return err
+		}
+	}
+	return exitWith(code)
+}
+
+// A tlsaChecker looks at hosts.
+type tlsaChecker struct {
+	e     *env
+	f     *tlsaCheckFlags
+	since time.Time
+	next  *dane.Peer // of --cert; nil if not given
+}
+
+// A tlsaRow is the JSON object of one host.
+type tlsaRow struct {
+	V         int           `json:"v"`
+	Domain    string        `json:"domain"` // as asked
+	Host      string        `json:"host"`
+	Port      uint16        `json:"port"`
+	State     string        `json:"state"` // "usable", "unusable", "none", "na", "error"
+	Base      string        `json:"base"`  // the TLSA base domain
+	TTL       int64         `json:"ttl"`   // seconds
+	Reason    string        `json:"reason"`
+	Records   []tlsaUse     `json:"records"`
+	Addresses []tlsaAddress `json:"addresses"`
+	Next      *tlsaNext     `json:"next,omitempty"`
+
+	code int
+}
+
+// A tlsaUse is one published record.
+type tlsaUse struct {
+	Record string `json:"record"`
+	Usable bool   `json:"usable"`
+	Why    string `json:"why,omitempty"` // why it is not
+}
+
+// A tlsaAddress is what one address showed.
+type tlsaAddress struct {
+	Address string       `json:"address"`
+	Event   string       `json:"event"`
+	OK      bool         `json:"ok"`
+	Matched string       `json:"matched,omitempty"`
+	Depth   int          `json:"depth"`
+	Error   string       `json:"error,omitempty"`
+	Trace   []tlsaResult `json:"trace,omitempty"`
+
+	peer dane.Peer
+}
+
+// A tlsaResult is what one record came to.
+type tlsaResult struct {
+	Record string `json:"record"`
+	OK     bool   `json:"ok"`
+	Depth  int    `json:"depth"`
+	Why    string `json:"why,omitempty"`
+}
+
+// A tlsaNext is what the published records make of the next certificate.
+type tlsaNext struct {
+	State    string       `json:"state"` // "publish", "wait", "safe", "unfit"
+	Error    string       `json:"error,omitempty"`
+	Earliest *time.Time   `json:"earliest,omitempty"`
+	Latest   *time.Time   `json:"latest,omitempty"`
+	Missing  []dane.Entry `json:"missing"`
+	Stale    []dane.Entry `json:"stale"`
+}
+
+// exit is the exit status that a host asks for.
+func (r *tlsaRow) exit() int { return r.code }
+
+// host looks at one host of the plan.
+func (c *tlsaChecker) host(ctx context.Context, s *stack, h engine.Host) *tlsaRow {
+	row := &tlsaRow{V: rowVersion, Host: hostName(h), Port: h.Port, State: h.DANE.State.String(), Reason: h.Reason.Text,
+		Records: []tlsaUse{}, Addresses: []tlsaAddress{}}
+	if h.DANE.Address == dane.AddressFailed && h.Name.IsValid() {
+		row.code = exitDeferred
+		return row
+	}
+	switch h.DANE.State {
+	case dane.Failed:
+		row.code = exitDeferred
+		return row
+	case dane.NA, dane.None:
+		row.code = exitDeliverable
+	case dane.Unusable:
+		row.code = exitDeliverable
+		fallthrough
+	case dane.Usable:
+		row.Base = h.DANE.Base.String()
+	}
+	for _, u := range h.DANE.Set.Uses() {
+		row.Records = append(row.Records, tlsaUse{u.Record.String(), u.Usable, u.Why})
+	}
+	ttl := c.ttl(h)
+	row.TTL = int64(ttl / time.Second)
+	if row.State == dane.Usable.String() && !c.f.noConnect {
+		h.SNI = row.Base // as a sender with DANE says it (RFC 7672 section 8.1)
+		for _, addr := range h.Addresses[:min(len(h.Addresses), maxTLSAAddresses)] {
+			a := c.address(ctx, s, h, addr)
+			row.Addresses = append(row.Addresses, a)
+			switch {
+			case a.Event == engine.NoConnection.String():
+				row.code = worse(row.code, exitDeferred)
+			case !a.OK:
+				row.code = worse(row.code, exitRefused)
+			}
+		}
+	}
+	if c.next != nil && h.Name.IsValid() {
+		row.Next = c.rollover(h, row, ttl)
+	}
+	return row
+}
+
+// ttl is that of the published records.
+func (c *tlsaChecker) ttl(h engine.Host) time.Duration {
+	if c.f.ttl > 0 {
+		return c.f.ttl
+	}
+	var ttl uint32
+	if n := len(h.DANE.TLSA); n > 0 {
+		for _, r := range h.DANE.TLSA[n-1].Answer.Records {
+			ttl = max(ttl, r.TTL)
+		}
+	}
+	return time.Duration(ttl) * time.Second
+}
+
+// address asks one address what it shows, and judges it.
+func (c *tlsaChecker) address(ctx context.Context, s *stack, h engine.Host, addr netip.Addr) tlsaAddress {
+	peer := s.prober.Probe(ctx, h, addr)
+	out := tlsaAddress{Address: addr.String(), Event: peer.Event.String(), Depth: -1}
+	if peer.Event != engine.HandshakeDone {
+		out.Error = peer.Detail
+		return out
+	}
+	out.peer = dane.Peer{Chain: peer.Chain, RawKey: peer.RawKey}
+	res, err := h.DANE.Set.Verify(out.peer, dane.Options{References: h.DANERefs, At: c.e.now()})
+	out.OK, out.Depth = err == nil, res.Depth
+	if err == nil {
+		out.Matched = res.Matched.String()
+	} else {
+		out.Error = daneText(err)
+	}
+	for _, t := range res.Trace {
+		out.Trace = append(out.Trace, tlsaResult{t.Record.String(), t.OK, t.Depth, t.Why})
+	}
+	return out
+}
+
+// daneText is a failure of package dane without what all of them begin with.
+func daneText(err error) string {
+	return strings.TrimPrefix(errorText(err), dane.ErrNotAuthenticated.Error()+": ")
+}
+
+// rollover judges the next certificate. The present one is that of the first address
+// which showed any.
+func (c *tlsaChecker) rollover(h engine.Host, row *tlsaRow, ttl time.Duration) *tlsaNext {
+	req := dane.RolloverRequest{Set: h.DANE.Set, TTL: ttl, Published: c.since, Next: *c.next,
+		Options: dane.Options{References: h.DANERefs, At: c.e.now()}}
+	for _, a := range row.Addresses {
+		if len(a.peer.Chain) > 0 || len(a.peer.RawKey) > 0 {
+			req.Current = a.peer
+			break
+		}
+	}
+	r := dane.CheckRollover(req)
+	base := h.DANE.Base
+	if !base.IsValid() {
+		base = h.Name
+	}
+	out := &tlsaNext{State: r.State.String(), Missing: entries(base, h.Port, ttl, r.Missing), Stale: entries(base, h.Port, ttl, r.Stale)}
+	if r.NextErr != nil {
+		out.Error = daneText(r.NextErr)
+	}
+	if !r.Earliest.IsZero() {
+		t := r.Earliest.UTC()
+		out.Earliest = &t
+	}
+	if !r.Latest.IsZero() {
+		t := r.Latest.UTC()
+		out.Latest = &t
+	}
+	switch r.State {
+	case dane.RolloverSafe:
+	case dane.RolloverWait:
+		row.code = worse(row.code, exitDeliverable)
+	default:
+		row.code = worse(row.code, exitRefused)
+	}
+	return out
+}
+
+// print prints one host as the user asked for it.
+func (c *tlsaChecker) print(r *tlsaRow, more bool) error {
+	out := c.e.out
+	if c.e.flags.json {
+		b, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		out.Raw(append(b, '\n'))
+		return out.flushed()
+	}
+	if more {
+		out.Linef("")
+	}
+	r.human(out)
+	return out.flushed()
+}
+
+// noHosts says why there is no host to look at.
+func (c *tlsaChecker) noHosts(p *engine.Plan, arg string) {
+	if c.e.flags.json {
+		b, _ := json.Marshal(errorRow{rowVersion, arg, p.MX.Reason.Text}) // three strings and a number
+		c.e.out.Raw(append(b, '\n'))
+		return
+	}
+	c.e.out.Linef("%s: %s", paint(strong, arg), p.MX.Reason.Text)
+}

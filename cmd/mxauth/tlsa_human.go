@@ -1,0 +1,104 @@
+package main
+
+import (
+	"time"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// entries puts records under their owner, to be pasted.
+func entries(base rfc6125.Host, port uint16, ttl time.Duration, rs []dane.Record) []dane.Entry {
+	out := []dane.Entry{}
+	owner, err := dane.Owner(base, port)
+	if err != nil {
+		return out // a name to which nothing can be put before
+	}
+	for _, r := range rs {
+		out = append(out, dane.Entry{Owner: owner, TTL: ttl, Record: r})
+	}
+	return out
+}
+
+// human prints one host for people.
+func (r *tlsaRow) human(c *console) {
+	words := map[string]painted{
+		dane.Usable.String():   paint(good, "usable TLSA records at "+r.Base),
+		dane.Unusable.String(): paint(fair, "TLSA records at "+r.Base+", none usable: TLS is demanded, nobody authenticated"),
+		dane.None.String():     paint(fair, "no TLSA records in a signed zone"),
+		dane.NA.String():       paint(fair, "DANE does not apply: the host's addresses are not signed, or it has none"),
+		dane.Failed.String():   paint(bad, "a lookup failed: mail waits"),
+	}
+	c.Linef("%s port %d: %s", paint(strong, r.Host), r.Port, words[r.State])
+	if r.code == exitDeferred && r.Reason != "" {
+		block(c, 2, "", r.Reason)
+	}
+	for _, u := range r.Records {
+		c.Linef("  %s", brief(u.Record))
+		if !u.Usable {
+			block(c, 4, "not usable: ", u.Why)
+		}
+	}
+	for _, a := range r.Addresses {
+		r.address(c, a)
+	}
+	if r.Next != nil {
+		r.Next.human(c)
+	}
+}
+
+func (r *tlsaRow) address(c *console, a tlsaAddress) {
+	switch {
+	case a.OK:
+		c.Linef("  %s: %s by %s (depth %d)", a.Address, paint(good, "match"), brief(a.Matched), a.Depth)
+	case a.Event == engine.HandshakeDone.String():
+		c.Linef("  %s: %s: %s", a.Address, paint(bad, "not authenticated, mail is refused"), a.Error)
+	default:
+		c.Linef("  %s: %s: %s", a.Address, paint(bad, a.Event), a.Error)
+	}
+	for _, t := range a.Trace {
+		if t.Why != "" {
+			block(c, 4, brief(t.Record)+": ", t.Why)
+		}
+	}
+}
+
+// brief cuts the data of a Full record, which may have thousands of digits, where it is
+// only to be told from others.
+func brief(record string) string {
+	const most = 140 // a SHA2-512 record fits
+	if len(record) > most {
+		return record[:most] + "..."
+	}
+	return record
+}
+
+// human prints what is to be done before the switch.
+func (n *tlsaNext) human(c *console) {
+	switch n.State {
+	case dane.RolloverSafe.String():
+		c.Linef("  next certificate: %s", paint(good, "it is safe to switch now"))
+	case dane.RolloverWait.String():
+		c.Linef("  next certificate: %s", paint(fair, "wait until "+n.Earliest.Format(time.RFC3339)+" and switch then"))
+	case dane.RolloverUnfit.String():
+		c.Linef("  next certificate: %s: %s", paint(bad, "do not switch, a record matches and the certificate fails all the same"), n.Error)
+	default:
+		c.Linef("  next certificate: %s: %s", paint(bad, "do not switch yet, no published record matches it"), n.Error)
+	}
+	if n.Latest != nil {
+		c.Linef("    the present certificate serves until %s", n.Latest.Format(time.RFC3339))
+	}
+	if len(n.Missing) > 0 {
+		c.Linef("    publish beside the present records, then wait two TTLs:")
+		for _, m := range n.Missing {
+			c.Linef("    %s", m.Zone())
+		}
+	}
+	if len(n.Stale) > 0 {
+		c.Linef("    these match neither certificate and may go:")
+		for _, m := range n.Stale {
+			c.Linef("    %s", m.Zone())
+		}
+	}
+}
