@@ -25,6 +25,9 @@ type Config struct {
 	// STS answers for MTA-STS; nil: MTA-STS is not looked at (as if every domain had
 	// no policy), which only suits the levels dane and dane-only.
 	STS STSClient
+	// AwaitSTS has plans wait for MTA-STS even where DANE alone decides, for those who
+	// want to see all there is rather than send (row S12).
+	AwaitSTS bool
 	// Roots are the WebPKI anchors for the methods mta-sts and pkix; nil: the system's,
 	// read when they are needed first.
 	Roots *pkix.Roots

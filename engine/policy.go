@@ -42,7 +42,7 @@ func (w *work) endSTS() {
 	if w.sts == nil {
 		return
 	}
-	awaits := false
+	awaits := w.c.AwaitSTS
 	w.state = stsPending
 	for i := range w.Hosts {
 		h := &w.Hosts[i]

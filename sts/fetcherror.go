@@ -65,6 +65,10 @@ func FetchWord(err error) string {
 	return ""
 }
 
+// FetchKind returns the kind that a word of [FetchWord] stands for; [ErrFetch] for any
+// other word.
+func FetchKind(word string) error { return fetchKind(word) }
+
 func fetchKind(word string) error {
 	for _, k := range fetchKinds {
 		if k.word == word {

@@ -171,6 +171,20 @@ func (p *Prober) Host(ctx context.Context, e *engine.Engine, plan *engine.Plan, 
 	return r
 }
 
+// Judge decides host i of the plan by what its addresses showed when they were probed
+// before, as [Prober.Host] does; left counts those that were not. It connects to nobody.
+func Judge(e *engine.Engine, plan *engine.Plan, i int, peers []engine.Peer, left int, at time.Time) HostResult {
+	if plan.Hosts[i].Requirement == engine.Skip || len(peers) == 0 {
+		return HostResult{Decision: e.Decide(plan, i, engine.Peer{}, at)}
+	}
+	r := HostResult{Left: left}
+	for _, p := range peers {
+		r.Addresses = append(r.Addresses, AddressResult{Address: p.Address.Addr(), Peer: p, Decision: e.Decide(plan, i, p, at)})
+	}
+	r.Decision = weakest(r.Addresses)
+	return r
+}
+
 // weakest is the decision of the address that promises least among those that could
 // be reached; of those that promise alike, the first.
 func weakest(all []AddressResult) engine.Decision {
