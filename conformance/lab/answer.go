@@ -72,19 +72,23 @@ func (z *zone) find(name string, typ uint16, r *reply) (next string) {
 	}
 	for n := up(name); dns.IsSubDomain(z.apex, n) && name != z.apex; n = up(n) {
 		if z.data[n][dns.TypeDNAME] != nil {
-			return z.redirect(name, n, r)
+			next := z.redirect(name, n, r)
+			if typ == dns.TypeCNAME { // the CNAME that was made is the answer
+				return ""
+			}
+			return next
 		}
 		if n == "." {
 			break
 		}
 	}
 	if z.exists(name) {
-		if rrs := z.rrset(name, typ); len(rrs) > 0 {
+		if rrs := z.face(name, typ, typ); len(rrs) > 0 {
 			r.answer = append(r.answer, z.signed(name, typ, rrs)...)
 			r.verdict = r.verdict.worse(z.ofSet(name, typ))
 			return ""
 		}
-		if rrs := z.rrset(name, dns.TypeCNAME); len(rrs) > 0 && followed(typ) {
+		if rrs := z.face(name, dns.TypeCNAME, typ); len(rrs) > 0 && followed(typ) {
 			r.answer = append(r.answer, z.signed(name, dns.TypeCNAME, rrs)...)
 			r.verdict = r.verdict.worse(z.ofSet(name, dns.TypeCNAME))
 			return fqdn(rrs[0].(*dns.CNAME).Target)
@@ -123,6 +127,19 @@ func (z *zone) find(name string, typ uint16, r *reply) (next string) {
 	}
 	z.deny(name, typ, r, dns.RcodeSuccess, nil)
 	return ""
+}
+
+// face is rrset, but of two CNAME records one: the second for AAAA, else the first. A
+// server that answers by who asks for what does so.
+func (z *zone) face(owner string, typ, asked uint16) []dns.RR {
+	rrs := z.rrset(owner, typ)
+	if typ != dns.TypeCNAME || len(rrs) != 2 {
+		return rrs
+	}
+	if asked == dns.TypeAAAA {
+		return rrs[1:]
+	}
+	return rrs[:1]
 }
 
 // followed reports whether an alias answers a question of that type.

@@ -173,7 +173,7 @@ func (f *front) fill(m, q *dns.Msg, r reply, do bool) {
 	case f.kind == lying:
 		m.AuthenticatedData = true
 	}
-	if f.kind == stripping {
+	if f.kind == stripping || f.kind == lying {
 		m.Answer = without(m.Answer, 0)
 		m.Ns = without(m.Ns, 0)
 	} else if !do {

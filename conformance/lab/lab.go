@@ -17,7 +17,7 @@
 //     what a validator of ours finds;
 //   - [Lab.Plain] never validates; with DO it passes signatures and proofs as they are;
 //   - [Lab.Strips] loses everything of DNSSEC on the way;
-//   - [Lab.Lies] does not validate and sets AD on everything;
+//   - [Lab.Lies] does the same, and sets AD on everything;
 //   - [Lab.IgnoresCD] validates, and gives bogus data to nobody.
 //
 // Nothing here imports the packages that it is made to judge: the lab's idea of
@@ -176,8 +176,8 @@ func (l *Lab) Strips() netip.AddrPort { return l.fronts[stripping].addr }
 // for what is bogus even to those who ask for the data with CD.
 func (l *Lab) IgnoresCD() netip.AddrPort { return l.fronts[ignoringCD].addr }
 
-// Lies is the address of a recursive front that sets AD on everything and validates
-// nothing.
+// Lies is the address of a recursive front that validates nothing, loses all DNSSEC
+// records, and sets AD on everything: what anyone on the path can do.
 func (l *Lab) Lies() netip.AddrPort { return l.fronts[lying].addr }
 
 // TrustAnchor returns the DS records of the lab's root in zone-file form, a line each.

@@ -185,7 +185,10 @@ func (z *zone) signed(owner string, typ uint16, rrs []dns.RR) []dns.RR {
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	k := rrKey{owner, typ}
+	k := rrKey{owner, typ, 0}
+	if set := z.data[owner][typ]; typ == dns.TypeCNAME && len(set) == 2 && rrs[0] == set[1] {
+		k.face = 1
+	}
 	if out, ok := z.sigs[k]; ok {
 		return out
 	}

@@ -194,11 +194,13 @@ type Host struct {
 	Port uint16 // 0: 25
 	// NotMX: no MX record points here (though it is served).
 	NotMX bool
-	// Alias is the name that has the addresses; Name is then a CNAME to it.
+	// Alias is the name that has the addresses; Name is then a CNAME to it. A name with
+	// two aliases has two faces: it shows the second to those who ask for AAAA.
 	Alias string
 	// NoAddress: no address records.
 	NoAddress bool
 	V6        bool // has an IPv6 address as well, served alike
+	NoV4      bool // has no IPv4 address
 	Chain     Chain
 	// BySNI are other chains, for those who ask for that name.
 	BySNI map[string]Chain

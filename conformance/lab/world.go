@@ -158,8 +158,11 @@ func (b *builder) host(n int, h Host) error {
 	}
 	if !h.NoAddress {
 		v4, v6 := b.address(1 + n + b.part*wasHosts)
-		addrs := []netip.Addr{v4}
-		b.lines = append(b.lines, fmt.Sprintf("%s A %s", at, v4))
+		var addrs []netip.Addr
+		if !h.NoV4 {
+			addrs = append(addrs, v4)
+			b.lines = append(b.lines, fmt.Sprintf("%s A %s", at, v4))
+		}
 		if h.V6 {
 			addrs = append(addrs, v6)
 			b.lines = append(b.lines, fmt.Sprintf("%s AAAA %s", at, v6))

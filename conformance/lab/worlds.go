@@ -6,8 +6,8 @@ import "slices"
 // the ones that explain the two standards first. The slice and all in it are the
 // caller's own.
 func Worlds() []World {
-	return slices.Concat(firstWorlds(), mxWorlds(), stsWorlds(), hostWorlds(), combineWorlds(), tlsWorlds(),
-		requireTLSWorlds(), dnssecWorlds())
+	return withReasons(slices.Concat(firstWorlds(), mxWorlds(), stsWorlds(), hostWorlds(), combineWorlds(),
+		tlsWorlds(), requireTLSWorlds(), dnssecWorlds()))
 }
 
 // Answers that come up again and again.
@@ -114,7 +114,7 @@ func firstWorlds() []World {
 	}, {
 		Name: "tlsa-mismatch", Domain: "tlsa-mismatch.test",
 		About: "the certificate is not the one in DNS; a satisfied MTA-STS policy does not repair that",
-		Rows:  []string{"R2", "C2/sts", "S3", "7/dane/E4"},
+		Rows:  []string{"R2", "C2/sts", "7/dane/E4"},
 		Hosts: []Host{{Name: "mx.tlsa-mismatch.test", Pref: 10, TLSA: []string{"3 1 1 other"}}},
 		STS:   &STS{Mode: "enforce"},
 		Want:  wantRefused,

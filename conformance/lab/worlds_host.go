@@ -103,6 +103,11 @@ func aliasWorlds() []World {
 				w.Hosts[0].Name = "mx.u.alias-insecure-mx-secure.test"
 				w.Zones = append(w.Zones, Zone{Apex: "u.alias-insecure-mx-secure.test", Sign: Unsigned})
 			}),
+		dane("alias-two-faces", "the host is an alias into a signed zone for IPv4 and into an unsigned one for IPv6: what the better answer demands holds for both", Zone{}, byDANEEE, rows("A2b", "A7"), func(w *World) {
+			w.Zones = append(w.Zones, Zone{Apex: "alias-two-faces-4.test"}, Zone{Apex: "alias-two-faces-6.test", Sign: Unsigned})
+			w.Hosts[0].Alias = "host.alias-two-faces-4.test"
+			w.Hosts = append(w.Hosts, Host{Name: w.Hosts[0].Name, Pref: 10, Alias: "host.alias-two-faces-6.test", V6: true, NoV4: true, TLSA: []string{"3 1 1 leaf"}})
+		}),
 		alias("alias-loop", "the host is an alias of itself", "alias-loop.test", NSEC, deferred, nil, rows("A1"), func(w *World) {
 			w.Hosts[0].NoAddress = true
 			w.Records = []string{"host.alias-loop.test. CNAME mx.alias-loop.test."}

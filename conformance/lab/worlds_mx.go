@@ -142,7 +142,7 @@ func mxWorlds() []World {
 	}, {
 		Name: "null-mx-preference", Domain: "null-mx-preference.test",
 		About:   "a null MX with a preference",
-		Rows:    []string{"M7"},
+		Rows:    []string{"M6"},
 		Records: []string{"null-mx-preference.test. MX 10 ."},
 		Want:    bounced,
 	}, {

@@ -63,3 +63,26 @@ func TestWorldsAreWellDescribed(t *testing.T) {
 		}
 	}
 }
+
+// Every world says for which reason it comes out so, and no reason names a world that
+// is not there.
+func TestReasonsAreComplete(t *testing.T) {
+	var names []string
+	for _, w := range lab.Worlds() {
+		names = append(names, w.Name)
+		if w.Want.Reason == "" && noReason[w.Name] == "" {
+			t.Errorf("%s has no reason", w.Name)
+		}
+	}
+	for _, n := range lab.ReasonedWorlds() {
+		if !slices.Contains(names, n) {
+			t.Errorf("a reason for %q, which is no world", n)
+		}
+	}
+}
+
+// noReason are the worlds whose reason is not checked.
+var noReason = map[string]string{
+	"mx-future": "there is no id yet for a certificate that is not valid yet",
+	"ta-future": "there is no id yet for a certificate that is not valid yet",
+}

@@ -125,7 +125,7 @@ func eventWorlds() []World {
 	plain("may-junk", "no SMTP reply to STARTTLS", JunkAfterSTARTTLS, inTheClear, rows("7/may/E2"))
 	plain("may-injected", "plaintext behind the reply to STARTTLS: that connection is dropped", Injected, inTheClear, rows("7/may/E2"))
 	plain("may-alert", "the handshake fails: a new connection in the clear", Alert, inTheClear, rows("7/may/E3"))
-	plain("may-junk-handshake", "no handshake after STARTTLS", JunkHandshake, inTheClear, rows("7/may/E3"))
+	plain("may-junk-handshake", "something in the clear where the handshake should begin", JunkHandshake, inTheClear, rows("7/may/E2"))
 	plain("may-tls10", "the host speaks TLS 1.0 only", TLS10Only, inTheClear, rows("7/may/E3"))
 	plain("may-close", "the host ends the connection in the handshake", CloseInHandshake, inTheClear, rows("7/may/E3"))
 	plain("may-hang", "the host hangs in the handshake", HangInHandshake, inTheClear, rows("7/may/E3"))

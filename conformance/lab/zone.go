@@ -42,6 +42,7 @@ type key struct {
 type rrKey struct {
 	owner string
 	typ   uint16
+	face  int // of a name with two aliases
 }
 
 // DNSKEY flags (RFC 4034 section 2.1.1, RFC 3757).

@@ -1,0 +1,12 @@
+package lab
+
+import "strings"
+
+// ReasonedWorlds lists the worlds that reasons names, each as often as it does.
+func ReasonedWorlds() []string {
+	var out []string
+	for _, r := range reasons {
+		out = append(out, strings.Fields(r.worlds)...)
+	}
+	return out
+}

@@ -1,0 +1,260 @@
+package lab_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// Patience in tests. Worlds that hang cost so much each.
+const (
+	probeTime = 1500 * time.Millisecond
+	fetchTime = 1500 * time.Millisecond
+	atOnce    = 12 // worlds side by side
+)
+
+// A judge checks worlds of a lab as `mxauth check` does.
+type judge struct {
+	lab      *lab.Lab
+	resolver dnssec.Resolver
+	roots    *pkix.Roots
+	prober   *probe.Prober
+}
+
+func newJudge(l *lab.Lab, r dnssec.Resolver) *judge {
+	return &judge{l, r, pkix.NewRoots(l.CA()), probe.New(probe.Config{Dial: l.Dial, HELO: "probe.invalid", Timeout: probeTime})}
+}
+
+// A finding is what a check came to.
+type finding struct {
+	plan    *engine.Plan
+	results []probe.HostResult
+	sum     engine.Summary
+}
+
+// client makes an MTA-STS client on a store, with its clock set back by age.
+func (j *judge) client(st store.Store, age time.Duration) (*sts.Client, error) {
+	return sts.NewClient(sts.Config{
+		Resolver: j.resolver, Roots: j.roots, Store: st, Timeout: fetchTime, Dial: j.lab.Dial,
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Now:   func() time.Time { return time.Now().Add(-age) },
+	})
+}
+
+// check makes the check that a world asks for, after its earlier state if it has one.
+func (j *judge) check(ctx context.Context, w lab.World) (f finding, err error) {
+	st, err := store.NewMemory(store.MemoryConfig{})
+	if err != nil {
+		return f, err
+	}
+	if w.Was != nil {
+		c, err := j.client(st, w.Age)
+		if err != nil {
+			return f, err
+		}
+		h, err := rfc6125.ParseHost(w.Domain)
+		if err != nil {
+			return f, err
+		}
+		if r := c.Lookup(ctx, h); r.Policy == nil {
+			return f, fmt.Errorf("the earlier policy is not there: %+v", r)
+		}
+		c.Close()
+		if err := j.lab.Forge(w.Name); err != nil {
+			return f, err
+		}
+	}
+	c, err := j.client(st, 0)
+	if err != nil {
+		return f, err
+	}
+	defer c.Close()
+	cfg := engine.Config{Resolver: j.resolver, STS: c, Roots: j.roots}
+	for _, o := range w.Request.OwnHosts {
+		h, err := rfc6125.ParseHost(o)
+		if err != nil {
+			return f, err
+		}
+		cfg.OwnHosts = append(cfg.OwnHosts, h)
+	}
+	e, err := engine.New(cfg)
+	if err != nil {
+		return f, err
+	}
+	r, err := request(w)
+	if err != nil {
+		return f, err
+	}
+	if f.plan, err = e.Plan(ctx, r); err != nil {
+		return f, err
+	}
+	var ds []engine.Decision
+	for i := range f.plan.Hosts {
+		hr := j.prober.Host(ctx, e, f.plan, i)
+		f.results = append(f.results, hr)
+		ds = append(ds, hr.Decision)
+	}
+	f.sum = engine.Summarise(f.plan, ds)
+	return f, nil
+}
+
+// request translates a world's request.
+func request(w lab.World) (engine.Request, error) {
+	q := w.Request
+	r := engine.Request{
+		NextHop: w.Domain, Smarthost: q.Smarthost, Port: q.Port, Sorted: true,
+		RequireTLS: q.RequireTLS, TLSRequiredNo: q.TLSRequiredNo, NullReturnPath: q.NullReturn, TLSRPTReport: q.TLSRPTReport,
+	}
+	if q.NextHop != "" {
+		r.NextHop = q.NextHop
+	}
+	r.Options.RefuseMXAlias = q.MXAlias == "refuse"
+	r.Options.NoCNID, r.Options.NoClearFallback, r.Options.Audit, r.Options.NoAddressDefer = q.NoCNID, q.NoClear, q.Audit, q.NoAddrDefer
+	for _, n := range q.Names {
+		h, err := rfc6125.ParseHost(n)
+		if err != nil {
+			return r, err
+		}
+		r.Options.Names = append(r.Options.Names, h)
+	}
+	word := func(s string, to interface{ UnmarshalText([]byte) error }) error {
+		if s == "" {
+			return nil
+		}
+		return to.UnmarshalText([]byte(s))
+	}
+	for _, err := range []error{
+		word(q.Level, &r.Level), word(q.InsecureMX, &r.Options.InsecureMX),
+		word(q.DANEAndSTS, &r.Options.DANEAndSTS), word(q.STSUnknown, &r.Options.STSUndetermined),
+	} {
+		if err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// differences tells what of a finding is not as the world wants it.
+func differences(w lab.World, f finding) []string {
+	var out []string
+	differ := func(what string, got, want any) {
+		if got != want {
+			out = append(out, fmt.Sprintf("%s: got %v, want %v", what, got, want))
+		}
+	}
+	differ("outcome", f.sum.Outcome.String(), w.Want.Outcome)
+	differ("method", string(f.sum.Method), w.Want.Method)
+	differ("deliver", f.sum.Deliver, w.Want.Deliver)
+	differ("every host", f.sum.EveryHost, w.Want.EveryHost)
+	if w.Want.Reason != "" {
+		differ("reason", string(f.sum.Reason.ID), w.Want.Reason)
+	}
+	for _, want := range w.Want.Hosts {
+		at := -1
+		for i, h := range f.plan.Hosts {
+			if h.Name.String() == want.Host {
+				at = i
+			}
+		}
+		if at < 0 {
+			out = append(out, "no host "+want.Host)
+			continue
+		}
+		h, d := f.plan.Hosts[at], f.results[at].Decision
+		if want.Outcome != "" {
+			differ(want.Host+": outcome", d.Outcome.String(), want.Outcome)
+			differ(want.Host+": method", string(d.Method), want.Method)
+		}
+		if want.Requirement != "" {
+			differ(want.Host+": requirement", h.Requirement.String(), want.Requirement)
+		}
+		if want.SNI != "" {
+			differ(want.Host+": sni", h.SNI, want.SNI)
+		}
+		if want.Reason != "" {
+			differ(want.Host+": reason", string(d.Reason.ID), want.Reason)
+		}
+	}
+	return out
+}
+
+// explain is the finding in a few lines.
+func explain(f finding) string {
+	if f.plan == nil {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", f.sum.Reason.ID, f.sum.Reason.Text)
+	fmt.Fprintf(&b, "  mx %s sts %s\n", f.plan.MX.Row, f.plan.STS.Row)
+	for i, h := range f.plan.Hosts {
+		d := f.results[i].Decision
+		fmt.Fprintf(&b, "  %s: %s, %s %s, %s: %s\n", h.Name, h.Requirement, d.Outcome, d.Method, d.Reason.ID, d.Reason.Text)
+	}
+	return b.String()
+}
+
+// runAll checks every world of a lab, several at once, and reports each as a subtest:
+// what it wants, and whether the check went through the rows that the world claims.
+func runAll(t *testing.T, l *lab.Lab, r dnssec.Resolver, notMet map[string]string) {
+	j := newJudge(l, r)
+	worlds := l.Worlds()
+	findings := make([]finding, len(worlds))
+	errs := make([]error, len(worlds))
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for i, w := range worlds {
+		g.Go(func() error {
+			findings[i], errs[i] = j.check(t.Context(), w)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	for i, w := range worlds {
+		t.Run(w.Name, func(t *testing.T) {
+			if errs[i] != nil {
+				t.Fatal(errs[i])
+			}
+			for _, d := range differences(w, findings[i]) {
+				t.Error(d)
+			}
+			rows := met(w, findings[i])
+			for _, r := range w.Rows {
+				if !rows[r] && notMet[r] == "" {
+					t.Errorf("row %s is claimed, and was not met", r)
+				}
+			}
+			if t.Failed() {
+				t.Log(explain(findings[i]))
+			}
+		})
+	}
+}
+
+// Every world comes out as it says, over real sockets: plan, probe and decision, with
+// a validator that asks a resolver which does not validate.
+func TestValidated(t *testing.T) {
+	l := start(t, lab.Worlds()...)
+	runAll(t, l, validator(t, l, l.Plain()), nil)
+}
+
+// And the same by the AD bit of a resolver that validates.
+func TestTrusted(t *testing.T) {
+	l := start(t, lab.Worlds()...)
+	runAll(t, l, stub(t, l.Resolver()), map[string]string{
+		"A2b": "the stub asks for an alias by itself, and a name with two faces shows it the other one: row A2",
+	})
+}
