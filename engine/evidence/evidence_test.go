@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -334,4 +335,64 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("authenticated by octets of nobody: %s", b)
 		}
 	})
+}
+
+// TestSchemaNamesEveryField holds docs/evidence.schema.json against what is written: every
+// field that occurs is described there (the schema allows no others, by its own word).
+func TestSchemaNamesEveryField(t *testing.T) {
+	b, err := os.ReadFile("../../docs/evidence.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema map[string]any
+	if err := json.Unmarshal(b, &schema); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"dane-ee", "sts-enforce", "stripped-dane"} {
+		c := one(t, name)
+		var out bytes.Buffer
+		if err := c.file.Write(&out); err != nil {
+			t.Fatal(err)
+		}
+		var v any
+		if err := json.Unmarshal(out.Bytes(), &v); err != nil {
+			t.Fatal(err)
+		}
+		fits(t, name, schema, v)
+	}
+}
+
+// fits checks the parts of JSON Schema that the file uses.
+func fits(t *testing.T, at string, schema map[string]any, v any) {
+	t.Helper()
+	if enum, ok := schema["enum"].([]any); ok && !slices.Contains(enum, v) {
+		t.Errorf("%s: %v is none of %v", at, v, enum)
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		props, _ := schema["properties"].(map[string]any)
+		for k, x := range v {
+			p, ok := props[k].(map[string]any)
+			if !ok {
+				t.Errorf("%s.%s is not in the schema", at, k)
+				continue
+			}
+			fits(t, at+"."+k, p, x)
+		}
+		required, _ := schema["required"].([]any)
+		for _, k := range required {
+			if _, ok := v[k.(string)]; !ok {
+				t.Errorf("%s.%s is required and not there", at, k)
+			}
+		}
+	case []any:
+		items, _ := schema["items"].(map[string]any)
+		if items == nil {
+			t.Errorf("%s is a list, and the schema says nothing of its items", at)
+			return
+		}
+		for _, x := range v {
+			fits(t, at+"[]", items, x)
+		}
+	}
 }

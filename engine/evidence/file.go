@@ -103,8 +103,7 @@ type Policy struct {
 	Failed       string   `json:"failed,omitempty"`
 	FailedStatus int      `json:"failed_status,omitempty"` // HTTP status, if it got so far
 	FailedDetail string   `json:"failed_detail,omitempty"`
-	FailedText   string   `json:"failed_text,omitempty"` // a body that is malformed
-	Chain        [][]byte `json:"chain,omitempty"`       // DER, of the policy host
+	Chain        [][]byte `json:"chain,omitempty"` // DER, of the policy host
 }
 
 // A Host is what the addresses of one host showed.
