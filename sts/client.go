@@ -322,6 +322,12 @@ func (r *Result) setUntil(now time.Time) {
 	}
 }
 
+// Record asks for the TXT record of domain. The error wraps [ErrNoRecord] (known absent,
+// or malformed), or else is a lookup failure. The answer is for showing to a person.
+func (c *Client) Record(ctx context.Context, domain rfc6125.Host) (Record, dnssec.Answer, error) {
+	return c.record(ctx, domain)
+}
+
 // record asks for the record of domain. The error wraps ErrNoRecord (known absent), or
 // else says that it is not known.
 func (c *Client) record(ctx context.Context, domain rfc6125.Host) (Record, dnssec.Answer, error) {

@@ -258,14 +258,6 @@ func (e *env) certPool() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// openStore opens the store of --store.
-func (e *env) openStore() (store.Store, error) {
-	if e.flags.store != "memory" {
-		return nil, usageError("--store: %.80q is neither memory, bolt:FILE nor a redis:// URL", e.flags.store)
-	}
-	return store.NewMemory(store.MemoryConfig{Now: e.now})
-}
-
 // ownHosts are the names and addresses of this MTA.
 type ownHosts struct {
 	names     []rfc6125.Host

@@ -12,5 +12,7 @@ func verbs() []func(*env) *cobra.Command {
 		newResolver,
 		newLint,
 		newTLSA,
+		newSTS,
+		newCache,
 	}
 }

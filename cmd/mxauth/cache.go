@@ -1,0 +1,265 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/store/bolt"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// newCache makes the verb cache and its own verbs.
+func newCache(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cache",
+		Short: "List, show, export, import and delete the MTA-STS policies that are kept",
+		Long: `Cache works on the policies in the store that --store names. What is kept there is
+protection: while a policy is kept, nobody can take it away through DNS. To delete one is
+to trust DNS once more for that domain.
+
+A store in a file belongs to one process: stop the daemon that has it open first.
+
+Who changed what, and when, goes to standard error. The exit status is 0 if it was done,
+1 if there is no such policy, 78 if the store can not be used.`,
+		Args: positional(cobra.NoArgs),
+	}
+	cmd.AddCommand(newCacheList(e), newCacheShow(e), newCacheExport(e), newCacheImport(e), newCacheDelete(e), newCacheRescue(e))
+	return cmd
+}
+
+// exitNoPolicy is the exit status of cache for a domain that has no policy.
+const exitNoPolicy = 1
+
+// withCache runs f on the store that --store names.
+func (e *env) withCache(f func(*sts.Cache) error) (err error) {
+	if e.flags.store == storeMemory {
+		return &exitError{code: exitUsage, err: errors.New("a store in memory is empty"), hint: "name the store by --store bolt:FILE or --store redis://HOST"}
+	}
+	s, err := e.openStoreOnly()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.closeStore(s)) }()
+	// What is changed is always logged, with or without --verbose.
+	err = f(sts.NewCache(s, e.now, e.out.logger(slog.LevelInfo)))
+	if errors.Is(err, store.ErrUnavailable) {
+		return configError("", "%w", err)
+	}
+	return err
+}
+
+// who is the user that runs the program, for the log.
+func who() string {
+	if u, err := user.Current(); err == nil {
+		if s := os.Getenv("SUDO_USER"); s != "" {
+			return u.Username + " (sudo by " + s + ")"
+		}
+		return u.Username
+	}
+	return "uid " + strconv.Itoa(os.Getuid())
+}
+
+// parseDomains reads the names of domains; the error is one of usage.
+func parseDomains(args []string) ([]rfc6125.Host, error) {
+	out := make([]rfc6125.Host, len(args))
+	for i, a := range args {
+		h, err := rfc6125.ParseHost(a)
+		if err != nil {
+			return nil, usageError("%w", err)
+		}
+		out[i] = h
+	}
+	return out, nil
+}
+
+func newCacheList(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the policies that are kept, sorted by domain",
+		Args:  positional(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.withCache(func(c *sts.Cache) error {
+				var list []sts.Item
+				err := c.List(cmd.Context(), func(i sts.Item) bool {
+					list = append(list, i)
+					return true
+				})
+				slices.SortFunc(list, func(a, b sts.Item) int { return strings.Compare(a.Domain.String(), b.Domain.String()) })
+				list = slices.CompactFunc(list, func(a, b sts.Item) bool { return a.Domain == b.Domain })
+				for _, i := range list {
+					if e.flags.json {
+						if err := e.printItem(i); err != nil {
+							return err
+						}
+						continue
+					}
+					failed := ""
+					if i.Failures > 0 {
+						failed = ", refresh failed " + strconv.Itoa(i.Failures) + " times"
+					}
+					e.out.Linef("%-30s %-7s %2d mx, id %s, fetched %s, ends %s%s", i.Domain, i.Mode, len(i.MX), i.ID, day(i.Fetched), day(i.Expires), failed)
+				}
+				return err
+			})
+		},
+	}
+}
+
+func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
+
+func (e *env) printItem(i sts.Item) error {
+	b, err := json.Marshal(i)
+	if err != nil {
+		return err
+	}
+	e.out.Raw(append(b, '\n'))
+	return nil
+}
+
+func newCacheShow(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show DOMAIN...",
+		Short: "Show the policy of a domain as it is kept",
+		Args:  positional(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, err := parseDomains(args)
+			if err != nil {
+				return err
+			}
+			return e.withCache(func(c *sts.Cache) error {
+				code := 0
+				for _, d := range names {
+					i, ok, err := c.Show(cmd.Context(), d)
+					switch {
+					case err != nil:
+						return err
+					case !ok:
+						e.out.Errorf("no policy of %s is kept", d)
+						code = exitNoPolicy
+					case e.flags.json:
+						if err := e.printItem(i); err != nil {
+							return err
+						}
+					default:
+						e.showItem(i)
+					}
+				}
+				return exitWith(code)
+			})
+		},
+	}
+}
+
+func (e *env) showItem(i sts.Item) {
+	e.out.Linef("%s: mode %s, id %s", i.Domain, i.Mode, i.ID)
+	e.out.Linef("  fetched %s, ends %s (max_age %d s)", day(i.Fetched), day(i.Expires), i.MaxAge)
+	if i.Failures > 0 && i.Tried != nil {
+		e.out.Linef("  %d refreshes have failed since, the last at %s", i.Failures, day(*i.Tried))
+	}
+	for line := range strings.Lines(i.Policy) {
+		e.out.Linef("  | %s", strings.TrimRight(line, "\r\n"))
+	}
+}
+
+func newCacheExport(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "export",
+		Short: "Write all policies to standard output, one JSON object a line",
+		Args:  positional(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.withCache(func(c *sts.Cache) error {
+				n, err := c.Export(cmd.Context(), e.out.stdout())
+				if err == nil {
+					e.out.Notef("%d policies exported", n)
+				}
+				return err
+			})
+		},
+	}
+}
+
+func newCacheImport(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "import [FILE]",
+		Short: "Keep the policies of an export, read from FILE or standard input",
+		Long: `Import keeps the policies that export has written. What is kept already and was fetched
+later stays; what has ended is left out. A life begins with the fetch, not with the import.`,
+		Args: positional(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in := e.stdin
+			if len(args) == 1 && args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return usageError("%w", err)
+				}
+				defer f.Close()
+				in = f
+			}
+			return e.withCache(func(c *sts.Cache) error {
+				n, err := c.Import(cmd.Context(), in, who())
+				e.out.Notef("%d policies imported, %d had ended, %d were kept already", n.Stored, n.Expired, n.Older)
+				if errors.Is(err, sts.ErrImport) {
+					return configError("lines before it have been imported; importing again does no harm", "%w", err)
+				}
+				return err
+			})
+		},
+	}
+}
+
+func newCacheDelete(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete DOMAIN...",
+		Short: "Delete the policy of a domain, and trust DNS once more",
+		Args:  positional(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, err := parseDomains(args)
+			if err != nil {
+				return err
+			}
+			return e.withCache(func(c *sts.Cache) error {
+				code := 0
+				for _, d := range names {
+					was, err := c.Delete(cmd.Context(), d, who())
+					if err != nil {
+						return err
+					}
+					if !was {
+						e.out.Errorf("no policy of %s is kept", d)
+						code = exitNoPolicy
+					}
+				}
+				return exitWith(code)
+			})
+		},
+	}
+}
+
+func newCacheRescue(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rescue DAMAGED NEWFILE",
+		Short: "Copy what is sound in a damaged store file into a new one",
+		Long: `Rescue looks at every page of a store file by itself and copies what has a good checksum
+into a new store. A policy that had been deleted may come back.`,
+		Args: positional(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := bolt.Rescue(cmd.Context(), args[0], bolt.Config{Path: args[1], Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
+			if err != nil {
+				return configError("", "%w", err)
+			}
+			e.out.Notef("%d entries rescued into %s", n, args[1])
+			return nil
+		},
+	}
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/store/bolt"
+	"github.com/mxauth/mxauth/store/valkey"
+)
+
+// storeMemory is the value of --store for a store that ends with the program.
+const storeMemory = "memory"
+
+// openStore opens the store that --store names. A file that another process has open is
+// no reason not to answer: the answer is then found without what is kept there.
+func (e *env) openStore() (store.Store, error) {
+	s, err := e.openStoreOnly()
+	if errors.Is(err, bolt.ErrLocked) {
+		e.out.Notef("%v; going on without it, in memory", err)
+		return store.NewMemory(store.MemoryConfig{Now: e.now})
+	}
+	return s, err
+}
+
+// openStoreOnly opens the store that --store names, and no other. A store that can not be
+// used is a configuration error.
+func (e *env) openStoreOnly() (store.Store, error) {
+	name := e.flags.store
+	scheme, rest, _ := strings.Cut(name, ":")
+	switch scheme {
+	case storeMemory:
+		if name == storeMemory {
+			return store.NewMemory(store.MemoryConfig{Now: e.now})
+		}
+	case "bolt":
+		if rest == "" {
+			return nil, usageError("--store: bolt: wants a file, as in bolt:/var/lib/mxauth/policies.db")
+		}
+		s, err := bolt.Open(bolt.Config{Path: rest, Now: e.now, Logger: e.logger()})
+		switch {
+		case err == nil:
+			return s, nil
+		case errors.Is(err, bolt.ErrLocked):
+			return nil, configError("stop the other process, or ask it", "%w", err)
+		case errors.Is(err, store.ErrDamaged):
+			return nil, configError("rescue what is sound with: mxauth cache rescue "+rest+" NEWFILE", "%w", err)
+		}
+		return nil, configError("see that the folder exists and may be written to", "%w", err)
+	case "redis", "rediss", "valkey", "valkeys", "unix":
+		pool, err := e.certPool()
+		if err != nil {
+			return nil, err
+		}
+		c := valkey.Config{URL: name, Now: e.now, Logger: e.logger()}
+		if pool != nil && strings.HasSuffix(scheme, "s") {
+			c.TLS = &tls.Config{RootCAs: pool}
+		}
+		s, err := valkey.Open(c)
+		if err != nil {
+			return nil, usageError("--store: %w", err)
+		}
+		return s, nil
+	}
+	return nil, usageError("--store: %.80q is neither memory, bolt:FILE nor a redis:// URL", withoutPassword(name))
+}
+
+// withoutPassword takes user and password out of a URL that is shown.
+func withoutPassword(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.User == nil {
+		return s
+	}
+	u.User = nil
+	return u.String()
+}
+
+// closeStore closes s and says what could not be written.
+func (e *env) closeStore(s io.Closer) error {
+	if err := s.Close(); err != nil {
+		return configError("", "%w", err)
+	}
+	return nil
+}
