@@ -16,8 +16,8 @@ const typeANY Type = wire.TypeANY
 func (t *task) resolve() (Answer, *LookupError) {
 	a := Answer{Question: t.q, Final: t.q.Name, Status: Secure}
 	if !t.q.Name.IsValid() {
-		a.Status = Indeterminate
-		return a, failed(t.q, ErrMalformed, Reason{Code: ReasonMalformed, Text: "the question has no name"})
+		a.Status, a.Reason = Indeterminate, Reason{Code: ReasonMalformed, Text: "the question has no name"}
+		return a, failed(t.q, ErrMalformed, a.Reason)
 	}
 	for {
 		v, done := t.step(&a)
