@@ -75,11 +75,10 @@ func (t *task) zoneByAnchor(p *point) *zone {
 	}
 	z := t.keys(p.zone, trust, true)
 	switch {
-	case z.reason.Code == ReasonNoKeyForDS:
+	case z.reason.Code == ReasonNoKeyForDS, z.reason.Code == ReasonKeyRevoked:
+		// A key that says it is revoked without signing that proves nothing.
 		z.reason.Code = ReasonAnchorMismatch
 		z.reason.Text = "no key of " + p.zone.String() + " fits a trust anchor: someone forges its keys, or the anchors are out of date (--trust-anchor, or a newer mxauth)"
-	case z.reason.Code == ReasonKeyRevoked:
-		return t.noUsableAnchor(p.zone)
 	case z.status == Insecure:
 		z.reason.Text = "the trust anchors of " + p.zone.String() + " have only algorithms or digests that are not supported"
 	}
