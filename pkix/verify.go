@@ -190,7 +190,8 @@ func (v *verifier) onPath(c *x509.Certificate) bool {
 // try judges c as the issuer of the last certificate of the path, and goes on
 // from it if it may be.
 func (v *verifier) try(c *x509.Certificate, anchor bool) (bool, *Error) {
-	if v.budget.steps++; v.budget.steps > maxSteps {
+	v.budget.steps++
+	if v.budget.steps > maxSteps {
 		return false, failure(ErrBudget, nil, fmt.Sprintf("more than %d certificates tried as issuers", maxSteps))
 	}
 	switch {
@@ -253,7 +254,8 @@ func (v *verifier) checkSignature(child, parent *x509.Certificate) (fail, out *E
 			return s.fail, nil
 		}
 	}
-	if v.budget.signatures++; v.budget.signatures > maxSignatures {
+	v.budget.signatures++
+	if v.budget.signatures > maxSignatures {
 		return nil, failure(ErrBudget, nil, fmt.Sprintf("more than %d signatures checked", maxSignatures))
 	}
 	fail = signatureFailure(child, parent)

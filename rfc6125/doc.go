@@ -19,14 +19,16 @@
 // nothing to the DNS. Both sides know beforehand that there will be TLS and
 // what is at stake: a password follows. So the rules are strict:
 //
-//   - RFC 8314 section 3: TLS is used always, from the first octet if it can be.
+//   - RFC 8314 section 3: TLS is used from the first octet where it can be, and
+//     never not at all; section 5.3: the certificate is validated before
+//     credentials are sent.
 //   - RFC 7817 section 3: the certificate must match the host name that the
 //     client was configured with (a DNS-ID; a CN-ID at most as a last resort) or,
 //     where the server was found by an SRV lookup, the user's mail domain as
-//     SRV-ID or DNS-ID.
-//   - RFC 4954 section 4 and RFC 3207 section 4.1 leave what a client does with
-//     the outcome to the client; RFC 8314 section 4 wants a confirmed identity
-//     before credentials are sent.
+//     SRV-ID or DNS-ID. It updates RFC 3207 section 4.1 for submission, which had
+//     left the question to each client.
+//   - RFC 4954, which brought passwords to SMTP, had asked for that comparison
+//     before a password is sent in clear inside TLS.
 //
 // A wrong name here ends the session. Such a client wants [NewReference] of the
 // configured host, [NewServiceReference] of the mail domain, and
