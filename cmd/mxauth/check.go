@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/evidence"
 )
 
 // newCheck makes the verb check.
@@ -38,6 +39,7 @@ configuration.`,
 	}
 	d.add(cmd.Flags())
 	cmd.Flags().BoolVar(&d.short, "short", false, "one line a domain")
+	cmd.Flags().StringVar(&d.evidence, "evidence", "", "write all that the answer rests on to `FILE`, for mxauth replay; one domain only")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runCheck(cmd.Context(), e, &d, args, checking)
 	}
@@ -79,7 +81,14 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 	if err != nil {
 		return err
 	}
-	s, err := e.openFor(ctx, own)
+	var rec *evidence.Recorder
+	if d.evidence != "" {
+		if !alone {
+			return usageError("--evidence wants one domain as its argument")
+		}
+		rec = new(evidence.Recorder)
+	}
+	s, err := e.openRecording(ctx, own, rec)
 	if err != nil {
 		return err
 	}
@@ -97,6 +106,11 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 		code = worse(code, l.exit(v))
 		if alone && v.err != nil {
 			return usageError("%w", v.err)
+		}
+		if rec != nil {
+			if err := e.writeEvidence(d.evidence, rec, v, own); err != nil {
+				return err
+			}
 		}
 		if err := e.print(v, l, d.short, count > 1); err != nil {
 			return err

@@ -34,6 +34,7 @@ type deliveryFlags struct {
 	noAddrDefer   bool
 	own           []string
 	short         bool // of the answer
+	evidence      string
 }
 
 // add defines the flags in f.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/engine/evidence"
 )
 
 // The two sources of a security status.
@@ -55,6 +56,7 @@ func (s *sharedFlags) add(f *pflag.FlagSet) {
 type setting struct {
 	servers []upstream.Server // empty: the system's
 	allow   []netip.Prefix
+	record  *evidence.Recorder // nil: nothing is recorded
 }
 
 // parse reads the flags; an error is a usage error that names the flag.

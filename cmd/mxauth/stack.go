@@ -19,6 +19,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -54,7 +55,12 @@ func (e *env) open(ctx context.Context) (*stack, error) { return e.openFor(ctx, 
 
 // openFor is open for an MTA with these names and addresses, which plans must not lead
 // back to.
-func (e *env) openFor(ctx context.Context, own ownHosts) (s *stack, err error) {
+func (e *env) openFor(ctx context.Context, own ownHosts) (*stack, error) {
+	return e.openRecording(ctx, own, nil)
+}
+
+// openRecording is openFor with all that is received recorded; nil records nothing.
+func (e *env) openRecording(ctx context.Context, own ownHosts, rec *evidence.Recorder) (s *stack, err error) {
 	set, err := e.flags.parse()
 	if err != nil {
 		return nil, err
@@ -69,6 +75,7 @@ func (e *env) openFor(ctx context.Context, own ownHosts) (s *stack, err error) {
 	if s.roots, err = e.openRoots(); err != nil {
 		return s, err
 	}
+	set.record = rec
 	if s.dns, err = e.openResolver(ctx, set); err != nil {
 		return s, err
 	}
@@ -77,7 +84,7 @@ func (e *env) openFor(ctx context.Context, own ownHosts) (s *stack, err error) {
 	}
 	s.line, err = newLine(lineConfig{
 		resolver: s.dns.resolver, roots: s.roots, store: s.store, allow: set.allow,
-		dial: e.dial, timeout: e.flags.timeout, now: e.now, own: own, logger: e.logger(),
+		dial: e.dial, timeout: e.flags.timeout, now: e.now, own: own, logger: e.logger(), record: rec,
 	})
 	return s, err
 }
@@ -145,7 +152,7 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 			return nil, err
 		}
 	}
-	err = r.make(cfg, resolverConfig{mode: e.flags.dnssec, anchors: anchors, now: e.now, logger: e.logger()})
+	err = r.make(cfg, resolverConfig{mode: e.flags.dnssec, anchors: anchors, now: e.now, logger: e.logger(), record: set.record})
 	if err != nil {
 		r.close()
 		return nil, err
@@ -159,6 +166,7 @@ type resolverConfig struct {
 	anchors []anchor.Anchor
 	now     func() time.Time
 	logger  *slog.Logger
+	record  *evidence.Recorder // nil: nothing is recorded
 }
 
 // make puts upstream, validator or stub, cache and watcher on top of each other.
@@ -167,11 +175,15 @@ func (r *resolving) make(cfg upstream.Config, c resolverConfig) (err error) {
 		return err
 	}
 	var source dnssec.Resolver
+	var up dnssec.Upstream = r.upstream
+	if c.record != nil {
+		up = c.record.Upstream(up)
+	}
 	if c.mode == modeTrustAD {
 		// The flag says so in as many words, whatever the way to the resolver is.
-		source, err = dnssec.NewStub(dnssec.StubConfig{Upstream: r.upstream, TrustPath: true, Now: c.now, Logger: c.logger})
+		source, err = dnssec.NewStub(dnssec.StubConfig{Upstream: up, TrustPath: true, Now: c.now, Logger: c.logger})
 	} else {
-		source, err = dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: r.upstream, Anchors: c.anchors, Now: c.now, Logger: c.logger})
+		source, err = dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: up, Anchors: c.anchors, Now: c.now, Logger: c.logger})
 	}
 	if err != nil {
 		return err
@@ -283,6 +295,7 @@ type lineConfig struct {
 	now      func() time.Time
 	own      ownHosts
 	logger   *slog.Logger
+	record   *evidence.Recorder // nil: nothing is recorded
 }
 
 func newLine(c lineConfig) (*line, error) {
@@ -299,7 +312,11 @@ func newLine(c lineConfig) (*line, error) {
 		return nil, err
 	}
 	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, Timeout: c.timeout, Now: c.now, Logger: c.logger})}
-	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: policies, Roots: c.roots,
+	var client engine.STSClient = policies
+	if c.record != nil {
+		client = c.record.STS(policies)
+	}
+	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: c.record != nil, Roots: c.roots,
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {
 		l.close()

@@ -11,6 +11,8 @@ func verbs() []func(*env) *cobra.Command {
 		newDemo,
 		newResolver,
 		newLint,
+		newForecast,
+		newReplay,
 		newTLSA,
 		newSTS,
 		newCache,

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mxauth/mxauth/conformance/lab"
+)
+
+// terminal is a world whose servers try to write to the terminal of who checks it.
+var terminal = lab.World{
+	Name: "terminal", Domain: "terminal.test", About: "names with escape sequences in them",
+	Zones: []lab.Zone{{Apex: "terminal.test", Sign: lab.Unsigned}},
+	Hosts: []lab.Host{{Name: "mx.terminal.test", Pref: 10, Chain: lab.Chain{
+		By: lab.SelfSigned, NoSAN: true, CN: "\x1b]0;owned\x07\x1b[2J\u202egood.example",
+	}}},
+	Records: []string{`_mta-sts.terminal.test. 0 IN TXT "v=STSv1; id=\027[31mred;"`},
+	Want:    lab.Want{Outcome: "encrypted", Deliver: true},
+}
+
+// lastExit is the key of the exit status that a script's last mxauth had.
+type lastExit struct{}
+
+// TestScripts runs the scripts of testdata/script: what a user types, and what he
+// reads. They run against one lab with all its worlds; its dialler takes the place of
+// the network. $RESOLVER validates, $PLAIN does not, $STRIPS loses all DNSSEC, $LIES
+// sets AD on everything, $NOBODY is a port where nothing listens.
+func TestScripts(t *testing.T) {
+	l, err := lab.Start(t.Context(), lab.Config{Worlds: append(lab.Worlds(), terminal)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	dir := t.TempDir()
+	anchor, ca := filepath.Join(dir, "root.ds"), filepath.Join(dir, "ca.pem")
+	for name, text := range map[string]string{
+		anchor: l.TrustAnchor(),
+		ca:     string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.CA().Raw})),
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// t.Run waits for the scripts, which run in parallel, before the lab is closed.
+	t.Run("script", func(t *testing.T) {
+		testscript.Run(t, testscript.Params{
+			Dir:                 "testdata/script",
+			RequireUniqueNames:  true,
+			RequireExplicitExec: true,
+			Setup: func(e *testscript.Env) error {
+				e.Values[lastExit{}] = new(int)
+				for name, value := range map[string]string{
+					"RESOLVER": l.Resolver().String(), "PLAIN": l.Plain().String(), "STRIPS": l.Strips().String(),
+					"LIES": l.Lies().String(), "NOBODY": nobody(t), "ANCHOR": anchor, "CA": ca,
+					"LAB": "", // see mxauth below
+				} {
+					e.Setenv(name, value)
+				}
+				return nil
+			},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				// mxauth [< FILE] ARGS...: runs it in this process. An argument LAB stands for the
+				// flags that point it at the lab.
+				"mxauth": func(ts *testscript.TestScript, neg bool, args []string) {
+					code := runScripted(ts, l, args, []string{
+						"--resolver", l.Plain().String(), "--trust-anchor", anchor, "--ca-file", ca, "--allow-address", "127.0.0.0/8"})
+					*ts.Value(lastExit{}).(*int) = code
+					if neg == (code == 0) {
+						ts.Fatalf("exit status %d", code)
+					}
+				},
+				// status N: the last mxauth ended with this exit status.
+				"status": func(ts *testscript.TestScript, neg bool, args []string) {
+					if got := strconv.Itoa(*ts.Value(lastExit{}).(*int)); neg || !slices.Equal(args, []string{got}) {
+						ts.Fatalf("exit status %s, want %v", got, args)
+					}
+				},
+				// printable FILE: no control character but the line feed is in it.
+				"printable": func(ts *testscript.TestScript, neg bool, args []string) {
+					for _, r := range strings.ReplaceAll(ts.ReadFile(args[0]), "\n", "") {
+						if unsafeRune(r) {
+							ts.Fatalf("%s holds the character %U", args[0], r)
+						}
+					}
+				},
+				// valid FILE: every line is a JSON object as docs/check.schema.json says.
+				"valid": func(ts *testscript.TestScript, neg bool, args []string) {
+					s, err := loadSchema()
+					ts.Check(err)
+					for line := range strings.Lines(ts.ReadFile(args[0])) {
+						if err := s.validate([]byte(line)); (err != nil) != neg {
+							ts.Fatalf("%s: %v", line, err)
+						}
+					}
+				},
+			},
+		})
+	})
+}
+
+// runScripted runs mxauth in this process with the lab's dialler.
+func runScripted(ts *testscript.TestScript, l *lab.Lab, args, labFlags []string) int {
+	var stdin io.Reader = strings.NewReader("")
+	if len(args) > 1 && args[0] == "<" {
+		stdin = strings.NewReader(ts.ReadFile(args[1]))
+		args = args[2:]
+	}
+	if i := slices.Index(args, "LAB"); i >= 0 {
+		args = slices.Concat(args[:i], labFlags, args[i+1:])
+	}
+	// A file name in a flag is of the script's folder.
+	for i, a := range args {
+		if name, ok := strings.CutPrefix(a, "./"); ok {
+			args[i] = ts.MkAbs(name)
+		}
+	}
+	e := newEnv(stdin, ts.Stdout(), ts.Stderr(), ts.Getenv)
+	e.dial = l.Dial
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return run(ctx, args, e)
+}
+
+// nobody is the address of a port that was free a moment ago.
+func nobody(t *testing.T) string {
+	t.Helper()
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 9, 9}), 53053).String()
+}
+
+// TestWriteError: an answer that can not be written is no success.
+func TestWriteError(t *testing.T) {
+	var stderr bytes.Buffer
+	e := newEnv(strings.NewReader(""), failingWriter{}, &stderr, func(string) string { return "" })
+	if code := run(t.Context(), []string{"--help"}, e); code != exitFault || !strings.Contains(stderr.String(), "disk full") {
+		t.Errorf("exit status %d, want %d; standard error: %q", code, exitFault, stderr.String())
+	}
+}
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// TestInterrupt: a run that is interrupted says so and prints no verdict.
+func TestInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	e := newEnv(strings.NewReader(""), &stdout, &stderr, func(string) string { return "" })
+	code := run(ctx, []string{"check", "--resolver", nobody(t), "--timeout", "1s", "example.org"}, e)
+	if code != exitInterrupted || stdout.Len() != 0 || !strings.Contains(stderr.String(), "interrupted") {
+		t.Errorf("exit status %d, want %d; standard output %q, standard error %q", code, exitInterrupted, stdout.String(), stderr.String())
+	}
+}
+
+// TestPanic: a fault of ours is reported as one.
+func TestPanic(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	e := newEnv(strings.NewReader(""), &stdout, &stderr, func(string) string { return "" })
+	e.now = func() time.Time { panic("the clock is broken") }
+	if code := run(t.Context(), []string{"demo", "null-mx"}, e); code != exitFault || !strings.Contains(stderr.String(), "the clock is broken") {
+		t.Errorf("exit status %d, want %d; standard error: %s", code, exitFault, stderr.String())
+	}
+}
