@@ -245,10 +245,11 @@ func parseMaxAge(s string) (d time.Duration, why string) {
 		}
 		n = n*10 + int64(s[i]-'0')
 	}
-	if d = time.Duration(n) * time.Second; d > MaxMaxAge {
+	// Compared before it becomes a Duration, in which ten digits of seconds overflow.
+	if n > int64(MaxMaxAge/time.Second) {
 		return 0, "max_age is above 31557600 seconds"
 	}
-	return d, ""
+	return time.Duration(n) * time.Second, ""
 }
 
 // badExtension says what is wrong with the value of an extension field, "" if
