@@ -62,7 +62,7 @@ func rank(err error) int {
 
 // worse returns the one of two errors that explains more.
 func worse(a, b error) error {
-	if rank(b) > rank(a) {
+	if a == nil || rank(b) > rank(a) {
 		return b
 	}
 	return a

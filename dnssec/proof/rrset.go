@@ -114,11 +114,13 @@ type Signed struct {
 	KeyTag    uint16
 }
 
+var errUnsigned = &Error{Kind: ErrUnsigned}
+
 // Verify checks that a key of ks has signed set, at the time now. One good
 // signature suffices (RFC 6840 section 5.4, 5.11). Signatures whose signer is not
 // the zone of ks are passed over. Errors wrap a sentinel of this package.
 func (ks *KeySet) Verify(set *RRset, now time.Time, b *Budget) (Signed, error) {
-	var err error = errorf(ErrUnsigned, "")
+	var err error = errUnsigned
 	if len(set.Sigs) > 1 && !ks.labelsAgree(set) {
 		return Signed{}, errorf(ErrLabels, "signatures that disagree on how many there are")
 	}
@@ -192,7 +194,7 @@ func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Sign
 			return Signed{}, errorf(ErrLabels, "%d", sig.Labels)
 		}
 	}
-	var err error = errorf(ErrNoKey, "algorithm %d, key tag %d", sig.Algorithm, sig.KeyTag)
+	var err error
 	var data []byte
 	tried := 0
 	for i := range ks.keys {
@@ -227,6 +229,9 @@ func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Sign
 		if e := b.fail(); e != nil {
 			return Signed{}, e
 		}
+	}
+	if err == nil {
+		err = errorf(ErrNoKey, "algorithm %d, key tag %d", sig.Algorithm, sig.KeyTag)
 	}
 	return Signed{}, err
 }
