@@ -22,8 +22,11 @@ import (
 
 const (
 	// demoTimeout is the longest wait for one server of the lab: they answer at once,
-	// but for those that are to hang.
-	demoTimeout = 2 * time.Second
+	// but for those that are to hang. A world that does not come out as it should is
+	// looked at once more with demoPatience, since a machine with other work may not
+	// keep to the first.
+	demoTimeout  = 2 * time.Second
+	demoPatience = 15 * time.Second
 	// demoConcurrency is how many worlds are looked at side by side, so that those that
 	// hang do so together.
 	demoConcurrency = 64
@@ -104,6 +107,7 @@ type demo struct {
 	e     *env
 	lab   *lab.Lab
 	dns   *resolving
+	slow  *resolving // with demoPatience, and a cache of its own
 	roots *pkix.Roots
 }
 
@@ -113,17 +117,21 @@ func (e *env) startDemo(ctx context.Context, worlds []lab.World) (*demo, error) 
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{e: e, lab: l, dns: &resolving{}, roots: pkix.NewRoots(l.CA())}
-	if err := d.connect(); err != nil {
+	d := &demo{e: e, lab: l, dns: &resolving{}, slow: &resolving{}, roots: pkix.NewRoots(l.CA())}
+	err = d.connect(d.dns, demoTimeout)
+	if err == nil {
+		err = d.connect(d.slow, demoPatience)
+	}
+	if err != nil {
 		d.close()
 		return nil, err
 	}
 	return d, nil
 }
 
-// connect makes the resolver: a validator behind the lab's plain resolver, or a stub
+// connect makes a resolver: a validator behind the lab's plain resolver, or a stub
 // that trusts the one that validates.
-func (d *demo) connect() error {
+func (d *demo) connect(r *resolving, timeout time.Duration) error {
 	front := d.lab.Plain()
 	if d.e.flags.dnssec == modeTrustAD {
 		front = d.lab.Resolver()
@@ -136,12 +144,13 @@ func (d *demo) connect() error {
 	if err != nil {
 		return err
 	}
-	return d.dns.make(upstream.Config{Servers: []upstream.Server{srv}, Timeout: demoTimeout, Logger: d.e.logger()},
+	return r.make(upstream.Config{Servers: []upstream.Server{srv}, Timeout: timeout, Logger: d.e.logger()},
 		resolverConfig{mode: d.e.flags.dnssec, anchors: anchors, now: d.e.now, logger: d.e.logger()})
 }
 
 func (d *demo) close() {
 	d.dns.close()
+	d.slow.close()
 	_ = d.lab.Close()
 }
 
@@ -162,30 +171,42 @@ func (d *demo) look(ctx context.Context, w lab.World) (demoResult, error) {
 	defer kept.Close()
 	if w.Was != nil {
 		before := func() time.Time { return d.e.now().Add(-w.Age) }
-		if _, err := d.check(ctx, w, kept, before); err != nil {
+		if _, err := d.check(ctx, w, kept, before, demoPatience); err != nil {
 			return demoResult{}, err
 		}
 		if err := d.lab.Forge(w.Name); err != nil {
 			return demoResult{}, err
 		}
 	}
-	v, err := d.check(ctx, w, kept, d.e.now)
-	if err != nil {
-		return demoResult{}, fmt.Errorf("world %s: %w", w.Name, err)
+	r := demoResult{world: w}
+	for _, timeout := range []time.Duration{demoTimeout, demoPatience} {
+		if r.verdict, err = d.check(ctx, w, kept, d.e.now, timeout); err != nil {
+			return demoResult{}, fmt.Errorf("world %s: %w", w.Name, err)
+		}
+		if r.wrong = differences(w.Want, r.verdict); len(r.wrong) == 0 {
+			break
+		}
+		if timeout != demoPatience {
+			d.e.out.Notef("the world %s did not come out in time; once more", w.Name)
+		}
 	}
-	return demoResult{w, v, differences(w.Want, v)}, nil
+	return r, nil
 }
 
 // check checks a world as it stands, with policies kept in a store.
-func (d *demo) check(ctx context.Context, w lab.World, kept store.Store, now func() time.Time) (*verdict, error) {
+func (d *demo) check(ctx context.Context, w lab.World, kept store.Store, now func() time.Time, timeout time.Duration) (*verdict, error) {
 	req, own, err := requestOf(w)
 	if err != nil {
 		return nil, err
 	}
+	dns := d.dns
+	if timeout > demoTimeout {
+		dns = d.slow
+	}
 	l, err := newLine(lineConfig{
-		resolver: d.dns.resolver, roots: d.roots, store: kept,
+		resolver: dns.resolver, roots: d.roots, store: kept,
 		allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
-		dial:  d.lab.Dial, timeout: demoTimeout, now: now, own: own, logger: d.e.logger(),
+		dial:  d.lab.Dial, timeout: timeout, now: now, own: own, logger: d.e.logger(),
 	})
 	if err != nil {
 		return nil, err
