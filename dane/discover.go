@@ -2,6 +2,7 @@ package dane
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"time"
@@ -182,7 +183,7 @@ func rank(a dnssec.Answer) int {
 	switch {
 	case a.Status == dnssec.Secure:
 		return 2
-	case len(a.Chain) > 0 && a.FirstStatus() == dnssec.Secure:
+	case a.FirstStatus() == dnssec.Secure:
 		return 1
 	}
 	return 0
@@ -200,7 +201,7 @@ func (h *Host) candidates(a dnssec.Answer) ([]rfc6125.Host, string) {
 		}
 		// RFC 6698 section 3: a base domain is a host name; an alias may end at a name
 		// that is none, and then only the host's own name is left.
-		if f, err := rfc6125.HostFromName(a.Final); err == nil && f != h.Name {
+		if f, err := rfc6125.HostFromName(a.Final); err == nil {
 			return []rfc6125.Host{f, h.Name}, "A7"
 		}
 		return []rfc6125.Host{h.Name}, "A7"
@@ -255,14 +256,13 @@ func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o
 }
 
 // Owner returns the owner name of the TLSA records of a TCP service: "_25._tcp."
-// before the base domain (RFC 6698 section 3). An error says that the name would be
-// too long.
+// before the base domain (RFC 6698 section 3). An error wraps [rfc6125.ErrName]: the
+// name would be too long, or base is the zero Host.
 func Owner(base rfc6125.Host, port uint16) (rfc6125.Name, error) {
-	n, err := base.Name().Child("_tcp")
-	if err != nil {
-		return rfc6125.Name{}, err
+	if !base.IsValid() {
+		return rfc6125.Name{}, fmt.Errorf("%w: no base domain", rfc6125.ErrName)
 	}
-	return n.Child("_" + strconv.Itoa(int(port)))
+	return rfc6125.ParseName("_" + strconv.Itoa(int(port)) + "._tcp." + base.String())
 }
 
 // lookup asks r and holds it to its contract: an answer that is neither secure nor
@@ -282,11 +282,8 @@ func lookup(ctx context.Context, r dnssec.Resolver, q dnssec.Question) Lookup {
 	return Lookup{Answer: a, Err: err}
 }
 
-// addrs lists the addresses of an answer with data.
+// addrs lists the addresses of an answer; a denial has no records.
 func addrs(a dnssec.Answer) []netip.Addr {
-	if a.Kind != dnssec.Data {
-		return nil
-	}
 	out := make([]netip.Addr, 0, len(a.Records))
 	for _, r := range a.Records {
 		if ip := r.Addr(); ip.IsValid() {

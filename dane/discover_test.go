@@ -245,6 +245,9 @@ func TestDiscoverDetails(t *testing.T) {
 				t.Errorf("port %d: %s, %v", port, n, err)
 			}
 		}
+		if n, err := dane.Owner(rfc6125.Host{}, 25); !errors.Is(err, rfc6125.ErrName) || n.IsValid() {
+			t.Errorf("of the zero Host: %s, %v", n, err)
+		}
 		long := strings.Repeat(strings.Repeat("a", 49)+".", 5) // 250 octets on the wire and the root
 		if _, err := dane.Owner(host(strings.TrimSuffix(long, ".")), 25); !errors.Is(err, rfc6125.ErrName) {
 			t.Errorf("an owner of more than 255 octets: %v", err)
@@ -351,6 +354,29 @@ func TestDiscoverDetails(t *testing.T) {
 			t.Errorf("%+v", h)
 		}
 	})
+}
+
+// families answers A and AAAA questions each by a resolver of its own.
+type families struct{ v4, v6 dnssec.Resolver }
+
+func (f families) Resolve(ctx context.Context, q dnssec.Question) (dnssec.Answer, error) {
+	if q.Type == dnssec.TypeAAAA {
+		return f.v6.Resolve(ctx, q)
+	}
+	return f.v4.Resolve(ctx, q)
+}
+
+// TestTwoFaces: an alias that leads to one end for A and to another for AAAA, both
+// secure. IPv6 decides, as it comes first.
+func TestTwoFaces(t *testing.T) {
+	f := families{
+		world("mx.sec.example. 300 IN CNAME four.sec.example.", "four.sec.example. 300 IN A 192.0.2.1"),
+		world("mx.sec.example. 300 IN CNAME six.sec.example.", "six.sec.example. 300 IN AAAA 2001:db8::1"),
+	}
+	h := dane.Discover(context.Background(), f, host("mx.sec.example"), dane.DiscoverOptions{})
+	if h.Row != "A7" || h.Final != dnsName("six.sec.example") || len(h.Addresses) != 2 || len(h.TLSA) != 2 {
+		t.Errorf("row %s, final %s, %v", h.Row, h.Final, h.Addresses)
+	}
 }
 
 // liar answers without error what must not come without one.

@@ -56,6 +56,30 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+// TestGenerateLimits: what RDATA can not hold is no record.
+func TestGenerateLimits(t *testing.T) {
+	full := dane.Recipe{dane.DANEEE, dane.Cert, dane.Full}
+	if r, err := dane.Generate(full, &x509.Certificate{Raw: make([]byte, 65532)}); err != nil || len(r.Data) != 65532 {
+		t.Errorf("65532 octets: %v", err)
+	}
+	if r, err := dane.Generate(full, &x509.Certificate{Raw: make([]byte, 65533)}); !errors.Is(err, dane.ErrRecord) || r.Data != "" {
+		t.Errorf("65533 octets: %v", err)
+	}
+	var e dane.Entry
+	for n, good := range map[int]bool{65532: true, 65533: false} {
+		err := json.Unmarshal([]byte(`{"owner":"a.","type":"TLSA","data":"`+strings.Repeat("00", n)+`"}`), &e)
+		if (err == nil) != good {
+			t.Errorf("%d octets: %.100v", n, err)
+		}
+	}
+	if s := (dane.Entry{Owner: dnsName("a"), TTL: time.Second, Record: dane.Record{3, 1, 1, "x"}}).Zone(); s != "a. 1 IN TLSA 3 1 1 78" {
+		t.Errorf("a TTL of one second: %q", s)
+	}
+	if s := (dane.Entry{Owner: dnsName("a"), TTL: time.Second - 1, Record: dane.Record{3, 1, 1, "x"}}).Zone(); s != "a. IN TLSA 3 1 1 78" {
+		t.Errorf("a TTL of less: %q", s)
+	}
+}
+
 func TestEntry(t *testing.T) {
 	owner, err := dane.Owner(host("mx.sec.example"), 25)
 	if err != nil {
@@ -208,6 +232,10 @@ func TestReadMaterial(t *testing.T) {
 		{"half a PEM block", leaf[:200], "without a whole PEM block"},
 		{"PEM of a certificate that is none", pemOf("CERTIFICATE", []byte("x")), "PEM block 1"},
 		{"PEM of a key that is none", pemOf("PRIVATE KEY", []byte("x")), "PEM block 1"},
+		{"PEM of a public RSA key that is none", pemOf("RSA PUBLIC KEY", []byte("x")), "PEM block 1"},
+		{"PEM of a public key that is none", pemOf("PUBLIC KEY", []byte("x")), "PEM block 1"},
+		{"PEM of a request that is none", pemOf("CERTIFICATE REQUEST", []byte("x")), "PEM block 1"},
+		{"PEM of an EC key that is none", pemOf("EC PRIVATE KEY", []byte("x")), "PEM block 1"},
 		{"PEM of something else", pemOf("X509 CRL", []byte("x")), "without a certificate or key"},
 		{"another key than that of the certificate", leaf + pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(w.root.key))), "not that of the first certificate"},
 		{"X25519", pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(x25519))), "type"},

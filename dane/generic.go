@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -29,13 +30,13 @@ type GenericOptions struct {
 // and the path; its trace is empty.
 func VerifyGeneric(records []Record, p Peer, o GenericOptions) (Result, error) {
 	res, err := NewSet(records, UsePolicy{}).Verify(p, o.Options)
+	if len(p.Chain) == 0 {
+		return res, err
+	}
 	if err == nil && o.EENames && res.Matched.Usage == DANEEE {
 		if m := rfc6125.PresentedBy(p.Chain[0]).Match(o.References, rfc6125.Options{CNID: !o.NoCNID}); !m.OK {
 			return Result{Depth: res.Depth}, ErrName
 		}
-	}
-	if err == nil || len(p.Chain) == 0 {
-		return res, err
 	}
 	if errors.Is(err, ErrNoUsable) {
 		err = ErrNoMatch
@@ -47,14 +48,12 @@ func VerifyGeneric(records []Record, p Peer, o GenericOptions) (Result, error) {
 	}
 	var extra []*x509.Certificate // RFC 6698 section 2.1.1: certificates in DNS may stand on the path
 	for _, r := range records {
-		if r.Usage == PKIXTA && r.Selector == Cert && r.MatchingType == Full {
-			if c, err := x509.ParseCertificate([]byte(r.Data)); err == nil {
-				extra = append(extra, c)
-			}
+		if c, err := x509.ParseCertificate([]byte(r.Data)); err == nil { // a digest is none
+			extra = append(extra, c)
 		}
 	}
 	for _, r := range records {
-		if r.Usage > PKIXEE || kindOf(r) == noKind || err == nil {
+		if r.Usage > PKIXEE || r.Selector > SPKI || r.MatchingType > SHA2_512 || err == nil {
 			continue
 		}
 		better(verifyPKIX(r, p.Chain, extra, o))
@@ -84,21 +83,19 @@ func verifyPKIX(r Record, chain, extra []*x509.Certificate, o GenericOptions) (R
 		return Result{Depth: -1}, ErrNoMatch
 	}
 	path, err := pkix.Verify(pkix.Request{Chain: chain, Extra: extra, Roots: o.Roots, At: o.At})
-	if err != nil && r.Usage == PKIXEE {
-		return Result{}, fmt.Errorf("%w: %w", ErrPath, err)
+	res := Result{Depth: -1, Path: path}
+	if r.Usage == PKIXEE {
+		res.Depth = 0
 	}
 	if err != nil {
-		return Result{Depth: -1}, fmt.Errorf("%w: %w", ErrPath, err)
+		return res, fmt.Errorf("%w: %w", ErrPath, err)
 	}
-	res := Result{Depth: -1, Path: path}
-	for i, c := range path.Certs {
-		if (i == 0) == (r.Usage == PKIXEE) && matches(c) {
-			res.Depth = i
-			break
+	if r.Usage == PKIXTA {
+		i := slices.IndexFunc(path.Certs[1:], matches)
+		if i < 0 {
+			return res, ErrNoMatch
 		}
-	}
-	if res.Depth < 0 {
-		return res, ErrNoMatch
+		res.Depth = i + 1
 	}
 	if res.Name = rfc6125.PresentedBy(chain[0]).Match(o.References, rfc6125.Options{}); !res.Name.OK {
 		return res, ErrName

@@ -72,7 +72,7 @@ func ReadMaterial(name string, data []byte) (Material, error) {
 	case bytes.Contains(data, []byte("-----BEGIN ")):
 		return readPEM(data, fail)
 	}
-	if cs, err := x509.ParseCertificates(data); err == nil && len(cs) > 0 {
+	if cs, err := x509.ParseCertificates(data); err == nil {
 		return Material{Chain: cs, SPKI: cs[0].RawSubjectPublicKeyInfo, Kind: "certificate"}, nil
 	}
 	for _, kind := range [...]string{"PUBLIC KEY", "PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY", "CERTIFICATE REQUEST"} {

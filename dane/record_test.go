@@ -80,7 +80,7 @@ func TestParseRecord(t *testing.T) {
 	}
 	for _, in := range []string{
 		"", "TLSA", "TLSA TLSA 3 1 1 00", "3", "3 1", "3 1 1", "256 1 1 00", "3 256 1 00", "3 1 256 00", "-1 1 1 00", "+3 1 1 00", "3 +1 1 00", "3 1 +1 00",
-		"3 1 1 0", "3 1 1 0g", "3 1 1 00 0", "SPKI 1 1 00", "3 SHA2-256 1 00", "3 1 SPKI 00", "DANE-EE", "3 1 1 (00", "3 1 1 00)", "3 1 1 ((00))", "3 1 1 )00(",
+		"3 1 1 0", "3 1 1 0g", "3 1 1 00 0", "SPKI 1 1 00", "3 SHA2-256 1 00", "3 1 SPKI 00", "DANE-EE", "3 1 1 (00", "3 1 1 00)", "3 1 1 ((00))", "3 1 1 ((00)", "3 1 1 )00(",
 		`\#`, `\# 0`, `\# x 030101`, `\# +4 03010100`, `\# 5 03010100`, `\# 3 03010100`, `\# 2 0301`, `\# 4 0301010`, `\# 65536 00`, "TXT 3 1 1 00",
 		"3 1 1 \u00a000", "3 1 1 " + strings.Repeat("00", 65536), `\# 65535 ` + strings.Repeat("00", 65536),
 	} {
@@ -93,6 +93,27 @@ func TestParseRecord(t *testing.T) {
 		}
 		if err != nil && len(err.Error()) > 300 {
 			t.Errorf("%.60q: a message of %d octets", in, len(err.Error()))
+		}
+	}
+	for in, want := range map[string]string{ // which rule is broken
+		"3 1 1 (00":     "opened and not closed",
+		"3 1 1 00)":     "closed and not opened",
+		"3 1 1 ((00)":   "parentheses in parentheses",
+		`\# x 030101`:   `with the length "x"`,
+		`\#`:            "without a length",
+		`\# 4 0301010`:  "not an even number of hex digits",
+		`\# 5 03010100`: "says 5 octets, and 4 follow",
+		"3 1 1":         "has not the four parts",
+		"256 1 1 00":    `usage "256"`,
+		"3 256 1 00":    `selector "256"`,
+		"3 1 256 00":    `matching type "256"`,
+		"3 1 1 0":       "not an even number of hex digits",
+		`\# 65535 ` + strings.Repeat("00", 65536): "more than RDATA holds",
+		"3 1 1 " + strings.Repeat("z", 80):        `"` + strings.Repeat("z", 80) + `" is`,
+		"3 1 1 " + strings.Repeat("z", 81):        `"` + strings.Repeat("z", 80) + `..." is`,
+	} {
+		if _, err := dane.ParseRecord(in); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40q: %v, want %q", in, err, want)
 		}
 	}
 	if _, err := dane.ParseRecord("3 1 0 " + strings.Repeat("00", 65532)); err != nil {

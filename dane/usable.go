@@ -63,19 +63,9 @@ type prepared struct {
 	trace  []RecordResult    // of a DANE-EE record: the trace if it is the one that matches
 }
 
-// Values of a certificate that records are compared with: one for each selector and
-// matching type.
-const (
-	kinds  = 6
-	noKind = kinds
-)
-
-// kindOf is the index of the value that r is compared with; noKind if RFC 6698 does
-// not know the selector or the matching type.
+// kindOf numbers the value of a certificate that r is compared with, one for each
+// selector and matching type, which are known ones.
 func kindOf(r Record) uint8 {
-	if r.Selector > SPKI || r.MatchingType > SHA2_512 {
-		return noKind
-	}
 	return uint8(r.Selector)*3 + uint8(r.MatchingType)
 }
 

@@ -20,8 +20,9 @@ import (
 const MaxChain = 32
 
 // maxTried bounds the anchors that are tried one by one, after no path led to any of
-// them, to tell in the trace what each failed by.
-const maxTried = 8
+// them, to tell in the trace what each failed by; each costs up to the whole budget of
+// package pkix. Those behind it share the failure of the whole.
+const maxTried = 4
 
 // ErrNotAuthenticated is wrapped by every failure of [Set.Verify].
 var ErrNotAuthenticated = errors.New("dane: peer not authenticated")
@@ -193,18 +194,18 @@ func (s *Set) matchRawKey(res Result, spki []byte) (Result, error) {
 type hit struct {
 	rec    *prepared
 	anchor pkix.Anchor
-	cert   *x509.Certificate // the anchor, unless it is a bare key
-	sent   int               // its index in the chain; -1 if the peer did not send it
+	cert   *x509.Certificate // the anchor; nil if it is a bare key
+	sent   bool              // the peer sent it
+	at     int               // and this is its index in the chain; else -1
 }
 
 // is reports whether the anchor of h is the end of path.
 func (h *hit) is(path pkix.Path) bool {
-	if h.cert == nil || path.BareKey {
-		key, ok := h.anchor.PublicKey().(interface{ Equal(crypto.PublicKey) bool })
-		return h.cert == nil && path.BareKey && ok && key.Equal(path.Anchor.PublicKey())
+	if path.BareKey {
+		key, _ := h.anchor.PublicKey().(interface{ Equal(crypto.PublicKey) bool })
+		return h.cert == nil && key.Equal(path.Anchor.PublicKey())
 	}
-	top := path.Certs[len(path.Certs)-1]
-	return top == h.cert || bytes.Equal(top.Raw, h.cert.Raw)
+	return h.cert != nil && h.cert.Equal(path.Certs[len(path.Certs)-1])
 }
 
 // verifyTA tries the DANE-TA records: a path from the leaf to a certificate or key
@@ -217,14 +218,13 @@ func (s *Set) verifyTA(res Result, p Peer, o Options) (Result, error) {
 	if len(hits) == 0 {
 		return res, ErrNoMatch
 	}
-	name := rfc6125.PresentedBy(p.Chain[0])
 	req := pkix.Request{
 		Chain:   p.Chain,
 		Anchors: make([]pkix.Anchor, len(hits)),
 		At:      o.At,
 		// RFC 5280 section 4.2.1.10 has the constraints of names hold for what serves
 		// as a name: here the CN, if it may (doubt D3).
-		CNAsName: !o.NoCNID && name.CommonNameCounts(),
+		CNAsName: !o.NoCNID,
 	}
 	for i := range hits {
 		req.Anchors[i] = hits[i].anchor
@@ -234,6 +234,7 @@ func (s *Set) verifyTA(res Result, p Peer, o Options) (Result, error) {
 		return res, s.explain(&res, req, hits, err)
 	}
 	depth := len(path.Certs) - 1
+	name := rfc6125.PresentedBy(p.Chain[0])
 	// RFC 7672 section 3.2.3: a Common Name counts where there is no DNS-ID at all.
 	m := name.Match(o.References, rfc6125.Options{CNID: !o.NoCNID})
 	res.Path, res.Depth, res.Name, res.OK = path, depth, m, m.OK
@@ -248,7 +249,7 @@ func (s *Set) verifyTA(res Result, p Peer, o Options) (Result, error) {
 		switch {
 		case !h.is(path):
 			if !t.OK && t.Err == nil {
-				t.Why, t.Depth = h.missed(), h.sent
+				t.Why, t.Depth = h.missed(), h.at
 			}
 			continue
 		case nameErr != nil:
@@ -267,7 +268,7 @@ func (s *Set) verifyTA(res Result, p Peer, o Options) (Result, error) {
 // missed tells why the anchor of h, though it matched, is not the end of the path.
 func (h *hit) missed() string {
 	switch {
-	case h.sent >= 0:
+	case h.sent:
 		return whyOffPath
 	case h.cert == nil:
 		return whyNoTAKey
@@ -299,7 +300,7 @@ func (s *Set) hits(hits []hit, res *Result, chain []*x509.Certificate) []hit {
 				continue
 			}
 			t.Why = whyOffPath
-			hits = append(hits, hit{&ta[i], pkix.CertificateAnchor(c), c, n})
+			hits = append(hits, hit{&ta[i], pkix.CertificateAnchor(c), c, true, n})
 		}
 	}
 	for i := range ta {
@@ -309,9 +310,9 @@ func (s *Set) hits(hits []hit, res *Result, chain []*x509.Certificate) []hit {
 		}
 		switch {
 		case p.cert != nil:
-			hits = append(hits, hit{p, p.anchor, p.cert, -1})
+			hits = append(hits, hit{p, p.anchor, p.cert, false, -1})
 		case p.key:
-			hits = append(hits, hit{p, p.anchor, nil, -1})
+			hits = append(hits, hit{p, p.anchor, nil, false, -1})
 		}
 	}
 	return hits
@@ -331,13 +332,13 @@ func (s *Set) explain(res *Result, req pkix.Request, hits []hit, cause error) er
 		h := &hits[i]
 		t := &res.Trace[h.rec.use]
 		err := cause
-		if len(hits) > 1 && i < maxTried {
+		if i < maxTried {
 			req.Anchors = []pkix.Anchor{h.anchor}
 			if _, one := pkix.Verify(req); one != nil {
 				err = one
 			}
 		}
-		if h.sent < 0 && strays(err) {
+		if !h.sent && strays(err) {
 			t.Why = h.missed()
 			continue
 		}
@@ -356,10 +357,7 @@ func (s *Set) explain(res *Result, req pkix.Request, hits []hit, cause error) er
 // sent.
 func strays(err error) bool {
 	var e *pkix.Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	return slices.ContainsFunc(e.All, func(one error) bool { return errors.Is(one, pkix.ErrNoAnchor) })
+	return errors.As(err, &e) && slices.ContainsFunc(e.All, func(one error) bool { return errors.Is(one, pkix.ErrNoAnchor) })
 }
 
 // texts prints references.

@@ -324,10 +324,12 @@ func TestDANETA(t *testing.T) {
 		// Subject and issuer alike, but another key signed it.
 		fake := issue(t, spec{cn: "Intermediate", dns: []string{"mx.sec.example"}, key: 5}, w.inter)
 		check(t, set(fake.record(2, 0, 1)), chain(fake), options, dane.ErrNoMatch, -1)
-		// The other leaf of the same key is no anchor either.
+		// The other leaf of the same key is no anchor either; the trace tells the first
+		// certificate that matched.
 		twin := issue(t, spec{cn: "twin", dns: []string{"mx.sec.example"}, key: 2}, w.inter)
-		if _, err := set(w.leaf.record(2, 1, 1)).Verify(chain(twin, w.leaf, w.inter, w.root), options); err == nil {
-			t.Error("a leaf that matches is an anchor")
+		res := check(t, set(w.leaf.record(2, 1, 1)), chain(twin, w.leaf, w.inter, w.root), options, dane.ErrPath, -1)
+		if res.Trace[0].Depth != 0 {
+			t.Errorf("trace %+v", res.Trace[0])
 		}
 	})
 	t.Run("dates of every certificate are judged", func(t *testing.T) {
@@ -352,6 +354,16 @@ func TestDANETA(t *testing.T) {
 			c.PermittedDNSDomains, c.PermittedDNSDomainsCritical = []string{"other.example"}, true
 		}}, nil)
 		check(t, set(names.record(2, 0, 0)), chain(issue(t, spec{dns: []string{"mx.sec.example"}, key: 2}, names)), options, pkix.ErrConstraint, -1)
+		// Whether a certificate in DNS is the end of the path is seen by its octets.
+		again, err := x509.ParseCertificate(zero.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, set(zero.record(2, 0, 0)), chain(direct, &node{Certificate: again}), options, nil, 1)
+		// Who lets no Common Name count lets it break nothing either.
+		noCN := options
+		noCN.NoCNID = true
+		check(t, set(names.record(2, 0, 0)), chain(issue(t, spec{cn: "mx.sec.example", key: 2}, names)), noCN, dane.ErrName, 1)
 		// A Common Name that serves as the name is bound by them too (doubt D3).
 		check(t, set(names.record(2, 0, 0)), chain(issue(t, spec{cn: "mx.sec.example", key: 2}, names)), options, pkix.ErrConstraint, -1)
 	})
@@ -459,8 +471,109 @@ func TestTrace(t *testing.T) {
 			if res.Matched != w.inter.record(2, 0, 1) {
 				t.Errorf("%+v", res)
 			}
+			for _, l := range res.Trace {
+				if l.Record.Selector == dane.SPKI && (l.OK || l.Depth != 2 || !strings.Contains(l.Why, "at which the path does not end")) {
+					t.Errorf("trace %+v", l)
+				}
+			}
 		}
 	})
+}
+
+// TestSeveralHits: one record, several certificates with its key.
+func TestSeveralHits(t *testing.T) {
+	w := newWorld(t)
+	other := issue(t, spec{cn: "Other", ca: true, key: 4}, nil)
+	cross := issue(t, spec{cn: "Intermediate", ca: true, key: 1}, other)
+	stray := issue(t, spec{cn: "Stray", ca: true, key: 1}, nil)
+	wrong := options
+	wrong.References = refs("other.example")
+	for _, p := range []dane.Peer{chain(w.leaf, w.inter, cross, stray), chain(w.leaf, stray, cross, w.inter), chain(w.leaf, stray, w.inter)} {
+		res := check(t, set(w.inter.record(2, 1, 1)), p, options, nil, 1)
+		if !res.Trace[0].OK || res.Trace[0].Depth != 1 {
+			t.Errorf("trace %+v", res.Trace[0])
+		}
+		res = check(t, set(w.inter.record(2, 1, 1)), p, wrong, dane.ErrName, 1)
+		if !errors.Is(res.Trace[0].Err, dane.ErrName) || res.Trace[0].Depth != 1 || res.Trace[0].Why != "the name is wrong" {
+			t.Errorf("trace %+v", res.Trace[0])
+		}
+	}
+	// One record of a certificate and one of a key in DNS: each is told by its own end.
+	s := set(w.root.record(2, 1, 0), other.record(2, 0, 0), other.record(2, 1, 0))
+	res := check(t, s, chain(w.leaf, w.inter), options, nil, 1)
+	if res.Matched != w.root.record(2, 1, 0) || !strings.Contains(res.Trace[1].Why, "in DNS") || !strings.Contains(res.Trace[2].Why, "its key signed none") {
+		t.Errorf("%+v", res)
+	}
+	// The first of two that match is the one that is told.
+	res = check(t, set(w.inter.record(2, 0, 1), w.inter.record(2, 1, 1)), chain(w.leaf, w.inter), options, nil, 1)
+	if res.Matched != w.inter.record(2, 0, 1) || !res.Trace[0].OK || !res.Trace[1].OK {
+		t.Errorf("%+v", res)
+	}
+}
+
+// TestManyAnchors: those behind the limit share the failure of the whole.
+func TestManyAnchors(t *testing.T) {
+	w := newWorld(t)
+	zero := issue(t, spec{cn: "Zero", ca: true, key: 6, edit: func(c *x509.Certificate) { c.MaxPathLenZero = true }}, nil)
+	inter := issue(t, spec{cn: "Intermediate", ca: true, key: 1}, zero)
+	rs := []dane.Record{zero.record(2, 0, 0)}
+	for i := range 4 {
+		rs = append(rs, issue(t, spec{cn: "Stray " + string(rune('A'+i)), ca: true, key: 7}, nil).record(2, 0, 0))
+	}
+	res := check(t, set(rs...), chain(w.leaf, inter), options, pkix.ErrPathLength, -1)
+	for i, want := range []error{pkix.ErrPathLength, nil, nil, nil, pkix.ErrPathLength} {
+		if got := res.Trace[i].Err; !errors.Is(got, want) || (want == nil) != (got == nil) {
+			t.Errorf("line %d: %v, want %v", i, got, want)
+		}
+	}
+}
+
+// TestManyRecords: the trace of a set that is too large for traces made beforehand.
+func TestManyRecords(t *testing.T) {
+	w := newWorld(t)
+	for _, n := range []int{7, 8, 9, 20} {
+		var rs []dane.Record
+		for i := range n - 1 {
+			r := w.root.record(3, 1, 1)
+			r.Data = string(rune('a'+i)) + r.Data[1:]
+			rs = append(rs, r)
+		}
+		res := check(t, set(append(rs, w.leaf.record(3, 1, 1))...), chain(w.leaf), options, nil, 0)
+		if !res.Trace[n-1].OK || res.Trace[0].Why != "does not match what the server presented" {
+			t.Errorf("%d records: %+v", n, res.Trace)
+		}
+	}
+}
+
+// TestErrorTexts: what an operator reads has the names in it, and an end.
+func TestErrorTexts(t *testing.T) {
+	w := newWorld(t)
+	verdict := func(o dane.Options, names ...string) string {
+		l := issue(t, spec{dns: names, key: 2}, w.inter)
+		_, err := set(w.inter.record(2, 1, 1)).Verify(chain(l, w.inter), o)
+		if !errors.Is(err, dane.ErrName) {
+			t.Errorf("%v", err)
+		}
+		return err.Error()
+	}
+	long := strings.Repeat(strings.Repeat("a", 60)+".", 4) + "example"
+	for _, c := range []struct {
+		got  string
+		want string
+	}{
+		{verdict(options), "the certificate shows no name, expected mx.sec.example"},
+		{verdict(dane.Options{At: now}, "a.example"), "shows a.example, expected no name"},
+		{verdict(options, "a.example", "b.example", "c.example", "d.example", "e.example"), "shows a.example, b.example, c.example, d.example, e.example, expected"},
+		{verdict(options, "a.example", "b.example", "c.example", "d.example", "e.example", "f.example", "g.example"), "c.example, d.example, e.example and 2 more, expected"},
+		{verdict(options, "a."+long, "b."+long), "..., expected mx.sec.example"},
+	} {
+		if !strings.HasSuffix(c.got, c.want) && !strings.Contains(c.got, c.want) || len(c.got) > 500 {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+	if s := verdict(options, "a.example"); strings.Contains(s, "...") || strings.Contains(s, "more") {
+		t.Errorf("%q", s)
+	}
 }
 
 func TestMaxChain(t *testing.T) {

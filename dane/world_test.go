@@ -173,7 +173,11 @@ func unknownExtension(critical bool) func(*x509.Certificate) {
 
 // verifier makes a function that verifies a chain by one record.
 func verifier(r dane.Record, nodes ...*node) func() error {
-	s, p := set(r), chain(nodes...)
+	return setVerifier(set(r), nodes...)
+}
+
+func setVerifier(s dane.Set, nodes ...*node) func() error {
+	p := chain(nodes...)
 	return func() error {
 		_, err := s.Verify(p, options)
 		return err
