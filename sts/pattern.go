@@ -46,35 +46,26 @@ func parsePattern(s string) (p Pattern, why string) {
 	if len(name) > maxHost {
 		return Pattern{}, "host name longer than 253 octets"
 	}
-	upper, digits := false, true // digits: nothing but digits and dots so far
+	var seen byte // the kinds of characters that occur
 	start := 0
-	for i := 0; i <= len(name); i++ {
-		if i == len(name) || name[i] == '.' {
-			switch n := i - start; {
-			case n == 0:
-				return Pattern{}, "empty label"
-			case n > maxLabel:
-				return Pattern{}, "label longer than 63 octets"
-			case name[start] == '-' || name[i-1] == '-':
-				return Pattern{}, "label begins or ends with a hyphen"
+	for i := 0; i < len(name); i++ {
+		k := hostChars[name[i]]
+		if k == 0 {
+			return Pattern{}, badChar(name[i])
+		}
+		if k == dot {
+			if why = badLabel(name[start:i]); why != "" {
+				return Pattern{}, why
 			}
 			start = i + 1
 			continue
 		}
-		switch c := name[i]; {
-		case c >= 'a' && c <= 'z' || c == '-':
-			digits = false
-		case c >= 'A' && c <= 'Z':
-			upper, digits = true, false
-		case c >= '0' && c <= '9':
-		case c >= 0x80:
-			return Pattern{}, "not ASCII: an internationalised name must be written as A-labels"
-		case c == '*':
-			return Pattern{}, "\"*\" stands elsewhere than alone as the first label"
-		default:
-			return Pattern{}, "not a host name of letters, digits and hyphens"
-		}
+		seen |= k
 	}
+	if why = badLabel(name[start:]); why != "" {
+		return Pattern{}, why
+	}
+	upper, digits := seen&capital != 0, seen == digit
 	if digits {
 		if _, err := netip.ParseAddr(name); err == nil {
 			return Pattern{}, "an IP address"
@@ -84,6 +75,49 @@ func parsePattern(s string) (p Pattern, why string) {
 		name = strings.ToLower(name)
 	}
 	return Pattern{name, wildcard}, ""
+}
+
+// Kinds of characters in a host name; 0 is none.
+const (
+	letter = 1 << iota
+	capital
+	digit
+	hyphen
+	dot
+)
+
+// hostChars holds the kind of each octet.
+var hostChars = func() (t [256]byte) {
+	for c := 'a'; c <= 'z'; c++ {
+		t[c], t[c-'a'+'A'] = letter, capital
+	}
+	for c := '0'; c <= '9'; c++ {
+		t[c] = digit
+	}
+	t['-'], t['.'] = hyphen, dot
+	return t
+}()
+
+func badChar(c byte) string {
+	switch {
+	case c >= 0x80:
+		return "not ASCII: an internationalised name must be written as A-labels"
+	case c == '*':
+		return "\"*\" stands elsewhere than alone as the first label"
+	}
+	return "not a host name of letters, digits and hyphens"
+}
+
+func badLabel(l string) string {
+	switch {
+	case l == "":
+		return "empty label"
+	case len(l) > maxLabel:
+		return "label longer than 63 octets"
+	case l[0] == '-' || l[len(l)-1] == '-':
+		return "label begins or ends with a hyphen"
+	}
+	return ""
 }
 
 // patternCure proposes what to write instead of s, which parsePattern refused.

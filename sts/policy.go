@@ -225,12 +225,22 @@ func splitLine(l string) (name, value string, fault *SyntaxError) {
 		value = value[:len(value)-1]
 	}
 	switch {
-	case !validFieldName(name):
+	case !isKnown(name) && !validFieldName(name):
 		return name, value, &SyntaxError{Text: name, Why: "field name is not 1 to 32 of letters, digits, \"_\", \"-\", \".\", beginning with a letter or digit"}
 	case value == "":
 		return name, value, &SyntaxError{Text: l, Why: "empty value", Cure: "give the field a value, or remove the line"}
 	}
 	return name, value, nil
+}
+
+// isKnown reports whether name is a field that means something: it is checked before the
+// grammar of names, which most lines then need not be held to.
+func isKnown(name string) bool {
+	switch name {
+	case "mx", "mode", "version", "max_age":
+		return true
+	}
+	return false
 }
 
 // parseMaxAge reads 1 to 10 digits up to 31557600; why says what is wrong.
