@@ -70,6 +70,7 @@ func (e *Engine) Attempt(p *Plan, i int, addr netip.AddrPort) *Attempt {
 func (a *Attempt) TLSConfig() *tls.Config {
 	h := &a.p.Hosts[a.i]
 	c := h.ClientTLS()
+	c.Time = a.e.c.Now
 	resumes := a.e.c.Sessions != nil
 	if resumes {
 		c.ClientSessionCache = &sessions{behind: a.e.c.Sessions, key: h.ReuseKey()}

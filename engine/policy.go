@@ -71,8 +71,8 @@ func (w *work) endSTS() {
 	w.STS = r
 	w.state = stateOf(r)
 	w.until(r.Until)
-	if left || w.state == stsUnknown || r.Pending {
-		w.steady = false
+	if w.MX.Outcome != Bounced && (left || w.state == stsUnknown || r.Pending) {
+		w.steady = false // what is not known now may be known the next time
 	}
 	w.policySteps(left)
 }

@@ -40,8 +40,11 @@ func Report(p *Plan, i int, d Decision) []tlsrpt.Entry {
 		// RFC 8460 section 4: what failed before TLS was tried is no TLS failure.
 		return nil
 	}
-	all := append([]Reason{d.Reason}, d.Details...)
-	return entries(p, h, d, append(all, p.Findings...))
+	all := append(slices.Clone(d.Details), p.Findings...)
+	if d.Reason.ID != ReasonAudit { // that one repeats what failed, which is among the details
+		all = append([]Reason{d.Reason}, all...)
+	}
+	return entries(p, h, d, all)
 }
 
 // entries makes the entries and puts each failure into its own.

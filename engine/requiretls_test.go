@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -322,6 +323,9 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		}
 	})
 }
+
+// addrPort is where the host of the worlds is.
+var addrPort = netip.MustParseAddrPort("192.0.2.1:25")
 
 // w0 is a world whose certificates are used before a test has one.
 var w0 = struct{ *pki }{sharedPKI()}

@@ -1,0 +1,133 @@
+package engine_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/sts"
+	"github.com/mxauth/mxauth/tlsrpt"
+)
+
+// entries prints what a session counts as, one entry after the other.
+func entries(all []tlsrpt.Entry) string {
+	var b []string
+	for _, e := range all {
+		s := fmt.Sprintf("%s %s", e.Policy.Type, e.Policy.Domain)
+		if !e.Compliant {
+			s += " failed"
+		}
+		for _, f := range e.Failures {
+			s += fmt.Sprintf(" %s/%s", f.Type, f.ReasonCode)
+		}
+		b = append(b, s)
+	}
+	return strings.Join(b, "; ")
+}
+
+// TestTable8 is section 8 of the table: as what a session counts in a report.
+func TestTable8(t *testing.T) {
+	fail := func(name string, q dnssec.Type, kind error) func(w *world) {
+		return func(w *world) { w.signed(); w.dns.Fail(name, q, kind) }
+	}
+	pki := sharedPKI()
+	for _, c := range []struct {
+		name string
+		make func(w *world)
+		r    engine.Request
+		peer engine.Peer
+		want string
+	}{
+		{"TLSA bogus", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-bogus"},
+		{"TLSA SERVFAIL", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrServFail), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-lookup-failed"},
+		{"TLSA time-out", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrTimeout), engine.Request{}, shows(pki.good), "tlsa mx.example.org"},
+		{"address bogus", fail("mx.example.org", dnssec.TypeAAAA, dnssec.ErrServFail), engine.Request{}, engine.Peer{}, ""},
+		{"all unusable", func(w *world) { w.signed().tlsa("1" + noMatch[1:]) }, engine.Request{}, shows(pki.self), "tlsa mx.example.org tlsa-invalid/encrypted-tlsa-unusable"},
+		{"dane-only without TLSA", func(w *world) { w.signed() }, engine.Request{Level: engine.LevelDANEOnly}, shows(pki.good), "tlsa example.org failed dane-required/dane-required"},
+		{"no STARTTLS under dane", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS}, "tlsa mx.example.org failed starttls-not-supported/no-starttls"},
+		{"no STARTTLS under sts", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, engine.Peer{Event: engine.STARTTLSRefused}, "sts example.org failed starttls-not-supported/starttls-refused"},
+		{"no STARTTLS under encrypt", func(w *world) { w.signed().tlsa("1" + noMatch[1:]) }, engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS}, "tlsa mx.example.org failed starttls-not-supported/no-starttls"},
+		{"no STARTTLS under may", func(w *world) { w.signed() }, engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS}, "no-policy-found example.org failed starttls-not-supported/cleartext-no-starttls"},
+		{"handshake failed, both", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, engine.Peer{Event: engine.HandshakeFailed}, "tlsa mx.example.org failed validation-failure/handshake-failed; sts example.org failed validation-failure/handshake-failed"},
+		{"TLSA does not match", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{}, shows(pki.good), "tlsa mx.example.org failed certificate-not-trusted/dane-no-match"},
+		{"DANE-TA name", func(w *world) { w.signed().tlsa(tlsaOf(2, 0, pki.ca.cert)) }, engine.Request{}, shows(pki.wrong, pki.ca), "tlsa mx.example.org failed certificate-host-mismatch/dane-name-mismatch"},
+		{"DANE-TA expired", func(w *world) { w.signed().tlsa(tlsaOf(2, 0, pki.ca.cert)) }, engine.Request{}, shows(pki.expired, pki.ca), "tlsa mx.example.org failed certificate-expired/dane-expired"},
+		{"STS name", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.wrong), "sts example.org failed certificate-host-mismatch/mta-sts-name-mismatch"},
+		{"STS expired", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.expired), "sts example.org failed certificate-expired/mta-sts-expired"},
+		{"STS untrusted", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.alien), "sts example.org failed certificate-not-trusted/mta-sts-untrusted"},
+		{"STS no match, enforce", func(w *world) { w.unsigned().policy("enforce", "a.example.org") }, engine.Request{}, engine.Peer{}, "sts example.org failed validation-failure/sts-mx-mismatch"},
+		{"STS no match, testing", func(w *world) { w.unsigned().policy("testing", "a.example.org") }, engine.Request{}, shows(pki.good), "sts example.org failed validation-failure/sts-mx-mismatch"},
+		{"STS testing, all well", func(w *world) { w.unsigned().policy("testing", "mx.example.org") }, engine.Request{}, shows(pki.good), "sts example.org"},
+		{"STS mode none", func(w *world) { w.unsigned().policy("none") }, engine.Request{}, shows(pki.good), "no-policy-found example.org"},
+		{"STS not to be fetched", func(w *world) {
+			w.unsigned()
+			w.sts.results["example.org"] = sts.Result{Row: sts.S4, FetchErr: sts.ErrFetchStatus}
+		}, engine.Request{}, shows(pki.good), "sts example.org failed sts-policy-fetch-error/sts-fetch-failed"},
+		{"half-dane", func(w *world) { w.unsigned().tlsa(tlsaOf(3, 1, pki.self.cert)) }, engine.Request{}, shows(pki.self), "tlsa mx.example.org"},
+		{"half-dane, no match", func(w *world) { w.unsigned().tlsa(noMatch) }, engine.Request{}, shows(pki.self), "tlsa mx.example.org failed certificate-not-trusted/dane-no-match"},
+		{"dane passes, sts fails", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.self.cert)).policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.self), "tlsa mx.example.org; sts example.org failed certificate-not-trusted/mta-sts-untrusted"},
+		{"dane and sts pass", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.cert)).policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.good), "tlsa mx.example.org; sts example.org"},
+		{"no connection", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{}, engine.Peer{}, ""},
+		{"a report", func(w *world) { w.signed() }, engine.Request{TLSRPTReport: true}, engine.Peer{Event: engine.NoSTARTTLS}, ""},
+		{"TLS-Required: No is counted", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{TLSRequiredNo: true}, shows(pki.good), "tlsa mx.example.org failed certificate-not-trusted/dane-no-match"},
+		{"TLS-Required: No, TLSA bogus", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus), engine.Request{TLSRequiredNo: true}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-bogus"},
+		{"audit", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), "tlsa mx.example.org failed certificate-not-trusted/dane-no-match"},
+		{"a literal", func(w *world) {}, engine.Request{NextHop: "[192.0.2.1]"}, shows(pki.good), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			c.make(w)
+			p := w.plan(c.r)
+			d := w.engine().Decide(p, 0, c.peer, w.now)
+			if got := entries(engine.Report(p, 0, d)); got != c.want {
+				t.Errorf("%s\nwant %s", got, c.want)
+			}
+		})
+	}
+	t.Run("address bogus", func(t *testing.T) {
+		w := newWorld(t).signed()
+		w.dns.Fail("mx.example.org", dnssec.TypeA, dnssec.ErrBogus)
+		p := w.plan(engine.Request{})
+		if got := entries(engine.Report(p, 0, w.engine().Decide(p, 0, engine.Peer{}, w.now))); got != "no-policy-found example.org failed validation-failure/dnssec-bogus" {
+			t.Error(got)
+		}
+	})
+	t.Run("MX bogus, and MX gone", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrBogus)
+		if got := entries(engine.Report(w.plan(engine.Request{}), -1, engine.Decision{})); got != "no-policy-found example.org failed validation-failure/dnssec-bogus" {
+			t.Error(got)
+		}
+		w = newWorld(t)
+		w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrTimeout)
+		if got := entries(engine.Report(w.plan(engine.Request{}), -1, engine.Decision{})); got != "" {
+			t.Error(got)
+		}
+	})
+	t.Run("what does not count", func(t *testing.T) {
+		w := newWorld(t).signed()
+		p := w.plan(engine.Request{})
+		for _, id := range []engine.ReasonID{engine.ReasonPlanExpired, engine.ReasonNotInPlan, engine.ReasonWrongPort} {
+			if got := engine.Report(p, 0, engine.Decision{Event: engine.HandshakeDone, Reason: engine.Reason{ID: id}}); got != nil {
+				t.Errorf("%s: %v", id, got)
+			}
+		}
+		if engine.Report(nil, 0, engine.Decision{}) != nil || engine.Report(p, 1, engine.Decision{}) != nil || engine.Report(p, -1, engine.Decision{}) != nil {
+			t.Error("no plan, no host")
+		}
+	})
+	t.Run("the policy itself", func(t *testing.T) {
+		w := newWorld(t).signed().tlsa(noMatch).tlsa("1"+noMatch[1:]).policy("enforce", "mx.example.org", "*.example.net")
+		p := w.plan(engine.Request{})
+		peer := shows(w.good)
+		peer.Address = addrPort
+		all := engine.Report(p, 0, w.engine().Decide(p, 0, peer, w.now))
+		if len(all) != 2 || len(all[0].Policy.Strings) != 2 || all[0].Policy.Strings[0] != noMatch ||
+			strings.Join(all[1].Policy.MXHosts, " ") != "mx.example.org *.example.net" || len(all[1].Policy.Strings) != 5 ||
+			all[0].Failures[0].ReceivingIP != "192.0.2.1" || all[0].Failures[0].MXHost != "mx.example.org" {
+			t.Errorf("%+v", all)
+		}
+	})
+}
