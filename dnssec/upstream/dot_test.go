@@ -222,13 +222,13 @@ func TestPipelining(t *testing.T) {
 		},
 	}
 	for kind, start := range servers {
-		t.Run(kind, func(t *testing.T) {
+		t.Run("DNSTCP7766-6.2.1-01 one round trip for all over "+kind, func(t *testing.T) {
 			var ids sync.Map
 			h := gather(n)
 			srv, c := start(func(r *fakeserver.Request) {
 				if r.Network != "udp" {
 					if _, twice := ids.LoadOrStore(r.Msg.Id, true); twice {
-						t.Error("DNSTCP7766-6.2.1-01: an id in flight was used again")
+						t.Error("an id in flight was used again")
 					}
 				}
 				h(r)
