@@ -20,6 +20,8 @@ type World struct {
 	NoMX bool
 	// STS is what the domain says of MTA-STS; nil: nothing.
 	STS *STS
+	// TLSRPT is the TXT record at _smtp._tls of the domain (RFC 8460); "" is none.
+	TLSRPT string
 	// Records are further records, a line of a zone file each, with full names; see
 	// [World] for what may stand in braces: {A host} is the first address of a
 	// host, {3 1 1 leaf host} the data of a TLSA record made from its chain.
@@ -38,7 +40,11 @@ type World struct {
 	Age time.Duration
 	// Asks are DNS questions with the status that a validator must give them.
 	Asks []Ask
-	Want Want
+	// Lint are the ids of findings that `mxauth lint` must make of the domain, among
+	// others; Clean says that it must make none.
+	Lint  []string
+	Clean bool
+	Want  Want
 }
 
 // Want is the expected answer, in the words of `mxauth check --json`.
@@ -208,7 +214,9 @@ type Host struct {
 	// "3 1 1 other" (of a key that is never shown), "3 1 1 short" (a digest cut).
 	// A name and "@" before it puts it at _<port>._tcp of that name.
 	TLSA []string
-	SMTP SMTP
+	// TLSATTL is the TTL of those records in seconds; 0: that of all others.
+	TLSATTL uint32
+	SMTP    SMTP
 }
 
 // An Issuer says who signed a leaf.

@@ -109,6 +109,9 @@ func (l *Lab) makeState(w *world, i int, spec World, ttl uint32, part int) (*sta
 			return nil, fmt.Errorf("mta-sts: %w", err)
 		}
 	}
+	if spec.TLSRPT != "" {
+		b.lines = append(b.lines, fmt.Sprintf("_smtp._tls.%s TXT %q", w.domain, spec.TLSRPT))
+	}
 	for _, r := range spec.Records {
 		line, err := expand(r, b.st)
 		if err != nil {
@@ -186,6 +189,9 @@ func (b *builder) host(n int, h Host) error {
 			return err
 		}
 		line := fmt.Sprintf("_%d._tcp.%s TLSA %s", h.Port, base, data)
+		if h.TLSATTL != 0 {
+			line = fmt.Sprintf("_%d._tcp.%s %d TLSA %s", h.Port, base, h.TLSATTL, data)
+		}
 		if !slices.Contains(b.lines, line) {
 			b.lines = append(b.lines, line)
 		}

@@ -7,7 +7,7 @@ import "slices"
 // caller's own.
 func Worlds() []World {
 	return withReasons(slices.Concat(firstWorlds(), mxWorlds(), stsWorlds(), hostWorlds(), combineWorlds(),
-		tlsWorlds(), requireTLSWorlds(), dnssecWorlds()))
+		tlsWorlds(), requireTLSWorlds(), dnssecWorlds(), lintWorlds()))
 }
 
 // Answers that come up again and again.

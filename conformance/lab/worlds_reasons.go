@@ -19,7 +19,10 @@ var reasons = []struct{ reason, worlds string }{
 		dane-tls12 requiretls-dane requiretls-second zone-nsec zone-nsec3 zone-nsec3-salt
 		zone-opt-out zone-split zone-rsa zone-rsa512 zone-p384 zone-ed25519 zone-colliding
 		zone-lasting-an-hour tlsa-wildcard tlsa-wildcard-nsec3 mx-wildcard deep-zones
-		optout-tld-signed nsec3-many`},
+		optout-tld-signed nsec3-many
+		all-good lint-no-reports lint-reports-malformed lint-reports-servfail lint-no-spare
+		lint-long-ttl lint-short-ttl lint-certificate-pinned lint-some-hosts lint-dane-only
+		lint-dane-certificate lint-mixed-addresses lint-tls12`},
 	{"dane-ta-match", `
 		dane-ta relay-dane implicit-mx-ta ta-certificate ta-sha512 ta-root-sent ta-root-in-dns
 		ta-ca-in-dns ta-key-in-dns ta-name-domain ta-name-wildcard ta-name-cn ta-self ta-or-ee-ta
@@ -28,7 +31,9 @@ var reasons = []struct{ reason, worlds string }{
 		sts-enforce relay-sts relay-domain implicit-mx-sts sts-wildcard sts-case sts-one-matches
 		sts-txt-other sts-alias sts-lf sts-cert-wildcard cached-same cached-new
 		cached-txt-gone-good alias-sts unusable-enforce signed-enforce half-dane-enforce level-sts
-		level-secure-sts mx-root-sent mx-name-wildcard mx-name-second mx-sni requiretls-sts`},
+		level-secure-sts mx-root-sent mx-name-wildcard mx-name-second mx-sni requiretls-sts
+		lint-host-expiring lint-policy-host-expiring lint-field-repeated lint-short-max-age
+		lint-pattern-unused`},
 	{"pkix-match", `level-secure-names requiretls-pkix requiretls-unusable`},
 
 	// encrypted
@@ -44,13 +49,16 @@ var reasons = []struct{ reason, worlds string }{
 		alias-insecure-end-none alias-insecure alias-insecure-mx-secure alias-dname-insecure
 		tlsa-alias-insecure level-dane level-sts-none may-tls12 requiretls-bounce ds-missing
 		ds-unsupported ds-unknown-digest zone-unknown-algorithm tlsa-none-nsec tlsa-none-nsec3
-		tlsa-none-opt-out tlsa-other-port nsec3-150`},
+		tlsa-none-opt-out tlsa-other-port nsec3-150
+		lint-certificate-cn`},
 	{"encrypted-tlsa-unusable", `
 		unusable-pkix-ee unusable-pkix-ta unusable-short unusable-matching unusable-selector
 		unusable-usage unusable-junk unusable-testing half-dane-unusable insecure-mx-encrypt`},
 	{"encrypted-unproved", `
 		implicit-mx-unsigned mx-order signed-nothing half-dane-none insecure-mx-may optout-tld
-		unsigned-tld`},
+		unsigned-tld
+		lint-testing-long`},
+	{"encrypted-untrusted", `lint-certificate-expired`},
 	{"half-dane-match", `mx-alias-insecure half-dane half-dane-ta`},
 	{"opportunistic", `level-opportunistic level-opportunistic-no-match`},
 	{"tls-required-no", `tls-required-no-mismatch tls-required-no-servfail tls-required-no-sts`},

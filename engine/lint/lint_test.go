@@ -2,7 +2,6 @@ package lint_test
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -119,6 +118,14 @@ func TestWorlds(t *testing.T) {
 				}
 				seen[f.ID] = w.Name
 			}
+			if w.Clean && len(findings) > 0 {
+				t.Errorf("there is nothing to find, and %d were: %s", len(findings), findings[0].ID)
+			}
+			for _, id := range w.Lint {
+				if !slices.ContainsFunc(findings, func(f lint.Finding) bool { return string(f.ID) == id }) {
+					t.Errorf("%s is not found", id)
+				}
+			}
 		})
 	}
 	var missing []string
@@ -128,5 +135,7 @@ func TestWorlds(t *testing.T) {
 		}
 	}
 	slices.Sort(missing)
-	fmt.Println("not shown by any world:", missing)
+	if len(missing) > 0 {
+		t.Errorf("not shown by any world: %v", missing)
+	}
 }

@@ -65,7 +65,7 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	p, err := c.Engine.Plan(ctx, engine.Request{NextHop: domain, Sorted: true})
+	p, err := plan(ctx, c.Engine, domain)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -99,6 +99,24 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 	}
 	s.At = c.Now()
 	return s, nil
+}
+
+// plan makes the plan that a sender makes, with the policy that such a plan may leave
+// behind where DANE decides without it (row S12): a publisher wants to hear of that too.
+// Only a plan that needs both waits for the policy, and it alone has the policy host's
+// chain, so it is made first.
+func plan(ctx context.Context, e *engine.Engine, domain string) (*engine.Plan, error) {
+	both, err := e.Plan(ctx, engine.Request{NextHop: domain, Sorted: true, Options: engine.Options{DANEAndSTS: engine.Both}})
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.Plan(ctx, engine.Request{NextHop: domain, Sorted: true})
+	if err != nil {
+		return nil, err
+	}
+	whole := *p
+	whole.STS = both.STS
+	return &whole, nil
 }
 
 // unsigned asks for TLSA records that no sender asks for (RFC 7672 section 2.2.2), to tell
