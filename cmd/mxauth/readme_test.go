@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net"
+	"net/netip"
+	"net/smtp"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// The two functions below stand in the README word for word.
+
+func authenticated(e *engine.Engine, conn net.Conn, plan *engine.Plan, i int) (engine.Decision, error) {
+	client, err := smtp.NewClient(conn, plan.Hosts[i].Name.String())
+	if err != nil {
+		return engine.Decision{}, err
+	}
+	attempt := e.Attempt(plan, i, conn.RemoteAddr().(*net.TCPAddr).AddrPort())
+	if ok, _ := client.Extension("STARTTLS"); !ok {
+		attempt.Failed(engine.NoSTARTTLS, nil)
+	} else if err := client.StartTLS(attempt.TLSConfig()); err != nil {
+		attempt.Failed(engine.HandshakeFailed, err)
+	}
+	return attempt.Decision(false), nil // MAIL FROM only if it says Deliver
+}
+
+func newEngine(servers []upstream.Server) (*engine.Engine, error) {
+	up, err := upstream.New(upstream.Config{Servers: servers})
+	if err != nil {
+		return nil, err
+	}
+	validator, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: up})
+	if err != nil {
+		return nil, err
+	}
+	resolver := dnssec.NewCached(validator, dnssec.CacheConfig{})
+	policies, err := sts.NewClient(sts.Config{Resolver: resolver})
+	if err != nil {
+		return nil, err
+	}
+	return engine.New(engine.Config{Resolver: resolver, STS: policies})
+}
+
+// at gives a connection the address that was dialled, which the lab maps elsewhere.
+type at struct {
+	net.Conn
+	addr netip.AddrPort
+}
+
+func (c at) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.addr) }
+
+// TestReadmeEngine runs the README's Go over worlds of the lab.
+func TestReadmeEngine(t *testing.T) {
+	l, err := lab.Start(t.Context(), lab.Config{Worlds: lab.Worlds()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	srv, err := upstream.PlainServer(l.Resolver())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newEngine([]upstream.Server{srv}); err != nil {
+		t.Errorf("newEngine: %v", err)
+	}
+	// The same with the lab's way of trusting, for its root is not the world's.
+	var r resolving
+	t.Cleanup(r.close)
+	if err := r.make(upstream.Config{Servers: []upstream.Server{srv}}, resolverConfig{mode: modeTrustAD}); err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(engine.Config{Resolver: r.resolver})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for domain, want := range map[string]engine.Outcome{
+		"dane-ee.test": engine.Authenticated, "tlsa-mismatch.test": engine.Refused,
+		"stripped-dane.test": engine.Refused, "stripped-nothing.test": engine.Cleartext,
+	} {
+		plan, err := e.Plan(t.Context(), engine.Request{NextHop: domain})
+		if err != nil || len(plan.Hosts) != 1 {
+			t.Fatalf("%s: %v, %d hosts", domain, err, len(plan.Hosts))
+		}
+		addr := netip.AddrPortFrom(plan.Hosts[0].Addresses[0], plan.Hosts[0].Port)
+		conn, err := l.Dial(t.Context(), addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := authenticated(e, at{conn, addr}, plan, 0)
+		_ = conn.Close()
+		if err != nil || d.Outcome != want || d.Deliver != want.Deliverable() {
+			t.Errorf("%s: %v %v, want %v; %v", domain, d.Outcome, d.Deliver, want, err)
+		}
+	}
+}
+
+// A snippet is one fenced block of a page.
+type snippet struct{ page, kind, text string }
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
+
+// snippets reads the blocks of the pages that speak of commands.
+func snippets(t *testing.T) (out []snippet) {
+	t.Helper()
+	for _, page := range []string{"README.md", "docs/development.md"} {
+		b, err := os.ReadFile(filepath.Join("..", "..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range fence.FindAllStringSubmatch(string(b), -1) {
+			out = append(out, snippet{page, m[1], m[2]})
+		}
+	}
+	return out
+}
+
+// TestReadmeGo: the Go of the README is that of this file.
+func TestReadmeGo(t *testing.T) {
+	src, err := os.ReadFile("readme_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, "readme_test.go", src, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled := map[string]bool{}
+	for _, d := range f.Decls {
+		if fn, ok := d.(*ast.FuncDecl); ok {
+			compiled[string(src[fset.Position(fn.Pos()).Offset:fset.Position(fn.End()).Offset])+"\n"] = true
+		}
+	}
+	n := 0
+	for _, s := range snippets(t) {
+		if s.kind != "go" {
+			continue
+		}
+		n++
+		if !compiled[s.text] {
+			t.Errorf("%s: this is not in readme_test.go:\n%s", s.page, s.text)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d Go snippets, want 2", n)
+	}
+}
+
+// TestReadmeSessions runs each console block: its first line is a command, the rest what
+// it prints, where a line of three dots stands for any lines.
+func TestReadmeSessions(t *testing.T) {
+	n := 0
+	for _, s := range snippets(t) {
+		if s.kind != "console" {
+			continue
+		}
+		n++
+		command, want, _ := strings.Cut(s.text, "\n")
+		args, ok := strings.CutPrefix(command, "$ mxauth ")
+		if !ok {
+			t.Fatalf("%s: not a command: %s", s.page, command)
+		}
+		var stdout, stderr bytes.Buffer
+		e := newEnv(strings.NewReader(""), &stdout, &stderr, func(string) string { return "" })
+		run(t.Context(), strings.Fields(args), e)
+		var re strings.Builder
+		re.WriteString(`\A`)
+		for line := range strings.Lines(want) {
+			if line == "...\n" {
+				re.WriteString(`(?:.*\n)*?`)
+			} else {
+				re.WriteString(regexp.QuoteMeta(line))
+			}
+		}
+		re.WriteString(`\z`)
+		if !regexp.MustCompile(re.String()).MatchString(stdout.String()) {
+			t.Errorf("%s: %s prints\n%s%s\nwant\n%s", s.page, command, stdout.String(), stderr.String(), want)
+		}
+	}
+	if n == 0 {
+		t.Error("no session")
+	}
+}
+
+// TestReadmeCommands: every command of the pages has the verbs and flags that it uses.
+func TestReadmeCommands(t *testing.T) {
+	n := 0
+	for _, s := range snippets(t) {
+		if s.kind != "sh" && s.kind != "console" {
+			continue
+		}
+		for line := range strings.Lines(s.text) {
+			line = strings.TrimPrefix(strings.TrimSpace(line), "$ ")
+			line = strings.Replace(line, "go run ./cmd/mxauth ", "mxauth ", 1)
+			line, _, _ = strings.Cut(line, " < ")
+			args, ok := strings.CutPrefix(line, "mxauth ")
+			if !ok {
+				continue
+			}
+			n++
+			e := newEnv(strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}, func(string) string { return "" })
+			cmd, rest, err := newRoot(e).Find(strings.Fields(args))
+			if err == nil && !cmd.HasParent() {
+				t.Errorf("%s: no such verb: %s", s.page, line)
+				continue
+			}
+			if err == nil {
+				err = cmd.ParseFlags(rest)
+			}
+			if err == nil {
+				err = cmd.ValidateArgs(cmd.Flags().Args())
+			}
+			if err != nil {
+				t.Errorf("%s: %s: %v", s.page, line, err)
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d commands found", n)
+	}
+}
