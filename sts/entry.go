@@ -85,8 +85,14 @@ func decodeKept(e store.Entry) (kept, error) {
 	n := entryHead + int(v[entryHead-1])
 	head := string(v[entryHead:n])
 	if v[1]&flagDeleted != 0 {
+		if head == "" || v[1] != flagDeleted {
+			return kept{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+		}
 		k.deleted = head
 		return k, nil
+	}
+	if v[1] != 0 || !validID(head) {
+		return kept{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
 	}
 	k.id, k.text = head, string(v[n:])
 	switch e.Class {
