@@ -19,6 +19,7 @@ type Zone struct {
 	Records  string // lines of a zone file, absolute names; TTL 300 if none is given
 	Unsigned bool   // not signed, and no DS in the parent
 	NSEC3    bool
+	SignArgs []string // further arguments of ldns-signzone: dates, "-p" for opt-out
 	// Spoil, if set, edits the signed zone file: what it changes is bogus.
 	Spoil func(signed string) string
 }
@@ -85,6 +86,7 @@ func (z Zone) build(tb testing.TB, dir, server string, children []string) string
 	if z.NSEC3 {
 		args = append(args, "-n", "-t", "0")
 	}
+	args = append(args, z.SignArgs...)
 	Run(tb, dir, "ldns-signzone", append(args, plain, key)...)
 	if z.Spoil != nil {
 		signed, err := os.ReadFile(z.file(dir))
