@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	}
 	var x *exitError
 	if !errors.As(err, &x) || x.err != nil {
-		e.out.Errorf("%s", err)
+		e.out.Errorf("%s", errorText(err))
 	}
 	if x != nil && x.hint != "" {
 		e.out.Hintf("%s", x.hint)

@@ -284,7 +284,7 @@ func (c *tlsaChecker) address(ctx context.Context, s *stack, h engine.Host, addr
 
 // daneText is a failure of package dane without what all of them begin with.
 func daneText(err error) string {
-	return strings.TrimPrefix(errorText(err), dane.ErrNotAuthenticated.Error()+": ")
+	return strings.TrimPrefix(errorText(err), errorText(dane.ErrNotAuthenticated)+": ")
 }
 
 // rollover judges the next certificate. The present one is that of the first address

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"unicode"
@@ -217,8 +218,15 @@ func clean(args []any, color bool) []any {
 	return out
 }
 
-// errorText puts an error, which may be several that were joined, on one line.
-func errorText(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+// packagePrefix is how the errors of our packages begin; of use in a log, not to who
+// typed a command.
+var packagePrefix = regexp.MustCompile(`(^|: |; )(?:(?:rfc6125|dnssec|upstream|anchor|pkix|dane|sts|store|bolt|valkey|engine|evidence): )+`)
+
+// errorText puts an error, which may be several that were joined, on one line and
+// leaves out which package it came from.
+func errorText(err error) string {
+	return packagePrefix.ReplaceAllString(strings.ReplaceAll(err.Error(), "\n", "; "), "$1")
+}
 
 // safe replaces what could move the cursor, change colours or turn the direction of
 // text by its escaped form. Text in any script stays as it is.
