@@ -207,11 +207,10 @@ func explain(f finding) string {
 	return b.String()
 }
 
-// runAll checks every world of a lab, several at once, and reports each as a subtest:
-// what it wants, and whether the check went through the rows that the world claims.
-func runAll(t *testing.T, l *lab.Lab, r dnssec.Resolver, notMet map[string]string) {
-	j := newJudge(l, r)
-	worlds := l.Worlds()
+// each checks every world of the lab, several at once, and hands what was found to a
+// subtest of each.
+func (j *judge) each(t *testing.T, judged func(*testing.T, lab.World, finding)) {
+	worlds := j.lab.Worlds()
 	findings := make([]finding, len(worlds))
 	errs := make([]error, len(worlds))
 	var g errgroup.Group
@@ -228,20 +227,28 @@ func runAll(t *testing.T, l *lab.Lab, r dnssec.Resolver, notMet map[string]strin
 			if errs[i] != nil {
 				t.Fatal(errs[i])
 			}
-			for _, d := range differences(w, findings[i]) {
-				t.Error(d)
-			}
-			rows := met(w, findings[i])
-			for _, r := range w.Rows {
-				if !rows[r] && notMet[r] == "" {
-					t.Errorf("row %s is claimed, and was not met", r)
-				}
-			}
+			judged(t, w, findings[i])
 			if t.Failed() {
 				t.Log(explain(findings[i]))
 			}
 		})
 	}
+}
+
+// runAll holds every world to what it wants, and to the rows of the decision table that
+// it claims: each has to be met in what the check found.
+func runAll(t *testing.T, l *lab.Lab, r dnssec.Resolver, notMet map[string]string) {
+	newJudge(l, r).each(t, func(t *testing.T, w lab.World, f finding) {
+		for _, d := range differences(w, f) {
+			t.Error(d)
+		}
+		rows := met(w, f)
+		for _, r := range w.Rows {
+			if !rows[r] && notMet[r] == "" {
+				t.Errorf("row %s is claimed, and was not met", r)
+			}
+		}
+	})
 }
 
 // Every world comes out as it says, over real sockets: plan, probe and decision, with
