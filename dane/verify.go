@@ -44,7 +44,8 @@ var (
 
 // A Peer is what the peer presented in the handshake.
 type Peer struct {
-	// Chain is the certificates sent, leaf first.
+	// Chain is the certificates sent, leaf first. A nil leaf is none, and nil entries
+	// behind it are ignored.
 	Chain []*x509.Certificate
 	// RawKey is the DER SubjectPublicKeyInfo of a peer that presented a bare public
 	// key (RFC 7250); then Chain is empty. Only DANE-EE SPKI records match it. It is
@@ -119,6 +120,7 @@ func (s Set) Verify(p Peer, o Options) (res Result, err error) {
 	case len(s.usable) == 0:
 		res.Trace = s.trace("")
 		return res, ErrNoUsable
+	case len(p.Chain) > 0 && p.Chain[0] == nil:
 	case len(p.Chain) > 0:
 		// The leaf's certificate or key is all that counts for DANE-EE, no name, no
 		// dates, no chain (RFC 7672 sections 3.1.1 and 3.2.1; RFC 7671 section 5.1).
@@ -286,6 +288,9 @@ func (s *Set) hits(hits []hit, res *Result, chain []*x509.Certificate) []hit {
 		res.Trace[ta[i].use].Why = whyNoTA
 	}
 	for n, c := range chain[:min(len(chain), MaxChain)] {
+		if c == nil {
+			continue
+		}
 		v := values{raw: c.Raw, spki: c.RawSubjectPublicKeyInfo}
 		for i := range ta {
 			if !v.match(&ta[i]) {
