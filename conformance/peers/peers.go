@@ -15,7 +15,6 @@ package peers
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -171,9 +170,9 @@ func (d *Daemon) WaitFor(tb testing.TB, what string, try func(ctx context.Contex
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	err := errors.New("not tried")
 	for {
-		if err = try(ctx); err == nil {
+		err := try(ctx)
+		if err == nil {
 			return
 		}
 		select {
