@@ -2,16 +2,14 @@ package upstream
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
-	"syscall"
 	"time"
-
-	"crypto/rand"
 
 	"github.com/mxauth/mxauth/dnssec"
 )
@@ -114,11 +112,16 @@ func randomID() uint16 {
 
 // netError says what a failure of the network, or the end of ctx, means.
 func netError(ctx context.Context, err error) error {
+	// The network keeps ctx's deadline by a timer of its own, which may be the first to
+	// tell; whose limit it was must not depend on that.
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		<-ctx.Done()
+	}
 	if ctx.Err() != nil {
 		return &failure{dnssec.ErrTimeout, context.Cause(ctx)}
 	}
 	var ne net.Error
-	if errors.As(err, &ne) && ne.Timeout() && !errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.As(err, &ne) && ne.Timeout() {
 		return &failure{dnssec.ErrTimeout, err}
 	}
 	return &failure{dnssec.ErrUnreachable, err}

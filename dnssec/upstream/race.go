@@ -174,6 +174,7 @@ func (r *race) judge(o outcome) bool {
 	if o.err != nil {
 		if r.ctx.Err() == nil { // else it failed by the end of the question, which is told by itself
 			r.errors = append(r.errors, attempt{o.s.label + o.w.String(), o.err})
+			o.s.cfg.Logger.DebugContext(r.ctx, "attempt failed", "server", o.s.label, "error", o.err)
 		}
 		if errors.Is(o.err, dnssec.ErrUnreachable) {
 			o.s.broken[o.w] = true
@@ -215,18 +216,23 @@ func (r *race) settle() {
 	for ; r.running > 0; r.running-- {
 		<-r.results
 	}
+	now := time.Now()
 	for _, e := range r.entrants {
+		rested := e.health.resting(now)
 		last := e.ways()[len(e.ways())-1]
 		switch {
 		case e.started == 0:
 		case e.answered:
 			e.health.succeeded(e.took)
 		case e.broken[last]:
-			e.health.failed(time.Now())
+			e.health.failed(now)
 		case left:
 			// The caller went away; that says nothing about the server.
 		case e.started >= len(e.ways()):
-			e.health.failed(time.Now())
+			e.health.failed(now)
+		}
+		if rests := e.health.resting(now); rests != rested {
+			e.cfg.Logger.Debug("server rests or is back", "server", e.label, "rests", rests)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"crypto/tls"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,9 +87,11 @@ func TestStubOverTransports(t *testing.T) {
 		}
 	})
 	t.Run("EDNS6891-6.2.2-01 a server that does not know EDNS", func(t *testing.T) {
-		var plain bool
+		var plain atomic.Bool
 		srv := fakeserver.Start(t, func(r *fakeserver.Request) {
-			plain = plain || r.Msg.IsEdns0() == nil
+			if r.Msg.IsEdns0() == nil {
+				plain.Store(true)
+			}
 			m := fakeserver.Rcode(r.Msg, dns.RcodeFormatError, "")
 			m.Extra = nil
 			r.Reply(m)
@@ -98,8 +101,8 @@ func TestStubOverTransports(t *testing.T) {
 			t.Fatal(err)
 		}
 		a, err := s.Resolve(t.Context(), q)
-		if !errors.Is(err, dnssec.ErrRefused) || a.Status != dnssec.Indeterminate || plain {
-			t.Errorf("%v %v, asked without EDNS: %v", a.Status, err, plain)
+		if !errors.Is(err, dnssec.ErrRefused) || a.Status != dnssec.Indeterminate || plain.Load() {
+			t.Errorf("%v %v, asked without EDNS: %v", a.Status, err, plain.Load())
 		}
 	})
 }
