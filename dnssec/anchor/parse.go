@@ -259,7 +259,7 @@ func (s statement) ds(zone rfc6125.Name, w []string) (Anchor, error) {
 	tag, err1 := strconv.ParseUint(w[0], 10, 16)
 	alg, err2 := algorithmNumber(w[1])
 	dig, err3 := digestNumber(w[2])
-	hash, err4 := hex.DecodeString(strings.Join(w[3:], ""))
+	hash, err4 := hex.DecodeString(unbroken(w[3:]))
 	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || len(hash) == 0 {
 		return Anchor{}, s.errorf("DS with a field that can not be read")
 	}
@@ -274,7 +274,7 @@ func (s statement) key(zone rfc6125.Name, w []string) (Anchor, error) {
 	flags, err1 := strconv.ParseUint(w[0], 10, 16)
 	proto, err2 := strconv.ParseUint(w[1], 10, 8)
 	alg, err3 := algorithmNumber(w[2])
-	pub, err4 := base64.StdEncoding.DecodeString(strings.Join(w[3:], ""))
+	pub, err4 := base64.StdEncoding.DecodeString(unbroken(w[3:]))
 	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || len(pub) == 0 {
 		return Anchor{}, s.errorf("DNSKEY with a field that can not be read")
 	}
@@ -282,6 +282,9 @@ func (s statement) key(zone rfc6125.Name, w []string) (Anchor, error) {
 	k, _ := proof.ParseKey(data)
 	return Anchor{Zone: zone, Key: &k}, nil
 }
+
+// unbroken joins words, and what blanks part within a quoted one.
+func unbroken(w []string) string { return strings.Join(strings.Fields(strings.Join(w, " ")), "") }
 
 // algorithmNumber reads a number, or a mnemonic of RFC 4034 appendix A.1 and later.
 func algorithmNumber(w string) (uint8, error) {
