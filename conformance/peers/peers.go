@@ -39,10 +39,13 @@ const (
 	pollEvery    = 50 * time.Millisecond
 )
 
-// Require skips the test unless it runs as root and all programs are installed; with
-// [RequireEnv] set it fails then.
+// Require skips the test in short runs and unless it runs as root and all programs are
+// installed; with [RequireEnv] set it fails in place of skipping.
 func Require(tb testing.TB, programs ...string) {
 	tb.Helper()
+	if testing.Short() && os.Getenv(RequireEnv) == "" {
+		tb.Skip("real peers are left out of short runs")
+	}
 	var lacks []string
 	if os.Geteuid() != 0 {
 		lacks = append(lacks, "root for ports 25, 53 and 443")
