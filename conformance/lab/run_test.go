@@ -24,7 +24,7 @@ import (
 const (
 	probeTime = 1500 * time.Millisecond
 	fetchTime = 1500 * time.Millisecond
-	atOnce    = 12 // worlds side by side
+	atOnce    = 24 // worlds side by side
 )
 
 // A judge checks worlds of a lab as `mxauth check` does.
@@ -47,12 +47,16 @@ type finding struct {
 }
 
 // client makes an MTA-STS client on a store, with its clock set back by age.
-func (j *judge) client(st store.Store, age time.Duration) (*sts.Client, error) {
-	return sts.NewClient(sts.Config{
+func (j *judge) client(st store.Store, age time.Duration, edits ...func(*sts.Config)) (*sts.Client, error) {
+	c := sts.Config{
 		Resolver: j.resolver, Roots: j.roots, Store: st, Timeout: fetchTime, Dial: j.lab.Dial,
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Now:   func() time.Time { return time.Now().Add(-age) },
-	})
+	}
+	for _, e := range edits {
+		e(&c)
+	}
+	return sts.NewClient(c)
 }
 
 // check makes the check that a world asks for, after its earlier state if it has one.

@@ -287,7 +287,7 @@ func (t *tree) link() error {
 		}
 		p := t.deepest(up(z.apex))
 		if p.apex == "." && z.world != "" {
-			return errors.New("the lab has no top-level domain for " + z.apex)
+			return errors.New("lab: world " + z.world + ": there is no top-level domain for " + z.apex)
 		}
 		z.parent, p.cuts[z.apex] = p, z
 	}
