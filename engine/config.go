@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
@@ -97,9 +96,6 @@ func New(c Config) (*Engine, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Shuffle == nil {
-		c.Shuffle = rand.Shuffle
 	}
 	if c.Trace == nil {
 		c.Trace = &Trace{}

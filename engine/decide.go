@@ -66,6 +66,9 @@ func (p *Peer) outdated() bool {
 	if p.Version != 0 && p.Version < tls.VersionTLS12 {
 		return true
 	}
+	if p.TLS == "" || p.TLS == "TLS 1.3" || p.TLS == "TLS 1.2" {
+		return false // as crypto/tls writes them
+	}
 	v := strings.ToLower(strings.ReplaceAll(p.TLS, " ", ""))
 	v = strings.TrimSuffix(v, ".0")
 	return strings.HasPrefix(v, "ssl") || v == "tls1" || v == "tlsv1" || v == "tls1.1" || v == "tlsv1.1"

@@ -92,7 +92,7 @@ func (w *work) explain(h *Host, id ReasonID) Reason {
 	case ReasonDANE:
 		return because(id, "%s has signed TLSA records (DANE, at %s) and must match them.", name, h.DANE.Base)
 	case ReasonHalfDANE:
-		return because(id, "%s has signed TLSA records and must match them; but the MX record of %s that names it is not signed, so it will not count as authenticated.", name, dom)
+		return because(id, "%s has signed TLSA records and must match them; but %s, so it will not count as authenticated.", name, unsignedMX(w.Orig, h))
 	case ReasonTLSAUnusable:
 		return because(id, "%s has signed TLSA records, none of which can be used for mail (%s); so TLS is demanded and its certificate is not judged.", name, unusableText(h.DANE.Set))
 	case ReasonTLSALookupFailed:
@@ -143,7 +143,7 @@ func (w *work) whyNoDANE(h *Host) string {
 	case w.mx == mxInsecure && w.viaMX && d.State != dane.Usable && w.Request.Options.InsecureMX == InsecureMXMay:
 		return fmt.Sprintf("the MX record of %s is not signed (DNSSEC), so DANE is not looked at", w.Orig)
 	case w.mx == mxInsecure && d.State >= dane.Unusable:
-		return fmt.Sprintf("the MX record of %s is not signed (DNSSEC), so it is not proven that %s is its host", w.Orig, name)
+		return fmt.Sprintf("%s, so it is not proven that %s is its host", unsignedMX(w.Orig, h), name)
 	case d.State == dane.Unusable:
 		return fmt.Sprintf("none of the TLSA records of %s can be used for mail", name)
 	case d.State == dane.NA && w.skipsTLSA():
@@ -154,6 +154,14 @@ func (w *work) whyNoDANE(h *Host) string {
 		return fmt.Sprintf("%s has no signed TLSA records (DANE)", name)
 	}
 	return fmt.Sprintf("DANE does not apply to %s", name)
+}
+
+// unsignedMX says in a clause that the choice of host is not proven.
+func unsignedMX(domain rfc6125.Host, h *Host) string {
+	if h.Name == domain {
+		return fmt.Sprintf("the answer that %s has no MX record is not signed (DNSSEC)", domain)
+	}
+	return fmt.Sprintf("the MX record of %s that names it is not signed (DNSSEC)", domain)
 }
 
 // whyNoSTS says in a clause why MTA-STS asks nothing of the host.

@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/pkix"
@@ -94,7 +98,7 @@ func (j *judge) noTLS(part Requirement) Reason {
 	}
 	switch {
 	case j.d.Event == NoSTARTTLS:
-		return because(ReasonNoSTARTTLS, "%s, and the host does not offer it; somebody between may have removed the offer, so nothing is sent.", who).about(policy)
+		return because(ReasonNoSTARTTLS, "%s, and the host does not offer it; somebody between may have removed the offer.", who).about(policy)
 	case j.d.Event == STARTTLSRefused && j.peer.Injected:
 		return because(ReasonInjected, "%s, and plain data stood behind the reply to STARTTLS as if somebody slipped it in; the connection is dropped.", who).about(policy)
 	case j.d.Event == STARTTLSRefused:
@@ -118,45 +122,53 @@ func (j *judge) byTLSA(part Requirement, trace bool) (Method, Reason, bool) {
 	switch {
 	case err == nil && res.OK && h.DANE.State == dane.Usable:
 	case err == nil || errors.Is(err, dane.ErrNoMatch) || errors.Is(err, dane.ErrNoUsable):
-		return "", because(ReasonDANENoMatch, "%s shows a key and certificate that match none of its signed TLSA records (%s); it may be somebody else, so nothing is sent.", name, j.records()), false
+		return "", because(ReasonDANENoMatch, "%s shows a key and certificate that match none of its signed TLSA records (%s); it may be somebody else.", name, j.records()), false
 	case errors.Is(err, dane.ErrName):
-		return "", because(ReasonDANEName, "The certificate of %s was issued by the CA in its TLSA records and carries none of the names that count: it names %s, and one of %s was expected.", name, list(j.d.Presented), refList(h.DANERefs)), false
+		return "", because(ReasonDANEName, "The certificate of %s was issued by the CA in its TLSA records and carries none of the names that count: it names %s, and one of %s was expected.", name, shownNames(j.d.Presented), refList(h.DANERefs)), false
 	case errors.Is(err, pkix.ErrExpired):
-		return "", because(ReasonDANEExpired, "The certificate of %s leads to the CA in its TLSA records, but has expired or passes one that has (%s).", name, clip(err.Error())), false
+		return "", because(ReasonDANEExpired, "The certificate of %s leads to the CA in its TLSA records, but has expired or passes one that has (%s).", name, certText(err)), false
 	case errors.Is(err, pkix.ErrNotYetValid):
-		return "", because(ReasonDANEUntrusted, "The certificate of %s leads to the CA in its TLSA records, but it, or one that it passes, is not valid yet (%s).", name, clip(err.Error())), false
+		return "", because(ReasonDANEUntrusted, "The certificate of %s leads to the CA in its TLSA records, but it, or one that it passes, is not valid yet (%s).", name, certText(err)), false
 	default:
-		return "", because(ReasonDANEUntrusted, "A certificate that %s sent matches its TLSA records, but the path from the host's own certificate to it does not hold (%s).", name, clip(err.Error())), false
+		return "", because(ReasonDANEUntrusted, "A certificate that %s sent matches its TLSA records, but the path from the host's own certificate to it does not hold (%s).", name, certText(err)), false
 	}
-	rec := clip(res.Matched.String())
+	rec := shortRecord(res.Matched)
 	if trace {
 		j.d.Why = append(j.d.Why, Step{Step: StepTLSARecord, Host: name, Name: rec, Type: "TLSA", Result: "matches", RFC: "7672 s.3"})
 	}
 	if part == HalfDANE {
-		return "", because(ReasonHalfDANEMatch, "%s proved itself by its TLSA records, but the MX record of %s that names it is not signed, so it is not proven that this is the domain's host: encrypted, not authenticated.", name, j.p.label()), true
+		return "", because(ReasonHalfDANEMatch, "%s proved itself by its TLSA records, but %s, so it is not proven that this is the domain's host: encrypted, not authenticated.", name, unsignedMX(j.p.Orig, j.h)), true
 	}
 	if res.Matched.Usage == dane.DANEEE {
-		return MethodDANEEE, because(ReasonDANEEEMatch, "%s is authenticated: its key or certificate is the one in its signed TLSA record (%s).", name, shortRecord(rec)), true
+		// The common case, put together by hand: it is what a busy server pays for.
+		return MethodDANEEE, saying(ReasonDANEEEMatch, name+" is authenticated: its key or certificate is the one in its signed TLSA record ("+rec+")."), true
 	}
-	return MethodDANETA, because(ReasonDANETAMatch, "%s is authenticated: its certificate was issued by the CA in its signed TLSA record (%s) and proves the name %s.", name, shortRecord(rec), clip(res.Name.Presented)), true
+	return MethodDANETA, because(ReasonDANETAMatch, "%s is authenticated: its certificate was issued by the CA in its signed TLSA record (%s) and proves the name %s.", name, rec, clip(res.Name.Presented)), true
 }
 
 // records lists the usable records for a sentence.
 func (j *judge) records() string {
 	var all []string
 	for _, r := range j.h.DANE.Set.Usable() {
-		all = append(all, shortRecord(clip(r.String())))
+		all = append(all, shortRecord(r))
 	}
 	return list(all)
 }
 
-// shortRecord cuts the data of a TLSA record to what a person compares.
-func shortRecord(s string) string {
-	const most = 24
-	if len(s) > most {
-		return s[:most] + "..."
+// shortRecord is a record with as much of its data as a person compares.
+func shortRecord(r dane.Record) string {
+	const octets = 9
+	data, more := r.Data, ""
+	if len(data) > octets {
+		data, more = data[:octets], "..."
 	}
-	return s
+	var room [8 + 2*octets + 12]byte
+	b := room[:0]
+	for _, n := range [...]uint8{uint8(r.Usage), uint8(r.Selector), uint8(r.MatchingType)} {
+		b = append(strconv.AppendUint(b, uint64(n), 10), ' ')
+	}
+	b = append(hex.AppendEncode(b, []byte(data)), more...)
+	return string(b)
 }
 
 // webpki proves the chain against the WebPKI anchors and one of the names.
@@ -185,14 +197,14 @@ func (j *judge) bySTS() (Method, Reason, bool) {
 		}
 		return "", because(ReasonSTSNoMatch, "The MTA-STS policy of %s does not list %s, so mail may not go there.", dom, name), false
 	case onlyName(err):
-		return "", because(ReasonSTSName, "The MTA-STS policy of %s demands a certificate of the name %s; the host shows one for %s.", dom, name, list(j.d.Presented)), false
+		return "", because(ReasonSTSName, "The MTA-STS policy of %s demands a certificate of the name %s; the host shows one for %s.", dom, name, shownNames(j.d.Presented)), false
 	case errors.Is(err, pkix.ErrExpired):
-		return "", because(ReasonSTSExpired, "The MTA-STS policy of %s demands a valid certificate; that of %s, or one that it passes, has expired (%s).", dom, name, clip(err.Error())), false
+		return "", because(ReasonSTSExpired, "The MTA-STS policy of %s demands a valid certificate; that of %s, or one that it passes, has expired (%s).", dom, name, certText(err)), false
 	}
 	if errors.Is(err, pkix.ErrNotYetValid) {
-		return "", because(ReasonSTSUntrusted, "The MTA-STS policy of %s demands a valid certificate; that of %s, or one that it passes, is not valid yet (%s).", dom, name, clip(err.Error())), false
+		return "", because(ReasonSTSUntrusted, "The MTA-STS policy of %s demands a valid certificate; that of %s, or one that it passes, is not valid yet (%s).", dom, name, certText(err)), false
 	}
-	return "", because(ReasonSTSUntrusted, "The MTA-STS policy of %s demands a certificate of a public CA; that of %s leads to none that this server trusts (%s).", dom, name, clip(err.Error())), false
+	return "", because(ReasonSTSUntrusted, "The MTA-STS policy of %s demands a certificate of a public CA; that of %s leads to none that this server trusts (%s).", dom, name, certText(err)), false
 }
 
 // byPKIX judges the certificate where the operator, or REQUIRETLS, names the peer.
@@ -201,16 +213,16 @@ func (j *judge) byPKIX() (Method, Reason, bool) {
 	m, err := j.webpki(j.h.PKIXRefs)
 	switch {
 	case err == nil && m.OK:
-		return MethodPKIX, because(ReasonPKIXMatch, "%s is authenticated: it shows a valid certificate of a trusted CA for %s.", name, m.Reference), true
+		return MethodPKIX, because(ReasonPKIXMatch, "%s is authenticated: it shows a valid certificate of a trusted CA for the name %s.", name, m.Reference), true
 	case onlyName(err):
-		return "", because(ReasonPKIXName, "%s must prove the name %s, and shows a certificate for %s.", name, refList(j.h.PKIXRefs), list(j.d.Presented)), false
+		return "", because(ReasonPKIXName, "%s must prove the name %s, and shows a certificate for %s.", name, refList(j.h.PKIXRefs), shownNames(j.d.Presented)), false
 	case errors.Is(err, pkix.ErrExpired):
-		return "", because(ReasonPKIXExpired, "%s must show a valid certificate, and its certificate, or one that it passes, has expired (%s).", name, clip(err.Error())), false
+		return "", because(ReasonPKIXExpired, "%s must show a valid certificate, and its certificate, or one that it passes, has expired (%s).", name, certText(err)), false
 	}
 	if errors.Is(err, pkix.ErrNotYetValid) {
-		return "", because(ReasonPKIXUntrusted, "%s must show a valid certificate, and its certificate, or one that it passes, is not valid yet (%s).", name, clip(err.Error())), false
+		return "", because(ReasonPKIXUntrusted, "%s must show a valid certificate, and its certificate, or one that it passes, is not valid yet (%s).", name, certText(err)), false
 	}
-	return "", because(ReasonPKIXUntrusted, "%s must show a certificate of a trusted CA, and its certificate leads to none (%v).", name, clip(fmt.Sprint(err))), false
+	return "", because(ReasonPKIXUntrusted, "%s must show a certificate of a trusted CA, and its certificate leads to none (%s).", name, certText(err)), false
 }
 
 // onlyName reports whether the path is good and the name alone is wrong. (Of several
@@ -224,11 +236,15 @@ func (j *judge) unproved() Reason {
 	name, dom := h.label(), j.p.label()
 	switch h.Reason.ID {
 	case ReasonOpportunistic:
-		return because(ReasonOpportunistic, "The connection to %s is encrypted; this server is set to authenticate nobody there. The certificate names %s.", name, list(j.d.Presented))
+		return because(ReasonOpportunistic, "The connection to %s is encrypted; this server is set to authenticate nobody there. The certificate names %s.", name, shownNames(j.d.Presented))
 	case ReasonLiteral:
-		return because(ReasonLiteral, "The connection to %s is encrypted; an address can not be authenticated. The certificate names %s.", name, list(j.d.Presented))
+		return because(ReasonLiteral, "The connection to %s is encrypted; an address can not be authenticated. The certificate names %s.", name, shownNames(j.d.Presented))
 	}
-	if len(j.peer.Chain) == 0 {
+	switch {
+	case h.Reason.ID != ReasonNoPolicy:
+		// Policies may be published; this message, or audit mode, passes them by.
+		return because(ReasonEncryptedUnproved, "The connection to %s is encrypted; nobody was asked to prove anything. The certificate names %s.", name, shownNames(j.d.Presented))
+	case len(j.peer.Chain) == 0:
 		return because(ReasonEncryptedCA, "The connection to %s is encrypted, but nobody proved to be that host: it showed no certificate, and nothing obliged it to.", name)
 	}
 	_, err := j.webpki([]rfc6125.Reference{rfc6125.NewReference(h.Name)})
@@ -237,10 +253,10 @@ func (j *judge) unproved() Reason {
 	switch {
 	case !named:
 		return because(ReasonEncryptedName, "The connection to %s is encrypted, but nobody proved to be that host: the certificate names %s. Nothing obliged the host to show its own name, because %s publishes no policy that holds here (%s). Two standards would make the name count: DANE (TLSA records for %s in a zone signed with DNSSEC) or MTA-STS (a policy of mode enforce on the web host mta-sts.%s).",
-			name, list(j.d.Presented), dom, h.Lacks, name, dom)
+			name, shownNames(j.d.Presented), dom, h.Lacks, name, dom)
 	case err != nil:
 		return because(ReasonEncryptedCA, "The connection to %s is encrypted, but nobody proved to be that host: its certificate names it, and leads to no CA that this server trusts (%s). Nothing obliged the host to more, because %s publishes no policy that holds here (%s); DANE (TLSA records for %s in a zone signed with DNSSEC) would make even this certificate a proof.",
-			name, clip(err.Error()), dom, h.Lacks, name)
+			name, certText(err), dom, h.Lacks, name)
 	}
 	return because(ReasonEncryptedUnproved, "The connection to %s is encrypted and its certificate is in order, but it does not count as authenticated: %s publishes no policy that holds here (%s), so somebody between could have put another host in its place unnoticed. An MTA-STS policy of mode enforce on the web host mta-sts.%s, or DANE (TLSA records for %s in a zone signed with DNSSEC), would make it count.",
 		name, dom, h.Lacks, dom, name)
@@ -252,4 +268,43 @@ func refList(refs []rfc6125.Reference) string {
 		names = append(names, r.String())
 	}
 	return list(names)
+}
+
+// shownNames lists presented names for a sentence: a Common Name that is one of the
+// DNS names is not told twice.
+func shownNames(names []string) string {
+	if len(names) == 0 {
+		return "nobody"
+	}
+	var all []string
+	for _, n := range names {
+		if cn, ok := strings.CutPrefix(n, "CN="); ok {
+			if slices.Contains(names, cn) {
+				continue
+			}
+			n = cn + " (as Common Name)"
+		}
+		all = append(all, n)
+	}
+	return list(all)
+}
+
+// certText says what is wrong with a chain, without the words that the sentence
+// around it has.
+func certText(err error) string {
+	var e *pkix.Error
+	if !errors.As(err, &e) {
+		if err == nil {
+			return "no name is expected"
+		}
+		return clip(err.Error())
+	}
+	text := strings.TrimPrefix(e.Kind.Error(), pkix.ErrUntrusted.Error()+": ")
+	if e.Subject != "" {
+		text += ": " + e.Subject
+	}
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return clip(text)
 }

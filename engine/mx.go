@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -149,16 +150,26 @@ func (w *work) order() {
 func byName(a, b Host) int       { return strings.Compare(a.Name.String(), b.Name.String()) }
 func byPreference(a, b Host) int { return cmp.Compare(a.Preference, b.Preference) }
 
-// shuffleTies draws the order of hosts of one preference (RFC 5321 section 5.1).
+// shuffleTies draws the order of hosts of one preference (RFC 5321 section 5.1);
+// shuffle may be nil.
 func shuffleTies(hosts []Host, shuffle func(int, func(i, j int))) {
 	for len(hosts) > 0 {
 		n := 1
 		for n < len(hosts) && hosts[n].Preference == hosts[0].Preference {
 			n++
 		}
-		if n > 1 {
-			tied := hosts[:n]
+		tied := hosts[:n]
+		switch {
+		case n == 1:
+		case shuffle != nil:
 			shuffle(n, func(i, j int) { tied[i], tied[j] = tied[j], tied[i] })
+		default:
+			// rand.Shuffle by hand, which wants a function on the heap.
+			for i := n - 1; i > 0; i-- {
+				if j := rand.IntN(i + 1); j != i {
+					tied[i], tied[j] = tied[j], tied[i]
+				}
+			}
 		}
 		hosts = hosts[n:]
 	}

@@ -60,9 +60,10 @@ func (w *work) endSTS() {
 	}
 	r := <-w.sts.result
 	w.sts.cancel()
-	// What was left behind says nothing about a record or a policy, unless it came
-	// from the cache or was known to be absent before it was left.
-	if left && r.Policy == nil && !errors.Is(r.TXTErr, sts.ErrNoRecord) {
+	// What was left behind says nothing about a record or a policy, unless that came
+	// from the cache. What came all the same is as good as if it had been waited for.
+	left = left && r.Pending
+	if left && r.Policy == nil {
 		r = sts.Result{Domain: w.Orig, Row: sts.S12, Pending: true}
 	}
 	if t := w.c.Trace.GotSTS; t != nil {

@@ -94,10 +94,11 @@ func indexReasons() map[ReasonID]ReasonInfo {
 
 // because makes the reason of a case: the table's entry with the case's sentence.
 func because(id ReasonID, format string, args ...any) Reason {
-	text := format
-	if len(args) > 0 {
-		text = fmt.Sprintf(format, args...)
-	}
+	return saying(id, fmt.Sprintf(format, args...))
+}
+
+// saying makes a reason whose sentence is there already.
+func saying(id ReasonID, text string) Reason {
 	info := reasonByID[id]
 	return Reason{ID: id, Text: text, RFC: info.RFC, ResultType: info.ResultType, Policy: info.Policy}
 }
