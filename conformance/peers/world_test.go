@@ -140,6 +140,8 @@ type world struct {
 	dir    string
 	anchor string // path of the file with the root's DS line
 	ca     string // path of the CA's certificate
+
+	postfix *peers.Daemon
 }
 
 // start builds zones, certificates and servers of the deliveries.
@@ -148,7 +150,7 @@ func start(t *testing.T) world {
 	peers.Require(t, "nsd", "unbound", "postfix", "ldns-keygen", "ldns-signzone", "ldns-key2ds")
 	dir := peers.Dir(t)
 	ca := peers.NewCA(t, "Test CA")
-	w := world{dir, dir + "/root.ds", dir + "/ca.pem"}
+	w := world{dir: dir, anchor: dir + "/root.ds", ca: dir + "/ca.pem"}
 	zones := []peers.Zone{{Apex: "."}, {Apex: "test."}}
 	policies := peers.PolicyHost{Policies: map[string]string{}, Leaves: map[string]peers.Leaf{}}
 	var smtpds []peers.SMTPD
@@ -196,7 +198,7 @@ func start(t *testing.T) world {
 	peers.StartNSD(t, dir, nsdAddress, zones)
 	peers.StartUnbound(t, dir, peers.Resolver{Address: unboundAddress, Root: nsdAddress, Anchor: anchor})
 	peers.StartUnbound(t, dir, peers.Resolver{Address: plainAddress, Root: nsdAddress})
-	peers.StartPostfix(t, dir, smtpds)
+	w.postfix = peers.StartPostfix(t, dir, smtpds)
 	policies.Start(t, policyAddress)
 	return w
 }
