@@ -40,37 +40,45 @@ func TestTable8(t *testing.T) {
 		peer engine.Peer
 		want string
 	}{
-		{"TLSA bogus", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-bogus"},
+		{"TLSRPT-4.3.2.1-02 TLSRPT-1.1-01 TLSA bogus", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-bogus"},
 		{"TLSA SERVFAIL", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrServFail), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-lookup-failed"},
 		{"TLSA time-out", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrTimeout), engine.Request{}, shows(pki.good), "tlsa mx.example.org"},
 		{"address bogus", fail("mx.example.org", dnssec.TypeAAAA, dnssec.ErrServFail), engine.Request{}, engine.Peer{}, ""},
-		{"all unusable", func(w *world) { w.signed().tlsa("1" + noMatch[1:]) }, engine.Request{}, shows(pki.self), "tlsa mx.example.org tlsa-invalid/encrypted-tlsa-unusable"},
-		{"dane-only without TLSA", func(w *world) { w.signed() }, engine.Request{Level: engine.LevelDANEOnly}, shows(pki.good), "tlsa example.org failed dane-required/dane-required"},
-		{"no STARTTLS under dane", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS}, "tlsa mx.example.org failed starttls-not-supported/no-starttls"},
-		{"no STARTTLS under sts", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, engine.Peer{Event: engine.STARTTLSRefused}, "sts example.org failed starttls-not-supported/starttls-refused"},
+		{"TLSRPT-4.3.2.1-01 all unusable", func(w *world) { w.signed().tlsa("1" + noMatch[1:]) }, engine.Request{}, shows(pki.self), "tlsa mx.example.org tlsa-invalid/encrypted-tlsa-unusable"},
+		{"TLSRPT-4.3.2.1-03 dane-only without TLSA", func(w *world) { w.signed() }, engine.Request{Level: engine.LevelDANEOnly}, shows(pki.good), "tlsa example.org failed dane-required/dane-required"},
+		{"TLSRPT-4.3.1-01 no STARTTLS under dane", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS}, "tlsa mx.example.org failed starttls-not-supported/no-starttls"},
+		{"TLSRPT-4.3.1-01 STS-6-03 no STARTTLS under sts", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, engine.Peer{Event: engine.STARTTLSRefused}, "sts example.org failed starttls-not-supported/starttls-refused"},
 		{"no STARTTLS under encrypt", func(w *world) { w.signed().tlsa("1" + noMatch[1:]) }, engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS}, "tlsa mx.example.org failed starttls-not-supported/no-starttls"},
 		{"no STARTTLS under may", func(w *world) { w.signed() }, engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS}, "no-policy-found example.org failed starttls-not-supported/cleartext-no-starttls"},
-		{"handshake failed, both", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, engine.Peer{Event: engine.HandshakeFailed}, "tlsa mx.example.org failed validation-failure/handshake-failed; sts example.org failed validation-failure/handshake-failed"},
+		{"TLSRPT-4.3.1-05 handshake failed, both", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, engine.Peer{Event: engine.HandshakeFailed}, "tlsa mx.example.org failed validation-failure/handshake-failed; sts example.org failed validation-failure/handshake-failed"},
 		{"TLSA does not match", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{}, shows(pki.good), "tlsa mx.example.org failed certificate-not-trusted/dane-no-match"},
-		{"DANE-TA name", func(w *world) { w.signed().tlsa(tlsaOf(2, 0, pki.ca.cert)) }, engine.Request{}, shows(pki.wrong, pki.ca), "tlsa mx.example.org failed certificate-host-mismatch/dane-name-mismatch"},
-		{"DANE-TA expired", func(w *world) { w.signed().tlsa(tlsaOf(2, 0, pki.ca.cert)) }, engine.Request{}, shows(pki.expired, pki.ca), "tlsa mx.example.org failed certificate-expired/dane-expired"},
-		{"STS name", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.wrong), "sts example.org failed certificate-host-mismatch/mta-sts-name-mismatch"},
-		{"STS expired", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.expired), "sts example.org failed certificate-expired/mta-sts-expired"},
-		{"STS untrusted", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.alien), "sts example.org failed certificate-not-trusted/mta-sts-untrusted"},
-		{"STS no match, enforce", func(w *world) { w.unsigned().policy("enforce", "a.example.org") }, engine.Request{}, engine.Peer{}, "sts example.org failed validation-failure/sts-mx-mismatch"},
+		{"TLSRPT-4.3.1-02 DANE-TA name", func(w *world) { w.signed().tlsa(tlsaOf(2, 0, pki.ca.cert)) }, engine.Request{}, shows(pki.wrong, pki.ca), "tlsa mx.example.org failed certificate-host-mismatch/dane-name-mismatch"},
+		{"TLSRPT-4.3.1-03 DANE-TA expired", func(w *world) { w.signed().tlsa(tlsaOf(2, 0, pki.ca.cert)) }, engine.Request{}, shows(pki.expired, pki.ca), "tlsa mx.example.org failed certificate-expired/dane-expired"},
+		{"TLSRPT-4.3.1-02 STS name", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.wrong), "sts example.org failed certificate-host-mismatch/mta-sts-name-mismatch"},
+		{"TLSRPT-4.3.1-03 STS expired", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.expired), "sts example.org failed certificate-expired/mta-sts-expired"},
+		{"TLSRPT-4.3.1-04 STS untrusted", func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.alien), "sts example.org failed certificate-not-trusted/mta-sts-untrusted"},
+		{"TLSRPT-4.3.1-05 STS no match, enforce", func(w *world) { w.unsigned().policy("enforce", "a.example.org") }, engine.Request{}, engine.Peer{}, "sts example.org failed validation-failure/sts-mx-mismatch"},
 		{"STS no match, testing", func(w *world) { w.unsigned().policy("testing", "a.example.org") }, engine.Request{}, shows(pki.good), "sts example.org failed validation-failure/sts-mx-mismatch"},
 		{"STS testing, all well", func(w *world) { w.unsigned().policy("testing", "mx.example.org") }, engine.Request{}, shows(pki.good), "sts example.org"},
 		{"STS mode none", func(w *world) { w.unsigned().policy("none") }, engine.Request{}, shows(pki.good), "no-policy-found example.org"},
-		{"STS not to be fetched", func(w *world) {
+		{"TLSRPT-4.3.2.2-01 STS-6-01 STS not to be fetched", func(w *world) {
 			w.unsigned()
 			w.sts.results["example.org"] = sts.Result{Row: sts.S4, FetchErr: sts.ErrFetchStatus}
 		}, engine.Request{}, shows(pki.good), "sts example.org failed sts-policy-fetch-error/sts-fetch-failed"},
+		{"TLSRPT-4.3.2.2-02 STS policy malformed", func(w *world) {
+			w.unsigned()
+			w.sts.results["example.org"] = sts.Result{Row: sts.S4, FetchErr: sts.ErrFetchSyntax}
+		}, engine.Request{}, shows(pki.good), "sts example.org failed sts-policy-invalid/sts-policy-invalid"},
+		{"TLSRPT-4.3.2.2-03 policy host without a good certificate", func(w *world) {
+			w.unsigned()
+			w.sts.results["example.org"] = sts.Result{Row: sts.S4, FetchErr: sts.ErrFetchWebPKI}
+		}, engine.Request{}, shows(pki.good), "sts example.org failed sts-webpki-invalid/sts-fetch-certificate"},
 		{"half-dane", func(w *world) { w.unsigned().tlsa(tlsaOf(3, 1, pki.self.cert)) }, engine.Request{}, shows(pki.self), "tlsa mx.example.org"},
 		{"half-dane, no match", func(w *world) { w.unsigned().tlsa(noMatch) }, engine.Request{}, shows(pki.self), "tlsa mx.example.org failed certificate-not-trusted/dane-no-match"},
-		{"dane passes, sts fails", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.self.cert)).policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.self), "tlsa mx.example.org; sts example.org failed certificate-not-trusted/mta-sts-untrusted"},
+		{"TLSRPT-4-03 dane passes, sts fails", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.self.cert)).policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.self), "tlsa mx.example.org; sts example.org failed certificate-not-trusted/mta-sts-untrusted"},
 		{"dane and sts pass", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.cert)).policy("enforce", "mx.example.org") }, engine.Request{}, shows(pki.good), "tlsa mx.example.org; sts example.org"},
-		{"no connection", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{}, engine.Peer{}, ""},
-		{"a report", func(w *world) { w.signed() }, engine.Request{TLSRPTReport: true}, engine.Peer{Event: engine.NoSTARTTLS}, ""},
+		{"TLSRPT-4.3.4-01 no connection", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{}, engine.Peer{}, ""},
+		{"TLSRPT-3-09 a report", func(w *world) { w.signed() }, engine.Request{TLSRPTReport: true}, engine.Peer{Event: engine.NoSTARTTLS}, ""},
 		{"TLS-Required: No is counted", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{TLSRequiredNo: true}, shows(pki.good), "tlsa mx.example.org failed certificate-not-trusted/dane-no-match"},
 		{"TLS-Required: No, TLSA bogus", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus), engine.Request{TLSRequiredNo: true}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-bogus"},
 		{"audit", func(w *world) { w.signed().tlsa(noMatch) }, engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), "tlsa mx.example.org failed certificate-not-trusted/dane-no-match"},
@@ -118,7 +126,7 @@ func TestTable8(t *testing.T) {
 			t.Error("no plan, no host")
 		}
 	})
-	t.Run("the policy itself", func(t *testing.T) {
+	t.Run("TLSRPT-4.5-01 TLSRPT-4.5-02 the policy itself", func(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch).tlsa("1"+noMatch[1:]).policy("enforce", "mx.example.org", "*.example.net")
 		p := w.plan(engine.Request{})
 		peer := shows(w.good)

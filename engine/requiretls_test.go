@@ -277,7 +277,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 			t.Errorf("an ordinary message: %+v", f)
 		}
 	})
-	t.Run("TLSRPT-5.3.1-01 a report is delivered whatever the policies say", func(t *testing.T) {
+	t.Run("TLSRPT-5.3.1-01 TLSRPT-3-08 a report is delivered whatever the policies say", func(t *testing.T) {
 		r := engine.Request{TLSRPTReport: true}
 		w := newWorld(t).unsigned().policy("enforce", "other.example.org")
 		d := w.decide(r, shows(w.alien))

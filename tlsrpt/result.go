@@ -136,6 +136,12 @@ func (s Session) check() error {
 		return fmt.Errorf("%w: a session without domain or policy", ErrSession)
 	}
 	for _, e := range s.Entries {
+		// RFC 8460 section 4.4: A-labels only.
+		for _, name := range append([]string{s.Domain, e.Policy.Domain}, e.Policy.MXHosts...) {
+			if !isASCII(name) {
+				return fmt.Errorf("%w: %.80q is not in A-labels", ErrSession, name)
+			}
+		}
 		if !e.Policy.Type.IsValid() {
 			return fmt.Errorf("%w: policy type %.40q", ErrSession, e.Policy.Type)
 		}
@@ -146,4 +152,13 @@ func (s Session) check() error {
 		}
 	}
 	return nil
+}
+
+func isASCII(s string) bool {
+	for _, c := range []byte(s) {
+		if c > '~' {
+			return false
+		}
+	}
+	return true
 }

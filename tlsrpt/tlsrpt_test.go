@@ -359,6 +359,41 @@ func TestClientRefuses(t *testing.T) {
 	}
 }
 
+func TestSessionCounts(t *testing.T) {
+	t.Run("TLSRPT-4.2-01 a session counts once, whatever the number of failures", func(t *testing.T) {
+		b, err := tlsrpt.Datagram(session())
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed, good := 0.0, 0.0
+		for _, p := range taken(t, b)["policies"].([]any) {
+			f := p.(map[string]any)["f"].(float64)
+			failed += f
+			good += 1 - f
+		}
+		if failed != 1 || good != 1 {
+			t.Errorf("%v failed and %v good entries in %s", failed, good, b)
+		}
+	})
+	t.Run("TLSRPT-4.4-02 domains and patterns are A-labels", func(t *testing.T) {
+		s := session()
+		s.Domain = "b\u00fccher.example"
+		if _, err := tlsrpt.Datagram(s); !errors.Is(err, tlsrpt.ErrSession) {
+			t.Errorf("a U-label as domain: %v", err)
+		}
+		s = session()
+		s.Entries[0].Policy.MXHosts = []string{"*.b\u00fccher.example"}
+		if _, err := tlsrpt.Datagram(s); !errors.Is(err, tlsrpt.ErrSession) {
+			t.Errorf("a U-label as pattern: %v", err)
+		}
+		s = session()
+		s.Entries[1].Policy.Domain = "b\u00fccher.example"
+		if _, err := tlsrpt.Datagram(s); !errors.Is(err, tlsrpt.ErrSession) {
+			t.Errorf("a U-label as policy domain: %v", err)
+		}
+	})
+}
+
 func TestCodes(t *testing.T) {
 	want := map[tlsrpt.ResultType]float64{
 		"starttls-not-supported": 201, "certificate-host-mismatch": 202, "certificate-not-trusted": 203, "certificate-expired": 204, "validation-failure": 205,
