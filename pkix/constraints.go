@@ -150,14 +150,14 @@ func (s *subtrees) read(trees []byte) (kind error, why string) {
 		if n == maxSubtrees {
 			return ErrConstraint, fmt.Sprintf("more than %d name constraints", maxSubtrees)
 		}
-		tag, tree, rest, ok := element(trees)
-		if !ok || tag != tagSequence {
+		tag, tree, rest, _ := element(trees)
+		if tag != tagSequence {
 			return ErrMalformed, malformed
 		}
 		trees = rest
-		tag, base, bounds, ok := element(tree)
+		tag, base, bounds, _ := element(tree)
 		form := int(tag &^ (classContext | tagConstructed))
-		if !ok || tag&0xc0 != classContext || form >= numForms {
+		if tag&0xc0 != classContext || form >= numForms {
 			return ErrMalformed, malformed
 		}
 		if len(bounds) > 0 && !bytes.Equal(bounds, []byte{0x80, 1, 0}) {

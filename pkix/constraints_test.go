@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/mxauth/mxauth/pkix"
@@ -59,6 +60,13 @@ func TestConstraints(t *testing.T) {
 		below(t, nil, trees(dnsTree("")), pkix.ErrConstraint)
 		below(t, trees(dnsTree(".example")), nil, nil)
 		below(t, trees(dnsTree(".mx.example")), nil, pkix.ErrConstraint)
+		for n, cut := range map[int]bool{120: false, 121: true} {
+			e := r.ca("a")
+			err := verify(certs(r.cert), e.leaf(), extend(e.cert, true, constraints(trees(dnsTree(strings.Repeat("*", n))), nil), 2, 5, 29, 30))
+			if want(t, err, pkix.ErrMalformed); strings.Contains(err.Error(), "...") != cut {
+				t.Errorf("%d: %v", n, err)
+			}
+		}
 		for _, bad := range []string{".", "*.example", "a..b", "a b", "bü", "example."} {
 			e := r.ca("a")
 			want(t, verify(certs(r.cert), e.leaf(), extend(e.cert, true, constraints(trees(dnsTree(bad)), nil), 2, 5, 29, 30)), pkix.ErrMalformed, "dNSName")
@@ -234,6 +242,8 @@ func TestMailAndURIConstraints(t *testing.T) {
 		{m(".example.org"), mail("joe@a.example.org"), true},
 		{m(".example.org"), mail("joe@example.org"), false},
 		{m(""), mail("joe@example.org"), true},
+		{m("example.org"), mail("j@example.org"), true},
+		{m(".example.org"), mail("joe@a.b.example.com"), false},
 		{m("example.org"), mail("joe@example.org", "joe@example.com"), false},
 		{u("Example.org"), uri("https://example.org/x"), true},
 		{u("example.org"), uri("https://a.example.org:8443/x"), false},
@@ -245,7 +255,7 @@ func TestMailAndURIConstraints(t *testing.T) {
 			permitted, excluded := r.ca("a", constrained(trees(c.tree), nil)), r.ca("a", constrained(nil, trees(c.tree)))
 			kinds := map[bool]error{true: nil, false: pkix.ErrConstraint}
 			want(t, verify(certs(r.cert), permitted.leaf(c.change), permitted.cert), kinds[c.inside])
-			if i != 9 { // two mailboxes, on both sides
+			if i != 11 { // two mailboxes, on both sides
 				want(t, verify(certs(r.cert), excluded.leaf(c.change), excluded.cert), kinds[!c.inside])
 			} else {
 				want(t, verify(certs(r.cert), excluded.leaf(c.change), excluded.cert), pkix.ErrConstraint)
@@ -257,6 +267,7 @@ func TestMailAndURIConstraints(t *testing.T) {
 		{m("example.org"), tlv(0x81, []byte("joe"))},
 		{m("example.org"), tlv(0x81, []byte("@example.com"))},
 		{m("example.org"), tlv(0x81, []byte("joe@"))},
+		{m("example.org"), tlv(0x81, []byte("@example.org"))},
 		{u("example.org"), tlv(0x86, []byte("mailto:joe@example.com"))},
 		{u("example.org"), tlv(0x86, []byte("https://192.0.2.1/"))},
 		{u("example.org"), tlv(0x86, []byte("https://[::1]/"))},
@@ -268,6 +279,9 @@ func TestMailAndURIConstraints(t *testing.T) {
 			want(t, verify(certs(r.cert), leaf, extend(a.cert, true, nc, 2, 5, 29, 30)), pkix.ErrConstraint)
 		}
 	}
+	a := r.ca("a")
+	dotted := resigned(t, a, extend(a.leaf(dns()), false, tlv(0x30, tlv(0x81, []byte("joe@.example.org"))), 2, 5, 29, 17))
+	want(t, verify(certs(r.cert), dotted, extend(a.cert, true, constraints(trees(m(".example.org")), nil), 2, 5, 29, 30)), pkix.ErrConstraint)
 	t.Run("a mailbox in the subject", func(t *testing.T) {
 		a := r.ca("a", constrained(trees(m("example.org")), nil))
 		who := func(addr string) *entity {
@@ -346,6 +360,14 @@ func TestDirectoryConstraints(t *testing.T) {
 	want(t, verify(certs(r.cert), leaf, a.cert), nil)
 }
 
+// padded is a list of permitted subtrees of this length: ok and, to fill it up,
+// one excluded name that no test uses.
+func padded(ok []byte, n int) []byte {
+	permitted := tlv(0xa0, ok)
+	rest := n - len(permitted) - 6 // heads of [1], GeneralSubtree and GeneralName
+	return append(permitted, tlv(0xa1, dnsTree("x"+strings.Repeat("a", rest/2-1)+"."+strings.Repeat("b", rest-rest/2-1)))...)
+}
+
 // What can not be read ends the path.
 func TestMalformedNames(t *testing.T) {
 	r := root(t)
@@ -377,6 +399,19 @@ func TestMalformedNames(t *testing.T) {
 		{tlv(0x30, tlv(0xa0, subtree(0x89, []byte("example")))), pkix.ErrMalformed},
 		{tlv(0x30, tlv(0xa0, subtree(0xa4, []byte{0x30}))), pkix.ErrMalformed},
 		{tlv(0x30, tlv(0xa0, subtree(0xa4, tlv(0x31)))), pkix.ErrMalformed},
+		{[]byte{0x30}, pkix.ErrMalformed},
+		{[]byte{0x30, 0x80}, pkix.ErrMalformed},
+		{[]byte{0x30, 0x81}, pkix.ErrMalformed},
+		{[]byte{0x30, 0x82, 1}, pkix.ErrMalformed},
+		{append([]byte{0x30, 0x81, byte(len(tlv(0xa0, ok)))}, tlv(0xa0, ok)...), pkix.ErrMalformed},
+		{append([]byte{0x30, 0x82, 0, byte(len(tlv(0xa0, ok)))}, tlv(0xa0, ok)...), pkix.ErrMalformed},
+		{append([]byte{0x30, 0x84, 0, 0, 0, byte(len(tlv(0xa0, ok)))}, tlv(0xa0, ok)...), pkix.ErrMalformed},
+		{append([]byte{0x30, 0x80}, tlv(0xa0, ok)...), pkix.ErrMalformed},
+		{append([]byte{0x30, byte(len(tlv(0xa0, ok)) + 1)}, tlv(0xa0, ok)...), pkix.ErrMalformed},
+		{append([]byte{0x3f, byte(len(tlv(0xa0, ok)))}, tlv(0xa0, ok)...), pkix.ErrMalformed},
+		{append([]byte{0x30, 0x80}, padded(ok, 0x80)...), pkix.ErrMalformed},
+		{tlv(0x30, padded(ok, 0x7f)), nil},
+		{tlv(0x30, padded(ok, 0x80)), nil},
 		{tlv(0x30, tlv(0xa0, many[:4096]...)), nil},
 		{tlv(0x30, tlv(0xa0, many...)), pkix.ErrConstraint},
 	} {
@@ -401,6 +436,7 @@ func TestMalformedNames(t *testing.T) {
 		nil, tlv(0x31), tlv(0x30, tlv(0x30)), tlv(0x30, tlv(0x31)), tlv(0x30, tlv(0x31, tlv(0x31))), tlv(0x30, tlv(0x31, tlv(0x30, tlv(0x0c, nil)))),
 		tlv(0x30, tlv(0x31, tlv(0x30))), tlv(0x30, tlv(0x31, tlv(0x30, tlv(6, []byte{1})))), tlv(0x30, tlv(0x31, tlv(0x30, tlv(6, []byte{1}), tlv(0x0c, nil), []byte{0}))),
 		tlv(0x30, []byte{0x31, 4}), tlv(0x30, tlv(0x31, []byte{0x30, 4})),
+		tlv(0x30, tlv(0x31, tlv(0x31, tlv(6, []byte{1}), tlv(0x0c, nil)))), tlv(0x30, tlv(0x31, tlv(0x30, tlv(4, []byte{1}), tlv(0x0c, nil)))),
 	} {
 		t.Run(fmt.Sprint("subject ", i), func(t *testing.T) {
 			leaf := a.leaf()

@@ -20,7 +20,8 @@ const (
 )
 
 // element takes the first element off b. ok is false if b does not begin with a
-// whole element with a tag of one octet and a length in its shortest form.
+// whole element with a tag of one octet and a length in its shortest form; the
+// tag is then 0, which begins no element of a certificate.
 func element(b []byte) (tag byte, body, rest []byte, ok bool) {
 	if len(b) < 2 || b[0]&0x1f == 0x1f {
 		return 0, nil, nil, false

@@ -11,6 +11,21 @@ const (
 	MaxPath       = maxPath
 )
 
+// MaxNameChecks and MaxShown are further limits.
+const (
+	MaxNameChecks = maxNameChecks
+	MaxShown      = maxSubject
+)
+
+// Collect adds failures as a search does, and gives its verdict.
+func Collect(list ...*Error) *Error {
+	var f failures
+	for _, e := range list {
+		f.add(e)
+	}
+	return f.verdict()
+}
+
 // Work is what one verification cost.
 type Work struct{ Signatures, Steps, Names int }
 

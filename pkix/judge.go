@@ -143,9 +143,9 @@ func requiresPolicy(der []byte) bool {
 	if !ok {
 		return true
 	}
-	tag, _, rest, ok := element(body)
+	tag, _, rest, _ := element(body)
 	// inhibitPolicyMapping [1] alone.
-	return !ok || tag != classContext|1 || len(rest) > 0
+	return tag != classContext|1 || len(rest) > 0
 }
 
 // printable bounds and escapes what came from foreign octets.

@@ -79,11 +79,8 @@ func readNames(c *x509.Certificate, withCN bool) *subjectNames {
 func (n *subjectNames) readSAN(der []byte) bool {
 	body, ok := inside(der, tagSequence)
 	for ok && len(body) > 0 {
-		var tag byte
-		var name []byte
-		if tag, name, body, ok = element(body); !ok {
-			break
-		}
+		tag, name, rest, _ := element(body)
+		body = rest
 		form := int(tag &^ (classContext | tagConstructed))
 		if tag&0xc0 != classContext || form >= numForms {
 			return false
@@ -125,18 +122,18 @@ var oidEmail = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01}
 func attributes(der []byte, f func(rdn int, oid []byte, tag byte, value []byte)) bool {
 	seq, ok := inside(der, tagSequence)
 	for rdn := 0; ok && len(seq) > 0; rdn++ {
-		tag, set, rest, good := element(seq)
-		if !good || tag != tagSet || len(set) == 0 {
+		tag, set, rest, _ := element(seq)
+		if tag != tagSet || len(set) == 0 {
 			return false
 		}
 		for seq = rest; len(set) > 0; {
-			tag, att, rest, good := element(set)
-			if !good || tag != tagSequence {
+			tag, att, rest, _ := element(set)
+			if tag != tagSequence {
 				return false
 			}
 			set = rest
-			tag, oid, value, good := element(att)
-			if !good || tag != tagOID {
+			tag, oid, value, _ := element(att)
+			if tag != tagOID {
 				return false
 			}
 			tag, text, rest, good := element(value)

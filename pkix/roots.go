@@ -109,7 +109,7 @@ func SystemRoots() (*Roots, error) {
 func systemRoots(files, dirs []string) (*Roots, error) {
 	r := NewRoots()
 	for _, f := range files {
-		if r.readFile(f, false) == nil && r.n > 0 {
+		if r.readFile(f, false) == nil {
 			return r, nil
 		}
 	}

@@ -66,14 +66,10 @@ type signature struct {
 func verify(r *Request) (Path, *Error) { return newVerifier(r).run() }
 
 func newVerifier(r *Request) *verifier {
-	v := &verifier{r: r, limit: r.MaxIntermediates}
-	switch {
-	case v.limit == 0:
-		v.limit = DefaultMaxIntermediates
-	case v.limit < 0:
-		v.limit = 0
+	if r.MaxIntermediates == 0 {
+		return &verifier{r: r, limit: DefaultMaxIntermediates}
 	}
-	return v
+	return &verifier{r: r, limit: max(r.MaxIntermediates, 0)}
 }
 
 func (v *verifier) run() (Path, *Error) {
@@ -113,7 +109,7 @@ func (v *verifier) extend() (bool, *Error) {
 			return v.finish(a, false), nil
 		}
 	}
-	if v.r.Roots.Len() > 0 && v.r.Roots.contains(cur) {
+	if v.r.Roots.contains(cur) {
 		return v.finish(CertificateAnchor(cur), false), nil
 	}
 	named := false // somebody has the name of the issuer
@@ -273,11 +269,7 @@ func signatureFailure(child, parent *x509.Certificate) *Error {
 		return failure(ErrSignature, child, fmt.Sprintf("made with an RSA key of more than %d bits", maxRSABits))
 	}
 	if err := parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature); err != nil {
-		by := "the anchor's key"
-		if len(parent.Raw) > 0 {
-			by = subjectText(parent)
-		}
-		return failure(ErrSignature, child, "not made by "+by+" ("+printable(err.Error())+")")
+		return failure(ErrSignature, child, "not made by "+subjectText(parent)+" ("+printable(err.Error())+")")
 	}
 	return nil
 }

@@ -137,19 +137,24 @@ func TestBareKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	edKey := ed25519.NewKeyFromSeed(make([]byte, 32))
+	var names []string
 	for _, public := range []any{rsaKey.Public(), edKey.Public()} {
 		der, err := x509.MarshalPKIXPublicKey(public)
 		if err != nil {
 			t.Fatal(err)
 		}
 		a := key(der)
-		if a.IsZero() || a.PublicKey() == nil || !strings.Contains(a.String(), "bare") {
+		if a.IsZero() || a.PublicKey() == nil {
 			t.Errorf("%v", a)
 		}
+		names = append(names, a.String())
+	}
+	if strings.Join(names, ", ") != "a bare RSA key, a bare Ed25519 key" {
+		t.Errorf("%q", names)
 	}
 	x25519 := []byte{0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00}
 	for name, spki := range map[string][]byte{"empty": nil, "junk": []byte("junk"), "X25519": append(x25519, make([]byte, 32)...)} {
-		if a, err := pkix.KeyAnchor(spki); !errors.Is(err, pkix.ErrMalformed) || !a.IsZero() {
+		if a, err := pkix.KeyAnchor(spki); !errors.Is(err, pkix.ErrMalformed) || !a.IsZero() || strings.Contains(err.Error(), "signs no") != (name == "X25519") {
 			t.Errorf("%s: %v, %v", name, a, err)
 		}
 	}
@@ -258,6 +263,10 @@ func TestCAs(t *testing.T) {
 		again := newEntity(t, "zero")
 		again.cert = zero.signs(again, true)
 		want(t, verify(certs(r.cert), again.leaf(), again.cert, zero.cert), nil)
+		// Zero in a certificate that was made and not parsed means none.
+		unset := *zero.cert
+		unset.MaxPathLenZero = false
+		want(t, verify(certs(r.cert), below.leaf(), below.cert, &unset), nil)
 		// A leaf is not counted, even if it is a CA.
 		want(t, verify(certs(r.cert), zero.signs(newEntity(t, "ca-leaf"), true), zero.cert), nil)
 	})
@@ -316,6 +325,7 @@ func TestExtensions(t *testing.T) {
 			{tlv(0x30, tlv(0x80, []byte{3}), tlv(0x81, []byte{0})), pkix.ErrExtension},
 			{tlv(0x30, tlv(0x81, []byte{0}), tlv(0x80, []byte{0})), pkix.ErrExtension},
 			{tlv(0x30), pkix.ErrExtension},
+			{append(tlv(0x30, tlv(0x81, []byte{0})), 0), pkix.ErrExtension},
 			{nil, pkix.ErrExtension},
 		} {
 			for _, critical := range []bool{true, false} {
@@ -395,7 +405,16 @@ func TestRanking(t *testing.T) {
 	want(t, verify(certs(r.cert), leaf, orphan, length, ext), pkix.ErrExtension)
 	want(t, verify(certs(r.cert), leaf, orphan, length), pkix.ErrSignature)
 	want(t, verify(certs(r.cert), leaf, orphan), pkix.ErrNoAnchor)
-	// The same failure once.
+	// Failures that say the same are told once, whichever certificate they are about.
+	twin := *length
+	if got := kinds(verify(certs(r.cert), leaf, length, &twin)); got != "bad signature" {
+		t.Errorf("%s", got)
+	}
+	// The same failure once, and its signature too.
+	_, _, work := pkix.VerifyCounted(pkix.Request{Chain: certs(leaf, length, length, length), Roots: pkix.NewRoots(r.cert), At: now})
+	if work.Signatures != 1 || work.Steps != 3 {
+		t.Errorf("%+v", work)
+	}
 	err = verify(certs(r.cert), leaf, length, length, length)
 	if got := kinds(err); got != "bad signature" {
 		t.Errorf("%s", got)
@@ -521,6 +540,12 @@ func TestErrorText(t *testing.T) {
 	if s := err.Error(); strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) || len(s) > 400 {
 		t.Errorf("%q", s)
 	}
+	for n, cut := range map[int]bool{117: false, 118: true} { // CN= before it
+		err = verify(nil, r.signs(newEntity(t, strings.Repeat("x", n)), false))
+		if want(t, err, pkix.ErrNoAnchor); strings.Contains(err.Error(), "...") != cut {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
 	nameless := newEntity(t, "")
 	err = verify(nil, r.signs(nameless, false, func(c *x509.Certificate) { c.SerialNumber = big.NewInt(0xabc) }))
 	want(t, err, pkix.ErrNoAnchor, "serial number abc")
@@ -602,27 +627,92 @@ func TestBudgets(t *testing.T) {
 		a := r.ca("a", constrained(nil, tree))
 		want(t, verify(certs(r.cert), a.leaf(rawSAN(many...)), a.cert), pkix.ErrBudget, "names")
 		want(t, verify(certs(r.cert), a.leaf(rawSAN(many[:400]...)), a.cert), nil)
+		// 1 + 499*501 is the limit itself.
+		for n, kind := range map[[2]int]error{{499, 501}: nil, {500, 500}: pkix.ErrBudget} {
+			b := r.ca("b", constrained(nil, tree[:n[1]]))
+			_, err, work := pkix.VerifyCounted(pkix.Request{Chain: certs(b.leaf(rawSAN(many[:n[0]]...)), b.cert), Roots: pkix.NewRoots(r.cert), At: now})
+			if (err == nil) != (kind == nil) || err != nil && err.Kind != kind || work.Names != n[0]*n[1]+1 {
+				t.Errorf("%v: %v, %+v", n, err, work)
+			}
+		}
+	})
+	t.Run("bare keys", func(t *testing.T) {
+		// Each of another pointer, none of them right: the budget ends it, and its
+		// end is no success.
+		var keys []pkix.Anchor
+		for range pkix.MaxSignatures + 1 {
+			k, err := pkix.KeyAnchor(newEntity(t, "x").signs(newEntity(t, "y"), false).RawSubjectPublicKeyInfo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, k)
+		}
+		_, err := pkix.Verify(pkix.Request{Chain: certs(r.leaf()), Anchors: keys, At: now})
+		want(t, err, pkix.ErrBudget)
+		_, err = pkix.Verify(pkix.Request{Chain: certs(r.leaf()), Anchors: keys[1:], At: now})
+		want(t, err, pkix.ErrNoAnchor)
 	})
 }
 
 // A hostile graph in which every step succeeds and every path is too long, so
-// that only the count of steps can end it: 10 layers of 3 certificates each for
-// the same names and keys.
+// that only the count of steps can end it: layers of three certificates each for
+// one name and key, 66 signatures and 3 to the ninth paths.
 func TestStepBudget(t *testing.T) {
-	layers := make([]*entity, 9)
+	layers := make([]*entity, 10)
 	for i := range layers {
 		layers[i] = newEntity(t, fmt.Sprint("layer", i))
 	}
 	chain := certs(layers[0].leaf())
 	for i := range len(layers) - 1 {
-		for range 4 {
+		for range 3 {
 			chain = append(chain, layers[i+1].signs(layers[i], true))
 		}
 	}
-	err := verify(certs(root(t).cert), chain...)
-	want(t, err, pkix.ErrBudget)
-	if !strings.Contains(err.Error(), "tried as issuers") && !strings.Contains(err.Error(), "signatures") {
-		t.Errorf("%v", err)
+	_, err, work := pkix.VerifyCounted(pkix.Request{Chain: chain, Roots: pkix.NewRoots(root(t).cert), At: now})
+	if err == nil || err.Kind != pkix.ErrBudget || !strings.Contains(err.Error(), "tried as issuers") || work.Steps != pkix.MaxSteps+1 || work.Signatures > pkix.MaxSignatures {
+		t.Errorf("%v, %+v", err, work)
+	}
+}
+
+func TestCollect(t *testing.T) {
+	fail := func(kind error, subject, detail string) *pkix.Error {
+		return &pkix.Error{Kind: kind, Subject: subject, Detail: detail}
+	}
+	for i, c := range []struct {
+		list []*pkix.Error
+		n    int
+	}{
+		{[]*pkix.Error{fail(pkix.ErrExpired, "a", "x"), fail(pkix.ErrExpired, "a", "x")}, 1},
+		{[]*pkix.Error{fail(pkix.ErrExpired, "a", "x"), fail(pkix.ErrPurpose, "a", "x")}, 2},
+		{[]*pkix.Error{fail(pkix.ErrExpired, "a", "x"), fail(pkix.ErrExpired, "b", "x")}, 2},
+		{[]*pkix.Error{fail(pkix.ErrExpired, "a", "x"), fail(pkix.ErrExpired, "a", "y")}, 2},
+	} {
+		if v := pkix.Collect(c.list...); len(v.All) != c.n || v.Kind != pkix.ErrExpired || v.Subject != "a" || v.Detail != "x" {
+			t.Errorf("%d: %+v", i, v)
+		}
+	}
+	// Of several of one rank the first is reported, and the full list keeps it.
+	var list []*pkix.Error
+	for i := range 40 {
+		list = append(list, fail(pkix.ErrPurpose, fmt.Sprint(i), ""))
+	}
+	if v := pkix.Collect(list...); v.Subject != "0" || len(v.All) != 32 || v.All[31].(*pkix.Error).Subject != "31" {
+		t.Errorf("%+v", v)
+	}
+	if v := pkix.Collect(append(list, fail(pkix.ErrExpired, "late", ""))...); v.Subject != "late" || len(v.All) != 32 {
+		t.Errorf("%+v", v)
+	}
+	if v := pkix.Collect(fail(pkix.ErrName, "a", ""), fail(pkix.ErrBudget, "b", "")); v.Kind != pkix.ErrBudget {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestAnchorsOfOneName(t *testing.T) {
+	r, other := root(t), root(t)
+	anchors := []pkix.Anchor{pkix.CertificateAnchor(other.cert), pkix.CertificateAnchor(r.cert)}
+	path, err := pkix.Verify(pkix.Request{Chain: certs(r.leaf()), Anchors: anchors, At: now})
+	if err != nil || path.Anchor.Certificate() != r.cert {
+		t.Errorf("%v, %v", path, err)
 	}
 }
 
@@ -640,7 +730,27 @@ func TestKeyIdentifiers(t *testing.T) {
 	misleading := *right.cert
 	misleading.SubjectKeyId = []byte{9}
 	want(t, verify(certs(r.cert), leaf, wrong.cert, &misleading), nil)
-	// With the right one first, no failure is met.
+	// An absent identifier speaks against nobody, and one that differs is tried last.
+	bare := *right.cert
+	bare.SubjectKeyId = nil
+	anonymous := *leaf
+	anonymous.AuthorityKeyId = nil
+	for i, c := range []struct {
+		chain      []*x509.Certificate
+		signatures int
+	}{
+		{certs(leaf, wrong.cert, right.cert), 2},
+		{certs(leaf, wrong.cert, &bare), 2},
+		{certs(leaf, &misleading, wrong.cert, right.cert), 2},
+		{certs(&anonymous, wrong.cert, right.cert), 3},
+		{certs(&anonymous, right.cert, wrong.cert), 2},
+	} {
+		_, err, work := pkix.VerifyCounted(pkix.Request{Chain: c.chain, Roots: pkix.NewRoots(r.cert), At: now})
+		if err != nil || work.Signatures != c.signatures {
+			t.Errorf("%d: %v, %+v", i, err, work)
+		}
+	}
+	// Both failures are told.
 	err := verify(nil, leaf, wrong.cert, right.cert)
 	if got := kinds(err); got != "no path to an anchor, bad signature" && got != "bad signature, no path to an anchor" {
 		t.Errorf("%s", got)
