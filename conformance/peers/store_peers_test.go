@@ -159,7 +159,7 @@ func redisKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	entry := func(i int) store.Entry {
-		return store.Entry{Key: fmt.Sprint("k", i), Value: fmt.Append(nil, i), Class: store.Enforce, Expires: time.Now().Add(time.Hour)}
+		return store.Entry{Key: fmt.Sprint("k", i), Value: fmt.Append(nil, i), Class: store.Enforce, Expires: time.Now().Add(1000 * time.Hour)}
 	}
 	for i := range 100 {
 		if err := f.Put(t.Context(), entry(i)); err != nil {
