@@ -125,7 +125,8 @@ func (s *stream) enlist(q query) (uint16, <-chan []byte, error) {
 	q.msg = append([]byte(nil), q.msg[:q.questionEnd]...)
 	w := &waiter{q: q, answer: make(chan []byte, 1)}
 	s.waiting[id] = w
-	if s.live++; s.live == 1 {
+	s.live++
+	if s.live == 1 {
 		s.activity.Reset(deadTimeout)
 	}
 	return id, w.answer, nil
@@ -143,7 +144,8 @@ func (s *stream) abandon(id uint16) {
 
 // left counts one waiter out; mu is held.
 func (s *stream) left() {
-	if s.live--; s.live == 0 {
+	s.live--
+	if s.live == 0 {
 		s.activity.Reset(idleTimeout)
 	}
 }
