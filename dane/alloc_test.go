@@ -7,6 +7,21 @@ import (
 	"github.com/mxauth/mxauth/dane"
 )
 
+// TestMissAllocations: without an anchor no path is looked for; the trace is all there is.
+func TestMissAllocations(t *testing.T) {
+	w := newWorld(t)
+	for _, r := range []dane.Record{w.root.record(3, 1, 1), w.root.record(2, 1, 1)} {
+		verify := verifier(r, w.leaf, w.inter)
+		if n := testing.AllocsPerRun(100, func() {
+			if verify() == nil {
+				t.Fatal("a match")
+			}
+		}); n > 2 {
+			t.Errorf("%s: %v allocations", r.Numbers(), n)
+		}
+	}
+}
+
 func TestAllocations(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct {

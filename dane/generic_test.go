@@ -19,6 +19,7 @@ func TestVerifyGeneric(t *testing.T) {
 	whole, leafOnly := chain(w.leaf, w.inter, w.root), chain(w.leaf)
 	unknownSelector, unknownMatching := w.leaf.record(1, 1, 1), w.leaf.record(1, 1, 1)
 	unknownSelector.Selector, unknownMatching.MatchingType = 2, 3
+	unknownMatching.Data = string(w.leaf.RawSubjectPublicKeyInfo)
 	for _, c := range []struct {
 		name  string
 		rs    []dane.Record

@@ -104,9 +104,7 @@ func CheckRollover(r RolloverRequest) Rollover {
 	switch {
 	case errors.Is(out.NextErr, ErrName) || errors.Is(out.NextErr, ErrPath):
 		out.State = RolloverUnfit
-	case out.NextErr != nil:
-		out.State = RolloverPublish
-	default:
+	case out.NextErr == nil:
 		out.Earliest = r.earliest(out)
 		if out.State = RolloverWait; !out.Earliest.After(r.At) {
 			out.State = RolloverSafe

@@ -105,7 +105,10 @@ func (s *Set) judge(p UsePolicy) {
 	if strength == nil {
 		strength = defaultStrength[:]
 	}
-	var best [2][2]int // per usage and selector: 1 + rank of the strongest digest present
+	var best [2][2]int // per usage and selector: rank of the strongest digest present
+	for u := range best {
+		best[u] = [2]int{len(strength), len(strength)} // none yet
+	}
 	for i := range s.uses {
 		u := &s.uses[i]
 		if u.Why != "" {
@@ -124,9 +127,7 @@ func (s *Set) judge(p UsePolicy) {
 			continue
 		}
 		b := &best[u.Record.Usage-DANETA][u.Record.Selector]
-		if rank := 1 + slices.Index(strength, u.Record.MatchingType); *b == 0 || rank < *b {
-			*b = rank
-		}
+		*b = min(*b, slices.Index(strength, u.Record.MatchingType))
 	}
 	// RFC 7671 section 9: unusable records are gone by now, so that a malformed one
 	// can not push out a good one of a weaker digest (DANE7671-9-03).
@@ -136,8 +137,8 @@ func (s *Set) judge(p UsePolicy) {
 			continue
 		}
 		if r := u.Record; r.MatchingType != Full {
-			if b := best[r.Usage-DANETA][r.Selector]; 1+slices.Index(strength, r.MatchingType) != b {
-				u.Why = "a record with the stronger digest " + strength[b-1].String() + " is present (RFC 7671 section 9)"
+			if b := best[r.Usage-DANETA][r.Selector]; slices.Index(strength, r.MatchingType) != b {
+				u.Why = "a record with the stronger digest " + strength[b].String() + " is present (RFC 7671 section 9)"
 				continue
 			}
 		}
