@@ -482,3 +482,18 @@ func TestValidatorChain(t *testing.T) {
 		}
 	})
 }
+
+func TestValidatorCore(t *testing.T) {
+	t.Run("BCP9364-2-01 NSEC3 and SHA-2 are core, DSA is not", func(t *testing.T) {
+		tr := newTree(t)
+		tr.want("nowhere.hashed.test. A", "secure nxdomain")
+		z := tr.zones["hashed.test."]
+		z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
+		tr.want("mx.hashed.test. A", "secure data")
+		dsa := z.keys[0].ToDS(dns.SHA256)
+		dsa.Algorithm = dns.DSA
+		z.ds = []dns.RR{dsa}
+		clear(tr.zones["test."].sigs)
+		tr.want("mx.hashed.test. A", "insecure data unsupported-algorithm")
+	})
+}
