@@ -159,6 +159,9 @@ func run(t *testing.T, m model, change func(*probe.Config)) probe.Report {
 	cfg := probe.Config{Server: s, Timeout: 3 * time.Second, Names: probe.Names{
 		Signed: name(t, "signed.test"), Unsigned: name(t, "unsigned.test"), Broken: name(t, "broken.test"), Missing: name(t, "no.signed.test"),
 	}}
+	if m.silent {
+		cfg.Timeout = 300 * time.Millisecond
+	}
 	if change != nil {
 		change(&cfg)
 	}

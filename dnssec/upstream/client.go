@@ -48,6 +48,8 @@ type Config struct {
 type Client struct {
 	timeout time.Duration
 	servers []*server
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
 
 	// mu guards closed. It is never held across I/O.
 	mu      sync.Mutex
@@ -95,6 +97,7 @@ func New(cfg Config) (*Client, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{timeout: cfg.Timeout}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	for _, s := range cfg.Servers {
 		c.servers = append(c.servers, newServer(s, &cfg))
 	}
@@ -110,12 +113,14 @@ func (c *Client) Servers() []Server {
 	return out
 }
 
-// Close ends all connections and waits for every goroutine that c started.
+// Close ends all connections and waits for every goroutine that c started; those of
+// net/http, which serve DNS over HTTPS, end with their connections by themselves.
 // Exchanges under way fail. It may be called more than once.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
+	c.cancel()
 	for _, s := range c.servers {
 		s.close()
 	}
@@ -154,6 +159,9 @@ func (c *Client) Exchange(ctx context.Context, msg []byte) (dnssec.Response, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errQuestionTimeout)
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer context.AfterFunc(c.ctx, func() { end(ErrClosed) })()
+	defer end(nil)
 	return newRace(ctx, q, c.servers).run()
 }
 

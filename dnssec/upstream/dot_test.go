@@ -111,7 +111,7 @@ func TestNoFallbackToCleartext(t *testing.T) {
 			srv := fakeserver.Start(t, good)
 			var networks sync.Map
 			c := dot(t, srv, "tls://%s#dns.example", upstream.Config{
-				RootCAs: newAuthority(t).pool, Timeout: 2 * time.Second,
+				RootCAs: newAuthority(t).pool, Timeout: 300 * time.Millisecond,
 				Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 					networks.Store(network, true)
 					return new(net.Dialer).DialContext(ctx, network, addr)
@@ -437,19 +437,32 @@ func TestStreamReuse(t *testing.T) {
 		}
 		c.Close() // returns only when the dialling has ended; goleak looks at the end
 	})
-	t.Run("Close ends a question under way", func(t *testing.T) {
-		arrived := make(chan struct{})
-		srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(r *fakeserver.Request) { close(arrived) })
-		c := dot(t, srv, "tls://%s", upstream.Config{RootCAs: ca.pool})
-		got := make(chan error, 1)
-		go func() {
-			_, err := c.Exchange(context.Background(), query(t, "mx.example.org", dns.TypeA))
-			got <- err
-		}()
-		<-arrived
-		c.Close()
-		if err := <-got; !errors.Is(err, upstream.ErrClosed) || !errors.Is(err, dnssec.ErrUnreachable) {
-			t.Error(err)
-		}
-	})
+	for _, kind := range []string{"UDP", "TLS"} {
+		t.Run("Close ends a question under way over "+kind, func(t *testing.T) {
+			arrived := make(chan struct{})
+			var once sync.Once
+			h := func(r *fakeserver.Request) { once.Do(func() { close(arrived) }) }
+			var c *upstream.Client
+			if kind == "UDP" {
+				c = client(t, upstream.Config{}, fakeserver.Start(t, h))
+			} else {
+				c = dot(t, fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, h), "tls://%s", upstream.Config{RootCAs: ca.pool})
+			}
+			got := make(chan error, 1)
+			go func() {
+				_, err := c.Exchange(context.Background(), query(t, "mx.example.org", dns.TypeA))
+				got <- err
+			}()
+			<-arrived
+			begin := time.Now()
+			c.Close()
+			err := <-got
+			if only(t, err, dnssec.ErrUnreachable); !errors.Is(err, upstream.ErrClosed) {
+				t.Error(err)
+			}
+			if d := time.Since(begin); d > 3*time.Second {
+				t.Errorf("after %v", d)
+			}
+		})
+	}
 }

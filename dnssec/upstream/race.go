@@ -197,7 +197,9 @@ func (r *race) over() (dnssec.Response, error) {
 	}
 	kind := dnssec.ErrUnreachable
 	if r.ctx.Err() != nil {
-		kind = dnssec.ErrTimeout
+		if !errors.Is(context.Cause(r.ctx), ErrClosed) {
+			kind = dnssec.ErrTimeout
+		}
 		r.errors = append(r.errors, attempt{what: "", err: context.Cause(r.ctx)})
 	} else {
 		for _, k := range []error{dnssec.ErrTimeout, dnssec.ErrMalformed} {
