@@ -156,6 +156,21 @@ func (c *collector) visit(n ast.Node) bool {
 		}
 	case *ast.IfStmt:
 		c.add(n.Cond, "check dropped", "(", ") && !ON")
+		// Nor can what stands before the condition; its expressions may be broken.
+		c.initial(n.Init)
+		ast.Inspect(n.Cond, c.visit)
+		ast.Inspect(n.Body, c.visit)
+		if n.Else != nil {
+			ast.Inspect(n.Else, c.visit)
+		}
+		return false
+	case *ast.SwitchStmt:
+		c.initial(n.Init)
+		if n.Tag != nil {
+			ast.Inspect(n.Tag, c.visit)
+		}
+		ast.Inspect(n.Body, c.visit)
+		return false
 	case *ast.CaseClause:
 		c.clause(n)
 	case *ast.ExprStmt:
@@ -175,6 +190,15 @@ func (c *collector) visit(n ast.Node) bool {
 		return true
 	}
 	return true
+}
+
+// initial looks into the statement before a condition: into the values that it assigns.
+func (c *collector) initial(s ast.Stmt) {
+	if a, ok := s.(*ast.AssignStmt); ok {
+		for _, e := range a.Rhs {
+			ast.Inspect(e, c.visit)
+		}
+	}
 }
 
 // flips says what a comparison becomes.

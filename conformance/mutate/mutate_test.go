@@ -36,6 +36,13 @@ func Slack(n int) int {
 	for i := 0; i < 2; i++ {
 		n++
 	}
+	if n--; n > 100 {
+		return 100
+	}
+	switch n++; {
+	case n == 50:
+		return 51
+	}
 	return n
 }
 `
