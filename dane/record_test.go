@@ -202,3 +202,22 @@ func FuzzRecordWire(f *testing.F) {
 		}
 	})
 }
+
+func TestPresentation(t *testing.T) {
+	t.Run("TLSA6698-2.2-01 three decimals and hexadecimal data in which blanks are allowed", func(t *testing.T) {
+		want := dane.Record{Usage: 3, Selector: 1, MatchingType: 1, Data: "\xab\xcd\xef"}
+		for _, s := range []string{"3 1 1 abcdef", "3 1 1 AB CD ef", "3 1 1 a b c d e f", "  3\t1 1 abc def "} {
+			if r, err := dane.ParseRecord(s); err != nil || r != want {
+				t.Errorf("%q: %v, %v", s, r, err)
+			}
+		}
+		if got := want.String(); got != "3 1 1 abcdef" {
+			t.Errorf("printed as %q", got)
+		}
+		for _, s := range []string{"256 1 1 ab", "3 1 ab", "3 1 1 abc", "3 1 1 xy", "-1 1 1 ab", "3 1 1"} {
+			if _, err := dane.ParseRecord(s); !errors.Is(err, dane.ErrRecord) {
+				t.Errorf("%q: %v", s, err)
+			}
+		}
+	})
+}
