@@ -108,7 +108,7 @@ func (v *verifier) constraintsOf(c *x509.Certificate) constraintsOf {
 	nc := constraintsOf{}
 	var kind error
 	var why string
-	if nc.c, kind, why = parseConstraints(der); kind != nil {
+	if nc.c, why, kind = parseConstraints(der); kind != nil {
 		nc.fail = failure(kind, c, why)
 	}
 	if v.constraints == nil {
@@ -119,62 +119,62 @@ func (v *verifier) constraintsOf(c *x509.Certificate) constraintsOf {
 }
 
 // parseConstraints reads the value of the extension. kind is nil if all is well.
-func parseConstraints(der []byte) (nc *nameConstraints, kind error, why string) {
+func parseConstraints(der []byte) (nc *nameConstraints, why string, kind error) {
 	const malformed = "the name constraints can not be read"
 	body, ok := inside(der, tagSequence)
 	if !ok || len(body) == 0 {
-		return nil, ErrMalformed, malformed
+		return nil, malformed, ErrMalformed
 	}
 	nc = new(nameConstraints)
 	last := byte(0)
 	for len(body) > 0 {
 		tag, trees, rest, ok := element(body)
 		if !ok || tag != tagPermitted && tag != tagExcluded || tag <= last || len(trees) == 0 {
-			return nil, ErrMalformed, malformed
+			return nil, malformed, ErrMalformed
 		}
 		half := &nc.permitted
 		if tag == tagExcluded {
 			half = &nc.excluded
 		}
-		if kind, why := half.read(trees); kind != nil {
-			return nil, kind, why
+		if why, kind := half.read(trees); kind != nil {
+			return nil, why, kind
 		}
 		last, body = tag, rest
 	}
-	return nc, nil, ""
+	return nc, "", nil
 }
 
-func (s *subtrees) read(trees []byte) (kind error, why string) {
+func (s *subtrees) read(trees []byte) (why string, kind error) {
 	const malformed = "a name constraint can not be read"
 	for n := 0; len(trees) > 0; n++ {
 		if n == maxSubtrees {
-			return ErrConstraint, fmt.Sprintf("more than %d name constraints", maxSubtrees)
+			return fmt.Sprintf("more than %d name constraints", maxSubtrees), ErrConstraint
 		}
 		tag, tree, rest, _ := element(trees)
 		if tag != tagSequence {
-			return ErrMalformed, malformed
+			return malformed, ErrMalformed
 		}
 		trees = rest
 		tag, base, bounds, _ := element(tree)
 		form := int(tag &^ (classContext | tagConstructed))
 		if tag&0xc0 != classContext || form >= numForms {
-			return ErrMalformed, malformed
+			return malformed, ErrMalformed
 		}
 		if len(bounds) > 0 && !bytes.Equal(bounds, []byte{0x80, 1, 0}) {
 			// minimum other than 0, or a maximum [PKIX5280-4.2.1.10-05].
-			return ErrConstraint, "a name constraint with a minimum or a maximum"
+			return "a name constraint with a minimum or a maximum", ErrConstraint
 		}
 		s.has[form] = true
 		switch form {
 		case formDNS:
 			t, err := rfc6125.ParseSubtree(string(base))
 			if err != nil {
-				return ErrMalformed, "a dNSName constraint of " + printable(string(base))
+				return "a dNSName constraint of " + printable(string(base)), ErrMalformed
 			}
 			s.dns = append(s.dns, t)
 		case formIP:
 			if !validMask(base) {
-				return ErrMalformed, "an iPAddress constraint that is no address and mask"
+				return "an iPAddress constraint that is no address and mask", ErrMalformed
 			}
 			s.ip = append(s.ip, base)
 		case formEmail:
@@ -185,12 +185,12 @@ func (s *subtrees) read(trees []byte) (kind error, why string) {
 			// [4] is explicit, since Name is a CHOICE.
 			d, ok := directory(base)
 			if !ok {
-				return ErrMalformed, malformed
+				return malformed, ErrMalformed
 			}
 			s.dir = append(s.dir, d)
 		}
 	}
-	return nil, ""
+	return "", nil
 }
 
 // validMask reports whether b is an address and a mask without holes.

@@ -1,0 +1,204 @@
+package pkix_test
+
+import (
+	"crypto/x509"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/pkix"
+)
+
+func TestMaxIntermediates(t *testing.T) {
+	r := root(t)
+	chain := func(n int) []*x509.Certificate {
+		e, cs := r, certs()
+		for i := range n {
+			e = e.ca(fmt.Sprint("ca", i))
+			cs = append(cs, e.cert)
+		}
+		return append(certs(e.leaf()), cs...)
+	}
+	for _, c := range []struct {
+		limit, n int
+		kind     error
+	}{
+		{0, pkix.DefaultMaxIntermediates, nil},
+		{0, pkix.DefaultMaxIntermediates + 1, pkix.ErrPathLength},
+		{1, 1, nil},
+		{1, 2, pkix.ErrPathLength},
+		{-1, 0, nil},
+		{-1, 1, pkix.ErrPathLength},
+		{100, 14, nil},
+		{100, 15, pkix.ErrPathLength}, // 17 certificates
+	} {
+		_, err := pkix.Verify(pkix.Request{Chain: chain(c.n), Roots: pkix.NewRoots(r.cert), At: now, MaxIntermediates: c.limit})
+		want(t, err, c.kind)
+	}
+	// A self-issued one is not counted, and an anchor is none.
+	again := newEntity(t, "root")
+	again.cert = r.signs(again, true)
+	_, err := pkix.Verify(pkix.Request{Chain: certs(again.leaf(), again.cert), Roots: pkix.NewRoots(r.cert), At: now, MaxIntermediates: -1})
+	want(t, err, nil)
+	a := r.ca("a")
+	_, err = pkix.Verify(pkix.Request{Chain: certs(a.leaf()), Anchors: []pkix.Anchor{pkix.CertificateAnchor(a.cert)}, At: now, MaxIntermediates: -1})
+	want(t, err, nil)
+}
+
+func TestBudgets(t *testing.T) {
+	r := root(t)
+	t.Run("PKIX5280-6.1-02 circles and crossings end", func(t *testing.T) {
+		// 15 CAs, each signed by each, and none by an anchor: without a budget
+		// there are more paths than atoms.
+		var cas []*entity
+		for i := range 15 {
+			cas = append(cas, newEntity(t, fmt.Sprint("ca", i)))
+		}
+		chain := certs(cas[0].leaf())
+		for _, a := range cas {
+			for _, b := range cas {
+				if a != b {
+					chain = append(chain, a.signs(b, true))
+				}
+			}
+		}
+		start := time.Now()
+		err := verify(certs(r.cert), chain...)
+		want(t, err, pkix.ErrBudget)
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("it took %s", d)
+		}
+	})
+	t.Run("a circle of two", func(t *testing.T) {
+		a, b := newEntity(t, "a"), newEntity(t, "b")
+		want(t, verify(certs(r.cert), a.leaf(), a.signs(b, true), b.signs(a, true)), pkix.ErrNoAnchor)
+	})
+	t.Run("many certificates", func(t *testing.T) {
+		leaf := r.leaf()
+		chain := certs(leaf)
+		for len(chain) < pkix.MaxCertificates {
+			chain = append(chain, leaf)
+		}
+		want(t, verify(certs(r.cert), chain...), nil)
+		want(t, verify(certs(r.cert), append(chain, leaf)...), pkix.ErrBudget, "256")
+		_, err := pkix.Verify(pkix.Request{Chain: chain, Extra: certs(leaf), Roots: pkix.NewRoots(r.cert), At: now})
+		want(t, err, pkix.ErrBudget)
+	})
+	t.Run("signatures", func(t *testing.T) {
+		// Strangers with the issuer's name: each costs one signature.
+		strangers := func(n int) []*x509.Certificate {
+			cs := certs(r.leaf())
+			other := newEntity(t, "root")
+			for range n {
+				cs = append(cs, other.signs(other, true, func(c *x509.Certificate) { c.SubjectKeyId = r.cert.SubjectKeyId }))
+			}
+			return append(cs, r.cert)
+		}
+		// The good one is last, and known only as an intermediate below an anchor.
+		top := newEntity(t, "top")
+		top.cert = top.signs(top, true)
+		good := top.signs(r, true)
+		for n, kind := range map[int]error{98: nil, 99: pkix.ErrBudget} {
+			chain := strangers(n)
+			chain[len(chain)-1] = good
+			err := verify(certs(top.cert), chain...)
+			want(t, err, kind)
+		}
+	})
+	t.Run("names", func(t *testing.T) {
+		many := make([][]byte, 600)
+		for i := range many {
+			many[i] = tlv(0x82, fmt.Appendf(nil, "h%d.example", i))
+		}
+		tree := make([][]byte, 600)
+		for i := range tree {
+			tree[i] = dnsTree(fmt.Sprintf("x%d.example", i))
+		}
+		a := r.ca("a", constrained(nil, tree))
+		want(t, verify(certs(r.cert), a.leaf(rawSAN(many...)), a.cert), pkix.ErrBudget, "names")
+		want(t, verify(certs(r.cert), a.leaf(rawSAN(many[:400]...)), a.cert), nil)
+		// 1 + 499*501 is the limit itself.
+		for n, kind := range map[[2]int]error{{499, 501}: nil, {500, 500}: pkix.ErrBudget} {
+			b := r.ca("b", constrained(nil, tree[:n[1]]))
+			_, err, work := pkix.VerifyCounted(pkix.Request{Chain: certs(b.leaf(rawSAN(many[:n[0]]...)), b.cert), Roots: pkix.NewRoots(r.cert), At: now})
+			if (err == nil) != (kind == nil) || err != nil && err.Kind != kind || work.Names != n[0]*n[1]+1 {
+				t.Errorf("%v: %v, %+v", n, err, work)
+			}
+		}
+	})
+	t.Run("bare keys", func(t *testing.T) {
+		// Each of another pointer, none of them right: the budget ends it, and its
+		// end is no success.
+		var keys []pkix.Anchor
+		for range pkix.MaxSignatures + 1 {
+			k, err := pkix.KeyAnchor(newEntity(t, "x").signs(newEntity(t, "y"), false).RawSubjectPublicKeyInfo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, k)
+		}
+		_, err := pkix.Verify(pkix.Request{Chain: certs(r.leaf()), Anchors: keys, At: now})
+		want(t, err, pkix.ErrBudget)
+		_, err = pkix.Verify(pkix.Request{Chain: certs(r.leaf()), Anchors: keys[1:], At: now})
+		want(t, err, pkix.ErrNoAnchor)
+	})
+}
+
+func TestStepBudget(t *testing.T) {
+	layers := make([]*entity, 10)
+	for i := range layers {
+		layers[i] = newEntity(t, fmt.Sprint("layer", i))
+	}
+	chain := certs(layers[0].leaf())
+	for i := range len(layers) - 1 {
+		for range 3 {
+			chain = append(chain, layers[i+1].signs(layers[i], true))
+		}
+	}
+	_, err, work := pkix.VerifyCounted(pkix.Request{Chain: chain, Roots: pkix.NewRoots(root(t).cert), At: now})
+	if err == nil || err.Kind != pkix.ErrBudget || !strings.Contains(err.Error(), "tried as issuers") || work.Steps != pkix.MaxSteps+1 || work.Signatures > pkix.MaxSignatures {
+		t.Errorf("%v, %+v", err, work)
+	}
+}
+
+func TestKeyIdentifiers(t *testing.T) {
+	// Two certificates of one name and different keys: the identifier finds the
+	// right one with one signature, and a wrong identifier is only a hint.
+	r := root(t)
+	right := r.ca("a", func(c *x509.Certificate) { c.SubjectKeyId = []byte{1} })
+	wrong := r.ca("a", func(c *x509.Certificate) { c.SubjectKeyId = []byte{2} })
+	leaf := right.leaf()
+	if string(leaf.AuthorityKeyId) != "\x01" {
+		t.Fatal("no identifier")
+	}
+	want(t, verify(certs(r.cert), leaf, wrong.cert, right.cert), nil)
+	misleading := *right.cert
+	misleading.SubjectKeyId = []byte{9}
+	want(t, verify(certs(r.cert), leaf, wrong.cert, &misleading), nil)
+	// An absent identifier speaks against nobody, and one that differs is tried last.
+	bare := *right.cert
+	bare.SubjectKeyId = nil
+	anonymous := *leaf
+	anonymous.AuthorityKeyId = nil
+	for i, c := range []struct {
+		chain      []*x509.Certificate
+		signatures int
+	}{
+		{certs(leaf, wrong.cert, right.cert), 2},
+		{certs(leaf, wrong.cert, &bare), 2},
+		{certs(leaf, &misleading, wrong.cert, right.cert), 2},
+		{certs(&anonymous, wrong.cert, right.cert), 3},
+		{certs(&anonymous, right.cert, wrong.cert), 2},
+	} {
+		_, err, work := pkix.VerifyCounted(pkix.Request{Chain: c.chain, Roots: pkix.NewRoots(r.cert), At: now})
+		if err != nil || work.Signatures != c.signatures {
+			t.Errorf("%d: %v, %+v", i, err, work)
+		}
+	}
+	// Both failures are told.
+	err := verify(nil, leaf, wrong.cert, right.cert)
+	if got := kinds(err); got != "no path to an anchor, bad signature" && got != "bad signature, no path to an anchor" {
+		t.Errorf("%s", got)
+	}
+}
