@@ -428,7 +428,8 @@ func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string) u
 		row = S6
 	}
 	if err != nil {
-		if row++; c.observer.Fetched != nil { // S3 to S4, S6 to S7
+		row++ // S3 to S4, S6 to S7
+		if c.observer.Fetched != nil {
 			c.observer.Fetched(domain, row, got.Took, err)
 		}
 		u := update{err: asFetchError(err), chain: got.Chain}
