@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -169,9 +170,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 			*n.to = *n.from
 		}
 	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = DefaultTimeout
-	}
+	cfg.Timeout = cmp.Or(max(cfg.Timeout, 0), DefaultTimeout)
 	ucfg := upstream.Config{Servers: []upstream.Server{cfg.Server}, Timeout: cfg.Timeout, RootCAs: cfg.RootCAs, Bootstrap: cfg.Bootstrap, Dial: cfg.Dial}
 	c, err := upstream.New(ucfg)
 	if err != nil {
@@ -179,7 +178,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	}
 	defer c.Close()
 	streams, err := upstream.New(streamOnly(ucfg))
-	if err != nil {
+	if err != nil { // not after the first was made
 		return Report{}, fmt.Errorf("probe: %w", err)
 	}
 	defer streams.Close()

@@ -2,9 +2,15 @@ package probe_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"strings"
 	"testing"
@@ -14,9 +20,11 @@ import (
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
 
+	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/probe"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/dnssec/wire"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -40,6 +48,9 @@ type model struct {
 	formErr     bool
 	noEDNS      bool
 	noRoot      bool
+	notImp      bool   // to EDNS; with noEDNS as a server that does not know it
+	deaf        string // to questions for this name
+	noSOA       bool   // for the signed zone
 	noTCP       bool
 	strips      string // "DS", "DNSKEY", "SOA" signatures, "NSEC", "all"
 	validating  string // "" as it should be; "no"; "bad-anchor"
@@ -67,7 +78,7 @@ var zoneData = map[string][]string{
 }
 
 func (m model) handle(r *fakeserver.Request) {
-	if m.silent || m.noTCP && r.Network == "tcp" {
+	if m.deaf != "" && r.Name() == m.deaf || m.silent || m.noTCP && r.Network == "tcp" {
 		r.Close()
 		return
 	}
@@ -96,6 +107,9 @@ func (m model) handle(r *fakeserver.Request) {
 		return
 	case m.refuses:
 		fail(dns.RcodeRefused)
+		return
+	case m.notImp:
+		fail(dns.RcodeNotImplemented)
 		return
 	case m.formErr:
 		fail(dns.RcodeFormatError)
@@ -133,6 +147,9 @@ func (m model) handle(r *fakeserver.Request) {
 		return
 	}
 	a := fakeserver.Answer(r.Msg)
+	if m.noSOA && key == "signed.test. SOA" {
+		key = ""
+	}
 	for _, s := range zoneData[key] {
 		rr := fakeserver.RR(s)
 		typ := rr.Header().Rrtype
@@ -159,7 +176,7 @@ func run(t *testing.T, m model, change func(*probe.Config)) probe.Report {
 	cfg := probe.Config{Server: s, Timeout: 3 * time.Second, Names: probe.Names{
 		Signed: name(t, "signed.test"), Unsigned: name(t, "unsigned.test"), Broken: name(t, "broken.test"), Missing: name(t, "no.signed.test"),
 	}}
-	if m.silent {
+	if m.silent || m.deaf != "" {
 		cfg.Timeout = 300 * time.Millisecond
 	}
 	if change != nil {
@@ -214,6 +231,14 @@ func TestProbe(t *testing.T) {
 		{"refuses", model{refuses: true}, "reachable:bad = not usable", []string{"access-control", "allow-recursion"}},
 		{"no recursion", model{noRecursion: true}, "reachable:bad = not usable", []string{"recursive"}},
 		{"denies the root", model{noRoot: true}, "reachable:bad = not usable", []string{"another"}},
+		{"NOTIMP to EDNS", model{notImp: true, noEDNS: true}, "edns:bad = not usable", []string{"EDNS"}},
+		{"NOTIMP to everything", model{notImp: true}, "tcp:bad signatures:unknown denials:unknown cd:doubtful validates:unknown rejects:bad no-false-ad:unknown = not usable", nil},
+		{"deaf to the signed zone", model{deaf: "signed.test."}, "signatures:unknown validates:unknown speed:doubtful = not usable", nil},
+		{"deaf to the unsigned zone", model{deaf: "unsigned.test."}, "no-false-ad:unknown = good for validation", nil},
+		{"deaf to the broken zone", model{deaf: "broken.test."}, "cd:unknown rejects:unknown = good for validation", nil},
+		{"deaf to the name that is missing", model{deaf: "no.signed.test."}, "denials:unknown = good for trust-ad (on this host)", nil},
+		{"deaf to questions of what it is", model{deaf: "version.bind."}, " = " + both, nil},
+		{"the signed zone is none", model{noSOA: true}, "signatures:unknown validates:unknown = not usable", nil},
 		{"silent", model{silent: true}, "reachable:unknown = not usable", []string{"start a resolver"}},
 		{"in trouble", model{down: true}, "tcp:bad signatures:unknown denials:unknown cd:doubtful validates:bad rejects:unknown no-false-ad:unknown = not usable", nil},
 	}
@@ -275,6 +300,137 @@ func TestProbePathNotSafe(t *testing.T) {
 	})
 	if got := brief(r); got != "safe-path:doubtful = good for validation" {
 		t.Error(got)
+	}
+}
+
+func TestProbeTLS(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"dns.example"}}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, model{}.handle)
+	roots := x509.NewCertPool()
+	roots.AddCert(cert)
+	for _, tt := range []struct{ server, want, cure string }{
+		{"tls://192.0.2.1#dns.example", " = good for validation, good for trust-ad", ""},
+		{"tls://192.0.2.1#other.example", "reachable:unknown = not usable", "proves the name"},
+		{"tls://127.0.0.1#other.example", "reachable:unknown = not usable", "proves the name"},
+	} {
+		r := run(t, model{}, func(cfg *probe.Config) {
+			cfg.Server, err = upstream.ParseServer(tt.server)
+			cfg.RootCAs = roots
+			cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, srv.Addr.String())
+			}
+		})
+		if got := brief(r); err != nil || got != tt.want || !strings.Contains(r.Findings[0].Cure, tt.cure) {
+			t.Errorf("%s: %s %v", tt.server, got, r.Findings)
+		}
+		for _, f := range r.Findings {
+			if f.ID == probe.TCP {
+				t.Error("TCP was looked at though TLS is all there is")
+			}
+			if f.ID == probe.SafePath && !strings.Contains(f.Text, "TLS") {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+}
+
+func TestProbeResolved(t *testing.T) {
+	// The stub of systemd-resolved is known by its address.
+	for _, addr := range []string{"127.0.0.53", "127.0.0.54"} {
+		r := run(t, model{validating: "no"}, func(cfg *probe.Config) {
+			to := cfg.Server.Addr().String()
+			cfg.Server, _ = upstream.ParseServer(addr)
+			cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, to)
+			}
+		})
+		for _, f := range r.Findings {
+			if f.ID == probe.Validates && (!strings.Contains(f.Cure, "resolved.conf") || strings.Contains(f.Cure, "unbound")) {
+				t.Errorf("%s: %q", addr, f.Cure)
+			}
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	if got := probe.Median([]time.Duration{5, 1, 4, 2, 3}); got != 3 {
+		t.Errorf("median %d", got)
+	}
+}
+
+func TestCovers(t *testing.T) {
+	rrsig := func(data ...byte) wire.RR { return wire.RR{Type: wire.TypeRRSIG, Data: data} }
+	for _, tt := range []struct {
+		rr   wire.RR
+		want bool
+	}{
+		{rrsig(0, 6, 13), true}, {rrsig(0, 1, 13), false}, {rrsig(0, 6), false}, {rrsig(), false},
+		{wire.RR{Type: wire.TypeSOA, Data: []byte{0, 6, 13}}, false},
+	} {
+		if probe.Covers([]wire.RR{tt.rr}, dnssec.TypeSOA) != tt.want {
+			t.Errorf("%+v: %v", tt.rr, !tt.want)
+		}
+	}
+}
+
+func TestFirstTXT(t *testing.T) {
+	n := name(t, "version.bind")
+	q := new(dns.Msg)
+	q.SetQuestion("version.bind.", dns.TypeTXT)
+	q.Question[0].Qclass = dns.ClassCHAOS
+	msg := func(rcode int, rr dns.RR, compress bool) []byte {
+		m := new(dns.Msg)
+		m.SetRcode(q, rcode)
+		m.Compress = compress
+		if rr != nil {
+			m.Answer = []dns.RR{rr}
+		}
+		b, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	txt := func(s ...string) dns.RR {
+		return &dns.TXT{Hdr: dns.RR_Header{Name: "version.bind.", Rrtype: dns.TypeTXT, Class: dns.ClassCHAOS}, Txt: s}
+	}
+	for _, tt := range []struct {
+		name string
+		msg  []byte
+		want string
+	}{
+		{"compressed", msg(0, txt("unbound 1.2", "more"), true), "unbound 1.2"},
+		{"not compressed", msg(0, txt("unbound 1.2"), false), "unbound 1.2"},
+		{"empty", msg(0, txt(""), true), ""},
+		{"no answer", msg(0, nil, true), ""},
+		{"refused", msg(5, txt("x"), true), ""},
+		{"another type", msg(0, &dns.NULL{Hdr: dns.RR_Header{Name: "version.bind.", Rrtype: dns.TypeNULL, Class: dns.ClassCHAOS}, Data: "\x03abc"}, true), ""},
+		{"nothing", nil, ""},
+	} {
+		if got := probe.FirstTXT(tt.msg, n); got != tt.want {
+			t.Errorf("%s: %q", tt.name, got)
+		}
+	}
+	// Cut anywhere it gives the beginning of the text, or nothing.
+	for _, compress := range []bool{true, false} {
+		b := msg(0, txt("unbound 1.2"), compress)
+		for i := range b {
+			if got := probe.FirstTXT(b[:i], n); !strings.HasPrefix("unbound 1.2", got) {
+				t.Errorf("%d octets: %q", i, got)
+			}
+		}
 	}
 }
 
