@@ -147,7 +147,7 @@ var openSSLRules = []rule{
 }
 
 var gnuTLSRules = []rule{
-	{"GnuTLS compares DANE-TA records with the second certificate of the chain alone (its verify_ca), and looks no further up nor into DNS for an issuer",
+	{"GnuTLS compares DANE-TA records of certificates with the second of the chain alone (its verify_ca), and looks not into DNS for an issuer",
 		func(v verdict) bool {
 			return v.err == nil && !v.peer.ok && v.res.Matched.Usage == dane.DANETA && !secondMatches(v.c)
 		}},
@@ -197,8 +197,8 @@ func weakerMatches(c daneCase) bool {
 		if u.Usable || !strings.Contains(u.Why, "stronger digest") {
 			continue
 		}
-		for _, n := range c.chain.sent[:min(2, len(c.chain.sent))] {
-			if n.record(r.Usage, r.Selector, r.MatchingType) == r {
+		for i, n := range c.chain.sent {
+			if (i == 0) == (r.Usage == dane.DANEEE) && n.record(r.Usage, r.Selector, r.MatchingType) == r {
 				return true
 			}
 		}
