@@ -34,6 +34,10 @@ type Config struct {
 	// detection (M10). Nil: loops are not seen.
 	OwnHosts     []rfc6125.Host
 	OwnAddresses []netip.Addr
+	// Exceptions returns the exceptions in force; it is called for every plan that is made,
+	// so that a set can be replaced. Nil: there are none. A plan that is kept keeps the
+	// exceptions that it was made with, until the first of them ends.
+	Exceptions func() *Exceptions
 	// CachedPlans is how many plans are kept until what they rest on ends; 0 means
 	// [DefaultCachedPlans], less than 0 none.
 	CachedPlans int

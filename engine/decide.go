@@ -105,6 +105,8 @@ type Decision struct {
 	// Waived says that a policy forbids the connection and audit mode, or the message's
 	// own wish, let the message go.
 	Waived bool
+	// Exception is the exception by which alone the message may go; nil if none was needed.
+	Exception *Exception
 	// Event is what the connection came to, Address where it went (zero if unknown).
 	Event   Event
 	Address netip.AddrPort
@@ -151,6 +153,8 @@ type judge struct {
 	at   time.Time
 	how  judging
 	d    Decision
+	// failed are the parts of the requirement that do not hold.
+	failed []Reason
 }
 
 // run is section 7 of the table.
@@ -205,6 +209,7 @@ func (j *judge) run(i int) {
 	}
 	j.report()
 	j.audit()
+	j.except()
 	j.requireTLS()
 }
 
@@ -288,6 +293,8 @@ func (j *judge) unbound() string {
 		return "nothing can be demanded of an address"
 	case ReasonAudit:
 		return "audit mode is on"
+	case ReasonException:
+		return "an exception asks for nothing"
 	}
 	return "no policy obliges it to"
 }
@@ -307,6 +314,7 @@ func (j *judge) demanded() {
 			failed = append(failed, why)
 		}
 	}
+	j.failed = failed
 	switch {
 	case len(failed) > 0:
 		j.end(Refused, failed[0])

@@ -95,6 +95,9 @@ type Host struct {
 	// Waived is the reason for which the host would be skipped, had not audit mode or
 	// the message's own wish let it go; zero if none.
 	Waived Reason
+	// Exception is the operator's exception for this host, whether it is needed or not; nil
+	// if there is none.
+	Exception *Exception
 	// Findings are failures seen before connecting, for the report.
 	Findings []Reason
 	Why      []Step

@@ -241,6 +241,7 @@ const (
 	ReasonTLSRequiredNo  ReasonID = "tls-required-no"
 	ReasonTLSRPTReport   ReasonID = "tlsrpt-report"
 	ReasonAudit          ReasonID = "audit"
+	ReasonException      ReasonID = "exception"
 )
 
 var requirementReasons = []ReasonInfo{
@@ -322,5 +323,11 @@ var requirementReasons = []ReasonInfo{
 		Says:   "A policy forbids the use of the mail host, and this server is set to let the message go all the same and to say so (audit mode).",
 		RFC:    "7672 s.9.1",
 		Sender: "Switch audit mode off when the failures that it shows are understood.", Recipient: "See the reason that is named beside it.",
+	},
+	{
+		ID:     ReasonException,
+		Says:   "A policy forbids the use of the mail host, and an exception that an administrator of this server has made lets the message go until a set day.",
+		RFC:    "7672 s.9.1",
+		Sender: "Remove the exception when the recipient has mended what is broken; it ends by itself.", Recipient: "See the reason that is named beside it.",
 	},
 }

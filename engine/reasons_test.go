@@ -3,12 +3,16 @@ package engine_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
@@ -17,7 +21,7 @@ import (
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
-var update = flag.Bool("update", false, "write docs/reasons.md anew")
+var update = flag.Bool("update", false, "write docs/reasons.md and testdata/words.golden anew")
 
 const reasonsPage = "../docs/reasons.md"
 
@@ -106,6 +110,7 @@ func TestReasonTable(t *testing.T) {
 // ending deliveries; none may be missing and none may come out that is not listed.
 func TestEveryReason(t *testing.T) {
 	found := map[engine.ReasonID]string{}
+	told := teller{seen: map[string]bool{}}
 	took := func(r engine.Reason) {
 		if r.IsZero() {
 			return
@@ -119,21 +124,30 @@ func TestEveryReason(t *testing.T) {
 		found[r.ID] = r.Text
 	}
 	deliver := func(w *world, r engine.Request, peers ...engine.Peer) (*engine.Plan, []engine.Try) {
+		r.Sorted = true
 		p := w.plan(r)
 		took(p.MX.Reason)
+		told.steps(p.Why)
 		for _, f := range p.Findings {
 			took(f)
+			told.line("finding", f.Text)
 		}
 		var tries []engine.Try
 		for i := range p.Hosts {
 			h := &p.Hosts[i]
 			took(h.Reason)
 			took(h.Waived)
+			told.steps(h.Why)
+			for _, f := range append(h.Findings, h.Waived) {
+				told.line("finding", f.Text)
+			}
 			for _, peer := range peers {
 				d := w.engine().Decide(p, i, peer, w.now)
 				took(d.Reason)
+				told.steps(d.Why)
 				for _, r := range d.Details {
 					took(r)
+					told.line("detail", r.Text)
 				}
 				if len(tries) == i {
 					tries = append(tries, p.TryOf(i, d))
@@ -141,12 +155,18 @@ func TestEveryReason(t *testing.T) {
 			}
 		}
 		for _, c := range []engine.Circumstances{{}, {Expired: true}, {Expired: true, Looked: true}} {
-			took(w.engine().Message(p, tries, c).Reason)
+			f := w.engine().Message(p, tries, c)
+			took(f.Reason)
+			told.line("message", f.Action.String()+": "+f.Reason.Text)
 		}
 		return p, tries
 	}
 	pki := sharedPKI()
-	peers := []engine.Peer{{}, {Event: engine.NoSTARTTLS}, {Event: engine.STARTTLSRefused}, {Event: engine.STARTTLSRefused, Injected: true}, {Event: engine.HandshakeFailed},
+	old := shows(pki.good)
+	old.TLS = "TLS 1.1"
+	raw := engine.Peer{Event: engine.HandshakeDone, RawKey: pki.self.cert.RawSubjectPublicKeyInfo}
+	said := engine.Peer{Event: engine.STARTTLSRefused, Code: 454, Detail: "454 4.7.0 TLS not available", Address: netip.MustParseAddrPort("192.0.2.1:25")}
+	peers := []engine.Peer{{}, {Detail: "connection refused"}, said, old, raw, shows(pki.onlyCN, pki.ca), shows(pki.early, pki.ca), {Event: engine.NoSTARTTLS}, {Event: engine.STARTTLSRefused}, {Event: engine.STARTTLSRefused, Injected: true}, {Event: engine.HandshakeFailed},
 		shows(pki.good, pki.ca), shows(pki.wrong, pki.ca), shows(pki.self), shows(pki.alien, pki.ca), shows(pki.expired, pki.ca), shows(), offering(pki.good)}
 	make := func(f func(w *world)) *world {
 		w := newWorld(t)
@@ -192,7 +212,7 @@ func TestEveryReason(t *testing.T) {
 		w.signed()
 		w.dns.Deny("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.NXDomain, dnssec.Insecure, dnssec.Reason{Code: dnssec.ReasonNSEC3Iterations})
 	}), engine.Request{}, peers...)
-	for name := range plans {
+	for _, name := range slices.Sorted(maps.Keys(plans)) {
 		w, r, _ := plans[name](t)
 		deliver(w, r, peers...)
 		r.Options.Audit = true
@@ -206,7 +226,32 @@ func TestEveryReason(t *testing.T) {
 			}
 		}
 	}
-	deliver(newWorld(t).unsigned().policy("enforce", "a.example.org"), engine.Request{}, peers...)
+	for _, mode := range []string{"enforce", "testing", "none"} {
+		for _, mx := range []string{"a.example.org", "*.example.org"} {
+			for _, level := range []engine.Level{engine.LevelDefault, engine.LevelSTS, engine.LevelSecure, engine.LevelDANE} {
+				for _, insecure := range []engine.InsecureMX{engine.InsecureMXDANE, engine.InsecureMXMay} {
+					deliver(newWorld(t).unsigned().tlsa(noMatch).policy(mode, mx), engine.Request{Level: level, Options: engine.Options{InsecureMX: insecure, Audit: mx[0] == 'a'}}, peers...)
+					deliver(newWorld(t).unsigned().policy(mode, mx), engine.Request{Level: level, Options: engine.Options{InsecureMX: insecure}}, peers...)
+				}
+			}
+		}
+	}
+	deliver(newWorld(t).signed().tlsa("1"+noMatch[1:]).policy("enforce", "a.example.org"), engine.Request{}, peers...)
+	deliver(make(func(w *world) {
+		w.dns.AddAs(dnssec.Insecure, "example.org. 300 IN CNAME exp.org.")
+		w.dns.Add("exp.org. 300 IN MX 10 mx.example.org.", "exp.org. 300 IN MX 20 mx6.example.org.", "mx.example.org. 300 IN CNAME real.example.org.", "real.example.org. 300 IN A 192.0.2.1",
+			"mx6.example.org. 300 IN CNAME six.example.org.", "six.example.org. 300 IN AAAA 2001:db8::1", "_25._tcp.real.example.org. 300 IN CNAME t.example.org.", "t.example.org. 300 IN TLSA "+noMatch)
+	}), engine.Request{}, peers...)
+	deliver(make(func(w *world) {
+		w.signed()
+		w.dns.Deny("mx.example.org", dnssec.TypeAAAA, dnssec.NoData, dnssec.Insecure, dnssec.Reason{Code: "unsigned-delegation"})
+		w.dns.Add("_25._tcp.mx.example.org. 300 IN TLSA 0" + noMatch[1:])
+		w.dns.Add("_25._tcp.mx.example.org. 300 IN TLSA " + noMatch)
+	}), engine.Request{}, peers...)
+	deliver(make(func(w *world) { w.signed().cfg.STS = nil }), engine.Request{}, peers...)
+	malformed := newWorld(t).signed()
+	malformed.sts.results["example.org"] = sts.Result{Row: sts.S1, TXTErr: fmt.Errorf("%w: two of them", sts.ErrNoRecord), Answer: dnssec.Answer{Kind: dnssec.Data, Status: dnssec.Secure}, Until: epoch.Add(time.Minute)}
+	deliver(malformed, engine.Request{}, peers...)
 	ta := newWorld(t).signed()
 	ta.tlsa(tlsaOf(2, 0, pki.ca.cert))
 	deliver(ta, engine.Request{}, peers...)
@@ -224,6 +269,11 @@ func TestEveryReason(t *testing.T) {
 	for _, try := range []engine.Try{{Decision: d, Status: engine.HostDelivered}, {Decision: d, Status: engine.HostRejected, Reply: 550, Text: "no."}, {Decision: d, Status: engine.HostRejected, Reply: 530, Text: "TLS."}} {
 		took(weak.engine().Message(q, []engine.Try{try}, engine.Circumstances{}).Reason)
 	}
+	// What an exception lets pass.
+	ex := newWorld(t).signed().tlsa(noMatch)
+	ex.except(anException())
+	took(ex.decide(engine.Request{}, shows(pki.good)).Reason)
+	told.check(t)
 	var missing []string
 	for _, r := range engine.Reasons() {
 		if found[r.ID] == "" {
@@ -244,6 +294,55 @@ func TestEveryReason(t *testing.T) {
 		for _, id := range ids {
 			t.Logf("%s: %s", id, found[id])
 		}
+	}
+}
+
+// A teller writes down every line that a person can be told, each once, in the order
+// in which it came up first.
+type teller struct {
+	seen map[string]bool
+	b    strings.Builder
+}
+
+// digest is what differs from run to run: the hashes of keys that are made anew.
+var digest = regexp.MustCompile(`[0-9a-f]{16,}`)
+
+func (o *teller) line(kind, text string) {
+	s := kind + " " + digest.ReplaceAllString(text, "HASH") + "\n"
+	if text != "" && !o.seen[s] {
+		o.seen[s] = true
+		o.b.WriteString(s)
+	}
+}
+
+func (o *teller) steps(why []engine.Step) {
+	for _, s := range why {
+		var words []string
+		for _, w := range []string{s.Host, s.Name, s.Type, s.Status, s.Row, s.RFC, s.ResultType} {
+			if w != "" {
+				words = append(words, w)
+			}
+		}
+		o.line(s.Step, strings.Join(words, ", ")+": "+s.Result)
+	}
+}
+
+// check holds all lines to testdata/words.golden, which is to be read as a text: a
+// mail administrator who knows no RFC must understand it.
+func (o *teller) check(t *testing.T) {
+	t.Helper()
+	const name = "testdata/words.golden"
+	if *update {
+		if err := os.WriteFile(name, []byte(o.b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(o.b.String(), "\n")); diff != "" {
+		t.Errorf("the words have changed (go test ./engine -run TestEveryReason -update): -want +got\n%.3000s", diff)
 	}
 }
 

@@ -41,7 +41,7 @@ func Report(p *Plan, i int, d Decision) []tlsrpt.Entry {
 		return nil
 	}
 	all := append(slices.Clone(d.Details), p.Findings...)
-	if d.Reason.ID != ReasonAudit { // that one repeats what failed, which is among the details
+	if d.Reason.ID != ReasonAudit && d.Reason.ID != ReasonException { // those repeat what failed, which is among the details
 		all = append([]Reason{d.Reason}, all...)
 	}
 	return entries(p, h, d, all)

@@ -1,0 +1,299 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// ErrException is wrapped by every error of [NewExceptions].
+var ErrException = errors.New("engine: bad exception")
+
+// MaxExceptions bounds the exceptions of one set: they are for the few domains that
+// somebody has looked at by hand.
+const MaxExceptions = 10000
+
+// An Effect is how far an exception lowers what is demanded. The zero Effect is
+// EffectEncrypt.
+type Effect uint8
+
+// Effects.
+const (
+	EffectEncrypt Effect = iota // TLS is still demanded, nobody need prove himself
+	EffectMay                   // nothing is demanded
+)
+
+var effectWords = [...]string{"encrypt", "may"}
+
+// String returns "encrypt" or "may".
+func (e Effect) String() string { return enumString(effectWords[:], int(e)) }
+
+// MarshalText prints e as [Effect.String] does.
+func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText reads what [Effect.MarshalText] prints.
+func (e *Effect) UnmarshalText(b []byte) error {
+	i, err := word("effect", effectWords[:], string(b))
+	*e = Effect(i)
+	return err
+}
+
+// An Exception lets messages go where a policy forbids it, for a while: the last resort
+// for a domain whose own policy keeps its mail away (RFC 7672 section 9.1 allows it, for
+// MTA-STS and WebPKI RFC 9525 section 6.6 does). It is made by a person, for a reason,
+// and it ends. It never makes anything authenticated, is never without a trace in the
+// decision, and counts for nothing where the message demands TLS by REQUIRETLS (RFC 8689
+// section 4.2.1).
+type Exception struct {
+	ID     string // a word of the operator's, unique
+	Domain string // of the next hop: "example.org", or "*.example.org" for all names below; "*" for every one
+	MXHost string // likewise, of the MX host; "" for every one
+	// Method is the method whose failure is let pass: "dane", "mta-sts", "pkix"; "" for
+	// every one. A failure of another method still counts.
+	Method string
+	Effect Effect
+	Reason string    // why, for whoever meets it later
+	Author string    // who made it
+	Ends   time.Time // from then on it is dead
+}
+
+// An Exceptions is a set of exceptions, checked. It is immutable. Nil holds none.
+type Exceptions struct {
+	all []checkedException
+}
+
+type checkedException struct {
+	Exception
+	domain, host namePattern
+}
+
+// A namePattern is a name, or all names below one.
+type namePattern struct {
+	any   bool
+	below bool
+	name  rfc6125.Name
+}
+
+func parsePattern(s string) (namePattern, error) {
+	if s == "*" {
+		return namePattern{any: true}, nil
+	}
+	rest, below := strings.CutPrefix(s, "*.")
+	h, err := rfc6125.ParseHost(rest)
+	if err != nil {
+		return namePattern{}, err
+	}
+	return namePattern{below: below, name: h.Name()}, nil
+}
+
+func (p namePattern) covers(h rfc6125.Host) bool {
+	switch {
+	case p.any:
+		return true
+	case !h.IsValid():
+		return false
+	case p.below:
+		return h.Name() != p.name && h.Name().IsSubdomainOf(p.name)
+	}
+	return h.Name() == p.name
+}
+
+// NewExceptions checks exceptions and makes a set of them. All that is wrong is reported
+// together; errors wrap [ErrException].
+func NewExceptions(list []Exception) (*Exceptions, error) {
+	var errs []error
+	set := &Exceptions{}
+	if len(list) > MaxExceptions {
+		return nil, fmt.Errorf("%w: more than %d", ErrException, MaxExceptions)
+	}
+	seen := map[string]bool{}
+	for i, x := range list {
+		bad := func(format string, args ...any) {
+			errs = append(errs, &ExceptionError{Index: i, ID: x.ID, Why: fmt.Sprintf(format, args...)})
+		}
+		c := checkedException{Exception: x}
+		var err error
+		switch {
+		case x.ID == "":
+			bad("it has no id")
+		case seen[x.ID]:
+			bad("its id is used twice")
+		}
+		seen[x.ID] = true
+		if c.domain, err = parsePattern(x.Domain); err != nil {
+			bad("domain: %v", err)
+		}
+		c.host = namePattern{any: true}
+		if x.MXHost != "" {
+			if c.host, err = parsePattern(x.MXHost); err != nil {
+				bad("mx host: %v", err)
+			}
+		}
+		switch x.Method {
+		case "", "dane", "mta-sts", "pkix":
+		default:
+			bad("method %.40q is none of dane, mta-sts, pkix", x.Method)
+		}
+		if int(x.Effect) >= len(effectWords) {
+			bad("no such effect: %d", x.Effect)
+		}
+		if strings.TrimSpace(x.Reason) == "" {
+			bad("it gives no reason")
+		}
+		if strings.TrimSpace(x.Author) == "" {
+			bad("it names no author")
+		}
+		if x.Ends.IsZero() {
+			bad("it has no end")
+		}
+		set.all = append(set.all, c)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return set, nil
+}
+
+// An ExceptionError says which exception of a list is wrong. It wraps [ErrException].
+type ExceptionError struct {
+	Index int // in the list, from 0
+	ID    string
+	Why   string
+}
+
+// Error tells number, id and what is wrong.
+func (e *ExceptionError) Error() string {
+	return fmt.Sprintf("%v: number %d (%.60q): %s", ErrException, e.Index+1, e.ID, e.Why)
+}
+
+// Unwrap returns [ErrException].
+func (e *ExceptionError) Unwrap() error { return ErrException }
+
+// List returns the exceptions in their order.
+func (s *Exceptions) List() []Exception {
+	if s == nil {
+		return nil
+	}
+	out := make([]Exception, len(s.all))
+	for i := range s.all {
+		out[i] = s.all[i].Exception
+	}
+	return out
+}
+
+// Ending returns those that are alive at now and end within d: the operator is to look at
+// them before mail waits again.
+func (s *Exceptions) Ending(now time.Time, d time.Duration) []Exception {
+	var out []Exception
+	for _, x := range s.List() {
+		if now.Before(x.Ends) && !now.Add(d).Before(x.Ends) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// find returns the first exception in force for a host; nil if there is none.
+func (s *Exceptions) find(domain, host rfc6125.Host, now time.Time) *Exception {
+	if s == nil {
+		return nil
+	}
+	for i := range s.all {
+		if x := &s.all[i]; now.Before(x.Ends) && x.domain.covers(domain) && x.host.covers(host) {
+			return &x.Exception
+		}
+	}
+	return nil
+}
+
+// covers reports whether the exception lets a failure of this reason pass.
+func (x *Exception) covers(r Reason) bool {
+	switch x.Method {
+	case "":
+		return true
+	case "dane":
+		return r.Policy == policyTLSA
+	case "mta-sts":
+		return r.Policy == policySTS
+	}
+	return r.Policy == "" || r.Policy == policyNone
+}
+
+// sentence tells of the exception in a verdict.
+func (x *Exception) sentence() string {
+	return clip(fmt.Sprintf("exception %s of %s, until %s: %s", x.ID, x.Author, x.Ends.UTC().Format(time.DateOnly), x.Reason))
+}
+
+// except looks for an exception for a host whose requirement is ruled, and lowers what
+// would keep the host from being used at all. A failed lookup of addresses leaves no host
+// to go to, so nothing is lowered there.
+func (w *work) except(h *Host) {
+	if w.c.Exceptions == nil || w.Request.RequireTLS || h.Requirement == May {
+		return
+	}
+	x := w.c.Exceptions().find(w.Orig, h.Name, w.Made)
+	if x == nil {
+		return
+	}
+	h.Exception = x
+	w.until(x.Ends)
+	if h.Requirement != Skip || !x.covers(h.Reason) {
+		return
+	}
+	h.Waived = h.Reason
+	h.Report |= demanded(w.facts(h))
+	h.Requirement, h.Skipped = May, OutcomeNone
+	if x.Effect == EffectEncrypt {
+		h.Requirement = Encrypt
+	}
+	h.Reason = because(ReasonException, "%s would not be used, and is by an exception (%s). %s", h.label(), x.sentence(), h.Waived.Text)
+}
+
+// except lets the message go where the exception covers every failure, and says so. It
+// makes nobody authenticated.
+func (j *judge) except() {
+	d, x := &j.d, j.h.Exception
+	if x == nil || j.p.Request.RequireTLS || !j.at.Before(x.Ends) {
+		return
+	}
+	if j.h.Reason.ID == ReasonException {
+		// The host would not have been used at all.
+		if d.Outcome.Deliverable() {
+			j.excepted(d.Outcome, j.h.Waived)
+		}
+		return
+	}
+	if d.Outcome != Refused || len(j.failed) == 0 {
+		return
+	}
+	out := Encrypted
+	if d.Event != HandshakeDone {
+		if x.Effect == EffectEncrypt {
+			return
+		}
+		out = Cleartext
+	}
+	for _, f := range j.failed {
+		if !x.covers(f) {
+			return
+		}
+	}
+	d.Details = append([]Reason{d.Reason}, d.Details...)
+	d.RetryClear = out == Cleartext && d.DropConnection
+	j.excepted(out, d.Reason)
+}
+
+// excepted ends the decision under the exception.
+func (j *judge) excepted(o Outcome, failed Reason) {
+	how := "encrypted"
+	if o == Cleartext {
+		how = "in the clear"
+	}
+	why := because(ReasonException, "By an exception the message may go to %s, %s, although a policy forbids it (%s). %s", j.h.label(), how, j.h.Exception.sentence(), failed.Text)
+	why.ResultType, why.Policy = failed.ResultType, failed.Policy
+	j.d.Waived, j.d.Exception = true, j.h.Exception
+	j.end(o, why)
+}

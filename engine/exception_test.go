@@ -1,0 +1,174 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine"
+)
+
+// anException is good for example.org and every method, for a day.
+func anException() engine.Exception {
+	return engine.Exception{ID: "ticket-1", Domain: "example.org", Reason: "their key was changed without a record", Author: "postmaster", Ends: epoch.Add(24 * time.Hour)}
+}
+
+// except puts exceptions in force.
+func (w *world) except(list ...engine.Exception) *world {
+	w.t.Helper()
+	set, err := engine.NewExceptions(list)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.cfg.Exceptions = func() *engine.Exceptions { return set }
+	return w
+}
+
+func TestException(t *testing.T) {
+	pki := sharedPKI()
+	with := func(change func(*engine.Exception)) engine.Exception {
+		x := anException()
+		change(&x)
+		return x
+	}
+	plain := func(*engine.Exception) {}
+	dane := func(w *world) { w.signed().tlsa(noMatch) }
+	policy := func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }
+	unlisted := func(w *world) { w.unsigned().policy("enforce", "a.example.org") }
+	broken := func(w *world) { w.signed().dns.Fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus) }
+	none := engine.Peer{Event: engine.NoSTARTTLS}
+	for _, c := range []struct {
+		name   string
+		make   func(w *world)
+		change func(*engine.Exception)
+		r      engine.Request
+		peer   engine.Peer
+		want   engine.Outcome
+		used   bool
+	}{
+		{"a failed match", dane, plain, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"a failed match, method dane", dane, func(x *engine.Exception) { x.Method = "dane" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"a failed match, method mta-sts", dane, func(x *engine.Exception) { x.Method = "mta-sts" }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"a name below", dane, func(x *engine.Exception) { x.Domain = "*.org" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"every name", dane, func(x *engine.Exception) { x.Domain = "*" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"not the name itself", dane, func(x *engine.Exception) { x.Domain = "*.example.org" }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"another domain", dane, func(x *engine.Exception) { x.Domain = "example.net" }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"this host", dane, func(x *engine.Exception) { x.MXHost = "mx.example.org" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"another host", dane, func(x *engine.Exception) { x.MXHost = "mx2.example.org" }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"TLS is still demanded", dane, plain, engine.Request{}, none, engine.Refused, false},
+		{"nothing is demanded", dane, func(x *engine.Exception) { x.Effect = engine.EffectMay }, engine.Request{}, none, engine.Cleartext, true},
+		{"REQUIRETLS is stronger", dane, plain, engine.Request{RequireTLS: true}, shows(pki.good), engine.Refused, false},
+		{"a failed policy", policy, plain, engine.Request{}, shows(pki.wrong), engine.Encrypted, true},
+		{"a failed policy, method mta-sts", policy, func(x *engine.Exception) { x.Method = "mta-sts" }, engine.Request{}, shows(pki.wrong), engine.Encrypted, true},
+		{"a failed policy, method dane", policy, func(x *engine.Exception) { x.Method = "dane" }, engine.Request{}, shows(pki.wrong), engine.Refused, false},
+		{"a host that is not listed", unlisted, plain, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"a host that is not listed, no TLS", unlisted, plain, engine.Request{}, none, engine.Refused, false},
+		{"a host that is not listed, method dane", unlisted, func(x *engine.Exception) { x.Method = "dane" }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"a lookup that fails", broken, plain, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"a lookup that fails, in the clear", broken, func(x *engine.Exception) { x.Effect = engine.EffectMay }, engine.Request{}, none, engine.Cleartext, true},
+		{"both fail, one is covered", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, func(x *engine.Exception) { x.Method = "dane" },
+			engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(pki.wrong), engine.Refused, false},
+		{"both fail, both are covered", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, plain,
+			engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(pki.wrong), engine.Encrypted, true},
+		{"not needed", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.cert)) }, plain, engine.Request{}, shows(pki.good), engine.Authenticated, false},
+		{"nothing demanded before", func(w *world) { w.signed() }, plain, engine.Request{}, none, engine.Cleartext, false},
+		{"dead", dane, func(x *engine.Exception) { x.Ends = epoch }, engine.Request{}, shows(pki.good), engine.Refused, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			c.make(w)
+			w.except(with(c.change))
+			d := w.decide(c.r, c.peer)
+			if d.Outcome != c.want {
+				t.Fatalf("%s (%s: %s), want %s", d.Outcome, d.Reason.ID, d.Reason.Text, c.want)
+			}
+			if used := d.Exception != nil; used != c.used {
+				t.Errorf("used %v, want %v", used, c.used)
+			}
+			if c.used && (d.Reason.ID != engine.ReasonException || !d.Waived || d.Method != "" || !strings.Contains(d.Reason.Text, "exception ticket-1 of postmaster, until 2000-01-02: their key was changed")) {
+				t.Errorf("%+v", d.Reason)
+			}
+		})
+	}
+	t.Run("it ends between plan and decision", func(t *testing.T) {
+		w := newWorld(t).signed().tlsa(noMatch)
+		w.except(with(func(x *engine.Exception) { x.Ends = epoch.Add(30 * time.Second) }))
+		p := w.plan(engine.Request{})
+		if d := w.engine().Decide(p, 0, shows(pki.good), epoch.Add(29*time.Second)); d.Outcome != engine.Encrypted {
+			t.Errorf("before: %s", d.Outcome)
+		}
+		if d := w.engine().Decide(p, 0, shows(pki.good), epoch.Add(30*time.Second)); d.Outcome != engine.Refused {
+			t.Errorf("after: %s", d.Outcome)
+		}
+	})
+	t.Run("a plan that is kept ends with it", func(t *testing.T) {
+		w := newWorld(t).signed().tlsa(noMatch)
+		w.except(with(func(x *engine.Exception) { x.Ends = epoch.Add(10 * time.Minute) }))
+		if p := w.plan(engine.Request{}); !p.ValidUntil.Equal(epoch.Add(10 * time.Minute)) {
+			t.Errorf("holds until %s", p.ValidUntil)
+		}
+	})
+	t.Run("without a set", func(t *testing.T) {
+		w := newWorld(t).signed().tlsa(noMatch)
+		w.cfg.Exceptions = func() *engine.Exceptions { return nil }
+		if d := w.decide(engine.Request{}, shows(pki.good)); d.Outcome != engine.Refused {
+			t.Error(d.Outcome)
+		}
+	})
+}
+
+func TestNewExceptions(t *testing.T) {
+	for what, change := range map[string]func(*engine.Exception){
+		"id":     func(x *engine.Exception) { x.ID = "" },
+		"domain": func(x *engine.Exception) { x.Domain = "" },
+		"mx":     func(x *engine.Exception) { x.MXHost = "a b" },
+		"method": func(x *engine.Exception) { x.Method = "all" },
+		"effect": func(x *engine.Exception) { x.Effect = 7 },
+		"reason": func(x *engine.Exception) { x.Reason = " " },
+		"author": func(x *engine.Exception) { x.Author = "" },
+		"end":    func(x *engine.Exception) { x.Ends = time.Time{} },
+	} {
+		x := anException()
+		change(&x)
+		_, err := engine.NewExceptions([]engine.Exception{anException(), x})
+		var xe *engine.ExceptionError
+		if !errors.Is(err, engine.ErrException) || !errors.As(err, &xe) || xe.Index != 1 {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := engine.NewExceptions([]engine.Exception{anException(), anException()}); !errors.Is(err, engine.ErrException) {
+		t.Errorf("an id twice: %v", err)
+	}
+	if _, err := engine.NewExceptions(make([]engine.Exception, engine.MaxExceptions+1)); !errors.Is(err, engine.ErrException) {
+		t.Errorf("too many: %v", err)
+	}
+}
+
+func TestExceptionsEnding(t *testing.T) {
+	a, b := anException(), anException()
+	b.ID, b.Ends = "ticket-2", epoch.Add(48*time.Hour)
+	set, err := engine.NewExceptions([]engine.Exception{a, b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := func(now time.Time, d time.Duration) string {
+		var out []string
+		for _, x := range set.Ending(now, d) {
+			out = append(out, x.ID)
+		}
+		return strings.Join(out, " ")
+	}
+	for _, c := range []struct {
+		at, d time.Duration
+		want  string
+	}{{0, time.Hour, ""}, {0, 24 * time.Hour, "ticket-1"}, {0, 48 * time.Hour, "ticket-1 ticket-2"}, {24 * time.Hour, 24 * time.Hour, "ticket-2"}, {48 * time.Hour, time.Hour, ""}} {
+		if got := ids(epoch.Add(c.at), c.d); got != c.want {
+			t.Errorf("after %s, within %s: %q, want %q", c.at, c.d, got, c.want)
+		}
+	}
+	if (*engine.Exceptions)(nil).List() != nil || len(set.List()) != 2 {
+		t.Error("List")
+	}
+}
