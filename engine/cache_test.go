@@ -152,6 +152,18 @@ func TestPlanCache(t *testing.T) {
 			t.Error("a sorted plan is drawn")
 		}
 	})
+	t.Run("only ties are drawn anew", func(t *testing.T) {
+		for _, c := range []struct {
+			second string
+			anew   bool
+		}{{"10", true}, {"20", false}} {
+			w := newWorld(t).signed()
+			w.dns.Add("example.org. 3600 IN MX " + c.second + " mx2.example.org.")
+			if p := w.plan(engine.Request{}); (w.plan(engine.Request{}) != p) != c.anew {
+				t.Errorf("second preference %s", c.second)
+			}
+		}
+	})
 	t.Run("bounded, or not at all", func(t *testing.T) {
 		w := newWorld(t)
 		w.cfg.CachedPlans = 3

@@ -512,6 +512,23 @@ func TestDecide(t *testing.T) {
 	})
 }
 
+func TestManyNames(t *testing.T) {
+	w := newWorld(t).signed()
+	for _, n := range []int{19, 20, 21, 30} {
+		var names []string
+		for i := range n {
+			names = append(names, fmt.Sprintf("n%d.example", i))
+		}
+		d := w.decide(engine.Request{}, shows(issue(t, certSpec{names: names})))
+		if want := min(n, 20); len(d.Presented) != want {
+			t.Errorf("%d names: %d are listed", n, len(d.Presented))
+		}
+		if !strings.Contains(d.Reason.Text, fmt.Sprintf("and %d more", min(n, 20)-6)) {
+			t.Error(d.Reason.Text)
+		}
+	}
+}
+
 func TestClassicCase(t *testing.T) {
 	// QUESTION.md: an MX host whose certificate carries another name, nothing published.
 	w := newWorld(t)

@@ -53,6 +53,7 @@ func TestTable10(t *testing.T) {
 		{"O7 with one that is unusable", plain, engine.Request{}, []engine.Try{none, pol}, engine.Circumstances{}, "retry retry 4.7.5", 1},
 		{"O7 nothing was tried", plain, engine.Request{}, nil, engine.Circumstances{}, "retry retry 4.4.0", 0},
 		{"O7 more tries than hosts", plain, engine.Request{}, []engine.Try{trans, trans, deliver}, engine.Circumstances{}, "retry retry 4.4.1", 0},
+		{"O7 a decision without a code", plain, engine.Request{}, []engine.Try{{Decision: engine.Decision{Outcome: engine.Refused, Reason: refused.Reason}, Status: engine.HostPolicy}}, engine.Circumstances{}, "retry retry ", 0},
 		{"O8 time is up, a policy had a part", enforce, engine.Request{}, []engine.Try{pol, trans}, engine.Circumstances{Expired: true}, "look-again policy-last-look 4.7.5", 0},
 		{"O8 it was looked at", enforce, engine.Request{}, []engine.Try{pol, trans}, engine.Circumstances{Expired: true, Looked: true}, "bounce queue-expired 5.4.7", 0},
 		{"O8 no policy of mode enforce", plain, engine.Request{}, []engine.Try{pol, trans}, engine.Circumstances{Expired: true}, "bounce queue-expired 5.4.7", 0},
@@ -106,6 +107,13 @@ func TestTable10(t *testing.T) {
 		p = w.plan(strict)
 		tries = []engine.Try{p.TryOf(0, w.engine().Decide(p, 0, engine.Peer{}, w.now)), p.TryOf(1, w.engine().Decide(p, 1, engine.Peer{}, w.now))}
 		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || f.Code != "5.4.4" {
+			t.Errorf("%+v", f)
+		}
+	})
+	t.Run("O5 nobody to ask is no failure of REQUIRETLS", func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrServFail)
+		if f := w.engine().Message(w.plan(strict), nil, engine.Circumstances{}); f.Action != engine.Retry || f.Host != -1 {
 			t.Errorf("%+v", f)
 		}
 	})

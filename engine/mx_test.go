@@ -271,6 +271,14 @@ func TestTable2(t *testing.T) {
 		w.cfg.OwnHosts = []rfc6125.Host{host(t, "example.org")}
 		bounced(t, w.plan(engine.Request{}), "M10", "5.4.6", engine.ReasonMailLoop)
 	})
+	t.Run("M10 the best of several own hosts counts", func(t *testing.T) {
+		for _, own := range [][]rfc6125.Host{{host(t, "mx0.example.org"), host(t, "self.example.org")}, {host(t, "self.example.org"), host(t, "mx0.example.org")}} {
+			w := ten(t)
+			w.dns.Add("example.org. 300 IN MX 0 mx0.example.org.")
+			w.cfg.OwnHosts = own
+			bounced(t, w.plan(engine.Request{}), "M10", "5.4.6", engine.ReasonMailLoop)
+		}
+	})
 	t.Run("M10 better hosts whose lookups fail", func(t *testing.T) {
 		w := ten(t)
 		w.dns.Fail("mx.example.org", dnssec.TypeA, dnssec.ErrServFail)

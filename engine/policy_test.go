@@ -283,6 +283,21 @@ func TestRequirementsSTS(t *testing.T) {
 		if q := w.plan(engine.Request{}); q.Hosts[0].Requirement != engine.May {
 			t.Error("the kept plan is still the old one")
 		}
+		// The same id with another text, and no policy at all any more.
+		other := policy(t, "example.org", "enforce", "mx.example.org", "mx2.example.org")
+		for _, r := range []sts.Result{other, {Row: sts.S1, TXTErr: sts.ErrNoRecord}} {
+			w.sts.results["example.org"] = r
+			if _, changed, err := e.LookAgain(context.Background(), p); !changed || err != nil {
+				t.Errorf("%s: %v %v", r.Row, changed, err)
+			}
+		}
+		// A plan without policy finds one.
+		v := newWorld(t).unsigned()
+		none := v.plan(engine.Request{})
+		v.policy("enforce", "mx.example.org")
+		if next, changed, err := v.engine().LookAgain(context.Background(), none); !changed || err != nil || next.Hosts[0].Requirement != engine.STS {
+			t.Errorf("a new policy: %v %v", changed, err)
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		if _, changed, err := e.LookAgain(ctx, p); changed || !errors.Is(err, context.Canceled) {

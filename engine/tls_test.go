@@ -353,3 +353,38 @@ func TestReuseKey(t *testing.T) {
 		}
 	}
 }
+
+// TestReuseKeyParts changes one part of a host at a time.
+func TestReuseKeyParts(t *testing.T) {
+	w := newWorld(t).signed().tlsa("2"+noMatch[1:]).policy("enforce", "mx.example.org")
+	base := w.plan(engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}).Hosts[0]
+	other := newWorld(t).signed().tlsa(noMatch).plan(engine.Request{}).Hosts[0]
+	ref := []rfc6125.Reference{rfc6125.NewReference(host(t, "x.example"))}
+	for name, change := range map[string]func(h *engine.Host){
+		"name":        func(h *engine.Host) { h.Name = host(t, "x.example") },
+		"literal":     func(h *engine.Host) { h.Literal = netip.MustParseAddr("192.0.2.1") },
+		"port":        func(h *engine.Host) { h.Port = 26 },
+		"requirement": func(h *engine.Host) { h.Requirement = engine.May },
+		"strict":      func(h *engine.Host) { h.Strict = engine.DANE },
+		"state":       func(h *engine.Host) { h.DANE.State = 0 },
+		"sni":         func(h *engine.Host) { h.SNI = "x.example" },
+		"base":        func(h *engine.Host) { h.DANE.Base = host(t, "x.example") },
+		"set":         func(h *engine.Host) { h.DANE.Set = other.DANE.Set },
+		"pattern":     func(h *engine.Host) { h.STSMatch = "*.example.org" },
+		"dane names":  func(h *engine.Host) { h.DANERefs = ref },
+		"sts names":   func(h *engine.Host) { h.STSRefs = ref },
+		"pkix names":  func(h *engine.Host) { h.PKIXRefs = ref },
+	} {
+		h := base
+		change(&h)
+		if h.ReuseKey() == base.ReuseKey() {
+			t.Errorf("%s does not count", name)
+		}
+	}
+	// What only matters to people does not count.
+	h := base
+	h.Why, h.Reason = nil, engine.Reason{}
+	if h.ReuseKey() != base.ReuseKey() {
+		t.Error("words count")
+	}
+}
