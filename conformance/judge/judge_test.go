@@ -1,0 +1,128 @@
+package judge_test
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mxauth/mxauth/conformance/judge"
+	"github.com/mxauth/mxauth/conformance/lab"
+)
+
+var worlds = []lab.World{
+	{Name: "good", Domain: "good.test", Want: lab.Want{Outcome: "authenticated", Method: "dane-ee", Deliver: true, EveryHost: true, Reason: "dane-ee-match",
+		Hosts: []lab.WantHost{{Host: "mx.good.test", Outcome: "authenticated", Method: "dane-ee", Requirement: "dane", SNI: "mx.good.test"}}}},
+	{Name: "bad", Domain: "bücher.test", Want: lab.Want{Outcome: "refused"}},
+	{Name: "relay", Domain: "relay.test", Request: lab.Request{NextHop: "[127.1.2.3]"}, Want: lab.Want{Outcome: "encrypted", Deliver: true}},
+}
+
+// score judges one line of results and returns the scores by world.
+func score(t *testing.T, o judge.Options, lines ...string) (judge.Report, map[string]judge.Score) {
+	t.Helper()
+	rs, err := judge.Read(strings.NewReader(strings.Join(lines, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep := judge.Judge(worlds, rs, o)
+	by := map[string]judge.Score{}
+	for _, s := range rep.Scores {
+		by[s.World] = s
+	}
+	return rep, by
+}
+
+func TestRight(t *testing.T) {
+	rep, _ := score(t, judge.Options{Reasons: true},
+		`{"v":1,"domain":"Good.Test.","outcome":"authenticated","method":"dane-ee","deliver":true,"every_host":true,"reason_id":"dane-ee-match","hosts":[{"host":"mx.good.test","outcome":"authenticated","method":"dane-ee","requirement":"dane","sni":"mx.good.test"}]}`,
+		``,
+		`{"domain":"xn--bcher-kva.test","outcome":"refused","deliver":false}`,
+		`{"domain":"[127.1.2.3]","outcome":"encrypted","deliver":true}`)
+	if rep.Right != 3 || rep.Wrong != 0 || rep.Missing != 0 || rep.Unknown != nil {
+		t.Errorf("%+v", rep)
+	}
+}
+
+func TestWrong(t *testing.T) {
+	const good = `{"world":"good","outcome":"authenticated","deliver":true`
+	for _, c := range []struct{ line, want string }{
+		{`{"world":"good","outcome":"encrypted","deliver":true}`, "outcome:"},
+		{`{"world":"good","outcome":"authenticated"}`, "deliver:"},
+		{`{"world":"good","outcome":"authenticated","deliver":false}`, "deliver:"},
+		{good + `,"method":"dane-ta"}`, "method:"},
+		{good + `,"method":""}`, "method:"},
+		{good + `,"every_host":false}`, "every_host:"},
+		{good + `,"reason_id":"mta-sts-match"}`, "reason_id:"},
+		{good + `,"reason_id":"dane-ee-match","hosts":[]}`, "no row of host mx.good.test"},
+		{good + `,"reason_id":"dane-ee-match","hosts":[{"host":"mx.good.test","outcome":"refused"}]}`, "mx.good.test: outcome:"},
+		{good + `,"reason_id":"dane-ee-match","hosts":[{"host":"mx.good.test","outcome":"authenticated","method":"pkix"}]}`, "mx.good.test: method:"},
+		{good + `,"reason_id":"dane-ee-match","hosts":[{"host":"mx.good.test","outcome":"authenticated","requirement":"may"}]}`, "mx.good.test: requirement:"},
+		{good + `,"reason_id":"dane-ee-match","hosts":[{"host":"mx.good.test","outcome":"authenticated","sni":"good.test"}]}`, "mx.good.test: sni:"},
+		{`{"world":"good","error":"no"}`, "error:"},
+	} {
+		rep, by := score(t, judge.Options{Reasons: strings.Contains(c.line, "reason_id")}, c.line)
+		s := by["good"]
+		if s.Mark != judge.Wrong || len(s.Differences) != 1 || !strings.HasPrefix(s.Differences[0], c.want) || rep.Wrong != 1 || rep.Missing != 2 {
+			t.Errorf("%s: %+v", c.line, s)
+		}
+	}
+	if _, by := score(t, judge.Options{}, good+`,"reason_id":"their-own"}`); by["good"].Mark != judge.Right {
+		t.Errorf("reasons of another program are held against it: %+v", by["good"])
+	}
+}
+
+// The last result of a world counts; results of other domains are told.
+func TestLastAndUnknown(t *testing.T) {
+	rep, by := score(t, judge.Options{}, `{"world":"bad","outcome":"encrypted","deliver":true}`, `{"world":"bad","outcome":"refused","deliver":false}`,
+		`{"domain":"elsewhere.test","outcome":"refused","deliver":false}`)
+	if by["bad"].Mark != judge.Right || !slices.Equal(rep.Unknown, []string{"domain elsewhere.test"}) {
+		t.Errorf("%+v", rep)
+	}
+	var b strings.Builder
+	if err := rep.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	want := "missing  good                         good.test\nmissing  relay                        relay.test\n" +
+		"unknown  \"domain elsewhere.test\" is no world\n1 right, 0 wrong, 2 missing, of 3 worlds\n"
+	if d := cmp.Diff(want, b.String()); d != "" {
+		t.Error(d)
+	}
+	b.Reset()
+	if err := rep.WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	var back judge.Report
+	if err := json.Unmarshal([]byte(b.String()), &back); err != nil || back.V != 1 {
+		t.Error(err)
+	}
+	if d := cmp.Diff(rep, back); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	for _, c := range []string{"no json", `{"outcome":"refused"}`, `{"domain":1}`, `{"domain":"` + strings.Repeat("x", 5<<20) + `"}`} {
+		if rs, err := judge.Read(strings.NewReader(c)); !errors.Is(err, judge.ErrResults) || rs != nil {
+			t.Errorf("%.40q: %v, %v", c, rs, err)
+		}
+	}
+}
+
+// Whatever a program writes, reading and judging end, and no world is counted twice.
+func FuzzJudge(f *testing.F) {
+	f.Add(`{"domain":"good.test","outcome":"authenticated","deliver":true,"hosts":[{"host":"mx.good.test"}]}`)
+	f.Add("{\"world\":\"bad\"}\n\n{}")
+	f.Fuzz(func(t *testing.T, s string) {
+		rs, err := judge.Read(strings.NewReader(s))
+		if err != nil && rs != nil {
+			t.Error("results beside an error")
+		}
+		rep := judge.Judge(worlds, rs, judge.Options{Reasons: true})
+		if rep.Right+rep.Wrong+rep.Missing != len(worlds) || len(rep.Scores) != len(worlds) {
+			t.Errorf("%+v", rep)
+		}
+	})
+}
