@@ -35,6 +35,7 @@ type sharedFlags struct {
 	json        bool
 	concurrency int
 	allow       []string
+	exceptions  string
 	verbose     bool
 }
 
@@ -48,6 +49,7 @@ func (s *sharedFlags) add(f *pflag.FlagSet) {
 	f.DurationVar(&s.timeout, "timeout", 0, "longest wait for one DNS answer, one policy fetch or one mail host (default: 10s or so, as fits each)")
 	f.BoolVar(&s.json, "json", false, "print JSON, one object a line")
 	f.IntVar(&s.concurrency, "concurrency", defaultConcurrency, fmt.Sprintf("domains looked at side by side, up to %d", maxConcurrency))
+	f.StringVar(&s.exceptions, "exceptions", "", "TOML `FILE` of exceptions: what may pass for a while although a policy forbids it")
 	f.StringArrayVar(&s.allow, "allow-address", nil, "a policy host may lie in this special-purpose `PREFIX`, such as 127.0.0.0/8 (repeatable)")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "log to standard error what is being done")
 }

@@ -52,7 +52,8 @@ type hostRow struct {
 	RFC         string       `json:"rfc"`
 	ResultType  string       `json:"result_type"`
 	Code        string       `json:"code,omitempty"`
-	Waived      bool         `json:"waived,omitempty"` // a policy forbids it, and audit or the message's own wish let it go
+	Waived      bool         `json:"waived,omitempty"`    // a policy forbids it, and audit or the message's own wish let it go
+	Exception   string       `json:"exception,omitempty"` // id of the exception by which alone the message may go
 	TLS         string       `json:"tls,omitempty"`
 	Presented   []string     `json:"presented,omitempty"`
 	Expected    []string     `json:"expected,omitempty"`
@@ -107,6 +108,9 @@ func (v *verdict) row() any {
 			Reason: d.Reason.Text, ReasonID: string(d.Reason.ID), RFC: d.Reason.RFC, ResultType: d.Reason.ResultType,
 			Code: d.Code, Waived: d.Waived,
 			Presented: d.Presented, Expected: d.Expected, Findings: findings(d.Details),
+		}
+		if d.Exception != nil {
+			row.Exception = d.Exception.ID
 		}
 		if v.hosts[i].Differ() {
 			for _, a := range v.hosts[i].Addresses {

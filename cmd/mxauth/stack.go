@@ -82,8 +82,13 @@ func (e *env) openRecording(ctx context.Context, own ownHosts, rec *evidence.Rec
 	if s.store, err = e.openStore(); err != nil {
 		return s, err
 	}
+	exceptions, err := e.exceptions(ctx)
+	if err != nil {
+		return s, err
+	}
 	s.line, err = newLine(lineConfig{
-		resolver: s.dns.resolver, roots: s.roots, store: s.store, allow: set.allow,
+		exceptions: exceptions,
+		resolver:   s.dns.resolver, roots: s.roots, store: s.store, allow: set.allow,
 		dial: e.dial, timeout: e.flags.timeout, now: e.now, own: own, logger: e.logger(), record: rec,
 	})
 	return s, err
@@ -296,6 +301,8 @@ type lineConfig struct {
 	own      ownHosts
 	logger   *slog.Logger
 	record   *evidence.Recorder // nil: nothing is recorded
+
+	exceptions func() *engine.Exceptions // nil: there are none
 }
 
 func newLine(c lineConfig) (*line, error) {
@@ -316,7 +323,7 @@ func newLine(c lineConfig) (*line, error) {
 	if c.record != nil {
 		client = c.record.STS(policies)
 	}
-	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: c.record != nil, Roots: c.roots,
+	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: c.record != nil, Exceptions: c.exceptions, Roots: c.roots,
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {
 		l.close()

@@ -63,6 +63,19 @@ type Request struct {
 	Options        Options      `json:"options"`
 	OwnHosts       []string     `json:"own_hosts,omitempty"`
 	OwnAddresses   []netip.Addr `json:"own_addresses,omitempty"`
+	Exceptions     []Exception  `json:"exceptions,omitempty"` // those that were in force for a host
+}
+
+// An Exception is engine.Exception.
+type Exception struct {
+	ID     string        `json:"id"`
+	Domain string        `json:"domain"`
+	MXHost string        `json:"mx,omitempty"`
+	Method string        `json:"method,omitempty"`
+	Effect engine.Effect `json:"effect"`
+	Reason string        `json:"reason"`
+	Author string        `json:"author"`
+	Ends   time.Time     `json:"ends"`
 }
 
 // Options are engine.Options without functions.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -122,6 +123,11 @@ func (r *Recorder) File(at time.Time, mode string, plan *engine.Plan, hosts []pr
 		f.Request.OwnHosts = append(f.Request.OwnHosts, h.String())
 	}
 	f.Request.OwnAddresses = ownAddresses
+	for i := range plan.Hosts {
+		if x := plan.Hosts[i].Exception; x != nil && !slices.ContainsFunc(f.Request.Exceptions, func(y Exception) bool { return y.ID == x.ID }) {
+			f.Request.Exceptions = append(f.Request.Exceptions, Exception(*x))
+		}
+	}
 	if r.sts != nil {
 		f.STS = policyOf(plan.STS)
 	}

@@ -71,6 +71,17 @@ func (f *File) Replay(ctx context.Context, c ReplayConfig) (*Replayed, error) {
 		Resolver: resolver, Roots: roots, Now: now, AwaitSTS: true, CachedPlans: -1,
 		OwnHosts: own, OwnAddresses: f.Request.OwnAddresses,
 	}
+	if len(f.Request.Exceptions) > 0 {
+		var list []engine.Exception
+		for _, x := range f.Request.Exceptions {
+			list = append(list, engine.Exception(x))
+		}
+		set, err := engine.NewExceptions(list)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrFile, err)
+		}
+		cfg.Exceptions = func() *engine.Exceptions { return set }
+	}
 	if f.STS != nil {
 		cfg.STS = &tapedSTS{f.STS, resolver, roots, now}
 	}

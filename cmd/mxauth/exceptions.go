@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/mxauth/mxauth/engine"
+)
+
+// endsSoon is how long before its end an exception is told of: a week's work days.
+const endsSoon = 7 * 24 * time.Hour
+
+// maxExceptionsFile bounds a file of exceptions.
+const maxExceptionsFile = 4 << 20
+
+// An exceptionsFile is a TOML file of exceptions that is read again when it changes:
+//
+//	[[exception]]
+//	id     = "ticket-4711"
+//	domain = "example.org"      # or "*.example.org"
+//	mx     = "mx1.example.org"  # may be left out
+//	method = "dane"             # dane, mta-sts or pkix; may be left out
+//	effect = "encrypt"          # or "may"
+//	reason = "their TLSA record is stale; they have been told"
+//	author = "postmaster"
+//	ends   = 2027-01-31T00:00:00Z
+//
+// A file that has become bad, or is gone, leaves the exceptions as they were and says so.
+type exceptionsFile struct {
+	path string
+	warn func(format string, args ...any)
+	now  func() time.Time
+
+	mu     sync.Mutex // guards what follows
+	set    *engine.Exceptions
+	seen   os.FileInfo
+	looked time.Time
+}
+
+// lookEvery is how often the file is looked at.
+const lookEvery = time.Second
+
+// openExceptions reads the file for the first time: then a bad one is an error.
+func openExceptions(path string, now func() time.Time, warn func(string, ...any)) (*exceptionsFile, error) {
+	f := &exceptionsFile{path: path, now: now, warn: warn}
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if f.set, err = readExceptions(path); err != nil {
+		return nil, err
+	}
+	f.seen, f.looked = st, now()
+	for _, x := range f.set.Ending(now(), endsSoon) {
+		warn("exception %s of %s (%s) ends on %s", x.ID, x.Author, x.Domain, x.Ends.UTC().Format(time.DateOnly))
+	}
+	return f, nil
+}
+
+// current returns the exceptions in force.
+func (f *exceptionsFile) current() *engine.Exceptions {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.now()
+	if now.Sub(f.looked) < lookEvery {
+		return f.set
+	}
+	f.looked = now
+	st, err := os.Stat(f.path)
+	if err == nil && f.seen != nil && st.ModTime().Equal(f.seen.ModTime()) && st.Size() == f.seen.Size() {
+		return f.set
+	}
+	var set *engine.Exceptions
+	if err == nil {
+		f.seen = st
+		set, err = readExceptions(f.path)
+	}
+	if err != nil {
+		f.warn("the exceptions stay as they were: %v", err)
+		return f.set
+	}
+	f.set = set
+	return f.set
+}
+
+// readExceptions reads a file; its errors name the line.
+func readExceptions(path string) (*engine.Exceptions, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxExceptionsFile {
+		return nil, fmt.Errorf("%s: larger than %d octets", path, maxExceptionsFile)
+	}
+	set, line, err := parseExceptions(string(b))
+	if err != nil {
+		return nil, fmt.Errorf("%s: line %d: %w", path, line, err)
+	}
+	return set, nil
+}
+
+// parseExceptions reads the text of a file; an error is about the line.
+func parseExceptions(text string) (set *engine.Exceptions, line int, err error) {
+	var file struct {
+		Exception []struct {
+			ID     string        `toml:"id"`
+			Domain string        `toml:"domain"`
+			MX     string        `toml:"mx"`
+			Method string        `toml:"method"`
+			Effect engine.Effect `toml:"effect"`
+			Reason string        `toml:"reason"`
+			Author string        `toml:"author"`
+			Ends   time.Time     `toml:"ends"`
+		} `toml:"exception"`
+	}
+	md, err := toml.Decode(text, &file)
+	if err != nil {
+		var pe toml.ParseError
+		if errors.As(err, &pe) {
+			return nil, pe.Position.Line, errors.New(pe.Message)
+		}
+		return nil, 1, err
+	}
+	if extra := md.Undecoded(); len(extra) > 0 {
+		key := extra[0][len(extra[0])-1]
+		return nil, lineOf(text, `^\s*"?`+regexp.QuoteMeta(key)+`"?\s*=|^\s*\[+\s*`+regexp.QuoteMeta(key)+`\b`, 0), fmt.Errorf("unknown key %q", key)
+	}
+	list := make([]engine.Exception, len(file.Exception))
+	for i, x := range file.Exception {
+		list[i] = engine.Exception{ID: x.ID, Domain: x.Domain, MXHost: x.MX, Method: x.Method, Effect: x.Effect, Reason: x.Reason, Author: x.Author, Ends: x.Ends}
+	}
+	set, err = engine.NewExceptions(list)
+	if err != nil {
+		n := 0
+		var xe *engine.ExceptionError
+		if errors.As(err, &xe) {
+			n = xe.Index
+			err = fmt.Errorf("exception %q: %s", xe.ID, xe.Why)
+		}
+		return nil, lineOf(text, `^\s*\[\[\s*exception\s*\]\]`, n), err
+	}
+	return set, 0, nil
+}
+
+// lineOf is the number of the line on which the pattern matches for the n-th time, from 0.
+func lineOf(text, pattern string, n int) int {
+	re := regexp.MustCompile(pattern)
+	at := 0
+	for line := range strings.Lines(text) {
+		at++
+		if re.MatchString(line) {
+			if n == 0 {
+				return at
+			}
+			n--
+		}
+	}
+	return 1
+}
+
+// exceptions opens the file of --exceptions; nil if it is not given.
+func (e *env) exceptions(_ context.Context) (func() *engine.Exceptions, error) {
+	if e.flags.exceptions == "" {
+		return nil, nil
+	}
+	f, err := openExceptions(e.flags.exceptions, e.now, e.out.Notef)
+	if err != nil {
+		return nil, configError("each exception wants id, domain, reason, author and ends; see mxauth check --help", "--exceptions: %w", err)
+	}
+	return f.current, nil
+}
