@@ -24,6 +24,7 @@ type faulty struct {
 	hang   atomic.Bool
 	calls  atomic.Int64
 	now    func() time.Time
+	onPut  func() // called at the beginning of a Put
 
 	mu    sync.Mutex
 	locks map[string]*heldLock
@@ -59,6 +60,9 @@ func (f *faulty) Get(ctx context.Context, key string) (store.Entry, bool, error)
 }
 
 func (f *faulty) Put(ctx context.Context, e store.Entry) error {
+	if f.onPut != nil {
+		f.onPut()
+	}
 	if err := f.call(ctx); err != nil {
 		return err
 	}
