@@ -121,10 +121,10 @@ func (c *Client) Close() error {
 	c.closed = true
 	c.mu.Unlock()
 	c.cancel()
+	c.running.Wait() // nobody uses the connections from here on
 	for _, s := range c.servers {
 		s.close()
 	}
-	c.running.Wait()
 	return nil
 }
 

@@ -205,6 +205,17 @@ func TestHTTPSAcceptsWhatIsOne(t *testing.T) {
 			mustAnswer(t, s.client(t, upstream.Config{}))
 		})
 	}
+	t.Run("the largest message", func(t *testing.T) {
+		s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) {
+			m := fakeserver.Answer(q)
+			fill(m, 65535)
+			writeMsg(w, m)
+		})
+		resp, err := s.client(t, upstream.Config{Timeout: 20 * time.Second}).Exchange(t.Context(), query(t, "mx.example.org", dns.TypeTXT))
+		if err != nil || len(resp.Message) != 65535 {
+			t.Errorf("%d octets, %v", len(resp.Message), err)
+		}
+	})
 	t.Run("DOH8484-4.2.1-01 the rcode inside counts", func(t *testing.T) {
 		s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) {
 			writeMsg(w, fakeserver.Rcode(q, dns.RcodeServerFailure, ""))

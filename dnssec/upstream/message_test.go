@@ -166,3 +166,27 @@ func TestAnswersCut(t *testing.T) {
 		}
 	}
 }
+
+func TestAnswersLetters(t *testing.T) {
+	// Letters of both cases are one; what stands beside the letters in ASCII is not.
+	ask := func(label string) []byte {
+		b := query(t, "xxxx.example.org", dns.TypeA)
+		copy(b[13:17], label)
+		return b
+	}
+	answer := func(label string) []byte {
+		b := ask(label)
+		b[2] |= 0x80
+		return b
+	}
+	for _, tt := range []struct {
+		asked, answered string
+		ok              bool
+	}{
+		{"azAZ", "AZaz", true}, {"mmmm", "MMMM", true}, {"@@@@", "````", false}, {"[[[[", "{{{{", false}, {"1111", "QQQQ", false}, {"aaaa", "aaab", false},
+	} {
+		if _, ok := upstream.Answers(ask(tt.asked), answer(tt.answered), 0x1234); ok != tt.ok {
+			t.Errorf("%s answered by %s: %v", tt.asked, tt.answered, ok)
+		}
+	}
+}

@@ -63,7 +63,8 @@ func newPool(s *server) *pool {
 	return p
 }
 
-// close ends every connection and waits for its goroutines.
+// close ends every connection and waits for its goroutines. No exchange is under way by
+// then, and none begins.
 func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
@@ -114,10 +115,6 @@ func (p *pool) exchangeShared(ctx context.Context, q query) ([]byte, error) {
 // get returns a connection with room, and makes one if there is none.
 func (p *pool) get(ctx context.Context) (*stream, error) {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, &failure{dnssec.ErrUnreachable, ErrClosed}
-	}
 	p.streams = slices.DeleteFunc(p.streams, func(st *stream) bool { return st.failure() != nil })
 	var best *stream
 	least := maxInFlight
@@ -164,7 +161,8 @@ func (p *pool) dialShared(call *dialCall) {
 	close(call.done)
 }
 
-// connect opens one connection. The caller holds a place in p.wg.
+// connect opens one connection. An exchange is under way, or the caller holds a place in
+// p.wg: nobody waits for p.wg yet.
 func (p *pool) connect(ctx context.Context) (*stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -219,14 +217,6 @@ func (p *pool) exchangeSingle(ctx context.Context, q query) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, netError(ctx, ctx.Err())
 	}
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, &failure{dnssec.ErrUnreachable, ErrClosed}
-	}
-	p.wg.Add(1)
-	p.mu.Unlock()
-	defer p.wg.Done()
 	st, err := p.connect(ctx)
 	if err != nil {
 		return nil, err

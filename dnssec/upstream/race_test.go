@@ -212,3 +212,31 @@ func TestRaceRests(t *testing.T) {
 		}
 	})
 }
+
+func TestCloseWaits(t *testing.T) {
+	// Close returns only when no attempt is under way, even one that does not heed its
+	// context.
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		srv, _ := upstream.ParseServer("192.0.2.1")
+		c, err := upstream.New(upstream.Config{Servers: []upstream.Server{srv}, Dial: func(context.Context, string, string) (net.Conn, error) {
+			<-release
+			return nil, errors.New("too late")
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go c.Exchange(context.Background(), query(t, "mx.example.org", dns.TypeA))
+		synctest.Wait()
+		closed := make(chan struct{})
+		go func() { c.Close(); close(closed) }()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("Close did not wait")
+		default:
+		}
+		close(release)
+		<-closed
+	})
+}

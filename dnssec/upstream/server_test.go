@@ -33,6 +33,7 @@ func TestParseServer(t *testing.T) {
 		{"[2001:db8::1]:5353", "[2001:db8::1]:5353", upstream.Plain, "[2001:db8::1]:5353", false, false},
 		{"::ffff:127.0.0.1", "127.0.0.1:53", upstream.Plain, "127.0.0.1:53", true, false},
 		{"fe80::1%eth0", "[fe80::1%eth0]:53", upstream.Plain, "[fe80::1%eth0]:53", false, false},
+		{"fe80::1%AaZz-0.9_", "[fe80::1%AaZz-0.9_]:53", upstream.Plain, "[fe80::1%AaZz-0.9_]:53", false, false},
 		{"[fe80::1%eth0]:54", "[fe80::1%eth0]:54", upstream.Plain, "[fe80::1%eth0]:54", false, false},
 		{"tls://192.0.2.1", "tls://192.0.2.1", upstream.TLS, "192.0.2.1:853", false, true},
 		{"tls://192.0.2.1/", "tls://192.0.2.1", upstream.TLS, "192.0.2.1:853", false, true},
@@ -70,6 +71,7 @@ func TestParseServer(t *testing.T) {
 		})
 	}
 	for _, in := range []string{
+		"fe80::1%a@b", "fe80::1%a[b", "fe80::1%a`b", "fe80::1%a{b", "fe80::1%a/b", "[fe80::1%a:b]:53",
 		"", "dns.example", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x", "1.2.3", ":53", "[::1", "udp://127.0.0.1", "http://127.0.0.1/dns-query",
 		"tls://", "tls://192.0.2.1:0", "tls://192.0.2.1:53", "tls://192.0.2.1:99999", "tls://a..b", "tls://192.0.2.1#", "tls://192.0.2.1#a b",
 		"tls://192.0.2.1#192.0.2.1", "tls://dns.example#other.example",

@@ -3,10 +3,14 @@ package upstream_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -356,7 +360,7 @@ func TestErrorKinds(t *testing.T) {
 			c := client(t, upstream.Config{Servers: []upstream.Server{dead}, Timeout: 400 * time.Millisecond}, srv)
 			_, err := c.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
 			only(t, err, tt.kind)
-			if s := err.Error(); !strings.Contains(s, dead.String()+" over TCP: ") || strings.Count(s, dead.String()+" over TCP: ") != 1 || strings.Contains(s, "\n") || strings.Contains(s, "dns lookup failed") {
+			if s := err.Error(); !strings.Contains(s, dead.String()+" over TCP: ") || strings.Count(s, dead.String()+" over TCP: ") != 1 || strings.Contains(s, "\n") || strings.Contains(s, "dns lookup failed") || !strings.HasPrefix(s, "127.0.0.1:") || strings.Contains(s, "; ;") {
 				t.Errorf("text %q", s)
 			}
 		})
@@ -439,12 +443,13 @@ func TestErrors(t *testing.T) {
 			"notify":        func(b []byte) { b[2] |= 4 << 3 },
 			"two questions": func(b []byte) { b[5] = 2 },
 			"pointer":       func(b []byte) { b[12] = 0xc0 },
+			"label of 64":   func(b []byte) { b[12] = 64 },
 		} {
 			b := append([]byte(nil), good...)
 			change(b)
 			bad[name] = b
 		}
-		bad["too long"] = append(good, make([]byte, 65536)...)
+		bad["too long"] = append(bytes.Clone(good), make([]byte, 65536-len(good))...)
 		for name, b := range bad {
 			if _, err := c.Exchange(t.Context(), b); !errors.Is(err, dnssec.ErrMalformed) {
 				t.Errorf("%s: got %v", name, err)
@@ -597,4 +602,129 @@ func packed(m *dns.Msg) int {
 		panic(err)
 	}
 	return len(b)
+}
+
+func TestLongQuery(t *testing.T) {
+	// 65535 octets are the most that a stream carries. The octets behind the question mean
+	// nothing to a transport.
+	srv := fakeserver.Start(t, func(r *fakeserver.Request) {
+		if len(r.Raw) == 65535 {
+			r.Reply(fakeserver.Answer(r.Msg, aRecord))
+		}
+	})
+	q := query(t, "mx.example.org", dns.TypeA)
+	resp, err := client(t, upstream.Config{}, srv).Exchange(t.Context(), append(q, make([]byte, 65535-len(q))...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkAnswer(t, resp)
+}
+
+func TestSystem(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "resolv.conf")
+	if err := os.WriteFile(file, []byte("nameserver fe80::1%eth0\nnameserver 192.0.2.53\noptions trust-ad\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	servers, cfg, err := upstream.System(file)
+	if err != nil || fmt.Sprint(servers) != "[[fe80::1%eth0]:53 192.0.2.53:53]" || !cfg.TrustAD {
+		t.Errorf("%v %+v %v", servers, cfg, err)
+	}
+	if servers, cfg, err := upstream.System(filepath.Join(t.TempDir(), "none")); err != nil || fmt.Sprint(servers) != "[127.0.0.1:53]" || !cfg.Missing {
+		t.Errorf("%v %+v %v", servers, cfg, err)
+	}
+	if servers, _, err := upstream.System(t.TempDir()); err == nil || servers != nil {
+		t.Errorf("a folder: %v", servers)
+	}
+}
+
+// watched is a connection that tells when it is closed.
+type watched struct {
+	net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (w *watched) Close() error {
+	w.once.Do(func() { close(w.closed) })
+	return w.Conn.Close()
+}
+
+// watching is a Dial that hands out the connections it made.
+func watching(conns chan<- *watched) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		w := &watched{Conn: c, closed: make(chan struct{})}
+		conns <- w
+		return w, nil
+	}
+}
+
+// mustClose waits for the next connection to be closed.
+func mustClose(t testing.TB, conns <-chan *watched) {
+	t.Helper()
+	select {
+	case <-(<-conns).closed:
+	case <-time.After(10 * time.Second):
+		t.Error("a connection was left open")
+	}
+}
+
+func TestConnectionsAreClosed(t *testing.T) {
+	ca := newAuthority(t)
+	conns := make(chan *watched, 100)
+	cfg := upstream.Config{RootCAs: ca.pool, Dial: watching(conns), Timeout: 2 * time.Second}
+	t.Run("UDP", func(t *testing.T) {
+		mustAnswer(t, client(t, cfg, fakeserver.Start(t, good)))
+		mustClose(t, conns)
+	})
+	start := func(t *testing.T, name string) *fakeserver.Server {
+		return fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", []string{name}, nil)}}, good)
+	}
+	t.Run("TLS, with the client", func(t *testing.T) {
+		c := dot(t, start(t, "127.0.0.1"), "tls://%s", cfg)
+		mustAnswer(t, c)
+		c.Close()
+		mustClose(t, conns)
+	})
+	t.Run("TLS, after a handshake that failed", func(t *testing.T) {
+		c := dot(t, start(t, "dns.example"), "tls://%s", cfg)
+		_, err := c.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
+		if err == nil || !strings.Contains(err.Error(), "TLS handshake: ") {
+			t.Error(err)
+		}
+		mustClose(t, conns)
+	})
+	t.Run("HTTPS, with the client", func(t *testing.T) {
+		s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { writeMsg(w, fakeserver.Answer(q, aRecord)) })
+		c := s.client(t, cfg)
+		mustAnswer(t, c)
+		c.Close()
+		mustClose(t, conns)
+	})
+	t.Run("HTTPS, made after Close", func(t *testing.T) {
+		s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { writeMsg(w, fakeserver.Answer(q, aRecord)) })
+		began, release := make(chan struct{}), make(chan struct{})
+		late := cfg
+		late.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			close(began)
+			<-release
+			return cfg.Dial(context.WithoutCancel(ctx), network, addr)
+		}
+		c := s.client(t, late)
+		got := make(chan error, 1)
+		go func() {
+			_, err := c.Exchange(context.Background(), query(t, "mx.example.org", dns.TypeA))
+			got <- err
+		}()
+		<-began
+		c.Close()
+		if err := <-got; !errors.Is(err, upstream.ErrClosed) {
+			t.Error(err)
+		}
+		close(release)
+		mustClose(t, conns)
+	})
 }
