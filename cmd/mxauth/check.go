@@ -94,7 +94,10 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 	}
 	defer s.close()
 	c := &checker{engine: s.engine, prober: s.prober, request: req}
-	code, count := 0, 0
+	code, count, of := 0, 0, ""
+	if !slices.Contains(args, "-") {
+		of = fmt.Sprintf(" of %d", len(args))
+	}
 	work := func(ctx context.Context, a asked) (*verdict, error) {
 		if a.err != nil {
 			return &verdict{asked: a.text, err: a.err}, nil
@@ -117,15 +120,13 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 		}
 		s.dns.complain(e.out)
 		if !alone {
-			e.out.Progressf("%d checked", count)
+			e.out.Progressf("%d%s checked", count, of)
 		}
 		return e.out.flushed()
 	}
 	if !alone {
 		defer e.out.EndProgress()
-		if len(args) > 1 {
-			e.out.Progressf("checking %d domains", len(args))
-		}
+		e.out.Progressf("0%s checked", of)
 	}
 	err = inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done)
 	if err != nil {

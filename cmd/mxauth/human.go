@@ -93,10 +93,10 @@ func (v *verdict) explain(c *console, indent int, r engine.Reason) {
 	if !ok || v.summary.Outcome == engine.Authenticated && v.summary.Reason == r {
 		return
 	}
-	if info.Recipient != "" {
+	if info.Recipient != "" && info.Recipient != "Nothing." {
 		block(c, indent, "for the owner of the domain: ", info.Recipient)
 	}
-	if info.Sender != "" {
+	if info.Sender != "" && info.Sender != "Nothing." {
 		block(c, indent, "for the sender: ", info.Sender)
 	}
 }

@@ -32,7 +32,7 @@ type troubleKey struct {
 type trouble struct {
 	troubleKey
 	first dnssec.LookupError
-	count int
+	told  bool // take has returned it
 }
 
 // maxTroubles bounds what is remembered: few servers, few kinds, few codes.
@@ -64,24 +64,25 @@ func (w *watcher) note(le *dnssec.LookupError) {
 		key := troubleKey{kind, le.Server, le.Reason.Code}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if t := w.troubles[key]; t != nil {
-			t.count++
-		} else if len(w.troubles) < maxTroubles {
-			w.troubles[key] = &trouble{key, *le, 1}
+		if w.troubles[key] == nil && len(w.troubles) < maxTroubles {
+			w.troubles[key] = &trouble{troubleKey: key, first: *le}
 		}
 		return
 	}
 }
 
-// take returns what was met since the last take, in a steady order.
+// take returns what was met and has not been taken yet, in a steady order: each kind
+// of trouble is told once in a run.
 func (w *watcher) take() []trouble {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []trouble
 	for _, t := range w.troubles {
-		out = append(out, *t)
+		if !t.told {
+			t.told = true
+			out = append(out, *t)
+		}
 	}
-	clear(w.troubles)
 	slices.SortFunc(out, func(a, b trouble) int {
 		return cmp.Or(strings.Compare(a.kind.Error(), b.kind.Error()),
 			strings.Compare(a.server, b.server), strings.Compare(string(a.code), string(b.code)))
