@@ -10,3 +10,12 @@ func ReasonedWorlds() []string {
 	}
 	return out
 }
+
+// AllSpoken is what [Lab.Spoken] tells of every server together.
+func AllSpoken(l *Lab) []string {
+	var out []string
+	for at := range l.ports {
+		out = append(out, l.Spoken(at)...)
+	}
+	return out
+}

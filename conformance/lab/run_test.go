@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +23,8 @@ import (
 
 // Patience in tests. Worlds that hang cost so much each.
 const (
-	probeTime = 1500 * time.Millisecond
-	fetchTime = 1500 * time.Millisecond
+	probeTime = 3 * time.Second
+	fetchTime = 3 * time.Second
 	atOnce    = 24 // worlds side by side
 )
 
@@ -256,10 +257,19 @@ func runAll(t *testing.T, l *lab.Lab, r dnssec.Resolver, notMet map[string]strin
 }
 
 // Every world comes out as it says, over real sockets: plan, probe and decision, with
-// a validator that asks a resolver which does not validate.
+// a validator that asks a resolver which does not validate. Nobody hears of mail.
 func TestValidated(t *testing.T) {
 	l := start(t, lab.Worlds()...)
 	runAll(t, l, validator(t, l, l.Plain()), nil)
+	said := lab.AllSpoken(l)
+	for _, line := range said {
+		if verb, _, _ := strings.Cut(line, " "); !slices.Contains([]string{"EHLO", "STARTTLS", "QUIT", "GET"}, verb) {
+			t.Errorf("a server was told %q", line)
+		}
+	}
+	if len(said) < 1000 {
+		t.Errorf("all servers together heard only %d lines", len(said))
+	}
 }
 
 // And the same by the AD bit of a resolver that validates.

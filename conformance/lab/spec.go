@@ -22,9 +22,9 @@ type World struct {
 	STS *STS
 	// TLSRPT is the TXT record at _smtp._tls of the domain (RFC 8460); "" is none.
 	TLSRPT string
-	// Records are further records, a line of a zone file each, with full names; see
-	// [World] for what may stand in braces: {A host} is the first address of a
-	// host, {3 1 1 leaf host} the data of a TLSA record made from its chain.
+	// Records are further records, a line of a zone file each, with full names. What
+	// stands in braces is filled in: {A host} is the first address of a host, {3 1 1
+	// leaf host} the data of a TLSA record made from its chain.
 	Records []string
 	// Faults are lookups that every resolver of the lab fails.
 	Faults []Fault

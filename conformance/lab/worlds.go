@@ -3,8 +3,8 @@ package lab
 import "slices"
 
 // Worlds returns the worlds that mxauth is checked with, in an order fit for reading:
-// the ones that explain the two standards first. The slice and all in it are the
-// caller's own.
+// the ones that explain the two standards first. The caller may change the slice and
+// the worlds in it, not what these hold by reference.
 func Worlds() []World {
 	return withReasons(slices.Concat(firstWorlds(), mxWorlds(), stsWorlds(), hostWorlds(), combineWorlds(),
 		tlsWorlds(), requireTLSWorlds(), dnssecWorlds(), lintWorlds()))
