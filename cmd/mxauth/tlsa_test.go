@@ -87,3 +87,39 @@ func TestTLSARollover(t *testing.T) {
 		}
 	}
 }
+
+func TestTLSAMakePrints(t *testing.T) {
+	t.Run("TLSA6698-2.2-01 what make prints is presentation format, and reads back", func(t *testing.T) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spki, err := x509.MarshalPKIXPublicKey(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "key.pem")
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for matching, m := range map[string]dane.MatchingType{"0": dane.Full, "SHA2-256": dane.SHA2_256, "2": dane.SHA2_512} {
+			want, err := dane.GenerateFromKey(dane.Recipe{Usage: dane.DANEEE, Selector: dane.SPKI, MatchingType: m}, spki)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for format, word := range map[string]string{"zone": " IN TLSA ", "generic": " IN TYPE52 "} {
+				out, _, code := runVerb(t, "tlsa", "make", "--host", "mx.example.org", "--matching-type", matching, "--format", format, file)
+				owner, rdata, ok := strings.Cut(strings.TrimSuffix(out, "\n"), word)
+				got, err := dane.ParseRecord(rdata)
+				if code != 0 || !ok || owner != "_25._tcp.mx.example.org." || err != nil || got != want {
+					t.Errorf("%s as %s: exit status %d, %q: %s, %v", matching, format, code, out, got, err)
+				}
+			}
+		}
+		for _, flag := range []string{"--usage", "--selector", "--matching-type"} {
+			if out, _, code := runVerb(t, "tlsa", "make", "--host", "mx.example.org", flag, "256", file); code != exitUsage || out != "" {
+				t.Errorf("%s 256: exit status %d, %q", flag, code, out)
+			}
+		}
+	})
+}
