@@ -529,6 +529,28 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
+func TestPresentedNames(t *testing.T) {
+	for _, c := range []certSpec{
+		{}, {cn: "mx.example.org"}, {names: []string{"a.example", "b.example"}}, {cn: "c.example", names: []string{"a.example", "*.b.example"}},
+		{cn: "Some Body", names: []string{"a.example"}}, {cn: "UPPER.example", names: []string{"UPPER.example"}}, {cn: "x\x1b[1m", names: []string{"a.example"}},
+		{names: []string{"a.example\x1b"}}, {cn: "c.example", names: []string{"a b"}}, {cn: strings.Repeat("a", 64)}, {names: []string{strings.Repeat("a.", 200) + "b"}},
+		{cn: "c.example", names: []string{"_a.example"}},
+	} {
+		cert := issue(t, c).cert
+		got, want := engine.PresentedNames(cert), rfc6125.PresentedBy(cert).Names()
+		if !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if n := len(got); n > 0 && c.cn != "" && len(c.names) > 0 {
+			// Two lists of one certificate do not share room.
+			_ = append(got, "one")
+			if again := engine.PresentedNames(cert); !slices.Equal(again, want) || len(cert.DNSNames) != len(c.names) {
+				t.Errorf("%q", again)
+			}
+		}
+	}
+}
+
 func TestClassicCase(t *testing.T) {
 	// QUESTION.md: an MX host whose certificate carries another name, nothing published.
 	w := newWorld(t)

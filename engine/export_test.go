@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/x509"
 	"strings"
 
 	"github.com/mxauth/mxauth/dane"
@@ -90,3 +91,6 @@ func AllReasons() string {
 	}
 	return b.String()
 }
+
+// PresentedNames is presentedNames.
+func PresentedNames(c *x509.Certificate) []string { return presentedNames(c) }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -36,7 +38,7 @@ func (j *judge) presented() {
 	shown := "no certificate"
 	switch {
 	case len(j.peer.Chain) > 0 && j.peer.Chain[0] != nil:
-		d.Presented = rfc6125.PresentedBy(j.peer.Chain[0]).Names()
+		d.Presented = presentedNames(j.peer.Chain[0])
 		if len(d.Presented) > maxNames {
 			d.Presented = d.Presented[:maxNames:maxNames]
 		}
@@ -48,6 +50,52 @@ func (j *judge) presented() {
 		shown = "a bare public key"
 	}
 	d.Why = append(d.Why, Step{Step: StepCertificate, Host: h.label(), Result: shown, RFC: "9525 s.6"})
+}
+
+// presentedNames is what [rfc6125.Presented.Names] prints: the dNSNames, then Common
+// Names. Every decision pays for it, so a certificate whose names are all plain, as
+// nearly all are, is read from what crypto/x509 has parsed already; the list is for
+// people, and nothing is matched against it.
+func presentedNames(c *x509.Certificate) []string {
+	cn := ""
+	for i := range c.Subject.Names {
+		if !c.Subject.Names[i].Type.Equal(oidCommonName) {
+			continue
+		}
+		v, ok := c.Subject.Names[i].Value.(string)
+		if cn != "" || !ok || !plain(v) {
+			return rfc6125.PresentedBy(c).Names()
+		}
+		cn = v
+	}
+	for _, n := range c.DNSNames {
+		if !plain(n) {
+			return rfc6125.PresentedBy(c).Names()
+		}
+	}
+	if cn == "" {
+		return c.DNSNames[:len(c.DNSNames):len(c.DNSNames)]
+	}
+	return append(c.DNSNames[:len(c.DNSNames):len(c.DNSNames)], "CN="+cn)
+}
+
+// oidCommonName is that of the attribute commonName (RFC 5280 appendix A.1).
+var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
+
+// maxPlain is the length up to which a name is printed as it is: that of a domain
+// name.
+const maxPlain = 253
+
+// plain reports whether a name needs no care before it is shown.
+func plain(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '-', c == '*':
+		default:
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxPlain
 }
 
 func expected(to []string, refs []rfc6125.Reference) []string {
