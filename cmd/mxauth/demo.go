@@ -29,7 +29,7 @@ const (
 	demoPatience = 15 * time.Second
 	// demoConcurrency is how many worlds are looked at side by side, so that those that
 	// hang do so together.
-	demoConcurrency = 64
+	demoConcurrency = 32
 )
 
 // newDemo makes the verb demo.
@@ -164,23 +164,13 @@ type demoResult struct {
 // look checks one world. A world that was another one before is looked at in that state
 // first, so that a policy is known from then.
 func (d *demo) look(ctx context.Context, w lab.World) (demoResult, error) {
-	kept, err := store.NewMemory(store.MemoryConfig{Now: d.e.now})
+	known, err := d.prime(ctx, w)
 	if err != nil {
-		return demoResult{}, err
-	}
-	defer kept.Close()
-	if w.Was != nil {
-		before := func() time.Time { return d.e.now().Add(-w.Age) }
-		if _, err := d.check(ctx, w, kept, before, demoPatience); err != nil {
-			return demoResult{}, err
-		}
-		if err := d.lab.Forge(w.Name); err != nil {
-			return demoResult{}, err
-		}
+		return demoResult{}, fmt.Errorf("world %s: %w", w.Name, err)
 	}
 	r := demoResult{world: w}
 	for _, timeout := range []time.Duration{demoTimeout, demoPatience} {
-		if r.verdict, err = d.check(ctx, w, kept, d.e.now, timeout); err != nil {
+		if r.verdict, err = d.check(ctx, w, known, d.e.now, timeout); err != nil {
 			return demoResult{}, fmt.Errorf("world %s: %w", w.Name, err)
 		}
 		if r.wrong = differences(w.Want, r.verdict); len(r.wrong) == 0 {
@@ -193,8 +183,46 @@ func (d *demo) look(ctx context.Context, w lab.World) (demoResult, error) {
 	return r, nil
 }
 
-// check checks a world as it stands, with policies kept in a store.
-func (d *demo) check(ctx context.Context, w lab.World, kept store.Store, now func() time.Time, timeout time.Duration) (*verdict, error) {
+// prime looks at a world as it was, if it was another one, turns it into what it is,
+// and returns what was kept of it.
+func (d *demo) prime(ctx context.Context, w lab.World) (known []store.Entry, err error) {
+	if w.Was == nil {
+		return nil, nil
+	}
+	kept, err := store.NewMemory(store.MemoryConfig{Now: d.e.now})
+	if err != nil {
+		return nil, err
+	}
+	defer kept.Close()
+	before := func() time.Time { return d.e.now().Add(-w.Age) }
+	if _, err := d.checkWith(ctx, w, kept, before, demoPatience); err != nil {
+		return nil, err
+	}
+	if err := d.lab.Forge(w.Name); err != nil {
+		return nil, err
+	}
+	err = kept.All(ctx, "", func(e store.Entry) bool {
+		known = append(known, e)
+		return true
+	})
+	return known, err
+}
+
+// check checks a world as it stands by one who has kept what is known.
+func (d *demo) check(ctx context.Context, w lab.World, known []store.Entry, now func() time.Time, timeout time.Duration) (*verdict, error) {
+	kept, err := store.NewMemory(store.MemoryConfig{Now: d.e.now})
+	if err != nil {
+		return nil, err
+	}
+	defer kept.Close()
+	if err := store.PutAll(ctx, kept, known); err != nil {
+		return nil, err
+	}
+	return d.checkWith(ctx, w, kept, now, timeout)
+}
+
+// checkWith checks a world as it stands, with policies kept in a store.
+func (d *demo) checkWith(ctx context.Context, w lab.World, kept store.Store, now func() time.Time, timeout time.Duration) (*verdict, error) {
 	req, own, err := requestOf(w)
 	if err != nil {
 		return nil, err

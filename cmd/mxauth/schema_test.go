@@ -227,7 +227,10 @@ func TestDemo(t *testing.T) {
 			if err := s.validate(b); err != nil {
 				t.Errorf("error row: %v", err)
 			}
-			if unseen := s.unseen(); len(unseen) > 0 {
+			unseen := slices.DeleteFunc(s.unseen(), func(property string) bool {
+				return property == "/$defs/host.exception" // no world has one: script exceptions
+			})
+			if len(unseen) > 0 {
 				t.Errorf("no row has the properties %v of the schema", unseen)
 			}
 		})
