@@ -77,3 +77,12 @@ func Used(b []byte) []bool {
 	tree(r.meta.root)
 	return used
 }
+
+// InUse is how many octets of a sound file are in use; behind them is room to grow.
+func InUse(b []byte) int {
+	r, err := newReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		panic(err)
+	}
+	return int(r.meta.high) * int(r.meta.pageSize)
+}

@@ -20,14 +20,14 @@ func image(t testing.TB) []byte {
 	end := time.Now().Add(time.Hour)
 	for i := range 4 {
 		var es []store.Entry
-		for k := range 60 {
+		for k := range 25 {
 			es = append(es, store.Entry{Key: fmt.Sprintf("sts/p/domain-%d-%d.example", i, k), Value: value(k), Class: store.Class(k % 4), Expires: end})
 		}
 		if err := s.PutAll(ctx, es); err != nil {
 			t.Fatal(err)
 		}
 	}
-	put(t, s, "large", string(make([]byte, 9000)), store.Enforce, end)
+	put(t, s, "large", string(make([]byte, 5000)), store.Enforce, end)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestEveryOctet(t *testing.T) {
 		if !u {
 			continue
 		}
-		for _, bit := range []byte{0x01, 0x80} {
+		for _, bit := range []byte{[...]byte{0x01, 0x80}[i%2]} {
 			b[i] ^= bit
 			n++
 			if err := bolt.Verify(b); err == nil {
@@ -73,7 +73,7 @@ func TestEveryOctet(t *testing.T) {
 			b[i] ^= bit
 		}
 	}
-	if n < 50_000 || passed > 200 {
+	if n < 10_000 || passed > 100 {
 		t.Errorf("%d changes, %d not noticed", n, passed)
 	}
 }
@@ -103,12 +103,13 @@ func TestEveryLength(t *testing.T) {
 		if n > 3*4096 && n%4096 != 0 {
 			continue
 		}
-		if err := bolt.Verify(b[:n]); err == nil || !errors.Is(err, store.ErrDamaged) {
-			// Beyond the last page in use there is only room.
-			if err == nil && n >= len(b)-8*4096 {
-				continue
+		err := bolt.Verify(b[:n])
+		if n >= bolt.InUse(b) {
+			if err != nil {
+				t.Fatalf("%d octets, %d in use: %v", n, bolt.InUse(b), err)
 			}
-			t.Fatalf("%d octets: %v", n, err)
+		} else if !errors.Is(err, store.ErrDamaged) {
+			t.Fatalf("%d octets, %d in use: %v", n, bolt.InUse(b), err)
 		}
 	}
 }
