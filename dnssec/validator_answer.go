@@ -106,6 +106,10 @@ func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
 	if !d.ok() {
 		return d.verdict, false
 	}
+	if d.status == Insecure && r.msg.Rcode != wire.RcodeNXDomain && isReferral(r.msg) && !hasSOA(r.msg.Authority, a.Final) && !hasDenial(r.authority) {
+		return verdict{status: Indeterminate, kind: ErrRefused, server: r.server, reason: Reason{Code: ReasonReferral, Name: a.Final, Type: t.q.Type,
+			Text: "the server refers to others instead of asking them: it is no recursive resolver"}}, false
+	}
 	a.Kind = NoData
 	switch {
 	case d.status == Secure && d.denial.NXDomain, d.status == Insecure && r.msg.Rcode == wire.RcodeNXDomain:
@@ -113,6 +117,16 @@ func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
 	}
 	a.add(d.verdict, d.expires, d.sigEnd)
 	return d.verdict, true
+}
+
+// hasDenial reports whether there are NSEC or NSEC3 records.
+func hasDenial(sets []proof.RRset) bool {
+	for i := range sets {
+		if s := &sets[i]; len(s.Data) > 0 && (s.Type == wire.TypeNSEC || s.Type == wire.TypeNSEC3) {
+			return true
+		}
+	}
+	return false
 }
 
 // add lets a's status, reason and end be those of one more part of it.

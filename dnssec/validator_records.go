@@ -146,9 +146,9 @@ func (t *task) verifyBy(r *reply, set *proof.RRset, signer rfc6125.Name) proven 
 	out := proven{
 		verdict: verdict{status: Secure},
 		ttl:     signed.TTL,
-		expires: earlier(r.received.Add(positiveTTL(signed.TTL)), signed.Expires),
 		sigEnd:  earlier(signed.Expires, z.sigEnd),
 	}
+	out.expires = earlier(r.received.Add(positiveTTL(signed.TTL)), out.sigEnd)
 	if signed.Encloser.IsValid() {
 		out.wildcard = true
 		t.closer(r, set, z, signed.Encloser, &out)
@@ -244,8 +244,8 @@ func (t *task) denials(r *reply, z *zone) (proof.Records, lifespan, error) {
 		}
 		recs.Add(set)
 		ttl := min(time.Duration(signed.TTL)*time.Second, MaxNegativeTTL)
-		life.expires = earlier(life.expires, earlier(r.received.Add(ttl), signed.Expires))
 		life.sigEnd = earlier(life.sigEnd, earlier(signed.Expires, z.sigEnd))
+		life.expires = earlier(life.expires, earlier(r.received.Add(ttl), life.sigEnd))
 	}
 	if len(recs.NSEC)+len(recs.NSEC3) == 0 {
 		if failure == nil {

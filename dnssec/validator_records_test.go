@@ -264,6 +264,17 @@ func TestValidatorSignatures(t *testing.T) {
 			t.Errorf("signature end: %s %v", a.Expires, err)
 		}
 	})
+	t.Run("the signatures of the chain end it too", func(t *testing.T) {
+		for _, apex := range []string{".", "test.", "example.test."} {
+			for _, q := range []string{q, "nowhere.example.test. A"} {
+				tr := newTree(t)
+				tr.zones[apex].until = testTime.Add(time.Minute)
+				if a, err := tr.get(q); err != nil || !a.Expires.Equal(testTime.Add(time.Minute)) {
+					t.Errorf("%s, %s: %s %v", apex, q, a.Expires, err)
+				}
+			}
+		}
+	})
 	t.Run("TLSA6698-8.2-01 kept no longer than TTL and signature", func(t *testing.T) {
 		a, err := newTree(t).get(tlsa)
 		if err != nil || a.Expires.After(testTime.Add(time.Hour)) || !a.Received.Equal(testTime) {

@@ -95,6 +95,17 @@ func TestValidatorUpstream(t *testing.T) {
 		}
 		tr.want(tlsa, "indeterminate refused")
 	})
+	t.Run("a server that refers to others", func(t *testing.T) {
+		tr := newTree(t)
+		tr.hook = func(q dns.Question) (*dns.Msg, error) {
+			if q.Name != "mx.unsigned.test." || q.Qtype != dns.TypeA {
+				return nil, nil
+			}
+			ns, _ := dns.NewRR("unsigned.test. 300 IN NS ns.unsigned.test.")
+			return &dns.Msg{Ns: []dns.RR{ns}}, nil
+		}
+		tr.want("mx.unsigned.test. A", "indeterminate referral")
+	})
 	t.Run("below an unsigned zone no DS needs to be had", func(t *testing.T) {
 		tr := newTree(t)
 		tr.hook = func(q dns.Question) (*dns.Msg, error) {

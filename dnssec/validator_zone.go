@@ -226,7 +226,7 @@ func (t *task) zoneByDSSet(r *reply, set *proof.RRset, name rfc6125.Name) *zone 
 	z := t.keys(name, trust, false)
 	if z.status == Secure {
 		z.sigEnd = earlier(z.sigEnd, v.sigEnd)
-		z.expires = earlier(z.expires, v.expires)
+		z.expires = earlier(earlier(z.expires, v.expires), z.sigEnd)
 	} else if z.status == Insecure {
 		z.expires = v.expires
 	}
