@@ -59,7 +59,7 @@ func TestEdges(t *testing.T) {
 		}
 	})
 	t.Run("a name is expected once", func(t *testing.T) {
-		w := newWorld(t).unsigned().tlsa("2" + noMatch[1:]).policy("enforce", "mx.example.org")
+		w := newWorld(t).unsigned().tlsa("2"+noMatch[1:]).policy("enforce", "mx.example.org")
 		if d := w.decide(engine.Request{}, shows(w.good)); strings.Join(d.Expected, " ") != "mx.example.org" {
 			t.Errorf("%q", d.Expected)
 		}

@@ -103,9 +103,8 @@ func (p *Prober) Probe(ctx context.Context, h engine.Host, addr netip.Addr) engi
 	}
 	defer conn.Close()
 	// A deadline for everything, and an end at once when the caller leaves.
-	if d, ok := ctx.Deadline(); ok {
-		conn.SetDeadline(d)
-	}
+	end, _ := ctx.Deadline()
+	conn.SetDeadline(end)
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	s := newSession(conn, p.c.HELO)
@@ -152,13 +151,8 @@ func (p *Prober) Host(ctx context.Context, e *engine.Engine, plan *engine.Plan, 
 	if h.Requirement == engine.Skip || len(h.Addresses) == 0 {
 		return HostResult{Decision: e.Decide(plan, i, engine.Peer{}, p.c.Now())}
 	}
-	addrs := h.Addresses
-	r := HostResult{}
-	if len(addrs) > p.c.MaxAddresses {
-		r.Left = len(addrs) - p.c.MaxAddresses
-		addrs = addrs[:p.c.MaxAddresses]
-	}
-	r.Addresses = make([]AddressResult, len(addrs))
+	addrs := h.Addresses[:min(len(h.Addresses), p.c.MaxAddresses)]
+	r := HostResult{Addresses: make([]AddressResult, len(addrs)), Left: len(h.Addresses) - len(addrs)}
 	var wg sync.WaitGroup
 	for n, addr := range addrs {
 		wg.Go(func() {

@@ -193,7 +193,7 @@ func TestRequirements(t *testing.T) {
 		}
 	})
 	t.Run("EAI8616-4-01 the name in EHLO is in A-labels", func(t *testing.T) {
-		for in, want := range map[string]string{"bücher.example": "xn--bcher-kva.example", "a b": "localhost", "[192.0.2.1]": "[192.0.2.1]", "[IPv6:2001:db8::1]": "[IPv6:2001:db8::1]", "[x]": "localhost", "probe.example\r\nMAIL FROM:<>": "localhost"} {
+		for in, want := range map[string]string{"bücher.example": "xn--bcher-kva.example", "a b": "localhost", "[192.0.2.1]": "[192.0.2.1]", "[IPv6:2001:db8::1]": "[IPv6:2001:db8::1]", "[x]": "localhost", "x192.0.2.1]": "localhost", "[192.0.2.1x": "localhost", "[]": "localhost", "probe.example\r\nMAIL FROM:<>": "localhost"} {
 			s := smtptest.Server{}
 			probe.New(probe.Config{Dial: dialTo(s.Start(t)), HELO: in}).Probe(t.Context(), theHost(t), address)
 			if !strings.HasPrefix(s.Said(), "CONNECT | EHLO "+want+" |") {
@@ -314,6 +314,27 @@ func TestHost(t *testing.T) {
 				t.Errorf("%s: the order is not the plan's", c.addrs)
 			}
 		}
+	}
+}
+
+// TestJudge decides again what a probe showed before.
+func TestJudge(t *testing.T) {
+	s := &smtptest.Server{TLS: serverTLS()}
+	to := s.Start(t)
+	e, plan := planned(t, record(), "192.0.2.1", "192.0.2.2")
+	r := probe.New(probe.Config{Dial: dialTo(to)}).Host(t.Context(), e, plan, 0)
+	peers := []engine.Peer{r.Addresses[0].Peer, r.Addresses[1].Peer}
+	j := probe.Judge(e, plan, 0, peers, 3, time.Now())
+	if j.Decision.Outcome != engine.Authenticated || len(j.Addresses) != 2 || j.Left != 3 || j.Addresses[1].Address != plan.Hosts[0].Addresses[1] {
+		t.Errorf("%+v", j)
+	}
+	if j := probe.Judge(e, plan, 0, nil, 0, time.Now()); j.Decision.Outcome != engine.Deferred || len(j.Addresses) != 0 {
+		t.Errorf("no peers: %+v", j)
+	}
+	skipped := *plan
+	skipped.Hosts = []engine.Host{{Name: plan.Hosts[0].Name, Skipped: engine.Refused}}
+	if j := probe.Judge(e, &skipped, 0, peers, 0, time.Now()); j.Decision.Outcome != engine.Refused || len(j.Addresses) != 0 {
+		t.Errorf("skipped: %+v", j)
 	}
 }
 

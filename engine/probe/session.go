@@ -35,7 +35,8 @@ func newSession(conn net.Conn, helo string) *session {
 	return &session{conn: conn, r: bufio.NewReaderSize(conn, maxLine), helo: helo}
 }
 
-// A reply of the server: its code, and the texts of its lines.
+// A reply of the server: its code, and the texts of its lines, of which there is one at
+// least.
 type reply struct {
 	code  int
 	lines []string
@@ -43,9 +44,6 @@ type reply struct {
 
 // String prints the code and the first line of text.
 func (r reply) String() string {
-	if len(r.lines) == 0 {
-		return fmt.Sprint(r.code)
-	}
 	return fmt.Sprintf("%d %s", r.code, r.lines[0])
 }
 
