@@ -459,12 +459,3 @@ func withSHA1(c *dnssec.ValidatorConfig) {
 	}
 }
 
-// fakeAlgorithm turns the number of a zone's key into one that nobody supports: the
-// records stay, and so does their form.
-func (z *testZone) fakeAlgorithm(alg uint8) {
-	for _, k := range z.keys {
-		d := *k.DNSKEY
-		d.Algorithm = alg
-		k.DNSKEY = &d
-	}
-}

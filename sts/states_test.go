@@ -79,7 +79,7 @@ func TestStates(t *testing.T) {
 			if !errors.Is(r.TXTErr, kind) || errors.Is(r.TXTErr, sts.ErrNoRecord) || w.fetches() != 0 {
 				t.Errorf("%v: txt %v, %d fetches", kind, r.TXTErr, w.fetches())
 			}
-			if got := r.Until.Sub(time.Now()); got != time.Minute {
+			if got := time.Until(r.Until); got != time.Minute {
 				t.Errorf("ask again after %s, want a minute", got)
 			}
 		}

@@ -2,7 +2,8 @@ package replay
 
 import (
 	"crypto"
-	"crypto/dsa" //nolint:staticcheck // old test data is signed with nothing else
+	//lint:ignore SA1019 old test data is signed with nothing else
+	"crypto/dsa"
 	"crypto/sha1"
 	"encoding/asn1"
 	"errors"
