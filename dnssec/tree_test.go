@@ -458,4 +458,3 @@ func withSHA1(c *dnssec.ValidatorConfig) {
 		c.Algorithms[n] = a
 	}
 }
-
