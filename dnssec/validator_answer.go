@@ -52,18 +52,18 @@ func (t *task) step(a *Answer) (v verdict, done bool) {
 		a.EDE = append(a.EDE[:len(a.EDE):len(a.EDE)], extendedErrors(r.msg.Errors)...)
 		t.sendAhead(r)
 		v, done = t.judge(r, a)
-		if v.ok() || v.final || v.status != Bogus {
-			return v, done
+		if !v.again() {
+			break
 		}
 		if try == 0 {
 			*a = from
 			t.forget(q)
 		}
 	}
-	if v.absent && t.stripped() {
+	if v.absent && !v.ok() && !v.final && t.stripped() {
 		v = stripped(v.reason.Name, v.reason.Type)
 	}
-	return v, false
+	return v, done
 }
 
 // judge reads r as the answer to a's final name.

@@ -64,7 +64,12 @@ type verdict struct {
 	// absent means that the failure is by records that are not there, so that asking
 	// again may help, or the upstream may have taken them away.
 	absent bool
+	// settled means that what failed was asked for twice already.
+	settled bool
 }
+
+// again reports whether asking once more may help.
+func (v *verdict) again() bool { return v.status == Bogus && !v.final && !v.settled }
 
 func (v *verdict) ok() bool { return v.status >= Insecure }
 

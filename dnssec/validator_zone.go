@@ -108,11 +108,12 @@ func (t *task) keys(name rfc6125.Name, trust proof.Trust, anchors bool) *zone {
 		if fail != nil {
 			return &zone{verdict: *fail}
 		}
-		if z = t.keysIn(r, name, trust, anchors); z.ok() || z.final || z.status != Bogus {
+		if z = t.keysIn(r, name, trust, anchors); !z.again() {
 			return z
 		}
 		t.forget(q)
 	}
+	z.settled = true
 	if z.absent && t.stripped() {
 		z.verdict = stripped(name, TypeDNSKEY)
 	}
@@ -163,7 +164,7 @@ func (t *task) zoneByDS(name rfc6125.Name) *zone {
 			z = &zone{verdict: *fail}
 			break
 		}
-		if z = t.zoneByDSIn(r, name); z.ok() || z.final || z.status != Bogus {
+		if z = t.zoneByDSIn(r, name); !z.again() {
 			break
 		}
 		t.forget(q)
@@ -171,6 +172,7 @@ func (t *task) zoneByDS(name rfc6125.Name) *zone {
 	if z.ok() || z.final {
 		return z
 	}
+	z.settled = true
 	// Below an unsigned zone nobody needs to answer questions for DS.
 	if above := t.walk(name.Parent()); above.status == Insecure {
 		return &zone{verdict: above.verdict, expires: above.expires}
