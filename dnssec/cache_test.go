@@ -430,6 +430,50 @@ func TestCacheBounds(t *testing.T) {
 			t.Errorf("%d entries of %d bytes", n, b)
 		}
 	})
+	t.Run("one too large pushes nobody out", func(t *testing.T) {
+		c := cached(t, source(func(_ context.Context, q dnssec.Question) (dnssec.Answer, error) {
+			if q.Type == dnssec.TypeMX {
+				return bigAnswer(q, 100), nil
+			}
+			return answerFor(q, time.Hour), nil
+		}), dnssec.CacheConfig{Bytes: 3000})
+		c.Resolve(t.Context(), question(t, "a.example", dnssec.TypeA))
+		c.Resolve(t.Context(), question(t, "a.example", dnssec.TypeMX))
+		if n, _ := c.Size(); n != 1 {
+			t.Errorf("%d entries", n)
+		}
+	})
+	t.Run("the callbacks", func(t *testing.T) {
+		var sizes, asks int
+		var failed []bool
+		c := cached(t, source(func(_ context.Context, q dnssec.Question) (dnssec.Answer, error) {
+			if q.Type == dnssec.TypeMX {
+				return dnssec.Answer{Question: q}, &dnssec.LookupError{Question: q, Kind: dnssec.ErrBogus}
+			}
+			return answerFor(q, time.Hour), nil
+		}), dnssec.CacheConfig{Trace: dnssec.CacheTrace{
+			Size: func(n int, b int64) {
+				sizes++
+				if n != sizes || b < int64(n)*500 {
+					t.Errorf("%d entries of %d bytes", n, b)
+				}
+			},
+			Asked: func(q dnssec.Question, _ time.Duration, err error) {
+				asks++
+				if (err != nil) != (q.Type == dnssec.TypeMX) {
+					t.Errorf("%v: %v", q, err)
+				}
+			},
+			Hit: func(_ dnssec.Question, age time.Duration, f bool) { failed = append(failed, f) },
+		}})
+		for range 2 {
+			c.Resolve(t.Context(), question(t, "a.example", dnssec.TypeA))
+			c.Resolve(t.Context(), question(t, "a.example", dnssec.TypeMX))
+		}
+		if sizes != 2 || asks != 2 || fmt.Sprint(failed) != "[false true]" {
+			t.Errorf("sizes %d, asks %d, hits %v", sizes, asks, failed)
+		}
+	})
 	t.Run("the same again", func(t *testing.T) {
 		now := time.Now()
 		c := cached(t, source(func(_ context.Context, q dnssec.Question) (dnssec.Answer, error) {

@@ -52,9 +52,6 @@ func readChain(m *wire.Message, name rfc6125.Name, typ Type) (reading, *LookupEr
 			// RFC 6604 section 3: the rcode is that of the end of the chain.
 			return reading{}, failed(q, ErrMalformed, malformedAt(r.final, typ, "NXDOMAIN beside the records that it denies"))
 		}
-		if _, alias, _ := aliasAt(m.Answer, r.final); alias && typ != TypeCNAME {
-			return reading{}, failed(q, ErrMalformed, malformedAt(r.final, typ, "an alias beside other records of the name"))
-		}
 		r.kind = Data
 		return r, nil
 	case m.Rcode == wire.RcodeNXDomain:

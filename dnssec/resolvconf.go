@@ -78,12 +78,8 @@ func ParseResolvConf(r io.Reader) (SystemConfig, error) {
 	sc := bufio.NewScanner(io.LimitReader(r, maxResolvConf))
 	sc.Buffer(make([]byte, 0, 4096), maxResolvConf+1)
 	for sc.Scan() {
-		line := sc.Text()
-		if line == "" || line[0] == '#' || line[0] == ';' {
-			continue
-		}
-		switch f := strings.Fields(line); {
-		case len(f) == 0:
+		switch f := strings.Fields(sc.Text()); {
+		case len(f) == 0: // comments begin with another word than the two below
 		case f[0] == "nameserver":
 			cfg.addServer(f)
 		case f[0] == "options":

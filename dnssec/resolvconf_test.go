@@ -69,6 +69,13 @@ func TestResolvConf(t *testing.T) {
 			t.Errorf("%+v %v", got, err)
 		}
 	})
+	t.Run("the host's own", func(t *testing.T) {
+		a, errA := dnssec.SystemServers("")
+		b, errB := dnssec.SystemServers(dnssec.ResolvConfPath)
+		if d := cmp.Diff(a, b, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" || (errA == nil) != (errB == nil) || len(a.Servers) == 0 && errA == nil {
+			t.Error(d, errA, errB)
+		}
+	})
 	t.Run("a file that can not be read", func(t *testing.T) {
 		if got, err := dnssec.SystemServers(t.TempDir()); err == nil || got.Servers != nil {
 			t.Errorf("%+v %v", got, err)

@@ -152,6 +152,37 @@ func TestStub(t *testing.T) {
 		{"alias that vanishes meanwhile", new(world).on("mx.example.org A", data(mxToB, bA)).on("mx.example.org CNAME", secure(data())),
 			"mx.example.org none indeterminate [alias-changed] dns lookup failed: malformed",
 			"mx.example.org A, mx.example.org CNAME"},
+		{"alias with two targets when asked by itself", new(world).on("mx.example.org A", data(mxToB, bA)).on("mx.example.org CNAME", secure(data(mxToB, "mx.example.org. 1 IN CNAME evil.example."))),
+			"mx.example.org none indeterminate [malformed] dns lookup failed: malformed",
+			"mx.example.org A, mx.example.org CNAME"},
+		{"NODATA with the servers of the zone beside its SOA", new(world).on("mx.example.org A", secure(soa(soa(data(), exampleSOA), "example.org. 60 IN NS ns.example.org."))),
+			"mx.example.org nodata secure", ""},
+		{"referral behind an alias: the end is asked for", new(world).on("mx.example.org A", secure(soa(data(mxToB), "net. 60 IN NS ns.net."))).on("b.example.net A", secure(data(bA))),
+			"mx.example.org -CNAME-> b.example.net (secure) b.example.net data secure 192.0.2.2",
+			"mx.example.org A, b.example.net A"},
+		{"DNAME that makes the name too long", new(world).on("mx.example.org A", secure(data("example.org. 60 IN DNAME "+strings.Repeat(strings.Repeat("a", 62)+".", 4)))),
+			"mx.example.org none indeterminate [malformed] dns lookup failed: malformed", ""},
+		{"a query in place of an answer", new(world).on("mx.example.org A", response{m: func(q *dns.Msg) *dns.Msg {
+			m := fakeserver.Answer(q, mxA)
+			m.Response = false
+			return m
+		}}), "mx.example.org none indeterminate [malformed] dns lookup failed: malformed", ""},
+		{"another opcode", new(world).on("mx.example.org A", response{m: func(q *dns.Msg) *dns.Msg {
+			m := fakeserver.Answer(q, mxA)
+			m.Opcode = dns.OpcodeUpdate
+			return m
+		}}), "mx.example.org none indeterminate [malformed] dns lookup failed: malformed", ""},
+		{"truncated", new(world).on("mx.example.org A", response{m: func(q *dns.Msg) *dns.Msg {
+			m := fakeserver.Answer(q, mxA)
+			m.Truncated = true
+			return m
+		}}), "mx.example.org none indeterminate [malformed] dns lookup failed: malformed", ""},
+		{"SERVFAIL, then with CD, then silence", new(world).on("mx.example.org A", rcode(2, data()), failing(dnssec.ErrTimeout)).on("mx.example.org A +cd", data(mxA)),
+			"mx.example.org none indeterminate [servfail] dns lookup failed: SERVFAIL",
+			"mx.example.org A, mx.example.org A +cd, mx.example.org A"},
+		{"SERVFAIL, then with CD, then bogus in as many words", new(world).on("mx.example.org A", rcode(2, data()), ede(rcode(2, data()), 12, "")).on("mx.example.org A +cd", data(mxA)),
+			"mx.example.org none bogus [upstream-bogus] dns lookup failed: bogus",
+			"mx.example.org A, mx.example.org A +cd, mx.example.org A"},
 		{"alias to itself", new(world).on("mx.example.org A", secure(data("mx.example.org. 1 IN CNAME mx.example.org."))),
 			"mx.example.org none indeterminate [alias-loop] dns lookup failed: alias loop", ""},
 		{"alias loop in one answer", new(world).on("mx.example.org A", secure(data(mxToB, "b.example.net. 1 IN CNAME mx.example.org."))),
@@ -422,6 +453,46 @@ func TestStubErrorEvidence(t *testing.T) {
 	}
 }
 
+func TestStubNamesTheServer(t *testing.T) {
+	mx := name(t, "mx.example.org")
+	for what, tt := range map[string]struct {
+		r    response
+		want string
+	}{
+		"malformed":   {response{raw: []byte("junk")}, "world"},
+		"refused":     {rcode(5, data()), "world"},
+		"alias loop":  {data("mx.example.org. 1 IN CNAME mx.example.org."), "world"},
+		"time-out":    {failing(dnssec.ErrTimeout), ""},
+		"unreachable": {failing(dnssec.ErrUnreachable), ""},
+	} {
+		_, err := stub(t, new(world).on("mx.example.org A", tt.r)).Resolve(t.Context(), question(t, "mx.example.org", dnssec.TypeA))
+		var le *dnssec.LookupError
+		if !errors.As(err, &le) || le.Server != tt.want || le.Reason.Name != mx {
+			t.Errorf("%s: %#v", what, le)
+		}
+	}
+	// Later silence does not blame the server that answered before.
+	w := new(world).on("mx.example.org A", secure(data(mxToB))).on("b.example.net A", failing(dnssec.ErrTimeout))
+	_, err := stub(t, w).Resolve(t.Context(), question(t, "mx.example.org", dnssec.TypeA))
+	var le *dnssec.LookupError
+	if !errors.As(err, &le) || le.Server != "" || le.Reason.Name != name(t, "b.example.net") {
+		t.Errorf("%#v", le)
+	}
+}
+
+func TestStubShowsForeignTextSafely(t *testing.T) {
+	long := strings.Repeat("x", 500)
+	w := new(world).on("mx.example.org A", ede(rcode(5, data()), 18, `a\b`+"\x7f\n"+long))
+	_, err := stub(t, w).Resolve(t.Context(), question(t, "mx.example.org", dnssec.TypeA))
+	var le *dnssec.LookupError
+	if !errors.As(err, &le) || len(le.EDE) != 1 || le.EDE[0].Code != 18 {
+		t.Fatalf("%v", err)
+	}
+	if s := le.EDE[0].Text; !strings.HasPrefix(s, `a\\b\x7f\x0axxx`) || len(s) != 160+len("...") || !strings.HasSuffix(s, "x...") {
+		t.Errorf("%d octets: %q", len(s), s)
+	}
+}
+
 func TestStubReasonNamesWhatDecided(t *testing.T) {
 	w := new(world).on("mx.example.org A", data(mxToB, bToC, cA)).
 		on("mx.example.org CNAME", secure(data(mxToB))).on("b.example.net CNAME", data(bToC))
@@ -489,8 +560,8 @@ func TestStubProtectedPath(t *testing.T) {
 			})
 		}
 	}
-	if _, err := dnssec.NewStub(dnssec.StubConfig{}); err == nil {
-		t.Error("a stub without an upstream")
+	if _, err := dnssec.NewStub(dnssec.StubConfig{TrustPath: true}); err == nil || errors.Is(err, dnssec.ErrUnprotectedPath) {
+		t.Errorf("a stub without an upstream: %v", err)
 	}
 }
 
