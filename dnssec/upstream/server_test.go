@@ -83,6 +83,9 @@ func TestParseServer(t *testing.T) {
 			t.Errorf("%q: %v, %v", in, s, err)
 		}
 	}
+	if _, err := upstream.ParseServer("udp://127.0.0.1"); err == nil || !strings.Contains(err.Error(), "scheme") {
+		t.Errorf("got %v", err)
+	}
 	var zero upstream.Server
 	if zero.IsValid() || zero.String() != "" || zero.Protocol().String() != "none" || zero.IsLoopback() || zero.IsAuthenticated() {
 		t.Error("the zero Server is something")
