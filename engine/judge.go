@@ -116,9 +116,6 @@ next:
 // itself ("" for parts that prove nobody) and the reason that says so; without, why
 // it failed. Trace says whether the records of a TLSA set are written down.
 func (j *judge) part(part Requirement, trace bool) (m Method, why Reason, ok bool) {
-	if part == May {
-		return "", because(ReasonNoPolicy, "Nothing is demanded of %s.", j.h.label()), true
-	}
 	if j.d.Event != HandshakeDone {
 		return "", j.noTLS(part), false
 	}
@@ -238,7 +235,7 @@ func (j *judge) bySTS() (Method, Reason, bool) {
 	case err == nil && m.OK && j.h.STSMatch != "":
 		return MethodMTASTS, because(ReasonSTSMatch, "%s is authenticated: the MTA-STS policy of %s lists it, and it shows a valid certificate of that name.", name, dom), true
 	case err == nil:
-		if j.h.Report.Has(STS) && !j.h.Requirement.Has(STS) {
+		if !j.h.Requirement.Has(STS) {
 			// Its certificate is in order; that the policy does not list it was found
 			// before.
 			return "", Reason{}, true
