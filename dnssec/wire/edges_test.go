@@ -187,3 +187,43 @@ func TestCanonicalLetters(t *testing.T) {
 		}
 	}
 }
+
+func TestPointersInData(t *testing.T) {
+	// The RDATA of an unknown type holds a root label and pointers, each to the one
+	// before; the last record's name is a pointer to one of them.
+	chain := "\x00"
+	base := 12 + len(rr("\x00", 65280, 1, ""))
+	for i := range 140 {
+		to := base
+		if i > 0 {
+			to = base + 1 + 2*(i-1)
+		}
+		chain += string([]byte{0xc0 | byte(to>>8), byte(to)})
+	}
+	for n, ok := range map[int]bool{1: true, 125: true, 126: true, 127: false, 139: false} { // pointers behind the first
+		at := base + 1 + 2*(n-1)
+		last := rr("\x00", dns.TypeNS, 1, string([]byte{0xc0 | byte(at>>8), byte(at)}))
+		m, err := wire.Parse(raw([]string{rr("\x00", 65280, 1, chain), last}, nil, nil))
+		if (err == nil) != ok || (ok && string(m.Answer[1].Data) != "\x00") {
+			t.Errorf("%d pointers: %v", n+1, err)
+		}
+	}
+	long := strings.Repeat("\x3f"+strings.Repeat("a", 63), 3)
+	for name, ok := range map[string]bool{
+		long + "\x3d" + strings.Repeat("b", 61) + "\x00": true,
+		long + "\x3e" + strings.Repeat("b", 62) + "\x00": false,
+		"\x3f" + strings.Repeat("a", 63) + "\x00":        true,
+		"\x40" + strings.Repeat("a", 64) + "\x00":        false,
+	} {
+		if _, err := wire.Canonical(dns.TypeNS, []byte(name)); (err == nil) != ok {
+			t.Errorf("RDATA with a name of %d octets: %v", len(name), err)
+		}
+	}
+	full := []string{rr(long+"\x3d"+strings.Repeat("b", 61)+"\x00", dns.TypeA, 1, "x")}
+	for range 8 * wire.MaxMessage / 255 {
+		full = append(full, rr("\x00", dns.TypeNS, 1, "\xc0\x0c"))
+	}
+	if _, err := wire.Parse(raw(full, nil, nil)); !errors.Is(err, wire.ErrMessage) {
+		t.Errorf("one octet too many: %v", err)
+	}
+}
