@@ -145,7 +145,7 @@ func (t *task) collect(r *reply, set *proof.RRset, a *Answer) verdict {
 			reason: malformedAt(set.Owner, TypeCNAME, "an alias beside other records of the name")}
 		return v
 	}
-	p := t.verify(r, set)
+	p := t.verifyAlias(r, set)
 	if !p.ok() {
 		return p.verdict
 	}
@@ -155,6 +155,25 @@ func (t *task) collect(r *reply, set *proof.RRset, a *Answer) verdict {
 	}
 	a.add(p.verdict, p.expires, p.sigEnd)
 	return p.verdict
+}
+
+// verifyAlias is verify; an unsigned CNAME below a DNAME is vouched for by that (RFC
+// 4035 section 4.8), if it is what that makes.
+func (t *task) verifyAlias(r *reply, set *proof.RRset) proven {
+	if set.Type != wire.TypeCNAME || len(set.Sigs) > 0 {
+		return t.verify(r, set)
+	}
+	dname := dnameAbove(r.answer, set.Owner)
+	if dname == nil {
+		return t.verify(r, set)
+	}
+	p := t.verify(r, dname)
+	to, err1 := substitute(set.Owner, wire.RR{Owner: dname.Owner, Data: dname.Data[0]})
+	made, err2 := targetOf(set)
+	if p.ok() && (p.wildcard || len(dname.Data) > 1 || err1 != nil || err2 != nil || made != to) {
+		p.verdict = bogusBy(set.Owner, TypeCNAME, ReasonAliasForged, EDEBogus, "not what the DNAME at "+dname.Owner.String()+" makes")
+	}
+	return p
 }
 
 // anyAt reports whether there are records of any type at the name.

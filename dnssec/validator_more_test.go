@@ -216,3 +216,88 @@ func TestValidatorMostTelling(t *testing.T) {
 		tr.want(q, "bogus signature-signer")
 	})
 }
+
+func TestValidatorAskedForAlias(t *testing.T) {
+	const q = "www.d.example.test. CNAME"
+	answer := func(t *testing.T, edit func(m *dns.Msg)) *tree {
+		tr := newTree(t)
+		tr.hook = func(asked dns.Question) (*dns.Msg, error) {
+			if asked.Qtype != dns.TypeCNAME {
+				return nil, nil
+			}
+			m := new(dns.Msg)
+			tr.answer(m, "www.d.example.test.", dns.TypeA, 0)
+			m.Answer = drop(m.Answer, func(rr dns.RR) bool { return rr.Header().Name == "www.target.example.test." })
+			edit(m)
+			return m, nil
+		}
+		return tr
+	}
+	target := func(s string) func(m *dns.Msg) {
+		return func(m *dns.Msg) {
+			for i, rr := range m.Answer {
+				if c, ok := rr.(*dns.CNAME); ok {
+					c = dns.Copy(c).(*dns.CNAME)
+					c.Target = s
+					m.Answer[i] = c
+				}
+			}
+		}
+	}
+	a, err := answer(t, func(*dns.Msg) {}).get(q)
+	if outcome(a, err) != "secure data" || len(a.Records) != 1 || len(a.Chain) != 0 {
+		t.Errorf("%s %v", outcome(a, err), a.Records)
+	}
+	answer(t, target("mx.example.test.")).want(q, "bogus alias-forged")
+	answer(t, func(m *dns.Msg) { m.Answer = drop(m.Answer, covers(dns.TypeDNAME)) }).want(q, "bogus signature-missing")
+	answer(t, func(m *dns.Msg) { m.Answer = drop(m.Answer, isType(dns.TypeDNAME)) }).want(q, "bogus denial-invalid")
+}
+
+func TestValidatorRcodes(t *testing.T) {
+	for _, c := range []struct {
+		q     string
+		rcode int
+		want  string
+	}{
+		{"example.test. DNSKEY", dns.RcodeServerFailure, "indeterminate servfail"},
+		{"example.test. DNSKEY", dns.RcodeRefused, "indeterminate refused"},
+		{"example.test. DNSKEY", dns.RcodeNameError, "bogus keys-missing"},
+		{"example.test. DS", dns.RcodeServerFailure, "indeterminate servfail"},
+		{"example.test. DS", dns.RcodeRefused, "indeterminate refused"},
+		{"example.test. DS", dns.RcodeNameError, "bogus denial-missing"},
+		{"mx.example.test. A", dns.RcodeNotImplemented, "indeterminate rcode"},
+		{"mx.example.test. A", dns.RcodeBadVers, "indeterminate formerr"},
+	} {
+		tr := newTree(t)
+		tr.hook = func(q dns.Question) (*dns.Msg, error) {
+			if q.Name+" "+dns.Type(q.Qtype).String() == c.q {
+				return &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: c.rcode}}, nil
+			}
+			return nil, nil
+		}
+		a, err := tr.get("mx.example.test. A")
+		if got := outcome(a, err); got != c.want {
+			t.Errorf("%s with %s: %s, want %s", c.q, dns.RcodeToString[c.rcode], got, c.want)
+		}
+	}
+	// An unsigned zone: no SOA record, with and without servers.
+	for what, c := range map[string]struct {
+		m    *dns.Msg
+		want string
+	}{
+		"empty":                 {&dns.Msg{}, "insecure nodata unsigned-delegation"},
+		"NXDOMAIN with servers": {&dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeNameError}, Ns: []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: "unsigned.test.", Rrtype: dns.TypeNS, Class: 1, Ttl: 5}, Ns: "a."}}}, "insecure nxdomain unsigned-delegation"},
+	} {
+		tr := newTree(t)
+		tr.hook = func(q dns.Question) (*dns.Msg, error) {
+			if q.Name == "mx.unsigned.test." && q.Qtype == dns.TypeA {
+				return c.m.Copy(), nil
+			}
+			return nil, nil
+		}
+		a, err := tr.get("mx.unsigned.test. A")
+		if got := outcome(a, err); got != c.want || a.Expires.After(testTime) {
+			t.Errorf("%s: %s until %s, want %s", what, got, a.Expires, c.want)
+		}
+	}
+}
