@@ -51,9 +51,6 @@ func (h *health) resting(now time.Time) bool {
 
 // byHealth returns the servers in the order in which to ask them.
 func byHealth(servers []*server) []*server {
-	if len(servers) < 2 {
-		return servers
-	}
 	now := time.Now()
 	out := make([]*server, 0, len(servers))
 	for _, s := range servers {
