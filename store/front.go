@@ -385,7 +385,7 @@ type FrontStats struct {
 	Memory    Stats  // of the copies
 	Stale     uint64 // copies served because the store behind did not answer
 	Failed    uint64 // calls of the store behind that failed
-	Healed    uint64 // entries that a shared store had lost and that were written back
+	Healed    uint64 // times an entry was found lost from a shared store and given back, at once or with the next Sync
 	Unwritten int    // entries that wait to be written now
 	Lost      uint64 // entries that did not even find room to wait, and are in memory only
 }
