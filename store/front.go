@@ -159,6 +159,9 @@ func (f *Front) get(ctx context.Context, key string, ask bool) (Entry, bool, err
 		f.keep(ctx, got)
 		return got, true, nil
 	case have:
+		if w, waits := f.waiting(key); waits {
+			return w, true, nil // not lost, or known to be: it has yet to be written
+		}
 		f.count(func(s *FrontStats) { s.Healed++ })
 		f.log.LogAttrs(ctx, slog.LevelWarn, "the shared store has lost an entry, which is written back", slog.String("key", key))
 		// An error is counted and logged where it happens; the entry then waits.
@@ -385,7 +388,7 @@ type FrontStats struct {
 	Memory    Stats  // of the copies
 	Stale     uint64 // copies served because the store behind did not answer
 	Failed    uint64 // calls of the store behind that failed
-	Healed    uint64 // times an entry was found lost from a shared store and given back, at once or with the next Sync
+	Healed    uint64 // entries that a shared store had lost and that were given back to it, at once or with the next Sync
 	Unwritten int    // entries that wait to be written now
 	Lost      uint64 // entries that did not even find room to wait, and are in memory only
 }

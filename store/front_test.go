@@ -375,6 +375,29 @@ func TestFrontCallerLeaves(t *testing.T) {
 	w.want("asked at once", w.get(w.front, "n"), "-")
 }
 
+// TestFrontHealsOnce: an entry whose writing back failed waits, and is one loss.
+func TestFrontHealsOnce(t *testing.T) {
+	w := newFrontWorld(t, true)
+	w.put(w.front, "k", "v")
+	w.behind.Memory.Delete(w.ctx, "k")
+	w.c.Advance(store.DefaultFrontAge)
+	w.behind.onPut = func() { w.behind.down.Store(true) }
+	w.want("served", w.get(w.front, "k"), "v")
+	w.behind.onPut = nil
+	w.behind.down.Store(false)
+	w.c.Advance(store.DefaultFrontAge)
+	calls := w.behind.calls.Load()
+	w.want("served again", w.get(w.front, "k"), "v")
+	if w.behind.calls.Load() == calls {
+		t.Error("the store behind was not asked")
+	}
+	w.front.Sync(w.ctx)
+	w.want("written back", w.get(w.behind, "k"), "v")
+	if s := w.front.Stats(); s.Healed != 1 || s.Unwritten != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
 func TestFrontHealsASharedStore(t *testing.T) {
 	w := newFrontWorld(t, true)
 	w.put(w.front, "k", "v")
