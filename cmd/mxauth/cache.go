@@ -127,35 +127,45 @@ func (e *env) printItem(i sts.Item) error {
 	return nil
 }
 
+// eachKept does something with the kept policy of each domain named. A domain of which f
+// says that nothing is kept is told, and decides the exit code; an error ends it.
+func (e *env) eachKept(args []string, f func(c *sts.Cache, domain rfc6125.Host) (kept bool, err error)) error {
+	names, err := parseDomains(args)
+	if err != nil {
+		return err
+	}
+	return e.withCache(func(c *sts.Cache) error {
+		code := 0
+		for _, d := range names {
+			kept, err := f(c, d)
+			if err != nil {
+				return err
+			}
+			if !kept {
+				e.out.Errorf("no policy of %s is kept", d)
+				code = exitNoPolicy
+			}
+		}
+		return exitWith(code)
+	})
+}
+
 func newCacheShow(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show DOMAIN...",
 		Short: "Show the policy of a domain as it is kept",
 		Args:  positional(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, err := parseDomains(args)
-			if err != nil {
-				return err
-			}
-			return e.withCache(func(c *sts.Cache) error {
-				code := 0
-				for _, d := range names {
-					i, ok, err := c.Show(cmd.Context(), d)
-					switch {
-					case err != nil:
-						return err
-					case !ok:
-						e.out.Errorf("no policy of %s is kept", d)
-						code = exitNoPolicy
-					case e.flags.json:
-						if err := e.printItem(i); err != nil {
-							return err
-						}
-					default:
-						e.showItem(i)
-					}
+			return e.eachKept(args, func(c *sts.Cache, domain rfc6125.Host) (bool, error) {
+				i, ok, err := c.Show(cmd.Context(), domain)
+				if err != nil || !ok {
+					return false, err
 				}
-				return exitWith(code)
+				if e.flags.json {
+					return true, e.printItem(i)
+				}
+				e.showItem(i)
+				return true, nil
 			})
 		},
 	}
@@ -224,23 +234,8 @@ func newCacheDelete(e *env) *cobra.Command {
 		Short: "Delete the policy of a domain, and trust DNS once more",
 		Args:  positional(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, err := parseDomains(args)
-			if err != nil {
-				return err
-			}
-			return e.withCache(func(c *sts.Cache) error {
-				code := 0
-				for _, d := range names {
-					was, err := c.Delete(cmd.Context(), d, who())
-					if err != nil {
-						return err
-					}
-					if !was {
-						e.out.Errorf("no policy of %s is kept", d)
-						code = exitNoPolicy
-					}
-				}
-				return exitWith(code)
+			return e.eachKept(args, func(c *sts.Cache, domain rfc6125.Host) (bool, error) {
+				return c.Delete(cmd.Context(), domain, who())
 			})
 		},
 	}
