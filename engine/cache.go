@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mxauth/mxauth/rfc6125"
@@ -50,32 +52,60 @@ func joined(names []rfc6125.Host) string {
 	return b.String()
 }
 
+// maxOrders bounds the orders of one plan that are kept: all of three equal hosts, or
+// of two pairs of equal ones.
+const maxOrders = 6
+
+// A keptPlan is an entry of the cache of plans.
+type keptPlan struct {
+	plan *Plan
+	// orders are the plan with its hosts of one preference in each order, put together
+	// when it is drawn first. Nil: there are no such hosts, or more orders than
+	// [maxOrders]; those are drawn in a copy each time.
+	orders []atomic.Pointer[Plan]
+}
+
+// drawn returns the plan in a new random order of the hosts of one preference (RFC
+// 5321 section 5.1: the load is spread).
+func (k *keptPlan) drawn(shuffle func(int, func(i, j int))) *Plan {
+	if shuffle != nil || len(k.orders) == 0 {
+		q := *k.plan
+		q.Hosts = slices.Clone(k.plan.Hosts)
+		shuffleTies(q.Hosts, shuffle)
+		return &q
+	}
+	n := rand.IntN(len(k.orders))
+	if p := k.orders[n].Load(); p != nil {
+		return p
+	}
+	q := *k.plan
+	q.Hosts = slices.Clone(k.plan.Hosts)
+	arrangeTies(q.Hosts, n)
+	k.orders[n].Store(&q) // one of another goroutine is the same
+	return &q
+}
+
 // kept returns the plan of the same request that still holds at now; nil if none.
-// Hosts of one preference are in a new random order, in a copy (RFC 5321 section
-// 5.1: the load is spread).
 func (e *Engine) kept(r *Request, now time.Time) *Plan {
 	if e.plans == nil {
 		return nil
 	}
-	k, ok := keyOf(r)
+	key, ok := keyOf(r)
 	if !ok {
 		return nil
 	}
-	p, ok := e.plans.Get(k)
+	k, ok := e.plans.Get(key)
 	if !ok {
 		return nil
 	}
-	if !now.Before(p.ends) {
-		e.plans.Remove(k)
+	if !now.Before(k.plan.ends) {
+		e.plans.Remove(key)
 		return nil
 	}
-	if !p.ties || r.Sorted {
-		return p
+	if !k.plan.ties || r.Sorted {
+		return k.plan
 	}
-	q := *p
-	q.Hosts = slices.Clone(p.Hosts)
-	shuffleTies(q.Hosts, e.c.Shuffle)
-	return &q
+	return k.drawn(e.c.Shuffle)
 }
 
 // keep puts a plan into the cache, if nothing in it failed: a failed lookup is asked
@@ -84,9 +114,15 @@ func (e *Engine) keep(p *Plan) {
 	if e.plans == nil || !p.steady || !p.ends.After(p.Made) {
 		return
 	}
-	if k, ok := keyOf(&p.Request); ok {
-		e.plans.Add(k, p)
+	key, ok := keyOf(&p.Request)
+	if !ok {
+		return
 	}
+	k := &keptPlan{plan: p}
+	if n := orders(p.Hosts); p.ties && n <= maxOrders {
+		k.orders = make([]atomic.Pointer[Plan], n)
+	}
+	e.plans.Add(key, k)
 }
 
 // Forget drops every kept plan; the next of each is made anew. It is for operators

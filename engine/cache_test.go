@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -161,6 +162,35 @@ func TestPlanCache(t *testing.T) {
 			w.dns.Add("example.org. 3600 IN MX " + c.second + " mx2.example.org.")
 			if p := w.plan(engine.Request{}); (w.plan(engine.Request{}) != p) != c.anew {
 				t.Errorf("second preference %s", c.second)
+			}
+		}
+	})
+	t.Run("SMTP5321-5.1-09 a kept plan takes each order of equal hosts equally often", func(t *testing.T) {
+		for _, c := range []struct {
+			preferences []int
+			orders      int
+		}{{[]int{10, 10}, 2}, {[]int{10, 10, 10}, 6}, {[]int{10, 10, 20, 20}, 4}, {[]int{10, 20, 20, 30}, 2}, {[]int{10, 10, 10, 10}, 24}, {[]int{10, 10, 10, 20, 20}, 12}} {
+			w := newWorld(t)
+			for i, n := range c.preferences {
+				w.dns.Add(fmt.Sprintf("example.org. 300 IN MX %d h%d.example.org.", n, i))
+			}
+			w.plan(engine.Request{})
+			asked, seen := len(w.dns.Asked()), map[string]int{}
+			const each = 400
+			for range c.orders * each {
+				p := w.plan(engine.Request{})
+				seen[hostNames(p)]++
+				if !slices.IsSortedFunc(p.Hosts, func(a, b engine.Host) int { return int(a.Preference) - int(b.Preference) }) {
+					t.Fatalf("%v: %s", c.preferences, hostNames(p))
+				}
+			}
+			if len(seen) != c.orders || len(w.dns.Asked()) != asked {
+				t.Errorf("%v: %d orders in place of %d; %d questions", c.preferences, len(seen), c.orders, len(w.dns.Asked())-asked)
+			}
+			for order, n := range seen {
+				if n < each/2 || n > 2*each {
+					t.Errorf("%v: %s %d times of %d", c.preferences, order, n, c.orders*each)
+				}
 			}
 		}
 	})

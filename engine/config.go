@@ -70,7 +70,7 @@ type STSClient interface {
 type Engine struct {
 	c     Config
 	roots func() (*pkix.Roots, error)
-	plans *lru.Cache[planKey, *Plan] // nil: no plan is kept; safe for concurrent use
+	plans *lru.Cache[planKey, *keptPlan] // nil: no plan is kept; safe for concurrent use
 }
 
 // New checks c and returns an engine. The error names every field at fault. It
@@ -113,7 +113,7 @@ func New(c Config) (*Engine, error) {
 		c.CachedPlans = DefaultCachedPlans
 	}
 	if c.CachedPlans > 0 {
-		cache, err := lru.New[planKey, *Plan](c.CachedPlans)
+		cache, err := lru.New[planKey, *keptPlan](c.CachedPlans)
 		if err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
 		}

@@ -135,11 +135,12 @@ type judging struct {
 }
 
 func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
-	j := judge{e: e, p: p, peer: &peer, at: at, how: how}
+	j := judge{e: e, p: p, peer: peer, at: at, how: how}
 	j.run(i)
 	j.close()
 	if t := e.c.Trace.Decided; t != nil && !how.quiet {
-		t(p, i, &j.d)
+		d := j.d // the observer's own, so that j need not be on the heap
+		t(p, i, &d)
 	}
 	return j.d
 }
@@ -149,7 +150,7 @@ type judge struct {
 	e    *Engine
 	p    *Plan
 	h    *Host
-	peer *Peer
+	peer Peer
 	at   time.Time
 	how  judging
 	d    Decision

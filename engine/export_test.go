@@ -69,7 +69,7 @@ func DANEPart(f Facts) (rd, row string) {
 // AwaitsSTS is awaitsSTS.
 func AwaitsSTS(f Facts) bool { return awaitsSTS(f.inner()) }
 
-// SetKept makes the plan one that the cache may hold or not; for plans made by hand.
+// SetTies says whether the plan has hosts of one preference; for plans made by hand.
 func (p *Plan) SetTies(b bool) { p.ties = b }
 
 // CachedPlans counts the plans that are kept.

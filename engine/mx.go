@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -153,25 +154,58 @@ func byPreference(a, b Host) int { return cmp.Compare(a.Preference, b.Preference
 // shuffleTies draws the order of hosts of one preference (RFC 5321 section 5.1);
 // shuffle may be nil.
 func shuffleTies(hosts []Host, shuffle func(int, func(i, j int))) {
-	for len(hosts) > 0 {
-		n := 1
-		for n < len(hosts) && hosts[n].Preference == hosts[0].Preference {
-			n++
+	for tied := range ties(hosts) {
+		if shuffle != nil {
+			shuffle(len(tied), func(i, j int) { tied[i], tied[j] = tied[j], tied[i] })
+			continue
 		}
-		tied := hosts[:n]
-		switch {
-		case n == 1:
-		case shuffle != nil:
-			shuffle(n, func(i, j int) { tied[i], tied[j] = tied[j], tied[i] })
-		default:
-			// rand.Shuffle by hand, which wants a function on the heap.
-			for i := n - 1; i > 0; i-- {
-				if j := rand.IntN(i + 1); j != i {
-					tied[i], tied[j] = tied[j], tied[i]
-				}
+		// rand.Shuffle by hand, which wants a function on the heap.
+		for i := len(tied) - 1; i > 0; i-- {
+			if j := rand.IntN(i + 1); j != i {
+				tied[i], tied[j] = tied[j], tied[i]
 			}
 		}
-		hosts = hosts[n:]
+	}
+}
+
+// arrangeTies puts hosts of one preference into one of their [orders], of the number
+// n: each n below that number gives another order.
+func arrangeTies(hosts []Host, n int) {
+	for tied := range ties(hosts) {
+		for i := len(tied) - 1; i > 0; i-- {
+			if j := n % (i + 1); j != i {
+				tied[i], tied[j] = tied[j], tied[i]
+			}
+			n /= i + 1
+		}
+	}
+}
+
+// orders counts the orders in which hosts of one preference can stand, no further than
+// to some number beyond [maxOrders].
+func orders(hosts []Host) int {
+	n := 1
+	for tied := range ties(hosts) {
+		for i := 2; i <= len(tied) && n <= maxOrders; i++ {
+			n *= i
+		}
+	}
+	return n
+}
+
+// ties yields the runs of hosts of one preference, of at least two.
+func ties(hosts []Host) iter.Seq[[]Host] {
+	return func(yield func([]Host) bool) {
+		for len(hosts) > 0 {
+			n := 1
+			for n < len(hosts) && hosts[n].Preference == hosts[0].Preference {
+				n++
+			}
+			if n > 1 && !yield(hosts[:n]) {
+				return
+			}
+			hosts = hosts[n:]
+		}
 	}
 }
 
