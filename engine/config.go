@@ -38,6 +38,9 @@ type Config struct {
 	// so that a set can be replaced. Nil: there are none. A plan that is kept keeps the
 	// exceptions that it was made with, until the first of them ends.
 	Exceptions func() *Exceptions
+	// Memory remembers what domains once proved, and notices when they fall back. Nil:
+	// nothing is remembered but MTA-STS policies, as the RFCs have it.
+	Memory *Memory
 	// CachedPlans is how many plans are kept until what they rest on ends; 0 means
 	// [DefaultCachedPlans], less than 0 none.
 	CachedPlans int
@@ -71,6 +74,9 @@ type Engine struct {
 	c     Config
 	roots func() (*pkix.Roots, error)
 	plans *lru.Cache[planKey, *keptPlan] // nil: no plan is kept; safe for concurrent use
+
+	usesMu sync.Mutex // guards uses
+	uses   map[string]*ExceptionUse
 }
 
 // New checks c and returns an engine. The error names every field at fault. It
@@ -104,7 +110,7 @@ func New(c Config) (*Engine, error) {
 	if c.Trace == nil {
 		c.Trace = &Trace{}
 	}
-	e := &Engine{c: c}
+	e := &Engine{c: c, uses: map[string]*ExceptionUse{}}
 	e.roots = func() (*pkix.Roots, error) { return c.Roots, nil }
 	if c.Roots == nil {
 		e.roots = sync.OnceValues(pkix.SystemRoots)
@@ -135,6 +141,11 @@ type Trace struct {
 	GotHost func(h *Host, took time.Duration)
 	// Planned: a plan is ready; cached says that nobody was asked.
 	Planned func(p *Plan, cached bool, took time.Duration)
+	// Dropped: a domain has lost a protection that it once proved; called once for each
+	// drop, for one of TLS by a goroutine of the [Memory].
+	Dropped func(domain rfc6125.Host, d Drop)
+	// Excepted: an exception touched a decision; by it alone the message may go if needed.
+	Excepted func(x *Exception, needed bool)
 	// Decided: a connection was judged.
 	Decided func(p *Plan, host int, d *Decision)
 }

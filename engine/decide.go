@@ -142,6 +142,9 @@ func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) De
 		d := j.d // the observer's own, so that j need not be on the heap
 		t(p, i, &d)
 	}
+	if j.h != nil && j.h.Exception != nil && !how.quiet {
+		e.countException(j.h.Exception, j.d.Exception != nil, at)
+	}
 	return j.d
 }
 
@@ -209,6 +212,7 @@ func (j *judge) run(i int) {
 		j.demanded()
 	}
 	j.report()
+	j.memory()
 	j.audit()
 	j.except()
 	j.requireTLS()

@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -296,4 +298,45 @@ func (j *judge) excepted(o Outcome, failed Reason) {
 	why.ResultType, why.Policy = failed.ResultType, failed.Policy
 	j.d.Waived, j.d.Exception = true, j.h.Exception
 	j.end(o, why)
+}
+
+// An ExceptionUse counts what an exception has touched.
+type ExceptionUse struct {
+	ID        string
+	Decisions uint64    // decisions about hosts that it covers
+	Needed    uint64    // those of them in which the message could go by it alone
+	Last      time.Time // when it was needed last; zero if never
+}
+
+// ExceptionUses returns the counts since the engine was made, in the order of the ids. An
+// exception keeps its count when the set is read anew.
+func (e *Engine) ExceptionUses() []ExceptionUse {
+	e.usesMu.Lock()
+	defer e.usesMu.Unlock()
+	out := make([]ExceptionUse, 0, len(e.uses))
+	for _, id := range slices.Sorted(maps.Keys(e.uses)) {
+		out = append(out, *e.uses[id])
+	}
+	return out
+}
+
+// countException counts and tells of a decision that an exception touched.
+func (e *Engine) countException(x *Exception, needed bool, at time.Time) {
+	e.usesMu.Lock()
+	u := e.uses[x.ID]
+	if u == nil && len(e.uses) < MaxExceptions {
+		u = &ExceptionUse{ID: x.ID}
+		e.uses[x.ID] = u
+	}
+	if u != nil {
+		u.Decisions++
+		if needed {
+			u.Needed++
+			u.Last = at
+		}
+	}
+	e.usesMu.Unlock()
+	if t := e.c.Trace.Excepted; t != nil {
+		t(x, needed)
+	}
 }

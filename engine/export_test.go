@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/store"
 )
 
 // Facts are facts for tests.
@@ -94,3 +95,12 @@ func AllReasons() string {
 
 // PresentedNames is presentedNames.
 func PresentedNames(c *x509.Certificate) []string { return presentedNames(c) }
+
+// RecodePast reads an entry of the memory and writes it again.
+func RecodePast(e store.Entry) (store.Entry, bool) {
+	p, err := decodePast(e)
+	if err != nil {
+		return store.Entry{}, false
+	}
+	return p.encode(e.Key, DefaultKeep), true
+}

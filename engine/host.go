@@ -44,6 +44,7 @@ func (w *work) ruleHost(h *Host) {
 	}
 	w.findings(h)
 	w.identify(h)
+	w.hold(h)
 	w.except(h)
 	h.step(StepRequirement, h.Requirement.String()+": "+h.Reason.Text, h.Reason)
 }

@@ -52,6 +52,10 @@ type Plan struct {
 	// report: a policy that can not be fetched, a record that is gone.
 	Findings []Reason
 	Why      []Step
+	// Past is what the domain once proved, with what this plan adds to it; nil if nothing
+	// is remembered ([Config].Memory). Drops are what it has lost since.
+	Past  *Past
+	Drops []Drop
 	// ValidUntil is the earliest end of what the plan rests on, but not sooner than
 	// [MinValid] after it was made; after it a decision is Deferred (plan again).
 	ValidUntil time.Time
@@ -154,8 +158,10 @@ func (e *Engine) planAnew(ctx context.Context, r Request, now time.Time) (*Plan,
 	r.Options.Names = slices.Clone(r.Options.Names)
 	w := &work{Engine: e, Plan: &Plan{Request: r, Orig: n.host, Made: now, steady: true}, next: n}
 	w.sts = w.startSTS(ctx)
+	w.startRecall(ctx)
 	w.lookUp(ctx)
 	w.endSTS()
+	w.endRecall()
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -180,6 +186,8 @@ type work struct {
 	viaMX bool
 	sts   *stsLookup // nil: MTA-STS is not looked at
 	state stsState
+
+	recall *recall // nil: the memory is not asked
 }
 
 // lookUp asks for the MX records and then for every host.

@@ -126,6 +126,7 @@ const (
 	StepMX          = "mx"          // the MX lookup, or a record of it that is not used
 	StepSTSRecord   = "sts-txt"     // the TXT record of MTA-STS
 	StepSTSPolicy   = "sts-policy"  // its policy: fetched, cached, or why not
+	StepMemory      = "memory"      // what the domain once proved and does not now
 	StepAddress     = "address"     // A and AAAA of a host
 	StepTLSA        = "tlsa"        // a TLSA lookup
 	StepTLSARecord  = "tlsa-record" // a record of a TLSA RRset that does not count, or what it matched

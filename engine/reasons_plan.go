@@ -241,6 +241,9 @@ const (
 	ReasonTLSRequiredNo  ReasonID = "tls-required-no"
 	ReasonTLSRPTReport   ReasonID = "tlsrpt-report"
 	ReasonAudit          ReasonID = "audit"
+	ReasonMemoryDANE     ReasonID = "memory-dane"
+	ReasonMemorySTS      ReasonID = "memory-sts"
+	ReasonMemoryTLS      ReasonID = "memory-tls"
 	ReasonException      ReasonID = "exception"
 )
 
@@ -329,5 +332,25 @@ var requirementReasons = []ReasonInfo{
 		Says:   "A policy forbids the use of the mail host, and an exception that an administrator of this server has made lets the message go until a set day.",
 		RFC:    "7672 s.9.1",
 		Sender: "Remove the exception when the recipient has mended what is broken; it ends by itself.", Recipient: "See the reason that is named beside it.",
+	},
+	{
+		ID:     ReasonMemoryDANE,
+		Says:   "The domain's mail hosts were once protected by signed TLSA records (DANE), and are not any more. The owner may have meant that; somebody who got hold of the zone may have, too.",
+		RFC:    "7672 s.1.3.1",
+		Policy: policyTLSA, Code: "4.7.0",
+		Sender: "Ask the owner by another way. If it is meant, let the memory forget the domain: `mxauth memory forget`.", Recipient: "If it is not meant: look who changed the zone, and publish the TLSA records again.",
+	},
+	{
+		ID:     ReasonMemorySTS,
+		Says:   "The domain once had an MTA-STS policy, and its last one has ended, is weaker, or can not be had. The owner may have meant that; somebody who keeps the policy away may be behind it, too.",
+		RFC:    "8461 s.10.2",
+		Policy: policySTS, Code: "4.7.0",
+		Sender: "Ask the owner by another way. If it is meant, let the memory forget the domain: `mxauth memory forget`.", Recipient: "If it is not meant: see that the TXT record at _mta-sts and the policy on the web host mta-sts can be reached.",
+	},
+	{
+		ID:   ReasonMemoryTLS,
+		Says: "The mail host has spoken TLS before, and does not now; somebody between may have removed the offer.",
+		RFC:  "3207 s.6", Code: "4.7.0",
+		Sender: "Look whether other networks see the offer of STARTTLS. If its loss is meant, let the memory forget the domain: `mxauth memory forget`.", Recipient: "Switch STARTTLS on, and publish DANE or MTA-STS so that the offer can not be removed on the way.",
 	},
 }

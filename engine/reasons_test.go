@@ -273,6 +273,16 @@ func TestEveryReason(t *testing.T) {
 	ex := newWorld(t).signed().tlsa(noMatch)
 	ex.except(anException())
 	took(ex.decide(engine.Request{}, shows(pki.good)).Reason)
+	// What was there once.
+	for _, lost := range []struct{ first, then func(w *world) }{{protected, bare}, {twoHosts, oneOfTwo}, {enforced, plain}, {enforced, none}, {enforced, testing_}, {enforced, unreachable}, {plain, plain}} {
+		for _, action := range []engine.MemoryAction{engine.MemoryAlert, engine.MemoryDefer} {
+			l := newLife(t, action)
+			w := l.next(0, lost.first)
+			p := w.plan(engine.Request{})
+			w.engine().Remember(p, 0, w.engine().Decide(p, 0, shows(pki.good), w.now))
+			deliver(l.next(time.Hour, lost.then), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
+		}
+	}
 	told.check(t)
 	var missing []string
 	for _, r := range engine.Reasons() {

@@ -35,6 +35,10 @@ func Report(p *Plan, i int, d Decision) []tlsrpt.Entry {
 	switch d.Reason.ID {
 	case ReasonPlanExpired, ReasonNotInPlan, ReasonWrongPort:
 		return nil
+	case ReasonMemoryDANE, ReasonMemorySTS:
+		// This server's own caution: no policy of the domain had a part in it, and nothing
+		// was tried.
+		return nil
 	}
 	if h.Requirement != Skip && d.Event == NoConnection {
 		// RFC 8460 section 4: what failed before TLS was tried is no TLS failure.
@@ -128,7 +132,7 @@ func reportsSTS(p *Plan) bool {
 		return false // not looked at
 	}
 	for _, f := range p.Findings {
-		if f.Policy == policySTS {
+		if f.Policy == policySTS && f.ResultType != "" {
 			return true
 		}
 	}

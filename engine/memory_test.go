@@ -1,0 +1,685 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// A life is what one domain goes through: worlds one after another that share a store.
+type life struct {
+	t      testing.TB
+	store  store.Store
+	action engine.MemoryAction
+	now    time.Time
+	memory *engine.Memory
+	told   []string // what the observers were told of
+}
+
+func newLife(t testing.TB, action engine.MemoryAction) *life {
+	l := &life{t: t, action: action, now: epoch}
+	s, err := store.NewMemory(store.MemoryConfig{Now: func() time.Time { return l.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.store = s
+	t.Cleanup(func() { l.end(); s.Close() })
+	return l
+}
+
+// end writes what is remembered, as the end of a process does.
+func (l *life) end() {
+	if l.memory != nil {
+		if err := l.memory.Close(); err != nil {
+			l.t.Error(err)
+		}
+	}
+}
+
+// next is a world after some time, in a new process with the same store.
+func (l *life) next(after time.Duration, f func(w *world)) *world {
+	l.t.Helper()
+	l.end()
+	l.now = l.now.Add(after)
+	m, err := engine.NewMemory(engine.MemoryConfig{Store: l.store, Action: l.action, Now: func() time.Time { return l.now }})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.memory = m
+	w := newWorld(l.t)
+	w.now = l.now
+	w.dns.SetClock(func() time.Time { return w.now })
+	var mu sync.Mutex
+	w.cfg.Memory = m
+	w.cfg.Trace = &engine.Trace{Dropped: func(d rfc6125.Host, x engine.Drop) {
+		mu.Lock()
+		defer mu.Unlock()
+		l.told = append(l.told, strings.TrimSpace(d.String()+" "+string(x.Kind)+" "+x.Host))
+	}}
+	f(w)
+	return w
+}
+
+// drops are the kinds of a plan's drops.
+func drops(p *engine.Plan) string {
+	var all []string
+	for _, d := range p.Drops {
+		all = append(all, string(d.Kind))
+	}
+	return strings.Join(all, " ")
+}
+
+// found are the ids of a plan's findings that come from the memory.
+func found(p *engine.Plan) string {
+	var all []string
+	for _, f := range p.Findings {
+		if strings.HasPrefix(string(f.ID), "memory-") {
+			all = append(all, string(f.ID))
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// The states of a domain.
+var (
+	protected = func(w *world) { w.signed().tlsa(noMatch) }
+	bare      = func(w *world) { w.signed() }
+	insecure  = func(w *world) { w.unsigned().tlsa(noMatch) }
+	enforced  = func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }
+	testing_  = func(w *world) { w.unsigned().policy("testing", "mx.example.org") }
+	none      = func(w *world) { w.unsigned().policy("none") }
+	plain     = func(w *world) { w.unsigned() }
+	// unreachable: the record is there, and the policy can not be fetched.
+	unreachable = func(w *world) {
+		w.unsigned().sts.results["example.org"] = sts.Result{Row: sts.S4, FetchErr: sts.ErrFetchTCP}
+	}
+	unknown = func(w *world) {
+		w.unsigned().sts.results["example.org"] = sts.Result{Row: sts.S2, TXTErr: dnssec.ErrTimeout}
+	}
+	twoHosts = func(w *world) {
+		w.signed().tlsa(noMatch)
+		w.dns.Add("example.org. 3600 IN MX 20 mx2.example.org.", "mx2.example.org. 3600 IN A 192.0.2.2", "_25._tcp.mx2.example.org. 3600 IN TLSA "+noMatch)
+	}
+	oneOfTwo = func(w *world) {
+		w.signed().tlsa(noMatch)
+		w.dns.Add("example.org. 3600 IN MX 20 mx2.example.org.", "mx2.example.org. 3600 IN A 192.0.2.2")
+	}
+	bogus = func(w *world) { w.signed().dns.Fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus) }
+	gone  = func(w *world) {}
+)
+
+// TestMemory walks through what a domain can lose: what is noticed, what is a finding, and
+// which hosts wait.
+func TestMemory(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		first, then func(w *world)
+		r           engine.Request
+		drop        string
+		held        string // the reason of hosts that wait under the action defer; "" if none does
+	}{
+		{"TLSA records are gone", protected, bare, engine.Request{}, "dane-gone", "memory-dane"},
+		{"the MX is not signed any more", protected, insecure, engine.Request{}, "dane-gone", "memory-dane"},
+		{"one of two hosts has lost them", twoHosts, oneOfTwo, engine.Request{}, "dane-partly", "memory-dane"},
+		{"the one host that had them is all that had", oneOfTwo, bare, engine.Request{}, "dane-gone", "memory-dane"},
+		{"one host more has them", oneOfTwo, twoHosts, engine.Request{}, "", ""},
+		{"nothing changes", protected, protected, engine.Request{}, "", ""},
+		{"a lookup that fails is no loss", protected, bogus, engine.Request{}, "", ""},
+		{"nor is a domain that is gone", protected, gone, engine.Request{}, "", ""},
+		{"TLSA gone, and the policy holds", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, func(w *world) { w.signed().policy("enforce", "mx.example.org") }, engine.Request{}, "dane-gone", ""},
+		{"the level looks at no TLSA", protected, bare, engine.Request{Level: engine.LevelSTS}, "", ""},
+		{"the level looks at no policy", enforced, plain, engine.Request{Level: engine.LevelDANE}, "", ""},
+		{"the policy is gone", enforced, plain, engine.Request{}, "sts-gone", "memory-sts"},
+		{"the policy is in mode none", enforced, none, engine.Request{}, "sts-none", "memory-sts"},
+		{"the policy is in mode testing", enforced, testing_, engine.Request{}, "sts-testing", "memory-sts"},
+		{"the policy can not be fetched", enforced, unreachable, engine.Request{}, "sts-unreachable", "memory-sts"},
+		{"the record can not be looked up", enforced, unknown, engine.Request{}, "sts-unreachable", "memory-sts"},
+		{"testing ends", testing_, plain, engine.Request{}, "sts-gone", "memory-sts"},
+		{"testing becomes enforce", testing_, enforced, engine.Request{}, "", ""},
+		{"nothing was ever there", plain, plain, engine.Request{}, "", ""},
+		{"audit mode waits for nothing", protected, bare, engine.Request{Options: engine.Options{Audit: true}}, "dane-gone", ""},
+		{"nor does TLS-Required: No", protected, bare, engine.Request{TLSRequiredNo: true}, "dane-gone", ""},
+		{"nor does a level that authenticates nobody", protected, bare, engine.Request{Level: engine.LevelOpportunistic}, "", ""},
+		{"a configured host is not a domain", protected, bare, engine.Request{NextHop: "[mx.example.org]"}, "", ""},
+		{"a literal has no past", protected, bare, engine.Request{NextHop: "[192.0.2.1]"}, "", ""},
+	} {
+		for _, action := range []engine.MemoryAction{engine.MemoryAccept, engine.MemoryAlert, engine.MemoryDefer} {
+			t.Run(c.name+"/"+action.String(), func(t *testing.T) {
+				l := newLife(t, action)
+				first := l.next(0, c.first).plan(engine.Request{Options: c.r.Options})
+				if first.Drops != nil {
+					t.Errorf("at first: %v", first.Drops)
+				}
+				w := l.next(48*time.Hour, c.then)
+				p := w.plan(c.r)
+				if drops(p) != c.drop {
+					t.Fatalf("dropped %q, want %q", drops(p), c.drop)
+				}
+				want := ""
+				if c.drop != "" && action != engine.MemoryAccept {
+					want = "memory-" + strings.Split(c.drop, "-")[0]
+				}
+				if found(p) != want {
+					t.Errorf("finding %q, want %q", found(p), want)
+				}
+				told := 0
+				if c.drop != "" {
+					told = 1
+					if steps(p.Why, engine.StepMemory) == "" {
+						t.Error("no explanation")
+					}
+					if since := p.Drops[0].Since; !since.Equal(epoch) || !p.Drops[0].Noted.Equal(l.now) {
+						t.Errorf("%+v", p.Drops[0])
+					}
+				}
+				if len(l.told) != told || l.memory.Stats().Drops != uint64(told) {
+					t.Errorf("observers: %q", l.told)
+				}
+				held := ""
+				for _, h := range p.Hosts {
+					if strings.HasPrefix(string(h.Reason.ID), "memory-") {
+						held = string(h.Reason.ID)
+						if h.Requirement != engine.Skip || h.Skipped != engine.Deferred {
+							t.Errorf("%v %v", h.Requirement, h.Skipped)
+						}
+					}
+				}
+				if want := c.held; action != engine.MemoryDefer {
+					if held != "" {
+						t.Errorf("held by %s", held)
+					}
+				} else if held != want {
+					t.Errorf("held %q, want %q", held, want)
+				}
+				if c.drop == "" {
+					return
+				}
+				// A second plan is no second event, also not in another process.
+				l.next(time.Hour, c.then).plan(c.r)
+				if len(l.told) != 1 {
+					t.Errorf("observers: %q", l.told)
+				}
+				// After the hold it is known, and has no effect any more.
+				p = l.next(engine.DefaultHold, c.then).plan(c.r)
+				if drops(p) != c.drop || found(p) != "" || len(l.told) != 1 {
+					t.Errorf("later: %q %q %q", drops(p), found(p), l.told)
+				}
+				for _, h := range p.Hosts {
+					if strings.HasPrefix(string(h.Reason.ID), "memory-") {
+						t.Errorf("later: %s waits by %s", h.Name, h.Reason.ID)
+					}
+				}
+				// What comes back is no loss any more; and to lose it again is another.
+				if p = l.next(time.Hour, c.first).plan(engine.Request{}); p.Drops != nil {
+					t.Errorf("back: %v", p.Drops)
+				}
+				if p = l.next(time.Hour, c.then).plan(c.r); drops(p) != c.drop || len(l.told) != 2 {
+					t.Errorf("again: %q %q", drops(p), l.told)
+				}
+			})
+		}
+	}
+}
+
+// TestMemoryOutcome: a decision with a memory is the one without, or deferred, whatever
+// the domain once was; nothing is authenticated by it and nothing goes that would not.
+func TestMemoryOutcome(t *testing.T) {
+	pki := sharedPKI()
+	peers := []engine.Peer{{Event: engine.NoSTARTTLS}, {Event: engine.STARTTLSRefused}, {Event: engine.HandshakeFailed}, shows(pki.good, pki.ca), shows(pki.wrong), {}}
+	states := []func(w *world){protected, bare, insecure, enforced, testing_, none, plain, unreachable, unknown, twoHosts, oneOfTwo, bogus, gone}
+	requests := []engine.Request{{}, {Level: engine.LevelSecure}, {Level: engine.LevelDANEOnly}, {RequireTLS: true}, {TLSRequiredNo: true}, {Options: engine.Options{Audit: true}}}
+	deferred := 0
+	for i, first := range states {
+		for k, then := range states {
+			l := newLife(t, engine.MemoryDefer)
+			w := l.next(0, first)
+			p := w.plan(engine.Request{})
+			for h := range p.Hosts {
+				w.engine().Remember(p, h, w.engine().Decide(p, h, shows(pki.good), l.now))
+			}
+			with := l.next(24*time.Hour, then)
+			without := newWorld(t)
+			without.now = with.now
+			without.dns.SetClock(func() time.Time { return with.now })
+			then(without)
+			for _, r := range requests {
+				r.Sorted = true
+				p, q := with.plan(r), without.plan(r)
+				for h := range p.Hosts {
+					for _, peer := range peers {
+						a, b := with.engine().Decide(p, h, peer, l.now), without.engine().Decide(q, h, peer, l.now)
+						if a.Outcome == engine.Deferred && strings.HasPrefix(string(a.Reason.ID), "memory-") && !a.Deliver {
+							if b.Outcome.Deliverable() {
+								deferred++
+							}
+							if b.Outcome == engine.Authenticated || r.Options.Audit || r.TLSRequiredNo {
+								t.Errorf("%d to %d: %v waits", i, k, b.Outcome)
+							}
+							continue
+						}
+						if a.Outcome != b.Outcome || a.Method != b.Method || a.Deliver != b.Deliver || a.Reason.ID != b.Reason.ID {
+							t.Errorf("%d to %d: %v %v without, %v %v with a memory", i, k, b.Outcome, b.Reason.ID, a.Outcome, a.Reason.ID)
+						}
+					}
+				}
+			}
+		}
+	}
+	if deferred < 100 {
+		t.Errorf("only %d decisions waited", deferred)
+	}
+}
+
+// TestMemoryTLS: a host that has spoken TLS and does not is noticed.
+func TestMemoryTLS(t *testing.T) {
+	pki := sharedPKI()
+	deliver := func(w *world, r engine.Request, peer engine.Peer) engine.Decision {
+		p := w.plan(r)
+		d := w.engine().Decide(p, 0, peer, w.now)
+		w.engine().Remember(p, 0, d)
+		return d
+	}
+	stripped := engine.Peer{Event: engine.NoSTARTTLS}
+	for _, action := range []engine.MemoryAction{engine.MemoryAccept, engine.MemoryAlert, engine.MemoryDefer} {
+		t.Run("STARTTLS3207-6-02 "+action.String(), func(t *testing.T) {
+			l := newLife(t, action)
+			if d := deliver(l.next(0, plain), engine.Request{}, stripped); d.Outcome != engine.Cleartext || len(d.Details) != 0 {
+				t.Fatalf("a host never seen: %v %v", d.Outcome, d.Details)
+			}
+			deliver(l.next(time.Hour, plain), engine.Request{}, shows(pki.good))
+			if d := deliver(l.next(time.Hour, plain), engine.Request{}, engine.Peer{}); d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonNoConnection {
+				t.Fatalf("no connection says nothing of TLS: %v", d.Reason.ID)
+			}
+			check := func(when string, w *world, r engine.Request, open bool) {
+				t.Helper()
+				for range 2 { // the second in the knowledge of the first
+					d := deliver(w, r, stripped)
+					detail := slices.ContainsFunc(d.Details, func(r engine.Reason) bool { return r.ID == engine.ReasonMemoryTLS })
+					wait := open && action == engine.MemoryDefer && !r.TLSRequiredNo
+					alert := open && action != engine.MemoryAccept && !wait
+					if (d.Outcome == engine.Deferred && d.Reason.ID == engine.ReasonMemoryTLS && d.Code == "4.7.0" && !d.Deliver && !d.RetryClear) != wait || detail != alert {
+						t.Errorf("%s: %v, %v, %v", when, d.Outcome, d.Reason.ID, d.Details)
+					}
+					if steps(d.Why, engine.StepMemory) == "" {
+						t.Errorf("%s: no explanation", when)
+					}
+				}
+			}
+			check("at once", l.next(time.Hour, plain), engine.Request{}, true)
+			check("the message wants to go", l.next(time.Hour, plain), engine.Request{TLSRequiredNo: true}, true)
+			check("within the hold", l.next(engine.DefaultHold-2*time.Hour, plain), engine.Request{}, true)
+			check("after the hold", l.next(time.Hour+1, plain), engine.Request{}, false)
+			l.end()
+			if !slices.Equal(l.told, []string{"example.org tls-gone mx.example.org"}) {
+				t.Errorf("observers: %q", l.told)
+			}
+			// TLS is back, and lost again.
+			deliver(l.next(time.Hour, plain), engine.Request{}, shows(pki.good))
+			check("again", l.next(time.Hour, plain), engine.Request{}, true)
+			l.end()
+			if len(l.told) != 2 {
+				t.Errorf("observers: %q", l.told)
+			}
+		})
+	}
+	t.Run("a fall to clear text in a running process", func(t *testing.T) {
+		l := newLife(t, engine.MemoryDefer)
+		w := l.next(0, plain)
+		if d := deliver(w, engine.Request{}, shows(pki.good)); d.Outcome != engine.Encrypted {
+			t.Fatal(d.Outcome)
+		}
+		w.engine().Forget()
+		if d := deliver(w, engine.Request{}, stripped); d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonMemoryTLS {
+			t.Errorf("%v %v", d.Outcome, d.Reason.ID)
+		}
+	})
+	t.Run("hosts are bounded", func(t *testing.T) {
+		l := newLife(t, engine.MemoryAlert)
+		for i := range 40 {
+			w := l.next(time.Hour, func(w *world) {
+				w.dns.AddAs(dnssec.Insecure, fmt.Sprintf("example.org. 300 IN MX 10 mx%d.example.org.", i))
+				w.dns.Add(fmt.Sprintf("mx%d.example.org. 300 IN A 192.0.2.1", i))
+			})
+			deliver(w, engine.Request{}, shows(pki.good))
+		}
+		l.end()
+		p, ok, err := l.memory.Past(t.Context(), host(t, "example.org"), 25)
+		if err != nil || !ok || len(p.TLS) != 16 || p.TLS[15].Host != "mx39.example.org" || p.TLS[0].Host != "mx24.example.org" {
+			t.Errorf("%v %v %+v", ok, err, p.TLS)
+		}
+	})
+}
+
+// TestMemoryDeeper: a deeper fall is a new event with a new hold; a lesser one keeps it.
+func TestMemoryDeeper(t *testing.T) {
+	l := newLife(t, engine.MemoryAlert)
+	l.next(0, enforced).plan(engine.Request{})
+	first := l.next(time.Hour, testing_).plan(engine.Request{}).Drops[0]
+	deeper := l.next(time.Hour, plain).plan(engine.Request{}).Drops[0]
+	if deeper.Kind != engine.DropSTS || !deeper.Noted.Equal(first.Noted.Add(time.Hour)) || !deeper.Until.Equal(deeper.Noted.Add(engine.DefaultHold)) {
+		t.Errorf("%+v after %+v", deeper, first)
+	}
+	lesser := l.next(time.Hour, none).plan(engine.Request{}).Drops[0]
+	if lesser.Kind != engine.DropSTSNone || !lesser.Noted.Equal(deeper.Noted) {
+		t.Errorf("%+v after %+v", lesser, deeper)
+	}
+	if len(l.told) != 3 {
+		t.Errorf("%q", l.told)
+	}
+}
+
+// TestMemoryException: an exception lets pass what the memory holds back.
+func TestMemoryException(t *testing.T) {
+	for method, want := range map[string]engine.Outcome{"": engine.Encrypted, "dane": engine.Encrypted, "mta-sts": engine.Deferred} {
+		l := newLife(t, engine.MemoryDefer)
+		l.next(0, protected).plan(engine.Request{})
+		x := anException()
+		x.Method = method
+		w := l.next(time.Hour, func(w *world) { bare(w); w.except(x) })
+		d := w.decide(engine.Request{}, shows(sharedPKI().good))
+		if d.Outcome != want {
+			t.Errorf("method %q: %v, %s", method, d.Outcome, d.Reason.Text)
+		}
+		needed := uint64(0)
+		if want == engine.Encrypted {
+			needed = 1
+		}
+		uses := w.engine().ExceptionUses()
+		if len(uses) != 1 || uses[0].ID != x.ID || uses[0].Decisions != 1 || uses[0].Needed != needed || uses[0].Last.IsZero() != (needed == 0) {
+			t.Errorf("method %q: counted %+v", method, uses)
+		}
+	}
+}
+
+// TestMemoryKept: a plan does not outlive the hold of its drop, and is told of in no
+// report as a failure of the domain's.
+func TestMemoryKept(t *testing.T) {
+	l := newLife(t, engine.MemoryAlert)
+	l.next(0, protected).plan(engine.Request{})
+	l.next(time.Hour, bare).plan(engine.Request{})
+	w := l.next(engine.DefaultHold-10*time.Minute, func(w *world) { bare(w); w.cfg.STS = nil })
+	p := w.plan(engine.Request{})
+	if left := p.ValidUntil.Sub(l.now); left != 10*time.Minute {
+		t.Errorf("the plan holds for %v", left)
+	}
+	d := w.engine().Decide(p, 0, shows(sharedPKI().good), l.now)
+	for _, e := range engine.Report(p, 0, d) {
+		if len(e.Failures) > 0 || !e.Compliant {
+			t.Errorf("%+v", e)
+		}
+	}
+	l.action = engine.MemoryDefer
+	w = l.next(0, bare)
+	p = w.plan(engine.Request{})
+	if e := engine.Report(p, 0, w.engine().Decide(p, 0, engine.Peer{}, l.now)); e != nil {
+		t.Errorf("a host that waits is reported: %+v", e)
+	}
+}
+
+// A brokenStore fails as asked.
+type brokenStore struct {
+	store.Store
+	get, put error
+	slow     chan struct{} // not nil: Get waits for it or for its context
+}
+
+func (b *brokenStore) Get(ctx context.Context, key string) (store.Entry, bool, error) {
+	if b.slow != nil {
+		select {
+		case <-b.slow:
+		case <-ctx.Done():
+			return store.Entry{}, false, fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
+		}
+	}
+	if b.get != nil {
+		return store.Entry{}, false, b.get
+	}
+	return b.Store.Get(ctx, key)
+}
+
+func (b *brokenStore) Put(ctx context.Context, e store.Entry) error {
+	if b.put != nil {
+		return b.put
+	}
+	return b.Store.Put(ctx, e)
+}
+
+// TestMemoryBroken: a store that can not say leaves the plan as it would be without, and
+// says so; what can not be written is counted.
+func TestMemoryBroken(t *testing.T) {
+	l := newLife(t, engine.MemoryDefer)
+	good := l.store
+	l.next(0, protected).plan(engine.Request{})
+	l.end()
+	broken := &brokenStore{Store: good, get: fmt.Errorf("%w: no disk", store.ErrUnavailable)}
+	l.store = broken
+	w := l.next(time.Hour, bare)
+	p := w.plan(engine.Request{})
+	if p.Hosts[0].Requirement != engine.May || p.Past != nil || !strings.Contains(steps(p.Why, engine.StepMemory), "not known what the domain once proved") {
+		t.Errorf("%v %v %q", p.Hosts[0].Requirement, p.Past, steps(p.Why, engine.StepMemory))
+	}
+	w.engine().Remember(p, 0, engine.Decision{Event: engine.HandshakeDone})
+	if w.engine().CachedPlans() != 0 || l.memory.Stats().Unread != 1 {
+		t.Errorf("%d plans, %+v", w.engine().CachedPlans(), l.memory.Stats())
+	}
+	if _, _, err := l.memory.Past(t.Context(), host(t, "example.org"), 0); !errors.Is(err, store.ErrUnavailable) {
+		t.Error(err)
+	}
+	if _, err := l.memory.Forget(t.Context(), host(t, "example.org"), 0); !errors.Is(err, store.ErrUnavailable) {
+		t.Error(err)
+	}
+	broken.get, broken.put = nil, fmt.Errorf("%w: disk full", store.ErrUnavailable)
+	if p := l.next(time.Hour, bare).plan(engine.Request{}); drops(p) != "dane-gone" {
+		t.Error(drops(p))
+	}
+	l.end()
+	if s := l.memory.Stats(); s.Lost != 1 || s.Written != 0 {
+		t.Errorf("%+v", s)
+	}
+	// It is learned with the next plan.
+	broken.put = nil
+	l.next(time.Hour, bare).plan(engine.Request{})
+	l.end()
+	if s := l.memory.Stats(); s.Lost != 0 || s.Written != 1 {
+		t.Errorf("%+v", s)
+	}
+	// What is damaged is nothing that is known, until something new replaces it.
+	if err := good.Put(t.Context(), store.Entry{Key: "engine/m/example.org", Value: []byte("{"), Class: store.Enforce, Expires: l.now.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	w = l.next(0, bare)
+	if _, _, err := l.memory.Past(t.Context(), host(t, "example.org"), 0); !errors.Is(err, store.ErrDamaged) {
+		t.Error(err)
+	}
+	if err := l.memory.All(t.Context(), func(engine.Past) bool { return true }); !errors.Is(err, store.ErrDamaged) {
+		t.Error(err)
+	}
+	if p := w.plan(engine.Request{}); p.Past != nil {
+		t.Error("damage is believed")
+	}
+	if ok, err := l.memory.Forget(t.Context(), host(t, "example.org"), 0); !ok || err != nil {
+		t.Errorf("what is damaged can not be forgotten: %v %v", ok, err)
+	}
+	// A store that does not answer holds no plan up for long, and not at all if the caller
+	// gives up.
+	broken.slow = make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := l.next(0, bare).engine().Plan(ctx, engine.Request{NextHop: "example.org"}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	close(broken.slow)
+}
+
+func TestMemoryConfig(t *testing.T) {
+	_, err := engine.NewMemory(engine.MemoryConfig{Action: 9, Hold: 97 * time.Hour, Keep: time.Hour})
+	for _, want := range []string{"Store", "Action", "Hold", "Keep"} {
+		if err == nil || !strings.Contains(err.Error(), "MemoryConfig."+want) {
+			t.Errorf("no word of %s: %v", want, err)
+		}
+	}
+	if _, err := engine.NewMemory(engine.MemoryConfig{Hold: -1, Keep: -1}); err == nil || !strings.Contains(err.Error(), "Hold") || !strings.Contains(err.Error(), "Keep") {
+		t.Error(err)
+	}
+	for _, text := range []string{"accept", "alert", "defer"} {
+		var a engine.MemoryAction
+		if err := a.UnmarshalText([]byte(text)); err != nil || a.String() != text {
+			t.Errorf("%s: %v %v", text, a, err)
+		}
+	}
+	var a engine.MemoryAction
+	if err := a.UnmarshalText([]byte("panic")); err == nil {
+		t.Error("no such action")
+	}
+}
+
+// TestMemoryOperator: what an operator can do with it.
+func TestMemoryOperator(t *testing.T) {
+	l := newLife(t, engine.MemoryDefer)
+	w := l.next(0, func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org"); w.cfg.AwaitSTS = true })
+	w.plan(engine.Request{})
+	w.dns.Add("_26._tcp.mx.example.org. 300 IN TLSA " + noMatch)
+	w.plan(engine.Request{Port: 26})
+	want := engine.Past{V: 1, Domain: "example.org", DANE: engine.CoverAll, DANEAt: epoch, STS: sts.ModeEnforce, STSAt: epoch}
+	same := func(when string, m *engine.Memory, port uint16, want engine.Past) {
+		t.Helper()
+		p, ok, err := m.Past(t.Context(), host(t, "example.org"), port)
+		if err != nil || !ok || p.V != want.V || p.Domain != want.Domain || p.Port != want.Port || p.DANE != want.DANE || p.STS != want.STS || !p.DANEAt.Equal(want.DANEAt) || !p.STSAt.Equal(want.STSAt) || len(p.TLS) != len(want.TLS) || len(p.Drops) != len(want.Drops) {
+			t.Errorf("%s: %v %v %+v", when, ok, err, p)
+		}
+	}
+	same("before it is written", l.memory, 0, want)
+	same("port 25", l.memory, 25, want)
+	l.end()
+	same("written", l.memory, 0, want)
+	other := want
+	other.Port = 26
+	same("port 26", l.memory, 26, other)
+	n := 0
+	if err := l.memory.All(t.Context(), func(p engine.Past) bool { n++; return true }); err != nil || n != 2 {
+		t.Errorf("%d %v", n, err)
+	}
+	n = 0
+	if err := l.memory.All(t.Context(), func(p engine.Past) bool { n++; return false }); err != nil || n != 1 {
+		t.Errorf("%d %v", n, err)
+	}
+	if p := l.next(time.Hour, bare).plan(engine.Request{}); p.Hosts[0].Skipped != engine.Deferred {
+		t.Error("it is not held")
+	}
+	for _, found := range []bool{true, false} {
+		if ok, err := l.memory.Forget(t.Context(), host(t, "example.org"), 0); err != nil || ok != found {
+			t.Errorf("%v %v", ok, err)
+		}
+		l.end()
+	}
+	w = l.next(time.Hour, bare)
+	if p := w.plan(engine.Request{}); p.Drops != nil || p.Hosts[0].Requirement != engine.May {
+		t.Errorf("it is not forgotten: %v", p.Drops)
+	}
+	// A state of another memory.
+	if err := l.memory.Restore(want); err != nil {
+		t.Fatal(err)
+	}
+	same("restored", l.memory, 0, want)
+	for name, change := range map[string]func(*engine.Past){
+		"version": func(p *engine.Past) { p.V = 2 }, "no time": func(p *engine.Past) { p.DANEAt = time.Time{} }, "no state": func(p *engine.Past) { p.DANE = 0 },
+		"mode": func(p *engine.Past) { p.STS = sts.ModeNone }, "mode without time": func(p *engine.Past) { p.STSAt = time.Time{} },
+		"time without mode": func(p *engine.Past) { p.STS = 0 }, "domain": func(p *engine.Past) { p.Domain = "a b" }, "hosts": func(p *engine.Past) { p.TLS = make([]engine.TLSHost, 17) },
+		"host": func(p *engine.Past) { p.TLS = []engine.TLSHost{{Host: "..", At: epoch}} }, "drops": func(p *engine.Past) { p.Drops = make([]engine.Drop, 19) },
+		"drop": func(p *engine.Past) { p.Drops = []engine.Drop{{Kind: "x"}} }, "empty": func(p *engine.Past) { *p = engine.Past{V: 1, Domain: "example.org"} },
+		"far": func(p *engine.Past) { p.DANEAt = epoch.AddDate(300, 0, 0) },
+	} {
+		p := want
+		change(&p)
+		if err := l.memory.Restore(p); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	l.end()
+	l.end() // once more does no harm
+	if err := l.memory.Restore(want); err != nil || l.memory.Stats().Lost != 1 {
+		t.Errorf("after Close: %v %+v", err, l.memory.Stats())
+	}
+	// It ends some time after it was last proved.
+	if p := l.next(engine.DefaultKeep, bare).plan(engine.Request{}); p.Drops != nil {
+		t.Errorf("it does not end: %v", p.Drops)
+	}
+}
+
+// TestMemoryWrites: a busy domain is not written with every plan, and what is remembered
+// stays fresh all the same.
+func TestMemoryWrites(t *testing.T) {
+	l := newLife(t, engine.MemoryAccept)
+	w := l.next(0, protected)
+	w.cfg.CachedPlans = -1
+	for range 50 {
+		p := w.plan(engine.Request{})
+		w.engine().Remember(p, 0, engine.Decision{Event: engine.HandshakeDone})
+	}
+	l.end()
+	if n := l.memory.Stats().Written; n > 2 {
+		t.Errorf("%d writes", n)
+	}
+	l.next(engine.PastPrecision, protected).plan(engine.Request{})
+	l.end()
+	if p, _, _ := l.memory.Past(t.Context(), host(t, "example.org"), 0); !p.DANEAt.Equal(epoch.Add(engine.PastPrecision)) || len(p.TLS) != 1 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestMemoryTogether: engines of many goroutines with one memory.
+func TestMemoryTogether(t *testing.T) {
+	l := newLife(t, engine.MemoryDefer)
+	w := l.next(0, twoHosts)
+	w.cfg.CachedPlans = 2
+	e := w.engine()
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for k := range 20 {
+				p := w.plan(engine.Request{Sorted: true})
+				e.Remember(p, (i+k)%2, engine.Decision{Event: engine.HandshakeDone})
+				if k == 10 && i == 0 {
+					l.memory.All(context.Background(), func(engine.Past) bool { return true })
+				}
+			}
+		})
+	}
+	wg.Wait()
+	l.end()
+	p, ok, err := l.memory.Past(t.Context(), host(t, "example.org"), 0)
+	if err != nil || !ok || len(p.TLS) != 2 || p.DANE != engine.CoverAll || p.Drops != nil {
+		t.Errorf("%v %v %+v", ok, err, p)
+	}
+}
+
+// FuzzPast: no bytes of a store make it panic; what is taken is written back as it was.
+func FuzzPast(f *testing.F) {
+	f.Add([]byte(`{"v":1,"domain":"example.org","dane":"all","dane_at":"2026-01-01T00:00:00Z","tls":[{"host":"mx.example.org","at":"2026-01-01T00:00:00Z"}],"drops":[{"kind":"tls-gone","host":"mx.example.org","since":"2026-01-01T00:00:00Z","noted":"2026-01-02T00:00:00Z"}]}`))
+	f.Add([]byte(`{"v":1,"domain":"example.org","sts":"enforce","sts_at":"2026-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"v":1,"domain":"example.org","sts":"none"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, ok := engine.RecodePast(store.Entry{Key: "engine/m/example.org", Value: b, Expires: epoch})
+		if !ok {
+			return
+		}
+		again, ok := engine.RecodePast(e)
+		if !ok || string(again.Value) != string(e.Value) || again.Key != e.Key || !again.Expires.Equal(e.Expires) {
+			t.Errorf("%q became %q", e.Value, again.Value)
+		}
+		if err := e.Check(); err != nil {
+			t.Error(err)
+		}
+	})
+}
