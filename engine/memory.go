@@ -301,6 +301,12 @@ func (m *Memory) Close() error {
 	return nil
 }
 
+// Action returns what a drop does while it is open.
+func (m *Memory) Action() MemoryAction { return m.c.Action }
+
+// Hold returns how long a drop is open.
+func (m *Memory) Hold() time.Duration { return m.c.Hold }
+
 // Stats returns the counters.
 func (m *Memory) Stats() MemoryStats {
 	m.mu.Lock()
@@ -443,7 +449,7 @@ func (m *Memory) flush() {
 		for _, d := range drops {
 			n.noticed(d)
 		}
-		if !p.last().IsZero() && !p.equal(&old) {
+		if !p.Last().IsZero() && !p.equal(&old) {
 			entries = append(entries, p.encode(key, m.c.Keep))
 		}
 	}
@@ -487,8 +493,8 @@ func (p *Past) equal(q *Past) bool {
 		slices.EqualFunc(p.TLS, q.TLS, sameTLS) && slices.EqualFunc(p.Drops, q.Drops, sameDrop)
 }
 
-// last is when anything of it was last proved.
-func (p *Past) last() time.Time {
+// Last is when anything of it was last proved; zero: nothing ever was.
+func (p *Past) Last() time.Time {
 	t := p.DANEAt
 	if p.STSAt.After(t) {
 		t = p.STSAt
@@ -512,7 +518,7 @@ func (p *Past) encode(key string, keep time.Duration) store.Entry {
 	if err != nil {
 		panic("engine: a Past that can not be written: " + err.Error()) // its enums are checked before
 	}
-	return store.Entry{Key: key, Value: b, Class: store.Enforce, Expires: p.last().Add(keep)}
+	return store.Entry{Key: key, Value: b, Class: store.Enforce, Expires: p.Last().Add(keep)}
 }
 
 // errPast: what the store gave back is not what this package keeps there.
@@ -549,7 +555,7 @@ func (p *Past) check() error {
 		return errors.New("a mode of MTA-STS without its time, or a time without a mode")
 	case len(p.TLS) > maxPastHosts || len(p.Drops) > maxPastDrops:
 		return errors.New("too many hosts or drops")
-	case p.last().Year() < 1970 || p.last().Year() > 2200:
+	case p.Last().Year() < 1970 || p.Last().Year() > 2200:
 		return errors.New("nothing in it has a time")
 	}
 	for _, h := range p.TLS {

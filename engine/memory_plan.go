@@ -88,7 +88,7 @@ func (w *work) endRecall() {
 			w.Drops = append(w.Drops, d)
 		}
 	}
-	if !next.last().IsZero() && !next.equal(&old) {
+	if !next.Last().IsZero() && !next.equal(&old) {
 		m.learn(w.Orig, next.Port, func(n *news) { n.plan = &next })
 	}
 }

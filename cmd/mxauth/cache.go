@@ -41,8 +41,16 @@ Who changed what, and when, goes to standard error. The exit status is 0 if it w
 // exitNoPolicy is the exit status of cache for a domain that has no policy.
 const exitNoPolicy = 1
 
-// withCache runs f on the store that --store names.
-func (e *env) withCache(f func(*sts.Cache) error) (err error) {
+// withCache runs f on the policies in the store that --store names.
+func (e *env) withCache(f func(*sts.Cache) error) error {
+	return e.withStore(func(s store.Store) error {
+		// What is changed is always logged, with or without --verbose.
+		return f(sts.NewCache(s, e.now, e.out.logger(slog.LevelInfo)))
+	})
+}
+
+// withStore runs f on the store that --store names, which has to be one that stays.
+func (e *env) withStore(f func(store.Store) error) (err error) {
 	if e.flags.store == storeMemory {
 		return &exitError{code: exitUsage, err: errors.New("a store in memory is empty"), hint: "name the store by --store bolt:FILE or --store redis://HOST"}
 	}
@@ -51,8 +59,7 @@ func (e *env) withCache(f func(*sts.Cache) error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.closeStore(s)) }()
-	// What is changed is always logged, with or without --verbose.
-	err = f(sts.NewCache(s, e.now, e.out.logger(slog.LevelInfo)))
+	err = f(s)
 	if errors.Is(err, store.ErrUnavailable) {
 		return configError("", "%w", err)
 	}

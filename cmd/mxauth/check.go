@@ -88,7 +88,11 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 		}
 		rec = new(evidence.Recorder)
 	}
-	s, err := e.openRecording(ctx, own, rec)
+	memory, err := d.memory(e.flags.store)
+	if err != nil {
+		return err
+	}
+	s, err := e.openDelivery(ctx, delivery{own: own, record: rec, memory: memory})
 	if err != nil {
 		return err
 	}
@@ -111,7 +115,7 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 			return usageError("%w", v.err)
 		}
 		if rec != nil {
-			if err := e.writeEvidence(d.evidence, rec, v, own); err != nil {
+			if err := e.writeEvidence(ctx, d.evidence, rec, v, evidence.Setup{Mode: e.flags.dnssec, OwnHosts: own.names, OwnAddresses: own.addresses, Memory: s.memory}); err != nil {
 				return err
 			}
 		}
@@ -131,6 +135,9 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 	err = inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done)
 	if err != nil {
 		return err
+	}
+	if !alone {
+		e.tellExceptions(s.engine.ExceptionUses())
 	}
 	return exitWith(code)
 }

@@ -55,6 +55,7 @@ func (c *checker) check(ctx context.Context, domain string) (*verdict, error) {
 	decisions := make([]engine.Decision, len(v.hosts))
 	for i, h := range v.hosts {
 		decisions[i] = h.Decision
+		c.engine.Remember(v.plan, i, h.Decision)
 	}
 	v.summary = engine.Summarise(v.plan, decisions)
 	return v, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -35,6 +36,8 @@ type deliveryFlags struct {
 	own           []string
 	short         bool // of the answer
 	evidence      string
+	lost          string        // what the loss of a protection does
+	hold          time.Duration // for how long
 }
 
 // add defines the flags in f.
@@ -56,6 +59,8 @@ func (d *deliveryFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&d.noClear, "no-clear-fallback", false, "no second try in the clear after a failed handshake")
 	f.BoolVar(&d.noAddrDefer, "no-address-defer", false, "where no host has an address: defer, do not bounce")
 	f.StringArrayVar(&d.own, "own", nil, "`NAME` or address of this MTA, which must not be delivered to (repeatable)")
+	f.StringVar(&d.lost, "memory", d.lost, "with --store: if a domain has lost a protection that it once proved: accept (tell it), alert (a finding), or defer (wait with what is not authenticated)")
+	f.DurationVar(&d.hold, "memory-hold", engine.DefaultHold, fmt.Sprintf("how long alert and defer last, up to %v", engine.MaxHold))
 	f.BoolVar(&d.audit, "audit", false, "let go what a policy would refuse, and say so")
 }
 
@@ -67,7 +72,7 @@ func (d *deliveryFlags) defaults() {
 		word string
 	}{
 		{&d.level, "default"}, {&d.insecureMX, "dane"}, {&d.daneAndSTS, "dane-first"},
-		{&d.undetermined, "proceed"}, {&d.mxAlias, "follow"},
+		{&d.undetermined, "proceed"}, {&d.mxAlias, "follow"}, {&d.lost, engine.MemoryAccept.String()},
 	} {
 		*w.to = cmp.Or(*w.to, w.word)
 	}
@@ -116,6 +121,26 @@ func (d *deliveryFlags) request() (engine.Request, error) {
 		}
 	}
 	return r, nil
+}
+
+// memory reads what is to be remembered in the store that --store names; nil: nothing is,
+// since a store in memory forgets at the end of the program.
+func (d *deliveryFlags) memory(where string) (*memorySetting, error) {
+	m := &memorySetting{hold: d.hold}
+	if err := m.action.UnmarshalText([]byte(d.lost)); err != nil {
+		return nil, usageError("--memory: %w", err)
+	}
+	if d.hold < time.Second || d.hold > engine.MaxHold {
+		return nil, usageError("--memory-hold: %v is not from 1s to %v", d.hold, engine.MaxHold)
+	}
+	if where != storeMemory {
+		return m, nil
+	}
+	if m.action != engine.MemoryAccept {
+		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--memory %s: a store in memory forgets at the end", m.action),
+			hint: "name a store that stays by --store bolt:FILE or --store redis://HOST"}
+	}
+	return nil, nil
 }
 
 // ownHosts reads the names and addresses of this MTA.

@@ -223,7 +223,7 @@ func (d *demo) check(ctx context.Context, w lab.World, known []store.Entry, now 
 
 // checkWith checks a world as it stands, with policies kept in a store.
 func (d *demo) checkWith(ctx context.Context, w lab.World, kept store.Store, now func() time.Time, timeout time.Duration) (*verdict, error) {
-	req, own, err := requestOf(w)
+	req, set, err := requestOf(w)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (d *demo) checkWith(ctx context.Context, w lab.World, kept store.Store, now
 	l, err := newLine(lineConfig{
 		resolver: dns.resolver, roots: d.roots, store: kept,
 		allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
-		dial:  d.lab.Dial, timeout: timeout, now: now, own: own, logger: d.e.logger(),
+		dial:  d.lab.Dial, timeout: timeout, now: now, logger: d.e.logger(), delivery: set,
 	})
 	if err != nil {
 		return nil, err
@@ -249,23 +249,28 @@ func (d *demo) checkWith(ctx context.Context, w lab.World, kept store.Store, now
 }
 
 // requestOf reads a world's request, which is in the words of the command line.
-func requestOf(w lab.World) (engine.Request, ownHosts, error) {
+func requestOf(w lab.World) (req engine.Request, set delivery, err error) {
 	r := w.Request
 	flags := deliveryFlags{
 		level: r.Level, port: r.Port, requireTLS: r.RequireTLS, tlsRequiredNo: r.TLSRequiredNo, nullReturn: r.NullReturn,
 		report: r.TLSRPTReport, insecureMX: r.InsecureMX, daneAndSTS: r.DANEAndSTS, undetermined: r.STSUnknown, mxAlias: r.MXAlias,
 		names: r.Names, noCNID: r.NoCNID, noClear: r.NoClear, audit: r.Audit, noAddrDefer: r.NoAddrDefer, own: r.OwnHosts,
+		lost: r.Memory, hold: engine.DefaultHold,
 	}
 	if r.Smarthost {
 		flags.smarthost = r.NextHop
 	}
 	flags.defaults()
-	req, err := flags.request()
-	if err != nil {
-		return req, ownHosts{}, fmt.Errorf("world %s: %w", w.Name, err)
+	if req, err = flags.request(); err != nil {
+		return req, set, fmt.Errorf("world %s: %w", w.Name, err)
 	}
-	own, err := flags.ownHosts()
-	return req, own, err
+	if r.Memory != "" {
+		if set.memory, err = flags.memory("the demo's"); err != nil {
+			return req, set, err
+		}
+	}
+	set.own, err = flags.ownHosts()
+	return req, set, err
 }
 
 // differences lists what of a verdict is not as a world wants it.

@@ -177,3 +177,12 @@ func (e *env) exceptions(_ context.Context) (func() *engine.Exceptions, error) {
 	}
 	return f.current, nil
 }
+
+// tellExceptions says which exceptions were needed, and how often.
+func (e *env) tellExceptions(uses []engine.ExceptionUse) {
+	for _, u := range uses {
+		if u.Needed > 0 {
+			e.out.Notef("exception %s was needed at %d of the %d hosts that it covers", u.ID, u.Needed, u.Decisions)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -16,8 +17,8 @@ import (
 const exitDiffers = 1
 
 // writeEvidence writes the evidence of a verdict to a new file, whole or not at all.
-func (e *env) writeEvidence(path string, rec *evidence.Recorder, v *verdict, own ownHosts) error {
-	f := rec.File(e.now(), e.flags.dnssec, v.plan, v.hosts, v.summary, own.names, own.addresses)
+func (e *env) writeEvidence(ctx context.Context, path string, rec *evidence.Recorder, v *verdict, set evidence.Setup) error {
+	f := rec.File(ctx, e.now(), set, v.plan, v.hosts, v.summary)
 	part := path + ".part"
 	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {

@@ -100,6 +100,12 @@ func TestScripts(t *testing.T) {
 						}
 					}
 				},
+				// forge WORLD: the world turns from what it was into what it is.
+				"forge": func(ts *testscript.TestScript, neg bool, args []string) {
+					if err := l.Forge(args...); (err != nil) != neg {
+						ts.Fatalf("%v", err)
+					}
+				},
 				// valid FILE: every line is a JSON object as docs/check.schema.json says.
 				"valid": func(ts *testscript.TestScript, neg bool, args []string) {
 					s, err := loadSchema()

@@ -49,18 +49,26 @@ func (s *stack) close() {
 	}
 }
 
-// open puts a stack together as the shared flags say. Its errors are usage or
-// configuration errors.
-func (e *env) open(ctx context.Context) (*stack, error) { return e.openFor(ctx, ownHosts{}) }
-
-// openFor is open for an MTA with these names and addresses, which plans must not lead
-// back to.
-func (e *env) openFor(ctx context.Context, own ownHosts) (*stack, error) {
-	return e.openRecording(ctx, own, nil)
+// A delivery is what a stack for check and plan has beyond the shared flags. The zero
+// delivery has nothing.
+type delivery struct {
+	own    ownHosts           // this MTA, which plans must not lead back to
+	record *evidence.Recorder // nil: what is received is not recorded
+	memory *memorySetting     // nil: what domains prove is not remembered
 }
 
-// openRecording is openFor with all that is received recorded; nil records nothing.
-func (e *env) openRecording(ctx context.Context, own ownHosts, rec *evidence.Recorder) (s *stack, err error) {
+// A memorySetting is the setting of an [engine.Memory] over the stack's store.
+type memorySetting struct {
+	action engine.MemoryAction
+	hold   time.Duration // 0: the default
+}
+
+// open puts a stack together as the shared flags say. Its errors are usage or
+// configuration errors.
+func (e *env) open(ctx context.Context) (*stack, error) { return e.openDelivery(ctx, delivery{}) }
+
+// openDelivery is open for check and plan.
+func (e *env) openDelivery(ctx context.Context, d delivery) (s *stack, err error) {
 	set, err := e.flags.parse()
 	if err != nil {
 		return nil, err
@@ -75,7 +83,7 @@ func (e *env) openRecording(ctx context.Context, own ownHosts, rec *evidence.Rec
 	if s.roots, err = e.openRoots(); err != nil {
 		return s, err
 	}
-	set.record = rec
+	set.record = d.record
 	if s.dns, err = e.openResolver(ctx, set); err != nil {
 		return s, err
 	}
@@ -89,7 +97,7 @@ func (e *env) openRecording(ctx context.Context, own ownHosts, rec *evidence.Rec
 	s.line, err = newLine(lineConfig{
 		exceptions: exceptions,
 		resolver:   s.dns.resolver, roots: s.roots, store: s.store, allow: set.allow,
-		dial: e.dial, timeout: e.flags.timeout, now: e.now, own: own, logger: e.logger(), record: rec,
+		dial: e.dial, timeout: e.flags.timeout, now: e.now, logger: e.logger(), delivery: d,
 	})
 	return s, err
 }
@@ -285,12 +293,14 @@ type ownHosts struct {
 // passes through.
 type line struct {
 	sts    *sts.Client
+	memory *engine.Memory // nil: nothing is remembered
 	engine *engine.Engine
 	prober *probe.Prober
 }
 
 // A lineConfig says what a line is made of.
 type lineConfig struct {
+	delivery
 	resolver dnssec.Resolver
 	roots    *pkix.Roots
 	store    store.Store
@@ -298,9 +308,7 @@ type lineConfig struct {
 	dial     func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	timeout  time.Duration
 	now      func() time.Time
-	own      ownHosts
 	logger   *slog.Logger
-	record   *evidence.Recorder // nil: nothing is recorded
 
 	exceptions func() *engine.Exceptions // nil: there are none
 }
@@ -323,7 +331,14 @@ func newLine(c lineConfig) (*line, error) {
 	if c.record != nil {
 		client = c.record.STS(policies)
 	}
-	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: c.record != nil, Exceptions: c.exceptions, Roots: c.roots,
+	if c.memory != nil {
+		l.memory, err = engine.NewMemory(engine.MemoryConfig{Store: c.store, Action: c.memory.action, Hold: c.memory.hold, Now: c.now, Logger: c.logger})
+		if err != nil {
+			l.close()
+			return nil, err
+		}
+	}
+	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: c.record != nil, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {
 		l.close()
@@ -332,4 +347,9 @@ func newLine(c lineConfig) (*line, error) {
 	return l, nil
 }
 
-func (l *line) close() { _ = l.sts.Close() }
+func (l *line) close() {
+	if l.memory != nil {
+		_ = l.memory.Close() // what it could not write it has said before
+	}
+	_ = l.sts.Close()
+}

@@ -16,5 +16,6 @@ func verbs() []func(*env) *cobra.Command {
 		newTLSA,
 		newSTS,
 		newCache,
+		newMemory,
 	}
 }

@@ -34,6 +34,7 @@ func (w World) Args() []string {
 	set("no-clear-fallback", r.NoClear)
 	set("audit", r.Audit)
 	set("no-address-defer", r.NoAddrDefer)
+	text("memory", r.Memory)
 	for _, n := range r.Names {
 		text("name", n)
 	}

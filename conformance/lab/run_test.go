@@ -33,11 +33,10 @@ type judge struct {
 	lab      *lab.Lab
 	resolver dnssec.Resolver
 	roots    *pkix.Roots
-	prober   *probe.Prober
 }
 
 func newJudge(l *lab.Lab, r dnssec.Resolver) *judge {
-	return &judge{l, r, pkix.NewRoots(l.CA()), probe.New(probe.Config{Dial: l.Dial, HELO: "probe.invalid", Timeout: probeTime})}
+	return &judge{l, r, pkix.NewRoots(l.CA())}
 }
 
 // A finding is what a check came to.
@@ -66,29 +65,43 @@ func (j *judge) check(ctx context.Context, w lab.World) (f finding, err error) {
 	if err != nil {
 		return f, err
 	}
+	defer st.Close()
 	if w.Was != nil {
-		c, err := j.client(st, w.Age)
+		was, err := j.look(ctx, w, st, w.Age)
 		if err != nil {
 			return f, err
 		}
-		h, err := rfc6125.ParseHost(w.Domain)
-		if err != nil {
-			return f, err
+		if was.plan.STS.Policy == nil && w.Was.STS != nil {
+			return f, fmt.Errorf("the earlier policy is not there: %+v", was.plan.STS)
 		}
-		if r := c.Lookup(ctx, h); r.Policy == nil {
-			return f, fmt.Errorf("the earlier policy is not there: %+v", r)
-		}
-		c.Close()
 		if err := j.lab.Forge(w.Name); err != nil {
 			return f, err
 		}
 	}
-	c, err := j.client(st, 0)
+	return j.look(ctx, w, st, 0)
+}
+
+// look makes one check with a store, some time ago.
+func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.Duration) (f finding, err error) {
+	c, err := j.client(st, ago)
 	if err != nil {
 		return f, err
 	}
 	defer c.Close()
-	cfg := engine.Config{Resolver: j.resolver, STS: c, Roots: j.roots}
+	cfg := engine.Config{Resolver: j.resolver, STS: c, Roots: j.roots, AwaitSTS: w.Was != nil}
+	if ago > 0 {
+		cfg.Now = func() time.Time { return time.Now().Add(-ago) }
+	}
+	if w.Request.Memory != "" {
+		m := engine.MemoryConfig{Store: st, Now: cfg.Now}
+		if err := m.Action.UnmarshalText([]byte(w.Request.Memory)); err != nil {
+			return f, err
+		}
+		if cfg.Memory, err = engine.NewMemory(m); err != nil {
+			return f, err
+		}
+		defer cfg.Memory.Close()
+	}
 	for _, o := range w.Request.OwnHosts {
 		h, err := rfc6125.ParseHost(o)
 		if err != nil {
@@ -107,9 +120,11 @@ func (j *judge) check(ctx context.Context, w lab.World) (f finding, err error) {
 	if f.plan, err = e.Plan(ctx, r); err != nil {
 		return f, err
 	}
+	prober := probe.New(probe.Config{Dial: j.lab.Dial, HELO: "probe.invalid", Timeout: probeTime, Now: cfg.Now})
 	var ds []engine.Decision
 	for i := range f.plan.Hosts {
-		hr := j.prober.Host(ctx, e, f.plan, i)
+		hr := prober.Host(ctx, e, f.plan, i)
+		e.Remember(f.plan, i, hr.Decision)
 		f.results = append(f.results, hr)
 		ds = append(ds, hr.Decision)
 	}

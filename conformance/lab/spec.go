@@ -32,8 +32,9 @@ type World struct {
 	Request Request
 	// Was is the world before [Lab.Forge]: its Zones, Hosts, STS, Records and Faults
 	// count until then, the rest is ignored. Who checks such a world first lets an
-	// MTA-STS client look at the domain once (a whole check will do), which leaves the
-	// policy in its store; then calls Forge; then checks with the same store. All
+	// MTA-STS client look at the domain once (a whole check will do, and has to where
+	// the Request has a Memory), which leaves what it learns in its store; then calls Forge;
+	// then checks with the same store. All
 	// that DNS says of a world with Was has a TTL of 0, so that no cache hides the
 	// change. Age is how long before the check that first look is to have happened.
 	Was *World
@@ -86,6 +87,7 @@ type Request struct {
 	NoClear       bool // no fallback to the clear
 	Audit         bool
 	NoAddrDefer   bool     // no host has an address: defer
+	Memory        string   // "", "alert", "defer": what the loss of a protection does that Was shows
 	Names         []string // for level secure
 	OwnHosts      []string // this MTA's names and addresses
 }

@@ -33,7 +33,7 @@ var reasons = []struct{ reason, worlds string }{
 		cached-txt-gone-good alias-sts unusable-enforce signed-enforce half-dane-enforce level-sts
 		level-secure-sts mx-root-sent mx-name-wildcard mx-name-second mx-sni requiretls-sts
 		lint-host-expiring lint-policy-host-expiring lint-field-repeated lint-short-max-age
-		lint-pattern-unused`},
+		lint-pattern-unused memory-unused`},
 	{"pkix-match", `level-secure-names requiretls-pkix requiretls-unusable`},
 
 	// encrypted
@@ -50,7 +50,7 @@ var reasons = []struct{ reason, worlds string }{
 		tlsa-alias-insecure level-dane level-sts-none may-tls12 requiretls-bounce ds-missing
 		ds-unsupported ds-unknown-digest zone-unknown-algorithm tlsa-none-nsec tlsa-none-nsec3
 		tlsa-none-opt-out tlsa-other-port nsec3-150
-		lint-certificate-cn`},
+		lint-certificate-cn memory-dane-alert memory-sts-alert`},
 	{"encrypted-tlsa-unusable", `
 		unusable-pkix-ee unusable-pkix-ta unusable-short unusable-matching unusable-selector
 		unusable-usage unusable-junk unusable-testing half-dane-unusable insecure-mx-encrypt`},
@@ -110,6 +110,9 @@ var reasons = []struct{ reason, worlds string }{
 		unusable-no-match half-dane-no-match level-sts-no-match level-secure-names-no-match`},
 
 	// deferred
+	{"memory-dane", `memory-dane-defer`},
+	{"memory-sts", `memory-sts-defer`},
+	{"memory-tls", `memory-tls-defer`},
 	{"address-bogus", `a-forged`},
 	{"address-lookup-failed", `own-host-better-broken a-servfail a-servfail-no-aaaa alias-loop`},
 	{"dane-required", `level-dane-only-none level-dane-only-unusable level-dane-only-half level-dane-only-sts`},

@@ -19,6 +19,7 @@ import (
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -30,8 +31,35 @@ type taped struct {
 	roots   *pkix.Roots
 }
 
-// tape checks one world of a running lab and records it.
+// tape checks one world of a running lab and records it; with a memory, if it asks for
+// one, of what it was.
 func tape(t *testing.T, l *lab.Lab, w lab.World, mode string) taped {
+	t.Helper()
+	if w.Request.Memory == "" {
+		return tapeWith(t, l, w, mode, nil)
+	}
+	kept, err := store.NewMemory(store.MemoryConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	var action engine.MemoryAction
+	if err := action.UnmarshalText([]byte(w.Request.Memory)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := engine.NewMemory(engine.MemoryConfig{Store: kept, Action: action})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	tapeWith(t, l, w, mode, m)
+	if err := l.Forge(w.Name); err != nil {
+		t.Fatal(err)
+	}
+	return tapeWith(t, l, w, mode, m)
+}
+
+func tapeWith(t *testing.T, l *lab.Lab, w lab.World, mode string, m *engine.Memory) taped {
 	t.Helper()
 	front := l.Plain()
 	if mode == evidence.ModeTrustAD {
@@ -65,7 +93,7 @@ func tape(t *testing.T, l *lab.Lab, w lab.World, mode string) taped {
 		t.Fatal(err)
 	}
 	defer policies.Close()
-	e, err := engine.New(engine.Config{Resolver: resolver, STS: rec.STS(policies), Roots: out.roots, AwaitSTS: true})
+	e, err := engine.New(engine.Config{Resolver: resolver, STS: rec.STS(policies), Roots: out.roots, AwaitSTS: true, Memory: m})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,10 +106,11 @@ func tape(t *testing.T, l *lab.Lab, w lab.World, mode string) taped {
 	decisions := make([]engine.Decision, len(p.Hosts))
 	for i := range p.Hosts {
 		hosts[i] = prober.Host(t.Context(), e, p, i)
+		e.Remember(p, i, hosts[i].Decision)
 		decisions[i] = hosts[i].Decision
 	}
 	out.summary = engine.Summarise(p, decisions)
-	out.file = rec.File(time.Now(), mode, p, hosts, out.summary, nil, nil)
+	out.file = rec.File(t.Context(), time.Now(), evidence.Setup{Mode: mode, Memory: m}, p, hosts, out.summary)
 	return out
 }
 
@@ -255,6 +284,36 @@ func TestNothingIsBelieved(t *testing.T) {
 	})
 }
 
+// TestRemembered: what was remembered is in the file, and a replay comes to the same; when
+// the hold is over nobody waits any more.
+func TestRemembered(t *testing.T) {
+	for name, reason := range map[string]engine.ReasonID{
+		"memory-dane-defer": engine.ReasonMemoryDANE, "memory-tls-defer": engine.ReasonMemoryTLS, "memory-dane-alert": "encrypted-name-mismatch",
+	} {
+		c := one(t, name)
+		replay := func(at time.Time) *evidence.Replayed {
+			t.Helper()
+			r, err := written(t, c.file).Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots, At: at})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		if r := replay(time.Time{}); c.summary.Reason.ID != reason || r.Summary.Reason.ID != reason || len(r.Differences)+len(r.Unasked) > 0 {
+			t.Errorf("%s: %s, in the replay %s: %q", name, c.summary.Reason.ID, r.Summary.Reason.ID, r.Differences)
+		}
+		later := replay(c.file.At.Add(engine.DefaultHold + time.Minute))
+		for _, f := range later.Plan.Findings {
+			t.Errorf("%s: after the hold: %s", name, f.Text)
+		}
+		for _, h := range later.Hosts {
+			if strings.HasPrefix(string(h.Decision.Reason.ID), "memory-") {
+				t.Errorf("%s: after the hold: %s", name, h.Decision.Reason.Text)
+			}
+		}
+	}
+}
+
 func TestAnotherTime(t *testing.T) {
 	c := one(t, "sts-enforce")
 	at := func(d time.Duration) *evidence.Replayed {
@@ -304,7 +363,13 @@ func TestRead(t *testing.T) {
 	if _, err := evidence.Read(strings.NewReader(strings.Repeat(" ", evidence.MaxFile+1))); !errors.Is(err, evidence.ErrFile) {
 		t.Errorf("too large: %v", err)
 	}
+	memory := func(s string) string { return strings.Replace(good, `"hosts":[]`, `"memory":`+s+`,"hosts":[]`, 1) }
 	for what, bad := range map[string]string{
+		"no hold":     memory(`{"action":"defer","hold_seconds":0}`),
+		"a year":      memory(`{"action":"defer","hold_seconds":31536000}`),
+		"no time":     memory(`{"action":"defer","hold_seconds":60,"past":{"v":1,"domain":"example.org","dane":"all"}}`),
+		"no domain":   memory(`{"action":"defer","hold_seconds":60,"past":{"v":1,"domain":"a b","dane":"all","dane_at":"2026-01-01T00:00:00Z"}}`),
+		"no such":     memory(`{"action":"defer","hold_seconds":60,"past":{"v":1,"domain":"example.org","dane":"all","dane_at":"2026-01-01T00:00:00Z","drops":[{"kind":"x","since":"2026-01-01T00:00:00Z","noted":"2026-01-01T00:00:00Z"}]}}`),
 		"next hop":    strings.Replace(good, "example.org", "192.0.2.1", 1),
 		"name":        strings.Replace(good, `"proceed"`, `"proceed","names":["a b"]`, 1),
 		"certificate": strings.Replace(good, `"hosts":[],"verdict"`, `"hosts":[{"host":"[192.0.2.1]","peers":[{"address":"192.0.2.1:25","event":"handshake-done","chain":["AAAA"]}]}],"verdict"`, 1),
@@ -348,7 +413,7 @@ func TestSchemaNamesEveryField(t *testing.T) {
 	if err := json.Unmarshal(b, &schema); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"dane-ee", "sts-enforce", "stripped-dane"} {
+	for _, name := range []string{"dane-ee", "sts-enforce", "stripped-dane", "memory-dane-defer", "memory-tls-defer"} {
 		c := one(t, name)
 		var out bytes.Buffer
 		if err := c.file.Write(&out); err != nil {

@@ -46,6 +46,7 @@ type File struct {
 	Request Request   `json:"request"`
 	DNS     []Message `json:"dns"`
 	STS     *Policy   `json:"sts"` // nil: MTA-STS was not looked at
+	Memory  *Memory   `json:"memory,omitempty"`
 	Hosts   []Host    `json:"hosts"`
 	Verdict Verdict   `json:"verdict"` // what was concluded then
 }
@@ -117,6 +118,14 @@ type Policy struct {
 	FailedStatus int      `json:"failed_status,omitempty"` // HTTP status, if it got so far
 	FailedDetail string   `json:"failed_detail,omitempty"`
 	Chain        [][]byte `json:"chain,omitempty"` // DER, of the policy host
+}
+
+// A Memory is what was remembered of the domain ([engine.Memory]); nil: nothing is.
+type Memory struct {
+	Action      engine.MemoryAction `json:"action"`
+	HoldSeconds int64               `json:"hold_seconds"`
+	// Past includes what the plan itself proved or found missing; nil: the domain has none.
+	Past *engine.Past `json:"past,omitempty"`
 }
 
 // A Host is what the addresses of one host showed.

@@ -110,19 +110,27 @@ func (c *recordingSTS) Lookup(ctx context.Context, domain rfc6125.Host) sts.Resu
 	return res
 }
 
-// File makes the evidence of a plan and what its hosts showed. at is the clock, mode how
-// statuses came about; ownHosts and ownAddresses are what the engine was told of this MTA.
-func (r *Recorder) File(at time.Time, mode string, plan *engine.Plan, hosts []probe.HostResult, summary engine.Summary, ownHosts []rfc6125.Host, ownAddresses []netip.Addr) *File {
+// A Setup is how an engine was set up.
+type Setup struct {
+	Mode         string // how statuses came about
+	OwnHosts     []rfc6125.Host
+	OwnAddresses []netip.Addr
+	Memory       *engine.Memory // nil: nothing is remembered
+}
+
+// File makes the evidence of a plan and what its hosts showed. at is the clock. What the
+// connections showed is told to the engine before ([engine.Engine.Remember]).
+func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engine.Plan, hosts []probe.HostResult, summary engine.Summary) *File {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := &File{
-		V: Version, At: at.UTC(), Mode: mode, Request: requestOf(plan.Request), DNS: append([]Message{}, r.dns...),
-		Hosts: []Host{}, Verdict: VerdictOf(plan, hosts, summary),
+		V: Version, At: at.UTC(), Mode: set.Mode, Request: requestOf(plan.Request), DNS: append([]Message{}, r.dns...),
+		Memory: memoryOf(ctx, set.Memory, plan), Hosts: []Host{}, Verdict: VerdictOf(plan, hosts, summary),
 	}
-	for _, h := range ownHosts {
+	for _, h := range set.OwnHosts {
 		f.Request.OwnHosts = append(f.Request.OwnHosts, h.String())
 	}
-	f.Request.OwnAddresses = ownAddresses
+	f.Request.OwnAddresses = set.OwnAddresses
 	for i := range plan.Hosts {
 		if x := plan.Hosts[i].Exception; x != nil && !slices.ContainsFunc(f.Request.Exceptions, func(y Exception) bool { return y.ID == x.ID }) {
 			f.Request.Exceptions = append(f.Request.Exceptions, Exception(*x))

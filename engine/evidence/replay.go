@@ -85,6 +85,12 @@ func (f *File) Replay(ctx context.Context, c ReplayConfig) (*Replayed, error) {
 	if f.STS != nil {
 		cfg.STS = &tapedSTS{f.STS, resolver, roots, now}
 	}
+	m, end, err := f.Memory.open(now)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	cfg.Memory = m
 	e, err := engine.New(cfg)
 	if err != nil {
 		return nil, err

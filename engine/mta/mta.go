@@ -108,6 +108,7 @@ func (c *Client) address(ctx context.Context, plan *engine.Plan, i int, addr net
 		requiretls, _ = s.Extension("REQUIRETLS")
 	}
 	d := attempt.Decision(requiretls)
+	c.Engine.Remember(plan, i, d)
 	try := plan.TryOf(i, d)
 	if !d.Deliver || d.DropConnection {
 		if !d.DropConnection {

@@ -26,6 +26,7 @@ import (
 	"github.com/mxauth/mxauth/engine/internal/smtptest"
 	"github.com/mxauth/mxauth/engine/mta"
 	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,9 +52,10 @@ func selfSigned(t testing.TB, name string) (tls.Certificate, string) {
 
 // A net has hosts at addresses of their own and a client that reaches them.
 type network struct {
-	dns   *dnsfake.Resolver
-	at    map[netip.Addr]netip.AddrPort
-	roots *pkix.Roots
+	dns    *dnsfake.Resolver
+	at     map[netip.Addr]netip.AddrPort
+	roots  *pkix.Roots
+	memory *engine.Memory // nil: nothing is remembered
 
 	mu   sync.Mutex // guards last
 	last engine.ReasonID
@@ -68,7 +70,7 @@ func newNetwork() *network {
 
 func (n *network) client(t testing.TB) *mta.Client {
 	t.Helper()
-	e, err := engine.New(engine.Config{Resolver: n.dns, Roots: n.roots, Trace: &engine.Trace{
+	e, err := engine.New(engine.Config{Resolver: n.dns, Roots: n.roots, Memory: n.memory, Trace: &engine.Trace{
 		Decided: func(_ *engine.Plan, _ int, d *engine.Decision) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -172,6 +174,31 @@ func TestSend(t *testing.T) {
 		fate, err := n.client(t).Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
 		if err != nil || fate.Action != engine.Delivered || len(s.Mail()) != 1 {
 			t.Errorf("%+v %v", fate, err)
+		}
+	})
+	t.Run("TLS is remembered", func(t *testing.T) {
+		n := newNetwork()
+		n.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN A 192.0.2.1")
+		kept, err := store.NewMemory(store.MemoryConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer kept.Close()
+		if n.memory, err = engine.NewMemory(engine.MemoryConfig{Store: kept, Action: engine.MemoryDefer}); err != nil {
+			t.Fatal(err)
+		}
+		defer n.memory.Close()
+		c := n.client(t)
+		for _, step := range []struct {
+			server *smtptest.Server
+			want   engine.Action
+			mails  int
+		}{{&smtptest.Server{TLS: server()}, engine.Delivered, 1}, {&smtptest.Server{}, engine.Retry, 0}, {&smtptest.Server{TLS: server()}, engine.Delivered, 1}} {
+			n.at[netip.MustParseAddr("192.0.2.1")] = step.server.Start(t)
+			fate, err := c.Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
+			if err != nil || fate.Action != step.want || len(step.server.Mail()) != step.mails {
+				t.Errorf("%v %v, %d messages", fate.Action, err, len(step.server.Mail()))
+			}
 		}
 	})
 	t.Run("nobody answers", func(t *testing.T) {

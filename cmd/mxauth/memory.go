@@ -1,0 +1,222 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+)
+
+// newMemory makes the verb memory and its own verbs.
+func newMemory(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "memory",
+		Short: "List, show and forget what domains have once proved",
+		Long: `Memory works on what mxauth check has learnt of domains in the store that --store
+names: the strongest protection that each has proved, when that was, and what it has lost
+since. Check tells of a loss; with --memory alert it makes a finding of it, and with
+--memory defer it waits for a while with mail that nothing authenticates.
+
+Who has asked the owner of a domain and knows that a loss is meant forgets the domain.
+What it proves after that is learnt anew.
+
+The exit status is 0 if it was done, 1 if nothing is remembered of a domain, 78 if the
+store can not be used.`,
+		Example: `  mxauth memory list --store bolt:/var/lib/mxauth/policies.db
+  mxauth memory forget --store bolt:/var/lib/mxauth/policies.db example.org`,
+		Args: positional(cobra.NoArgs),
+	}
+	cmd.AddCommand(newMemoryList(e), newMemoryShow(e), newMemoryForget(e))
+	return cmd
+}
+
+// exitNoMemory is the exit status of memory for a domain of which nothing is remembered.
+const exitNoMemory = 1
+
+// withMemory runs f on what is remembered in the store that --store names.
+func (e *env) withMemory(f func(*engine.Memory) error) (err error) {
+	return e.withStore(func(s store.Store) error {
+		m, err := engine.NewMemory(engine.MemoryConfig{Store: s, Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(m), m.Close())
+	})
+}
+
+func newMemoryList(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the domains and what they have proved, sorted",
+		Args:  positional(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.withMemory(func(m *engine.Memory) error {
+				var list []engine.Past
+				err := m.All(cmd.Context(), func(p engine.Past) bool {
+					list = append(list, p)
+					return true
+				})
+				slices.SortFunc(list, func(a, b engine.Past) int { return strings.Compare(pastName(a), pastName(b)) })
+				for _, p := range list {
+					if e.flags.json {
+						err = errors.Join(err, e.printPast(p))
+						continue
+					}
+					e.out.Linef("%-30s %s", pastName(p), pastLine(p))
+				}
+				return err
+			})
+		},
+	}
+}
+
+// pastName is the domain, with its port if that is not 25.
+func pastName(p engine.Past) string {
+	if p.Port == 0 {
+		return p.Domain
+	}
+	return fmt.Sprintf("%s:%d", p.Domain, p.Port)
+}
+
+// pastLine is what a domain has proved in one line.
+func pastLine(p engine.Past) string {
+	var parts []string
+	if p.DANE != engine.CoverNone {
+		parts = append(parts, "DANE "+p.DANE.String())
+	}
+	if p.STS != 0 {
+		parts = append(parts, "MTA-STS "+p.STS.String())
+	}
+	if len(p.TLS) > 0 {
+		parts = append(parts, fmt.Sprintf("TLS %d", len(p.TLS)))
+	}
+	out := strings.Join(parts, ", ")
+	if len(p.Drops) > 0 {
+		out += "; lost: " + lostWords(p.Drops)
+	}
+	return out
+}
+
+// lostWords are the kinds of drops, each once.
+func lostWords(drops []engine.Drop) string {
+	var words []string
+	for _, d := range drops {
+		if !slices.Contains(words, string(d.Kind)) {
+			words = append(words, string(d.Kind))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func (e *env) printPast(p engine.Past) error {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	e.out.Raw(append(b, '\n'))
+	return nil
+}
+
+// A target is a domain whose mail hosts listen on a port; 0 is 25.
+type target struct {
+	domain rfc6125.Host
+	port   uint16
+}
+
+// eachRemembered does something with what is remembered of each domain named.
+func (e *env) eachRemembered(args []string, port uint16, f func(*engine.Memory, target) (bool, error)) error {
+	names, err := parseDomains(args)
+	if err != nil {
+		return err
+	}
+	return e.withMemory(func(m *engine.Memory) error {
+		code := 0
+		for _, d := range names {
+			there, err := f(m, target{d, port})
+			if err != nil {
+				return err
+			}
+			if !there {
+				e.out.Errorf("nothing is remembered of %s", d)
+				code = exitNoMemory
+			}
+		}
+		return exitWith(code)
+	})
+}
+
+// portFlag is the flag --port of a verb of memory.
+func portFlag(cmd *cobra.Command) *uint16 {
+	return cmd.Flags().Uint16("port", engine.DefaultPort, "port of the mail hosts")
+}
+
+func newMemoryShow(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show DOMAIN...",
+		Short: "Show what a domain has proved, when, and what it has lost",
+		Args:  positional(cobra.MinimumNArgs(1)),
+	}
+	port := portFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return e.eachRemembered(args, *port, func(m *engine.Memory, t target) (bool, error) {
+			p, ok, err := m.Past(cmd.Context(), t.domain, t.port)
+			if err != nil || !ok {
+				return false, err
+			}
+			if e.flags.json {
+				return true, e.printPast(p)
+			}
+			e.showPast(p)
+			return true, nil
+		})
+	}
+	return cmd
+}
+
+func (e *env) showPast(p engine.Past) {
+	e.out.Linef("%s", pastName(p))
+	switch p.DANE {
+	case engine.CoverAll:
+		e.out.Linef("  every mail host had signed TLSA records (DANE), last seen %s", day(p.DANEAt))
+	case engine.CoverSome:
+		e.out.Linef("  some mail hosts had signed TLSA records (DANE), last seen %s", day(p.DANEAt))
+	}
+	if p.STS != 0 {
+		e.out.Linef("  it had an MTA-STS policy in mode %s, last seen %s", p.STS, day(p.STSAt))
+	}
+	for _, h := range p.TLS {
+		e.out.Linef("  %s spoke TLS, last seen %s", h.Host, day(h.At))
+	}
+	for _, d := range p.Drops {
+		e.out.Linef("  lost: %s, noticed %s", strings.TrimSpace(string(d.Kind)+" "+d.Host), day(d.Noted))
+	}
+	e.out.Linef("  times are exact to %d hours", engine.PastPrecision/time.Hour)
+}
+
+func newMemoryForget(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "forget DOMAIN...",
+		Short: "Forget what a domain has proved: its loss is meant",
+		Args:  positional(cobra.MinimumNArgs(1)),
+	}
+	port := portFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return e.eachRemembered(args, *port, func(m *engine.Memory, t target) (bool, error) {
+			ok, err := m.Forget(cmd.Context(), t.domain, t.port)
+			if ok && err == nil {
+				e.out.logger(slog.LevelInfo).Info("what a domain proved is forgotten", "domain", t.domain, "who", who())
+			}
+			return ok, err
+		})
+	}
+	return cmd
+}
