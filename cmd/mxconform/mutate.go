@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth/conformance"
 	"github.com/mxauth/mxauth/conformance/mutate"
 )
 
@@ -20,6 +22,7 @@ func newMutate(s streams) *cobra.Command {
 		limit   time.Duration
 		tests   []string
 		equals  string
+		record  string
 		logging bool
 	)
 	cmd := &cobra.Command{
@@ -40,6 +43,7 @@ below --least, or a mutant that is listed as equivalent was noticed.`,
 				c.Log = s.err
 			}
 			ok := true
+			var scores []conformance.StoredScore
 			for i, pkg := range args {
 				c.Package = filepath.Clean(pkg)
 				c.Tests = append([]string{c.Package}, tests...)
@@ -63,7 +67,13 @@ below --least, or a mutant that is listed as equivalent was noticed.`,
 				for _, m := range score.WrongEquivalent {
 					fmt.Fprintf(s.out, "  listed as equivalent, but noticed by %s: %s\n", m.By, m.Key())
 				}
+				scores = append(scores, conformance.StoredScore{Seed: c.Seed, Score: score})
 				ok = ok && 100*score.Rate() >= least && len(score.WrongEquivalent) == 0
+			}
+			if record != "" {
+				if err := recordScores(record, scores); err != nil {
+					return err
+				}
 			}
 			if !ok {
 				return errFailed
@@ -80,6 +90,7 @@ below --least, or a mutant that is listed as equivalent was noticed.`,
 	f.StringSliceVar(&tests, "also", nil, "further `PACKAGE` whose tests may notice")
 	f.StringVar(&equals, "equivalents", "conformance/equivalents.tsv", "list `FILE` of mutants that no test can notice, below the module's root")
 	f.StringVar(&c.Skip, "skip", "^TestSpeed", "tests to leave out, as in go test -skip")
+	f.StringVar(&record, "record", "", "keep the scores in `FILE`, in place of those of the same packages")
 	f.BoolVar(&logging, "log", false, "a line for each mutant on standard error")
 	return cmd
 }
@@ -94,6 +105,23 @@ func equivalents(root, file, pkg string) (map[string]string, error) {
 	}
 	defer f.Close()
 	return mutate.Equivalents(f, pkg)
+}
+
+// recordScores puts scores into a file beside those of other packages.
+func recordScores(file string, scores []conformance.StoredScore) error {
+	b, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	old, err := conformance.ReadScores(bytes.NewReader(b))
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	var out bytes.Buffer
+	if err := conformance.WriteScores(&out, old, scores...); err != nil {
+		return err
+	}
+	return os.WriteFile(file, out.Bytes(), 0o644)
 }
 
 // moduleRoot finds the folder of go.mod above the working directory.

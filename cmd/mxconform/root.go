@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRun(s), newFetch(s), newRequirements(s), newMutate(s), newLab(s), newJudge(s))
+	root.AddCommand(newRun(s), newFetch(s), newRequirements(s), newMutate(s), newLab(s), newJudge(s), newPage(s))
 	err := root.ExecuteContext(ctx)
 	var usage usageError
 	switch {
