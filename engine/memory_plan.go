@@ -1,11 +1,9 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
@@ -214,30 +212,6 @@ func (w *work) compareSTS(p *Past) {
 	p.drop(lost)
 }
 
-// drop notes a drop. One of the same protection that is known keeps its time, unless the
-// fall is deeper now.
-func (p *Past) drop(d Drop) {
-	for i := range p.Drops {
-		o := &p.Drops[i]
-		if !o.about(&d) {
-			continue
-		}
-		if d.Kind.depth() <= o.Kind.depth() {
-			d.Noted = o.Noted
-		}
-		*o = d
-		return
-	}
-	if len(p.Drops) < maxPastDrops {
-		p.Drops = append(p.Drops, d)
-	}
-}
-
-// undrop forgets a drop: the protection is back.
-func (p *Past) undrop(part, host string) {
-	p.Drops = slices.DeleteFunc(p.Drops, func(d Drop) bool { return d.Kind.part() == part && d.Host == host })
-}
-
 // hold keeps mail from a host while a drop of its domain is open, if the host need not
 // prove itself now.
 func (w *work) hold(h *Host) {
@@ -266,16 +240,6 @@ func (w *work) hold(h *Host) {
 func (p *Plan) unheld() bool {
 	r := &p.Request
 	return r.Options.Audit || r.weakened() || r.Level == LevelOpportunistic
-}
-
-// remembered finds the host among those that have spoken TLS.
-func (p *Past) remembered(host string) *TLSHost {
-	for i := range p.TLS {
-		if p.TLS[i].Host == host {
-			return &p.TLS[i]
-		}
-	}
-	return nil
 }
 
 // tlsDrop is the drop of a host that has spoken TLS and does not now; nil if it never has,
@@ -352,40 +316,4 @@ func (e *Engine) Remember(p *Plan, i int, d Decision) {
 	if k, ok := keyOf(&p.Request); ok && e.plans != nil {
 		e.plans.Remove(k) // the next plan knows
 	}
-}
-
-// saw notes whether a host spoke TLS. It returns the drop that was not known before.
-func (p *Past) saw(host string, s sighting) (d Drop, noted bool) {
-	seen := p.remembered(host)
-	switch {
-	case s.tls:
-		p.undrop("tls", host)
-		if seen == nil || s.at.Sub(seen.At) >= PastPrecision {
-			p.sawTLS(host, s.at)
-		}
-		return d, false
-	case seen == nil:
-		return d, false
-	}
-	d = Drop{Kind: DropTLS, Host: host, Since: seen.At, Noted: s.at}
-	if slices.ContainsFunc(p.Drops, func(o Drop) bool { return o.about(&d) }) {
-		return d, false
-	}
-	p.drop(d)
-	return d, true
-}
-
-// sawTLS notes a host that spoke TLS; the one not seen for the longest makes room, with
-// its drop.
-func (p *Past) sawTLS(host string, at time.Time) {
-	if seen := p.remembered(host); seen != nil {
-		seen.At = at
-		return
-	}
-	if len(p.TLS) >= maxPastHosts {
-		oldest := slices.MinFunc(p.TLS, func(a, b TLSHost) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Host, b.Host)) }).Host
-		p.TLS = slices.DeleteFunc(p.TLS, func(h TLSHost) bool { return h.Host == oldest })
-		p.undrop("tls", oldest)
-	}
-	p.TLS = append(p.TLS, TLSHost{Host: host, At: at})
 }

@@ -1,0 +1,290 @@
+package engine
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// A Cover says how many hosts of a domain DANE authenticates. The zero Cover is
+// CoverNone.
+type Cover uint8
+
+// Covers, the weakest first.
+const (
+	CoverNone Cover = iota // no host
+	CoverSome              // some of the hosts that mail could reach
+	CoverAll               // all of them
+)
+
+var coverWords = [...]string{"none", "some", "all"}
+
+// String returns "none", "some" or "all".
+func (c Cover) String() string { return enumString(coverWords[:], int(c)) }
+
+// MarshalText prints c as [Cover.String] does.
+func (c Cover) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads what [Cover.MarshalText] prints.
+func (c *Cover) UnmarshalText(b []byte) error {
+	i, err := word("cover", coverWords[:], string(b))
+	*c = Cover(i)
+	return err
+}
+
+// A DropKind is what became weaker than it once was. Words are never reused.
+type DropKind string
+
+// Drop kinds.
+const (
+	DropDANE       DropKind = "dane-gone"       // no host has signed TLSA records behind a signed MX any more
+	DropDANEPartly DropKind = "dane-partly"     // all hosts had them, and some have not
+	DropSTS        DropKind = "sts-gone"        // no MTA-STS policy is published and none is kept
+	DropSTSUnknown DropKind = "sts-unreachable" // record or policy can not be had, and none is kept
+	DropSTSNone    DropKind = "sts-none"        // the policy is in mode none
+	DropSTSTesting DropKind = "sts-testing"     // the policy was enforced, and is in mode testing
+	DropTLS        DropKind = "tls-gone"        // a host that has spoken TLS does not
+)
+
+// What a [Past] is bounded by, and its form in the store.
+const (
+	pastVersion     = 1
+	maxPastHosts    = 16 // of Past.TLS
+	maxPastDrops    = maxPastHosts + 2
+	maxPastValue    = 16 << 10
+	memoryKeyPrefix = "engine/m/"
+)
+
+// A Drop is a protection that a domain once proved and does not have now.
+type Drop struct {
+	Kind DropKind `json:"kind"`
+	Host string   `json:"host,omitempty"` // of DropTLS
+	// Since is when the stronger state was seen last, to [PastPrecision]; Noted is when it
+	// was first missed.
+	Since time.Time `json:"since"`
+	Noted time.Time `json:"noted"`
+	// Until is the end of the time in which the drop has an effect; zero if it has none.
+	Until time.Time `json:"until,omitzero"`
+}
+
+// open reports whether the drop has an effect at a time.
+func (d *Drop) open(at time.Time) bool { return at.Before(d.Until) }
+
+// about reports whether two drops are of the same protection.
+func (d *Drop) about(o *Drop) bool { return d.Host == o.Host && d.Kind.part() == o.Kind.part() }
+
+func (k DropKind) part() string {
+	part, _, _ := strings.Cut(string(k), "-")
+	return part
+}
+
+// depth orders the kinds of one part: the deeper fall is the larger.
+func (k DropKind) depth() int {
+	switch k {
+	case DropSTS, DropSTSUnknown, DropDANE:
+		return 3
+	case DropSTSNone:
+		return 2
+	}
+	return 1
+}
+
+// A TLSHost is a host that has spoken TLS.
+type TLSHost struct {
+	Host string    `json:"host"`
+	At   time.Time `json:"at"` // the last time, to [PastPrecision]
+}
+
+// A Past is the strongest that a domain has proved, and when it last did. Times are exact
+// to [PastPrecision], so that not every delivery is a write.
+//
+// DANE counts where TLSA records and the MX record are signed; MTA-STS where a policy was
+// fetched over HTTPS from the policy host. Nobody who merely sits on the network can plant
+// either.
+type Past struct {
+	V      int       `json:"v"` // 1
+	Domain string    `json:"domain"`
+	Port   uint16    `json:"port,omitempty"` // of the mail hosts; 0 for 25
+	DANE   Cover     `json:"dane"`
+	DANEAt time.Time `json:"dane_at,omitzero"`
+	STS    sts.Mode  `json:"sts,omitempty"` // enforce or testing; zero if there never was such a policy
+	STSAt  time.Time `json:"sts_at,omitzero"`
+	TLS    []TLSHost `json:"tls,omitempty"` // the hosts seen last, at most 16
+	Drops  []Drop    `json:"drops,omitempty"`
+}
+
+// PastPrecision is how old a time in a [Past] may grow before it is written anew.
+const PastPrecision = 12 * time.Hour
+
+func (p *Past) clone() Past {
+	q := *p
+	q.TLS, q.Drops = slices.Clone(p.TLS), slices.Clone(p.Drops)
+	return q
+}
+
+func (p *Past) equal(q *Past) bool {
+	sameTLS := func(a, b TLSHost) bool { return a.Host == b.Host && a.At.Equal(b.At) }
+	sameDrop := func(a, b Drop) bool {
+		return a.Kind == b.Kind && a.Host == b.Host && a.Since.Equal(b.Since) && a.Noted.Equal(b.Noted)
+	}
+	return p.Domain == q.Domain && p.Port == q.Port && p.DANE == q.DANE && p.DANEAt.Equal(q.DANEAt) && p.STS == q.STS && p.STSAt.Equal(q.STSAt) &&
+		slices.EqualFunc(p.TLS, q.TLS, sameTLS) && slices.EqualFunc(p.Drops, q.Drops, sameDrop)
+}
+
+// Last is when anything of it was last proved; zero: nothing ever was.
+func (p *Past) Last() time.Time {
+	t := p.DANEAt
+	if p.STSAt.After(t) {
+		t = p.STSAt
+	}
+	for _, h := range p.TLS {
+		if h.At.After(t) {
+			t = h.At
+		}
+	}
+	return t
+}
+
+// encode makes the store's entry. Until of drops is not kept: it follows from the hold.
+func (p *Past) encode(key string, keep time.Duration) store.Entry {
+	q := p.clone()
+	q.V = pastVersion
+	for i := range q.Drops {
+		q.Drops[i].Until = time.Time{}
+	}
+	b, err := json.Marshal(q)
+	if err != nil {
+		panic("engine: a Past that can not be written: " + err.Error()) // its enums are checked before
+	}
+	return store.Entry{Key: key, Value: b, Class: store.Enforce, Expires: p.Last().Add(keep)}
+}
+
+// errPast: what the store gave back is not what this package keeps there.
+var errPast = fmt.Errorf("%w: not what engine remembers", store.ErrDamaged)
+
+// decodePast reads an entry. Errors wrap [store.ErrDamaged].
+func decodePast(e store.Entry) (Past, error) {
+	var p Past
+	if len(e.Value) > maxPastValue {
+		return Past{}, fmt.Errorf("%w: %.100q", errPast, e.Key)
+	}
+	if err := json.Unmarshal(e.Value, &p); err != nil {
+		return Past{}, fmt.Errorf("%w: %.100q: %w", errPast, e.Key, err)
+	}
+	if err := p.check(); err != nil {
+		return Past{}, fmt.Errorf("%w: %.100q: %w", errPast, e.Key, err)
+	}
+	if h, err := rfc6125.ParseHost(p.Domain); err != nil || memoryKey(h, p.Port) != e.Key {
+		return Past{}, fmt.Errorf("%w: %.100q", errPast, e.Key)
+	}
+	return p, nil
+}
+
+// check says what is wrong with a Past that came from elsewhere.
+func (p *Past) check() error {
+	switch {
+	case p.V != pastVersion:
+		return fmt.Errorf("version %d is not %d", p.V, pastVersion)
+	case (p.DANE == CoverNone) != p.DANEAt.IsZero():
+		return errors.New("a state of DANE without its time, or a time without a state")
+	case p.STS != 0 && p.STS != sts.ModeEnforce && p.STS != sts.ModeTesting:
+		return fmt.Errorf("mode %s is nothing to remember", p.STS)
+	case (p.STS == 0) != p.STSAt.IsZero():
+		return errors.New("a mode of MTA-STS without its time, or a time without a mode")
+	case len(p.TLS) > maxPastHosts || len(p.Drops) > maxPastDrops:
+		return errors.New("too many hosts or drops")
+	case p.Last().Year() < 1970 || p.Last().Year() > 2200:
+		return errors.New("nothing in it has a time")
+	}
+	for _, h := range p.TLS {
+		if _, err := rfc6125.ParseHost(h.Host); err != nil {
+			return err
+		}
+	}
+	for i := range p.Drops {
+		switch p.Drops[i].Kind {
+		case DropDANE, DropDANEPartly, DropSTS, DropSTSUnknown, DropSTSNone, DropSTSTesting, DropTLS:
+		default:
+			return fmt.Errorf("no such drop: %.40q", p.Drops[i].Kind)
+		}
+	}
+	return nil
+}
+
+// drop notes a drop. One of the same protection that is known keeps its time, unless the
+// fall is deeper now.
+func (p *Past) drop(d Drop) {
+	for i := range p.Drops {
+		o := &p.Drops[i]
+		if !o.about(&d) {
+			continue
+		}
+		if d.Kind.depth() <= o.Kind.depth() {
+			d.Noted = o.Noted
+		}
+		*o = d
+		return
+	}
+	if len(p.Drops) < maxPastDrops {
+		p.Drops = append(p.Drops, d)
+	}
+}
+
+// undrop forgets a drop: the protection is back.
+func (p *Past) undrop(part, host string) {
+	p.Drops = slices.DeleteFunc(p.Drops, func(d Drop) bool { return d.Kind.part() == part && d.Host == host })
+}
+
+// remembered finds the host among those that have spoken TLS.
+func (p *Past) remembered(host string) *TLSHost {
+	for i := range p.TLS {
+		if p.TLS[i].Host == host {
+			return &p.TLS[i]
+		}
+	}
+	return nil
+}
+
+// saw notes whether a host spoke TLS. It returns the drop that was not known before.
+func (p *Past) saw(host string, s sighting) (d Drop, noted bool) {
+	seen := p.remembered(host)
+	switch {
+	case s.tls:
+		p.undrop("tls", host)
+		if seen == nil || s.at.Sub(seen.At) >= PastPrecision {
+			p.sawTLS(host, s.at)
+		}
+		return d, false
+	case seen == nil:
+		return d, false
+	}
+	d = Drop{Kind: DropTLS, Host: host, Since: seen.At, Noted: s.at}
+	if slices.ContainsFunc(p.Drops, func(o Drop) bool { return o.about(&d) }) {
+		return d, false
+	}
+	p.drop(d)
+	return d, true
+}
+
+// sawTLS notes a host that spoke TLS; the one not seen for the longest makes room, with
+// its drop.
+func (p *Past) sawTLS(host string, at time.Time) {
+	if seen := p.remembered(host); seen != nil {
+		seen.At = at
+		return
+	}
+	if len(p.TLS) >= maxPastHosts {
+		oldest := slices.MinFunc(p.TLS, func(a, b TLSHost) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Host, b.Host)) }).Host
+		p.TLS = slices.DeleteFunc(p.TLS, func(h TLSHost) bool { return h.Host == oldest })
+		p.undrop("tls", oldest)
+	}
+	p.TLS = append(p.TLS, TLSHost{Host: host, At: at})
+}
