@@ -58,7 +58,7 @@ const (
 // A MemoryConfig is what a [Memory] is made of. Store is required.
 type MemoryConfig struct {
 	// Store keeps what is remembered, beside the policies of MTA-STS if it is the same
-	// (under other keys), in class [store.Enforce]. The Memory does not close it.
+	// (under other keys), in classes below [store.Enforce]. The Memory does not close it.
 	Store  store.Store
 	Action MemoryAction
 	Hold   time.Duration // how long a drop is open; 0 means [DefaultHold], at most [MaxHold]

@@ -683,3 +683,29 @@ func FuzzPast(f *testing.F) {
 		}
 	})
 }
+
+// TestMemoryClass: no flood of domains drives policies in force out of a full store.
+func TestMemoryClass(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		state func(w *world)
+		want  store.Class
+	}{{"DANE", protected, store.Testing}, {"policy", enforced, store.Testing}, {"TLS alone", plain, store.None}} {
+		l := newLife(t, engine.MemoryAccept)
+		w := l.next(0, c.state)
+		p := w.plan(engine.Request{})
+		w.engine().Remember(p, 0, w.engine().Decide(p, 0, shows(sharedPKI().good), l.now))
+		l.end()
+		n := 0
+		err := l.store.All(t.Context(), "", func(e store.Entry) bool {
+			n++
+			if e.Class != c.want {
+				t.Errorf("%s is kept in class %s", c.name, e.Class)
+			}
+			return true
+		})
+		if err != nil || n != 1 {
+			t.Errorf("%s: %d entries, %v", c.name, n, err)
+		}
+	}
+}

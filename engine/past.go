@@ -164,7 +164,17 @@ func (p *Past) encode(key string, keep time.Duration) store.Entry {
 	if err != nil {
 		panic("engine: a Past that can not be written: " + err.Error()) // its enums are checked before
 	}
-	return store.Entry{Key: key, Value: b, Class: store.Enforce, Expires: p.Last().Add(keep)}
+	return store.Entry{Key: key, Value: b, Class: q.class(), Expires: p.Last().Add(keep)}
+}
+
+// class puts what is remembered below enforced policies, which a flood of domains must not
+// drive out of a full store; and what anybody's mail host can show below what takes a signed
+// zone or a policy host.
+func (p *Past) class() store.Class {
+	if p.DANE == CoverNone && p.STS == 0 {
+		return store.None
+	}
+	return store.Testing
 }
 
 // errPast: what the store gave back is not what this package keeps there.

@@ -50,8 +50,8 @@ type Class uint8
 const (
 	Negative Class = iota // known absences, back-offs
 	None                  // policies of mode none
-	Testing               // policies of mode testing
-	Enforce               // policies of mode enforce, and what a domain once proved
+	Testing               // policies of mode testing, and what a domain once proved
+	Enforce               // policies of mode enforce
 )
 
 // Classes counts the classes.
