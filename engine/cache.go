@@ -119,7 +119,7 @@ func (e *Engine) keep(p *Plan) {
 		return
 	}
 	k := &keptPlan{plan: p}
-	if n := orders(p.Hosts); p.ties && n <= maxOrders {
+	if n := orders(p.Hosts); n <= maxOrders {
 		k.orders = make([]atomic.Pointer[Plan], n)
 	}
 	e.plans.Add(key, k)

@@ -572,3 +572,21 @@ func TestClassicCase(t *testing.T) {
 		t.Errorf("expected: %s", got)
 	}
 }
+
+// TestNameless: a certificate without names is told of as such; and a host that gets no mail
+// is not told the names of others.
+func TestNameless(t *testing.T) {
+	w := newWorld(t).signed()
+	d := w.decide(engine.Request{}, shows(issue(t, certSpec{issuer: w.ca})))
+	if got := steps(d.Why, engine.StepCertificate); !strings.Contains(got, "a certificate without names") || len(d.Presented) != 0 {
+		t.Errorf("%q, %q", got, d.Presented)
+	}
+	secure := engine.Request{Level: engine.LevelSecure, Options: engine.Options{Names: []rfc6125.Host{host(t, "elsewhere.example")}}}
+	strict := engine.Request{RequireTLS: true, Options: secure.Options}
+	if h := newWorld(t).unsigned().plan(strict).Hosts[0]; h.Requirement != engine.Skip || h.SNI != "mx.example.org" {
+		t.Errorf("%s: %q", h.Requirement, h.SNI)
+	}
+	if h := w.plan(secure).Hosts[0]; h.Requirement != engine.PKIX || h.SNI != "elsewhere.example" {
+		t.Errorf("%s: %q", h.Requirement, h.SNI)
+	}
+}

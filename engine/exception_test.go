@@ -92,6 +92,17 @@ func TestException(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the clear needs another connection", func(t *testing.T) {
+		w := newWorld(t).signed().tlsa(noMatch)
+		w.except(with(func(x *engine.Exception) { x.Effect = engine.EffectMay }))
+		p := w.plan(engine.Request{})
+		for peer, want := range map[engine.Event]bool{engine.HandshakeFailed: true, engine.NoSTARTTLS: false, engine.HandshakeDone: false} {
+			d := w.engine().Decide(p, 0, engine.Peer{Event: peer, Chain: shows(pki.good).Chain, TLS: "TLS 1.3"}, w.now)
+			if !d.Waived || d.RetryClear != want {
+				t.Errorf("%s: waived %v, another in the clear %v", peer, d.Waived, d.RetryClear)
+			}
+		}
+	})
 	t.Run("it ends between plan and decision", func(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch)
 		w.except(with(func(x *engine.Exception) { x.Ends = epoch.Add(30 * time.Second) }))
@@ -125,7 +136,7 @@ func TestNewExceptions(t *testing.T) {
 		"domain": func(x *engine.Exception) { x.Domain = "" },
 		"mx":     func(x *engine.Exception) { x.MXHost = "a b" },
 		"method": func(x *engine.Exception) { x.Method = "all" },
-		"effect": func(x *engine.Exception) { x.Effect = 7 },
+		"effect": func(x *engine.Exception) { x.Effect = engine.EffectMay + 1 },
 		"reason": func(x *engine.Exception) { x.Reason = " " },
 		"author": func(x *engine.Exception) { x.Author = "" },
 		"end":    func(x *engine.Exception) { x.Ends = time.Time{} },

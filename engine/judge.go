@@ -38,10 +38,9 @@ func (j *judge) presented() {
 	shown := "no certificate"
 	switch {
 	case len(j.peer.Chain) > 0 && j.peer.Chain[0] != nil:
-		d.Presented = presentedNames(j.peer.Chain[0])
-		if len(d.Presented) > maxNames {
-			d.Presented = d.Presented[:maxNames:maxNames]
-		}
+		names := presentedNames(j.peer.Chain[0])
+		n := min(len(names), maxNames)
+		d.Presented = names[:n:n]
 		shown = "a certificate for " + list(d.Presented)
 		if len(d.Presented) == 0 {
 			shown = "a certificate without names"
@@ -203,16 +202,14 @@ func (j *judge) records() string {
 // shortRecord is a record with as much of its data as a person compares.
 func shortRecord(r dane.Record) string {
 	const octets = 9
-	data, more := r.Data, ""
-	if len(data) > octets {
-		data, more = data[:octets], "..."
-	}
+	// The data of a record that can be used is a digest, a key or a certificate: longer.
+	data := r.Data[:min(len(r.Data), octets)]
 	var room [8 + 2*octets + 12]byte
 	b := room[:0]
 	for _, n := range [...]uint8{uint8(r.Usage), uint8(r.Selector), uint8(r.MatchingType)} {
 		b = append(strconv.AppendUint(b, uint64(n), 10), ' ')
 	}
-	b = append(hex.AppendEncode(b, []byte(data)), more...)
+	b = append(hex.AppendEncode(b, []byte(data)), "..."...)
 	return string(b)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,6 +138,7 @@ func TestMemory(t *testing.T) {
 		{"nothing changes", protected, protected, engine.Request{}, "", ""},
 		{"a lookup that fails is no loss", protected, bogus, engine.Request{}, "", ""},
 		{"nor is a domain that is gone", protected, gone, engine.Request{}, "", ""},
+		{"nor is one that is gone with its policy", enforced, gone, engine.Request{}, "", ""},
 		{"TLSA gone, and the policy holds", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, func(w *world) { w.signed().policy("enforce", "mx.example.org") }, engine.Request{}, "dane-gone", ""},
 		{"the level looks at no TLSA", protected, bare, engine.Request{Level: engine.LevelSTS}, "", ""},
 		{"the level looks at no policy", enforced, plain, engine.Request{Level: engine.LevelDANE}, "", ""},
@@ -207,8 +209,9 @@ func TestMemory(t *testing.T) {
 				}
 				// A second plan is no second event, also not in another process.
 				l.next(time.Hour, c.then).plan(c.r)
-				if len(l.told) != 1 {
-					t.Errorf("observers: %q", l.told)
+				l.end()
+				if len(l.told) != 1 || l.memory.Stats().Written != 0 {
+					t.Errorf("observers: %q, written: %d", l.told, l.memory.Stats().Written)
 				}
 				// After the hold it is known, and has no effect any more.
 				p = l.next(engine.DefaultHold, c.then).plan(c.r)
@@ -408,9 +411,9 @@ func TestMemoryKept(t *testing.T) {
 	l := newLife(t, engine.MemoryAlert)
 	l.next(0, protected).plan(engine.Request{})
 	l.next(time.Hour, bare).plan(engine.Request{})
-	w := l.next(engine.DefaultHold-10*time.Minute, func(w *world) { bare(w); w.cfg.STS = nil })
+	w := l.next(engine.DefaultHold-7*time.Minute, func(w *world) { bare(w); w.cfg.STS = nil })
 	p := w.plan(engine.Request{})
-	if left := p.ValidUntil.Sub(l.now); left != 10*time.Minute {
+	if left := p.ValidUntil.Sub(l.now); left != 7*time.Minute {
 		t.Errorf("the plan holds for %v", left)
 	}
 	d := w.engine().Decide(p, 0, shows(sharedPKI().good), l.now)
@@ -529,6 +532,15 @@ func TestMemoryConfig(t *testing.T) {
 			t.Errorf("no word of %s: %v", want, err)
 		}
 	}
+	l := newLife(t, engine.MemoryAccept)
+	if _, err := engine.NewMemory(engine.MemoryConfig{Store: l.store, Hold: engine.MaxHold + 1}); err == nil {
+		t.Error("held for longer than a queue keeps a message")
+	}
+	m, err := engine.NewMemory(engine.MemoryConfig{Store: l.store, Action: engine.MemoryDefer, Hold: engine.MaxHold, Keep: engine.PastPrecision})
+	if err != nil || m.Hold() != engine.MaxHold || m.Action() != engine.MemoryDefer {
+		t.Fatal(err)
+	}
+	m.Close()
 	if _, err := engine.NewMemory(engine.MemoryConfig{Hold: -1, Keep: -1}); err == nil || !strings.Contains(err.Error(), "Hold") || !strings.Contains(err.Error(), "Keep") {
 		t.Error(err)
 	}
@@ -636,6 +648,82 @@ func TestMemoryWrites(t *testing.T) {
 	if p, _, _ := l.memory.Past(t.Context(), host(t, "example.org"), 0); !p.DANEAt.Equal(epoch.Add(engine.PastPrecision)) || len(p.TLS) != 1 {
 		t.Errorf("%+v", p)
 	}
+}
+
+// TestMemoryEdges: what changes is written, and nothing else is, to the instant and octet.
+func TestMemoryEdges(t *testing.T) {
+	t.Run("more hosts at the same instant", func(t *testing.T) {
+		l := newLife(t, engine.MemoryAccept)
+		l.next(0, oneOfTwo).plan(engine.Request{})
+		l.next(0, twoHosts).plan(engine.Request{})
+		l.end()
+		if p, _, _ := l.memory.Past(t.Context(), host(t, "example.org"), 0); p.DANE != engine.CoverAll {
+			t.Error(p.DANE)
+		}
+	})
+	t.Run("a time grows old", func(t *testing.T) {
+		for _, state := range []func(w *world){protected, enforced, plain} {
+			for _, c := range []struct {
+				after   time.Duration
+				written uint64
+			}{{engine.PastPrecision - 1, 0}, {engine.PastPrecision, 1}} {
+				l := newLife(t, engine.MemoryAccept)
+				for _, after := range []time.Duration{0, c.after} {
+					w := l.next(after, func(w *world) {
+						state(w)
+						if r, ok := w.sts.results["example.org"]; ok {
+							r.Fetched, r.Until = l.now, l.now.Add(time.Hour)
+							w.sts.results["example.org"] = r
+						}
+					})
+					p := w.plan(engine.Request{})
+					w.engine().Remember(p, 0, engine.Decision{Event: engine.HandshakeDone})
+					if len(p.Hosts) != 1 {
+						t.Fatal(p.Hosts)
+					}
+					w.engine().Remember(p, 1, engine.Decision{Event: engine.HandshakeDone}) // no such host
+					l.end()
+				}
+				if n := l.memory.Stats().Written; n != c.written {
+					t.Errorf("after %v: %d writes", c.after, n)
+				}
+			}
+		}
+	})
+	t.Run("nothing is asked for nothing", func(t *testing.T) {
+		l := newLife(t, engine.MemoryAccept)
+		counted := &countingStore{Store: l.store}
+		l.store = counted
+		for range 2 {
+			l.next(time.Hour, plain).plan(engine.Request{})
+			l.end()
+		}
+		l.next(time.Hour, protected).plan(engine.Request{})
+		l.end()
+		if n := counted.gets.Load(); n != 4 { // the last of them to write
+			t.Errorf("%d reads", n)
+		}
+	})
+	t.Run("an entry as large as may be", func(t *testing.T) {
+		text := `{"v":1,"domain":"example.org","sts":"enforce","sts_at":"2000-01-01T00:00:00Z"}`
+		for size, want := range map[int]bool{16 << 10: true, 16<<10 + 1: false} {
+			e := store.Entry{Key: "engine/m/example.org", Value: []byte(text + strings.Repeat(" ", size-len(text))), Expires: epoch}
+			if _, ok := engine.RecodePast(e); ok != want {
+				t.Errorf("%d octets: %v", size, ok)
+			}
+		}
+	})
+}
+
+// A countingStore counts reads.
+type countingStore struct {
+	store.Store
+	gets atomic.Int64
+}
+
+func (s *countingStore) Get(ctx context.Context, key string) (store.Entry, bool, error) {
+	s.gets.Add(1)
+	return s.Store.Get(ctx, key)
 }
 
 // TestMemoryTogether: engines of many goroutines with one memory.

@@ -208,8 +208,8 @@ func count(p *Plan, tries []Try) counts {
 			n.first = i
 		}
 	}
-	if n.first < 0 && len(p.Hosts) > 0 {
-		n.first = 0
+	if len(p.Hosts) > 0 {
+		n.first = max(n.first, 0)
 	}
 	return n
 }

@@ -115,8 +115,8 @@ func parseNextHop(s string) (nextHop, error) {
 // parseLiteral reads what stands between the brackets of an address literal (RFC
 // 5321 section 4.1.3). An IPv6 address is accepted without its tag, as MTAs write it.
 func parseLiteral(s string) (netip.Addr, bool) {
-	if len(s) > 5 && strings.EqualFold(s[:5], "IPv6:") {
-		a, err := netip.ParseAddr(s[5:])
+	if tag, rest, ok := strings.Cut(s, ":"); ok && strings.EqualFold(tag, "IPv6") {
+		a, err := netip.ParseAddr(rest)
 		return a, err == nil && a.Is6() && a.Zone() == ""
 	}
 	a, err := netip.ParseAddr(s)

@@ -16,6 +16,31 @@ func offering(pairs ...*keyPair) engine.Peer {
 	return p
 }
 
+// TestRequireTLSKeepsReasons: what REQUIRETLS can not make worse keeps its own reason.
+func TestRequireTLSKeepsReasons(t *testing.T) {
+	strict := engine.Request{RequireTLS: true}
+	failing := func(w *world) *world {
+		w.dns.Fail("mx.example.org", dnssec.TypeA, dnssec.ErrServFail)
+		w.dns.Fail("mx.example.org", dnssec.TypeAAAA, dnssec.ErrServFail)
+		return w
+	}
+	for _, c := range []struct {
+		name string
+		w    *world
+		peer engine.Peer
+		want engine.Outcome
+		id   engine.ReasonID
+	}{
+		{"another key", newWorld(t).signed().tlsa(noMatch), offering(w0.good), engine.Refused, engine.ReasonDANENoMatch},
+		{"nobody answers", newWorld(t).signed().tlsa(noMatch), engine.Peer{}, engine.Deferred, engine.ReasonNoConnection},
+		{"no address, MX not signed", failing(newWorld(t).unsigned()), engine.Peer{}, engine.Deferred, engine.ReasonAddressFailed},
+	} {
+		if d := c.w.decide(strict, c.peer); d.Outcome != c.want || d.Reason.ID != c.id {
+			t.Errorf("%s: %s (%s), want %s (%s)", c.name, d.Outcome, d.Reason.ID, c.want, c.id)
+		}
+	}
+}
+
 // TestRequirementsRequireTLS are the rows of requirements.tsv of RFC 8689 and of the
 // TLSRPT reports.
 func TestRequirementsRequireTLS(t *testing.T) {

@@ -48,9 +48,7 @@ func Summarise(p *Plan, decisions []Decision) Summary {
 		s.Outcome, s.Reason, s.Code = p.MX.Outcome, p.MX.Reason, p.MX.Code
 		return s
 	}
-	if len(decisions) > len(p.Hosts) {
-		decisions = decisions[:len(p.Hosts)]
-	}
+	decisions = decisions[:min(len(decisions), len(p.Hosts))]
 	for i := range decisions {
 		d := &decisions[i]
 		if !d.Deliver {

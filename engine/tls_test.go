@@ -288,7 +288,15 @@ func TestResumption(t *testing.T) {
 	if connect(engine.Request{}) {
 		t.Error("resumed into a plan with other records")
 	}
-	// A cache that the caller puts in by hand is not used.
+	// A cache that the caller puts in by hand is not used, in place of the engine's or without.
+	byHand := tls.NewLRUClientSessionCache(4)
+	for i := range 2 {
+		c := w.engine().Attempt(w.plan(engine.Request{Level: engine.LevelOpportunistic}), 0, netip.AddrPort{}).TLSConfig()
+		c.ClientSessionCache = byHand
+		if _, _, err := shake(t, c, server); (i == 1) != errors.Is(err, engine.ErrRefused) {
+			t.Errorf("connection %d in place of the engine's: %v", i, err)
+		}
+	}
 	w.cfg.Sessions, w.eng = nil, nil
 	cache := tls.NewLRUClientSessionCache(4)
 	for i := range 2 {
