@@ -95,8 +95,6 @@ func (p namePattern) covers(h rfc6125.Host) bool {
 	switch {
 	case p.any:
 		return true
-	case !h.IsValid():
-		return false
 	case p.below:
 		return h.Name() != p.name && h.Name().IsSubdomainOf(p.name)
 	}

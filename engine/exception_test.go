@@ -74,6 +74,8 @@ func TestException(t *testing.T) {
 			engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(pki.wrong), engine.Encrypted, true},
 		{"not needed", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.cert)) }, plain, engine.Request{}, shows(pki.good), engine.Authenticated, false},
 		{"nothing demanded before", func(w *world) { w.signed() }, plain, engine.Request{}, none, engine.Cleartext, false},
+		{"audit mode lets it go already", dane, plain, engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), engine.Encrypted, false},
+		{"an address has no name", dane, func(x *engine.Exception) { x.Domain = "*.org" }, engine.Request{NextHop: "[192.0.2.1]", RequireTLS: true}, shows(pki.good), engine.Refused, false},
 		{"dead", dane, func(x *engine.Exception) { x.Ends = epoch }, engine.Request{}, shows(pki.good), engine.Refused, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -142,6 +144,7 @@ func TestNewExceptions(t *testing.T) {
 		"end":    func(x *engine.Exception) { x.Ends = time.Time{} },
 	} {
 		x := anException()
+		x.ID = "another"
 		change(&x)
 		_, err := engine.NewExceptions([]engine.Exception{anException(), x})
 		var xe *engine.ExceptionError

@@ -334,3 +334,22 @@ func TestTable6(t *testing.T) {
 		})
 	}
 }
+
+// TestWhichFailure: of two failed address lookups the one is told that the verdict rests on;
+// and what a host lacks is told as it is.
+func TestWhichFailure(t *testing.T) {
+	for _, c := range [][2]error{{dnssec.ErrBogus, dnssec.ErrServFail}, {dnssec.ErrServFail, dnssec.ErrBogus}} {
+		w := newWorld(t).signed()
+		w.dns.Fail("mx.example.org", dnssec.TypeA, c[0])
+		w.dns.Fail("mx.example.org", dnssec.TypeAAAA, c[1])
+		if h := w.plan(engine.Request{}).Hosts[0]; h.Reason.ID != engine.ReasonAddressBogus || !strings.Contains(h.Reason.Text, "(dns lookup failed: bogus") {
+			t.Errorf("%s: %s", h.Reason.ID, h.Reason.Text)
+		}
+	}
+	for _, level := range []engine.InsecureMX{engine.InsecureMXDANE, engine.InsecureMXMay} {
+		h := newWorld(t).signed().plan(engine.Request{Options: engine.Options{InsecureMX: level}}).Hosts[0]
+		if !strings.HasPrefix(h.Lacks, "mx.example.org has no signed TLSA records (DANE)") {
+			t.Errorf("%s: %s", level, h.Lacks)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +26,8 @@ type life struct {
 	action engine.MemoryAction
 	now    time.Time
 	memory *engine.Memory
-	told   []string // what the observers were told of
+	told   []string        // what the observers were told of
+	log    strings.Builder // of the memory
 }
 
 func newLife(t testing.TB, action engine.MemoryAction) *life {
@@ -53,7 +55,7 @@ func (l *life) next(after time.Duration, f func(w *world)) *world {
 	l.t.Helper()
 	l.end()
 	l.now = l.now.Add(after)
-	m, err := engine.NewMemory(engine.MemoryConfig{Store: l.store, Action: l.action, Now: func() time.Time { return l.now }})
+	m, err := engine.NewMemory(engine.MemoryConfig{Store: l.store, Action: l.action, Now: func() time.Time { return l.now }, Logger: slog.New(slog.NewTextHandler(&l.log, nil))})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -319,6 +321,9 @@ func TestMemoryTLS(t *testing.T) {
 					}
 				}
 			}
+			if p := l.next(0, plain).plan(engine.Request{}); found(p) != "" || p.Drops != nil {
+				t.Errorf("told before a connection shows it: %q", found(p))
+			}
 			check("at once", l.next(time.Hour, plain), engine.Request{}, true)
 			check("the message wants to go", l.next(time.Hour, plain), engine.Request{TLSRequiredNo: true}, true)
 			check("within the hold", l.next(engine.DefaultHold-2*time.Hour, plain), engine.Request{}, true)
@@ -435,10 +440,25 @@ type brokenStore struct {
 	store.Store
 	get, put error
 	slow     chan struct{} // not nil: Get waits for it or for its context
+	asked    chan struct{} // told when Get waits, if there is room
+}
+
+// waited returns when somebody waits for the store.
+func (b *brokenStore) waited(t *testing.T) {
+	t.Helper()
+	select {
+	case <-b.asked:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody asked")
+	}
 }
 
 func (b *brokenStore) Get(ctx context.Context, key string) (store.Entry, bool, error) {
 	if b.slow != nil {
+		select {
+		case b.asked <- struct{}{}:
+		default:
+		}
 		select {
 		case <-b.slow:
 		case <-ctx.Done():
@@ -473,6 +493,10 @@ func TestMemoryBroken(t *testing.T) {
 		t.Errorf("%v %v %q", p.Hosts[0].Requirement, p.Past, steps(p.Why, engine.StepMemory))
 	}
 	w.engine().Remember(p, 0, engine.Decision{Event: engine.HandshakeDone})
+	w.engine().Remember(nil, 0, engine.Decision{Event: engine.HandshakeDone})
+	if d := w.engine().Decide(p, 0, engine.Peer{Event: engine.NoSTARTTLS}, w.now); d.Outcome != engine.Cleartext || steps(d.Why, engine.StepMemory) != "" {
+		t.Errorf("%s: %q", d.Outcome, steps(d.Why, engine.StepMemory))
+	}
 	if w.engine().CachedPlans() != 0 || l.memory.Stats().Unread != 1 {
 		t.Errorf("%d plans, %+v", w.engine().CachedPlans(), l.memory.Stats())
 	}
@@ -487,8 +511,8 @@ func TestMemoryBroken(t *testing.T) {
 		t.Error(drops(p))
 	}
 	l.end()
-	if s := l.memory.Stats(); s.Lost != 1 || s.Written != 0 {
-		t.Errorf("%+v", s)
+	if s := l.memory.Stats(); s.Lost != 1 || s.Written != 0 || !strings.Contains(l.log.String(), "could not be stored") || !strings.Contains(l.log.String(), "disk full") {
+		t.Errorf("%+v, %s", s, l.log.String())
 	}
 	// It is learned with the next plan.
 	broken.put = nil
@@ -526,7 +550,7 @@ func TestMemoryBroken(t *testing.T) {
 }
 
 func TestMemoryConfig(t *testing.T) {
-	_, err := engine.NewMemory(engine.MemoryConfig{Action: 9, Hold: 97 * time.Hour, Keep: time.Hour})
+	_, err := engine.NewMemory(engine.MemoryConfig{Action: engine.MemoryDefer + 1, Hold: 97 * time.Hour, Keep: time.Hour})
 	for _, want := range []string{"Store", "Action", "Hold", "Keep"} {
 		if err == nil || !strings.Contains(err.Error(), "MemoryConfig."+want) {
 			t.Errorf("no word of %s: %v", want, err)
@@ -563,6 +587,9 @@ func TestMemoryOperator(t *testing.T) {
 	w.plan(engine.Request{})
 	w.dns.Add("_26._tcp.mx.example.org. 300 IN TLSA " + noMatch)
 	w.plan(engine.Request{Port: 26})
+	if p := w.plan(engine.Request{Port: 25}); p.Past.Port != 0 {
+		t.Errorf("port %d", p.Past.Port)
+	}
 	want := engine.Past{V: 1, Domain: "example.org", DANE: engine.CoverAll, DANEAt: epoch, STS: sts.ModeEnforce, STSAt: epoch}
 	same := func(when string, m *engine.Memory, port uint16, want engine.Past) {
 		t.Helper()
@@ -688,6 +715,64 @@ func TestMemoryEdges(t *testing.T) {
 					t.Errorf("after %v: %d writes", c.after, n)
 				}
 			}
+		}
+	})
+	t.Run("a policy that is kept was proved when it was fetched", func(t *testing.T) {
+		l := newLife(t, engine.MemoryAccept)
+		l.next(20*time.Hour, enforced).plan(engine.Request{})
+		l.end()
+		if p, _, _ := l.memory.Past(t.Context(), host(t, "example.org"), 0); !p.STSAt.Equal(epoch) {
+			t.Error(p.STSAt)
+		}
+	})
+	t.Run("a host without an address covers nothing", func(t *testing.T) {
+		l := newLife(t, engine.MemoryAccept)
+		p := l.next(0, func(w *world) {
+			protected(w)
+			w.dns.Add("example.org. 3600 IN MX 20 mx2.example.org.", "mx2.example.org. 3600 IN TXT x")
+		}).plan(engine.Request{})
+		if p.Past.DANE != engine.CoverAll {
+			t.Error(p.Past.DANE)
+		}
+	})
+	t.Run("as many drops as may be", func(t *testing.T) {
+		l := newLife(t, engine.MemoryAccept)
+		l.next(0, protected)
+		past := engine.Past{V: 1, Domain: "example.org", DANE: engine.CoverAll, DANEAt: epoch}
+		for i := range 18 {
+			past.Drops = append(past.Drops, engine.Drop{Kind: engine.DropTLS, Host: fmt.Sprintf("h%d.example.org", i), Since: epoch, Noted: epoch})
+		}
+		if err := l.memory.Restore(past); err != nil {
+			t.Fatal(err)
+		}
+		l.next(time.Hour, bare).plan(engine.Request{})
+		l.end()
+		if p, ok, err := l.memory.Past(t.Context(), host(t, "example.org"), 0); !ok || err != nil || len(p.Drops) != 18 {
+			t.Errorf("%v %v: %d drops", ok, err, len(p.Drops))
+		}
+	})
+	t.Run("domains that wait are bounded", func(t *testing.T) {
+		l := newLife(t, engine.MemoryAccept)
+		slow := &brokenStore{Store: l.store, slow: make(chan struct{}), asked: make(chan struct{}, 1)}
+		l.store = slow
+		l.next(0, plain)
+		restore := func(i int) {
+			if err := l.memory.Restore(engine.Past{V: 1, Domain: fmt.Sprintf("d%d.example", i), DANE: engine.CoverAll, DANEAt: epoch}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		restore(0)
+		slow.waited(t) // the writer is at it
+		for i := range 4096 + 3 {
+			restore(i + 1)
+		}
+		if n := l.memory.Stats().Lost; n != 3 {
+			t.Errorf("%d lost", n)
+		}
+		close(slow.slow)
+		l.end()
+		if s := l.memory.Stats(); s.Written != 4097 || s.Lost != 3 {
+			t.Errorf("%+v", s)
 		}
 	})
 	t.Run("nothing is asked for nothing", func(t *testing.T) {

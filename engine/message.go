@@ -183,7 +183,7 @@ func lookAgain(p *Plan, n counts) Fate {
 // counts are what the tries come to together.
 type counts struct {
 	transient, unusable int
-	first               int  // the first host that is not unusable, else the first; -1 if none
+	first               int  // the first host that is not unusable; -1 if none
 	byPolicy            bool // a policy of mode enforce had a part in it
 }
 
@@ -207,9 +207,6 @@ func count(p *Plan, tries []Try) counts {
 		if n.first < 0 {
 			n.first = i
 		}
-	}
-	if len(p.Hosts) > 0 {
-		n.first = max(n.first, 0)
 	}
 	return n
 }

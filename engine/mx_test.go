@@ -1,10 +1,15 @@
 package engine_test
 
 import (
+	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
@@ -524,4 +529,58 @@ func refs(all []rfc6125.Reference) string {
 		s = append(s, r.String())
 	}
 	return strings.Join(s, " ")
+}
+
+// TestManyHosts: hosts are looked up side by side, and not more at once than is bounded;
+// the explanation names the first of them.
+func TestManyHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.STS = nil
+		for i := range 40 {
+			w.dns.Add(fmt.Sprintf("example.org. 300 IN MX %d mx%d.example.org.", i, i), fmt.Sprintf("mx%d.example.org. 300 IN A 192.0.2.1", i))
+		}
+		slow := &slowHosts{Resolver: w.dns}
+		w.cfg.Resolver = slow
+		w.dns.SetClock(time.Now)
+		w.cfg.Now = time.Now
+		p := w.plan(engine.Request{})
+		if len(p.Hosts) != 40 || slow.most != 16 {
+			t.Errorf("%d hosts, %d at once", len(p.Hosts), slow.most)
+		}
+		if got := steps(p.Why, engine.StepMX); !strings.Contains(got, "mx7.example.org (7) and 32 more") || strings.Contains(got, "mx8.") {
+			t.Error(got)
+		}
+	})
+}
+
+// slowHosts takes a second for each address lookup, and counts those at once.
+type slowHosts struct {
+	dnssec.Resolver
+	mu        sync.Mutex
+	now, most int
+}
+
+func (s *slowHosts) Resolve(ctx context.Context, q dnssec.Question) (dnssec.Answer, error) {
+	if q.Type == dnssec.TypeA {
+		s.mu.Lock()
+		s.now++
+		s.most = max(s.most, s.now)
+		s.mu.Unlock()
+		time.Sleep(time.Second)
+		s.mu.Lock()
+		s.now--
+		s.mu.Unlock()
+	}
+	return s.Resolver.Resolve(ctx, q)
+}
+
+// TestEqualOwnHosts: of own hosts of one preference the first is named.
+func TestEqualOwnHosts(t *testing.T) {
+	w := newWorld(t)
+	w.dns.Add("example.org. 300 IN MX 10 a.example.org.", "example.org. 300 IN MX 10 b.example.org.", "a.example.org. 300 IN A 192.0.2.1", "b.example.org. 300 IN A 192.0.2.2")
+	w.cfg.OwnHosts = []rfc6125.Host{host(t, "a.example.org"), host(t, "b.example.org")}
+	if p := w.plan(engine.Request{Sorted: true}); p.MX.Row != "M10" || !strings.Contains(p.MX.Reason.Text, "is a.example.org, which is this server") {
+		t.Errorf("%s: %s", p.MX.Row, p.MX.Reason.Text)
+	}
 }

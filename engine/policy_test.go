@@ -285,7 +285,7 @@ func TestRequirementsSTS(t *testing.T) {
 		}
 		// The same id with another text, and no policy at all any more.
 		other := policy(t, "example.org", "enforce", "mx.example.org", "mx2.example.org")
-		for _, r := range []sts.Result{other, {Row: sts.S1, TXTErr: sts.ErrNoRecord}} {
+		for _, r := range []sts.Result{other, {Row: sts.S4, ID: p.STS.ID, FetchErr: sts.ErrFetchTCP}, {Row: sts.S1, TXTErr: sts.ErrNoRecord}} {
 			w.sts.results["example.org"] = r
 			if _, changed, err := e.LookAgain(context.Background(), p); !changed || err != nil {
 				t.Errorf("%s: %v %v", r.Row, changed, err)
@@ -293,6 +293,7 @@ func TestRequirementsSTS(t *testing.T) {
 		}
 		// A plan without policy finds one.
 		v := newWorld(t).unsigned()
+		v.sts.results["example.org"] = sts.Result{Row: sts.S4, ID: "1", FetchErr: sts.ErrFetchTCP, Until: epoch.Add(time.Hour)}
 		none := v.plan(engine.Request{})
 		v.policy("enforce", "mx.example.org")
 		if next, changed, err := v.engine().LookAgain(context.Background(), none); !changed || err != nil || next.Hosts[0].Requirement != engine.STS {
