@@ -396,3 +396,17 @@ func TestReuseKeyParts(t *testing.T) {
 		t.Error("words count")
 	}
 }
+
+// TestFailedDetail: what the caller knows of a failure is told, and nothing need be known.
+func TestFailedDetail(t *testing.T) {
+	w := newWorld(t).signed()
+	a := w.engine().Attempt(w.plan(engine.Request{}), 0, netip.AddrPort{})
+	a.Failed(engine.NoSTARTTLS, nil)
+	if d := a.Decision(false); d.Outcome != engine.Cleartext {
+		t.Error(d.Outcome)
+	}
+	a.Failed(engine.NoConnection, errors.New("no route to host"))
+	if d := a.Decision(false); !strings.Contains(d.Reason.Text, "no route to host") {
+		t.Error(d.Reason.Text)
+	}
+}
