@@ -42,11 +42,15 @@ type Finding struct {
 	Host     string   `json:"host,omitempty"` // the MX host that it is about; "" for the domain
 	Text     string   `json:"text"`           // one sentence for people, safe for a terminal
 	Evidence []string `json:"evidence"`       // what was seen, a line each, safe for a terminal
-	// Publish is what to publish instead, ready to paste: zone-file lines, or the lines of
-	// a policy file; empty where there is nothing to publish.
+	// Publish is what to put into the zone file instead, ready to paste; empty where nothing
+	// in DNS must change.
 	Publish []string `json:"publish,omitempty"`
-	Do      string   `json:"do"`  // what to do, one sentence
-	RFC     string   `json:"rfc"` // "7672 s.3.1.3"
+	// Policy is the MTA-STS policy to serve instead at PolicyURL, line by line; empty where
+	// the policy may stay as it is.
+	Policy    []string `json:"policy,omitempty"`
+	PolicyURL string   `json:"policy_url,omitempty"`
+	Do        string   `json:"do"`  // what to do, for people
+	RFC       string   `json:"rfc"` // "7672 s.3.1.3"
 }
 
 // A Kind describes all findings of one ID.
@@ -84,7 +88,7 @@ func (f *Finding) saw(format string, args ...any) *Finding {
 	return f
 }
 
-// publish adds lines to publish.
+// publish adds lines for the zone file.
 func (f *Finding) publish(lines ...string) *Finding {
 	for _, l := range lines {
 		f.Publish = append(f.Publish, safe(l))
