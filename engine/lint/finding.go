@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 
+	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -73,7 +74,7 @@ func (r *report) add(id ID, host rfc6125.Host, do string, format string, args ..
 	k := kinds[id]
 	f := &Finding{
 		ID: id, Severity: k.Severity, Host: host.String(), RFC: k.RFC,
-		Text: safe(fmt.Sprintf(format, args...)), Do: safe(do), Evidence: []string{},
+		Text: plain.Text(fmt.Sprintf(format, args...)), Do: plain.Text(do), Evidence: []string{},
 	}
 	r.findings = append(r.findings, f)
 	return f
@@ -83,7 +84,7 @@ func (r *report) add(id ID, host rfc6125.Host, do string, format string, args ..
 func (f *Finding) saw(format string, args ...any) *Finding {
 	const most = 12
 	if len(f.Evidence) < most {
-		f.Evidence = append(f.Evidence, safe(fmt.Sprintf(format, args...)))
+		f.Evidence = append(f.Evidence, plain.Text(fmt.Sprintf(format, args...)))
 	}
 	return f
 }
@@ -91,7 +92,7 @@ func (f *Finding) saw(format string, args ...any) *Finding {
 // publish adds lines for the zone file.
 func (f *Finding) publish(lines ...string) *Finding {
 	for _, l := range lines {
-		f.Publish = append(f.Publish, safe(l))
+		f.Publish = append(f.Publish, plain.Text(l))
 	}
 	return f
 }
@@ -131,20 +132,4 @@ func Kinds() []Kind {
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
 	return out
-}
-
-// safe makes text fit for a terminal: printable ASCII, bounded.
-func safe(s string) string {
-	const most = 400
-	b := make([]byte, 0, len(s))
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' {
-			c = '?'
-		}
-		b = append(b, c)
-		if len(b) == most {
-			return string(b) + "..."
-		}
-	}
-	return string(b)
 }

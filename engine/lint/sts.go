@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -160,7 +161,7 @@ func (r *report) stsInvalid(err error) {
 		f.saw("%s", syn.Why)
 	}
 	if syn != nil && syn.Cure != "" {
-		f.Do = safe("Correct the policy (" + syn.Cure + "); one that fits the present MX hosts stands below.")
+		f.Do = plain.Text("Correct the policy (" + syn.Cure + "); one that fits the present MX hosts stands below.")
 	}
 	r.serve(f, "testing")
 }
@@ -184,7 +185,7 @@ func (r *report) stsPolicy(s *sts.Result) {
 	}
 	if pol.MaxAge < shortMaxAge {
 		r.serve(r.add(STSShort, rfc6125.Host{}, "Set max_age to a month (2592000 seconds) or more.",
-			"Senders forget the policy of %s after %s; whoever can keep them from the web host for so long is rid of it.", dom, span(pol.MaxAge)).
+			"Senders forget the policy of %s after %s; whoever can keep them from the web host for so long is rid of it.", dom, plain.Span(pol.MaxAge)).
 			saw("max_age: %d", int64(pol.MaxAge/time.Second)), pol.Mode.String())
 	}
 	if pol.Mode == sts.ModeTesting {

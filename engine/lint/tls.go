@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -39,31 +40,24 @@ func (r *report) session(h *engine.Host, p engine.Peer) {
 	switch {
 	case p.Event == engine.NoSTARTTLS:
 		r.add(TLSMissing, h.Name, "Switch STARTTLS on in the mail server; if it is on, look for a firewall that changes SMTP on the way.",
-			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", name(h)).saw("%s: EHLO without STARTTLS", p.Address)
+			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", plain.Host(h)).saw("%s: EHLO without STARTTLS", p.Address)
 	case p.Injected:
 		r.add(TLSInjected, h.Name, "Update the mail server, or the proxy or firewall in front of it.",
-			"%s sends unencrypted data behind its reply to STARTTLS, which somebody on the way may have put there; careful senders hang up.", name(h)).saw("%s: %s", p.Address, p.Detail)
+			"%s sends unencrypted data behind its reply to STARTTLS, which somebody on the way may have put there; careful senders hang up.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.STARTTLSRefused:
 		r.add(TLSRefused, h.Name, "Look into the mail server's log; often its key or certificate file can not be read.",
-			"%s offers STARTTLS and then refuses it.", name(h)).saw("%s: %s", p.Address, p.Detail)
+			"%s offers STARTTLS and then refuses it.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.HandshakeFailed:
 		r.add(TLSFailed, h.Name, "Offer TLS 1.2 and 1.3 with common cipher suites and a certificate that fits.",
-			"The TLS handshake with %s fails.", name(h)).saw("%s: %s", p.Address, p.Detail)
+			"The TLS handshake with %s fails.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.HandshakeDone:
 		if p.Version != 0 && p.Version < tls.VersionTLS13 {
-			r.add(TLSOld, h.Name, "Update the server's TLS library.", "%s speaks no newer version than %s.", name(h), p.TLS).saw("%s: %s", p.Address, p.TLS)
+			r.add(TLSOld, h.Name, "Update the server's TLS library.", "%s speaks no newer version than %s.", plain.Host(h), p.TLS).saw("%s: %s", p.Address, p.TLS)
 		}
 		if len(p.Chain) > 0 && h.Name.IsValid() {
 			r.certificate(h, p)
 		}
 	}
-}
-
-func name(h *engine.Host) string {
-	if h.Name.IsValid() {
-		return h.Name.String()
-	}
-	return h.Literal.String()
 }
 
 // certificate gives advice where neither standard looks at the certificate; where one

@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -109,7 +110,7 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 		}
 		if u.Usable && rec.MatchingType == dane.Full {
 			r.add(TLSAFullData, h.Name, "Publish a digest (matching type 1) in its place: the answer of DNS stays small.",
-				"A TLSA record of %s carries a whole certificate or key of %d octets, where a digest has 32.", h.Name, len(rec.Data)).saw("%s", short(rec)).publish(digests(h, v, rec)...)
+				"A TLSA record of %s carries a whole certificate or key, where a digest of 32 octets would do.", h.Name).saw("%s", short(rec)).publish(digests(h, v, rec)...)
 		}
 		if u.Usable && rec.Usage == dane.DANEEE && rec.Selector == dane.Cert {
 			r.add(TLSACertPinned, h.Name, "Publish the digest of the key (3 1 1) and keep the key when the certificate is renewed.",
@@ -120,7 +121,7 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 		for _, rr := range l.Answer.Records {
 			if ttl := time.Duration(rr.TTL) * time.Second; ttl > longTTL {
 				r.add(TLSALongTTL, h.Name, "Lower the TTL of these records to an hour or so (3600).",
-					"Senders may keep the TLSA records of %s for %s: if the key must be replaced in a hurry, mail stays away for so long.", h.Name, span(ttl)).saw("%s TLSA: TTL %d", ownerText(h), rr.TTL)
+					"Senders may keep the TLSA records of %s for %s: if the key must be replaced in a hurry, mail stays away for so long.", h.Name, plain.Span(ttl)).saw("%s TLSA: TTL %d", ownerText(h), rr.TTL)
 				break
 			}
 		}
@@ -146,7 +147,7 @@ func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Pee
 		u := use(h.DANE.Set, t.Record)
 		if t.Depth < 0 && u.Usable && !matchesAny(t.Record, dp, o) {
 			r.add(TLSAStale, h.Name, "Fine if it stands for the next key; else remove it.",
-				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s: %s", short(t.Record), t.Why)
+				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s", short(t.Record))
 		}
 	}
 	spare := false

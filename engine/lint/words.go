@@ -1,11 +1,9 @@
 package lint
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/pkix"
@@ -64,23 +62,4 @@ func namesOf(names []string) string {
 		return "the certificate names nobody"
 	}
 	return "the certificate names " + strings.Join(out, ", ")
-}
-
-// span is a length of time as people say it.
-func span(d time.Duration) string {
-	const day = 24 * time.Hour
-	for _, u := range [...]struct {
-		unit time.Duration
-		word string
-	}{{day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
-		n := d / u.unit
-		switch {
-		case d%u.unit != 0 || n == 0:
-		case n == 1:
-			return "1 " + u.word
-		default:
-			return fmt.Sprintf("%d %ss", n, u.word)
-		}
-	}
-	return d.String()
 }
