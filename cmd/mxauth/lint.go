@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -108,68 +107,21 @@ func (e *env) printFindings(domain string, findings []lint.Finding, more bool) {
 		return
 	}
 	e.out.Linef("%s: %s, %s, %s", domain, counted(count[lint.Error], "error"), counted(count[lint.Warning], "warning"), counted(count[lint.Note], "note"))
-	for _, f := range together(findings) {
+	for _, f := range together(findings, func(f lint.Finding) (host, words string) {
+		if len(f.Publish)+len(f.Policy) > 0 {
+			return "", "" // each host has lines of its own
+		}
+		return f.Host, strings.Join(append([]string{string(f.ID), f.Text, f.Do}, f.Evidence...), "\n")
+	}) {
 		e.out.Linef("")
-		block(e.out, 0, fmt.Sprintf("%-10s", f.Severity), f.Text)
-		for _, l := range f.Evidence {
+		block(e.out, 0, fmt.Sprintf("%-10s", f.said.Severity), f.said.Text)
+		for _, l := range f.said.Evidence {
 			block(e.out, 2, pad("seen"), l)
 		}
-		if len(f.also) > 0 {
-			block(e.out, 2, pad("the same of"), strings.Join(f.also, ", "))
-		}
-		block(e.out, 2, pad("do"), f.Do)
-		e.paste("publish", "in DNS:", f.Publish)
-		e.paste("serve", "as "+f.PolicyURL+":", f.Policy)
-		block(e.out, 2, pad("see"), fmt.Sprintf("%s, RFC %s", f.ID, f.RFC))
+		e.also(f.also)
+		block(e.out, 2, pad("do"), f.said.Do)
+		e.paste("publish", "in DNS:", f.said.Publish)
+		e.paste("serve", "as "+f.said.PolicyURL+":", f.said.Policy)
+		block(e.out, 2, pad("see"), fmt.Sprintf("%s, RFC %s", f.said.ID, f.said.RFC))
 	}
-}
-
-// paste prints lines that are to be pasted, so they are not broken.
-func (e *env) paste(label, where string, lines []string) {
-	if len(lines) == 0 {
-		return
-	}
-	block(e.out, 2, pad(label), where)
-	for _, l := range lines {
-		e.out.Linef("    %s", l)
-	}
-}
-
-// A shownFinding is a finding with the other hosts of which the same is true.
-type shownFinding struct {
-	lint.Finding
-	also []string
-}
-
-// together puts findings that differ in the host alone into one.
-func together(findings []lint.Finding) []shownFinding {
-	var out []shownFinding
-	for _, f := range findings {
-		i := slices.IndexFunc(out, func(g shownFinding) bool { return sameElsewhere(f, g.Finding) })
-		if i < 0 {
-			out = append(out, shownFinding{Finding: f})
-			continue
-		}
-		out[i].also = append(out[i].also, f.Host)
-	}
-	return out
-}
-
-// sameElsewhere reports whether two findings say the same of different hosts, and ask to
-// publish nothing for either.
-func sameElsewhere(f, g lint.Finding) bool {
-	if f.Host == "" || g.Host == "" || f.ID != g.ID || len(f.Publish)+len(g.Publish)+len(f.Policy)+len(g.Policy) > 0 {
-		return false
-	}
-	words := func(f lint.Finding) string {
-		return strings.ReplaceAll(strings.Join(append([]string{f.Text, f.Do}, f.Evidence...), "\n"), f.Host, "HOST")
-	}
-	return words(f) == words(g)
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
