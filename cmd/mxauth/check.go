@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,12 @@ A domain may be one that is looked up (example.org, bücher.example), a host wit
 MX lookup ([relay.example] or [relay.example]:587) or an address ([192.0.2.1]).
 With "-" domains are read from standard input, one a line.
 
+--tlsrpt-socket is for testing a TLSRPT collector: check delivers nothing, so there is no
+delivery to report. For each address that it connects to, and each host that it may not
+connect to, it hands over what a delivery would have counted as (RFC 8460 section 4),
+if the domain asks for reports. A collector that sends reports will count these
+sessions among the real ones. One that does not answer costs a line on standard error.
+
 The exit status is 0 if every host that mail could reach would be authenticated, 1 if
 the message may go all the same, 2 if it is refused or bounced, 3 if it is deferred;
 over several domains the highest. 64: bad usage, 70: a fault of ours, 78: bad
@@ -40,6 +47,7 @@ configuration.`,
 	d.add(cmd.Flags())
 	cmd.Flags().BoolVar(&d.short, "short", false, "one line a domain")
 	cmd.Flags().StringVar(&d.evidence, "evidence", "", "write all that the answer rests on to `FILE`, for mxauth replay; one domain only")
+	cmd.Flags().StringVar(&d.tlsrptSocket, "tlsrpt-socket", "", "hand what is found to the TLSRPT collector at this unix datagram socket (`PATH`), as libtlsrpt does; see above")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runCheck(cmd.Context(), e, &d, args, checking)
 	}
@@ -93,6 +101,11 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 		return err
 	}
 	defer s.close()
+	col, err := openCollector(d.tlsrptSocket, s.dns.resolver)
+	if err != nil {
+		return err
+	}
+	defer col.close()
 	c := &checker{engine: s.engine, prober: s.prober, request: req}
 	code, count, of := 0, 0, ""
 	if !slices.Contains(args, "-") {
@@ -102,7 +115,13 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 		if a.err != nil {
 			return &verdict{asked: a.text, err: a.err}, nil
 		}
-		return l.look(c, ctx, a.text)
+		record := col.record(ctx, cmp.Or(d.smarthost, a.text))
+		v, err := l.look(c, ctx, a.text)
+		if err != nil {
+			return nil, err
+		}
+		v.record = record()
+		return v, nil
 	}
 	done := func(v *verdict) error {
 		count++
@@ -110,6 +129,7 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 		if alone && v.err != nil {
 			return usageError("%w", v.err)
 		}
+		col.hand(v)
 		if rec != nil {
 			if err := e.writeEvidence(d.evidence, rec, v, own); err != nil {
 				return err
@@ -132,6 +152,7 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 	if err != nil {
 		return err
 	}
+	col.tell(e.out)
 	return exitWith(code)
 }
 

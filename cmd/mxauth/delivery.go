@@ -35,6 +35,7 @@ type deliveryFlags struct {
 	own           []string
 	short         bool // of the answer
 	evidence      string
+	tlsrptSocket  string
 }
 
 // add defines the flags in f.

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -31,6 +32,23 @@ var terminal = lab.World{
 	Want:    lab.Want{Outcome: "encrypted", Deliver: true},
 }
 
+// reported are worlds whose owners hear of failures: of the MX lookup, of a host that may
+// not be used, and of one that shows another key at one of its addresses.
+var reported = []lab.World{
+	{
+		Name: "reported-mx", Domain: "reported-mx.test", About: "the MX records have lost their signature, and reports are asked for", TLSRPT: "v=TLSRPTv1; rua=mailto:tls@reported-mx.test",
+		Zones: []lab.Zone{{Apex: "reported-mx.test", Break: []lab.Break{{What: lab.Stripped, Name: "reported-mx.test", Type: "MX"}}}},
+		Hosts: []lab.Host{{Name: "mx.reported-mx.test", Pref: 10}},
+		Want:  lab.Want{Outcome: "deferred"},
+	},
+	{
+		Name: "reported-hosts", Domain: "reported-hosts.test", About: "a TLSA lookup fails, another record does not match, and reports are asked for", TLSRPT: "v=TLSRPTv1; rua=mailto:tls@reported-hosts.test",
+		Zones: []lab.Zone{{Apex: "reported-hosts.test"}}, Faults: []lab.Fault{{Name: "_25._tcp.mx1.reported-hosts.test", Type: "TLSA", What: lab.ServFail}},
+		Hosts: []lab.Host{{Name: "mx1.reported-hosts.test", Pref: 10}, {Name: "mx2.reported-hosts.test", Pref: 20, TLSA: []string{"3 1 1 other"}}},
+		Want:  lab.Want{Outcome: "refused"},
+	},
+}
+
 // lastExit is the key of the exit status that a script's last mxauth had.
 type lastExit struct{}
 
@@ -39,7 +57,7 @@ type lastExit struct{}
 // the network. $RESOLVER validates, $PLAIN does not, $STRIPS loses all DNSSEC, $LIES
 // sets AD on everything, $NOBODY is a port where nothing listens.
 func TestScripts(t *testing.T) {
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: append(lab.Worlds(), terminal)})
+	l, err := lab.Start(t.Context(), lab.Config{Worlds: slices.Concat(lab.Worlds(), reported, []lab.World{terminal})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +83,7 @@ func TestScripts(t *testing.T) {
 			RequireUniqueNames:  true,
 			RequireExplicitExec: true,
 			Setup: func(e *testscript.Env) error {
-				e.Values[lastExit{}] = new(int)
+				e.Values[lastExit{}], e.Values[socketKey{}] = new(int), new(*net.UnixConn)
 				for name, value := range map[string]string{
 					"RESOLVER": l.Resolver().String(), "PLAIN": l.Plain().String(), "STRIPS": l.Strips().String(),
 					"LIES": l.Lies().String(), "NOBODY": nobody(t), "ANCHOR": anchor, "CA": ca,
@@ -100,6 +118,10 @@ func TestScripts(t *testing.T) {
 						}
 					}
 				},
+				// collector PATH: opens the socket of a TLSRPT collector.
+				"collector": openSocket,
+				// collected FILE: writes the datagrams that have come into a file, a line each.
+				"collected": readSocket,
 				// valid FILE: every line is a JSON object as docs/check.schema.json says.
 				"valid": func(ts *testscript.TestScript, neg bool, args []string) {
 					s, err := loadSchema()
