@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -99,9 +98,7 @@ func newCacheList(e *env) *cobra.Command {
 				list = slices.CompactFunc(list, func(a, b sts.Item) bool { return a.Domain == b.Domain })
 				for _, i := range list {
 					if e.flags.json {
-						if err := e.printItem(i); err != nil {
-							return err
-						}
+						e.printJSON(i)
 						continue
 					}
 					failed := ""
@@ -117,15 +114,6 @@ func newCacheList(e *env) *cobra.Command {
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
-
-func (e *env) printItem(i sts.Item) error {
-	b, err := json.Marshal(i)
-	if err != nil {
-		return err
-	}
-	e.out.Raw(append(b, '\n'))
-	return nil
-}
 
 // eachKept does something with the kept policy of each domain named. A domain of which f
 // says that nothing is kept is told, and decides the exit code; an error ends it.
@@ -162,9 +150,10 @@ func newCacheShow(e *env) *cobra.Command {
 					return false, err
 				}
 				if e.flags.json {
-					return true, e.printItem(i)
+					e.printJSON(i)
+				} else {
+					e.showItem(i)
 				}
-				e.showItem(i)
 				return true, nil
 			})
 		},
@@ -207,15 +196,11 @@ func newCacheImport(e *env) *cobra.Command {
 later stays; what has ended is left out. A life begins with the fetch, not with the import.`,
 		Args: positional(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := e.stdin
-			if len(args) == 1 && args[0] != "-" {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return usageError("%w", err)
-				}
-				defer f.Close()
-				in = f
+			in, err := e.input(append(args, "-")[0])
+			if err != nil {
+				return usageError("%w", err)
 			}
+			defer in.Close()
 			return e.withCache(func(c *sts.Cache) error {
 				n, err := c.Import(cmd.Context(), in, who())
 				e.out.Notef("%d policies imported, %d had ended, %d were kept already", n.Stored, n.Expired, n.Older)

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -135,9 +134,7 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 				return err
 			}
 		}
-		if err := e.print(v, l, d.short, count > 1); err != nil {
-			return err
-		}
+		e.print(v, l, d.short, count > 1)
 		s.dns.complain(e.out)
 		if !alone {
 			e.out.Progressf("%d%s checked", count, of)
@@ -189,14 +186,10 @@ const maxShown = 80
 
 // print prints a verdict as the user asked for it: JSON, one line, or in full; more says
 // that there is one above it.
-func (e *env) print(v *verdict, l looking, short, more bool) error {
+func (e *env) print(v *verdict, l looking, short, more bool) {
 	switch {
 	case e.flags.json:
-		b, err := json.Marshal(l.row(v))
-		if err != nil {
-			return err
-		}
-		e.out.Raw(append(b, '\n'))
+		e.printJSON(l.row(v))
 	case short:
 		e.out.Linef("%s: %s", v.asked, l.short(v))
 	default:
@@ -205,7 +198,6 @@ func (e *env) print(v *verdict, l looking, short, more bool) error {
 		}
 		l.human(v, e.out)
 	}
-	return nil
 }
 
 // outcomeStyle is how an outcome is painted.

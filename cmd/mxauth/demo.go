@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -326,11 +325,7 @@ func (e *env) printDemo(r demoResult, full bool) error {
 	}
 	switch {
 	case e.flags.json:
-		b, err := json.Marshal(demoRow{r.world.Name, r.world.About, len(r.wrong) == 0, r.wrong, r.verdict.row()})
-		if err != nil {
-			return err
-		}
-		e.out.Raw(append(b, '\n'))
+		e.printJSON(demoRow{r.world.Name, r.world.About, len(r.wrong) == 0, r.wrong, r.verdict.row()})
 	case full:
 		e.out.Linef("the world %s: %s", r.world.Name, r.world.About)
 		e.out.Linef("")

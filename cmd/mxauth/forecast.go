@@ -1,15 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine/forecast"
 	"github.com/mxauth/mxauth/engine/survey"
 )
@@ -48,11 +45,8 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 			}
 			o := forecast.Options{TTL: ttl}
 			if cert != "" {
-				b, err := os.ReadFile(cert)
-				if err != nil {
-					return configError("", "--cert: %w", err)
-				}
-				if o.Next, err = dane.ReadMaterial(cert, b); err != nil {
+				var err error
+				if o.Next, err = e.readMaterial(cert); err != nil {
 					return configError("", "--cert: %w", err)
 				}
 			}
@@ -80,16 +74,12 @@ func (e *env) printForecast(domain string, events []forecast.Event, now time.Tim
 	case asICal:
 		return forecast.WriteCalendar(e.out.stdout(), domain, events, now)
 	case e.flags.json:
-		b, err := json.Marshal(struct {
+		e.printJSON(struct {
 			V      int              `json:"v"`
 			Domain string           `json:"domain"`
 			At     time.Time        `json:"at"`
 			Events []forecast.Event `json:"events"`
 		}{1, domain, now.UTC().Truncate(time.Second), events})
-		if err != nil {
-			return err
-		}
-		e.out.Raw(append(b, '\n'))
 		return nil
 	}
 	if len(events) == 0 {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -72,15 +71,11 @@ func (e *env) lintOne(ctx context.Context, c survey.Config, domain string, more 
 	}
 	findings := lint.Check(snap)
 	if e.flags.json {
-		b, err := json.Marshal(struct {
+		e.printJSON(struct {
 			V        int            `json:"v"`
 			Domain   string         `json:"domain"`
 			Findings []lint.Finding `json:"findings"`
 		}{1, domain, findings})
-		if err != nil {
-			return 0, err
-		}
-		e.out.Raw(append(b, '\n'))
 	} else {
 		e.printFindings(domain, findings, more)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"os"
 	"time"
 
@@ -60,15 +59,11 @@ differences stand on standard error), 78 if the file can not be used.`,
 				}
 				c.At = t
 			}
-			var in io.Reader = e.stdin
-			if args[0] != "-" {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return configError("", "%w", err)
-				}
-				defer f.Close()
-				in = f
+			in, err := e.input(args[0])
+			if err != nil {
+				return configError("", "%w", err)
 			}
+			defer in.Close()
 			file, err := evidence.Read(in)
 			if err != nil {
 				return configError("replay wants a file that mxauth check --evidence has written", "%s: %w", args[0], err)
@@ -84,9 +79,7 @@ differences stand on standard error), 78 if the file can not be used.`,
 				return configError("", "%s: %w", args[0], err)
 			}
 			v := &verdict{asked: file.Request.NextHop, plan: r.Plan, hosts: r.Hosts, summary: r.Summary}
-			if err := e.print(v, checking, short, false); err != nil {
-				return err
-			}
+			e.print(v, checking, short, false)
 			if file.Mode == evidence.ModeTrustAD {
 				e.out.Notef("the security status of each answer in this file is the word of a resolver (trust-ad)")
 			}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -102,9 +100,10 @@ func runResolver(ctx context.Context, e *env, f *resolverFlags, args []string) e
 	done := func(r probe.Report) error {
 		code = max(code, e.resolverCode(r))
 		if e.flags.json {
-			return e.printResolverJSON(r)
+			e.printResolverJSON(r)
+		} else {
+			e.printResolver(r)
 		}
-		e.printResolver(r)
 		return nil
 	}
 	if err := inOrder(ctx, min(maxResolvers, e.flags.concurrency), each(servers), work, done); err != nil {
@@ -202,12 +201,7 @@ type resolverRow struct {
 	Findings   []probe.Finding `json:"findings"`
 }
 
-func (e *env) printResolverJSON(r probe.Report) error {
-	b, err := json.Marshal(resolverRow{V: 1, Server: r.Server.String(), Software: r.Software, Verdicts: r.Verdicts(),
+func (e *env) printResolverJSON(r probe.Report) {
+	e.printJSON(resolverRow{V: 1, Server: r.Server.String(), Software: r.Software, Verdicts: r.Verdicts(),
 		Validation: r.Validation, TrustAD: r.TrustAD, RTT: float64(r.RTT) / float64(time.Millisecond), Findings: r.Findings})
-	if err != nil {
-		return errors.Join(errors.New("resolver: the report can not be printed"), err)
-	}
-	e.out.Raw(append(b, '\n'))
-	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -126,14 +125,6 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 	return code
 }
 
-func (e *env) printJSON(v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // our own types: a fault of ours
-	}
-	e.out.Raw(append(b, '\n'))
-}
-
 func (e *env) showFetch(r fetchRow) {
 	switch {
 	case r.Error == "" && r.RecordError == "":
@@ -222,15 +213,11 @@ func isPolicyFile(name string) bool {
 
 // readPolicy reads a file, one octet more than a policy may have.
 func (e *env) readPolicy(name string) ([]byte, error) {
-	in := e.stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+	in, err := e.input(name)
+	if err != nil {
+		return nil, err
 	}
+	defer in.Close()
 	return io.ReadAll(io.LimitReader(in, sts.MaxPolicySize+1))
 }
 

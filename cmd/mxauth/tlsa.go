@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -140,9 +139,7 @@ func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, arg string) erro
 		if err != nil {
 			return usageError("%w", err)
 		}
-		if err := e.printEntry(dane.Entry{Owner: owner, TTL: f.ttl, Record: rec}, format); err != nil {
-			return err
-		}
+		e.printEntry(dane.Entry{Owner: owner, TTL: f.ttl, Record: rec}, format)
 	}
 	return nil
 }
@@ -207,21 +204,17 @@ func isFile(arg string) bool {
 
 // readMaterial reads a file, or standard input for "-". Its errors take one line.
 func (e *env) readMaterial(name string) (dane.Material, error) {
+	in, err := e.input(name)
 	var b []byte
-	var err error
-	in := e.stdin
+	if err == nil {
+		defer in.Close()
+		b, err = io.ReadAll(io.LimitReader(in, dane.MaxMaterial+1))
+	}
+	if err != nil {
+		return dane.Material{}, usageError("%w; expected a certificate or key, PEM or DER", err)
+	}
 	if name == "-" {
 		name = "standard input"
-	} else {
-		f, openErr := os.Open(name)
-		if openErr != nil {
-			return dane.Material{}, usageError("%w; expected a certificate or key, PEM or DER", openErr)
-		}
-		defer f.Close()
-		in = f
-	}
-	if b, err = io.ReadAll(io.LimitReader(in, dane.MaxMaterial+1)); err != nil {
-		return dane.Material{}, usageError("%w; expected a certificate or key, PEM or DER", err)
 	}
 	m, err := dane.ReadMaterial(name, b)
 	if err != nil {
@@ -278,18 +271,13 @@ func (e *env) remark(m dane.Material, r dane.Record, live rfc6125.Host) {
 	}
 }
 
-func (e *env) printEntry(entry dane.Entry, format string) error {
+func (e *env) printEntry(entry dane.Entry, format string) {
 	switch format {
 	case "json":
-		b, err := json.Marshal(entry)
-		if err != nil {
-			return err
-		}
-		e.out.Raw(append(b, '\n'))
+		e.printJSON(entry)
 	case "generic":
 		e.out.Linef("%s", entry.Generic())
 	default:
 		e.out.Linef("%s", entry.Zone())
 	}
-	return nil
 }

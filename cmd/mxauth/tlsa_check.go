@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -329,11 +328,7 @@ func (c *tlsaChecker) rollover(h engine.Host, row *tlsaRow, ttl time.Duration) *
 func (c *tlsaChecker) print(r *tlsaRow, more bool) error {
 	out := c.e.out
 	if c.e.flags.json {
-		b, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		out.Raw(append(b, '\n'))
+		c.e.printJSON(r)
 		return out.flushed()
 	}
 	if more {
@@ -346,8 +341,7 @@ func (c *tlsaChecker) print(r *tlsaRow, more bool) error {
 // noHosts says why there is no host to look at.
 func (c *tlsaChecker) noHosts(p *engine.Plan, arg string) {
 	if c.e.flags.json {
-		b, _ := json.Marshal(errorRow{rowVersion, arg, p.MX.Reason.Text}) // three strings and a number
-		c.e.out.Raw(append(b, '\n'))
+		c.e.printJSON(errorRow{rowVersion, arg, p.MX.Reason.Text})
 		return
 	}
 	c.e.out.Linef("%s: %s", paint(strong, arg), p.MX.Reason.Text)
