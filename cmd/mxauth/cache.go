@@ -166,9 +166,7 @@ func (e *env) showItem(i sts.Item) {
 	if i.Failures > 0 && i.Tried != nil {
 		e.out.Linef("  %d refreshes have failed since, the last at %s", i.Failures, day(*i.Tried))
 	}
-	for line := range strings.Lines(i.Policy) {
-		e.out.Linef("  | %s", strings.TrimRight(line, "\r\n"))
-	}
+	e.quote(i.Policy)
 }
 
 func newCacheExport(e *env) *cobra.Command {

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"encoding/pem"
 	"flag"
 	"fmt"
 	"os"
@@ -71,9 +70,8 @@ var goldens = []struct {
 
 // A goldenLab is the lab of the golden answers, at goldenClock, with their worlds alone.
 type goldenLab struct {
-	*lab.Lab
-	args []string // the flags that lead to it
-	next string   // a file with the key next
+	*testLab
+	next string // a file with the key next
 }
 
 func startGoldenLab(t *testing.T) *goldenLab {
@@ -87,33 +85,14 @@ func startGoldenLab(t *testing.T) *goldenLab {
 			}
 		}
 	}
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: worlds, Now: goldenClock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	dir := t.TempDir()
-	file := func(name string, text []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	anchor := file("root.ds", []byte(l.TrustAnchor()))
-	ca := file("ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.CA().Raw}))
-	return &goldenLab{l, []string{"--resolver", l.Plain().String(), "--trust-anchor", anchor, "--ca-file", ca, "--allow-address", "127.0.0.0/8"}, file("next.pem", []byte(next))}
+	return &goldenLab{startLab(t, worlds, goldenClock), testFile(t, "next.pem", []byte(next))}
 }
 
 // run runs mxauth on a world of the lab, and returns its answer.
 func (l *goldenLab) run(t *testing.T, world string, args []string) (string, int) {
 	t.Helper()
 	i := slices.IndexFunc(l.Worlds(), func(w lab.World) bool { return w.Name == world })
-	args = slices.Concat(args, l.args, []string{l.Worlds()[i].Domain})
+	args = slices.Concat(args, l.flags, []string{l.Worlds()[i].Domain})
 	for i, a := range args {
 		if a == "NEXT" {
 			args[i] = l.next

@@ -153,7 +153,12 @@ func (e *env) showFetch(r fetchRow) {
 	if r.ContentType != "" {
 		e.out.Linef("  type     %s, %d ms", r.ContentType, r.TookMS)
 	}
-	for line := range strings.Lines(r.Policy) {
+	e.quote(r.Policy)
+}
+
+// quote prints the text of a policy.
+func (e *env) quote(policy string) {
+	for line := range strings.Lines(policy) {
 		e.out.Linef("  | %s", strings.TrimRight(line, "\r\n"))
 	}
 }
