@@ -20,7 +20,7 @@ import (
 
 // newCache makes the verb cache and its own verbs.
 func newCache(e *env) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "cache",
 		Short: "List, show, export, import and delete the MTA-STS policies that are kept",
 		Long: `Cache works on the policies in the store that --store names. What is kept there is
@@ -31,10 +31,7 @@ A store in a file belongs to one process: stop the daemon that has it open first
 
 Who changed what, and when, goes to standard error. The exit status is 0 if it was done,
 1 if there is no such policy, 78 if the store can not be used.`,
-		Args: positional(cobra.NoArgs),
-	}
-	cmd.AddCommand(newCacheList(e), newCacheShow(e), newCacheExport(e), newCacheImport(e), newCacheDelete(e), newCacheRescue(e))
-	return cmd
+	}, newCacheList(e), newCacheShow(e), newCacheExport(e), newCacheImport(e), newCacheDelete(e), newCacheRescue(e))
 }
 
 // exitNoPolicy is the exit status of cache for a domain that has no policy.
@@ -86,7 +83,7 @@ func newCacheList(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the policies that are kept, sorted by domain",
-		Args:  positional(cobra.NoArgs),
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withCache(func(c *sts.Cache) error {
 				var list []sts.Item
@@ -142,7 +139,7 @@ func newCacheShow(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show DOMAIN...",
 		Short: "Show the policy of a domain as it is kept",
-		Args:  positional(cobra.MinimumNArgs(1)),
+		Args:  arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.eachKept(args, func(c *sts.Cache, domain rfc6125.Host) (bool, error) {
 				i, ok, err := c.Show(cmd.Context(), domain)
@@ -173,7 +170,7 @@ func newCacheExport(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "export",
 		Short: "Write all policies to standard output, one JSON object a line",
-		Args:  positional(cobra.NoArgs),
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withCache(func(c *sts.Cache) error {
 				n, err := c.Export(cmd.Context(), e.out.stdout())
@@ -192,7 +189,7 @@ func newCacheImport(e *env) *cobra.Command {
 		Short: "Keep the policies of an export, read from FILE or standard input",
 		Long: `Import keeps the policies that export has written. What is kept already and was fetched
 later stays; what has ended is left out. A life begins with the fetch, not with the import.`,
-		Args: positional(cobra.MaximumNArgs(1)),
+		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := e.input(append(args, "-")[0])
 			if err != nil {
@@ -215,7 +212,7 @@ func newCacheDelete(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete DOMAIN...",
 		Short: "Delete the policy of a domain, and trust DNS once more",
-		Args:  positional(cobra.MinimumNArgs(1)),
+		Args:  arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.eachKept(args, func(c *sts.Cache, domain rfc6125.Host) (bool, error) {
 				return c.Delete(cmd.Context(), domain, who())
@@ -230,7 +227,7 @@ func newCacheRescue(e *env) *cobra.Command {
 		Short: "Copy what is sound in a damaged store file into a new one",
 		Long: `Rescue looks at every page of a store file by itself and copies what has a good checksum
 into a new store. A policy that had been deleted may come back.`,
-		Args: positional(cobra.ExactArgs(2)),
+		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := bolt.Rescue(cmd.Context(), args[0], bolt.Config{Path: args[1], Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
 			if err != nil {

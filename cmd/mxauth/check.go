@@ -34,6 +34,19 @@ connect to, it hands over what a delivery would have counted as (RFC 8460 sectio
 if the domain asks for reports. A collector that sends reports will count these
 sessions among the real ones. One that does not answer costs a line on standard error.
 
+--exceptions FILE lets pass for a while what a policy forbids. The file is TOML, with as
+many exceptions as are wanted:
+
+  [[exception]]
+  id     = "ticket-4711"
+  domain = "example.org"      # or "*.example.org", or "*"
+  mx     = "mx1.example.org"  # may be left out
+  method = "dane"             # dane, mta-sts or pkix; may be left out
+  effect = "encrypt"          # or "may"
+  reason = "their TLSA record is stale; they have been told"
+  author = "postmaster"
+  ends   = 2027-01-31T00:00:00Z
+
 The exit status is 0 if every host that mail could reach would be authenticated, 1 if
 the message may go all the same, 2 if it is refused or bounced, 3 if it is deferred;
 over several domains the highest. 64: bad usage, 70: a fault of ours, 78: bad
@@ -41,7 +54,7 @@ configuration.`,
 		Example: `  mxauth check example.org
   mxauth check --json - < domains.txt
   mxauth check --resolver 127.0.0.1 --dnssec trust-ad example.org`,
-		Args: positional(cobra.ArbitraryArgs),
+		Args: arguments(0, many),
 	}
 	d.add(cmd.Flags())
 	cmd.Flags().BoolVar(&d.short, "short", false, "one line a domain")
@@ -149,9 +162,15 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 	if err != nil {
 		return err
 	}
+	if count == 0 {
+		return errNoDomains
+	}
 	col.tell(e.out)
 	return exitWith(code)
 }
+
+// errNoDomains: an answer to no question is no answer.
+var errNoDomains = usageError("no domain given on standard input")
 
 // An asked is one text that stands where a domain should, and what is wrong with it
 // at first sight.

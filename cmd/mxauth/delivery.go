@@ -38,21 +38,29 @@ type deliveryFlags struct {
 	tlsrptSocket  string
 }
 
+// The words of the flags that take one, for help and errors; package engine reads them.
+const (
+	levels        = "default, opportunistic, dane, dane-only, sts or secure"
+	insecureMXs   = "dane, encrypt or may"
+	daneAndSTSs   = "dane-first or both"
+	undetermineds = "proceed or defer"
+)
+
 // add defines the flags in f.
 func (d *deliveryFlags) add(f *pflag.FlagSet) {
 	d.defaults()
-	f.StringVar(&d.level, "level", d.level, "local policy: default, opportunistic, dane, dane-only, sts or secure")
+	f.StringVar(&d.level, "level", d.level, "local policy, one of these `WORD`s: "+levels)
 	f.StringVar(&d.smarthost, "smarthost", "", "all mail goes by this `NEXTHOP`: a domain, or [HOST] or [HOST]:PORT without MX lookup")
-	f.Uint16Var(&d.port, "port", 0, "port of the MX hosts (default 25, or that of the next hop)")
+	f.Uint16Var(&d.port, "port", 0, "`PORT` of the MX hosts (default 25, or that of the next hop)")
 	f.BoolVar(&d.requireTLS, "requiretls", false, "the message has the REQUIRETLS parameter (RFC 8689)")
 	f.BoolVar(&d.tlsRequiredNo, "tls-required-no", false, "the message has the header field TLS-Required: No (RFC 8689)")
 	f.BoolVar(&d.nullReturn, "null-return-path", false, "the message is a bounce, its return path is null")
 	f.BoolVar(&d.report, "tlsrpt-report", false, "the message is a TLSRPT report (RFC 8460)")
-	f.StringVar(&d.insecureMX, "insecure-mx", d.insecureMX, "what hosts found through an insecure MX get where they have TLSA records: dane, encrypt or may")
-	f.StringVar(&d.daneAndSTS, "dane-and-sts", d.daneAndSTS, "where both apply: dane-first (DANE decides) or both")
-	f.StringVar(&d.undetermined, "sts-undetermined", d.undetermined, "if the MTA-STS record can not be looked up and no policy is kept: proceed or defer")
-	f.StringVar(&d.mxAlias, "mx-alias", d.mxAlias, "MX hosts that are aliases: follow or refuse")
-	f.StringArrayVar(&d.names, "name", nil, "`NAME` that certificates may show at --level secure (repeatable)")
+	f.StringVar(&d.insecureMX, "insecure-mx", d.insecureMX, "what hosts found through an insecure MX get where they have TLSA records, a `WORD`: "+insecureMXs)
+	f.StringVar(&d.daneAndSTS, "dane-and-sts", d.daneAndSTS, "where both apply, a `WORD`: "+daneAndSTSs+" (dane-first: DANE decides)")
+	f.StringVar(&d.undetermined, "sts-undetermined", d.undetermined, "if the MTA-STS record can not be looked up and no policy is kept, a `WORD`: "+undetermineds)
+	f.StringVar(&d.mxAlias, "mx-alias", d.mxAlias, "what to do with MX hosts that are aliases, a `WORD`: follow or refuse")
+	f.StringArrayVar(&d.names, "name", nil, "`NAME` that certificates may show at --level secure, or with --requiretls (repeatable)")
 	f.BoolVar(&d.noCNID, "no-cn-id", false, "a Common Name never counts, not even under DANE-TA")
 	f.BoolVar(&d.noClear, "no-clear-fallback", false, "no second try in the clear after a failed handshake")
 	f.BoolVar(&d.noAddrDefer, "no-address-defer", false, "where no host has an address: defer, do not bounce")
@@ -84,14 +92,15 @@ func (d *deliveryFlags) request() (engine.Request, error) {
 	for _, w := range []struct {
 		flag, value string
 		to          encoding.TextUnmarshaler
+		words       string
 	}{
-		{"level", d.level, &r.Level},
-		{"insecure-mx", d.insecureMX, &r.Options.InsecureMX},
-		{"dane-and-sts", d.daneAndSTS, &r.Options.DANEAndSTS},
-		{"sts-undetermined", d.undetermined, &r.Options.STSUndetermined},
+		{"level", d.level, &r.Level, levels},
+		{"insecure-mx", d.insecureMX, &r.Options.InsecureMX, insecureMXs},
+		{"dane-and-sts", d.daneAndSTS, &r.Options.DANEAndSTS, daneAndSTSs},
+		{"sts-undetermined", d.undetermined, &r.Options.STSUndetermined, undetermineds},
 	} {
 		if err := w.to.UnmarshalText([]byte(w.value)); err != nil {
-			return r, usageError("--%s: %w", w.flag, err)
+			return r, usageError("--%s: %.40q is not %s", w.flag, w.value, w.words)
 		}
 	}
 	switch d.mxAlias {
@@ -103,6 +112,9 @@ func (d *deliveryFlags) request() (engine.Request, error) {
 	}
 	r.Options.NoCNID, r.Options.NoClearFallback, r.Options.Audit = d.noCNID, d.noClear, d.audit
 	r.Options.NoAddressDefer = d.noAddrDefer
+	if len(d.names) > 0 && r.Level != engine.LevelSecure && !d.requireTLS {
+		return r, usageError("--name counts at --level secure, or with --requiretls, alone")
+	}
 	for _, n := range d.names {
 		h, err := rfc6125.ParseHost(n)
 		if err != nil {

@@ -44,8 +44,8 @@ came out as it should. With the name of a world it prints the full explanation.
 With --dnssec trust-ad the worlds are looked at through a resolver that validates,
 else mxauth validates by itself behind one that does not.`,
 		Example: `  mxauth demo
-  mxauth demo mta-sts-enforce`,
-		Args: positional(cobra.MaximumNArgs(1)),
+  mxauth demo sts-enforce`,
+		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runDemo(cmd.Context(), e, args)
 		},

@@ -35,13 +35,19 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 		Example: `  mxauth forecast example.org
   mxauth forecast --cert next.pem --ttl 1h example.org
   mxauth forecast --ical example.org > mail.ics`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asICal && e.flags.json {
 				return usageError("--ical and --json exclude each other")
 			}
 			if err := checkNextHop(args[0]); err != nil {
 				return usageError("%w", err)
+			}
+			if err := checkTTL(ttl); err != nil {
+				return err
+			}
+			if ttl > 0 && cert == "" {
+				return usageError("--ttl counts with --cert alone")
 			}
 			o := forecast.Options{TTL: ttl}
 			if cert != "" {
@@ -64,7 +70,7 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 	}
 	f := cmd.Flags()
 	f.StringVar(&cert, "cert", "", "certificate or key `FILE` that the hosts will show")
-	f.DurationVar(&ttl, "ttl", 0, "with --cert: the TTL of the TLSA records in their zone (default: as received)")
+	f.DurationVar(&ttl, "ttl", 0, "with --cert: the `TTL` of the TLSA records in their zone, such as 1h (default: as received)")
 	f.BoolVar(&asICal, "ical", false, "print a calendar (iCalendar, RFC 5545)")
 	return cmd
 }

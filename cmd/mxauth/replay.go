@@ -49,7 +49,7 @@ differences stand on standard error), 78 if the file can not be used.`,
 		Example: `  mxauth check --evidence example.json example.org
   mxauth replay example.json
   mxauth replay --at 2027-01-01T00:00:00Z example.json`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := evidence.ReplayConfig{}
 			if at != "" {

@@ -38,7 +38,7 @@ The exit status is 0 if every server is good for what --dnssec says, 78 if one i
 		Example: `  mxauth resolver
   mxauth resolver 127.0.0.1 tls://192.0.2.1#dns.example
   mxauth resolver --dnssec trust-ad 127.0.0.53`,
-		Args: positional(cobra.ArbitraryArgs),
+		Args: arguments(0, many),
 	}
 	f.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runResolver(cmd.Context(), e, &f, args) }

@@ -26,13 +26,10 @@ const (
 
 // newSTS makes the verb sts and its own verbs.
 func newSTS(e *env) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "sts",
 		Short: "Fetch or check an MTA-STS policy",
-		Args:  positional(cobra.NoArgs),
-	}
-	cmd.AddCommand(newSTSFetch(e), newSTSLint(e))
-	return cmd
+	}, newSTSFetch(e), newSTSLint(e))
 }
 
 func newSTSFetch(e *env) *cobra.Command {
@@ -45,7 +42,7 @@ changes no cache.
 
 The exit status is 0 if there is a record and a policy, 1 if there is no record, 2 if the
 policy could not be fetched or is invalid, 3 if the record could not be looked up.`,
-		Args: positional(cobra.MinimumNArgs(1)),
+		Args: arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, err := parseDomains(args)
 			if err != nil {
@@ -178,7 +175,7 @@ The exit status is 0 if there is nothing to say, 1 if there is advice, 2 if send
 take what is published, 3 if it could not be looked at.`,
 		Example: `  mxauth sts lint ./mta-sts.txt
   mxauth sts lint example.org`,
-		Args: positional(cobra.MinimumNArgs(1)),
+		Args: arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s *stack
 			code := 0

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,19 +19,13 @@ import (
 
 // newTLSA makes the verb tlsa.
 func newTLSA(e *env) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "tlsa",
 		Short: "Make TLSA records, and check published ones",
 		Long: `Tlsa is for those who publish DANE records: make prints the records of a certificate or
 key ready to paste into a zone, check holds published records against what the mail
 hosts show, and against the certificate that is to come next.`,
-		Args: positional(cobra.ArbitraryArgs),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return &exitError{code: exitUsage, err: errors.New("tlsa needs a verb of its own"), hint: "mxauth tlsa make FILE|HOST, or mxauth tlsa check DOMAIN|HOST:PORT"}
-		},
-	}
-	cmd.AddCommand(newTLSAMake(e), newTLSACheck(e))
-	return cmd
+	}, newTLSAMake(e), newTLSACheck(e))
 }
 
 // tlsaMakeFlags are the flags of tlsa make, as typed.
@@ -61,16 +54,16 @@ then take the old record away; mxauth tlsa check --cert FILE says when.`,
 		Example: `  mxauth tlsa make /etc/postfix/mx.pem
   mxauth tlsa make --host mx.example.org --ttl 1h next-key.pem
   mxauth tlsa make --usage 2 --format generic mx.example.org`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args: arguments(1, 1),
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.usage, "usage", "3", "certificate usage: 3 (DANE-EE) or 2 (DANE-TA)")
-	fl.StringVar(&f.selector, "selector", "", "selector: 0 (Cert) or 1 (SPKI); default 1, with --usage 2 it is 0")
-	fl.StringVar(&f.matching, "matching-type", "1", "matching type: 0 (Full), 1 (SHA2-256) or 2 (SHA2-512)")
+	fl.StringVar(&f.usage, "usage", "3", "certificate `USAGE`: 3 (DANE-EE) or 2 (DANE-TA)")
+	fl.StringVar(&f.selector, "selector", "", "`SELECTOR`: 0 (Cert) or 1 (SPKI); default 1, with --usage 2 it is 0")
+	fl.StringVar(&f.matching, "matching-type", "1", "matching `TYPE`: 0 (Full), 1 (SHA2-256) or 2 (SHA2-512)")
 	fl.StringArrayVar(&f.hosts, "host", nil, "`NAME` of the mail host, the base domain of the record (repeatable; default: the names in the certificate)")
-	fl.Uint16Var(&f.port, "port", dane.DefaultPort, "port of the service")
-	fl.DurationVar(&f.ttl, "ttl", 0, "TTL to print; 0: none")
-	fl.StringVar(&f.format, "format", "zone", "zone (a line of a zone file), generic (RFC 3597, for name servers that do not know TLSA) or json")
+	fl.Uint16Var(&f.port, "port", dane.DefaultPort, "`PORT` of the service")
+	fl.DurationVar(&f.ttl, "ttl", 0, "`TTL` to print, such as 1h (default: none)")
+	fl.StringVar(&f.format, "format", "zone", "`FORM` to print: zone (a line of a zone file), generic (RFC 3597, for name servers that do not know TLSA) or json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runTLSAMake(cmd.Context(), e, &f, args[0]) }
 	return cmd
 }
@@ -106,8 +99,11 @@ func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, arg string) erro
 	if !slices.Contains([]string{"zone", "generic", "json"}, format) {
 		return usageError("--format: %.40q is neither zone, generic nor json", format)
 	}
-	if f.port == 0 || f.ttl < 0 || f.ttl > maxTLSATTL {
-		return usageError("--port must not be 0, and --ttl lies between 0 and %v", maxTLSATTL)
+	if f.port == 0 {
+		return usageError("--port: 0 is no port")
+	}
+	if err := checkTTL(f.ttl); err != nil {
+		return err
 	}
 	var owners []rfc6125.Host
 	for _, s := range f.hosts {
@@ -146,6 +142,14 @@ func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, arg string) erro
 
 // maxTLSATTL is the largest TTL there is (RFC 2181 section 8).
 const maxTLSATTL = (1<<31 - 1) * time.Second
+
+// checkTTL says that --ttl is no TTL.
+func checkTTL(ttl time.Duration) error {
+	if ttl < 0 || ttl > maxTLSATTL {
+		return usageError("--ttl: %v is not between 0 and %d seconds (RFC 2181 section 8)", ttl, maxTLSATTL/time.Second)
+	}
+	return nil
+}
 
 // material reads arg, a file or standard input, or asks the host of that name, which it
 // then returns.

@@ -220,7 +220,7 @@ func clean(args []any, color bool) []any {
 
 // packagePrefix is how the errors of our packages begin; of use in a log, not to who
 // typed a command.
-var packagePrefix = regexp.MustCompile(`(^|: |; )(?:(?:rfc6125|dnssec|upstream|anchor|pkix|dane|sts|tlsrpt|store|bolt|valkey|engine|evidence): )+`)
+var packagePrefix = regexp.MustCompile(`(^|: |; )(?:(?:rfc6125|dnssec|upstream|anchor|pkix|dane|sts|tlsrpt|roots|store|bolt|valkey|engine|evidence): )+`)
 
 // errorText puts an error, which may be several that were joined, on one line and
 // leaves out which package it came from.
