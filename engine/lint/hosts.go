@@ -20,6 +20,11 @@ func (r *report) mx() {
 			"The MX records of %s can not be looked up, or fail the DNSSEC check, so mail to it waits.", dom).saw("%s", mxCause(r.snap))
 		return
 	}
+	if p.MX.Reason.ID == engine.ReasonNoSuchDomain {
+		r.add(MXNoDomain, rfc6125.Host{}, "Look for a slip in the name; else register the domain, or put it into the zone above.",
+			"The domain %s does not exist, so mail to it comes back.", dom).saw("%s MX: no such domain (%s)", dom, signed(p.MX.Status))
+		return
+	}
 	if p.MX.Row == "M5" && len(p.Hosts) > 0 {
 		f := r.add(MXImplicit, rfc6125.Host{}, "Publish an MX record, so that the mail host is named on purpose.",
 			"%s has no MX record, so senders take the domain itself for its mail host.", dom).saw("%s MX: no records (%s)", dom, signed(p.MX.Status))
