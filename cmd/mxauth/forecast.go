@@ -40,7 +40,7 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 			if asICal && e.flags.json {
 				return usageError("--ical and --json exclude each other")
 			}
-			if err := checkNextHop(args[0]); err != nil {
+			if err := checkDomain(args[0]); err != nil {
 				return usageError("%w", err)
 			}
 			if err := checkTTL(ttl); err != nil {
@@ -64,6 +64,9 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 			snap, err := survey.Collect(cmd.Context(), survey.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: s.roots, Now: e.now}, args[0])
 			if err != nil {
 				return err
+			}
+			if len(snap.Plan.Hosts) == 0 {
+				e.out.Notef("there is no mail host to look at: %s", snap.Plan.MX.Reason.Text)
 			}
 			return e.printForecast(args[0], forecast.Forecast(snap, o), snap.At, asICal)
 		},

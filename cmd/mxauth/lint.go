@@ -48,7 +48,7 @@ type linted struct {
 func runLint(ctx context.Context, e *env, args []string) error {
 	alone := len(args) == 1 && args[0] != "-"
 	if alone {
-		if err := checkNextHop(args[0]); err != nil {
+		if err := checkDomain(args[0]); err != nil {
 			return usageError("%w", err)
 		}
 	}
@@ -86,6 +86,9 @@ func runLint(ctx context.Context, e *env, args []string) error {
 
 // lintOne looks at one domain. Its error is ctx's, or a fault of ours.
 func lintOne(ctx context.Context, c survey.Config, a asked) (linted, error) {
+	if a.err == nil {
+		a.err = checkDomain(a.text)
+	}
 	if a.err != nil {
 		return linted{asked: a}, nil
 	}

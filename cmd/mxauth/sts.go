@@ -81,6 +81,8 @@ type fetchRow struct {
 	Policy      string        `json:"policy,omitempty"`
 	Error       string        `json:"error,omitempty"`
 	ErrorKind   string        `json:"error_kind,omitempty"` // a word of sts.FetchWord
+
+	unknown bool // the record could not be looked up
 }
 
 func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
@@ -93,7 +95,7 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 	case errors.Is(rerr, sts.ErrNoRecord):
 		row.RecordError, code = rerr.Error(), exitSTSAdvice
 	default:
-		row.RecordError, code = rerr.Error(), exitSTSFailed
+		row.RecordError, row.unknown, code = rerr.Error(), true, exitSTSFailed
 	}
 	f, err := c.Fetch(ctx, d)
 	row.Host, row.ContentType, row.TookMS, row.Policy = f.Host, f.ContentType, f.Took.Milliseconds(), f.Policy.Text
@@ -124,6 +126,10 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 
 func (e *env) showFetch(r fetchRow) {
 	switch {
+	case r.unknown && r.Error == "":
+		e.out.Linef("%s: a policy of mode %s is served; whether a record announces it could not be looked up", r.Domain, *r.Mode)
+	case r.unknown:
+		e.out.Linef("%s: the record could not be looked up, and the policy can not be had", r.Domain)
 	case r.Error == "" && r.RecordError == "":
 		e.out.Linef("%s: policy of mode %s, id %s", r.Domain, *r.Mode, r.ID)
 	case r.Error == "":
@@ -134,12 +140,12 @@ func (e *env) showFetch(r fetchRow) {
 		e.out.Linef("%s: no record and no policy", r.Domain)
 	}
 	if r.RecordError != "" {
-		e.out.Linef("  record   %s", r.RecordError)
+		e.out.Linef("  record   %s", plainText(r.RecordError))
 	} else {
 		e.out.Linef("  record   %s", r.Record)
 	}
 	if r.Error != "" {
-		e.out.Linef("  fetch    %s", r.Error)
+		e.out.Linef("  fetch    %s", plainText(r.Error))
 	}
 	if r.Address != "" {
 		e.out.Linef("  host     %s at %s", r.Host, r.Address)
@@ -239,7 +245,7 @@ func (e *env) lintDomain(ctx context.Context, c *sts.Client, d rfc6125.Host) int
 	case err == nil || errors.Is(err, sts.ErrPolicy):
 		code = worse(code, e.printLint(d.String(), "policy", sts.Lint([]byte(f.Policy.Text))))
 	case errors.As(err, &fe):
-		code = worse(code, e.printLint(d.String(), "fetch", []sts.Finding{{Why: err.Error(), Fatal: true}}))
+		code = worse(code, e.printLint(d.String(), "fetch", []sts.Finding{{Why: errorText(err), Fatal: true}}))
 	}
 	return code
 }

@@ -224,8 +224,11 @@ var packagePrefix = regexp.MustCompile(`(^|: |; )(?:(?:rfc6125|dnssec|upstream|a
 
 // errorText puts an error, which may be several that were joined, on one line and
 // leaves out which package it came from.
-func errorText(err error) string {
-	return packagePrefix.ReplaceAllString(strings.ReplaceAll(err.Error(), "\n", "; "), "$1")
+func errorText(err error) string { return plainText(err.Error()) }
+
+// plainText is errorText for an error that is a text already.
+func plainText(s string) string {
+	return packagePrefix.ReplaceAllString(strings.ReplaceAll(s, "\n", "; "), "$1")
 }
 
 // safe replaces what could move the cursor, change colours or turn the direction of
