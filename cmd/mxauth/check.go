@@ -80,93 +80,137 @@ var checking = looking{(*checker).check, (*verdict).human, (*verdict).short, (*v
 
 // runCheck carries out check or plan.
 func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l looking) error {
-	req, err := d.request()
+	r, err := newCheckRun(e, d, args, l)
 	if err != nil {
 		return err
 	}
-	switch {
-	case len(args) == 0 && req.Smarthost:
-		args = []string{req.NextHop}
-	case len(args) == 0:
-		return &exitError{code: exitUsage, err: errors.New("no domain given"),
-			hint: "give domains as arguments, or - to read them from standard input"}
-	}
-	alone := len(args) == 1 && args[0] != "-"
-	if alone {
-		if err := checkNextHop(args[0]); err != nil {
-			return usageError("%w", err)
-		}
-	}
-	own, err := d.ownHosts()
-	if err != nil {
+	if err := r.open(ctx); err != nil {
 		return err
 	}
-	var rec *evidence.Recorder
-	if d.evidence != "" {
-		if !alone {
-			return usageError("--evidence wants one domain as its argument")
-		}
-		rec = new(evidence.Recorder)
-	}
-	s, err := e.openRecording(ctx, own, rec)
-	if err != nil {
+	defer r.close()
+	r.progress()
+	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(r.args, e.stdin)), r.work, r.done); err != nil {
 		return err
 	}
-	defer s.close()
-	col, err := openCollector(d.tlsrptSocket, s.dns.resolver)
-	if err != nil {
-		return err
-	}
-	defer col.close()
-	c := &checker{engine: s.engine, prober: s.prober, request: req}
-	code, count, of := 0, 0, ""
-	if !slices.Contains(args, "-") {
-		of = fmt.Sprintf(" of %d", len(args))
-	}
-	work := func(ctx context.Context, a asked) (*verdict, error) {
-		if a.err != nil {
-			return &verdict{asked: a.text, err: a.err}, nil
-		}
-		record := col.record(ctx, cmp.Or(d.smarthost, a.text))
-		v, err := l.look(c, ctx, a.text)
-		if err != nil {
-			return nil, err
-		}
-		v.record = record()
-		return v, nil
-	}
-	done := func(v *verdict) error {
-		count++
-		code = worse(code, l.exit(v))
-		if alone && v.err != nil {
-			return usageError("%w", v.err)
-		}
-		col.hand(v)
-		if rec != nil {
-			if err := e.writeEvidence(d.evidence, rec, v, own); err != nil {
-				return err
-			}
-		}
-		e.print(v, l, d.short, count > 1)
-		s.dns.complain(e.out)
-		if !alone {
-			e.out.Progressf("%d%s checked", count, of)
-		}
-		return e.out.flushed()
-	}
-	if !alone {
-		defer e.out.EndProgress()
-		e.out.Progressf("0%s checked", of)
-	}
-	err = inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done)
-	if err != nil {
-		return err
-	}
-	if count == 0 {
+	if r.count == 0 {
 		return errNoDomains
 	}
-	col.tell(e.out)
-	return exitWith(code)
+	r.collector.tell(e.out)
+	return exitWith(r.code)
+}
+
+// A checkRun is one run of check or plan.
+type checkRun struct {
+	looking
+	e       *env
+	flags   *deliveryFlags
+	args    []string
+	alone   bool // one domain, named by an argument
+	request engine.Request
+	own     ownHosts
+	record  *evidence.Recorder // of --evidence; nil: nothing is recorded
+
+	stack     *stack
+	collector *collector // of --tlsrpt-socket; nil: there is none
+	checker   *checker
+
+	code, count int // so far
+}
+
+// newCheckRun reads the command line. Nothing is opened yet.
+func newCheckRun(e *env, d *deliveryFlags, args []string, l looking) (*checkRun, error) {
+	r := &checkRun{looking: l, e: e, flags: d, args: args}
+	var err error
+	if r.request, err = d.request(); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(args) == 0 && r.request.Smarthost:
+		r.args = []string{r.request.NextHop}
+	case len(args) == 0:
+		return nil, &exitError{code: exitUsage, err: errors.New("no domain given"),
+			hint: "give domains as arguments, or - to read them from standard input"}
+	}
+	r.alone = len(r.args) == 1 && r.args[0] != "-"
+	if r.alone {
+		if err := checkNextHop(r.args[0]); err != nil {
+			return nil, usageError("%w", err)
+		}
+	}
+	if r.own, err = d.ownHosts(); err != nil {
+		return nil, err
+	}
+	if d.evidence != "" {
+		if !r.alone {
+			return nil, usageError("--evidence wants one domain as its argument")
+		}
+		r.record = new(evidence.Recorder)
+	}
+	return r, nil
+}
+
+// open opens what the run needs. After an error there is nothing to close.
+func (r *checkRun) open(ctx context.Context) (err error) {
+	if r.stack, err = r.e.openRecording(ctx, r.own, r.record); err != nil {
+		return err
+	}
+	if r.collector, err = openCollector(r.flags.tlsrptSocket, r.stack.dns.resolver); err != nil {
+		r.stack.close()
+		return err
+	}
+	r.checker = &checker{engine: r.stack.engine, prober: r.stack.prober, request: r.request}
+	return nil
+}
+
+func (r *checkRun) close() {
+	r.e.out.EndProgress()
+	r.collector.close()
+	r.stack.close()
+}
+
+// progress shows how far the run is, if there is more than one domain.
+func (r *checkRun) progress() {
+	switch {
+	case r.alone:
+	case slices.Contains(r.args, "-"):
+		r.e.out.Progressf("%d checked", r.count)
+	default:
+		r.e.out.Progressf("%d of %d checked", r.count, len(r.args))
+	}
+}
+
+// work looks at one domain.
+func (r *checkRun) work(ctx context.Context, a asked) (*verdict, error) {
+	if a.err != nil {
+		return &verdict{asked: a.text, err: a.err}, nil
+	}
+	record := r.collector.record(ctx, cmp.Or(r.flags.smarthost, a.text))
+	v, err := r.look(r.checker, ctx, a.text)
+	text := record()
+	if err != nil {
+		return nil, err
+	}
+	v.record = text
+	return v, nil
+}
+
+// done prints one verdict and hands it on.
+func (r *checkRun) done(v *verdict) error {
+	r.count++
+	r.code = worse(r.code, r.exit(v))
+	if r.alone && v.err != nil {
+		return usageError("%w", v.err)
+	}
+	r.collector.hand(v)
+	if r.record != nil {
+		if err := r.e.writeEvidence(r.flags.evidence, r.record, v, r.own); err != nil {
+			return err
+		}
+	}
+	r.e.print(v, r.looking, r.flags.short, r.count > 1)
+	r.stack.dns.complain(r.e.out)
+	r.progress()
+	return r.e.out.flushed()
 }
 
 // errNoDomains: an answer to no question is no answer.
