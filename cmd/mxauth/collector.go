@@ -110,7 +110,7 @@ func (c *collector) tell(out *console) {
 	switch {
 	case c == nil:
 	case c.lost > 0:
-		out.Notef("the TLSRPT collector did not take %d of %s: %s", c.lost, counted(c.lost+c.sent, "session"), c.err)
+		out.Notef("%s not taken by the TLSRPT collector, %d taken: %s", counted(c.lost, "session"), c.sent, c.err)
 	case c.asking == 0:
 		out.Notef("nothing was handed to the TLSRPT collector: no domain asks for reports by a TLSRPT record")
 	default:

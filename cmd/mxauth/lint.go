@@ -147,10 +147,10 @@ func (e *env) printFindings(domain string, findings []lint.Finding) {
 		count[f.Severity]++
 	}
 	if len(findings) == 0 {
-		e.out.Linef("%s: nothing to change", domain)
+		e.out.Linef("%s: %s", paint(strong, domain), paint(good, "nothing to change"))
 		return
 	}
-	e.out.Linef("%s: %s, %s, %s", domain, counted(count[lint.Error], "error"), counted(count[lint.Warning], "warning"), counted(count[lint.Note], "note"))
+	e.out.Linef("%s: %s, %s, %s", paint(strong, domain), counted(count[lint.Error], "error"), counted(count[lint.Warning], "warning"), counted(count[lint.Note], "note"))
 	for _, f := range together(findings, func(f lint.Finding) (host, words string) {
 		if len(f.Publish)+len(f.Policy) > 0 {
 			return "", "" // each host has lines of its own

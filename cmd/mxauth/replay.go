@@ -64,9 +64,13 @@ differences stand on standard error), 78 if the file can not be used.`,
 				return configError("", "%w", err)
 			}
 			defer in.Close()
+			name := args[0]
+			if name == "-" {
+				name = "standard input"
+			}
 			file, err := evidence.Read(in)
 			if err != nil {
-				return configError("replay wants a file that mxauth check --evidence has written", "%s: %w", args[0], err)
+				return configError("replay wants a file that mxauth check --evidence has written", "%s: %w", name, err)
 			}
 			if c.Anchors, err = e.anchors(); err != nil {
 				return err
@@ -76,7 +80,7 @@ differences stand on standard error), 78 if the file can not be used.`,
 			}
 			r, err := file.Replay(cmd.Context(), c)
 			if err != nil {
-				return configError("", "%s: %w", args[0], err)
+				return configError("", "%s: %w", name, err)
 			}
 			v := &verdict{asked: file.Request.NextHop, plan: r.Plan, hosts: r.Hosts, summary: r.Summary}
 			e.print(v, checking, short, false)

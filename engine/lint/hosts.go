@@ -167,7 +167,7 @@ func (r *report) reached(h *engine.Host, v *survey.HostView) {
 	}
 	if reached < len(all) {
 		f = r.add(HostUnreachable, h.Name, "See that the host answers on port 25 at each of its addresses, or remove the address.",
-			"%s does not answer at %d of its %d addresses.", h.Name, len(all)-reached, len(all))
+			"%s does not answer at %s.", h.Name, some(len(all)-reached, len(all)))
 		for _, a := range all {
 			if a.Peer.Event == engine.NoConnection {
 				f.saw("%s: %s", a.Address, a.Peer.Detail)
@@ -194,6 +194,17 @@ func (r *report) reached(h *engine.Host, v *survey.HostView) {
 			return
 		}
 	}
+}
+
+// some says at how many of a host's addresses something is so.
+func some(n, of int) string {
+	switch {
+	case of == 1:
+		return "its address"
+	case n == of:
+		return fmt.Sprintf("any of its %d addresses", of)
+	}
+	return fmt.Sprintf("%d of its %d addresses", n, of)
 }
 
 // failedBy returns the reason code of a lookup failure.

@@ -129,12 +129,19 @@ func (o *teller) again(t *testing.T, id lint.ID) {
 	}
 }
 
+// named is a world of the lab.
+func named(t *testing.T, name string) lab.World {
+	t.Helper()
+	worlds := lab.Worlds()
+	i := slices.IndexFunc(worlds, func(w lab.World) bool { return w.Name == name })
+	if i < 0 {
+		t.Fatalf("no world %q", name)
+	}
+	return worlds[i]
+}
+
 // TestNotSaid: what would be wrong to say, or to advise.
 func TestNotSaid(t *testing.T) {
-	worlds := lab.Worlds()
-	named := func(name string) lab.World {
-		return worlds[slices.IndexFunc(worlds, func(w lab.World) bool { return w.Name == name })]
-	}
 	for _, c := range []struct {
 		world string
 		not   lint.ID
@@ -144,7 +151,7 @@ func TestNotSaid(t *testing.T) {
 		{"lint-certificate-cn", lint.CertName, "the certificate names the host, in the wrong place"},
 	} {
 		t.Run(c.world, func(t *testing.T) {
-			s := start(t, []lab.World{named(c.world)})
+			s := start(t, []lab.World{named(t, c.world)})
 			findings, err := s.look(t.Context(), s.lab.Worlds()[0].Domain, 10*time.Second)
 			if err != nil || len(findings) == 0 {
 				t.Fatalf("%d findings, %v", len(findings), err)
@@ -160,7 +167,6 @@ func TestNotSaid(t *testing.T) {
 
 // TestAdvice: what is to be published would end the finding, and contradicts no other.
 func TestAdvice(t *testing.T) {
-	worlds := lab.Worlds()
 	for _, c := range []struct {
 		world string
 		id    lint.ID
@@ -173,13 +179,13 @@ func TestAdvice(t *testing.T) {
 		{"lint-short-max-age", lint.STSShort, `_mta-sts.lint-short-max-age.test. 3600 IN TXT "v=STSv1; id=20260601090000;" | version: STSv1 | mode: enforce | mx: mx.lint-short-max-age.test | max_age: 2592000`},
 	} {
 		t.Run(c.world, func(t *testing.T) {
-			i := slices.IndexFunc(worlds, func(w lab.World) bool { return w.Name == c.world })
-			s := start(t, worlds[i:i+1])
-			findings, err := s.look(t.Context(), worlds[i].Domain, 10*time.Second)
+			w := named(t, c.world)
+			s := start(t, []lab.World{w})
+			findings, err := s.look(t.Context(), w.Domain, 10*time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
-			i = slices.IndexFunc(findings, func(f lint.Finding) bool { return f.ID == c.id })
+			i := slices.IndexFunc(findings, func(f lint.Finding) bool { return f.ID == c.id })
 			if i < 0 {
 				t.Fatalf("no %s", c.id)
 			}
@@ -188,5 +194,31 @@ func TestAdvice(t *testing.T) {
 				t.Errorf("%s advises\n%s, want\n%s", c.id, got, c.want)
 			}
 		})
+	}
+}
+
+// TestUnreachable: at how many addresses a host does not answer, as people say it.
+func TestUnreachable(t *testing.T) {
+	down := named(t, "two-addresses-one-down")
+	down.Hosts = slices.Clone(down.Hosts)
+	for i := range down.Hosts {
+		down.Hosts[i].SMTP = lab.SMTP{State: lab.ConnRefused}
+	}
+	for _, c := range []struct {
+		world lab.World
+		want  string
+	}{
+		{named(t, "conn-refused"), "mx.conn-refused.test does not answer at its address."},
+		{named(t, "two-addresses-one-down"), "mx.two-addresses-one-down.test does not answer at 1 of its 2 addresses."},
+		{down, "mx.two-addresses-one-down.test does not answer at any of its 2 addresses."},
+	} {
+		s := start(t, []lab.World{c.world})
+		findings, err := s.look(t.Context(), c.world.Domain, 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(findings, func(f lint.Finding) bool { return f.ID == lint.HostUnreachable && f.Text == c.want }) {
+			t.Errorf("%+v, want %q", findings, c.want)
+		}
 	}
 }
