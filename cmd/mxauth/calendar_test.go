@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // A calendar is an iCalendar object (RFC 5545) as a strict reader takes it.
@@ -100,7 +101,7 @@ func unfold(s string) ([]string, error) {
 		if len(line) > 75 || line == "" {
 			return nil, fmt.Errorf("a line of %d octets", len(line))
 		}
-		if i := strings.IndexFunc(line, func(r rune) bool { return r < ' ' || r > '~' }); i >= 0 {
+		if i := strings.IndexFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError }); i >= 0 {
 			return nil, fmt.Errorf("octet %d of %q is no text", i, line)
 		}
 		if more, folded := strings.CutPrefix(line, " "); folded && len(out) > 0 {

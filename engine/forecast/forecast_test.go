@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dane"
@@ -227,6 +228,41 @@ func TestCalendar(t *testing.T) {
 	}
 	if x, y := uids(text), uids(b.String()); x != y || strings.Count(x, "@mxauth") != 2 {
 		t.Errorf("%s and %s", x, y)
+	}
+}
+
+// TestCalendarOfAnyDomain: a domain in another script is folded between characters, and is
+// the same however it is written.
+func TestCalendarOfAnyDomain(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	events := []forecast.Event{{ID: forecast.Policy, When: now, Text: "x", Do: "y"}}
+	calendar := func(domain string) string {
+		var b bytes.Buffer
+		if err := forecast.WriteCalendar(&b, domain, events, now); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for n := range 4 {
+		domain := strings.Repeat("a", n) + strings.Repeat("\u00fc.", 40) + "example"
+		text := calendar(domain)
+		for line := range strings.SplitSeq(strings.TrimSuffix(text, "\r\n"), "\r\n") {
+			if len(line) > 75 || !utf8.ValidString(line) {
+				t.Errorf("%d octets: %q", len(line), line)
+			}
+		}
+		if !strings.Contains(strings.ReplaceAll(text, "\r\n ", ""), "SUMMARY:"+domain+": policy-forgotten (notice)\r\n") {
+			t.Errorf("no summary in\n%s", text)
+		}
+	}
+	want := uids(calendar("xn--bcher-kva.example"))
+	for _, domain := range []string{"b\u00fccher.example", "XN--BCHER-KVA.Example", "xn--bcher-kva.example."} {
+		if got := uids(calendar(domain)); got != want {
+			t.Errorf("%s: %s, want %s", domain, got, want)
+		}
+	}
+	if got := uids(calendar("other.example")); got == want {
+		t.Errorf("two domains are one: %s", got)
 	}
 }
 
