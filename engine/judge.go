@@ -168,7 +168,7 @@ func (j *judge) byTLSA(part Requirement, trace bool) (Method, Reason, bool) {
 	case err == nil || errors.Is(err, dane.ErrNoMatch) || errors.Is(err, dane.ErrNoUsable):
 		return "", because(ReasonDANENoMatch, "%s shows a key and certificate that match none of its signed TLSA records (%s); it may be somebody else.", name, j.records()), false
 	case errors.Is(err, dane.ErrName):
-		return "", because(ReasonDANEName, "The certificate of %s was issued by the CA in its TLSA records and carries none of the names that count: it names %s, and one of %s was expected.", name, shownNames(j.d.Presented), refList(h.DANERefs)), false
+		return "", because(ReasonDANEName, "The certificate of %s was issued by the CA in its TLSA records and carries none of the names that count: it names %s%s, and one of %s was expected.", name, shownNames(j.d.Presented), j.onlyCommonName(h.DANERefs, j.whyNoCNID()), refList(h.DANERefs)), false
 	case errors.Is(err, pkix.ErrExpired):
 		return "", because(ReasonDANEExpired, "The certificate of %s leads to the CA in its TLSA records, but has expired or passes one that has (%s).", name, certText(err)), false
 	case errors.Is(err, pkix.ErrNotYetValid):
@@ -239,7 +239,7 @@ func (j *judge) bySTS() (Method, Reason, bool) {
 		}
 		return "", because(ReasonSTSNoMatch, "The MTA-STS policy of %s does not list %s, so mail may not go there.", dom, name), false
 	case onlyName(err):
-		return "", because(ReasonSTSName, "The MTA-STS policy of %s demands a certificate of the name %s; the host shows one for %s.", dom, name, shownNames(j.d.Presented)), false
+		return "", because(ReasonSTSName, "The MTA-STS policy of %s demands a certificate of the name %s; the host shows one for %s%s.", dom, name, shownNames(j.d.Presented), j.onlyCommonName(j.h.STSRefs, noCommonName)), false
 	case errors.Is(err, pkix.ErrExpired):
 		return "", because(ReasonSTSExpired, "The MTA-STS policy of %s demands a valid certificate; that of %s, or one that it passes, has expired (%s).", dom, name, certText(err)), false
 	}
@@ -257,7 +257,7 @@ func (j *judge) byPKIX() (Method, Reason, bool) {
 	case err == nil && m.OK:
 		return MethodPKIX, because(ReasonPKIXMatch, "%s is authenticated: it shows a valid certificate of a trusted CA for the name %s.", name, m.Reference), true
 	case onlyName(err):
-		return "", because(ReasonPKIXName, "%s must prove the name %s, and shows a certificate for %s.", name, refList(j.h.PKIXRefs), shownNames(j.d.Presented)), false
+		return "", because(ReasonPKIXName, "%s must prove the name %s, and shows a certificate for %s%s.", name, refList(j.h.PKIXRefs), shownNames(j.d.Presented), j.onlyCommonName(j.h.PKIXRefs, noCommonName)), false
 	case errors.Is(err, pkix.ErrExpired):
 		return "", because(ReasonPKIXExpired, "%s must show a valid certificate, and its certificate, or one that it passes, has expired (%s).", name, certText(err)), false
 	}
@@ -289,19 +289,44 @@ func (j *judge) unproved() Reason {
 	case len(j.peer.Chain) == 0:
 		return because(ReasonEncryptedCA, "The connection to %s is encrypted, but nobody proved to be that host: it showed no certificate, and nothing obliged it to.", name)
 	}
-	_, err := j.webpki([]rfc6125.Reference{rfc6125.NewReference(h.Name)})
-	names := rfc6125.PresentedBy(j.peer.Chain[0])
-	named := names.Match([]rfc6125.Reference{rfc6125.NewReference(h.Name)}, rfc6125.Options{}).OK
+	refs := []rfc6125.Reference{rfc6125.NewReference(h.Name)}
+	_, err := j.webpki(refs)
+	named := rfc6125.PresentedBy(j.peer.Chain[0]).Match(refs, rfc6125.Options{}).OK
 	switch {
 	case !named:
-		return because(ReasonEncryptedName, "The connection to %s is encrypted, but nobody proved to be that host: the certificate names %s. Nothing obliged the host to show its own name, because %s publishes no policy that holds here (%s). Two standards would make the name count: DANE (TLSA records for %s in a zone signed with DNSSEC) or MTA-STS (a policy of mode enforce on the web host mta-sts.%s).",
-			name, shownNames(j.d.Presented), dom, h.Lacks, name, dom)
+		return because(ReasonEncryptedName, "The connection to %s is encrypted, but nobody proved to be that host: the certificate names %s%s. Nothing obliged the host to show its own name, because %s publishes no policy that holds here (%s). Two standards would make the name count: DANE (TLSA records for %s in a zone signed with DNSSEC) or MTA-STS (a policy of mode enforce on the web host mta-sts.%s).",
+			name, shownNames(j.d.Presented), j.onlyCommonName(refs, noCommonName), dom, h.Lacks, name, dom)
 	case err != nil:
 		return because(ReasonEncryptedCA, "The connection to %s is encrypted, but nobody proved to be that host: its certificate names it, and leads to no CA that this server trusts (%s). Nothing obliged the host to more, because %s publishes no policy that holds here (%s); DANE (TLSA records for %s in a zone signed with DNSSEC) would make even this certificate a proof.",
 			name, certText(err), dom, h.Lacks, name)
 	}
 	return because(ReasonEncryptedUnproved, "The connection to %s is encrypted and its certificate is in order, but it does not count as authenticated: %s publishes no policy that holds here (%s), so somebody between could have put another host in its place unnoticed. An MTA-STS policy of mode enforce on the web host mta-sts.%s, or DANE (TLSA records for %s in a zone signed with DNSSEC), would make it count.",
 		name, dom, h.Lacks, dom, name)
+}
+
+// noCommonName is what a name is told that stands in the wrong place.
+const noCommonName = "a Common Name does not count: the name must be a subject alternative name (RFC 8461 section 4.2, RFC 9525 section 2)"
+
+// whyNoCNID is why a Common Name that is right did not count under DANE-TA, where one
+// may (RFC 7672 section 3.2.3).
+func (j *judge) whyNoCNID() string {
+	if j.p.Request.Options.NoCNID {
+		return "this server is set to take no Common Name"
+	}
+	return "a Common Name counts only where there is no subject alternative name (RFC 6125 section 6.4.4)"
+}
+
+// onlyCommonName is the clause, behind the names of a certificate of which none counts,
+// that says why one of refs was of no use as its Common Name; "" if none stands there.
+func (j *judge) onlyCommonName(refs []rfc6125.Reference, why string) string {
+	if len(j.peer.Chain) == 0 || j.peer.Chain[0] == nil {
+		return ""
+	}
+	subject := rfc6125.ParsePresented(nil, j.peer.Chain[0].RawSubject)
+	if !subject.Match(refs, rfc6125.Options{CNID: true}).OK {
+		return ""
+	}
+	return ", and " + why
 }
 
 func refList(refs []rfc6125.Reference) string {

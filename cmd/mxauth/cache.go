@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -21,7 +20,7 @@ import (
 
 // newCache makes the verb cache and its own verbs.
 func newCache(e *env) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "cache",
 		Short: "List, show, export, import and delete the MTA-STS policies that are kept",
 		Long: `Cache works on the policies in the store that --store names. What is kept there is
@@ -32,10 +31,7 @@ A store in a file belongs to one process: stop the daemon that has it open first
 
 Who changed what, and when, goes to standard error. The exit status is 0 if it was done,
 1 if there is no such policy, 78 if the store can not be used.`,
-		Args: positional(cobra.NoArgs),
-	}
-	cmd.AddCommand(newCacheList(e), newCacheShow(e), newCacheExport(e), newCacheImport(e), newCacheDelete(e), newCacheRescue(e))
-	return cmd
+	}, newCacheList(e), newCacheShow(e), newCacheExport(e), newCacheImport(e), newCacheDelete(e), newCacheRescue(e))
 }
 
 // exitNoPolicy is the exit status of cache for a domain that has no policy.
@@ -94,7 +90,7 @@ func newCacheList(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the policies that are kept, sorted by domain",
-		Args:  positional(cobra.NoArgs),
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withCache(func(c *sts.Cache) error {
 				var list []sts.Item
@@ -106,9 +102,7 @@ func newCacheList(e *env) *cobra.Command {
 				list = slices.CompactFunc(list, func(a, b sts.Item) bool { return a.Domain == b.Domain })
 				for _, i := range list {
 					if e.flags.json {
-						if err := e.printItem(i); err != nil {
-							return err
-						}
+						e.printJSON(i)
 						continue
 					}
 					failed := ""
@@ -124,15 +118,6 @@ func newCacheList(e *env) *cobra.Command {
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
-
-func (e *env) printItem(i sts.Item) error {
-	b, err := json.Marshal(i)
-	if err != nil {
-		return err
-	}
-	e.out.Raw(append(b, '\n'))
-	return nil
-}
 
 // eachKept does something with the kept policy of each domain named. A domain of which f
 // says that nothing is kept is told, and decides the exit code; an error ends it.
@@ -161,7 +146,7 @@ func newCacheShow(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show DOMAIN...",
 		Short: "Show the policy of a domain as it is kept",
-		Args:  positional(cobra.MinimumNArgs(1)),
+		Args:  arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.eachKept(args, func(c *sts.Cache, domain rfc6125.Host) (bool, error) {
 				i, ok, err := c.Show(cmd.Context(), domain)
@@ -169,9 +154,10 @@ func newCacheShow(e *env) *cobra.Command {
 					return false, err
 				}
 				if e.flags.json {
-					return true, e.printItem(i)
+					e.printJSON(i)
+				} else {
+					e.showItem(i)
 				}
-				e.showItem(i)
 				return true, nil
 			})
 		},
@@ -184,16 +170,14 @@ func (e *env) showItem(i sts.Item) {
 	if i.Failures > 0 && i.Tried != nil {
 		e.out.Linef("  %d refreshes have failed since, the last at %s", i.Failures, day(*i.Tried))
 	}
-	for line := range strings.Lines(i.Policy) {
-		e.out.Linef("  | %s", strings.TrimRight(line, "\r\n"))
-	}
+	e.quote(i.Policy)
 }
 
 func newCacheExport(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "export",
 		Short: "Write all policies to standard output, one JSON object a line",
-		Args:  positional(cobra.NoArgs),
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withCache(func(c *sts.Cache) error {
 				n, err := c.Export(cmd.Context(), e.out.stdout())
@@ -212,17 +196,13 @@ func newCacheImport(e *env) *cobra.Command {
 		Short: "Keep the policies of an export, read from FILE or standard input",
 		Long: `Import keeps the policies that export has written. What is kept already and was fetched
 later stays; what has ended is left out. A life begins with the fetch, not with the import.`,
-		Args: positional(cobra.MaximumNArgs(1)),
+		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := e.stdin
-			if len(args) == 1 && args[0] != "-" {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return usageError("%w", err)
-				}
-				defer f.Close()
-				in = f
+			in, err := e.input(append(args, "-")[0])
+			if err != nil {
+				return usageError("%w", err)
 			}
+			defer in.Close()
 			return e.withCache(func(c *sts.Cache) error {
 				n, err := c.Import(cmd.Context(), in, who())
 				e.out.Notef("%d policies imported, %d had ended, %d were kept already", n.Stored, n.Expired, n.Older)
@@ -239,7 +219,7 @@ func newCacheDelete(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete DOMAIN...",
 		Short: "Delete the policy of a domain, and trust DNS once more",
-		Args:  positional(cobra.MinimumNArgs(1)),
+		Args:  arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.eachKept(args, func(c *sts.Cache, domain rfc6125.Host) (bool, error) {
 				return c.Delete(cmd.Context(), domain, who())
@@ -254,7 +234,7 @@ func newCacheRescue(e *env) *cobra.Command {
 		Short: "Copy what is sound in a damaged store file into a new one",
 		Long: `Rescue looks at every page of a store file by itself and copies what has a good checksum
 into a new store. A policy that had been deleted may come back.`,
-		Args: positional(cobra.ExactArgs(2)),
+		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := bolt.Rescue(cmd.Context(), args[0], bolt.Config{Path: args[1], Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
 			if err != nil {

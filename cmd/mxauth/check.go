@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -28,6 +28,25 @@ A domain may be one that is looked up (example.org, bücher.example), a host wit
 MX lookup ([relay.example] or [relay.example]:587) or an address ([192.0.2.1]).
 With "-" domains are read from standard input, one a line.
 
+--tlsrpt-socket is for testing a TLSRPT collector: check delivers nothing, so there is no
+delivery to report. For each address that it connects to, and each host that it may not
+connect to, it hands over what a delivery would have counted as (RFC 8460 section 4),
+if the domain asks for reports. A collector that sends reports will count these
+sessions among the real ones. One that does not answer costs a line on standard error.
+
+--exceptions FILE lets pass for a while what a policy forbids. The file is TOML, with as
+many exceptions as are wanted:
+
+  [[exception]]
+  id     = "ticket-4711"
+  domain = "example.org"      # or "*.example.org", or "*"
+  mx     = "mx1.example.org"  # may be left out
+  method = "dane"             # dane, mta-sts or pkix; may be left out
+  effect = "encrypt"          # or "may"
+  reason = "their TLSA record is stale; they have been told"
+  author = "postmaster"
+  ends   = 2027-01-31T00:00:00Z
+
 The exit status is 0 if every host that mail could reach would be authenticated, 1 if
 the message may go all the same, 2 if it is refused or bounced, 3 if it is deferred;
 over several domains the highest. 64: bad usage, 70: a fault of ours, 78: bad
@@ -35,11 +54,12 @@ configuration.`,
 		Example: `  mxauth check example.org
   mxauth check --json - < domains.txt
   mxauth check --resolver 127.0.0.1 --dnssec trust-ad example.org`,
-		Args: positional(cobra.ArbitraryArgs),
+		Args: arguments(0, many),
 	}
 	d.add(cmd.Flags())
 	cmd.Flags().BoolVar(&d.short, "short", false, "one line a domain")
 	cmd.Flags().StringVar(&d.evidence, "evidence", "", "write all that the answer rests on to `FILE`, for mxauth replay; one domain only")
+	cmd.Flags().StringVar(&d.tlsrptSocket, "tlsrpt-socket", "", "hand what is found to the TLSRPT collector at this unix datagram socket (`PATH`), as libtlsrpt does; see above")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runCheck(cmd.Context(), e, &d, args, checking)
 	}
@@ -60,87 +80,153 @@ var checking = looking{(*checker).check, (*verdict).human, (*verdict).short, (*v
 
 // runCheck carries out check or plan.
 func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l looking) error {
-	req, err := d.request()
+	r, err := newCheckRun(e, d, args, l)
 	if err != nil {
 		return err
+	}
+	if err := r.open(ctx); err != nil {
+		return err
+	}
+	defer r.close()
+	r.progress()
+	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }); err != nil {
+		return err
+	}
+	if r.count == 0 {
+		return errNoDomains
+	}
+	r.collector.tell(e.out)
+	if !r.alone {
+		e.tellExceptions(r.stack.engine.ExceptionUses())
+	}
+	return exitWith(r.code)
+}
+
+// A checkRun is one run of check or plan.
+type checkRun struct {
+	looking
+	e       *env
+	flags   *deliveryFlags
+	args    []string
+	alone   bool // one domain, named by an argument
+	request engine.Request
+	own     ownHosts
+	record  *evidence.Recorder // of --evidence; nil: nothing is recorded
+	memory  *memorySetting     // nil: what domains prove is not remembered
+
+	stack     *stack
+	collector *collector // of --tlsrpt-socket; nil: there is none
+	checker   *checker
+
+	code, count int // so far
+}
+
+// newCheckRun reads the command line. Nothing is opened yet.
+func newCheckRun(e *env, d *deliveryFlags, args []string, l looking) (*checkRun, error) {
+	r := &checkRun{looking: l, e: e, flags: d, args: args}
+	var err error
+	if r.request, err = d.request(); err != nil {
+		return nil, err
 	}
 	switch {
-	case len(args) == 0 && req.Smarthost:
-		args = []string{req.NextHop}
+	case len(args) == 0 && r.request.Smarthost:
+		r.args = []string{r.request.NextHop}
 	case len(args) == 0:
-		return &exitError{code: exitUsage, err: errors.New("no domain given"),
+		return nil, &exitError{code: exitUsage, err: errors.New("no domain given"),
 			hint: "give domains as arguments, or - to read them from standard input"}
 	}
-	alone := len(args) == 1 && args[0] != "-"
-	if alone {
-		if err := checkNextHop(args[0]); err != nil {
-			return usageError("%w", err)
+	r.alone = len(r.args) == 1 && r.args[0] != "-"
+	if r.alone {
+		if err := checkNextHop(r.args[0]); err != nil {
+			return nil, usageError("%w", err)
 		}
 	}
-	own, err := d.ownHosts()
-	if err != nil {
-		return err
+	if r.own, err = d.ownHosts(); err != nil {
+		return nil, err
 	}
-	var rec *evidence.Recorder
 	if d.evidence != "" {
-		if !alone {
-			return usageError("--evidence wants one domain as its argument")
+		if !r.alone {
+			return nil, usageError("--evidence wants one domain as its argument")
 		}
-		rec = new(evidence.Recorder)
+		r.record = new(evidence.Recorder)
 	}
-	memory, err := d.memory(e.flags.store)
-	if err != nil {
+	if r.memory, err = d.memory(e.flags.store); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// open opens what the run needs. After an error there is nothing to close.
+func (r *checkRun) open(ctx context.Context) (err error) {
+	if r.stack, err = r.e.openDelivery(ctx, delivery{own: r.own, record: r.record, memory: r.memory}); err != nil {
 		return err
 	}
-	s, err := e.openDelivery(ctx, delivery{own: own, record: rec, memory: memory})
-	if err != nil {
+	if r.collector, err = openCollector(r.flags.tlsrptSocket, r.stack.dns.resolver); err != nil {
+		r.stack.close()
 		return err
 	}
-	defer s.close()
-	c := &checker{engine: s.engine, prober: s.prober, request: req}
-	code, count, of := 0, 0, ""
-	if !slices.Contains(args, "-") {
-		of = fmt.Sprintf(" of %d", len(args))
+	r.checker = &checker{engine: r.stack.engine, prober: r.stack.prober, request: r.request}
+	return nil
+}
+
+func (r *checkRun) close() {
+	r.e.out.EndProgress()
+	r.collector.close()
+	r.stack.close()
+}
+
+// progress shows how far the run is, if there is more than one domain.
+func (r *checkRun) progress() {
+	switch {
+	case r.alone:
+	case slices.Contains(r.args, "-"):
+		r.e.out.Progressf("%d checked", r.count)
+	default:
+		r.e.out.Progressf("%d of %d checked", r.count, len(r.args))
 	}
-	work := func(ctx context.Context, a asked) (*verdict, error) {
-		if a.err != nil {
-			return &verdict{asked: a.text, err: a.err}, nil
-		}
-		return l.look(c, ctx, a.text)
+}
+
+// work looks at one domain.
+func (r *checkRun) work(ctx context.Context, a asked) (*verdict, error) {
+	if a.err != nil {
+		return &verdict{asked: a.text, err: a.err}, nil
 	}
-	done := func(v *verdict) error {
-		count++
-		code = worse(code, l.exit(v))
-		if alone && v.err != nil {
-			return usageError("%w", v.err)
-		}
-		if rec != nil {
-			if err := e.writeEvidence(ctx, d.evidence, rec, v, evidence.Setup{Mode: e.flags.dnssec, OwnHosts: own.names, OwnAddresses: own.addresses, Memory: s.memory}); err != nil {
-				return err
-			}
-		}
-		if err := e.print(v, l, d.short, count > 1); err != nil {
+	record := r.collector.record(ctx, cmp.Or(r.flags.smarthost, a.text))
+	v, err := r.look(r.checker, ctx, a.text)
+	text := record()
+	if err != nil {
+		return nil, err
+	}
+	v.record = text
+	return v, nil
+}
+
+// done prints one verdict and hands it on.
+func (r *checkRun) done(ctx context.Context, v *verdict) error {
+	r.count++
+	r.code = worse(r.code, r.exit(v))
+	if r.alone && v.err != nil {
+		return usageError("%w", v.err)
+	}
+	r.collector.hand(v)
+	if r.record != nil {
+		if err := r.e.writeEvidence(ctx, r.flags.evidence, r.record, v, r.setup()); err != nil {
 			return err
 		}
-		s.dns.complain(e.out)
-		if !alone {
-			e.out.Progressf("%d%s checked", count, of)
-		}
-		return e.out.flushed()
 	}
-	if !alone {
-		defer e.out.EndProgress()
-		e.out.Progressf("0%s checked", of)
-	}
-	err = inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done)
-	if err != nil {
-		return err
-	}
-	if !alone {
-		e.tellExceptions(s.engine.ExceptionUses())
-	}
-	return exitWith(code)
+	r.e.print(v, r.looking, r.flags.short, r.count > 1)
+	r.stack.dns.complain(r.e.out)
+	r.progress()
+	return r.e.out.flushed()
 }
+
+// setup is how the engine was set up, for the evidence.
+func (r *checkRun) setup() evidence.Setup {
+	return evidence.Setup{Mode: r.e.flags.dnssec, OwnHosts: r.own.names, OwnAddresses: r.own.addresses, Memory: r.stack.memory}
+}
+
+// errNoDomains: an answer to no question is no answer.
+var errNoDomains = usageError("no domain given on standard input")
 
 // An asked is one text that stands where a domain should, and what is wrong with it
 // at first sight.
@@ -175,14 +261,10 @@ const maxShown = 80
 
 // print prints a verdict as the user asked for it: JSON, one line, or in full; more says
 // that there is one above it.
-func (e *env) print(v *verdict, l looking, short, more bool) error {
+func (e *env) print(v *verdict, l looking, short, more bool) {
 	switch {
 	case e.flags.json:
-		b, err := json.Marshal(l.row(v))
-		if err != nil {
-			return err
-		}
-		e.out.Raw(append(b, '\n'))
+		e.printJSON(l.row(v))
 	case short:
 		e.out.Linef("%s: %s", v.asked, l.short(v))
 	default:
@@ -191,7 +273,6 @@ func (e *env) print(v *verdict, l looking, short, more bool) error {
 		}
 		l.human(v, e.out)
 	}
-	return nil
 }
 
 // outcomeStyle is how an outcome is painted.

@@ -29,6 +29,7 @@ type verdict struct {
 	plan    *engine.Plan
 	hosts   []probe.HostResult
 	summary engine.Summary
+	record  string // the TLSRPT record of the domain, if a collector wants to know
 }
 
 // check looks at one domain. Its error is ctx's, or a fault of ours.

@@ -38,29 +38,39 @@ type deliveryFlags struct {
 	evidence      string
 	lost          string        // what the loss of a protection does
 	hold          time.Duration // for how long
+	tlsrptSocket  string
 }
+
+// The words of the flags that take one, for help and errors; package engine reads them.
+const (
+	levels        = "default, opportunistic, dane, dane-only, sts or secure"
+	insecureMXs   = "dane, encrypt or may"
+	daneAndSTSs   = "dane-first or both"
+	undetermineds = "proceed or defer"
+	losses        = "accept, alert or defer"
+)
 
 // add defines the flags in f.
 func (d *deliveryFlags) add(f *pflag.FlagSet) {
 	d.defaults()
-	f.StringVar(&d.level, "level", d.level, "local policy: default, opportunistic, dane, dane-only, sts or secure")
+	f.StringVar(&d.level, "level", d.level, "local policy, one of these `WORD`s: "+levels)
 	f.StringVar(&d.smarthost, "smarthost", "", "all mail goes by this `NEXTHOP`: a domain, or [HOST] or [HOST]:PORT without MX lookup")
-	f.Uint16Var(&d.port, "port", 0, "port of the MX hosts (default 25, or that of the next hop)")
+	f.Uint16Var(&d.port, "port", 0, "`PORT` of the MX hosts (default 25, or that of the next hop)")
 	f.BoolVar(&d.requireTLS, "requiretls", false, "the message has the REQUIRETLS parameter (RFC 8689)")
 	f.BoolVar(&d.tlsRequiredNo, "tls-required-no", false, "the message has the header field TLS-Required: No (RFC 8689)")
 	f.BoolVar(&d.nullReturn, "null-return-path", false, "the message is a bounce, its return path is null")
 	f.BoolVar(&d.report, "tlsrpt-report", false, "the message is a TLSRPT report (RFC 8460)")
-	f.StringVar(&d.insecureMX, "insecure-mx", d.insecureMX, "what hosts found through an insecure MX get where they have TLSA records: dane, encrypt or may")
-	f.StringVar(&d.daneAndSTS, "dane-and-sts", d.daneAndSTS, "where both apply: dane-first (DANE decides) or both")
-	f.StringVar(&d.undetermined, "sts-undetermined", d.undetermined, "if the MTA-STS record can not be looked up and no policy is kept: proceed or defer")
-	f.StringVar(&d.mxAlias, "mx-alias", d.mxAlias, "MX hosts that are aliases: follow or refuse")
-	f.StringArrayVar(&d.names, "name", nil, "`NAME` that certificates may show at --level secure (repeatable)")
+	f.StringVar(&d.insecureMX, "insecure-mx", d.insecureMX, "what hosts found through an insecure MX get where they have TLSA records, a `WORD`: "+insecureMXs)
+	f.StringVar(&d.daneAndSTS, "dane-and-sts", d.daneAndSTS, "where both apply, a `WORD`: "+daneAndSTSs+" (dane-first: DANE decides)")
+	f.StringVar(&d.undetermined, "sts-undetermined", d.undetermined, "if the MTA-STS record can not be looked up and no policy is kept, a `WORD`: "+undetermineds)
+	f.StringVar(&d.mxAlias, "mx-alias", d.mxAlias, "what to do with MX hosts that are aliases, a `WORD`: follow or refuse")
+	f.StringArrayVar(&d.names, "name", nil, "`NAME` that certificates may show at --level secure, or with --requiretls (repeatable)")
 	f.BoolVar(&d.noCNID, "no-cn-id", false, "a Common Name never counts, not even under DANE-TA")
 	f.BoolVar(&d.noClear, "no-clear-fallback", false, "no second try in the clear after a failed handshake")
 	f.BoolVar(&d.noAddrDefer, "no-address-defer", false, "where no host has an address: defer, do not bounce")
 	f.StringArrayVar(&d.own, "own", nil, "`NAME` or address of this MTA, which must not be delivered to (repeatable)")
-	f.StringVar(&d.lost, "memory", d.lost, "with --store: if a domain has lost a protection that it once proved: accept (tell it), alert (a finding), or defer (wait with what is not authenticated)")
-	f.DurationVar(&d.hold, "memory-hold", engine.DefaultHold, fmt.Sprintf("how long alert and defer last, up to %v", engine.MaxHold))
+	f.StringVar(&d.lost, "memory", d.lost, "with --store, this `WORD` says what to do if a domain has lost a protection that it once proved: accept (tell it), alert (make it a finding) or defer (wait with mail that nothing authenticates)")
+	f.DurationVar(&d.hold, "memory-hold", engine.DefaultHold, fmt.Sprintf("`TIME` that alert and defer last, up to %.0fh", engine.MaxHold.Hours()))
 	f.BoolVar(&d.audit, "audit", false, "let go what a policy would refuse, and say so")
 }
 
@@ -88,14 +98,15 @@ func (d *deliveryFlags) request() (engine.Request, error) {
 	for _, w := range []struct {
 		flag, value string
 		to          encoding.TextUnmarshaler
+		words       string
 	}{
-		{"level", d.level, &r.Level},
-		{"insecure-mx", d.insecureMX, &r.Options.InsecureMX},
-		{"dane-and-sts", d.daneAndSTS, &r.Options.DANEAndSTS},
-		{"sts-undetermined", d.undetermined, &r.Options.STSUndetermined},
+		{"level", d.level, &r.Level, levels},
+		{"insecure-mx", d.insecureMX, &r.Options.InsecureMX, insecureMXs},
+		{"dane-and-sts", d.daneAndSTS, &r.Options.DANEAndSTS, daneAndSTSs},
+		{"sts-undetermined", d.undetermined, &r.Options.STSUndetermined, undetermineds},
 	} {
 		if err := w.to.UnmarshalText([]byte(w.value)); err != nil {
-			return r, usageError("--%s: %w", w.flag, err)
+			return r, usageError("--%s: %.40q is not %s", w.flag, w.value, w.words)
 		}
 	}
 	switch d.mxAlias {
@@ -107,6 +118,9 @@ func (d *deliveryFlags) request() (engine.Request, error) {
 	}
 	r.Options.NoCNID, r.Options.NoClearFallback, r.Options.Audit = d.noCNID, d.noClear, d.audit
 	r.Options.NoAddressDefer = d.noAddrDefer
+	if len(d.names) > 0 && r.Level != engine.LevelSecure && !d.requireTLS {
+		return r, usageError("--name counts at --level secure, or with --requiretls, alone")
+	}
 	for _, n := range d.names {
 		h, err := rfc6125.ParseHost(n)
 		if err != nil {
@@ -128,7 +142,7 @@ func (d *deliveryFlags) request() (engine.Request, error) {
 func (d *deliveryFlags) memory(where string) (*memorySetting, error) {
 	m := &memorySetting{hold: d.hold}
 	if err := m.action.UnmarshalText([]byte(d.lost)); err != nil {
-		return nil, usageError("--memory: %w", err)
+		return nil, usageError("--memory: %.40q is not %s", d.lost, losses)
 	}
 	if d.hold < time.Second || d.hold > engine.MaxHold {
 		return nil, usageError("--memory-hold: %v is not from 1s to %v", d.hold, engine.MaxHold)
@@ -157,6 +171,14 @@ func (d *deliveryFlags) ownHosts() (own ownHosts, err error) {
 		own.names = append(own.names, h)
 	}
 	return own, nil
+}
+
+// checkDomain says that a text is no domain, which a next hop in brackets is not.
+func checkDomain(s string) error {
+	if strings.HasPrefix(s, "[") {
+		return fmt.Errorf("%.80q is a host or an address; want the domain behind the @", s)
+	}
+	return checkNextHop(s)
 }
 
 // checkNextHop says at once, before anything is opened or asked, that a text is no

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -45,8 +44,8 @@ came out as it should. With the name of a world it prints the full explanation.
 With --dnssec trust-ad the worlds are looked at through a resolver that validates,
 else mxauth validates by itself behind one that does not.`,
 		Example: `  mxauth demo
-  mxauth demo mta-sts-enforce`,
-		Args: positional(cobra.MaximumNArgs(1)),
+  mxauth demo sts-enforce`,
+		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runDemo(cmd.Context(), e, args)
 		},
@@ -331,11 +330,7 @@ func (e *env) printDemo(r demoResult, full bool) error {
 	}
 	switch {
 	case e.flags.json:
-		b, err := json.Marshal(demoRow{r.world.Name, r.world.About, len(r.wrong) == 0, r.wrong, r.verdict.row()})
-		if err != nil {
-			return err
-		}
-		e.out.Raw(append(b, '\n'))
+		e.printJSON(demoRow{r.world.Name, r.world.About, len(r.wrong) == 0, r.wrong, r.verdict.row()})
 	case full:
 		e.out.Linef("the world %s: %s", r.world.Name, r.world.About)
 		e.out.Linef("")

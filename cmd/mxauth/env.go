@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 )
 
@@ -29,4 +31,21 @@ func newEnv(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) strin
 		getenv: getenv,
 		now:    time.Now,
 	}
+}
+
+// printJSON prints one object as a line of an answer.
+func (e *env) printJSON(v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types: a fault of ours
+	}
+	e.out.Raw(append(b, '\n'))
+}
+
+// input opens the file of an argument; "-" is standard input.
+func (e *env) input(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(e.stdin), nil
+	}
+	return os.Open(name)
 }

@@ -42,13 +42,13 @@ type sharedFlags struct {
 // add defines the flags in f.
 func (s *sharedFlags) add(f *pflag.FlagSet) {
 	f.StringArrayVar(&s.resolvers, "resolver", nil, "recursive resolver to ask: `ADDR[:PORT]`, tls://HOST or https://HOST/PATH (repeatable; default: those of /etc/resolv.conf)")
-	f.StringVar(&s.dnssec, "dnssec", modeValidate, "where the security status comes from: validate (proved here) or trust-ad (believe the resolver)")
+	f.StringVar(&s.dnssec, "dnssec", modeValidate, "`SOURCE` of the security status: validate (proved here) or trust-ad (believe the resolver)")
 	f.StringVar(&s.trustAnchor, "trust-anchor", "", "`FILE` with DS or DNSKEY lines to trust in place of the root's built-in keys")
-	f.StringVar(&s.caFile, "ca-file", "", "`PEM` file of the certification authorities to trust in place of the system's")
+	f.StringVar(&s.caFile, "ca-file", "", "PEM `FILE` of the certification authorities to trust in place of the system's")
 	f.StringVar(&s.store, "store", "memory", "where MTA-STS policies are kept: memory, bolt:FILE, or a redis:// or rediss:// `URL`")
-	f.DurationVar(&s.timeout, "timeout", 0, "longest wait for one DNS answer, one policy fetch or one mail host (default: 10s or so, as fits each)")
+	f.DurationVar(&s.timeout, "timeout", 0, "longest `TIME` to wait for one DNS answer, one policy fetch or one mail host (default: 10s or so, as fits each)")
 	f.BoolVar(&s.json, "json", false, "print JSON, one object a line")
-	f.IntVar(&s.concurrency, "concurrency", defaultConcurrency, fmt.Sprintf("domains looked at side by side, up to %d", maxConcurrency))
+	f.IntVar(&s.concurrency, "concurrency", defaultConcurrency, fmt.Sprintf("`NUMBER` of domains looked at side by side, up to %d", maxConcurrency))
 	f.StringVar(&s.exceptions, "exceptions", "", "TOML `FILE` of exceptions: what may pass for a while although a policy forbids it")
 	f.StringArrayVar(&s.allow, "allow-address", nil, "a policy host may lie in this special-purpose `PREFIX`, such as 127.0.0.0/8 (repeatable)")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "log to standard error what is being done")

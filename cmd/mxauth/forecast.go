@@ -1,14 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine/forecast"
 	"github.com/mxauth/mxauth/engine/survey"
 )
@@ -24,26 +22,37 @@ func newForecast(e *env) *cobra.Command {
 		Use:   "forecast DOMAIN",
 		Short: "Say what will break in the authentication of a domain's mail, and when",
 		Long: `Forecast looks at a domain as senders do and says when its certificates and DNSSEC
-signatures end and its policy is forgotten, and what that does to mail. With --cert it
-says when a server may switch to that certificate (or key), given the TLSA records.`,
+signatures end and its policy is forgotten, and what that does to mail:
+
+  broken   mail is delayed or refused
+  weaker   mail goes on, and is protected less
+  notice   nothing by itself
+
+With --cert it says when a server may switch to that certificate (or key), given the
+TLSA records. With --ical it prints a calendar with a reminder a week before each event.
+
+The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.`,
 		Example: `  mxauth forecast example.org
   mxauth forecast --cert next.pem --ttl 1h example.org
   mxauth forecast --ical example.org > mail.ics`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asICal && e.flags.json {
 				return usageError("--ical and --json exclude each other")
 			}
-			if err := checkNextHop(args[0]); err != nil {
+			if err := checkDomain(args[0]); err != nil {
 				return usageError("%w", err)
+			}
+			if err := checkTTL(ttl); err != nil {
+				return err
+			}
+			if ttl > 0 && cert == "" {
+				return usageError("--ttl counts with --cert alone")
 			}
 			o := forecast.Options{TTL: ttl}
 			if cert != "" {
-				b, err := os.ReadFile(cert)
-				if err != nil {
-					return configError("", "--cert: %w", err)
-				}
-				if o.Next, err = dane.ReadMaterial(cert, b); err != nil {
+				var err error
+				if o.Next, err = e.readMaterial(cert); err != nil {
 					return configError("", "--cert: %w", err)
 				}
 			}
@@ -56,13 +65,16 @@ says when a server may switch to that certificate (or key), given the TLSA recor
 			if err != nil {
 				return err
 			}
+			if len(snap.Plan.Hosts) == 0 {
+				e.out.Notef("there is no mail host to look at: %s", snap.Plan.MX.Reason.Text)
+			}
 			return e.printForecast(args[0], forecast.Forecast(snap, o), snap.At, asICal)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&cert, "cert", "", "certificate or key `FILE` that the hosts will show")
-	f.DurationVar(&ttl, "ttl", 0, "TTL of the TLSA records in their zone; 0: as received")
-	f.BoolVar(&asICal, "ical", false, "print iCalendar")
+	f.DurationVar(&ttl, "ttl", 0, "with --cert: the `TTL` of the TLSA records in their zone, such as 1h (default: as received)")
+	f.BoolVar(&asICal, "ical", false, "print a calendar (iCalendar, RFC 5545)")
 	return cmd
 }
 
@@ -71,32 +83,61 @@ func (e *env) printForecast(domain string, events []forecast.Event, now time.Tim
 	case asICal:
 		return forecast.WriteCalendar(e.out.stdout(), domain, events, now)
 	case e.flags.json:
-		b, err := json.Marshal(struct {
+		e.printJSON(struct {
 			V      int              `json:"v"`
 			Domain string           `json:"domain"`
 			At     time.Time        `json:"at"`
 			Events []forecast.Event `json:"events"`
 		}{1, domain, now.UTC().Truncate(time.Second), events})
-		if err != nil {
-			return err
-		}
-		e.out.Raw(append(b, '\n'))
 		return nil
 	}
 	if len(events) == 0 {
 		e.out.Linef("%s: nothing that ends by itself", domain)
 		return nil
 	}
-	for i, ev := range events {
-		if i > 0 {
-			e.out.Linef("")
+	e.out.Linef("%s: what comes by itself, the soonest first (times are UTC)", paint(strong, domain))
+	for _, p := range together(events, func(ev forecast.Event) (host, words string) {
+		if len(ev.Publish) > 0 {
+			return "", "" // each host has lines of its own
 		}
-		block(e.out, 0, fmt.Sprintf("%s  %-7s ", ev.When.Format("2006-01-02 15:04"), ev.Effect), ev.Text)
+		return ev.Host, strings.Join([]string{string(ev.ID), ev.When.String(), ev.Effect.String(), ev.Text, ev.Do}, "\n")
+	}) {
+		ev := p.said
+		e.out.Linef("")
+		e.out.Linef("%s, %s: %s", ev.When.Format("2006-01-02 15:04"), away(now, ev.When), paint(effectStyle(ev.Effect), ev.Effect.String()))
+		block(e.out, 2, "", ev.Text)
+		e.also(p.also)
 		block(e.out, 2, pad("do"), ev.Do)
-		for _, l := range ev.Publish {
-			e.out.Linef("    %s", l)
-		}
+		e.paste("publish", "in DNS:", ev.Publish)
 		block(e.out, 2, pad("see"), fmt.Sprintf("%s, RFC %s", ev.ID, ev.RFC))
 	}
 	return nil
+}
+
+// away says how far a time is from now, in whole days or hours.
+func away(now, when time.Time) string {
+	const day = 24 * time.Hour
+	switch d := when.Sub(now.Truncate(time.Second)); {
+	case d >= day:
+		return "in " + counted(int(d/day), "day")
+	case d > 0:
+		return "in " + counted(int((d+time.Hour-1)/time.Hour), "hour")
+	case d > -time.Hour:
+		return "now"
+	case d > -day:
+		return counted(int(-d/time.Hour), "hour") + " ago"
+	default:
+		return counted(int(-d/day), "day") + " ago"
+	}
+}
+
+// effectStyle is how an effect is painted.
+func effectStyle(e forecast.Effect) style {
+	switch e {
+	case forecast.Broken:
+		return bad
+	case forecast.Weaker:
+		return fair
+	}
+	return plain
 }

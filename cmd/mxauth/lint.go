@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/lint"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
@@ -21,112 +23,149 @@ const (
 // newLint makes the verb lint.
 func newLint(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "lint DOMAIN...",
+		Use:   "lint DOMAIN...|-",
 		Short: "Say what a domain should change in what it publishes, with the lines to publish",
 		Long: `Lint looks at a domain as senders do (its MX, address and TLSA records, its MTA-STS
 record and policy, its TLSRPT record, and the certificates of its mail hosts) and says
 what is inconsistent, missing or about to hurt, with the exact record or file to publish
-instead. It sends no mail.
+instead. It sends no mail. With "-" domains are read from standard input, one a line.
 
 The exit status is 0 if there are notes at the most, 1 if there is a warning, 2 if there
-is an error; over several domains the highest.`,
+is an error; over several domains the highest. 64: bad usage, 78: bad configuration.`,
 		Example: `  mxauth lint example.org
-  mxauth lint --json example.org`,
-		Args: positional(cobra.MinimumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, a := range args {
-				if err := checkNextHop(a); err != nil {
-					return usageError("%w", err)
-				}
-			}
-			s, err := e.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			roots := s.roots
-			if roots == nil {
-				if roots, err = pkix.SystemRoots(); err != nil {
-					return configError("name a PEM file of certification authorities by --ca-file", "%w", err)
-				}
-			}
-			worst := 0
-			for i, domain := range args {
-				code, err := e.lintOne(cmd.Context(), survey.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: roots, Now: e.now}, domain, i > 0)
-				if err != nil {
-					return err
-				}
-				worst = max(worst, code)
-			}
-			return exitWith(worst)
-		},
+  mxauth lint --json - < domains.txt`,
+		Args: arguments(1, many),
+		RunE: func(cmd *cobra.Command, args []string) error { return runLint(cmd.Context(), e, args) },
 	}
 }
 
-// lintOne looks at one domain and prints what is found.
-func (e *env) lintOne(ctx context.Context, c survey.Config, domain string, more bool) (int, error) {
-	snap, err := survey.Collect(ctx, c, domain)
-	if err != nil {
-		return 0, err
+// A linted is what was found of one domain.
+type linted struct {
+	asked
+	findings []lint.Finding
+}
+
+func runLint(ctx context.Context, e *env, args []string) error {
+	alone := len(args) == 1 && args[0] != "-"
+	if alone {
+		if err := checkDomain(args[0]); err != nil {
+			return usageError("%w", err)
+		}
 	}
-	findings := lint.Check(snap)
-	if e.flags.json {
-		b, err := json.Marshal(struct {
+	s, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	config := survey.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: s.roots, Now: e.now}
+	if config.Roots == nil {
+		if config.Roots, err = pkix.SystemRoots(); err != nil {
+			return configError("name a PEM file of certification authorities by --ca-file", "%w", err)
+		}
+	}
+	code, count := 0, 0
+	work := func(ctx context.Context, a asked) (linted, error) { return lintOne(ctx, config, a) }
+	done := func(l linted) error {
+		if alone && l.err != nil {
+			return usageError("%w", l.err)
+		}
+		count++
+		code = worse(code, l.exit())
+		e.printLinted(l, count > 1)
+		s.dns.complain(e.out)
+		return e.out.flushed()
+	}
+	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done); err != nil {
+		return err
+	}
+	if count == 0 {
+		return errNoDomains
+	}
+	return exitWith(code)
+}
+
+// lintOne looks at one domain. Its error is ctx's, or a fault of ours.
+func lintOne(ctx context.Context, c survey.Config, a asked) (linted, error) {
+	if a.err == nil {
+		a.err = checkDomain(a.text)
+	}
+	if a.err != nil {
+		return linted{asked: a}, nil
+	}
+	snap, err := survey.Collect(ctx, c, a.text)
+	switch {
+	case errors.Is(err, engine.ErrRequest):
+		return linted{asked: asked{a.text, err}}, nil
+	case err != nil:
+		return linted{}, err
+	}
+	return linted{a, lint.Check(snap)}, nil
+}
+
+// exit is the exit status that the findings ask for.
+func (l linted) exit() int {
+	worst, ok := lint.Worst(l.findings)
+	switch {
+	case l.err != nil:
+		return exitUsage
+	case ok && worst == lint.Error:
+		return exitBroken
+	case ok && worst == lint.Warning:
+		return exitWarned
+	}
+	return 0
+}
+
+// printLinted prints what was found of one domain; more says that there is one above it.
+func (e *env) printLinted(l linted, more bool) {
+	switch {
+	case e.flags.json && l.err != nil:
+		e.printJSON(errorRow{rowVersion, l.text, safe(errorText(l.err))})
+		return
+	case e.flags.json:
+		e.printJSON(struct {
 			V        int            `json:"v"`
 			Domain   string         `json:"domain"`
 			Findings []lint.Finding `json:"findings"`
-		}{1, domain, findings})
-		if err != nil {
-			return 0, err
-		}
-		e.out.Raw(append(b, '\n'))
-	} else {
-		e.printFindings(domain, findings, more)
+		}{rowVersion, l.text, l.findings})
+		return
 	}
-	switch worst, ok := lint.Worst(findings); {
-	case ok && worst == lint.Error:
-		return exitBroken, nil
-	case ok && worst == lint.Warning:
-		return exitWarned, nil
-	}
-	return 0, nil
-}
-
-// printFindings prints the findings for people.
-func (e *env) printFindings(domain string, findings []lint.Finding, more bool) {
 	if more {
 		e.out.Linef("")
 	}
+	if l.err != nil {
+		e.out.Linef("%s: not looked at: %s", l.text, l.err)
+		return
+	}
+	e.printFindings(l.text, l.findings)
+}
+
+// printFindings prints the findings for people.
+func (e *env) printFindings(domain string, findings []lint.Finding) {
 	count := map[lint.Severity]int{}
 	for _, f := range findings {
 		count[f.Severity]++
 	}
 	if len(findings) == 0 {
-		e.out.Linef("%s: nothing to change", domain)
+		e.out.Linef("%s: %s", paint(strong, domain), paint(good, "nothing to change"))
 		return
 	}
-	e.out.Linef("%s: %s, %s, %s", domain, counted(count[lint.Error], "error"), counted(count[lint.Warning], "warning"), counted(count[lint.Note], "note"))
-	for _, f := range findings {
+	e.out.Linef("%s: %s, %s, %s", paint(strong, domain), counted(count[lint.Error], "error"), counted(count[lint.Warning], "warning"), counted(count[lint.Note], "note"))
+	for _, f := range together(findings, func(f lint.Finding) (host, words string) {
+		if len(f.Publish)+len(f.Policy) > 0 {
+			return "", "" // each host has lines of its own
+		}
+		return f.Host, strings.Join(append([]string{string(f.ID), f.Text, f.Do}, f.Evidence...), "\n")
+	}) {
 		e.out.Linef("")
-		block(e.out, 0, fmt.Sprintf("%-10s", f.Severity), f.Text)
-		for _, l := range f.Evidence {
+		block(e.out, 0, fmt.Sprintf("%-10s", f.said.Severity), f.said.Text)
+		for _, l := range f.said.Evidence {
 			block(e.out, 2, pad("seen"), l)
 		}
-		block(e.out, 2, pad("do"), f.Do)
-		for i, l := range f.Publish {
-			if i == 0 {
-				block(e.out, 2, pad("publish"), "")
-			}
-			// Not broken into lines: it is to be pasted.
-			e.out.Linef("    %s", l)
-		}
-		block(e.out, 2, pad("see"), fmt.Sprintf("%s, RFC %s", f.ID, f.RFC))
+		e.also(f.also)
+		block(e.out, 2, pad("do"), f.said.Do)
+		e.paste("publish", "in DNS:", f.said.Publish)
+		e.paste("serve", "as "+f.said.PolicyURL+":", f.said.Policy)
+		block(e.out, 2, pad("see"), fmt.Sprintf("%s, RFC %s", f.said.ID, f.said.RFC))
 	}
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

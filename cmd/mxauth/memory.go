@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,7 +17,7 @@ import (
 
 // newMemory makes the verb memory and its own verbs.
 func newMemory(e *env) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "memory",
 		Short: "List, show and forget what domains have once proved",
 		Long: `Memory works on what mxauth check has learnt of domains in the store that --store
@@ -33,10 +32,7 @@ The exit status is 0 if it was done, 1 if nothing is remembered of a domain, 78 
 store can not be used.`,
 		Example: `  mxauth memory list --store bolt:/var/lib/mxauth/policies.db
   mxauth memory forget --store bolt:/var/lib/mxauth/policies.db example.org`,
-		Args: positional(cobra.NoArgs),
-	}
-	cmd.AddCommand(newMemoryList(e), newMemoryShow(e), newMemoryForget(e))
-	return cmd
+	}, newMemoryList(e), newMemoryShow(e), newMemoryForget(e))
 }
 
 // exitNoMemory is the exit status of memory for a domain of which nothing is remembered.
@@ -57,7 +53,7 @@ func newMemoryList(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the domains and what they have proved, sorted",
-		Args:  positional(cobra.NoArgs),
+		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withMemory(func(m *engine.Memory) error {
 				var list []engine.Past
@@ -68,7 +64,7 @@ func newMemoryList(e *env) *cobra.Command {
 				slices.SortFunc(list, func(a, b engine.Past) int { return strings.Compare(pastName(a), pastName(b)) })
 				for _, p := range list {
 					if e.flags.json {
-						err = errors.Join(err, e.printPast(p))
+						e.printJSON(p)
 						continue
 					}
 					e.out.Linef("%-30s %s", pastName(p), pastLine(p))
@@ -117,15 +113,6 @@ func lostWords(drops []engine.Drop) string {
 	return strings.Join(words, ", ")
 }
 
-func (e *env) printPast(p engine.Past) error {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	e.out.Raw(append(b, '\n'))
-	return nil
-}
-
 // A target is a domain whose mail hosts listen on a port; 0 is 25.
 type target struct {
 	domain rfc6125.Host
@@ -156,14 +143,14 @@ func (e *env) eachRemembered(args []string, port uint16, f func(*engine.Memory, 
 
 // portFlag is the flag --port of a verb of memory.
 func portFlag(cmd *cobra.Command) *uint16 {
-	return cmd.Flags().Uint16("port", engine.DefaultPort, "port of the mail hosts")
+	return cmd.Flags().Uint16("port", engine.DefaultPort, "`PORT` of the mail hosts")
 }
 
 func newMemoryShow(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show DOMAIN...",
 		Short: "Show what a domain has proved, when, and what it has lost",
-		Args:  positional(cobra.MinimumNArgs(1)),
+		Args:  arguments(1, many),
 	}
 	port := portFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -173,7 +160,8 @@ func newMemoryShow(e *env) *cobra.Command {
 				return false, err
 			}
 			if e.flags.json {
-				return true, e.printPast(p)
+				e.printJSON(p)
+				return true, nil
 			}
 			e.showPast(p)
 			return true, nil
@@ -206,7 +194,7 @@ func newMemoryForget(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forget DOMAIN...",
 		Short: "Forget what a domain has proved: its loss is meant",
-		Args:  positional(cobra.MinimumNArgs(1)),
+		Args:  arguments(1, many),
 	}
 	port := portFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

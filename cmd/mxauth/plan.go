@@ -27,7 +27,7 @@ is refused, 3 if the message must wait. 64: bad usage, 70: a fault of ours, 78: 
 configuration.`,
 		Example: `  mxauth plan example.org
   mxauth plan --level dane-only --json example.org`,
-		Args: positional(cobra.ArbitraryArgs),
+		Args: arguments(0, many),
 	}
 	d.add(cmd.Flags())
 	cmd.Flags().BoolVar(&d.short, "short", false, "one line a domain")

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"time"
 
@@ -51,7 +50,7 @@ differences stand on standard error), 78 if the file can not be used.`,
 		Example: `  mxauth check --evidence example.json example.org
   mxauth replay example.json
   mxauth replay --at 2027-01-01T00:00:00Z example.json`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := evidence.ReplayConfig{}
 			if at != "" {
@@ -61,18 +60,18 @@ differences stand on standard error), 78 if the file can not be used.`,
 				}
 				c.At = t
 			}
-			var in io.Reader = e.stdin
-			if args[0] != "-" {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return configError("", "%w", err)
-				}
-				defer f.Close()
-				in = f
+			in, err := e.input(args[0])
+			if err != nil {
+				return configError("", "%w", err)
+			}
+			defer in.Close()
+			name := args[0]
+			if name == "-" {
+				name = "standard input"
 			}
 			file, err := evidence.Read(in)
 			if err != nil {
-				return configError("replay wants a file that mxauth check --evidence has written", "%s: %w", args[0], err)
+				return configError("replay wants a file that mxauth check --evidence has written", "%s: %w", name, err)
 			}
 			if c.Anchors, err = e.anchors(); err != nil {
 				return err
@@ -82,12 +81,10 @@ differences stand on standard error), 78 if the file can not be used.`,
 			}
 			r, err := file.Replay(cmd.Context(), c)
 			if err != nil {
-				return configError("", "%s: %w", args[0], err)
+				return configError("", "%s: %w", name, err)
 			}
 			v := &verdict{asked: file.Request.NextHop, plan: r.Plan, hosts: r.Hosts, summary: r.Summary}
-			if err := e.print(v, checking, short, false); err != nil {
-				return err
-			}
+			e.print(v, checking, short, false)
 			if file.Mode == evidence.ModeTrustAD {
 				e.out.Notef("the security status of each answer in this file is the word of a resolver (trust-ad)")
 			}

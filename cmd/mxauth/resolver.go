@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -40,7 +38,7 @@ The exit status is 0 if every server is good for what --dnssec says, 78 if one i
 		Example: `  mxauth resolver
   mxauth resolver 127.0.0.1 tls://192.0.2.1#dns.example
   mxauth resolver --dnssec trust-ad 127.0.0.53`,
-		Args: positional(cobra.ArbitraryArgs),
+		Args: arguments(0, many),
 	}
 	f.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runResolver(cmd.Context(), e, &f, args) }
@@ -102,9 +100,10 @@ func runResolver(ctx context.Context, e *env, f *resolverFlags, args []string) e
 	done := func(r probe.Report) error {
 		code = max(code, e.resolverCode(r))
 		if e.flags.json {
-			return e.printResolverJSON(r)
+			e.printResolverJSON(r)
+		} else {
+			e.printResolver(r)
 		}
-		e.printResolver(r)
 		return nil
 	}
 	if err := inOrder(ctx, min(maxResolvers, e.flags.concurrency), each(servers), work, done); err != nil {
@@ -202,12 +201,7 @@ type resolverRow struct {
 	Findings   []probe.Finding `json:"findings"`
 }
 
-func (e *env) printResolverJSON(r probe.Report) error {
-	b, err := json.Marshal(resolverRow{V: 1, Server: r.Server.String(), Software: r.Software, Verdicts: r.Verdicts(),
+func (e *env) printResolverJSON(r probe.Report) {
+	e.printJSON(resolverRow{V: 1, Server: r.Server.String(), Software: r.Software, Verdicts: r.Verdicts(),
 		Validation: r.Validation, TrustAD: r.TrustAD, RTT: float64(r.RTT) / float64(time.Millisecond), Findings: r.Findings})
-	if err != nil {
-		return errors.Join(errors.New("resolver: the report can not be printed"), err)
-	}
-	e.out.Raw(append(b, '\n'))
-	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"strings"
 
@@ -64,8 +63,7 @@ out and which rule decided. It never sends mail.`,
 		Args:              cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				hint := fmt.Sprintf("the verbs are %s; to look at a domain: mxauth check %s", verbNames(cmd), args[0])
-				return &exitError{code: exitUsage, err: fmt.Errorf("there is no verb %.80q", args[0]), hint: hint}
+				return noVerb(cmd, args[0], "; to look at a domain: mxauth check "+args[0])
 			}
 			return &exitError{code: exitUsage, err: errors.New("no verb given"),
 				hint: "the verbs are " + verbNames(cmd) + "; more by mxauth help"}
@@ -76,9 +74,8 @@ out and which rule decided. It never sends mail.`,
 	root.SetOut(e.out.stdout())
 	root.SetErr(e.out.stderr())
 	root.SetVersionTemplate("mxauth {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &exitError{code: exitUsage, err: err, hint: "the flags of this verb: " + cmd.CommandPath() + " --help"}
-	})
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(newHelp())
 	e.flags.add(root.PersistentFlags())
 	for _, verb := range verbs() {
 		root.AddCommand(verb(e))
@@ -95,16 +92,6 @@ func verbNames(cmd *cobra.Command) string {
 		}
 	}
 	return strings.Join(names, ", ")
-}
-
-// positional makes a usage error of what cobra's positional checks say.
-func positional(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return &exitError{code: exitUsage, err: err, hint: "usage: " + cmd.UseLine()}
-		}
-		return nil
-	}
 }
 
 // version is that of the module as it was built.

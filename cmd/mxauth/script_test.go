@@ -3,12 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/pem"
 	"errors"
 	"io"
+	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +29,23 @@ var terminal = lab.World{
 	Want:    lab.Want{Outcome: "encrypted", Deliver: true},
 }
 
+// reported are worlds whose owners hear of failures: of the MX lookup, of a host that may
+// not be used, and of one that shows another key at one of its addresses.
+var reported = []lab.World{
+	{
+		Name: "reported-mx", Domain: "reported-mx.test", About: "the MX records have lost their signature, and reports are asked for", TLSRPT: "v=TLSRPTv1; rua=mailto:tls@reported-mx.test",
+		Zones: []lab.Zone{{Apex: "reported-mx.test", Break: []lab.Break{{What: lab.Stripped, Name: "reported-mx.test", Type: "MX"}}}},
+		Hosts: []lab.Host{{Name: "mx.reported-mx.test", Pref: 10}},
+		Want:  lab.Want{Outcome: "deferred"},
+	},
+	{
+		Name: "reported-hosts", Domain: "reported-hosts.test", About: "a TLSA lookup fails, another record does not match, and reports are asked for", TLSRPT: "v=TLSRPTv1; rua=mailto:tls@reported-hosts.test",
+		Zones: []lab.Zone{{Apex: "reported-hosts.test"}}, Faults: []lab.Fault{{Name: "_25._tcp.mx1.reported-hosts.test", Type: "TLSA", What: lab.ServFail}},
+		Hosts: []lab.Host{{Name: "mx1.reported-hosts.test", Pref: 10}, {Name: "mx2.reported-hosts.test", Pref: 20, TLSA: []string{"3 1 1 other"}}},
+		Want:  lab.Want{Outcome: "refused"},
+	},
+}
+
 // lastExit is the key of the exit status that a script's last mxauth had.
 type lastExit struct{}
 
@@ -39,25 +54,7 @@ type lastExit struct{}
 // the network. $RESOLVER validates, $PLAIN does not, $STRIPS loses all DNSSEC, $LIES
 // sets AD on everything, $NOBODY is a port where nothing listens.
 func TestScripts(t *testing.T) {
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: append(lab.Worlds(), terminal)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	dir := t.TempDir()
-	anchor, ca := filepath.Join(dir, "root.ds"), filepath.Join(dir, "ca.pem")
-	for name, text := range map[string]string{
-		anchor: l.TrustAnchor(),
-		ca:     string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.CA().Raw})),
-	} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	l := startLab(t, slices.Concat(lab.Worlds(), reported, []lab.World{terminal}), nil)
 	// t.Run waits for the scripts, which run in parallel, before the lab is closed.
 	t.Run("script", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
@@ -65,10 +62,10 @@ func TestScripts(t *testing.T) {
 			RequireUniqueNames:  true,
 			RequireExplicitExec: true,
 			Setup: func(e *testscript.Env) error {
-				e.Values[lastExit{}] = new(int)
+				e.Values[lastExit{}], e.Values[socketKey{}] = new(int), new(*net.UnixConn)
 				for name, value := range map[string]string{
 					"RESOLVER": l.Resolver().String(), "PLAIN": l.Plain().String(), "STRIPS": l.Strips().String(),
-					"LIES": l.Lies().String(), "NOBODY": nobody(t), "ANCHOR": anchor, "CA": ca,
+					"LIES": l.Lies().String(), "NOBODY": nobody(t), "ANCHOR": l.anchor, "CA": l.ca,
 					"LAB": "", // see mxauth below
 				} {
 					e.Setenv(name, value)
@@ -79,8 +76,7 @@ func TestScripts(t *testing.T) {
 				// mxauth [< FILE] ARGS...: runs it in this process. An argument LAB stands for the
 				// flags that point it at the lab.
 				"mxauth": func(ts *testscript.TestScript, neg bool, args []string) {
-					code := runScripted(ts, l, args, []string{
-						"--resolver", l.Plain().String(), "--trust-anchor", anchor, "--ca-file", ca, "--allow-address", "127.0.0.0/8"})
+					code := runScripted(ts, l, args)
 					*ts.Value(lastExit{}).(*int) = code
 					if neg == (code == 0) {
 						ts.Fatalf("exit status %d", code)
@@ -106,6 +102,10 @@ func TestScripts(t *testing.T) {
 						ts.Fatalf("%v", err)
 					}
 				},
+				// collector PATH: opens the socket of a TLSRPT collector.
+				"collector": openSocket,
+				// collected FILE: writes the datagrams that have come into a file, a line each.
+				"collected": readSocket,
 				// valid FILE: every line is a JSON object as docs/check.schema.json says.
 				"valid": func(ts *testscript.TestScript, neg bool, args []string) {
 					s, err := loadSchema()
@@ -122,14 +122,14 @@ func TestScripts(t *testing.T) {
 }
 
 // runScripted runs mxauth in this process with the lab's dialler.
-func runScripted(ts *testscript.TestScript, l *lab.Lab, args, labFlags []string) int {
+func runScripted(ts *testscript.TestScript, l *testLab, args []string) int {
 	var stdin io.Reader = strings.NewReader("")
 	if len(args) > 1 && args[0] == "<" {
 		stdin = strings.NewReader(ts.ReadFile(args[1]))
 		args = args[2:]
 	}
 	if i := slices.Index(args, "LAB"); i >= 0 {
-		args = slices.Concat(args[:i], labFlags, args[i+1:])
+		args = slices.Concat(args[:i], l.flags, args[i+1:])
 	}
 	// A file name in a flag is of the script's folder.
 	for i, a := range args {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -27,13 +26,10 @@ const (
 
 // newSTS makes the verb sts and its own verbs.
 func newSTS(e *env) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "sts",
 		Short: "Fetch or check an MTA-STS policy",
-		Args:  positional(cobra.NoArgs),
-	}
-	cmd.AddCommand(newSTSFetch(e), newSTSLint(e))
-	return cmd
+	}, newSTSFetch(e), newSTSLint(e))
 }
 
 func newSTSFetch(e *env) *cobra.Command {
@@ -46,7 +42,7 @@ changes no cache.
 
 The exit status is 0 if there is a record and a policy, 1 if there is no record, 2 if the
 policy could not be fetched or is invalid, 3 if the record could not be looked up.`,
-		Args: positional(cobra.MinimumNArgs(1)),
+		Args: arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, err := parseDomains(args)
 			if err != nil {
@@ -85,6 +81,8 @@ type fetchRow struct {
 	Policy      string        `json:"policy,omitempty"`
 	Error       string        `json:"error,omitempty"`
 	ErrorKind   string        `json:"error_kind,omitempty"` // a word of sts.FetchWord
+
+	unknown bool // the record could not be looked up
 }
 
 func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
@@ -97,7 +95,7 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 	case errors.Is(rerr, sts.ErrNoRecord):
 		row.RecordError, code = rerr.Error(), exitSTSAdvice
 	default:
-		row.RecordError, code = rerr.Error(), exitSTSFailed
+		row.RecordError, row.unknown, code = rerr.Error(), true, exitSTSFailed
 	}
 	f, err := c.Fetch(ctx, d)
 	row.Host, row.ContentType, row.TookMS, row.Policy = f.Host, f.ContentType, f.Took.Milliseconds(), f.Policy.Text
@@ -126,16 +124,12 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 	return code
 }
 
-func (e *env) printJSON(v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // our own types: a fault of ours
-	}
-	e.out.Raw(append(b, '\n'))
-}
-
 func (e *env) showFetch(r fetchRow) {
 	switch {
+	case r.unknown && r.Error == "":
+		e.out.Linef("%s: a policy of mode %s is served; whether a record announces it could not be looked up", r.Domain, *r.Mode)
+	case r.unknown:
+		e.out.Linef("%s: the record could not be looked up, and the policy can not be had", r.Domain)
 	case r.Error == "" && r.RecordError == "":
 		e.out.Linef("%s: policy of mode %s, id %s", r.Domain, *r.Mode, r.ID)
 	case r.Error == "":
@@ -146,12 +140,12 @@ func (e *env) showFetch(r fetchRow) {
 		e.out.Linef("%s: no record and no policy", r.Domain)
 	}
 	if r.RecordError != "" {
-		e.out.Linef("  record   %s", r.RecordError)
+		e.out.Linef("  record   %s", plainText(r.RecordError))
 	} else {
 		e.out.Linef("  record   %s", r.Record)
 	}
 	if r.Error != "" {
-		e.out.Linef("  fetch    %s", r.Error)
+		e.out.Linef("  fetch    %s", plainText(r.Error))
 	}
 	if r.Address != "" {
 		e.out.Linef("  host     %s at %s", r.Host, r.Address)
@@ -162,7 +156,12 @@ func (e *env) showFetch(r fetchRow) {
 	if r.ContentType != "" {
 		e.out.Linef("  type     %s, %d ms", r.ContentType, r.TookMS)
 	}
-	for line := range strings.Lines(r.Policy) {
+	e.quote(r.Policy)
+}
+
+// quote prints the text of a policy.
+func (e *env) quote(policy string) {
+	for line := range strings.Lines(policy) {
 		e.out.Linef("  | %s", strings.TrimRight(line, "\r\n"))
 	}
 }
@@ -182,7 +181,7 @@ The exit status is 0 if there is nothing to say, 1 if there is advice, 2 if send
 take what is published, 3 if it could not be looked at.`,
 		Example: `  mxauth sts lint ./mta-sts.txt
   mxauth sts lint example.org`,
-		Args: positional(cobra.MinimumNArgs(1)),
+		Args: arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s *stack
 			code := 0
@@ -222,15 +221,11 @@ func isPolicyFile(name string) bool {
 
 // readPolicy reads a file, one octet more than a policy may have.
 func (e *env) readPolicy(name string) ([]byte, error) {
-	in := e.stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+	in, err := e.input(name)
+	if err != nil {
+		return nil, err
 	}
+	defer in.Close()
 	return io.ReadAll(io.LimitReader(in, sts.MaxPolicySize+1))
 }
 
@@ -250,7 +245,7 @@ func (e *env) lintDomain(ctx context.Context, c *sts.Client, d rfc6125.Host) int
 	case err == nil || errors.Is(err, sts.ErrPolicy):
 		code = worse(code, e.printLint(d.String(), "policy", sts.Lint([]byte(f.Policy.Text))))
 	case errors.As(err, &fe):
-		code = worse(code, e.printLint(d.String(), "fetch", []sts.Finding{{Why: err.Error(), Fatal: true}}))
+		code = worse(code, e.printLint(d.String(), "fetch", []sts.Finding{{Why: errorText(err), Fatal: true}}))
 	}
 	return code
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,19 +19,13 @@ import (
 
 // newTLSA makes the verb tlsa.
 func newTLSA(e *env) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "tlsa",
 		Short: "Make TLSA records, and check published ones",
 		Long: `Tlsa is for those who publish DANE records: make prints the records of a certificate or
 key ready to paste into a zone, check holds published records against what the mail
 hosts show, and against the certificate that is to come next.`,
-		Args: positional(cobra.ArbitraryArgs),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return &exitError{code: exitUsage, err: errors.New("tlsa needs a verb of its own"), hint: "mxauth tlsa make FILE|HOST, or mxauth tlsa check DOMAIN|HOST:PORT"}
-		},
-	}
-	cmd.AddCommand(newTLSAMake(e), newTLSACheck(e))
-	return cmd
+	}, newTLSAMake(e), newTLSACheck(e))
 }
 
 // tlsaMakeFlags are the flags of tlsa make, as typed.
@@ -62,16 +54,16 @@ then take the old record away; mxauth tlsa check --cert FILE says when.`,
 		Example: `  mxauth tlsa make /etc/postfix/mx.pem
   mxauth tlsa make --host mx.example.org --ttl 1h next-key.pem
   mxauth tlsa make --usage 2 --format generic mx.example.org`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args: arguments(1, 1),
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.usage, "usage", "3", "certificate usage: 3 (DANE-EE) or 2 (DANE-TA)")
-	fl.StringVar(&f.selector, "selector", "", "selector: 0 (Cert) or 1 (SPKI); default 1, with --usage 2 it is 0")
-	fl.StringVar(&f.matching, "matching-type", "1", "matching type: 0 (Full), 1 (SHA2-256) or 2 (SHA2-512)")
+	fl.StringVar(&f.usage, "usage", "3", "certificate `USAGE`: 3 (DANE-EE) or 2 (DANE-TA)")
+	fl.StringVar(&f.selector, "selector", "", "`SELECTOR`: 0 (Cert) or 1 (SPKI); default 1, with --usage 2 it is 0")
+	fl.StringVar(&f.matching, "matching-type", "1", "matching `TYPE`: 0 (Full), 1 (SHA2-256) or 2 (SHA2-512)")
 	fl.StringArrayVar(&f.hosts, "host", nil, "`NAME` of the mail host, the base domain of the record (repeatable; default: the names in the certificate)")
-	fl.Uint16Var(&f.port, "port", dane.DefaultPort, "port of the service")
-	fl.DurationVar(&f.ttl, "ttl", 0, "TTL to print; 0: none")
-	fl.StringVar(&f.format, "format", "zone", "zone (a line of a zone file), generic (RFC 3597, for name servers that do not know TLSA) or json")
+	fl.Uint16Var(&f.port, "port", dane.DefaultPort, "`PORT` of the service")
+	fl.DurationVar(&f.ttl, "ttl", 0, "`TTL` to print, such as 1h (default: none)")
+	fl.StringVar(&f.format, "format", "zone", "`FORM` to print: zone (a line of a zone file), generic (RFC 3597, for name servers that do not know TLSA) or json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runTLSAMake(cmd.Context(), e, &f, args[0]) }
 	return cmd
 }
@@ -107,8 +99,11 @@ func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, arg string) erro
 	if !slices.Contains([]string{"zone", "generic", "json"}, format) {
 		return usageError("--format: %.40q is neither zone, generic nor json", format)
 	}
-	if f.port == 0 || f.ttl < 0 || f.ttl > maxTLSATTL {
-		return usageError("--port must not be 0, and --ttl lies between 0 and %v", maxTLSATTL)
+	if f.port == 0 {
+		return usageError("--port: 0 is no port")
+	}
+	if err := checkTTL(f.ttl); err != nil {
+		return err
 	}
 	var owners []rfc6125.Host
 	for _, s := range f.hosts {
@@ -140,15 +135,21 @@ func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, arg string) erro
 		if err != nil {
 			return usageError("%w", err)
 		}
-		if err := e.printEntry(dane.Entry{Owner: owner, TTL: f.ttl, Record: rec}, format); err != nil {
-			return err
-		}
+		e.printEntry(dane.Entry{Owner: owner, TTL: f.ttl, Record: rec}, format)
 	}
 	return nil
 }
 
 // maxTLSATTL is the largest TTL there is (RFC 2181 section 8).
 const maxTLSATTL = (1<<31 - 1) * time.Second
+
+// checkTTL says that --ttl is no TTL.
+func checkTTL(ttl time.Duration) error {
+	if ttl < 0 || ttl > maxTLSATTL {
+		return usageError("--ttl: %v is not between 0 and %d seconds (RFC 2181 section 8)", ttl, maxTLSATTL/time.Second)
+	}
+	return nil
+}
 
 // material reads arg, a file or standard input, or asks the host of that name, which it
 // then returns.
@@ -207,21 +208,17 @@ func isFile(arg string) bool {
 
 // readMaterial reads a file, or standard input for "-". Its errors take one line.
 func (e *env) readMaterial(name string) (dane.Material, error) {
+	in, err := e.input(name)
 	var b []byte
-	var err error
-	in := e.stdin
+	if err == nil {
+		defer in.Close()
+		b, err = io.ReadAll(io.LimitReader(in, dane.MaxMaterial+1))
+	}
+	if err != nil {
+		return dane.Material{}, usageError("%w; expected a certificate or key, PEM or DER", err)
+	}
 	if name == "-" {
 		name = "standard input"
-	} else {
-		f, openErr := os.Open(name)
-		if openErr != nil {
-			return dane.Material{}, usageError("%w; expected a certificate or key, PEM or DER", openErr)
-		}
-		defer f.Close()
-		in = f
-	}
-	if b, err = io.ReadAll(io.LimitReader(in, dane.MaxMaterial+1)); err != nil {
-		return dane.Material{}, usageError("%w; expected a certificate or key, PEM or DER", err)
 	}
 	m, err := dane.ReadMaterial(name, b)
 	if err != nil {
@@ -278,18 +275,13 @@ func (e *env) remark(m dane.Material, r dane.Record, live rfc6125.Host) {
 	}
 }
 
-func (e *env) printEntry(entry dane.Entry, format string) error {
+func (e *env) printEntry(entry dane.Entry, format string) {
 	switch format {
 	case "json":
-		b, err := json.Marshal(entry)
-		if err != nil {
-			return err
-		}
-		e.out.Raw(append(b, '\n'))
+		e.printJSON(entry)
 	case "generic":
 		e.out.Linef("%s", entry.Generic())
 	default:
 		e.out.Linef("%s", entry.Zone())
 	}
-	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -45,13 +44,13 @@ is refused (nothing matches; with --cert: the next certificate would be), 3 if a
 fails or a host can not be reached; over several hosts the highest.`,
 		Example: `  mxauth tlsa check example.org
   mxauth tlsa check mx.example.org:25 --cert next.pem --since 2026-03-01T12:00:00Z`,
-		Args: positional(cobra.ExactArgs(1)),
+		Args: arguments(1, 1),
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.cert, "cert", "", "`FILE` with the certificate, and its chain, or the key that is to come next")
 	fl.StringVar(&f.since, "since", "", "`TIME` since when the records are published as they are: 2026-03-01T12:00:00Z, or how long ago: 36h")
-	fl.DurationVar(&f.ttl, "ttl", 0, "TTL of the records in their zone (default: what the resolver says, which counts down in caches)")
-	fl.Uint16Var(&f.port, "port", 0, "port of the hosts of a domain (default 25)")
+	fl.DurationVar(&f.ttl, "ttl", 0, "`TTL` of the records in their zone, such as 1h (default: what the resolver says, which counts down in caches)")
+	fl.Uint16Var(&f.port, "port", 0, "`PORT` of the hosts of a domain (default 25)")
 	fl.BoolVar(&f.noConnect, "no-connect", false, "look at DNS alone, connect to no host")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runTLSACheck(cmd.Context(), e, &f, args[0]) }
 	return cmd
@@ -78,8 +77,8 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 	if err != nil {
 		return err
 	}
-	if f.ttl < 0 || f.ttl > maxTLSATTL {
-		return usageError("--ttl lies between 0 and %v", maxTLSATTL)
+	if err := checkTTL(f.ttl); err != nil {
+		return err
 	}
 	req := engine.Request{NextHop: arg, Level: engine.LevelDANE, Port: f.port, Sorted: true}
 	if strings.Contains(arg, ":") && !strings.HasPrefix(arg, "[") {
@@ -329,11 +328,7 @@ func (c *tlsaChecker) rollover(h engine.Host, row *tlsaRow, ttl time.Duration) *
 func (c *tlsaChecker) print(r *tlsaRow, more bool) error {
 	out := c.e.out
 	if c.e.flags.json {
-		b, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		out.Raw(append(b, '\n'))
+		c.e.printJSON(r)
 		return out.flushed()
 	}
 	if more {
@@ -346,8 +341,7 @@ func (c *tlsaChecker) print(r *tlsaRow, more bool) error {
 // noHosts says why there is no host to look at.
 func (c *tlsaChecker) noHosts(p *engine.Plan, arg string) {
 	if c.e.flags.json {
-		b, _ := json.Marshal(errorRow{rowVersion, arg, p.MX.Reason.Text}) // three strings and a number
-		c.e.out.Raw(append(b, '\n'))
+		c.e.printJSON(errorRow{rowVersion, arg, p.MX.Reason.Text})
 		return
 	}
 	c.e.out.Linef("%s: %s", paint(strong, arg), p.MX.Reason.Text)

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -18,14 +14,7 @@ import (
 // TestTLSARollover plays the change of a key as RFC 7671 section 8.1 has it: current and
 // next records stand side by side, and time goes by.
 func TestTLSARollover(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	spki, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
+	spki := newSPKI(t)
 	next, err := dane.GenerateFromKey(dane.Recommended(dane.DANEEE), spki)
 	if err != nil {
 		t.Fatal(err)
@@ -90,18 +79,8 @@ func TestTLSARollover(t *testing.T) {
 
 func TestTLSAMakePrints(t *testing.T) {
 	t.Run("TLSA6698-2.2-01 what make prints is presentation format, and reads back", func(t *testing.T) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		spki, err := x509.MarshalPKIXPublicKey(key.Public())
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(t.TempDir(), "key.pem")
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		spki := newSPKI(t)
+		file := testFile(t, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}))
 		for matching, m := range map[string]dane.MatchingType{"0": dane.Full, "SHA2-256": dane.SHA2_256, "2": dane.SHA2_512} {
 			want, err := dane.GenerateFromKey(dane.Recipe{Usage: dane.DANEEE, Selector: dane.SPKI, MatchingType: m}, spki)
 			if err != nil {

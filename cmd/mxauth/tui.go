@@ -220,12 +220,15 @@ func clean(args []any, color bool) []any {
 
 // packagePrefix is how the errors of our packages begin; of use in a log, not to who
 // typed a command.
-var packagePrefix = regexp.MustCompile(`(^|: |; )(?:(?:rfc6125|dnssec|upstream|anchor|pkix|dane|sts|store|bolt|valkey|engine|evidence): )+`)
+var packagePrefix = regexp.MustCompile(`(^|: |; )(?:(?:rfc6125|dnssec|upstream|anchor|pkix|dane|sts|tlsrpt|roots|store|bolt|valkey|engine|evidence): )+`)
 
 // errorText puts an error, which may be several that were joined, on one line and
 // leaves out which package it came from.
-func errorText(err error) string {
-	return packagePrefix.ReplaceAllString(strings.ReplaceAll(err.Error(), "\n", "; "), "$1")
+func errorText(err error) string { return plainText(err.Error()) }
+
+// plainText is errorText for an error that is a text already.
+func plainText(s string) string {
+	return packagePrefix.ReplaceAllString(strings.ReplaceAll(s, "\n", "; "), "$1")
 }
 
 // safe replaces what could move the cursor, change colours or turn the direction of

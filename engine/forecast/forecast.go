@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
-	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -35,6 +35,7 @@ const (
 	SwitchEarliest    ID = "switch-earliest"
 	SwitchLatest      ID = "switch-latest"
 	SwitchUnfit       ID = "switch-unfit"
+	SwitchFree        ID = "switch-free" // no TLSA record has a say
 )
 
 // An Effect says what an event does to mail. The zero Effect is Notice.
@@ -68,7 +69,7 @@ type Event struct {
 	Effect Effect    `json:"effect"`
 	Host   string    `json:"host,omitempty"`
 	Text   string    `json:"text"` // one sentence, safe for a terminal
-	Do     string    `json:"do"`   // what to do before, one sentence
+	Do     string    `json:"do"`   // what to do before, for people
 	RFC    string    `json:"rfc"`
 	// Publish are lines for the zone file, ready to paste; empty for most events.
 	Publish []string `json:"publish,omitempty"`
@@ -99,11 +100,9 @@ func Forecast(s survey.Snapshot, o Options) []Event {
 	for i := range s.Plan.Hosts {
 		h, v := &s.Plan.Hosts[i], &s.Hosts[i]
 		f.certificates(h, v)
-		f.signatures(h.Name, "the TLSA records of "+name(h), last(h.DANE.TLSA))
-		f.signatures(h.Name, "the addresses of "+name(h), h.DANE.A)
 		f.change(h, v)
 	}
-	f.signatures(rfc6125.Host{}, "the MX records of "+s.Plan.Orig.String(), s.MX)
+	f.signatures()
 	f.policy()
 	out := make([]Event, len(f.events))
 	for i, e := range f.events {
@@ -114,16 +113,9 @@ func Forecast(s survey.Snapshot, o Options) []Event {
 }
 
 func (f *outlook) add(id ID, when time.Time, effect Effect, host rfc6125.Host, rfc, do, format string, args ...any) *Event {
-	e := &Event{ID: id, When: when.UTC().Truncate(time.Second), Effect: effect, Host: host.String(), RFC: rfc, Do: safe(do), Text: safe(fmt.Sprintf(format, args...))}
+	e := &Event{ID: id, When: when.UTC().Truncate(time.Second), Effect: effect, Host: host.String(), RFC: rfc, Do: plain.Text(do), Text: plain.Text(fmt.Sprintf(format, args...))}
 	f.events = append(f.events, e)
 	return e
-}
-
-func name(h *engine.Host) string {
-	if h.Name.IsValid() {
-		return h.Name.String()
-	}
-	return h.Literal.String()
 }
 
 func last(l []dane.Lookup) dane.Lookup {
@@ -131,17 +123,6 @@ func last(l []dane.Lookup) dane.Lookup {
 		return dane.Lookup{}
 	}
 	return l[len(l)-1]
-}
-
-// signatures tells when the signatures end that an answer rests on. Zones are signed anew
-// days or weeks before; the event is that nobody does so.
-func (f *outlook) signatures(host rfc6125.Host, what string, l dane.Lookup) {
-	a := l.Answer
-	if l.Err != nil || a.Status != dnssec.Secure || a.SignaturesEnd.IsZero() {
-		return
-	}
-	f.add(Signatures, a.SignaturesEnd, Broken, host, "4035 s.5.3.1", "The name server's signer does this by itself; watch that it runs, and that secondaries transfer the zone.",
-		"The DNSSEC signatures of %s, or of a zone above, end; from then on the lookup fails and mail waits.", what)
 }
 
 // certificates tells when the certificates of a host end, and what that does by the way in
@@ -157,17 +138,27 @@ func (f *outlook) certificates(h *engine.Host, v *survey.HostView) {
 		underSTS := h.Requirement.Has(engine.STS) || h.Report.Has(engine.STS) && enforced(f.s.Plan)
 		switch {
 		case a.Decision.Method == engine.MethodDANETA:
-			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "7671 s.5.2.3", "Renew it before.", "The certificate of %s ends; DANE-TA looks at dates, so mail waits from then on.", name(h))
+			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "7671 s.5.2.3", f.renew(leaf), "The certificate of %s %s; its TLSA records (DANE-TA) make senders look at dates, so mail waits from then on.", plain.Host(h), f.ends(leaf))
 			f.chain(h, a.Peer.Chain, "7671 s.5.2.3")
 		case underSTS:
-			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "8461 s.4.2", "Renew it before.", "The certificate of %s ends; senders that honour the MTA-STS policy do not deliver from then on.", name(h))
+			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "8461 s.4.2", f.renew(leaf), "The certificate of %s %s; senders that honour the MTA-STS policy do not deliver from then on.", plain.Host(h), f.ends(leaf))
 			f.chain(h, a.Peer.Chain, "8461 s.4.2")
 		case a.Decision.Method == engine.MethodDANEEE:
-			f.add(PinnedCertificate, leaf.NotAfter, Notice, h.Name, "7672 s.3.1.1", "Nothing must be done; DANE-EE does not look at dates. When it is renewed, keep the key or publish its record before.", "The certificate of %s ends, which DANE-EE does not mind.", name(h))
+			f.add(PinnedCertificate, leaf.NotAfter, Notice, h.Name, "7672 s.3.1.1", renewal(h.DANE.Set), "The certificate of %s %s; its TLSA records (DANE-EE) look at no dates, so mail goes on.", plain.Host(h), f.ends(leaf))
 		default:
-			f.add(HostCertificate, leaf.NotAfter, Notice, h.Name, "7435 s.3", "Renew it all the same.", "The certificate of %s ends; nothing obliges senders to look.", name(h))
+			f.add(HostCertificate, leaf.NotAfter, Notice, h.Name, "7435 s.3", f.renew(leaf), "The certificate of %s %s; no policy in force obliges senders to look, so mail goes on.", plain.Host(h), f.ends(leaf))
 		}
 	}
+}
+
+// renewal is how to renew a certificate that DANE-EE records name.
+func renewal(s dane.Set) string {
+	for _, r := range s.Usable() {
+		if r.Selector == dane.SPKI {
+			return "Nothing must be done. When it is renewed, keep the key, or publish the TLSA record of the new key before (mxauth tlsa make prints it)."
+		}
+	}
+	return "Nothing must be done. When it is renewed, publish the TLSA record of the new certificate before (mxauth tlsa make prints it)."
 }
 
 // enforced reports whether the domain's policy is of mode enforce.
@@ -180,9 +171,25 @@ func (f *outlook) chain(h *engine.Host, chain []*x509.Certificate, rfc string) {
 	for _, c := range chain[1:] {
 		if c.NotAfter.Before(chain[0].NotAfter) {
 			f.add(ChainCertificate, c.NotAfter, Broken, h.Name, rfc, "Have the server send the newer certificate of the CA.",
-				"A CA certificate that %s sends (%s) ends before the host's own.", name(h), c.Subject.CommonName)
+				"A CA certificate that %s sends (%s) %s, which is before the host's own; from then on the host's proves nothing.", plain.Host(h), c.Subject.CommonName, f.ends(c))
 		}
 	}
+}
+
+// ends is the verb for a certificate.
+func (f *outlook) ends(c *x509.Certificate) string {
+	if c.NotAfter.Before(f.s.At) {
+		return "has ended"
+	}
+	return "ends"
+}
+
+// renew is what to do about a certificate.
+func (f *outlook) renew(c *x509.Certificate) string {
+	if c.NotAfter.Before(f.s.At) {
+		return "Renew it now."
+	}
+	return "Renew it before then."
 }
 
 // policy tells when the policy is forgotten and when its host's certificate ends.
@@ -190,77 +197,11 @@ func (f *outlook) policy() {
 	s := &f.s.Plan.STS
 	dom := f.s.Plan.Orig
 	if len(s.Chain) > 0 && s.FetchErr == nil {
-		f.add(PolicyCertificate, s.Chain[0].NotAfter, Weaker, rfc6125.Host{}, "8461 s.3.3", "Renew it before.",
-			"The certificate of the policy host mta-sts.%s ends; from then on nobody takes the policy anew, and after its max_age it protects nothing.", dom)
+		f.add(PolicyCertificate, s.Chain[0].NotAfter, Weaker, rfc6125.Host{}, "8461 s.3.3", f.renew(s.Chain[0]),
+			"The certificate of the policy host mta-sts.%s %s; from then on no sender takes the policy anew, and those that have it forget it after its max_age.", dom, f.ends(s.Chain[0]))
 	}
 	if s.Policy != nil && s.Policy.Mode == sts.ModeEnforce && !s.Expires.IsZero() {
-		f.add(Policy, s.Expires, Weaker, rfc6125.Host{}, "8461 s.3.2", "See that "+"https://mta-sts."+dom.String()+"/.well-known/mta-sts.txt stays reachable; senders fetch it about daily.",
-			"A sender that fetched the policy of %s just now and can not fetch it again forgets it.", dom)
+		f.add(Policy, s.Expires, Weaker, rfc6125.Host{}, "8461 s.3.2", "See that https://mta-sts."+dom.String()+"/.well-known/mta-sts.txt stays reachable; senders fetch it about daily.",
+			"A sender that fetches the MTA-STS policy of %s now, and can not fetch it again, forgets it (max_age is %s).", dom, plain.Span(s.Policy.MaxAge))
 	}
-}
-
-// change judges the planned certificate against the published records.
-func (f *outlook) change(h *engine.Host, v *survey.HostView) {
-	if len(f.o.Next.SPKI) == 0 || h.DANE.State != dane.Usable {
-		return
-	}
-	var current dane.Peer
-	for _, a := range v.Probe.Addresses {
-		if a.Peer.Event == engine.HandshakeDone {
-			current = dane.Peer{Chain: a.Peer.Chain, RawKey: a.Peer.RawKey}
-			break
-		}
-	}
-	life := f.o.TTL
-	if life == 0 {
-		life = ttl(last(h.DANE.TLSA))
-	}
-	r := dane.CheckRollover(dane.RolloverRequest{
-		Set: h.DANE.Set, TTL: life, Published: f.o.Published, Current: current, Next: f.o.Next.Peer(),
-		Options: dane.Options{References: h.DANERefs, At: f.s.At},
-	})
-	switch r.State {
-	case dane.RolloverPublish:
-		e := f.add(SwitchPublish, f.s.At, Broken, h.Name, "7671 s.8.1", "Publish the lines below beside the present records, wait for two TTLs, then switch.",
-			"No TLSA record of %s matches the planned certificate: switching to it now stops mail.", name(h))
-		if owner, err := dane.Owner(h.DANE.Base, h.Port); err == nil {
-			for _, m := range r.Missing {
-				e.Publish = append(e.Publish, safe(dane.Entry{Owner: owner, TTL: life, Record: m}.Zone()))
-			}
-		}
-	case dane.RolloverUnfit:
-		f.add(SwitchUnfit, f.s.At, Broken, h.Name, "7671 s.5.2", "Get another certificate, or send the missing ones of the chain.",
-			"The planned certificate of %s fails although a TLSA record matches (%v).", name(h), r.NextErr)
-		return
-	case dane.RolloverWait, dane.RolloverSafe:
-		f.add(SwitchEarliest, r.Earliest, Notice, h.Name, "7671 s.8.1", "Switch then, and not before: a sender may still have the records as they were.",
-			"From now on %s may show the planned certificate.", name(h))
-	}
-	if !r.Latest.IsZero() {
-		f.add(SwitchLatest, r.Latest, Broken, h.Name, "7671 s.8.1", "Switch before.", "Until then %s must have switched: its present certificate stops to count.", name(h))
-	}
-}
-
-// ttl is the TTL of an answer's records as it was received.
-func ttl(l dane.Lookup) time.Duration {
-	if len(l.Answer.Records) == 0 {
-		return 0
-	}
-	return time.Duration(l.Answer.Records[0].TTL) * time.Second
-}
-
-// safe makes text fit for a terminal: printable ASCII, bounded.
-func safe(s string) string {
-	const most = 400
-	b := make([]byte, 0, len(s))
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' {
-			c = '?'
-		}
-		b = append(b, c)
-		if len(b) == most {
-			return string(b) + "..."
-		}
-	}
-	return string(b)
 }

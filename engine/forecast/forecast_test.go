@@ -10,9 +10,11 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dane"
@@ -24,6 +26,7 @@ import (
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/engine/survey"
 	mxpkix "github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -228,6 +231,41 @@ func TestCalendar(t *testing.T) {
 	}
 }
 
+// TestCalendarOfAnyDomain: a domain in another script is folded between characters, and is
+// the same however it is written.
+func TestCalendarOfAnyDomain(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	events := []forecast.Event{{ID: forecast.Policy, When: now, Text: "x", Do: "y"}}
+	calendar := func(domain string) string {
+		var b bytes.Buffer
+		if err := forecast.WriteCalendar(&b, domain, events, now); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for n := range 4 {
+		domain := strings.Repeat("a", n) + strings.Repeat("\u00fc.", 40) + "example"
+		text := calendar(domain)
+		for line := range strings.SplitSeq(strings.TrimSuffix(text, "\r\n"), "\r\n") {
+			if len(line) > 75 || !utf8.ValidString(line) {
+				t.Errorf("%d octets: %q", len(line), line)
+			}
+		}
+		if !strings.Contains(strings.ReplaceAll(text, "\r\n ", ""), "SUMMARY:"+domain+": policy-forgotten (notice)\r\n") {
+			t.Errorf("no summary in\n%s", text)
+		}
+	}
+	want := uids(calendar("xn--bcher-kva.example"))
+	for _, domain := range []string{"b\u00fccher.example", "XN--BCHER-KVA.Example", "xn--bcher-kva.example."} {
+		if got := uids(calendar(domain)); got != want {
+			t.Errorf("%s: %s, want %s", domain, got, want)
+		}
+	}
+	if got := uids(calendar("other.example")); got == want {
+		t.Errorf("two domains are one: %s", got)
+	}
+}
+
 func uids(s string) string {
 	var out []string
 	for line := range strings.Lines(s) {
@@ -236,4 +274,74 @@ func uids(s string) string {
 		}
 	}
 	return strings.Join(out, " ")
+}
+
+// signedUntil is an answer that rests on signatures with this end.
+func signedUntil(end time.Time) dane.Lookup {
+	return dane.Lookup{Answer: dnssec.Answer{Status: dnssec.Secure, SignaturesEnd: end}}
+}
+
+func parseHost(t *testing.T, s string) rfc6125.Host {
+	t.Helper()
+	h, err := rfc6125.ParseHost(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// TestSignatures: what ends together is one event, and a list stays short.
+func TestSignatures(t *testing.T) {
+	at := time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC)
+	soon, later := at.Add(24*time.Hour), at.Add(48*time.Hour)
+	hostOf := func(name string, a, tlsa time.Time) engine.Host {
+		return engine.Host{Name: parseHost(t, name), DANE: dane.Host{A: signedUntil(a), TLSA: []dane.Lookup{signedUntil(tlsa)}}}
+	}
+	snapshot := func(mx time.Time, hosts ...engine.Host) survey.Snapshot {
+		return survey.Snapshot{Plan: &engine.Plan{Orig: parseHost(t, "example.org"), Hosts: hosts}, Hosts: make([]survey.HostView, len(hosts)), MX: signedUntil(mx), At: at}
+	}
+	for _, c := range []struct {
+		name string
+		s    survey.Snapshot
+		want []string // when, host and what of each event
+	}{
+		{"one zone", snapshot(soon, hostOf("mx.example.org", soon, soon)), []string{
+			"2 , the MX records of example.org, the addresses of mx.example.org and the TLSA records of mx.example.org,"}},
+		{"two zones", snapshot(later, hostOf("mx.example.net", soon, soon)), []string{
+			"2 mx.example.net, the addresses of mx.example.net and the TLSA records of mx.example.net,", "3 , the MX records of example.org,"}},
+		{"parts of a second", snapshot(soon, hostOf("mx.example.org", soon.Add(time.Millisecond), soon)), []string{
+			"2 , the MX records of example.org, the addresses of mx.example.org and the TLSA records of mx.example.org,"}},
+		{"many hosts", snapshot(soon, hostOf("a.example", soon, soon), hostOf("b.example", soon, soon), hostOf("c.example", soon, soon)), []string{
+			"2 , the MX records of example.org, the addresses of a.example, the TLSA records of a.example, the addresses of b.example, the TLSA records of b.example and 2 more answers,"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, e := range forecast.Forecast(c.s, forecast.Options{}) {
+				what, ok := strings.CutPrefix(e.Text, "The DNSSEC signatures of ")
+				what, _, cut := strings.Cut(what, " or of a zone above")
+				if e.ID != forecast.Signatures || e.Effect != forecast.Broken || !ok || !cut {
+					t.Errorf("%+v", e)
+				}
+				got = append(got, e.When.Format("2 ")+e.Host+", "+what)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+			}
+		})
+	}
+}
+
+// TestChangeIsFree: where no TLSA record has a say, a planned certificate needs none.
+func TestChangeIsFree(t *testing.T) {
+	next := material(t)
+	for state, want := range map[dane.State]bool{dane.None: true, dane.NA: true, dane.Unusable: true, dane.Failed: false} {
+		s := survey.Snapshot{Plan: &engine.Plan{Orig: parseHost(t, "example.org"), Hosts: []engine.Host{{Name: parseHost(t, "mx.example.org"), DANE: dane.Host{State: state}}}}, Hosts: make([]survey.HostView, 1), At: time.Now()}
+		got := ids(forecast.Forecast(s, forecast.Options{Next: next}))
+		if e, ok := got[forecast.SwitchFree]; ok != want || ok && (e.Effect != forecast.Notice || e.Host != "mx.example.org") {
+			t.Errorf("%v: %+v", state, got)
+		}
+		if got := forecast.Forecast(s, forecast.Options{}); len(got) != 0 {
+			t.Errorf("%v: nothing is planned, and %+v", state, got)
+		}
+	}
 }

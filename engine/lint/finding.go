@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 
+	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -42,11 +43,15 @@ type Finding struct {
 	Host     string   `json:"host,omitempty"` // the MX host that it is about; "" for the domain
 	Text     string   `json:"text"`           // one sentence for people, safe for a terminal
 	Evidence []string `json:"evidence"`       // what was seen, a line each, safe for a terminal
-	// Publish is what to publish instead, ready to paste: zone-file lines, or the lines of
-	// a policy file; empty where there is nothing to publish.
+	// Publish is what to put into the zone file instead, ready to paste; empty where nothing
+	// in DNS must change.
 	Publish []string `json:"publish,omitempty"`
-	Do      string   `json:"do"`  // what to do, one sentence
-	RFC     string   `json:"rfc"` // "7672 s.3.1.3"
+	// Policy is the MTA-STS policy to serve instead at PolicyURL, line by line; empty where
+	// the policy may stay as it is.
+	Policy    []string `json:"policy,omitempty"`
+	PolicyURL string   `json:"policy_url,omitempty"`
+	Do        string   `json:"do"`  // what to do, for people
+	RFC       string   `json:"rfc"` // "7672 s.3.1.3"
 }
 
 // A Kind describes all findings of one ID.
@@ -69,7 +74,7 @@ func (r *report) add(id ID, host rfc6125.Host, do string, format string, args ..
 	k := kinds[id]
 	f := &Finding{
 		ID: id, Severity: k.Severity, Host: host.String(), RFC: k.RFC,
-		Text: safe(fmt.Sprintf(format, args...)), Do: safe(do), Evidence: []string{},
+		Text: plain.Text(fmt.Sprintf(format, args...)), Do: plain.Text(do), Evidence: []string{},
 	}
 	r.findings = append(r.findings, f)
 	return f
@@ -79,15 +84,15 @@ func (r *report) add(id ID, host rfc6125.Host, do string, format string, args ..
 func (f *Finding) saw(format string, args ...any) *Finding {
 	const most = 12
 	if len(f.Evidence) < most {
-		f.Evidence = append(f.Evidence, safe(fmt.Sprintf(format, args...)))
+		f.Evidence = append(f.Evidence, plain.Text(fmt.Sprintf(format, args...)))
 	}
 	return f
 }
 
-// publish adds lines to publish.
+// publish adds lines for the zone file.
 func (f *Finding) publish(lines ...string) *Finding {
 	for _, l := range lines {
-		f.Publish = append(f.Publish, safe(l))
+		f.Publish = append(f.Publish, plain.Text(l))
 	}
 	return f
 }
@@ -127,20 +132,4 @@ func Kinds() []Kind {
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
 	return out
-}
-
-// safe makes text fit for a terminal: printable ASCII, bounded.
-func safe(s string) string {
-	const most = 400
-	b := make([]byte, 0, len(s))
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' {
-			c = '?'
-		}
-		b = append(b, c)
-		if len(b) == most {
-			return string(b) + "..."
-		}
-	}
-	return string(b)
 }

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
@@ -15,14 +16,23 @@ func (r *report) mx() {
 	p := r.snap.Plan
 	dom := p.Orig
 	if p.MX.Row == "M3" {
-		r.add(MXFailed, rfc6125.Host{}, "Repair the zone: a checking resolver must answer this question.",
-			"The MX records of %s can not be looked up or trusted, so senders that check wait.", dom).saw("%s", p.MX.Reason.Text)
+		r.add(MXFailed, rfc6125.Host{}, "Repair the zone or its name servers: a resolver that checks DNSSEC must be able to answer for the MX records of "+dom.String()+".",
+			"The MX records of %s can not be looked up, or fail the DNSSEC check, so mail to it waits.", dom).saw("%s", mxCause(r.snap))
+		return
+	}
+	if p.MX.Reason.ID == engine.ReasonNoSuchDomain {
+		r.add(MXNoDomain, rfc6125.Host{}, "Look for a slip in the name; else register the domain, or put it into the zone above.",
+			"The domain %s does not exist, so mail to it comes back.", dom).saw("%s MX: no such domain (%s)", dom, signed(p.MX.Status))
 		return
 	}
 	if p.MX.Row == "M5" && len(p.Hosts) > 0 {
 		f := r.add(MXImplicit, rfc6125.Host{}, "Publish an MX record, so that the mail host is named on purpose.",
-			"%s has no MX record, so senders take the domain itself for its mail host.", dom).saw("%s MX: no records (%s)", dom, p.MX.Status)
-		f.publish(dom.String() + ". 3600 IN MX 10 " + dom.String() + ".")
+			"%s has no MX record, so senders take the domain itself for its mail host.", dom).saw("%s MX: no records (%s)", dom, signed(p.MX.Status))
+		target := dom.Name()
+		if d := &p.Hosts[0].DANE; len(chainOf(d)) > 0 {
+			target = d.Final
+		}
+		f.publish(mxLine(dom, 10, target))
 	}
 	var real []string
 	null := false
@@ -52,22 +62,40 @@ func (r *report) mx() {
 	if p.MX.Status != dnssec.Insecure || len(p.Hosts) == 0 || p.MX.Row == "M2" {
 		return
 	}
-	var signed []string
+	var withTLSA []string
 	for i := range p.Hosts {
 		if s := p.Hosts[i].DANE.State; s == dane.Usable || s == dane.Unusable {
-			signed = append(signed, p.Hosts[i].Name.String())
+			withTLSA = append(withTLSA, p.Hosts[i].Name.String())
 		}
 	}
-	if len(signed) > 0 {
-		f := r.add(MXUnsignedTLSA, rfc6125.Host{}, "Sign the zone of "+dom.String()+" with DNSSEC and have the DS record put into the parent zone.",
+	if len(withTLSA) > 0 {
+		f := r.add(MXUnsignedTLSA, rfc6125.Host{}, signZone(dom),
 			"The TLSA records of the hosts prove nothing for %s, because the MX records that lead to them are not signed: whoever forges those chooses another host.", dom)
-		for _, n := range signed {
-			f.saw("%s has signed TLSA records; %s MX is %s", n, dom, p.MX.Status)
+		f.saw("%s MX: %s", dom, signed(p.MX.Status))
+		for _, n := range withTLSA {
+			f.saw("%s: signed TLSA records", n)
 		}
 		return
 	}
-	r.add(MXUnsigned, rfc6125.Host{}, "Sign the zone with DNSSEC; until then an enforced MTA-STS policy is what keeps a forged MX record out.",
-		"The MX records of %s are not signed, so whoever stands between can name another host.", dom).saw("%s MX is %s", dom, p.MX.Status)
+	r.add(MXUnsigned, rfc6125.Host{}, signZone(dom)+" Until then an MTA-STS policy of mode enforce is what keeps mail away from a forged host.",
+		"The MX records of %s are not signed (DNSSEC), so whoever stands between can name another host.", dom).saw("%s MX: %s", dom, signed(p.MX.Status))
+}
+
+// mxCause is why the MX records were not had.
+func mxCause(s *survey.Snapshot) string {
+	if s.MX.Err != nil {
+		return cause(s.MX.Err)
+	}
+	return s.Plan.MX.Reason.Text
+}
+
+// signZone is what to do about a zone that is not signed.
+func signZone(h rfc6125.Host) string {
+	return "Sign the zone of " + h.String() + " with DNSSEC, and have the registrar or the owner of the parent zone publish its DS record."
+}
+
+func mxLine(dom rfc6125.Host, preference uint16, target rfc6125.Name) string {
+	return fmt.Sprintf("%s. 3600 IN MX %d %s", dom, preference, target.FQDN())
 }
 
 // hosts judges addresses.
@@ -81,36 +109,38 @@ func (r *report) hosts() {
 		switch d.Address {
 		case dane.AddressNone:
 			r.add(HostNoAddress, h.Name, "Give the host an A or AAAA record, or remove it from the MX records.",
-				"The MX host %s has no address.", h.Name).saw("%s A and AAAA: none", h.Name).publish(h.Name.String() + ". 3600 IN A 192.0.2.1 ; its address")
+				"The MX host %s has no address.", h.Name).saw("%s A and AAAA: none", h.Name).publish(h.Name.String() + ". 3600 IN A 192.0.2.1 ; put the host's address here")
 			continue
 		case dane.AddressFailed:
-			f := r.add(HostAddressFail, h.Name, "Repair the zone of the host: a checking resolver must answer this question.",
-				"The addresses of the MX host %s can not be looked up or trusted; it gets no mail.", h.Name)
+			f := r.add(HostAddressFail, h.Name, "Repair the zone of the host or its name servers: a resolver that checks DNSSEC must be able to answer for the A and AAAA records.",
+				"The addresses of the MX host %s can not be looked up, or fail the DNSSEC check, so it gets no mail.", h.Name)
 			for _, l := range [...]dane.Lookup{d.A, d.AAAA} {
 				if l.Err != nil {
-					f.saw("%v", l.Err)
+					f.saw("%s", cause(l.Err))
 				}
 			}
 			continue
 		}
 		for _, l := range [...]dane.Lookup{d.A, d.AAAA} {
 			if l.Err != nil {
-				r.add(HostFamilyFail, h.Name, "Repair the answer: a name without addresses of one kind must say so, signed where the zone is.",
-					"One of the two address lookups of %s fails; strict senders pass the host over.", h.Name).saw("%v", l.Err)
+				r.add(HostFamilyFail, h.Name, "Repair the zone or its name servers: where a host has no addresses of one kind, the answer must say so (no records, no error), signed where the zone is.",
+					"One of the two address lookups (A and AAAA) of %s fails; strict senders pass the host over.", h.Name).saw("%s", cause(l.Err))
 			}
 		}
 		if a, b := d.A.Answer, d.AAAA.Answer; d.A.Err == nil && d.AAAA.Err == nil && len(a.Records) > 0 && len(b.Records) > 0 && a.Status != b.Status {
-			r.add(HostMixedStatus, h.Name, "Sign both: they are usually reached by different aliases.",
-				"The IPv4 and the IPv6 addresses of %s differ in whether they are signed.", h.Name).
-				saw("%s A is %s", h.Name, a.Status).saw("%s AAAA is %s", h.Name, b.Status)
+			r.add(HostMixedStatus, h.Name, "Sign the zone that is not (DNSSEC): the two kinds are usually reached by different aliases.",
+				"Of the IPv4 and the IPv6 addresses of %s only one kind is signed, so whether a sender looks for TLSA records depends on which it asks for.", h.Name).
+				saw("%s A: %s", h.Name, signed(a.Status)).saw("%s AAAA: %s", h.Name, signed(b.Status))
 		}
 		if chain := chainOf(d); len(chain) > 0 {
-			f := r.add(HostAlias, h.Name, "Name the target in the MX record, or give the host addresses of its own.",
+			f := r.add(HostAlias, h.Name, "Name the target in the MX record, or give the host addresses of its own in place of the alias.",
 				"The MX host %s is an alias; not every sender follows it, and the alias decides where TLSA records are looked for.", h.Name)
 			for _, c := range chain {
-				f.saw("%s %s %s (%s)", c.Owner, c.Type, c.Target, c.Status)
+				f.saw("%s %s %s (%s)", c.Owner, c.Type, c.Target, signed(c.Status))
 			}
-			f.publish(r.snap.Plan.Orig.String() + ". 3600 IN MX 10 " + d.Final.FQDN())
+			if r.snap.Plan.MX.Row != "M5" { // else the MX record to publish names the target already
+				f.publish(mxLine(r.snap.Plan.Orig, h.Preference, d.Final))
+			}
 		}
 		r.reached(h, &r.snap.Hosts[i])
 	}
@@ -137,7 +167,7 @@ func (r *report) reached(h *engine.Host, v *survey.HostView) {
 	}
 	if reached < len(all) {
 		f = r.add(HostUnreachable, h.Name, "See that the host answers on port 25 at each of its addresses, or remove the address.",
-			"%s does not answer at %d of its %d addresses.", h.Name, len(all)-reached, len(all))
+			"%s does not answer at %s.", h.Name, some(len(all)-reached, len(all)))
 		for _, a := range all {
 			if a.Peer.Event == engine.NoConnection {
 				f.saw("%s: %s", a.Address, a.Peer.Detail)
@@ -164,6 +194,17 @@ func (r *report) reached(h *engine.Host, v *survey.HostView) {
 			return
 		}
 	}
+}
+
+// some says at how many of a host's addresses something is so.
+func some(n, of int) string {
+	switch {
+	case of == 1:
+		return "its address"
+	case n == of:
+		return fmt.Sprintf("any of its %d addresses", of)
+	}
+	return fmt.Sprintf("%d of its %d addresses", n, of)
 }
 
 // failedBy returns the reason code of a lookup failure.

@@ -3,6 +3,7 @@ package lint
 // Kinds of findings.
 const (
 	MXFailed        ID = "mx-lookup-failed"
+	MXNoDomain      ID = "mx-no-such-domain"
 	MXImplicit      ID = "mx-implicit"
 	MXNullMixed     ID = "mx-null-mixed"
 	MXNotAHost      ID = "mx-not-a-host"
@@ -81,6 +82,7 @@ var kinds = func() map[ID]Kind {
 	m := map[ID]Kind{}
 	for _, k := range [...]Kind{
 		{MXFailed, Error, "The MX records can not be looked up, or fail the DNSSEC check.", "7672 s.2.1.2"},
+		{MXNoDomain, Error, "The domain does not exist.", "5321 s.5.1"},
 		{MXImplicit, Note, "The domain has no MX record and is its own mail host.", "5321 s.5.1"},
 		{MXNullMixed, Error, "A null MX stands beside real ones.", "7505 s.3"},
 		{MXNotAHost, Error, "An MX record names an address or what is no host name.", "5321 s.5.1"},

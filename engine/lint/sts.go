@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -36,8 +37,8 @@ func (r *report) sts() {
 	}
 	if len(s.Chain) > 0 && s.FetchErr == nil {
 		if end := s.Chain[0].NotAfter; end.Sub(r.snap.At) < soon {
-			r.add(STSPolicyExpires, rfc6125.Host{}, "Renew it, and look why that did not happen by itself.",
-				"The certificate of the policy host mta-sts.%s ends on %s.", p.Orig, end.UTC().Format(time.DateOnly)).saw("ends %s", end.UTC().Format(time.RFC3339))
+			r.add(STSPolicyExpires, rfc6125.Host{}, "Renew it, and find out why that did not happen by itself.",
+				"The certificate of the policy host mta-sts.%s ends on %s; from then on no sender takes the policy.", p.Orig, end.UTC().Format(time.DateOnly)).saw("ends %s", end.UTC().Format(time.RFC3339))
 		}
 	}
 	if s.Policy != nil && (s.FetchErr == nil || s.Cached) {
@@ -51,15 +52,15 @@ func (r *report) stsRecord(s *sts.Result) {
 	switch {
 	case s.TXTErr == nil:
 	case errors.As(s.TXTErr, &bad) && hasSTS(s):
-		f := r.add(STSRecordBad, rfc6125.Host{}, "Publish exactly one record of this form; change the id whenever the policy changes.",
+		f := r.add(STSRecordBad, rfc6125.Host{}, "Publish exactly one record, this one; change its id whenever the policy changes.",
 			"The MTA-STS record of %s does not count: %s.", dom, bad.Why)
 		for _, txt := range texts(s) {
 			f.saw("_mta-sts.%s TXT %q", dom, txt)
 		}
 		f.publish(recordLine(dom, r.snap.At))
 	case !errors.Is(s.TXTErr, sts.ErrNoRecord):
-		r.add(STSRecordFailed, rfc6125.Host{}, "Repair the zone: the question must be answered.",
-			"Whether %s has an MTA-STS record can not be found out, so a sender that has no policy yet goes without.", dom).saw("%v", s.TXTErr)
+		r.add(STSRecordFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _mta-sts."+dom.String()+" must be answered.",
+			"Whether %s has an MTA-STS record can not be found out, so a sender that has no policy yet goes without.", dom).saw("%s", cause(s.TXTErr))
 	}
 }
 
@@ -87,55 +88,82 @@ func recordLine(dom rfc6125.Host, at time.Time) string {
 	return fmt.Sprintf("_mta-sts.%s. 3600 IN TXT \"v=STSv1; id=%s;\"", dom, at.UTC().Format("20060102150405"))
 }
 
-// policyLines is a policy that fits the domain's present hosts.
-func (r *report) policyLines(mode string) []string {
-	lines := []string{"version: STSv1", "mode: " + mode}
-	for i := range r.snap.Plan.Hosts {
-		if n := r.snap.Plan.Hosts[i].Name; n.IsValid() {
-			lines = append(lines, "mx: "+n.String())
+// month is the max_age of a policy that is made anew.
+const month = 30 * 24 * time.Hour
+
+// serve adds a policy that fits the domain's present hosts, with the record that announces
+// it. A max_age that is long enough stays.
+func (r *report) serve(f *Finding, mode string) {
+	p := r.snap.Plan
+	age := month
+	if pol := p.STS.Policy; pol != nil && pol.Mode != sts.ModeNone && pol.MaxAge >= shortMaxAge {
+		age = pol.MaxAge
+	}
+	f.publish(recordLine(p.Orig, r.snap.At))
+	f.PolicyURL = policyURL(p.Orig)
+	f.Policy = append(f.Policy, "version: STSv1", "mode: "+mode)
+	for i := range p.Hosts {
+		if n := p.Hosts[i].Name; n.IsValid() {
+			f.Policy = append(f.Policy, "mx: "+n.String())
 		}
 	}
-	return append(lines, "max_age: 2592000")
+	f.Policy = append(f.Policy, fmt.Sprintf("max_age: %d", int64(age/time.Second)))
+}
+
+func policyURL(dom rfc6125.Host) string {
+	return "https://mta-sts." + dom.String() + "/.well-known/mta-sts.txt"
 }
 
 func (r *report) stsFetch(s *sts.Result) {
 	dom := r.snap.Plan.Orig
-	url := "https://mta-sts." + dom.String() + "/.well-known/mta-sts.txt"
+	url := policyURL(dom)
 	var f *Finding
 	switch {
 	case errors.Is(s.FetchErr, sts.ErrFetchDNS):
 		f = r.add(STSNoHost, rfc6125.Host{}, "Give mta-sts."+dom.String()+" an address and serve the policy there, or remove the record.",
 			"%s announces an MTA-STS policy, and mta-sts.%s, which should serve it, has no address.", dom, dom)
-		f.publish("mta-sts." + dom.String() + ". 3600 IN A 192.0.2.1 ; its address")
+		f.publish("mta-sts." + dom.String() + ". 3600 IN A 192.0.2.1 ; put the web server's address here")
 	case errors.Is(s.FetchErr, sts.ErrFetchWebPKI):
-		f = r.add(STSCertificate, rfc6125.Host{}, "Get a certificate of a public CA for mta-sts."+dom.String()+" (wherever an alias leads) and send the whole chain.",
+		f = r.add(STSCertificate, rfc6125.Host{}, "Get a certificate of a public CA that names mta-sts."+dom.String()+" (also where that is an alias of another host), and send the whole chain.",
 			"The policy host does not prove to be mta-sts.%s, so no sender takes the policy.", dom)
 	case errors.Is(s.FetchErr, sts.ErrFetchRedirect):
-		f = r.add(STSRedirect, rfc6125.Host{}, "Serve the policy at that address itself; leave this path out of rules that redirect.",
-			"%s redirects, and senders must not follow.", url)
+		f = r.add(STSRedirect, rfc6125.Host{}, "Serve the policy at that address itself; exempt this path from the rule that redirects.",
+			"%s redirects elsewhere, and senders must not follow.", url)
 	case errors.Is(s.FetchErr, sts.ErrFetchStatus):
-		f = r.add(STSStatus, rfc6125.Host{}, "Put the file there, readable for the web server.",
-			"%s is not answered with status 200.", url)
+		f = r.add(STSStatus, rfc6125.Host{}, "Put the policy file there, readable for the web server.",
+			"%s is not answered with status 200 (OK), so no sender takes the policy.", url)
 	case errors.Is(s.FetchErr, sts.ErrFetchMediaType):
 		f = r.add(STSMediaType, rfc6125.Host{}, "Have the web server send Content-Type: text/plain for this file.",
-			"%s is not served as text/plain.", url)
+			"%s is not served as text/plain, so no sender takes the policy.", url)
 	case errors.Is(s.FetchErr, sts.ErrFetchSize):
-		f = r.add(STSSize, rfc6125.Host{}, "Serve a policy of a few lines.", "%s is larger than 64 kB.", url)
+		f = r.add(STSSize, rfc6125.Host{}, "Serve a policy of a few lines there, and nothing else.", "%s is larger than 64 kB, so no sender takes it.", url)
 	case errors.Is(s.FetchErr, sts.ErrPolicy):
-		f = r.add(STSInvalid, rfc6125.Host{}, "Correct the line.", "The policy of %s is malformed, so it counts for nothing.", dom)
-		var syn *sts.SyntaxError
-		if errors.As(s.FetchErr, &syn) {
-			f.saw("line %d: %s: %q", syn.Line, syn.Why, syn.Text)
-			if syn.Cure != "" {
-				f.Do = safe(syn.Cure)
-			}
-		}
-		f.publish(r.policyLines("testing")...)
+		r.stsInvalid(s.FetchErr)
+		return
 	default:
 		f = r.add(STSConnect, rfc6125.Host{}, "See that the web server answers on port 443, with TLS 1.2 or later, within a few seconds.",
-			"%s can not be fetched.", url)
+			"%s can not be fetched, so no sender takes the policy.", url)
 	}
-	f.saw("%v", s.FetchErr)
+	f.saw("%s", cause(s.FetchErr))
+}
+
+// stsInvalid tells of a policy that does not parse.
+func (r *report) stsInvalid(err error) {
+	f := r.add(STSInvalid, rfc6125.Host{}, "Correct the policy; one that fits the present MX hosts stands below.",
+		"The policy of %s is malformed, so it counts for nothing.", r.snap.Plan.Orig)
+	var syn *sts.SyntaxError
+	switch {
+	case !errors.As(err, &syn):
+		f.saw("%s", cause(err))
+	case syn.Line > 0:
+		f.saw("line %d: %s: %q", syn.Line, syn.Why, syn.Text)
+	default:
+		f.saw("%s", syn.Why)
+	}
+	if syn != nil && syn.Cure != "" {
+		f.Do = plain.Text("Correct the policy (" + syn.Cure + "); one that fits the present MX hosts stands below.")
+	}
+	r.serve(f, "testing")
 }
 
 func (r *report) stsPolicy(s *sts.Result) {
@@ -144,21 +172,21 @@ func (r *report) stsPolicy(s *sts.Result) {
 	for _, x := range pol.Ext {
 		if x.Name == "version" || x.Name == "mode" || x.Name == "max_age" {
 			if !seen[x.Name] {
-				r.add(STSDuplicate, rfc6125.Host{}, "Remove all but the one that is meant.",
-					"The field %s is in the policy of %s more than once; the first one counts.", x.Name, dom).saw("%s: %s", x.Name, x.Value)
+				r.add(STSDuplicate, rfc6125.Host{}, "Remove all but the one that is meant, and change the id of the record.",
+					"The field %s is in the policy of %s more than once; the first one counts.", x.Name, dom).saw("passed over: %s: %s", x.Name, x.Value)
 			}
 			seen[x.Name] = true
 		}
 	}
 	if pol.Mode == sts.ModeNone {
-		r.add(STSNone, rfc6125.Host{}, "Fine while MTA-STS is being taken back; else publish mode testing and then enforce.",
-			"The policy of %s is of mode none: it protects nothing.", dom).saw("mode: none").publish(r.policyLines("testing")...)
+		r.serve(r.add(STSNone, rfc6125.Host{}, "Fine while MTA-STS is being taken back; else publish mode testing, and enforce when the reports show no failures.",
+			"The policy of %s is of mode none: it protects nothing.", dom).saw("mode: none"), "testing")
 		return
 	}
 	if pol.MaxAge < shortMaxAge {
-		r.add(STSShort, rfc6125.Host{}, "Set max_age to a month (2592000) or more.",
-			"Senders forget the policy of %s after %s; whoever can hold up the web host for so long is rid of it.", dom, pol.MaxAge).
-			saw("max_age: %d", int64(pol.MaxAge/time.Second)).publish(r.policyLines(pol.Mode.String())...)
+		r.serve(r.add(STSShort, rfc6125.Host{}, "Set max_age to a month (2592000 seconds) or more.",
+			"Senders forget the policy of %s after %s; whoever can keep them from the web host for so long is rid of it.", dom, plain.Span(pol.MaxAge)).
+			saw("max_age: %d", int64(pol.MaxAge/time.Second)), pol.Mode.String())
 	}
 	if pol.Mode == sts.ModeTesting {
 		r.stsTesting(s)
@@ -169,9 +197,9 @@ func (r *report) stsPolicy(s *sts.Result) {
 			continue
 		}
 		if _, ok := pol.Match(h.Name); !ok {
-			r.add(STSNotListed, h.Name, "Add the host to the policy, then change the id of the record; add it before you add it to the MX records.",
+			r.serve(r.add(STSNotListed, h.Name, "Add the host to the policy, then change the id of the record; the next time do so before it comes into the MX records.",
 				"The policy of %s does not list its MX host %s: senders that honour it do not deliver there.", dom, h.Name).
-				saw("policy: mx: %s", patterns(pol)).publish(r.policyLines(pol.Mode.String())...)
+				saw("the policy lists %s", patterns(pol)), pol.Mode.String())
 			continue
 		}
 		r.stsCertificate(h, &r.snap.Hosts[i])
@@ -182,8 +210,8 @@ func (r *report) stsPolicy(s *sts.Result) {
 			used = used || pat.Match(r.snap.Plan.Hosts[i].Name)
 		}
 		if !used {
-			r.add(STSUnused, rfc6125.Host{}, "Remove it unless it stands for a host to come: whoever gets hold of such a name may receive the mail.",
-				"The policy of %s allows %s, which is none of its MX hosts.", dom, pat).saw("mx: %s", pat)
+			r.serve(r.add(STSUnused, rfc6125.Host{}, "Remove it unless it stands for a host to come: whoever gets hold of such a name may receive the mail.",
+				"The policy of %s allows %s, which is none of its MX hosts.", dom, pat).saw("mx: %s", pat), pol.Mode.String())
 		}
 	}
 }
@@ -191,13 +219,13 @@ func (r *report) stsPolicy(s *sts.Result) {
 func (r *report) stsTesting(s *sts.Result) {
 	dom := r.snap.Plan.Orig
 	if at, ok := idDate(s.ID); ok && r.snap.At.Sub(at) > longTesting {
-		r.add(STSTestingLong, rfc6125.Host{}, "If the reports show no failures, publish mode enforce and change the id.",
+		r.serve(r.add(STSTestingLong, rfc6125.Host{}, "If the TLSRPT reports show no failures, publish mode enforce and the new id.",
 			"The policy of %s has been in mode testing since %s, by the id of its record; it protects nothing yet.", dom, at.Format(time.DateOnly)).
-			saw("id=%s, mode: testing", s.ID).publish(append([]string{recordLine(dom, r.snap.At)}, r.policyLines("enforce")...)...)
+			saw("id=%s, mode: testing", s.ID), "enforce")
 		return
 	}
-	r.add(STSTesting, rfc6125.Host{}, "When the reports show no failures, publish mode enforce and change the id.",
-		"The policy of %s is in mode testing: failures are reported and nothing is refused.", dom).saw("mode: testing").publish(r.policyLines("enforce")...)
+	r.serve(r.add(STSTesting, rfc6125.Host{}, "When the TLSRPT reports show no failures, publish mode enforce and the new id.",
+		"The policy of %s is in mode testing: failures are reported and nothing is refused.", dom).saw("mode: testing"), "enforce")
 }
 
 // idDate reads an id that begins with a date, as most do: 20240131 or 20240131120000.
@@ -226,11 +254,11 @@ func (r *report) stsCertificate(h *engine.Host, v *survey.HostView) {
 		leaf := a.Peer.Chain[0]
 		if err := r.webpki(a.Peer.Chain, h.Name); err != nil {
 			r.add(STSHostCert, h.Name, "Get a certificate of a public CA for the host's name, and send the whole chain.",
-				"The certificate of %s does not satisfy the policy of %s.", h.Name, r.snap.Plan.Orig).
-				saw("%s: %v", a.Address, err).saw("presented: %v", presentedNames(a.Peer.Chain))
+				"The certificate of %s does not satisfy the MTA-STS policy of %s, which asks for a valid one of a public CA with the host's name.", h.Name, r.snap.Plan.Orig).
+				saw("%s: %s", a.Address, cause(err)).saw("%s", namesOf(presentedNames(a.Peer.Chain)))
 		} else if left := leaf.NotAfter.Sub(r.snap.At); left < soon {
-			r.add(STSCertExpiring, h.Name, "Renew it, and look why that did not happen by itself.",
-				"The certificate of %s ends on %s.", h.Name, leaf.NotAfter.UTC().Format(time.DateOnly)).saw("%s: ends %s", a.Address, leaf.NotAfter.UTC().Format(time.RFC3339))
+			r.add(STSCertExpiring, h.Name, "Renew it, and find out why that did not happen by itself.",
+				"The certificate of %s ends on %s; from then on senders that honour the MTA-STS policy do not deliver.", h.Name, leaf.NotAfter.UTC().Format(time.DateOnly)).saw("%s: ends %s", a.Address, leaf.NotAfter.UTC().Format(time.RFC3339))
 		}
 		return
 	}

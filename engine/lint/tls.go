@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -38,32 +39,25 @@ func (r *report) tls() {
 func (r *report) session(h *engine.Host, p engine.Peer) {
 	switch {
 	case p.Event == engine.NoSTARTTLS:
-		r.add(TLSMissing, h.Name, "Switch STARTTLS on; look for a firewall that rewrites SMTP.",
-			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", name(h)).saw("%s: EHLO without STARTTLS", p.Address)
+		r.add(TLSMissing, h.Name, "Switch STARTTLS on in the mail server; if it is on, look for a firewall that changes SMTP on the way.",
+			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", plain.Host(h)).saw("%s: EHLO without STARTTLS", p.Address)
 	case p.Injected:
-		r.add(TLSInjected, h.Name, "Update the mail server or what stands before it.",
-			"%s sends plain data behind its reply to STARTTLS; careful senders hang up.", name(h)).saw("%s: %s", p.Address, p.Detail)
+		r.add(TLSInjected, h.Name, "Update the mail server, or the proxy or firewall in front of it.",
+			"%s sends unencrypted data behind its reply to STARTTLS, which somebody on the way may have put there; careful senders hang up.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.STARTTLSRefused:
-		r.add(TLSRefused, h.Name, "The server's log says why; often the key or certificate file can not be read.",
-			"%s offers STARTTLS and then refuses it.", name(h)).saw("%s: %s", p.Address, p.Detail)
+		r.add(TLSRefused, h.Name, "Look into the mail server's log; often its key or certificate file can not be read.",
+			"%s offers STARTTLS and then refuses it.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.HandshakeFailed:
 		r.add(TLSFailed, h.Name, "Offer TLS 1.2 and 1.3 with common cipher suites and a certificate that fits.",
-			"The TLS handshake with %s fails.", name(h)).saw("%s: %s", p.Address, p.Detail)
+			"The TLS handshake with %s fails.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.HandshakeDone:
 		if p.Version != 0 && p.Version < tls.VersionTLS13 {
-			r.add(TLSOld, h.Name, "Update the server's TLS library.", "%s speaks no newer version than %s.", name(h), p.TLS).saw("%s: %s", p.Address, p.TLS)
+			r.add(TLSOld, h.Name, "Update the server's TLS library.", "%s speaks no newer version than %s.", plain.Host(h), p.TLS).saw("%s: %s", p.Address, p.TLS)
 		}
 		if len(p.Chain) > 0 && h.Name.IsValid() {
 			r.certificate(h, p)
 		}
 	}
-}
-
-func name(h *engine.Host) string {
-	if h.Name.IsValid() {
-		return h.Name.String()
-	}
-	return h.Literal.String()
 }
 
 // certificate gives advice where neither standard looks at the certificate; where one
@@ -73,15 +67,16 @@ func (r *report) certificate(h *engine.Host, p engine.Peer) {
 	refs := []rfc6125.Reference{rfc6125.NewReference(h.Name)}
 	named := names.Match(refs, rfc6125.Options{}).OK
 	if !named && names.Match(refs, rfc6125.Options{CNID: true}).OK {
-		r.add(CertCNOnly, h.Name, "Get a certificate with the name as subjectAltName.",
-			"The certificate of %s carries its name only as Common Name, which counts for nothing under MTA-STS.", h.Name).saw("presented: %v", names.Names())
+		r.add(CertCNOnly, h.Name, "Get a certificate with the host's name as subject alternative name (SAN), as every public CA issues them.",
+			"The certificate of %s carries its name only as Common Name, which counts for nothing under MTA-STS.", h.Name).saw("%s", namesOf(names.Names()))
+		named = true // in the wrong place, which has been said
 	}
 	if h.Requirement.Has(engine.DANE) || h.Requirement.Has(engine.HalfDANE) || h.Requirement.Has(engine.STS) || h.Report.Has(engine.STS) {
 		return
 	}
 	if !named {
-		r.add(CertName, h.Name, "Nothing must be done: no standard in force here asks for the name. DANE would authenticate even this certificate; MTA-STS wants one with the name.",
-			"The certificate of %s names other hosts. Nothing obliges it to show its own name.", h.Name).saw("presented: %v", names.Names()).publish(dnsIf(h, p)...)
+		r.add(CertName, h.Name, "Nothing must be done: no policy in force here asks for the name. DANE would authenticate even this certificate; MTA-STS asks for one with the host's name.",
+			"The certificate of %s names other hosts. Nothing obliges it to show its own name.", h.Name).saw("%s", namesOf(names.Names())).publish(dnsIf(h, p)...)
 	}
 	if r.snap.Roots == nil {
 		return
@@ -89,10 +84,10 @@ func (r *report) certificate(h *engine.Host, p engine.Peer) {
 	err := r.webpki(p.Chain, h.Name)
 	switch {
 	case errors.Is(err, pkix.ErrExpired):
-		r.add(CertExpired, h.Name, "Renew it.", "The certificate of %s, or one that it passes, has expired.", h.Name).saw("%v", err)
+		r.add(CertExpired, h.Name, "Renew it.", "The certificate of %s, or one of the CA above it, has expired.", h.Name).saw("%s", cause(err))
 	case err != nil && !errors.Is(err, pkix.ErrName):
-		r.add(CertUntrusted, h.Name, "Nothing must be done for opportunistic TLS or DANE-EE; MTA-STS wants a certificate of a public CA.",
-			"The certificate of %s leads to no public CA.", h.Name).saw("%v", err)
+		r.add(CertUntrusted, h.Name, "Nothing must be done: no policy in force here asks for a public CA. DANE would authenticate even this certificate; MTA-STS asks for one of a public CA.",
+			"The certificate of %s leads to no public CA.", h.Name).saw("%s", cause(err))
 	}
 }
 
@@ -129,20 +124,18 @@ func (r *report) together() {
 	none := p.STS.TXTErr != nil && errors.Is(p.STS.TXTErr, sts.ErrNoRecord) && !hasSTS(&p.STS)
 	switch {
 	case usable == 0 && unsigned == 0 && !usingSTS && none && !anyTLSA(p):
-		f := r.add(Nothing, rfc6125.Host{}, "Publish an MTA-STS policy (record, web host and file), begin with mode testing; or sign the zones with DNSSEC and publish TLSA records; or both.",
+		f := r.add(Nothing, rfc6125.Host{}, "Publish an MTA-STS policy: the record and the file below, on a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+"; begin with mode testing. Or sign the zones with DNSSEC and publish TLSA records (DANE). Or both.",
 			"%s publishes neither DANE nor MTA-STS: mail to it is encrypted at best, and nobody would notice a forged host.", p.Orig)
 		f.saw("no TLSA records at the MX hosts").saw("no MTA-STS record")
-		f.publish(recordLine(p.Orig, r.snap.At))
-		f.publish(r.policyLines("testing")...)
+		r.serve(f, "testing")
 		for i := range p.Hosts {
 			if p.Hosts[i].DANE.State == dane.None {
 				f.publish(suggestions(&p.Hosts[i], &r.snap.Hosts[i])...)
 			}
 		}
 	case usable > 0 && !usingSTS && none:
-		r.add(DANEOnly, rfc6125.Host{}, "Publish an MTA-STS policy as well: large senders do not look at DANE.",
-			"%s publishes DANE and no MTA-STS policy; senders that do not check DNSSEC authenticate nobody.", p.Orig).saw("no MTA-STS record").
-			publish(append([]string{recordLine(p.Orig, r.snap.At)}, r.policyLines("testing")...)...)
+		r.serve(r.add(DANEOnly, rfc6125.Host{}, "Publish an MTA-STS policy as well, since some large senders look at nothing else: the record and the file below, on a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+".",
+			"%s publishes DANE and no MTA-STS policy; senders that do not check DNSSEC authenticate nobody.", p.Orig).saw("no MTA-STS record"), "testing")
 	}
 }
 
@@ -170,8 +163,8 @@ func (r *report) daneOnlyCertificate(h *engine.Host, v *survey.HostView) {
 			continue
 		}
 		if err := r.webpki(a.Peer.Chain, h.Name); err != nil {
-			r.add(DANEOnlyCert, h.Name, "Get a certificate of a public CA for the host's name; DANE-EE goes on with its key.",
-				"The certificate of %s satisfies its TLSA records and not the MTA-STS policy: senders without DANE see a failure that senders with DANE do not.", h.Name).saw("%s: %v", a.Address, err)
+			r.add(DANEOnlyCert, h.Name, "Get a certificate of a public CA for the host's name, for the same key: then the TLSA records (3 1 1) may stay.",
+				"The certificate of %s satisfies its TLSA records and not the MTA-STS policy: senders without DANE see a failure that senders with DANE do not.", h.Name).saw("%s: %s", a.Address, cause(err))
 			return
 		}
 	}
@@ -188,13 +181,13 @@ func (r *report) tlsrpt() {
 	switch {
 	case err == nil:
 	case r.snap.TLSRPTFound:
-		r.add(TLSRPTBad, rfc6125.Host{}, "Publish exactly one record of this form.",
-			"The TLSRPT record of %s does not count, so nobody reports failures.", p.Orig).saw("%v", err).publish(line)
+		r.add(TLSRPTBad, rfc6125.Host{}, "Publish exactly one record, of this form, with the address of a mailbox that you read.",
+			"The TLSRPT record of %s does not count, so nobody reports failures.", p.Orig).saw("%s", cause(err)).publish(line)
 	case !errors.Is(err, tlsrpt.ErrNoRecord):
-		r.add(TLSRPTFailed, rfc6125.Host{}, "Repair the zone: the question must be answered.",
-			"Whether %s asks for reports can not be found out.", p.Orig).saw("%v", err)
+		r.add(TLSRPTFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _smtp._tls."+p.Orig.String()+" must be answered.",
+			"Whether %s asks for reports of failures (TLSRPT) can not be found out.", p.Orig).saw("%s", cause(err))
 	case r.publishes():
-		r.add(TLSRPTMissing, rfc6125.Host{}, "Publish a TLSRPT record: it is how a domain hears of mail that its own policy keeps away.",
+		r.add(TLSRPTMissing, rfc6125.Host{}, "Publish a TLSRPT record with the address of a mailbox that you read: it is how a domain hears of mail that its own policy keeps away.",
 			"%s publishes a policy for its mail and asks nobody to report failures.", p.Orig).saw("_smtp._tls.%s TXT: none", p.Orig).publish(line)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -32,7 +33,7 @@ func (r *report) tlsa() {
 			}
 		case dane.NA:
 			if len(v.Unsigned) > 0 {
-				f := r.add(TLSAUnsigned, h.Name, "Sign the zone of "+h.Name.String()+" with DNSSEC and have the DS record put into the parent zone.",
+				f := r.add(TLSAUnsigned, h.Name, signZone(h.Name),
 					"%s has TLSA records, and its zone is not signed: no sender looks at them.", h.Name)
 				for _, rec := range v.Unsigned {
 					f.saw("%s TLSA %s", ownerText(h), short(rec))
@@ -49,7 +50,7 @@ func (r *report) tlsa() {
 		}
 	}
 	if len(with) > 0 && len(without) > 0 {
-		f := r.add(TLSASomeHosts, rfc6125.Host{}, "Publish TLSA records for every host of the MX set.",
+		f := r.add(TLSASomeHosts, rfc6125.Host{}, "Publish TLSA records for every MX host.",
 			"Of the MX hosts of %s some have TLSA records and some have none; an attacker only has to keep the former from answering.", r.snap.Plan.Orig)
 		for _, n := range with {
 			f.saw("%s: TLSA records", n)
@@ -72,19 +73,19 @@ func (r *report) tlsaFailed(h *engine.Host) {
 	}
 	l := h.DANE.TLSA[len(h.DANE.TLSA)-1]
 	if failedBy(l.Err) == dnssec.ReasonNSEC3Iterations {
-		r.add(TLSAIterations, h.Name, "Set the NSEC3 iterations of the zone to 0 (RFC 9276).",
-			"The zone denies TLSA records for %s with more NSEC3 iterations than senders compute, so the denial proves nothing.", h.Name).saw("%v", l.Err)
+		r.add(TLSAIterations, h.Name, "Sign the zone with 0 NSEC3 iterations (RFC 9276).",
+			"The zone denies TLSA records for %s with more NSEC3 iterations than senders compute, so the denial proves nothing and mail waits.", h.Name).saw("%s", cause(l.Err))
 		return
 	}
 	r.add(TLSAFailed, h.Name, "Repair the zone or its name servers: the question for TLSA must be answered, also where there are no such records.",
-		"The TLSA lookup for %s fails, so senders that do DANE deliver nothing to it.", h.Name).saw("%v", l.Err)
+		"The TLSA lookup for %s fails, so senders that do DANE deliver nothing to it.", h.Name).saw("%s", cause(l.Err))
 }
 
 // tlsaRecords judges a signed TLSA set.
 func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 	uses := h.DANE.Set.Uses()
 	if h.DANE.State == dane.Unusable {
-		f := r.add(TLSAAllUnusable, h.Name, "Publish a DANE-EE record (3 1 1) for the host.",
+		f := r.add(TLSAAllUnusable, h.Name, "Publish a record of usage 3 (3 1 1, DANE-EE) for the host.",
 			"%s has TLSA records, and none of them counts for mail: TLS is demanded and nobody is authenticated.", h.Name)
 		for _, u := range uses {
 			f.saw("%s: %s", short(u.Record), u.Why)
@@ -101,26 +102,26 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 			r.add(TLSAPKIXUsage, h.Name, "Replace it: usage 3 (DANE-EE) in place of 1, usage 2 (DANE-TA) in place of 0.",
 				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", short(rec), u.Why).publish(suggestions(h, v)...)
 		case rec.Usage > dane.DANEEE || rec.Selector > dane.SPKI || rec.MatchingType > dane.SHA2_512:
-			r.add(TLSAUnknown, h.Name, "Remove the record, or write it with the known numbers.",
+			r.add(TLSAUnknown, h.Name, "Remove the record, or replace it by this one.",
 				"A TLSA record of %s has a number that no sender knows.", h.Name).saw("%s: %s", short(rec), u.Why).publish(suggestions(h, v)...)
 		case badData(rec):
-			r.add(TLSABadData, h.Name, "Make the record anew from the certificate.",
+			r.add(TLSABadData, h.Name, "Replace the record by this one, made of the certificate in use.",
 				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", short(rec), u.Why).publish(suggestions(h, v)...)
 		}
 		if u.Usable && rec.MatchingType == dane.Full {
-			r.add(TLSAFullData, h.Name, "Publish a digest (matching type 1): the answer stays small.",
-				"A TLSA record of %s carries %d octets where a digest has 32.", h.Name, len(rec.Data)).saw("%s", short(rec))
+			r.add(TLSAFullData, h.Name, "Publish a digest (matching type 1) in its place: the answer of DNS stays small.",
+				"A TLSA record of %s carries a whole certificate or key, where a digest of 32 octets would do.", h.Name).saw("%s", short(rec)).publish(digests(h, v, rec)...)
 		}
 		if u.Usable && rec.Usage == dane.DANEEE && rec.Selector == dane.Cert {
 			r.add(TLSACertPinned, h.Name, "Publish the digest of the key (3 1 1) and keep the key when the certificate is renewed.",
-				"A TLSA record of %s pins the whole certificate: it stops to match with the next renewal, even for the same key.", h.Name).saw("%s", short(rec)).publish(suggestions(h, v)...)
+				"A TLSA record of %s pins the whole certificate: with the next renewal it matches no more, even if the key stays.", h.Name).saw("%s", short(rec)).publish(suggestions(h, v)...)
 		}
 	}
 	for _, l := range h.DANE.TLSA {
 		for _, rr := range l.Answer.Records {
 			if ttl := time.Duration(rr.TTL) * time.Second; ttl > longTTL {
-				r.add(TLSALongTTL, h.Name, "Lower the TTL to an hour or so.",
-					"The TLSA records of %s may be kept for %s: after a key is lost, mail stays away for so long.", h.Name, ttl).saw("%s TLSA TTL %d s", ownerText(h), rr.TTL)
+				r.add(TLSALongTTL, h.Name, "Lower the TTL of these records to an hour or so (3600).",
+					"Senders may keep the TLSA records of %s for %s: if the key must be replaced in a hurry, mail stays away for so long.", h.Name, plain.Span(ttl)).saw("%s TLSA: TTL %d", ownerText(h), rr.TTL)
 				break
 			}
 		}
@@ -146,7 +147,7 @@ func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Pee
 		u := use(h.DANE.Set, t.Record)
 		if t.Depth < 0 && u.Usable && !matchesAny(t.Record, dp, o) {
 			r.add(TLSAStale, h.Name, "Fine if it stands for the next key; else remove it.",
-				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s: %s", short(t.Record), t.Why)
+				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s", short(t.Record))
 		}
 	}
 	spare := false
@@ -154,7 +155,7 @@ func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Pee
 		spare = spare || t.Record != res.Matched && use(h.DANE.Set, t.Record).Usable
 	}
 	if !spare {
-		r.add(TLSANoSpare, h.Name, "Before the next change of keys publish a record for the new key beside the old one, and wait for two TTLs; or publish a DANE-TA record as well.",
+		r.add(TLSANoSpare, h.Name, "Before the next change of keys publish a record for the new key beside the old one (mxauth tlsa make prints it), and wait for twice the TTL of the records; or publish a record of the CA (2 1 1, DANE-TA) as well.",
 			"%s has one TLSA record, for the key in use; a change of keys without a second record in time stops mail.", h.Name).saw("%s", short(res.Matched))
 	}
 }
@@ -165,14 +166,17 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 	case errors.Is(err, dane.ErrName):
 		f = r.add(TLSAName, h.Name, "Use a certificate that names the MX host or the mail domain.",
 			"The CA in the TLSA records of %s issued its certificate, which has none of the names that count.", h.Name)
-		f.saw("presented: %v", presentedNames(dp.Chain))
+		f.saw("%s", namesOf(presentedNames(dp.Chain)))
 		for _, ref := range h.DANERefs {
-			f.saw("expected: %s", ref)
+			f.saw("this name would count: %s", ref)
 		}
 		return
 	case errors.Is(err, pkix.ErrExpired):
-		f = r.add(TLSAExpired, h.Name, "Renew the certificate that has expired; DANE-TA looks at dates.",
+		f = r.add(TLSAExpired, h.Name, "Renew the certificate that has expired: records of usage 2 (DANE-TA) look at dates.",
 			"The chain from the certificate of %s to the CA in its TLSA records has expired.", h.Name)
+	case errors.Is(err, pkix.ErrNotYetValid):
+		f = r.add(TLSAPath, h.Name, "Use a certificate that is valid already, and see that the clock of whoever issues it is right.",
+			"The chain from the certificate of %s to the CA in its TLSA records is not valid yet.", h.Name)
 	case errors.Is(err, dane.ErrPath):
 		f = r.add(TLSAPath, h.Name, "Send the certificates between the host's own and the CA, and use a CA certificate that may issue.",
 			"A certificate that %s sends matches its TLSA records, and the path to it does not hold.", h.Name)
@@ -180,20 +184,20 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 		// A weaker digest that matches, hidden by a stronger one that does not?
 		for _, u := range h.DANE.Set.Uses() {
 			if !u.Usable && !badData(u.Record) && matchesAny(u.Record, dp, o) {
-				f = r.add(TLSAAgility, h.Name, "Correct the record with the stronger digest, or remove it.",
+				f = r.add(TLSAAgility, h.Name, "Replace the record with the stronger digest by this one, or remove it.",
 					"A TLSA record of %s would match, and a record with a stronger digest beside it, which does not match, hides it.", h.Name)
-				f.saw("%s: would match", short(u.Record))
+				f.saw("%s: would match", short(u.Record)).publish(corrected(h, v, u.Record)...)
 			}
 		}
 		if f == nil {
 			f = r.add(TLSANoMatch, h.Name, "Publish a record for the key in use, or give the host back the key that the records name.",
 				"What %s shows matches none of its TLSA records: senders that do DANE deliver nothing to it.", h.Name)
+			f.publish(suggestions(h, v)...)
 			r.anchorUnsent(h)
 		}
-		f.publish(suggestions(h, v)...)
 	}
 	for _, t := range res.Trace {
-		f.saw("%s: %s", short(t.Record), t.Why)
+		f.saw("%s: %s", short(t.Record), causeText(t.Why))
 	}
 }
 
@@ -243,6 +247,23 @@ func ownerText(h *engine.Host) string {
 
 // suggestions are the lines for a zone file that make the host's present key count.
 func suggestions(h *engine.Host, v *survey.HostView) []string {
+	return lines(h, v, dane.Recommended(dane.DANEEE))
+}
+
+// corrected are the lines that replace what hides a DANE-EE record that matches.
+func corrected(h *engine.Host, v *survey.HostView, hidden dane.Record) []string {
+	var out []string
+	for _, rec := range h.DANE.Set.Usable() {
+		if rec.Usage == dane.DANEEE && rec.Usage == hidden.Usage && rec.Selector == hidden.Selector {
+			out = append(out, lines(h, v, dane.Recipe{Usage: rec.Usage, Selector: rec.Selector, MatchingType: rec.MatchingType})...)
+		}
+	}
+	return out
+}
+
+// lines are those for a zone file by which a record of the host's present certificate is
+// published.
+func lines(h *engine.Host, v *survey.HostView, recipe dane.Recipe) []string {
 	base := h.DANE.Base
 	if !base.IsValid() {
 		base = h.Name
@@ -255,11 +276,19 @@ func suggestions(h *engine.Host, v *survey.HostView) []string {
 		if len(a.Peer.Chain) == 0 {
 			continue
 		}
-		if rec, err := dane.Generate(dane.Recommended(dane.DANEEE), a.Peer.Chain[0]); err == nil {
+		if rec, err := dane.Generate(recipe, a.Peer.Chain[0]); err == nil {
 			return []string{dane.Entry{Owner: owner, TTL: time.Hour, Record: rec}.Zone()}
 		}
 	}
 	return nil
+}
+
+// digests is the line that replaces a DANE-EE record which carries a whole certificate or key.
+func digests(h *engine.Host, v *survey.HostView, rec dane.Record) []string {
+	if rec.Usage != dane.DANEEE {
+		return nil
+	}
+	return suggestions(h, v)
 }
 
 func presentedNames(chain []*x509.Certificate) []string {

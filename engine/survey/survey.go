@@ -52,8 +52,8 @@ type Snapshot struct {
 // A HostView is what one host shows.
 type HostView struct {
 	Probe probe.HostResult
-	// Unsigned are TLSA records that stand at the host's name though DANE does not apply
-	// there, as nothing is signed.
+	// Unsigned are TLSA records that stand at the host's name in a zone that is not signed,
+	// so that DANE does not apply.
 	Unsigned []dane.Record
 }
 
@@ -127,8 +127,8 @@ func unsigned(ctx context.Context, r dnssec.Resolver, h rfc6125.Host, port uint1
 		return nil
 	}
 	a, err := r.Resolve(ctx, dnssec.Question{Name: owner, Type: dnssec.TypeTLSA})
-	if err != nil {
-		return nil
+	if err != nil || a.Status != dnssec.Insecure {
+		return nil // signed ones at a host without an address are no fault of the zone
 	}
 	var out []dane.Record
 	for _, rr := range a.Records {

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/conformance/lab"
+)
+
+// A testLab is a running lab with the files that lead mxauth to it.
+type testLab struct {
+	*lab.Lab
+	anchor, ca string   // files
+	flags      []string // of the command line
+}
+
+// startLab starts a lab that ends with the test; no clock is the real one.
+func startLab(t *testing.T, worlds []lab.World, now func() time.Time) *testLab {
+	t.Helper()
+	l, err := lab.Start(t.Context(), lab.Config{Worlds: worlds, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	out := &testLab{
+		Lab:    l,
+		anchor: testFile(t, "root.ds", []byte(l.TrustAnchor())),
+		ca:     testFile(t, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.CA().Raw})),
+	}
+	out.flags = []string{"--resolver", l.Plain().String(), "--trust-anchor", out.anchor, "--ca-file", out.ca, "--allow-address", "127.0.0.0/8"}
+	return out
+}
+
+// testFile writes a file that ends with the test.
+func testFile(t *testing.T, name string, text []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// newSPKI is a public key that nobody has published.
+func newSPKI(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spki
+}

@@ -1,0 +1,56 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/mxauth/mxauth/engine"
+)
+
+// TestCommonName: a name that stands only in the Common Name proves nothing but under
+// DANE-TA, and every sentence that turns it down says so.
+func TestCommonName(t *testing.T) {
+	pki := sharedPKI()
+	beside := issue(t, certSpec{cn: "mx.example.org", names: []string{"elsewhere.example"}, issuer: pki.ca})
+	ta := func() *world {
+		w := newWorld(t).signed()
+		return w.tlsa(tlsaOf(2, 0, w.ca.cert))
+	}
+	const (
+		webpki = "a Common Name does not count: the name must be a subject alternative name (RFC 8461 section 4.2, RFC 9525 section 2)"
+		alone  = "a Common Name counts only where there is no subject alternative name (RFC 6125 section 6.4.4)"
+		off    = "this server is set to take no Common Name"
+	)
+	for _, c := range []struct {
+		name string
+		w    *world
+		req  engine.Request
+		leaf *keyPair
+		want engine.ReasonID
+		says string // "" if nothing is said of the Common Name
+	}{
+		{"nothing published", newWorld(t).unsigned(), engine.Request{}, pki.onlyCN, engine.ReasonEncryptedName, webpki},
+		{"nothing published, beside another name", newWorld(t).unsigned(), engine.Request{}, beside, engine.ReasonEncryptedName, webpki},
+		{"nothing published, another name", newWorld(t).unsigned(), engine.Request{}, pki.wrong, engine.ReasonEncryptedName, ""},
+		{"MTA-STS", newWorld(t).unsigned().policy("enforce", "mx.example.org"), engine.Request{}, pki.onlyCN, engine.ReasonSTSName, webpki},
+		{"MTA-STS, another name", newWorld(t).unsigned().policy("enforce", "mx.example.org"), engine.Request{}, pki.wrong, engine.ReasonSTSName, ""},
+		{"REQUIRETLS", newWorld(t).signed(), engine.Request{RequireTLS: true}, pki.onlyCN, engine.ReasonPKIXName, webpki},
+		{"REQUIRETLS, another name", newWorld(t).signed(), engine.Request{RequireTLS: true}, pki.wrong, engine.ReasonPKIXName, ""},
+		{"DANE-TA takes it", ta(), engine.Request{}, pki.onlyCN, engine.ReasonDANETAMatch, ""},
+		{"DANE-TA, beside another name", ta(), engine.Request{}, beside, engine.ReasonDANEName, alone},
+		{"DANE-TA, switched off", ta(), engine.Request{Options: engine.Options{NoCNID: true}}, pki.onlyCN, engine.ReasonDANEName, off},
+		{"DANE-TA, another name", ta(), engine.Request{}, pki.wrong, engine.ReasonDANEName, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := c.w.decide(c.req, shows(c.leaf, pki.ca))
+			if d.Reason.ID != c.want {
+				t.Fatalf("%s: %s", d.Reason.ID, d.Reason.Text)
+			}
+			for _, clause := range []string{webpki, alone, off} {
+				if said := strings.Contains(d.Reason.Text, ", and "+clause); said != (clause == c.says) {
+					t.Errorf("said %q: %v; the sentence is: %s", clause, said, d.Reason.Text)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,76 @@
+package forecast
+
+import (
+	"time"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/internal/plain"
+	"github.com/mxauth/mxauth/engine/survey"
+)
+
+// change judges the planned certificate against the published records.
+func (f *outlook) change(h *engine.Host, v *survey.HostView) {
+	switch {
+	case len(f.o.Next.SPKI) == 0 || h.DANE.State == dane.Failed:
+		return // none is planned, or nobody knows what the records say
+	case h.DANE.State != dane.Usable:
+		f.add(SwitchFree, f.s.At, Notice, h.Name, "7672 s.2.2", "Switch at any time; an MTA-STS policy still asks for a certificate of a public CA with the host's name.",
+			"No TLSA record of %s has a say, so none must be published for the planned certificate.", plain.Host(h))
+		return
+	}
+	life := f.o.TTL
+	if life == 0 {
+		life = ttl(last(h.DANE.TLSA))
+	}
+	r := dane.CheckRollover(dane.RolloverRequest{
+		Set: h.DANE.Set, TTL: life, Published: f.o.Published, Current: current(v), Next: f.o.Next.Peer(),
+		Options: dane.Options{References: h.DANERefs, At: f.s.At},
+	})
+	switch r.State {
+	case dane.RolloverPublish:
+		e := f.add(SwitchPublish, f.s.At, Broken, h.Name, "7671 s.8.1", "Publish the lines below beside the present records, wait for twice their TTL"+twice(life)+", then switch.",
+			"No TLSA record of %s matches the planned certificate: switching to it now stops mail.", plain.Host(h))
+		if owner, err := dane.Owner(h.DANE.Base, h.Port); err == nil {
+			for _, m := range r.Missing {
+				e.Publish = append(e.Publish, plain.Text(dane.Entry{Owner: owner, TTL: life, Record: m}.Zone()))
+			}
+		}
+	case dane.RolloverUnfit:
+		f.add(SwitchUnfit, f.s.At, Broken, h.Name, "7671 s.5.2", "Get another certificate, or have the server send the missing ones of the chain.",
+			"The planned certificate of %s fails although a TLSA record matches (%v).", plain.Host(h), r.NextErr)
+		return
+	case dane.RolloverWait, dane.RolloverSafe:
+		f.add(SwitchEarliest, r.Earliest, Notice, h.Name, "7671 s.8.1", "Switch then, and not before: a sender may still have the records as they were.",
+			"From then on %s may show the planned certificate.", plain.Host(h))
+	}
+	if !r.Latest.IsZero() {
+		f.add(SwitchLatest, r.Latest, Broken, h.Name, "7671 s.8.1", "Switch before then.", "By then %s must have switched: its present certificate counts no longer.", plain.Host(h))
+	}
+}
+
+// current is what the host shows now.
+func current(v *survey.HostView) dane.Peer {
+	for _, a := range v.Probe.Addresses {
+		if a.Peer.Event == engine.HandshakeDone {
+			return dane.Peer{Chain: a.Peer.Chain, RawKey: a.Peer.RawKey}
+		}
+	}
+	return dane.Peer{}
+}
+
+// twice says how long two lives of a record are, if that is known.
+func twice(ttl time.Duration) string {
+	if ttl == 0 {
+		return ""
+	}
+	return " (" + plain.Span(2*ttl) + ")"
+}
+
+// ttl is the TTL of an answer's records as it was received.
+func ttl(l dane.Lookup) time.Duration {
+	if len(l.Answer.Records) == 0 {
+		return 0
+	}
+	return time.Duration(l.Answer.Records[0].TTL) * time.Second
+}

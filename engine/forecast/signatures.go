@@ -1,0 +1,70 @@
+package forecast
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/internal/plain"
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// maxAnswers is how many answers one event lists: a zone is signed as a whole, so with many
+// hosts they say little.
+const maxAnswers = 5
+
+// A deadline is when the signatures of some answers end.
+type deadline struct {
+	end   time.Time
+	host  rfc6125.Host // the one that they are all about; the zero Host for several, or the domain
+	whose []string
+}
+
+// signatures tells when the signatures end that answers rest on, those that end together in
+// one event. Zones are signed anew days or weeks before; the event is that nobody does so.
+func (f *outlook) signatures() {
+	var all []*deadline
+	add := func(host rfc6125.Host, whose string, l dane.Lookup) {
+		if end := l.Answer.SignaturesEnd; l.Err == nil && l.Answer.Status == dnssec.Secure && !end.IsZero() {
+			all = collect(all, end.UTC().Truncate(time.Second), host, whose)
+		}
+	}
+	add(rfc6125.Host{}, "the MX records of "+f.s.Plan.Orig.String(), f.s.MX)
+	for i := range f.s.Plan.Hosts {
+		h := &f.s.Plan.Hosts[i]
+		add(h.Name, "the addresses of "+plain.Host(h), h.DANE.A)
+		add(h.Name, "the TLSA records of "+plain.Host(h), last(h.DANE.TLSA))
+	}
+	for _, d := range all {
+		f.add(Signatures, d.end, Broken, d.host, "4035 s.5.3.1", "The name server's signer makes new ones by itself; watch that it runs, and that secondary servers take the zone over.",
+			"The DNSSEC signatures of %s, or of a zone above, end unless they are renewed; from then on these lookups fail and mail waits.", d)
+	}
+}
+
+// collect puts an answer to those whose signatures end at the same time.
+func collect(all []*deadline, end time.Time, host rfc6125.Host, whose string) []*deadline {
+	for _, d := range all {
+		if d.end.Equal(end) {
+			d.whose = append(d.whose, whose)
+			if d.host != host {
+				d.host = rfc6125.Host{}
+			}
+			return all
+		}
+	}
+	return append(all, &deadline{end, host, []string{whose}})
+}
+
+// String lists the answers: "a, b and c".
+func (d *deadline) String() string {
+	list := d.whose
+	if n := len(list) - maxAnswers; n > 1 {
+		list = append(list[:maxAnswers:maxAnswers], fmt.Sprintf("%d more answers", n))
+	}
+	if len(list) == 1 {
+		return list[0]
+	}
+	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
+}
