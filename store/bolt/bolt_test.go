@@ -175,18 +175,6 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
-func TestReadOnlyFolder(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may write everywhere")
-	}
-	dir := t.TempDir()
-	os.Chmod(dir, 0o500)
-	defer os.Chmod(dir, 0o700)
-	if _, err := bolt.Open(bolt.Config{Path: filepath.Join(dir, "s.db")}); !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, os.ErrPermission) {
-		t.Errorf("got %v", err)
-	}
-}
-
 // TestFull: a file that can not grow any more gives clear errors, keeps what it has, and
 // works again when there is room.
 func TestFull(t *testing.T) {
