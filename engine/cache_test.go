@@ -122,7 +122,7 @@ func TestPlanCache(t *testing.T) {
 			t.Errorf("%d plans", w.engine().CachedPlans())
 		}
 		for _, u := range []dane.UsePolicy{{Forbid: func(dane.Record) string { return "" }}, {Strength: []dane.MatchingType{dane.SHA2_256}}} {
-			w.plan(engine.Request{Options: engine.Options{TLSA: u}})
+			w.plan(engine.Request{Port: 2525, Options: engine.Options{TLSA: u}})
 		}
 		if w.engine().CachedPlans() != len(rs) {
 			t.Error("a plan with a function in it is kept")

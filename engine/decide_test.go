@@ -590,3 +590,19 @@ func TestNameless(t *testing.T) {
 		t.Errorf("%s: %q", h.Requirement, h.SNI)
 	}
 }
+
+// TestNoCertificate: a chain of nothing proves nothing, and no word is that of another.
+func TestNoCertificate(t *testing.T) {
+	for _, name := range []string{"may", "dane", "sts"} {
+		w, r, _ := plans[name](t)
+		peer := engine.Peer{Event: engine.HandshakeDone, TLS: "TLS 1.3", Chain: []*x509.Certificate{nil}}
+		if d := w.engine().Decide(w.plan(r), 0, peer, w.now); d.Outcome == engine.Authenticated || d.Deliver != (name == "may") || len(d.Presented) != 0 {
+			t.Errorf("%s: %s", name, d.Outcome)
+		}
+	}
+	for _, s := range []string{engine.Cover(3).String(), engine.MemoryAction(3).String(), engine.Effect(2).String(), (engine.LevelSecure + 1).String()} {
+		if s != "invalid" {
+			t.Error(s)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,17 @@ func TestException(t *testing.T) {
 }
 
 func TestNewExceptions(t *testing.T) {
+	many := make([]engine.Exception, engine.MaxExceptions+1)
+	for i := range many {
+		many[i] = anException()
+		many[i].ID = fmt.Sprint("ticket-", i)
+	}
+	if _, err := engine.NewExceptions(many[:engine.MaxExceptions]); err != nil {
+		t.Error(err)
+	}
+	if _, err := engine.NewExceptions(many); !errors.Is(err, engine.ErrException) {
+		t.Errorf("one too many: %v", err)
+	}
 	for what, change := range map[string]func(*engine.Exception){
 		"id":     func(x *engine.Exception) { x.ID = "" },
 		"domain": func(x *engine.Exception) { x.Domain = "" },

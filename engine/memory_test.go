@@ -631,11 +631,30 @@ func TestMemoryOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	same("restored", l.memory, 0, want)
+	hosts := func(n int) (out []engine.TLSHost) {
+		for i := range n {
+			out = append(out, engine.TLSHost{Host: fmt.Sprintf("h%d.example.org", i), At: epoch})
+		}
+		return out
+	}
+	full := want
+	full.TLS = hosts(16)
+	if err := l.memory.Restore(full); err != nil {
+		t.Error(err)
+	}
+	if err := l.memory.Restore(want); err != nil {
+		t.Fatal(err)
+	}
 	for name, change := range map[string]func(*engine.Past){
 		"version": func(p *engine.Past) { p.V = 2 }, "no time": func(p *engine.Past) { p.DANEAt = time.Time{} }, "no state": func(p *engine.Past) { p.DANE = 0 },
 		"mode": func(p *engine.Past) { p.STS = sts.ModeNone }, "mode without time": func(p *engine.Past) { p.STSAt = time.Time{} },
-		"time without mode": func(p *engine.Past) { p.STS = 0 }, "domain": func(p *engine.Past) { p.Domain = "a b" }, "hosts": func(p *engine.Past) { p.TLS = make([]engine.TLSHost, 17) },
-		"host": func(p *engine.Past) { p.TLS = []engine.TLSHost{{Host: "..", At: epoch}} }, "drops": func(p *engine.Past) { p.Drops = make([]engine.Drop, 19) },
+		"time without mode": func(p *engine.Past) { p.STS = 0 }, "domain": func(p *engine.Past) { p.Domain = "a b" }, "hosts": func(p *engine.Past) { p.TLS = hosts(17) },
+		"host": func(p *engine.Past) { p.TLS = []engine.TLSHost{{Host: "..", At: epoch}} }, "drops": func(p *engine.Past) {
+			p.Drops = make([]engine.Drop, 19)
+			for i := range p.Drops {
+				p.Drops[i] = engine.Drop{Kind: engine.DropDANE}
+			}
+		},
 		"drop": func(p *engine.Past) { p.Drops = []engine.Drop{{Kind: "x"}} }, "empty": func(p *engine.Past) { *p = engine.Past{V: 1, Domain: "example.org"} },
 		"far": func(p *engine.Past) { p.DANEAt = epoch.AddDate(300, 0, 0) },
 	} {
@@ -733,6 +752,28 @@ func TestMemoryEdges(t *testing.T) {
 		}).plan(engine.Request{})
 		if p.Past.DANE != engine.CoverAll {
 			t.Error(p.Past.DANE)
+		}
+	})
+	t.Run("whether the other is covered is not known", func(t *testing.T) {
+		l := newLife(t, engine.MemoryAccept)
+		p := l.next(0, func(w *world) {
+			twoHosts(w)
+			w.dns.Fail("_25._tcp.mx2.example.org", dnssec.TypeTLSA, dnssec.ErrServFail)
+		}).plan(engine.Request{})
+		if p.Past.DANE != engine.CoverNone {
+			t.Error(p.Past.DANE)
+		}
+	})
+	t.Run("what can not be read is not replaced", func(t *testing.T) {
+		l := newLife(t, engine.MemoryAccept)
+		l.store = &brokenStore{Store: l.store, get: fmt.Errorf("%w: no disk", store.ErrUnavailable)}
+		l.next(0, plain)
+		if err := l.memory.Restore(engine.Past{V: 1, Domain: "example.org", DANE: engine.CoverAll, DANEAt: epoch}); err != nil {
+			t.Fatal(err)
+		}
+		l.end()
+		if s := l.memory.Stats(); s.Lost != 1 || s.Written != 0 {
+			t.Errorf("%+v", s)
 		}
 	})
 	t.Run("as many drops as may be", func(t *testing.T) {

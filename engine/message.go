@@ -103,9 +103,7 @@ func fate(p *Plan, tries []Try, c Circumstances) Fate {
 	if p.MX.Outcome == Bounced { // O3
 		return Fate{Action: Bounce, Reason: p.MX.Reason, Code: p.MX.Code, Host: -1}
 	}
-	if len(tries) > len(p.Hosts) {
-		tries = tries[:len(p.Hosts)]
-	}
+	tries = tries[:min(len(tries), len(p.Hosts))]
 	for i := range tries { // O1, O2: the first that took or rejected it ends the matter
 		t := &tries[i]
 		switch t.Status {

@@ -54,7 +54,7 @@ func TestRequests(t *testing.T) {
 	}
 	t.Run("everything that is wrong is told together", func(t *testing.T) {
 		w := newWorld(t)
-		_, err := w.engine().Plan(context.Background(), engine.Request{NextHop: "", Level: 9, Options: engine.Options{InsecureMX: 9}})
+		_, err := w.engine().Plan(context.Background(), engine.Request{NextHop: "", Level: engine.LevelSecure + 1, Options: engine.Options{InsecureMX: 9}})
 		for _, word := range []string{"next hop", "level", "insecure-mx"} {
 			if err == nil || !strings.Contains(err.Error(), word) {
 				t.Errorf("%q is missing: %v", word, err)
