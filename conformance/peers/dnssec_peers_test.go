@@ -223,10 +223,20 @@ func unboundVerdict(ctx context.Context, t *testing.T, name string, typ uint16) 
 // delvVerdict runs delv, which validates by itself what the plain Unbound hands on.
 func delvVerdict(ctx context.Context, t *testing.T, anchors, name, typ string) string {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, "delv", "@"+dnssecPlain, "-a", anchors, "+root=.", name, typ)
+	return delvSays(runDelv(ctx, anchors, dnssecPlain, name, typ))
+}
+
+// runDelv asks a server by delv and returns what it prints.
+func runDelv(ctx context.Context, anchors, server, name, typ string) string {
+	cmd := exec.CommandContext(ctx, "delv", "@"+server, "-a", anchors, "+root=.", name, typ)
 	out, _ := cmd.CombinedOutput() // a failed validation is no failure of ours
+	return string(out)
+}
+
+// delvSays finds the status in what delv prints.
+func delvSays(out string) string {
 	verdict := "bogus"
-	sc := bufio.NewScanner(strings.NewReader(string(out)))
+	sc := bufio.NewScanner(strings.NewReader(out))
 	for sc.Scan() {
 		line := sc.Text()
 		switch {
