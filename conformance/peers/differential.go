@@ -1,11 +1,7 @@
 package peers
 
 import (
-	"context"
-	"net"
 	"testing"
-
-	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/conformance/generate"
 )
@@ -24,31 +20,13 @@ const Plainly = `  qname-minimisation: no
 // StartWorld serves a generated world at port 53 of its address until the test ends.
 func StartWorld(tb testing.TB, w *generate.World) {
 	tb.Helper()
-	address := net.JoinHostPort(generate.ServerAddress, "53")
-	packets, err := net.ListenPacket("udp4", address)
+	_, stop, err := w.Serve(generate.ServerAddress + ":53")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	stream, err := net.Listen("tcp4", address)
-	if err != nil {
-		packets.Close()
-		tb.Fatal(err)
-	}
-	for _, s := range []*dns.Server{{PacketConn: packets, Handler: w}, {Listener: stream, Handler: w}} {
-		done := make(chan error, 1)
-		started := make(chan struct{})
-		s.NotifyStartedFunc = func() { close(started) }
-		go func() { done <- s.ActivateAndServe() }()
-		<-started
-		tb.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-			defer cancel()
-			if err := s.ShutdownContext(ctx); err != nil {
-				tb.Error(err)
-			}
-			if err := <-done; err != nil {
-				tb.Error(err)
-			}
-		})
-	}
+	tb.Cleanup(func() {
+		if err := stop(); err != nil {
+			tb.Error(err)
+		}
+	})
 }

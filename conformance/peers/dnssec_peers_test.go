@@ -120,23 +120,7 @@ func TestDNSSECPeers(t *testing.T) {
 	peers.StartUnbound(t, dir, peers.Resolver{Address: dnssecPlain, Root: dnssecNSD})
 	peers.StartUnbound(t, dir, peers.Resolver{Address: dnssecUnbound, Root: dnssecNSD, Anchor: root})
 
-	anchors, err := anchor.Parse(strings.NewReader(root))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := upstream.PlainServer(netip.MustParseAddrPort(dnssecPlain + ":53"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := upstream.New(upstream.Config{Servers: []upstream.Server{server}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	v, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: client, Anchors: anchors})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := validatorBehind(t, dnssecPlain, root)
 	keys := filepath.Join(dir, "delv.anchors")
 	if err := writeDelvAnchor(keys, root); err != nil {
 		t.Fatal(err)
@@ -180,6 +164,30 @@ func TestDNSSECPeers(t *testing.T) {
 		t.Errorf("%d questions, %d of them to all, verdicts %v", asked, both, counts)
 	}
 	t.Logf("%d questions, %d of them to all, verdicts %v", asked, both, counts)
+}
+
+// validatorBehind is mxauth's validator, which asks the resolver at port 53 of an address
+// and believes a DS record of the root.
+func validatorBehind(t *testing.T, address, root string) *dnssec.Validator {
+	t.Helper()
+	anchors, err := anchor.Parse(strings.NewReader(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := upstream.PlainServer(netip.MustParseAddrPort(address + ":53"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := upstream.New(upstream.Config{Servers: []upstream.Server{server}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	v, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: client, Anchors: anchors})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 func isExplained(zone, question, peer, ours, theirs string) bool {
