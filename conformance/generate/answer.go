@@ -15,6 +15,7 @@ type step struct {
 	next              string   // where an alias leads; "" if the answer is complete
 	weak              bool     // insecure even so: opt-out, or too many iterations
 	broken            bool
+	spared            bool     // what is broken is not needed
 	marks             []string // what is special about it
 }
 
@@ -31,17 +32,17 @@ func (s *step) take(set *set) {
 
 // prove puts a proof into the authority section.
 func (s *step) prove(p *proof) {
-	rrs, weak, broken := p.records()
+	rrs, weak, broken, spared := p.records()
 	s.authority = append(s.authority, rrs...)
-	s.weak, s.broken = s.weak || weak, s.broken || broken
+	s.weak, s.broken, s.spared = s.weak || weak, s.broken || broken, s.spared || spared
 	if p.optOut {
 		s.mark("opt-out-span")
 	}
 	if p.z.iterates() {
 		s.mark("too-many-iterations")
 	}
-	for _, i := range p.at {
-		if f := p.z.chain[i].set.fault; f != "" {
+	for _, l := range p.at {
+		if f := l.set.fault; f != "" {
 			s.mark("link", string(f))
 		}
 	}
@@ -65,7 +66,7 @@ func (z *zone) ask(name string, typ uint16) *step {
 		z.deny(s, p, dns.RcodeSuccess)
 		return s
 	}
-	if z.give(s, z.sets[name], name, typ) {
+	if z.give(s, z.sets[name], typ) {
 		return s
 	}
 	if z.sets[name] == nil {
@@ -86,7 +87,7 @@ func (z *zone) denying(s *step, name string, typ uint16, prove func(string) *pro
 }
 
 // give answers with the type, or with an alias, if the owner has it.
-func (z *zone) give(s *step, sets map[uint16]*set, name string, typ uint16) bool {
+func (z *zone) give(s *step, sets map[uint16]*set, typ uint16) bool {
 	if set := sets[typ]; set != nil {
 		s.take(set)
 		s.records = set.rrs
@@ -97,14 +98,14 @@ func (z *zone) give(s *step, sets map[uint16]*set, name string, typ uint16) bool
 		return false
 	}
 	s.take(set)
-	s.next = set.rrs[0].(*dns.CNAME).Target
+	s.next = strings.ToLower(set.rrs[0].(*dns.CNAME).Target)
 	s.mark("cname")
 	return true
 }
 
 // dnameAbove is the owner of a DNAME above name; "" if there is none.
 func (z *zone) dnameAbove(name string) string {
-	for n := name; n != z.Apex; n = up(n) {
+	for _, n := range append([]string{z.Apex}, ancestors(name, z.Apex)...) {
 		if n != name && z.sets[n][dns.TypeDNAME] != nil {
 			return n
 		}
@@ -117,7 +118,7 @@ func (z *zone) redirect(s *step, name, owner string, typ uint16) {
 	set := z.sets[owner][dns.TypeDNAME]
 	s.take(set)
 	s.mark("dname")
-	target := join(strings.TrimSuffix(name, "."+owner), set.rrs[0].(*dns.DNAME).Target)
+	target := join(strings.TrimSuffix(name, "."+owner), strings.ToLower(set.rrs[0].(*dns.DNAME).Target))
 	cname := &dns.CNAME{Hdr: header(name, dns.TypeCNAME), Target: target}
 	cname.Hdr.Ttl = set.rrs[0].Header().Ttl
 	s.answer = append(s.answer, cname)
@@ -132,19 +133,37 @@ func (z *zone) redirect(s *step, name, owner string, typ uint16) {
 func (z *zone) askWildcard(s *step, name string, typ uint16) {
 	ce, _ := z.encloser(name)
 	star := z.sets[join("*", ce)]
-	if star == nil {
+	switch {
+	case star == nil && z.names[join("*", ce)]: // RFC 4592 section 2.2.3
+		s.mark("wildcard-empty")
+		z.deny(s, z.denying(s, name, typ, z.denyName), dns.RcodeSuccess)
+	case star == nil && z.Denial == Compact:
+		s.mark("compact-absent")
+		z.deny(s, z.denying(s, name, typ, z.denyName), dns.RcodeSuccess)
+	case star == nil:
 		s.mark("absent-name")
 		z.deny(s, z.denying(s, name, typ, z.denyName), dns.RcodeNameError)
-		return
+	default:
+		s.mark("wildcard")
+		z.expand(s, star, name, typ)
 	}
-	s.mark("wildcard")
-	if !z.give(s, star, name, typ) {
+}
+
+// expand answers from a wildcard.
+func (z *zone) expand(s *step, star map[uint16]*set, name string, typ uint16) {
+	if z.Denial == Compact {
+		star = z.expanded(star, name)
+	}
+	if !z.give(s, star, typ) {
 		s.mark("wildcard-without-type")
 		z.deny(s, z.denying(s, name, typ, z.denyName), dns.RcodeSuccess)
 		return
 	}
 	s.answer = renamed(s.answer, name)
 	s.records = renamed(s.records, name)
+	if z.Denial == Compact {
+		return
+	}
 	if p := z.denying(s, name, typ, z.denyCloser); p != nil {
 		s.prove(p)
 	}
@@ -163,5 +182,8 @@ func (z *zone) deny(s *step, p *proof, rcode int) {
 	}
 	s.authority = append(s.authority, soa.served()...)
 	s.broken = s.broken || soa.broken
+	if soa.fault != "" {
+		s.mark("soa", string(soa.fault))
+	}
 	s.prove(p)
 }

@@ -15,6 +15,7 @@ const (
 var common = []string{
 	"absent-name", "empty-non-terminal", "wildcard", "wildcard-without-type", "cname", "dname", "opt-out-span",
 	"too-many-iterations", "denied-by/nsec", "denied-by/nsec3", "denied-by/opt-out", "denied-by/unsigned",
+	"denied-by/compact", "denied-by/narrow", "wildcard-empty", "cased", "moved",
 	"zone/secure", "zone/insecure", "zone/bogus", "alias-into/secure", "alias-into/insecure", "alias-into/bogus",
 	"denial/of-what-is-there",
 }
@@ -40,6 +41,9 @@ func rare() (out []string) {
 	}
 	for _, f := range zoneFaults {
 		out = append(out, "zone-wide/"+string(f))
+	}
+	for _, f := range soaFaults {
+		out = append(out, "soa/"+string(f))
 	}
 	for _, f := range []ChainFault{UnknownHash, UnknownFlags} {
 		out = append(out, "chain/"+string(f))

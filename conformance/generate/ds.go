@@ -17,6 +17,7 @@ const (
 	DSTwo           DSKind = "two-digests"      // SHA-1 and SHA-256
 	DSStale         DSKind = "stale-beside"     // a good one, and one of a key that has gone
 	DSUnknownBeside DSKind = "unknown-beside"   // a good one, and one of an unknown algorithm
+	DSTwoKeys       DSKind = "two-algorithms"   // of two keys, one of which has not signed the keys (RFC 6840 section 5.11)
 	DSOldWrong      DSKind = "sha1-wrong"       // SHA-256 is right (RFC 4509 section 3)
 	DSNone          DSKind = "none"             // none, though the zone is signed
 	DSUnknown       DSKind = "unknown-alg"      // RFC 4035 section 5.2
@@ -50,6 +51,9 @@ var dsKinds = map[DSKind]struct {
 	}},
 	DSUnknownBeside: {Secure, func(z *zone) []*dns.DS {
 		return []*dns.DS{z.ds(dns.SHA256), edited(z.ds(dns.SHA256), func(d *dns.DS) { d.Algorithm = unknownAlgorithm })}
+	}},
+	DSTwoKeys: {Secure, func(z *zone) []*dns.DS {
+		return []*dns.DS{z.second.rr.ToDS(dns.SHA256), z.ds(dns.SHA256)}
 	}},
 	DSOldWrong: {Secure, func(z *zone) []*dns.DS {
 		return []*dns.DS{z.ds(dns.SHA256), edited(z.ds(dns.SHA1), func(d *dns.DS) { d.Digest = nonsense(d.Digest) })}

@@ -77,11 +77,11 @@ func (d *draft) make(f setFault) error {
 }
 
 // renamed copies records under another owner.
-func renamed(rrs []dns.RR, owner string) []dns.RR {
-	out := make([]dns.RR, len(rrs))
-	for i, rr := range rrs {
-		out[i] = dns.Copy(rr)
-		out[i].Header().Name = owner
+func renamed(rrs []dns.RR, owner string) (out []dns.RR) {
+	for _, rr := range rrs {
+		rr = dns.Copy(rr)
+		rr.Header().Name = owner
+		out = append(out, rr)
 	}
 	return out
 }
@@ -117,9 +117,9 @@ var setFaults = map[Fault]setFault{
 			rr.Header().Ttl *= 2
 		}
 	})},
-	BadBeside:     {harmless: true, after: beside(func(s *dns.RRSIG) { s.Signature = flip(s.Signature) })},
-	ExpiredBeside: {harmless: true, after: beside(func(s *dns.RRSIG) { s.Expiration -= uint32(2 * life / time.Second) })},
-	UnknownBeside: {harmless: true, after: beside(func(s *dns.RRSIG) { s.Algorithm, s.KeyTag = unknownAlgorithm, 4711 })},
+	BadBeside:     {harmless: true, after: another(func(s *dns.RRSIG) { s.Signature = flip(s.Signature) })},
+	ExpiredBeside: {harmless: true, after: another(func(s *dns.RRSIG) { s.Expiration -= uint32(2 * life / time.Second) })},
+	UnknownBeside: {harmless: true, after: another(func(s *dns.RRSIG) { s.Algorithm, s.KeyTag = unknownAlgorithm, 4711 })},
 	SignedBySEP: {harmless: true, before: onSig(func(d *draft) {
 		d.by = d.z.sep
 		d.sig.KeyTag = d.by.rr.KeyTag()
@@ -157,8 +157,8 @@ func byStranger(tag bool) func(*draft) error {
 	}
 }
 
-// beside puts another signature in front of the good one.
-func beside(edit func(*dns.RRSIG)) func(*draft) error {
+// another puts another signature in front of the good one.
+func another(edit func(*dns.RRSIG)) func(*draft) error {
 	return onSig(func(d *draft) {
 		other := dns.Copy(d.sig).(*dns.RRSIG)
 		edit(other)

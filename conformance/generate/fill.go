@@ -34,6 +34,10 @@ func fill(z *zone, w *World, rng *rand.Rand) {
 		return
 	}
 	f.worth("", dns.TypeMX, dns.TypeTXT, dns.TypeDNSKEY)
+	if f.Moved {
+		f.moved()
+		return
+	}
 	f.hosts()
 	f.aliases()
 	f.wildcards()
@@ -122,6 +126,8 @@ func (f *filler) hosts() {
 	f.worth("b.deep")
 	f.worth("deep")
 	f.worth("no%d.deep")
+	f.record(f.at(`\000\255`), dns.TypeTXT) // neighbours that are no texts
+	f.record(f.at(`x\200`), dns.TypeA)
 	f.worth("no%d")
 	f.worth("no%d.no")
 	f.worth("%d" + f.label())
@@ -150,9 +156,11 @@ func (f *filler) aliases() {
 
 // elsewhere is a name in another zone.
 func (f *filler) elsewhere() string {
-	z := f.w.order[1+f.rng.IntN(len(f.w.order)-1)]
-	return join([]string{"mx", "nowhere", "alias", "b.deep", "any.wild", "many"}[f.rng.IntN(6)], z.Apex)
+	return join([]string{"mx", "nowhere", "alias", "b.deep", "any.wild", "many"}[f.rng.IntN(6)], f.another().Apex)
 }
+
+// another is a zone that is not the root.
+func (f *filler) another() *zone { return f.w.order[1+f.rng.IntN(len(f.w.order)-1)] }
 
 // wildcards adds wildcards, with records and with aliases, and a name that is closer.
 func (f *filler) wildcards() {
@@ -162,6 +170,9 @@ func (f *filler) wildcards() {
 	f.worth("wild")
 	f.give("closer.wild", dns.TypeAAAA)
 	f.worth("no%d.closer.wild")
+	f.give("sub.*.middle", dns.TypeA)
+	f.worth("x%d.middle")
+	f.worth("*.middle")
 	f.add("%s CNAME %s", f.at("*.point"), f.at("mx"))
 	f.worth("x%d.point", dns.TypeA)
 	f.add("%s CNAME %s", f.at("*.far"), f.elsewhere())
@@ -183,7 +194,7 @@ func (f *filler) dnames() {
 	f.worth("b.moved", dns.TypeCNAME)
 	f.worth("a.b.moved", dns.TypeA, dns.TypeCNAME)
 	f.worth("no%d.moved")
-	f.add("%s DNAME %s", f.at("away"), f.w.order[1+f.rng.IntN(len(f.w.order)-1)].Apex)
+	f.add("%s DNAME %s", f.at("away"), f.another().Apex)
 	f.worth("mx.away", dns.TypeA)
 	f.worth("alias.away", dns.TypeA)
 	f.worth("no%d.away")
@@ -197,12 +208,29 @@ var spotFaults = []Fault{Expired, Early, Flipped, NoSignature, Altered, Added, S
 // zoneFaults are the faults of whole zones.
 var zoneFaults = []Fault{Expired, Early, NoSignature, Flipped, StrangerTag, ParentSigns}
 
+// soaFaults are the faults of SOA records.
+var soaFaults = []Fault{Flipped, NoSignature, Expired, Altered}
+
+// moved makes the whole zone another name for another zone.
+func (f *filler) moved() {
+	to := f.another()
+	for to.Moved { // or they might go round
+		to = f.another()
+	}
+	f.add("%s DNAME %s", f.Apex, to.Apex)
+	f.worth("", dns.TypeDNAME)
+	f.worth("mx", dns.TypeA, dns.TypeAAAA)
+	f.worth("alias", dns.TypeA)
+	f.worth("no%d")
+}
+
 // spots adds an owner with each fault, aliases to it, aliases with it, and wildcards.
 func (f *filler) spots() {
 	for i, fault := range spotFaults {
 		host, typ := fmt.Sprintf("f%d", i), hostTypes[f.rng.IntN(len(hostTypes))]
 		f.give(host, typ)
 		f.spot(host, typ, fault)
+		f.worth(host, typ)
 		f.worth(host) // for what it has not
 		f.add("%s CNAME %s", f.at("to-"+host), f.at(host))
 		f.worth("to-"+host, typ)

@@ -69,6 +69,9 @@ func (w *World) add(s Spec, rng *rand.Rand) error {
 			return err
 		}
 	}
+	if s.SOA != "" {
+		z.faults[setKey{s.Apex, dns.TypeSOA}] = s.SOA
+	}
 	w.zones[s.Apex] = z
 	w.order = append(w.order, z)
 	return nil

@@ -22,8 +22,11 @@ type Spec struct {
 	Handed     Fault // of its DS set, in the parent
 	Keys       KeyFault
 	Sets       Fault      // of every RRset but the keys
+	SOA        Fault      // of the SOA record, which stands beside every denial
 	Chain      ChainFault // of every NSEC3 record
 	Spots      bool       // faults of single RRsets and answers, all over the zone
+	Cased      bool       // names in upper and lower case
+	Moved      bool       // a DNAME at the apex, and nothing below
 	Wild       bool       // a wildcard below the apex: no name is absent there
 }
 
@@ -35,7 +38,7 @@ func (s Spec) String() string {
 		fmt.Fprintf(&b, " %d/%q", s.Iterations, s.Salt)
 	}
 	for _, f := range []struct{ name, value string }{
-		{"ds", string(s.DS)}, {"handed", string(s.Handed)}, {"keys", string(s.Keys)}, {"sets", string(s.Sets)}, {"chain", string(s.Chain)},
+		{"ds", string(s.DS)}, {"handed", string(s.Handed)}, {"keys", string(s.Keys)}, {"sets", string(s.Sets)}, {"soa", string(s.SOA)}, {"chain", string(s.Chain)},
 	} {
 		if f.value != "" {
 			fmt.Fprintf(&b, " %s=%s", f.name, f.value)
@@ -44,7 +47,7 @@ func (s Spec) String() string {
 	for _, f := range []struct {
 		name string
 		set  bool
-	}{{"split", s.Split}, {"standby", s.Standby}, {"second", s.Second != 0}, {"spots", s.Spots}, {"wild", s.Wild}} {
+	}{{"split", s.Split}, {"standby", s.Standby}, {"second", s.Second != 0}, {"spots", s.Spots}, {"cased", s.Cased}, {"moved", s.Moved}, {"wild", s.Wild}} {
 		if f.set {
 			b.WriteString(" " + f.name)
 		}
@@ -60,11 +63,16 @@ const (
 	NSEC     Denial = "nsec"
 	NSEC3    Denial = "nsec3"
 	OptOut   Denial = "opt-out" // NSEC3 that leaves unsigned delegations out
+	Compact  Denial = "compact" // NSEC made for each answer, no name is absent (RFC 9824)
+	Narrow   Denial = "narrow"  // NSEC3 made for each answer, as narrow as can be (RFC 7129 appendix B)
 	Unsigned Denial = "unsigned"
 )
 
 // hashed reports whether names are denied by their hashes.
-func (d Denial) hashed() bool { return d == NSEC3 || d == OptOut }
+func (d Denial) hashed() bool { return d == NSEC3 || d == OptOut || d == Narrow }
+
+// online reports whether denials are made for each answer.
+func (d Denial) online() bool { return d == Compact || d == Narrow }
 
 // maxIterations is the number of NSEC3 iterations up to which a denial counts: RFC
 // 9276 section 3.2 leaves it to the validator, and 150 is what they took in common.

@@ -14,10 +14,11 @@ const (
 	proofMissing  proofFault = "missing"     // no record at all
 	proofLacking  proofFault = "lacking"     // one record of those that are needed
 	proofReplayed proofFault = "replayed"    // a true record that is about something else
+	proofCrowded  proofFault = "crowded"     // harmless: a record more than is needed
 	proofParent   proofFault = "from-parent" // the parent's records of the delegation (RFC 6840 section 4.1)
 )
 
-var proofFaults = []proofFault{proofMissing, proofLacking, proofReplayed, proofParent}
+var proofFaults = []proofFault{proofMissing, proofLacking, proofReplayed, proofCrowded, proofParent}
 
 // spoil chooses, in a zone with faults all over, what is wrong with the proof in the
 // answer to a question: half of the time nothing.
@@ -30,12 +31,12 @@ func (z *zone) spoil(p *proof, name string, typ uint16, s *step) *proof {
 		return p
 	}
 	f := proofFaults[d/2%uint64(len(proofFaults))]
-	bad := p.spoiltBy(f, name, typ, d/16)
+	bad := p.spoiltBy(f, name, typ, d/32)
 	if bad == nil {
 		return p
 	}
 	s.mark("denial", string(f))
-	bad.spoilt = true
+	bad.spoilt = f != proofCrowded
 	return bad
 }
 
@@ -50,19 +51,31 @@ func (p *proof) spoiltBy(f proofFault, name string, typ uint16, d uint64) *proof
 			return nil
 		}
 		out.at = slices.Delete(out.at, i, i+1)
-	case proofReplayed:
-		n := len(p.z.chain)
-		for i := range n {
-			if at := (int(d%uint64(n)) + i) % n; !slices.Contains(p.at, at) {
-				out.at = []int{at}
-				return out
-			}
+	case proofReplayed, proofCrowded:
+		other := p.other(d)
+		if other == nil {
+			return nil
 		}
-		return nil
+		out.at = []*link{other}
+		if f == proofCrowded {
+			*out = *p
+			out.at = append(slices.Clone(p.at), other)
+		}
 	case proofParent:
 		return p.z.fromParent(name, typ)
 	}
 	return out
+}
+
+// other is a good record of the zone that is not in the proof; nil if there is none.
+func (p *proof) other(d uint64) *link {
+	n := len(p.z.chain)
+	for i := range n {
+		if l := &p.z.chain[(int(d%uint64(n))+i)%n]; !slices.Contains(p.at, l) && l.set.fault == "" {
+			return l
+		}
+	}
+	return nil
 }
 
 // fromParent denies what is in the zone by the records that its parent has of the

@@ -71,6 +71,14 @@ func (p *planner) sound() {
 		p.zone(Spec{Denial: d, Wild: true}, soundTops...)
 		p.zone(Spec{Denial: d, Split: true, Standby: true, Second: dns.ECDSAP384SHA384}, soundTops...)
 	}
+	for _, s := range []Spec{
+		{Denial: NSEC, Cased: true}, {Denial: NSEC3, Cased: true},
+		{Denial: Compact}, {Denial: Compact, Algorithm: dns.ED25519}, {Denial: Narrow}, {Denial: Narrow, Algorithm: dns.ED25519},
+		{Moved: true}, {Moved: true}, {Denial: Unsigned, Moved: true},
+		{DS: DSTwoKeys, Second: dns.ECDSAP384SHA384},
+	} {
+		p.zone(s, soundTops...)
+	}
 	for _, n := range []uint16{1, maxIterations} {
 		p.zone(Spec{Denial: NSEC3, Iterations: n}, soundTops...)
 	}
@@ -95,6 +103,9 @@ func (p *planner) faulty() {
 	for _, f := range zoneFaults {
 		p.zone(Spec{Sets: f}, soundTops...)
 	}
+	for _, f := range soaFaults {
+		p.zone(Spec{SOA: f}, soundTops...)
+	}
 	for _, d := range []Denial{NSEC3, OptOut} {
 		p.zone(Spec{Denial: d, Chain: UnknownHash}, soundTops...)
 		p.zone(Spec{Denial: d, Chain: UnknownFlags}, soundTops...)
@@ -114,7 +125,7 @@ func (p *planner) faulty() {
 // below adds zones below those zones, and below the faulty tops.
 func (p *planner) below() {
 	for _, s := range p.list {
-		if s.Denial == Unsigned || dns.CountLabel(s.Apex) < 2 || p.rng.IntN(3) != 0 && !s.Spots {
+		if s.Moved || s.Denial == Unsigned || dns.CountLabel(s.Apex) < 2 || p.rng.IntN(3) != 0 && !s.Spots {
 			continue
 		}
 		p.zone(Spec{Apex: "safe"}, s.Apex)

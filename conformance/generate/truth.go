@@ -16,9 +16,9 @@ type Truth struct {
 	Rcode  int
 	Final  string   // the name at the end of the aliases
 	Data   []string // RDATA of the type asked for, in hex, sorted
-	// Hidden means that the name may lie below an unsigned delegation that an opt-out
-	// span leaves out, or in a zone whose denials do not count: then it is insecure
-	// whatever its signatures are, since a forger could leave them out.
+	// Hidden means that something is broken, and that the name is insecure even so: it may
+	// lie below an unsigned delegation that an opt-out span leaves out, or in a zone whose
+	// denials do not count, and a forger could leave out what is broken.
 	Hidden bool
 	// Marks tell what is special about the question, its answer and its zones.
 	Marks []string
@@ -71,6 +71,7 @@ func (t *Truth) judge(z *zone, s *step, typ uint16) {
 	case s.broken:
 		t.Status = Bogus
 	case s.weak:
+		t.Hidden = t.Hidden || s.spared
 		t.Status = worse(t.Status, Insecure)
 	}
 }
@@ -123,8 +124,13 @@ func (z *zone) marks() []string {
 	if z.Sets != "" {
 		out = append(out, "zone-wide/"+string(z.Sets))
 	}
-	if z.Wild {
-		out = append(out, "wild")
+	for _, m := range []struct {
+		name string
+		set  bool
+	}{{"wild", z.Wild}, {"cased", z.Cased}, {"moved", z.Moved}} {
+		if m.set {
+			out = append(out, m.name)
+		}
 	}
 	if z.Spec.Chain != ChainGood {
 		out = append(out, "chain/"+string(z.Spec.Chain))
@@ -159,7 +165,7 @@ func (z *zone) inherit(delegation *step) []string {
 // Data is the RDATA of records, in hex, sorted, each once.
 func Data(rrs []dns.RR) []string {
 	var out []string
-	for _, rr := range rrs {
+	for _, rr := range mapAll(rrs, strings.ToLower) {
 		buf := make([]byte, dns.Len(rr)+1)
 		n, err := dns.PackRR(rr, buf, 0, nil, false)
 		if err != nil {

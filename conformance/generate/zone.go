@@ -134,6 +134,9 @@ func (z *zone) seal() error {
 	if z.Denial == Unsigned {
 		return nil
 	}
+	if z.Denial.online() {
+		return nil
+	}
 	return z.makeChain()
 }
 
@@ -150,6 +153,9 @@ func (z *zone) sign(owner string, typ uint16, rrs []dns.RR, fault Fault) (*set, 
 	if z.Denial == Unsigned || z.cuts[owner] != nil && typ == dns.TypeNS {
 		return &set{rrs: rrs}, nil
 	}
+	if z.Cased {
+		rrs = mapAll(rrs, cased)
+	}
 	by := z.zsk
 	if typ == dns.TypeDNSKEY && z.Keys != KeysByZSK {
 		by = z.sep
@@ -160,6 +166,9 @@ func (z *zone) sign(owner string, typ uint16, rrs []dns.RR, fault Fault) (*set, 
 	if err := d.make(f); err != nil {
 		return nil, fmt.Errorf("%s %s %s: %w", owner, dns.TypeToString[typ], fault, err)
 	}
+	if z.Cased {
+		d.sigs = mapAll(d.sigs, cased)
+	}
 	out := &set{rrs: d.rrs, sigs: d.sigs, fault: fault, broken: fault != "" && !f.harmless}
 	if z.second != nil && fault == "" {
 		sig := z.newSig(owner, rrs, z.second)
@@ -169,6 +178,14 @@ func (z *zone) sign(owner string, typ uint16, rrs []dns.RR, fault Fault) (*set, 
 		out.sigs = append(out.sigs, sig)
 	}
 	return out, nil
+}
+
+// mapAll is mapNames for several records.
+func mapAll(rrs []dns.RR, change func(string) string) (out []dns.RR) {
+	for _, rr := range rrs {
+		out = append(out, mapNames(rr, change))
+	}
+	return out
 }
 
 // life is how long signatures are valid, and how long they have been.

@@ -39,8 +39,14 @@ var reasons = []reason{
 		func(tr trial, theirs outcome) bool {
 			return tr.truth.Has("wildcard") && tr.truth.Has("cname") && tr.truth.Status == "insecure" && len(tr.truth.Data) == 0 && theirs.status == "bogus"
 		}},
+	{"soa-beside-denial", "unbound", soaRule,
+		func(tr trial, theirs outcome) bool {
+			return (tr.truth.Has("delegation/soa/") || tr.truth.Has("way/soa/")) && theirs.status != "bogus"
+		}},
 	{"hidden-by-opt-out", "unbound", hiddenRule, hidden},
 
+	{"soa-beside-denial", "delv", soaRule,
+		func(tr trial, theirs outcome) bool { return hasAny(tr, "soa/") && theirs.status != "bogus" }},
 	{"hidden-by-opt-out", "delv", hiddenRule, hidden},
 	{"synthesised-cname", "delv",
 		"RFC 6672 section 3.1: the CNAME below a DNAME is the answer to who asks for CNAME. delv asks on where it leads, and says what it finds there.",
@@ -63,6 +69,9 @@ var reasons = []reason{
 		"RFC 5155 sections 8.1 and 8.2: NSEC3 records of unknown hashes or flags are ignored, so that they prove nothing. delv ignores no flags, and takes unknown hashes as insecure.",
 		func(tr trial, theirs outcome) bool { return tr.truth.Has("chain/unknown") && theirs.status != "bogus" }},
 }
+
+const soaRule = "RFC 2308 section 5: the SOA record says how long a denial may be kept; it is no part of the proof (RFC 4035 section 5.4). " +
+	"mxauth takes no denial beside a SOA record that was altered. Unbound looks at it but for DS, delv never."
 
 const hiddenRule = "RFC 5155 section 9.2: a name in an opt-out span may lie below an unsigned delegation, and is insecure if its records are unsigned. " +
 	"The peer calls it bogus where the answer holds other signatures of the zone; a forger leaves them out."
