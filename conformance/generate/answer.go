@@ -15,6 +15,7 @@ type step struct {
 	next              string   // where an alias leads; "" if the answer is complete
 	weak              bool     // insecure even so: opt-out, or too many iterations
 	broken            bool
+	lies              bool     // the rcode is the wrong one
 	spared            bool     // what is broken is not needed
 	marks             []string // what is special about it
 }

@@ -54,9 +54,20 @@ func (w *World) ServeDNS(rw dns.ResponseWriter, query *dns.Msg) {
 	_ = rw.WriteMsg(m) // who has gone needs no answer
 }
 
+// told is the rcode that is sent.
+func (s *step) told() int {
+	switch {
+	case !s.lies || len(s.records) > 0 || s.next != "":
+		return s.rcode
+	case s.rcode == dns.RcodeSuccess:
+		return dns.RcodeNameError
+	}
+	return dns.RcodeSuccess
+}
+
 // into adds the step to a message.
 func (s *step) into(m *dns.Msg) {
-	m.Rcode = s.rcode
+	m.Rcode = s.told()
 	m.Answer = append(m.Answer, s.answer...)
 	m.Ns = append(m.Ns, s.authority...)
 }

@@ -15,10 +15,11 @@ const (
 	proofLacking  proofFault = "lacking"     // one record of those that are needed
 	proofReplayed proofFault = "replayed"    // a true record that is about something else
 	proofCrowded  proofFault = "crowded"     // harmless: a record more than is needed
+	proofRcode    proofFault = "rcode"       // harmless: NXDOMAIN for a type, or NOERROR for a name
 	proofParent   proofFault = "from-parent" // the parent's records of the delegation (RFC 6840 section 4.1)
 )
 
-var proofFaults = []proofFault{proofMissing, proofLacking, proofReplayed, proofCrowded, proofParent}
+var proofFaults = []proofFault{proofMissing, proofLacking, proofReplayed, proofCrowded, proofRcode, proofParent}
 
 // spoil chooses, in a zone with faults all over, what is wrong with the proof in the
 // answer to a question: half of the time nothing.
@@ -31,6 +32,13 @@ func (z *zone) spoil(p *proof, name string, typ uint16, s *step) *proof {
 		return p
 	}
 	f := proofFaults[d/2%uint64(len(proofFaults))]
+	if f == proofRcode {
+		if z.Denial != OptOut { // under opt-out it matters
+			s.mark("denial", string(f))
+			s.lies = true
+		}
+		return p
+	}
 	bad := p.spoiltBy(f, name, typ, d/32)
 	if bad == nil {
 		return p

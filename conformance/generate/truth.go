@@ -46,6 +46,9 @@ func (w *World) Truth(name string, typ uint16) Truth {
 		t.judge(z, s, typ)
 		if s.next == "" {
 			t.Rcode, t.Data = s.rcode, Data(s.records)
+			if z.worth != Secure || s.weak { // nothing proves another one
+				t.Rcode = s.told()
+			}
 			return t
 		}
 		t.Final = s.next

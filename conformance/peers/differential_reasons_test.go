@@ -43,10 +43,12 @@ var reasons = []reason{
 		func(tr trial, theirs outcome) bool {
 			return (tr.truth.Has("delegation/soa/") || tr.truth.Has("way/soa/")) && theirs.status != "bogus"
 		}},
+	{"rcode-against-proof", "unbound", rcodeRule, rcodeAgainst},
 	{"hidden-by-opt-out", "unbound", hiddenRule, hidden},
 
 	{"soa-beside-denial", "delv", soaRule,
 		func(tr trial, theirs outcome) bool { return hasAny(tr, "soa/") && theirs.status != "bogus" }},
+	{"rcode-against-proof", "delv", rcodeRule, rcodeAgainst},
 	{"hidden-by-opt-out", "delv", hiddenRule, hidden},
 	{"synthesised-cname", "delv",
 		"RFC 6672 section 3.1: the CNAME below a DNAME is the answer to who asks for CNAME. delv asks on where it leads, and says what it finds there.",
@@ -75,6 +77,13 @@ const soaRule = "RFC 2308 section 5: the SOA record says how long a denial may b
 
 const hiddenRule = "RFC 5155 section 9.2: a name in an opt-out span may lie below an unsigned delegation, and is insecure if its records are unsigned. " +
 	"The peer calls it bogus where the answer holds other signatures of the zone; a forger leaves them out."
+
+const rcodeRule = "RFC 4035 section 5.4: whether the name or the type is absent is what the records prove, and nobody signs the rcode. " +
+	"mxauth goes by the proof; the peer calls some answers bogus whose rcode says otherwise, or keeps the rcode."
+
+func rcodeAgainst(tr trial, theirs outcome) bool {
+	return hasAny(tr, "denial/rcode") && (theirs.status == "bogus" || theirs.status == string(tr.truth.Status))
+}
 
 // hidden: the answer is bad, or the span's record happens to be that of a wildcard.
 func hidden(tr trial, theirs outcome) bool {
