@@ -179,8 +179,9 @@ func (f *filler) wildcards() {
 	f.worth("x%d.far", dns.TypeA, dns.TypeCNAME)
 	if open := f.at("open"); f.cuts[open] != nil {
 		f.add("%s CNAME %s", f.at("*.into"), join("nowhere", open))
-		f.worth("x%d.into", dns.TypeA)
-		f.worth("x%d.into", dns.TypeMX)
+		for range 4 { // what comes of two zones, one below the other, in one answer
+			f.worth("x%d.into", dns.TypeA, dns.TypeMX)
+		}
 	}
 	if f.Wild {
 		f.give("*", dns.TypeA, dns.TypeMX)
