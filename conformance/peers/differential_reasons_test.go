@@ -41,7 +41,8 @@ var reasons = []reason{
 		}},
 	{"soa-beside-denial", "unbound", soaRule,
 		func(tr trial, theirs outcome) bool {
-			aside := tr.truth.Has("soa/no-signature") && tr.truth.Has("opt-out-span") // and so nothing is secure
+			// One without a signature it leaves out where the answer is insecure even so.
+			aside := tr.truth.Has("soa/no-signature") && theirs.status == "insecure"
 			return (aside || tr.truth.Has("delegation/soa/") || tr.truth.Has("way/soa/")) && theirs.status != "bogus"
 		}},
 	{"wildcard-open", "unbound",
