@@ -1,7 +1,12 @@
 package peers_test
 
 import (
+	"strings"
+	"testing"
+
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/conformance/generate"
 )
 
 // A reason explains differences between a peer and the truth, by what they are about.
@@ -126,4 +131,52 @@ func (r reason) promising(tr trial) bool {
 		}
 	}
 	return false
+}
+
+// TestReasons: a reason names an RFC and a peer, and explains nothing that has not the
+// marks it is about; mxauth has none.
+func TestReasons(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range reasons {
+		if seen[r.String()] || !strings.Contains(r.why, "RFC ") || r.peer != "unbound" && r.peer != "delv" {
+			t.Errorf("%s: %s", r, r.why)
+		}
+		seen[r.String()] = true
+	}
+	plain := []string{"algorithm/13", "denied-by/nsec", "zone/secure", "wildcard"}
+	for _, status := range []generate.Status{generate.Secure, generate.Insecure, generate.Bogus} {
+		for _, other := range []string{"secure", "insecure", "bogus", "failed"} {
+			tr := trial{q: generate.Question{Name: "www.t0.", Type: dns.TypeA}, truth: generate.Truth{Status: status, Marks: plain}}
+			theirs := outcome{status: other, rcode: "NOERROR", final: "www.t0."}
+			for _, peer := range []string{"mxauth", "unbound", "delv"} {
+				if why := explain(peer, tr, theirs); why != "" {
+					t.Errorf("%s says %s of what is %s: %s", peer, other, status, why)
+				}
+			}
+		}
+	}
+}
+
+// TestOutcomes: outcomes differ by status, rcode, name and data, where there are any.
+func TestOutcomes(t *testing.T) {
+	base := outcome{status: "secure", rcode: "NOERROR", final: "www.t0.", data: []string{"c0000201"}}
+	for _, c := range []struct {
+		name string
+		edit func(*outcome)
+		same bool
+	}{
+		{"the note", func(o *outcome) { o.note = "else" }, true},
+		{"status", func(o *outcome) { o.status = "insecure" }, false},
+		{"rcode", func(o *outcome) { o.rcode = "NXDOMAIN" }, false},
+		{"name", func(o *outcome) { o.final = "mx.t0." }, false},
+		{"data", func(o *outcome) { o.data = []string{"c0000202"} }, false},
+		{"status alone", func(o *outcome) { *o = outcome{status: "secure"} }, true},
+		{"another status alone", func(o *outcome) { *o = outcome{status: "bogus"} }, false},
+	} {
+		o := base
+		c.edit(&o)
+		if o.agrees(base) != c.same {
+			t.Errorf("%s: agrees is %v", c.name, !c.same)
+		}
+	}
 }
