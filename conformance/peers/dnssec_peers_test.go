@@ -120,23 +120,7 @@ func TestDNSSECPeers(t *testing.T) {
 	peers.StartUnbound(t, dir, peers.Resolver{Address: dnssecPlain, Root: dnssecNSD})
 	peers.StartUnbound(t, dir, peers.Resolver{Address: dnssecUnbound, Root: dnssecNSD, Anchor: root})
 
-	anchors, err := anchor.Parse(strings.NewReader(root))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := upstream.PlainServer(netip.MustParseAddrPort(dnssecPlain + ":53"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := upstream.New(upstream.Config{Servers: []upstream.Server{server}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	v, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: client, Anchors: anchors})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := validatorBehind(t, dnssecPlain, root)
 	keys := filepath.Join(dir, "delv.anchors")
 	if err := writeDelvAnchor(keys, root); err != nil {
 		t.Fatal(err)
@@ -182,6 +166,30 @@ func TestDNSSECPeers(t *testing.T) {
 	t.Logf("%d questions, %d of them to all, verdicts %v", asked, both, counts)
 }
 
+// validatorBehind is mxauth's validator, which asks the resolver at port 53 of an address
+// and believes a DS record of the root.
+func validatorBehind(t *testing.T, address, root string) *dnssec.Validator {
+	t.Helper()
+	anchors, err := anchor.Parse(strings.NewReader(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := upstream.PlainServer(netip.MustParseAddrPort(address + ":53"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := upstream.New(upstream.Config{Servers: []upstream.Server{server}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	v, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: client, Anchors: anchors})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
 func isExplained(zone, question, peer, ours, theirs string) bool {
 	for _, e := range explained {
 		if e.zone == zone && (e.question == question || e.question == "*") && e.peer == peer && e.ours == ours && e.theirs == theirs {
@@ -223,10 +231,20 @@ func unboundVerdict(ctx context.Context, t *testing.T, name string, typ uint16) 
 // delvVerdict runs delv, which validates by itself what the plain Unbound hands on.
 func delvVerdict(ctx context.Context, t *testing.T, anchors, name, typ string) string {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, "delv", "@"+dnssecPlain, "-a", anchors, "+root=.", name, typ)
+	return delvSays(runDelv(ctx, anchors, dnssecPlain, name, typ))
+}
+
+// runDelv asks a server by delv and returns what it prints.
+func runDelv(ctx context.Context, anchors, server, name, typ string) string {
+	cmd := exec.CommandContext(ctx, "delv", "@"+server, "-a", anchors, "+root=.", name, typ)
 	out, _ := cmd.CombinedOutput() // a failed validation is no failure of ours
+	return string(out)
+}
+
+// delvSays finds the status in what delv prints.
+func delvSays(out string) string {
 	verdict := "bogus"
-	sc := bufio.NewScanner(strings.NewReader(string(out)))
+	sc := bufio.NewScanner(strings.NewReader(out))
 	for sc.Scan() {
 		line := sc.Text()
 		switch {
