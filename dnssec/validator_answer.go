@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec/proof"
@@ -49,7 +50,7 @@ func (t *task) step(a *Answer) (v verdict, done bool) {
 			return *fail, false
 		}
 		a.Server, a.Received = r.server, r.received
-		a.EDE = append(a.EDE[:len(a.EDE):len(a.EDE)], extendedErrors(r.msg.Errors)...)
+		a.EDE = append(slices.Clip(a.EDE), extendedErrors(r.msg.Errors)...)
 		t.sendAhead(r)
 		v, done = t.judge(r, a)
 		if !v.again() {
@@ -99,11 +100,11 @@ func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
 		return verdict{status: Secure}, false
 	}
 	d := t.deny(r, a.Final, t.q.Type)
-	if steps > 0 && !d.ok() && !d.final {
-		// What the response says of the end of the chain is no proof. Ask for itself.
-		return verdict{status: Secure}, false
-	}
 	if !d.ok() {
+		if steps > 0 && !d.final {
+			// What the response says of the end of the chain is no proof. Ask for itself.
+			return verdict{status: Secure}, false
+		}
 		return d.verdict, false
 	}
 	if d.status == Insecure && r.msg.Rcode != wire.RcodeNXDomain && isReferral(r.msg) && !hasSOA(r.msg.Authority, a.Final) && !hasDenial(r.authority) {
@@ -273,19 +274,16 @@ func (t *task) alias(r *reply, a *Answer) (moved bool, v verdict) {
 		return false, ok
 	}
 	step.Status, step.TTL = p.status, p.ttl
-	for _, s := range a.Chain {
+	chain := append(slices.Clip(a.Chain), step)
+	for _, s := range chain {
 		if s.Owner == step.Target {
 			return false, t.loop(aliasLoop(t.q, step))
 		}
 	}
-	if step.Target == step.Owner {
-		return false, t.loop(aliasLoop(t.q, step))
-	}
 	if len(a.Chain) == MaxAliases {
 		return false, t.loop(aliasLimit(t.q))
 	}
-	a.Chain = append(a.Chain[:len(a.Chain):len(a.Chain)], step)
-	a.Final = step.Target
+	a.Chain, a.Final = chain, step.Target
 	a.add(p.verdict, p.expires, p.sigEnd)
 	return true, ok
 }
@@ -329,7 +327,7 @@ func (t *task) rcodeVerdict(r *reply, asked Question) verdict {
 	}
 	v.kind = ErrServFail
 	v.reason = Reason{Code: ReasonServFail, Name: asked.Name, Type: asked.Type, Text: "the resolver answers SERVFAIL for " + asked.String()}
-	if t.refusesCD(r, asked) {
+	if t.refusesCD(r) {
 		v.kind = ErrIndeterminate
 		v.reason.Code, v.reason.EDE = ReasonUpstreamCD, EDEIndeterminate
 		v.reason.Text = "the resolver answers SERVFAIL though it is asked not to validate (CD), so it can not be seen whether the zone or the resolver is wrong: use one that honours CD"
@@ -339,16 +337,12 @@ func (t *task) rcodeVerdict(r *reply, asked Question) verdict {
 
 // refusesCD reports whether the upstream validates in spite of CD, or answers SERVFAIL
 // to whatever has CD set: it says so, or it can not even give the root's keys.
-func (t *task) refusesCD(r *reply, asked Question) bool {
+func (t *task) refusesCD(r *reply) bool {
 	for _, e := range extendedErrors(r.msg.Errors) {
 		if e.SaysBogus() {
 			return true
 		}
 	}
-	q := Question{rfc6125.RootName(), TypeDNSKEY}
-	if asked == q {
-		return true
-	}
-	root, fail := t.get(q)
+	root, fail := t.get(Question{rfc6125.RootName(), TypeDNSKEY})
 	return fail == nil && root.msg.Rcode == wire.RcodeServFail
 }
