@@ -26,9 +26,7 @@ func (t *task) resolve() (Answer, *LookupError) {
 			a.Status, a.Reason, a.Kind, a.Records = v.status, v.reason, 0, nil
 			e := v.err(t.q)
 			e.EDE = a.EDE
-			if e.Server == "" {
-				e.Server = a.Server
-			}
+			e.answeredBy(a.Server)
 			return a, e
 		}
 		if done {
