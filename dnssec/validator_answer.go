@@ -105,7 +105,7 @@ func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
 		}
 		return d.verdict, false
 	}
-	if d.status == Insecure && r.msg.Rcode != wire.RcodeNXDomain && isReferral(r.msg) && !hasSOA(r.msg.Authority, a.Final) && !hasDenial(r.authority) {
+	if d.status == Insecure && r.msg.Rcode != wire.RcodeNXDomain && isReferral(r.msg) && !ownDenial(r.authority) {
 		return verdict{status: Indeterminate, kind: ErrRefused, server: r.server, reason: Reason{Code: ReasonReferral, Name: a.Final, Type: t.q.Type,
 			Text: "the server refers to others instead of asking them: it is no recursive resolver"}}, false
 	}
@@ -118,14 +118,22 @@ func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
 	return d.verdict, true
 }
 
-// hasDenial reports whether there are NSEC or NSEC3 records.
-func hasDenial(sets []proof.RRset) bool {
+// ownDenial reports whether there are NSEC or NSEC3 records by the zone whose servers are
+// named. A referral has those of the zone above it (RFC 4035 section 3.1.4.1).
+func ownDenial(sets []proof.RRset) bool {
 	for i := range sets {
-		if s := &sets[i]; len(s.Data) > 0 && (s.Type == wire.TypeNSEC || s.Type == wire.TypeNSEC3) {
+		if isDenial(&sets[i]) && slices.ContainsFunc(sets[i].Sigs, func(s proof.RRSIG) bool {
+			return find(sets, s.Signer, wire.TypeNS) != nil
+		}) {
 			return true
 		}
 	}
 	return false
+}
+
+// isDenial reports whether the set is of NSEC or NSEC3 records.
+func isDenial(set *proof.RRset) bool {
+	return len(set.Data) > 0 && (set.Type == wire.TypeNSEC || set.Type == wire.TypeNSEC3)
 }
 
 // add lets a's status, reason and end be those of one more part of it.

@@ -75,7 +75,7 @@ func (t *task) delegated(r *reply, name rfc6125.Name) *zone {
 	}
 	for i := range r.authority {
 		set := &r.authority[i]
-		if (set.Type != wire.TypeNSEC && set.Type != wire.TypeNSEC3) || len(set.Data) == 0 || len(set.Sigs) == 0 {
+		if !isDenial(set) || len(set.Sigs) == 0 {
 			continue
 		}
 		signer := set.Sigs[0].Signer
@@ -228,7 +228,7 @@ func (t *task) denials(r *reply, z *zone) (proof.Records, lifespan, error) {
 	var failure error
 	for i := range r.authority {
 		set := &r.authority[i]
-		if (set.Type != wire.TypeNSEC && set.Type != wire.TypeNSEC3) || len(set.Data) == 0 || !signedBy(set, recs.Zone) {
+		if !isDenial(set) || !signedBy(set, recs.Zone) {
 			continue
 		}
 		signed, err := z.keys.Verify(set, t.now, t.budget)
