@@ -59,7 +59,7 @@ func (t *task) step(a *Answer) (v verdict, done bool) {
 			t.forget(q)
 		}
 	}
-	if v.absent && !v.ok() && !v.final && t.stripped() {
+	if v.absent && t.stripped(a.Final) {
 		v = stripped(v.reason.Name, v.reason.Type)
 	}
 	return v, done
