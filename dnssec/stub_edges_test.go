@@ -143,3 +143,55 @@ func TestStubLog(t *testing.T) {
 		}
 	}
 }
+
+// TestStubSOA: a SOA record is good for the lifetime of a denial from its shortest form on
+// (RFC 1035 section 3.3.13, RFC 2308 section 5).
+func TestStubSOA(t *testing.T) {
+	soaOf := func(owner string, ttl uint32, rdata string) dns.RR {
+		return &dns.RFC3597{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: ttl}, Rdata: rdata}
+	}
+	const shortest = "0000" + "00000001" + "00000002" + "00000003" + "00000004" + "0000012c" // 300 s
+	for _, tt := range []struct {
+		name string
+		ns   []dns.RR
+		want time.Duration
+	}{
+		{"the shortest", []dns.RR{soaOf("org.", 600, shortest)}, 300 * time.Second},
+		{"an octet less", []dns.RR{soaOf("org.", 600, shortest[:len(shortest)-2])}, 0},
+		{"one that is cut off beside a whole one", []dns.RR{soaOf("org.", 600, shortest[:8]), soaOf("org.", 200, shortest)}, 200 * time.Second},
+		{"the smallest of two comes first", []dns.RR{soaOf("org.", 100, shortest), soaOf("example.org.", 200, shortest)}, 100 * time.Second},
+		{"the smallest of two comes last", []dns.RR{soaOf("org.", 200, shortest), soaOf("example.org.", 100, shortest)}, 100 * time.Second},
+		{"TTL 0", []dns.RR{soaOf("org.", 0, shortest)}, 0},
+		{"another zone's", []dns.RR{soaOf("net.", 600, shortest)}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := new(world).on("mx.example.org A", secure(response{m: func(q *dns.Msg) *dns.Msg {
+				m := fakeserver.Answer(q)
+				m.Ns = tt.ns
+				return m
+			}}))
+			a, err := stub(t, w).Resolve(t.Context(), question(t, "mx.example.org", dnssec.TypeA))
+			if err != nil || a.Kind != dnssec.NoData || a.Expires.Sub(testNow) != tt.want {
+				t.Errorf("%s, expires after %v, want %v", brief(a, err), a.Expires.Sub(testNow), tt.want)
+			}
+		})
+	}
+}
+
+// TestStubEveryOctetOfForeignText: printable ASCII stays as it is but for the backslash,
+// everything else is escaped.
+func TestStubEveryOctetOfForeignText(t *testing.T) {
+	for c := range 256 {
+		want := string(rune(c))
+		switch {
+		case c == '\\':
+			want = `\\`
+		case c < 0x20 || c > 0x7e:
+			want = fmt.Sprintf(`\x%02x`, c)
+		}
+		le := failureOf(t, new(world).on("mx.example.org A", ede(rcode(dns.RcodeRefused, data()), 18, "<"+string([]byte{byte(c)})+">")))
+		if len(le.EDE) != 1 || le.EDE[0].Text != "<"+want+">" {
+			t.Errorf("%#x: %+v, want %q", c, le.EDE, want)
+		}
+	}
+}

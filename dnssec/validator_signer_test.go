@@ -1,6 +1,8 @@
 package dnssec_test
 
 import (
+	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -169,4 +171,21 @@ func TestValidatorIslands(t *testing.T) {
 			t.Errorf("asked %q", tr.asked)
 		}
 	})
+}
+
+// TestValidatorUnusableKey: the tag of a key is the sum of its words, so a key with two of
+// them swapped has the same one, and is no point on the curve.
+func TestValidatorUnusableKey(t *testing.T) {
+	tr := newTree(t)
+	z := tr.zones["example.test."].withKeys(t, "keys", "data")
+	z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
+	tr.want("mx.example.test. A", "secure data")
+	broken, err := base64.StdEncoding.DecodeString(z.keys[1].PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken[0], broken[1], broken[2], broken[3] = broken[2], broken[3], broken[0], broken[1]
+	z.keys[1].PublicKey = base64.StdEncoding.EncodeToString(broken)
+	delete(z.sigs, "example.test."+fmt.Sprint(dns.TypeDNSKEY))
+	tr.want("mx.example.test. A", "bogus key-unusable")
 }
