@@ -121,3 +121,32 @@ func TestCacheNamesTheQuestionOfItsOwnErrors(t *testing.T) {
 	c.Close()
 	said("closed")
 }
+
+// lateContext does something when it is asked whether it has ended.
+type lateContext struct {
+	context.Context
+	first func()
+}
+
+func (c lateContext) Err() error {
+	c.first()
+	return c.Context.Err()
+}
+
+// TestCacheFilledMeanwhile: another caller may get the answer between a caller's look into
+// the cache and its turn to ask.
+func TestCacheFilledMeanwhile(t *testing.T) {
+	var asked atomic.Int64
+	c := cached(t, fixed(time.Hour, &asked), dnssec.CacheConfig{})
+	q := question(t, "a.example", dnssec.TypeA)
+	other := 0
+	a, err := c.Resolve(lateContext{t.Context(), func() {
+		other++
+		if _, err := c.Resolve(context.Background(), q); err != nil {
+			t.Error(err)
+		}
+	}}, q)
+	if err != nil || a.Status != dnssec.Secure || other == 0 || asked.Load() != 1 {
+		t.Errorf("%s, asked %d times", brief(a, err), asked.Load())
+	}
+}

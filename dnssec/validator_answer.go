@@ -153,15 +153,19 @@ func (t *task) collect(r *reply, set *proof.RRset, a *Answer) verdict {
 		return v
 	}
 	p := t.verifyAlias(r, set)
-	if !p.ok() {
-		return p.verdict
+	if p.ok() {
+		a.take(set, p)
 	}
+	return p.verdict
+}
+
+// take adds the records of a set that was proved.
+func (a *Answer) take(set *proof.RRset, p proven) {
 	a.Kind = Data
 	for _, d := range set.Data {
 		a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
 	}
 	a.add(p.verdict, p.expires, p.sigEnd)
-	return p.verdict
 }
 
 // verifyAlias is verify; an unsigned CNAME below a DNAME is vouched for by that (RFC
@@ -204,11 +208,7 @@ func (t *task) collectAny(r *reply, a *Answer) (verdict, bool) {
 		if !p.ok() {
 			return p.verdict, false
 		}
-		a.Kind = Data
-		for _, d := range set.Data {
-			a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
-		}
-		a.add(p.verdict, p.expires, p.sigEnd)
+		a.take(set, p)
 	}
 	return verdict{status: a.Status}, true
 }
