@@ -22,15 +22,6 @@ type reply struct {
 	size      int
 }
 
-// serverOf returns the server that decided by v, the verdict on a part of r: that of r,
-// unless something else was to be asked for and could not be had.
-func (r *reply) serverOf(v verdict) string {
-	if v.status == Bogus {
-		return r.server
-	}
-	return v.server
-}
-
 // find returns the RRset of owner and type with records in it; nil if there is none.
 func find(sets []proof.RRset, owner rfc6125.Name, typ uint16) *proof.RRset {
 	for i := range sets {

@@ -46,7 +46,6 @@ func (t *task) verify(r *reply, set *proof.RRset) proven {
 	if why.kind == nil {
 		why = bogus(set.Owner, Type(set.Type), proof.ErrUnsigned)
 	}
-	why.server = r.serverOf(why)
 	home := set.Owner
 	if set.Type == wire.TypeDS {
 		home = home.Parent()
@@ -302,7 +301,6 @@ func (t *task) deny(r *reply, name rfc6125.Name, typ Type) denied {
 		why = bogusBy(name, typ, ReasonDenialMissing, EDENSECMissing, "nothing proves that it does not exist")
 		why.absent = true
 	}
-	why.server = r.serverOf(why)
 	home := name
 	if typ == TypeDS && !name.IsRoot() {
 		home = name.Parent()

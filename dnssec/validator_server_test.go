@@ -1,6 +1,7 @@
 package dnssec_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -40,6 +41,37 @@ func TestValidatorNamesTheServer(t *testing.T) {
 		var le *dnssec.LookupError
 		if !errors.As(err, &le) || le.Server != tt.server {
 			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// TestValidatorNamesTheServerOfTheKeys: of several servers the one is named that gave the
+// records that failed.
+func TestValidatorNamesTheServerOfTheKeys(t *testing.T) {
+	broken := func(m *dns.Msg) {
+		for _, rr := range m.Answer {
+			if s, ok := rr.(*dns.RRSIG); ok {
+				s.Signature = "AAAA" + s.Signature[4:]
+			}
+		}
+	}
+	for broke, server := range map[string]string{"mx.example.test. A": "A", "example.test. DNSKEY": "DNSKEY", "test. DNSKEY": "DNSKEY"} {
+		tr := newTree(t)
+		tr.on(broke, broken)
+		_, err := tr.get("mx.example.test. A", func(c *dnssec.ValidatorConfig) {
+			c.Upstream = upstreamFunc(func(ctx context.Context, query []byte) (dnssec.Response, error) {
+				r, err := tr.Exchange(ctx, query)
+				var q dns.Msg
+				if err := q.Unpack(query); err != nil {
+					return dnssec.Response{}, err
+				}
+				r.Server = dns.Type(q.Question[0].Qtype).String()
+				return r, err
+			})
+		})
+		var le *dnssec.LookupError
+		if !errors.As(err, &le) || !errors.Is(err, dnssec.ErrBogus) || le.Server != server {
+			t.Errorf("%s: %v", broke, err)
 		}
 	}
 }
