@@ -29,17 +29,14 @@ func TestValidatorAhead(t *testing.T) {
 			}
 		}
 	}
-	// deep gives two sets of one name of many labels, each by signers of its own.
-	deep := func(first, second []string) func(tr *tree, m *dns.Msg) {
+	// deep gives a name of many labels as many sets as there are signers, each by one.
+	deep := func(signers ...string) func(tr *tree, m *dns.Msg) {
 		return func(tr *tree, m *dns.Msg) {
 			z := tr.zones["example.test."]
 			m.Answer, m.Ns = nil, nil
-			for i, signers := range [][]string{first, second} {
-				set := z.unsignedSet(tr.t, []string{"a.b.c.d.e A 192.0.2.1", "a.b.c.d.e TXT x"}[i])
-				m.Answer = append(m.Answer, set...)
-				for _, s := range signers {
-					m.Answer = append(m.Answer, z.signAs(tr.t, s, set))
-				}
+			for i, s := range signers {
+				set := z.unsignedSet(tr.t, "a.b.c.d.e "+[]string{"A 192.0.2.1", "TXT x", "AAAA ::1", "MX 1 mx", "HINFO c o", "SRV 1 1 1 mx"}[i])
+				m.Answer = append(append(m.Answer, set...), z.signAs(tr.t, s, set))
 			}
 		}
 	}
@@ -72,10 +69,16 @@ func TestValidatorAhead(t *testing.T) {
 		{"one signer many times", q, []string{". NS"}, resigned("test.", "test.", "test.", "test.", "test."), nil, cold[2:4]},
 		{"only the first signer of a set", q, []string{"mx.hashed.test. A"}, resigned("example.test.", "mx.example.test."), nil, cold[:2]},
 		{"a strange signer before it", q, []string{"mx.hashed.test. A"}, resigned("hashed.test.", "example.test."), nil, cold[:2]},
-		{"a signer far below what is known", "a.b.c.d.e.example.test. A", []string{q}, deep([]string{"a.b.c.d.e.example.test."}, nil), nil,
+		{"a signer far below what is known", "a.b.c.d.e.example.test. A", []string{q}, deep("a.b.c.d.e.example.test."), nil,
 			of("a.b.c.d.e.example.test.", "b.c.d.e.example.test.", "c.d.e.example.test.", "d.e.example.test.")},
-		{"two sets by two signers", "a.b.c.d.e.example.test. A", []string{q}, deep([]string{"e.example.test."}, []string{"d.e.example.test."}), nil,
+		{"two sets by two signers", "a.b.c.d.e.example.test. A", []string{q}, deep("e.example.test.", "d.e.example.test."), nil,
 			of("e.example.test.", "d.e.example.test.")},
+		{"five sets by one signer, and one by another", "a.b.c.d.e.example.test. A", []string{q},
+			deep("e.example.test.", "e.example.test.", "e.example.test.", "e.example.test.", "e.example.test.", "d.e.example.test."), nil,
+			of("e.example.test.", "d.e.example.test.")},
+		{"the fifth of five signers is too many", "a.b.c.d.e.example.test. A", []string{q},
+			deep("e.example.test.", "d.e.example.test.", "c.d.e.example.test.", "b.c.d.e.example.test.", "a.b.c.d.e.example.test."), nil,
+			of("e.example.test.", "d.e.example.test.", "c.d.e.example.test.", "b.c.d.e.example.test.")},
 		{"a quarter of the questions is kept", q, nil, nil, func(c *dnssec.ValidatorConfig) { c.MaxQueries = 4 }, cold[:2]},
 		{"one question more", q, nil, nil, func(c *dnssec.ValidatorConfig) { c.MaxQueries = 5 }, cold[:3]},
 	} {

@@ -100,7 +100,7 @@ func TestValidatorDenialRecords(t *testing.T) {
 	// first puts four signed sets before the rest, each by another signer.
 	first := func(tr *tree, z *testZone, m *dns.Msg) {
 		var sets []dns.RR
-		for i, signer := range []string{"a.b.c.d.example.test.", "b.c.d.example.test.", "c.d.example.test.", "d.example.test."} {
+		for i, signer := range []string{"a.b.c.e.example.test.", "b.c.e.example.test.", "c.e.example.test.", "e.example.test."} {
 			set, _ := dns.NewRR(fmt.Sprintf("x%d.%s 300 IN TXT x", i, signer))
 			sets = append(sets, set, z.signAs(tr.t, signer, []dns.RR{set}))
 		}
@@ -133,7 +133,7 @@ func TestValidatorDenialRecords(t *testing.T) {
 		{"at the apex", "example.test. TXT", none, "secure nodata"},
 		{"at the apex, NSEC3", "hashed.test. TXT", none, "secure nodata"},
 		{"at the root", ". TXT", none, "secure nodata"},
-		{"other sets take no place", "a.b.c.d.example.test. A", first, "secure nxdomain"},
+		{"other sets take no place", "a.b.c.e.example.test. A", first, "secure nxdomain"},
 		{"a record made from a wildcard", "mx.example.test. TXT", fromWildcard, "bogus signature-labels"},
 		{"out of budget beside a good proof", "mx.example.test. TXT", exhausted, "bogus budget-exceeded"},
 	} {
