@@ -285,22 +285,19 @@ func (t *task) zoneAhead(name rfc6125.Name) {
 }
 
 // stripped reports whether the upstream hands on no signatures at all: not even those
-// of the keys that a trust anchor above name fits, which are surely signed.
+// of the root's keys, or of the keys that a trust anchor above name fits if the root has
+// none, which are surely signed.
 func (t *task) stripped(name rfc6125.Name) bool {
-	p := t.v.points[rfc6125.RootName()]
-	if p == nil {
-		p = t.v.pointAbove(name)
+	q := Question{rfc6125.RootName(), TypeDNSKEY}
+	if p := t.v.pointAbove(name); t.v.points[q.Name] == nil && p != nil {
+		q.Name = p.zone
 	}
-	if p == nil {
-		return false
-	}
-	q := Question{p.zone, TypeDNSKEY}
 	t.forget(q)
 	r, fail := t.get(q)
 	if fail != nil {
 		return false
 	}
-	set := find(r.answer, p.zone, wire.TypeDNSKEY)
+	set := find(r.answer, q.Name, wire.TypeDNSKEY)
 	return r.msg.Rcode == wire.RcodeNoError && (set == nil || len(set.Sigs) == 0)
 }
 
