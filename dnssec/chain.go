@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec/wire"
@@ -89,7 +90,7 @@ func (r *reading) collect(m *wire.Message, typ Type) {
 // given rise to (RFC 6672 section 3.1), or such a DNAME alone. ok is false if there
 // is none. An error says that the records contradict each other.
 func aliasAt(rrs []wire.RR, owner rfc6125.Name) (step Alias, ok bool, why *Reason) {
-	step = Alias{Owner: owner, Type: TypeCNAME}
+	step = Alias{Owner: owner, Type: TypeCNAME, TTL: math.MaxUint32}
 	for _, rr := range rrs {
 		if rr.Owner != owner || rr.Type != wire.TypeCNAME {
 			continue
@@ -99,9 +100,7 @@ func aliasAt(rrs []wire.RR, owner rfc6125.Name) (step Alias, ok bool, why *Reaso
 			r := malformedAt(owner, TypeCNAME, "an alias with two targets, or with none that can be read")
 			return Alias{}, false, &r
 		}
-		if !ok || rr.TTL < step.TTL {
-			step.TTL = rr.TTL
-		}
+		step.TTL = min(step.TTL, rr.TTL)
 		step.Target, ok = to, true
 	}
 	for _, rr := range rrs {
@@ -117,9 +116,7 @@ func aliasAt(rrs []wire.RR, owner rfc6125.Name) (step Alias, ok bool, why *Reaso
 			r := malformedAt(owner, TypeCNAME, "the alias is not what the DNAME above it makes (RFC 6672 section 3.1)")
 			return Alias{}, false, &r
 		}
-		if !ok || rr.TTL < step.TTL {
-			step.TTL = rr.TTL
-		}
+		step.TTL = min(step.TTL, rr.TTL)
 		step.Target, step.Type, ok = to, TypeDNAME, true
 	}
 	return step, ok, nil

@@ -32,6 +32,14 @@ func failed(q Question, kind error, why Reason) *LookupError {
 	return &LookupError{Question: q, Kind: kind, Reason: why}
 }
 
+// answeredBy names the server that answered last, if none is named yet. Silence is no
+// server's doing.
+func (e *LookupError) answeredBy(server string) {
+	if e.Server == "" && e.Kind != ErrTimeout && e.Kind != ErrUnreachable {
+		e.Server = server
+	}
+}
+
 // upstreamFailed tells what an error of an [Upstream] means for a lookup of q, asked
 // is the question that was sent. Nothing but the three errors of the contract counts
 // for what it is; anything else leaves the server unreachable.

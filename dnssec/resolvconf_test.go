@@ -3,6 +3,7 @@ package dnssec_test
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -78,6 +79,23 @@ func TestResolvConf(t *testing.T) {
 	})
 	t.Run("a file that can not be read", func(t *testing.T) {
 		if got, err := dnssec.SystemServers(t.TempDir()); err == nil || got.Servers != nil {
+			t.Errorf("%+v %v", got, err)
+		}
+	})
+	t.Run("a path below a file", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := dnssec.SystemServers(filepath.Join(file, "resolv.conf"))
+		var pe *fs.PathError
+		if !errors.As(err, &pe) || pe.Op != "open" || got.Servers != nil || got.Missing {
+			t.Errorf("%+v %v", got, err)
+		}
+	})
+	t.Run("a line as long as all that is read", func(t *testing.T) {
+		got, err := dnssec.ParseResolvConf(strings.NewReader("#" + strings.Repeat("x", 64<<10-1)))
+		if err != nil || len(got.Servers) != 1 {
 			t.Errorf("%+v %v", got, err)
 		}
 	})

@@ -96,9 +96,7 @@ func (s *Stub) Resolve(ctx context.Context, q Question) (Answer, error) {
 		err.Question = q
 		a.Kind, a.Records, a.Status = 0, nil, err.Status()
 		a.Reason = err.Reason
-		if err.Server == "" && err.Kind != ErrTimeout && err.Kind != ErrUnreachable {
-			err.Server = a.Server
-		}
+		err.answeredBy(a.Server)
 		s.log.DebugContext(ctx, "lookup failed", "question", q.String(), "error", err)
 		return a, err
 	}

@@ -71,17 +71,16 @@ func newTestKey(t testing.TB, zone string, alg uint8, bits int, flags uint16) *t
 	return &testKey{k, priv.(crypto.Signer), "all"}
 }
 
+// defaultKey returns a copy of the nth key of a zone.
 func defaultKey(t testing.TB, zone string, n int) *testKey {
 	id := fmt.Sprint(zone, n)
-	if k, ok := keyCache.Load(id); ok {
-		c := *k.(*testKey)
-		d := *c.DNSKEY
-		c.DNSKEY = &d
-		return &c
+	k, ok := keyCache.Load(id)
+	if !ok {
+		k, _ = keyCache.LoadOrStore(id, newTestKey(t, zone, dns.ECDSAP256SHA256, 256, 257))
 	}
-	k := newTestKey(t, zone, dns.ECDSAP256SHA256, 256, 257)
-	keyCache.Store(id, k)
-	c := *k
+	c := *k.(*testKey)
+	d := *c.DNSKEY
+	c.DNSKEY = &d
 	return &c
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -143,12 +144,11 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	if cfg.Algorithms == nil {
 		cfg.Algorithms = proof.DefaultAlgorithms()
 	}
-	switch {
-	case cfg.MaxNSEC3Iterations == 0:
+	if cfg.MaxNSEC3Iterations == 0 {
 		cfg.MaxNSEC3Iterations = DefaultMaxNSEC3Iterations
-	case cfg.MaxNSEC3Iterations < 0:
-		cfg.MaxNSEC3Iterations = 0
-	case cfg.MaxNSEC3Iterations > 65535:
+	}
+	cfg.MaxNSEC3Iterations = max(cfg.MaxNSEC3Iterations, 0)
+	if cfg.MaxNSEC3Iterations > math.MaxUint16 {
 		errs = append(errs, fmt.Errorf("dnssec: MaxNSEC3Iterations is %d, more than a record can say", cfg.MaxNSEC3Iterations))
 	}
 	for _, n := range []struct {
@@ -202,10 +202,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	var err error
-	if v.zones, err = lru.New[rfc6125.Name, *zone](cfg.Zones); err != nil {
-		return nil, fmt.Errorf("dnssec: %w", err)
-	}
+	v.zones, _ = lru.New[rfc6125.Name, *zone](cfg.Zones) // the size is above zero, so there is no error
 	if cfg.SignalAlgorithms {
 		// RFC 6975 section 4: what is really understood, in no order of meaning.
 		for n := range 253 {

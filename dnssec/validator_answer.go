@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec/proof"
@@ -25,9 +26,7 @@ func (t *task) resolve() (Answer, *LookupError) {
 			a.Status, a.Reason, a.Kind, a.Records = v.status, v.reason, 0, nil
 			e := v.err(t.q)
 			e.EDE = a.EDE
-			if e.Server == "" {
-				e.Server = a.Server
-			}
+			e.answeredBy(a.Server)
 			return a, e
 		}
 		if done {
@@ -49,7 +48,7 @@ func (t *task) step(a *Answer) (v verdict, done bool) {
 			return *fail, false
 		}
 		a.Server, a.Received = r.server, r.received
-		a.EDE = append(a.EDE[:len(a.EDE):len(a.EDE)], extendedErrors(r.msg.Errors)...)
+		a.EDE = append(slices.Clip(a.EDE), extendedErrors(r.msg.Errors)...)
 		t.sendAhead(r)
 		v, done = t.judge(r, a)
 		if !v.again() {
@@ -60,7 +59,7 @@ func (t *task) step(a *Answer) (v verdict, done bool) {
 			t.forget(q)
 		}
 	}
-	if v.absent && !v.ok() && !v.final && t.stripped() {
+	if v.absent && t.stripped(a.Final) {
 		v = stripped(v.reason.Name, v.reason.Type)
 	}
 	return v, done
@@ -99,14 +98,14 @@ func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
 		return verdict{status: Secure}, false
 	}
 	d := t.deny(r, a.Final, t.q.Type)
-	if steps > 0 && !d.ok() && !d.final {
-		// What the response says of the end of the chain is no proof. Ask for itself.
-		return verdict{status: Secure}, false
-	}
 	if !d.ok() {
+		if steps > 0 && !d.final {
+			// What the response says of the end of the chain is no proof. Ask for itself.
+			return verdict{status: Secure}, false
+		}
 		return d.verdict, false
 	}
-	if d.status == Insecure && r.msg.Rcode != wire.RcodeNXDomain && isReferral(r.msg) && !hasSOA(r.msg.Authority, a.Final) && !hasDenial(r.authority) {
+	if d.status == Insecure && r.msg.Rcode != wire.RcodeNXDomain && isReferral(r.msg) && !ownDenial(r.authority) {
 		return verdict{status: Indeterminate, kind: ErrRefused, server: r.server, reason: Reason{Code: ReasonReferral, Name: a.Final, Type: t.q.Type,
 			Text: "the server refers to others instead of asking them: it is no recursive resolver"}}, false
 	}
@@ -119,14 +118,22 @@ func (t *task) judge(r *reply, a *Answer) (v verdict, done bool) {
 	return d.verdict, true
 }
 
-// hasDenial reports whether there are NSEC or NSEC3 records.
-func hasDenial(sets []proof.RRset) bool {
+// ownDenial reports whether there are NSEC or NSEC3 records by the zone whose servers are
+// named. A referral has those of the zone above it (RFC 4035 section 3.1.4.1).
+func ownDenial(sets []proof.RRset) bool {
 	for i := range sets {
-		if s := &sets[i]; len(s.Data) > 0 && (s.Type == wire.TypeNSEC || s.Type == wire.TypeNSEC3) {
+		if isDenial(&sets[i]) && slices.ContainsFunc(sets[i].Sigs, func(s proof.RRSIG) bool {
+			return find(sets, s.Signer, wire.TypeNS) != nil
+		}) {
 			return true
 		}
 	}
 	return false
+}
+
+// isDenial reports whether the set is of NSEC or NSEC3 records.
+func isDenial(set *proof.RRset) bool {
+	return len(set.Data) > 0 && (set.Type == wire.TypeNSEC || set.Type == wire.TypeNSEC3)
 }
 
 // add lets a's status, reason and end be those of one more part of it.
@@ -146,15 +153,19 @@ func (t *task) collect(r *reply, set *proof.RRset, a *Answer) verdict {
 		return v
 	}
 	p := t.verifyAlias(r, set)
-	if !p.ok() {
-		return p.verdict
+	if p.ok() {
+		a.take(set, p)
 	}
+	return p.verdict
+}
+
+// take adds the records of a set that was proved.
+func (a *Answer) take(set *proof.RRset, p proven) {
 	a.Kind = Data
 	for _, d := range set.Data {
 		a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
 	}
 	a.add(p.verdict, p.expires, p.sigEnd)
-	return p.verdict
 }
 
 // verifyAlias is verify; an unsigned CNAME below a DNAME is vouched for by that (RFC
@@ -197,11 +208,7 @@ func (t *task) collectAny(r *reply, a *Answer) (verdict, bool) {
 		if !p.ok() {
 			return p.verdict, false
 		}
-		a.Kind = Data
-		for _, d := range set.Data {
-			a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
-		}
-		a.add(p.verdict, p.expires, p.sigEnd)
+		a.take(set, p)
 	}
 	return verdict{status: a.Status}, true
 }
@@ -273,19 +280,16 @@ func (t *task) alias(r *reply, a *Answer) (moved bool, v verdict) {
 		return false, ok
 	}
 	step.Status, step.TTL = p.status, p.ttl
-	for _, s := range a.Chain {
+	chain := append(slices.Clip(a.Chain), step)
+	for _, s := range chain {
 		if s.Owner == step.Target {
 			return false, t.loop(aliasLoop(t.q, step))
 		}
 	}
-	if step.Target == step.Owner {
-		return false, t.loop(aliasLoop(t.q, step))
-	}
 	if len(a.Chain) == MaxAliases {
 		return false, t.loop(aliasLimit(t.q))
 	}
-	a.Chain = append(a.Chain[:len(a.Chain):len(a.Chain)], step)
-	a.Final = step.Target
+	a.Chain, a.Final = chain, step.Target
 	a.add(p.verdict, p.expires, p.sigEnd)
 	return true, ok
 }
@@ -329,7 +333,7 @@ func (t *task) rcodeVerdict(r *reply, asked Question) verdict {
 	}
 	v.kind = ErrServFail
 	v.reason = Reason{Code: ReasonServFail, Name: asked.Name, Type: asked.Type, Text: "the resolver answers SERVFAIL for " + asked.String()}
-	if t.refusesCD(r, asked) {
+	if t.refusesCD(r) {
 		v.kind = ErrIndeterminate
 		v.reason.Code, v.reason.EDE = ReasonUpstreamCD, EDEIndeterminate
 		v.reason.Text = "the resolver answers SERVFAIL though it is asked not to validate (CD), so it can not be seen whether the zone or the resolver is wrong: use one that honours CD"
@@ -339,16 +343,12 @@ func (t *task) rcodeVerdict(r *reply, asked Question) verdict {
 
 // refusesCD reports whether the upstream validates in spite of CD, or answers SERVFAIL
 // to whatever has CD set: it says so, or it can not even give the root's keys.
-func (t *task) refusesCD(r *reply, asked Question) bool {
+func (t *task) refusesCD(r *reply) bool {
 	for _, e := range extendedErrors(r.msg.Errors) {
 		if e.SaysBogus() {
 			return true
 		}
 	}
-	q := Question{rfc6125.RootName(), TypeDNSKEY}
-	if asked == q {
-		return true
-	}
-	root, fail := t.get(q)
+	root, fail := t.get(Question{rfc6125.RootName(), TypeDNSKEY})
 	return fail == nil && root.msg.Rcode == wire.RcodeServFail
 }

@@ -1,9 +1,11 @@
 package dnssec_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -53,6 +55,21 @@ func TestValidatorBudget(t *testing.T) {
 	})
 	t.Run("octets", func(t *testing.T) {
 		newTree(t).want(tlsa, "bogus budget-exceeded", func(c *dnssec.ValidatorConfig) { c.MaxBytes = 500 })
+		// To the octet, and each response once, however often it is used.
+		tr := newTree(t)
+		var sum atomic.Int64
+		tr.want(tlsa, "secure data", func(c *dnssec.ValidatorConfig) {
+			c.Upstream = upstreamFunc(func(ctx context.Context, query []byte) (dnssec.Response, error) {
+				r, err := tr.Exchange(ctx, query)
+				sum.Add(int64(len(r.Message)))
+				return r, err
+			})
+		})
+		bytes := func(n int64) func(*dnssec.ValidatorConfig) {
+			return func(c *dnssec.ValidatorConfig) { c.MaxBytes = int(n) }
+		}
+		tr.want(tlsa, "secure data", bytes(sum.Load()))
+		tr.want(tlsa, "bogus budget-exceeded", bytes(sum.Load()-1))
 	})
 	t.Run("a deep unsigned name", func(t *testing.T) {
 		tr := newTree(t)

@@ -466,6 +466,7 @@ func TestValidatorChain(t *testing.T) {
 			case <-both:
 			case <-ctx.Done():
 			case <-time.After(10 * time.Second):
+				t.Errorf("%s waits alone", q.Name)
 			}
 		}
 		go func() {

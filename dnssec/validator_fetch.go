@@ -147,7 +147,6 @@ type task struct {
 	asked   map[Question]*future
 	zones   map[rfc6125.Name]*zone
 	wg      sync.WaitGroup // of the exchanges sent ahead
-	strips  *bool          // whether the upstream strips DNSSEC, once known
 }
 
 func newTask(ctx context.Context, v *Validator, q Question) *task {

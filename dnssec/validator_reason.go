@@ -133,15 +133,10 @@ func insecure(owner rfc6125.Name, typ Type, code ReasonCode, ede uint16, text st
 	return verdict{status: Insecure, reason: Reason{Code: code, Name: owner, Type: typ, EDE: ede, Text: text}}
 }
 
-// moreTelling returns the verdict that explains a failure better: one that ends the
-// work, then one about records that are there, then the first.
+// moreTelling returns the verdict that explains a failure better: one about records that
+// are there, else the first. The zero verdict is none.
 func moreTelling(a, b verdict) verdict {
-	switch {
-	case a.kind == nil || b.final:
-		return b
-	case b.kind == nil || a.final:
-		return a
-	case a.absent && !b.absent:
+	if a.kind == nil || (a.absent && !b.absent) {
 		return b
 	}
 	return a

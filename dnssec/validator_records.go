@@ -46,7 +46,6 @@ func (t *task) verify(r *reply, set *proof.RRset) proven {
 	if why.kind == nil {
 		why = bogus(set.Owner, Type(set.Type), proof.ErrUnsigned)
 	}
-	why.server = r.server
 	home := set.Owner
 	if set.Type == wire.TypeDS {
 		home = home.Parent()
@@ -75,21 +74,18 @@ func (t *task) delegated(r *reply, name rfc6125.Name) *zone {
 	}
 	for i := range r.authority {
 		set := &r.authority[i]
-		if (set.Type != wire.TypeNSEC && set.Type != wire.TypeNSEC3) || len(set.Data) == 0 || len(set.Sigs) == 0 {
+		if !isDenial(set) || len(set.Sigs) == 0 {
 			continue
 		}
 		signer := set.Sigs[0].Signer
-		if !name.IsSubdomainOf(signer) || name == signer || !signer.IsSubdomainOf(p.zone) {
+		if !name.IsSubdomainOf(signer) || !signer.IsSubdomainOf(p.zone) {
 			continue
 		}
 		above := t.zone(signer)
 		if above.status != Secure || !above.cut {
 			return nil
 		}
-		recs, life, err := t.denials(r, above)
-		if err != nil {
-			return nil
-		}
+		recs, life, _ := t.denials(r, above) // none, which deny nothing, if there is an error
 		for labels := signer.NumLabels() + 1; labels <= name.NumLabels(); labels++ {
 			cut := name.Ancestor(labels)
 			// An opt-out span does not do here: it says only that there might be a zone.
@@ -228,7 +224,7 @@ func (t *task) denials(r *reply, z *zone) (proof.Records, lifespan, error) {
 	var failure error
 	for i := range r.authority {
 		set := &r.authority[i]
-		if (set.Type != wire.TypeNSEC && set.Type != wire.TypeNSEC3) || len(set.Data) == 0 || !signedBy(set, recs.Zone) {
+		if !isDenial(set) || !signedBy(set, recs.Zone) {
 			continue
 		}
 		signed, err := z.keys.Verify(set, t.now, t.budget)
@@ -305,7 +301,6 @@ func (t *task) deny(r *reply, name rfc6125.Name, typ Type) denied {
 		why = bogusBy(name, typ, ReasonDenialMissing, EDENSECMissing, "nothing proves that it does not exist")
 		why.absent = true
 	}
-	why.server = r.server
 	home := name
 	if typ == TypeDS && !name.IsRoot() {
 		home = name.Parent()

@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,7 +74,7 @@ func (t *task) zoneByAnchor(p *point) *zone {
 	if len(trust.DS)+len(trust.Keys) == 0 {
 		return t.noUsableAnchor(p.zone)
 	}
-	z := t.keys(p.zone, trust, true)
+	z := t.keys(p.zone, trust, p)
 	switch {
 	case z.reason.Code == ReasonNoKeyForDS, z.reason.Code == ReasonKeyRevoked:
 		// A key that says it is revoked without signing that proves nothing.
@@ -94,33 +95,35 @@ func (t *task) noUsableAnchor(name rfc6125.Name) *zone {
 	}}}
 }
 
-// keys proves the DNSKEY set of a zone by DS records, or by anchors.
-func (t *task) keys(name rfc6125.Name, trust proof.Trust, anchors bool) *zone {
+// keys proves the DNSKEY set of a zone by DS records, or by the anchors of p if it is not
+// nil.
+func (t *task) keys(name rfc6125.Name, trust proof.Trust, p *point) *zone {
 	if !trust.Supported(t.v.cfg.Algorithms) {
 		return &zone{cut: true, verdict: insecure(name, TypeDS, ReasonUnsupportedAlgorithm, EDEUnsupportedAlgorithm,
 			name.String()+" is signed only by algorithms, or vouched for by digests, that are not supported")}
 	}
-	q := Question{name, TypeDNSKEY}
+	return t.twice(Question{name, TypeDNSKEY}, func(r *reply) *zone { return t.keysIn(r, name, trust, p) })
+}
+
+// twice asks q and judges the reply. RFC 4035 section 5.4: what is missing, or wrong, is
+// asked for once more.
+func (t *task) twice(q Question, judge func(*reply) *zone) *zone {
 	var z *zone
-	// RFC 4035 section 5.4: what is missing, or wrong, is asked for once more.
 	for range 2 {
 		r, fail := t.get(q)
 		if fail != nil {
 			return &zone{verdict: *fail}
 		}
-		if z = t.keysIn(r, name, trust, anchors); !z.again() {
+		if z = judge(r); !z.again() {
 			return z
 		}
 		t.forget(q)
 	}
 	z.settled = true
-	if z.absent && t.stripped() {
-		z.verdict = stripped(name, TypeDNSKEY)
-	}
 	return z
 }
 
-func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust, anchors bool) *zone {
+func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust, p *point) *zone {
 	if r.msg.Rcode != wire.RcodeNoError && r.msg.Rcode != wire.RcodeNXDomain {
 		return &zone{verdict: t.rcodeVerdict(r, Question{name, TypeDNSKEY})}
 	}
@@ -130,7 +133,7 @@ func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust, anchors bo
 		z.absent, z.server = true, r.server
 		return z
 	}
-	if anchors && t.v.revoked.note(name, set, t) {
+	if p != nil && t.v.revoked.note(p, set, t) {
 		// RFC 5011 section 2.1: an anchor that revokes itself in this very set is none.
 		if trust = t.v.revoked.without(name, trust); len(trust.DS)+len(trust.Keys) == 0 {
 			return t.noUsableAnchor(name)
@@ -153,34 +156,7 @@ func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust, anchors bo
 
 // zoneByDS proves what name is by its DS set.
 func (t *task) zoneByDS(name rfc6125.Name) *zone {
-	if name.IsRoot() {
-		return &zone{verdict: insecure(name, 0, ReasonNoAnchor, 0, "no trust anchor covers the root")}
-	}
-	q := Question{name, TypeDS}
-	var z *zone
-	for range 2 {
-		r, fail := t.get(q)
-		if fail != nil {
-			z = &zone{verdict: *fail}
-			break
-		}
-		if z = t.zoneByDSIn(r, name); !z.again() {
-			break
-		}
-		t.forget(q)
-	}
-	if z.ok() || z.final {
-		return z
-	}
-	z.settled = true
-	// Below an unsigned zone nobody needs to answer questions for DS.
-	if above := t.walk(name.Parent()); above.status == Insecure {
-		return &zone{verdict: above.verdict, expires: above.expires}
-	}
-	if z.absent && t.stripped() {
-		z.verdict = stripped(name, TypeDS)
-	}
-	return z
+	return t.twice(Question{name, TypeDS}, func(r *reply) *zone { return t.zoneByDSIn(r, name) })
 }
 
 func (t *task) zoneByDSIn(r *reply, name rfc6125.Name) *zone {
@@ -225,7 +201,7 @@ func (t *task) zoneByDSSet(r *reply, set *proof.RRset, name rfc6125.Name) *zone 
 			trust.DS = append(trust.DS, ds)
 		}
 	}
-	z := t.keys(name, trust, false)
+	z := t.keys(name, trust, nil)
 	if z.status == Secure {
 		z.sigEnd = earlier(z.sigEnd, v.sigEnd)
 		z.expires = earlier(earlier(z.expires, v.expires), z.sigEnd)
@@ -235,27 +211,19 @@ func (t *task) zoneByDSSet(r *reply, set *proof.RRset, name rfc6125.Name) *zone 
 	return z
 }
 
-// walk finds the zone that name belongs to, from its deepest trust anchor down, cut by
-// cut. It is what judges records without a good signature: their zone is Insecure,
-// and they are what they are, or it is Secure, and they are bogus.
+// walk goes from the deepest trust anchor above name down to it, and says where that ends:
+// at the first name that is not Secure, else at name or the last one that may exist. It is
+// what judges records without a good signature: Insecure, and they are what they are, or
+// Secure, and they are bogus.
 func (t *task) walk(name rfc6125.Name) *zone {
 	p, _ := t.v.covering(name, t.now)
 	if p == nil {
 		return t.zone(name) // no anchor, or a negative one
 	}
-	z := t.zone(p.zone)
-	if z.status != Secure {
-		return z
-	}
-	for labels := p.zone.NumLabels() + 1; labels <= name.NumLabels(); labels++ {
-		s := t.zone(name.Ancestor(labels))
-		switch {
-		case s.status != Secure:
-			return s
-		case s.cut:
-			z = s
-		case s.missing:
-			return z // nothing exists below
+	var z *zone
+	for labels := p.zone.NumLabels(); labels <= name.NumLabels(); labels++ {
+		if z = t.zone(name.Ancestor(labels)); z.status != Secure || z.missing {
+			break // what is below it has its verdict, or does not exist
 		}
 	}
 	return z
@@ -317,33 +285,24 @@ func (t *task) zoneAhead(name rfc6125.Name) {
 }
 
 // stripped reports whether the upstream hands on no signatures at all: not even those
-// of the keys that a trust anchor fits, which are surely signed.
-func (t *task) stripped() bool {
-	if t.strips != nil {
-		return *t.strips
+// of the root's keys, or of the keys that a trust anchor above name fits if the root has
+// none, which are surely signed.
+func (t *task) stripped(name rfc6125.Name) bool {
+	q := Question{rfc6125.RootName(), TypeDNSKEY}
+	if p := t.v.pointAbove(name); t.v.points[q.Name] == nil && p != nil {
+		q.Name = p.zone
 	}
-	yes := false
-	t.strips = &yes
-	p := t.v.pointAbove(t.q.Name)
-	if p == nil {
-		return false
-	}
-	if top := t.v.points[rfc6125.RootName()]; top != nil {
-		p = top
-	}
-	q := Question{p.zone, TypeDNSKEY}
 	t.forget(q)
 	r, fail := t.get(q)
 	if fail != nil {
 		return false
 	}
-	set := find(r.answer, p.zone, wire.TypeDNSKEY)
-	yes = r.msg.Rcode == wire.RcodeNoError && (set == nil || len(set.Sigs) == 0)
-	return yes
+	set := find(r.answer, q.Name, wire.TypeDNSKEY)
+	return r.msg.Rcode == wire.RcodeNoError && (set == nil || len(set.Sigs) == 0)
 }
 
 func stripped(name rfc6125.Name, typ Type) verdict {
-	return verdict{status: Indeterminate, kind: ErrIndeterminate, final: true, reason: Reason{
+	return verdict{status: Indeterminate, kind: ErrIndeterminate, reason: Reason{
 		Code: ReasonUpstreamStrips, Name: name, Type: typ, EDE: EDERRSIGsMissing,
 		Text: "the resolver hands on no DNSSEC signatures, not even those of the root: " + stripsCure,
 	}}
@@ -358,28 +317,20 @@ type revocations struct {
 
 // note looks for anchors of the zone that revoke themselves in set. It reports whether
 // there are any.
-func (r *revocations) note(name rfc6125.Name, set *proof.RRset, t *task) bool {
-	p := t.v.points[name]
-	if p == nil {
-		return false
-	}
+func (r *revocations) note(p *point, set *proof.RRset, t *task) bool {
 	found := false
 	for _, data := range proof.SelfRevoked(set, t.v.cfg.Algorithms, t.now, t.budget) {
-		if !anchored(p.trust(t.now), name, data) {
+		if !anchored(p.trust(t.now), p.zone, data) {
 			continue
 		}
 		found = true
 		r.mu.Lock()
-		known := false
-		for _, k := range r.keys[name] {
-			known = known || bytes.Equal(k, data)
-		}
-		if !known {
+		if !slices.ContainsFunc(r.keys[p.zone], func(k []byte) bool { return bytes.Equal(k, data) }) {
 			if r.keys == nil {
 				r.keys = make(map[rfc6125.Name][][]byte)
 			}
-			r.keys[name] = append(r.keys[name], bytes.Clone(data))
-			t.v.cfg.Logger.Warn("dnssec: a trust anchor is revoked", "zone", name.String(), "tag", proof.KeyTag(data))
+			r.keys[p.zone] = append(r.keys[p.zone], bytes.Clone(data))
+			t.v.cfg.Logger.Warn("dnssec: a trust anchor is revoked", "zone", p.zone.String(), "tag", proof.KeyTag(data))
 		}
 		r.mu.Unlock()
 	}
@@ -391,9 +342,6 @@ func (r *revocations) without(name rfc6125.Name, trust proof.Trust) proof.Trust 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	gone := r.keys[name]
-	if len(gone) == 0 {
-		return trust
-	}
 	var out proof.Trust
 	for _, ds := range trust.DS {
 		if !anyAnchored(proof.Trust{DS: []proof.DS{ds}}, name, gone) {
@@ -417,12 +365,10 @@ func anyAnchored(t proof.Trust, name rfc6125.Name, keys [][]byte) bool {
 	return false
 }
 
-// anchored reports whether one of the anchors stands for the key.
+// anchored reports whether one of the anchors stands for the key, which has been read
+// before.
 func anchored(t proof.Trust, name rfc6125.Name, data []byte) bool {
-	k, ok := proof.ParseKey(data)
-	if !ok {
-		return false
-	}
+	k, _ := proof.ParseKey(data)
 	for _, ds := range t.DS {
 		if ds.Matches(name, k) {
 			return true

@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"encoding/binary"
 	"strings"
 	"time"
 
@@ -60,20 +61,24 @@ func positiveTTL(seconds uint32) time.Duration {
 	return min(time.Duration(seconds)*time.Second, MaxTTL)
 }
 
-// negativeTTL is the lifetime of a denial by the SOA record that came with it: the
-// smaller of its TTL and its last field (RFC 2308 section 5), at most
-// [MaxNegativeTTL]. Without a SOA record it is 0: such an answer is not kept.
-func negativeTTL(authority []wire.RR) time.Duration {
-	ttl := time.Duration(-1)
-	for _, rr := range authority {
-		if rr.Type != wire.TypeSOA || len(rr.Data) < 20 {
+// minSOA is the length of the shortest RDATA of a SOA record: two names that are the
+// root's, and five numbers (RFC 1035 section 3.3.13).
+const minSOA = 1 + 1 + 5*4
+
+// negativeTTL is the lifetime of a denial by the SOA records that came with it: the
+// smaller of their TTL and last field (RFC 2308 section 5), at most [MaxNegativeTTL].
+// Without a SOA record it is 0: such an answer is not kept.
+func negativeTTL(soas []wire.RR) time.Duration {
+	ttl, found := MaxNegativeTTL, false
+	for _, rr := range soas {
+		if len(rr.Data) < minSOA {
 			continue
 		}
-		d := rr.Data[len(rr.Data)-4:]
-		minimum := uint32(d[0])<<24 | uint32(d[1])<<16 | uint32(d[2])<<8 | uint32(d[3])
-		if t := time.Duration(min(rr.TTL, minimum)) * time.Second; ttl < 0 || t < ttl {
-			ttl = t
-		}
+		minimum := binary.BigEndian.Uint32(rr.Data[len(rr.Data)-4:])
+		ttl, found = min(ttl, time.Duration(min(rr.TTL, minimum))*time.Second), true
 	}
-	return min(max(ttl, 0), MaxNegativeTTL)
+	if !found {
+		return 0
+	}
+	return ttl
 }
