@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/mxauth/mxauth/dnssec"
@@ -140,8 +139,14 @@ func ParseRecord(s string) (Record, error) {
 // points and semicolons inside a URI come percent-encoded (RFC 8460 section 3).
 func parseRUA(value string) ([]string, error) {
 	var list []string
-	for u := range strings.SplitSeq(value, ",") {
-		u = strings.Trim(u, " \t")
+	parts := strings.Split(value, ",")
+	for i, u := range parts {
+		if i > 0 {
+			u = strings.TrimLeft(u, " \t")
+		}
+		if i < len(parts)-1 {
+			u = strings.TrimRight(u, " \t")
+		}
 		if err := checkURI(u); err != nil {
 			return nil, err
 		}
@@ -150,43 +155,12 @@ func parseRUA(value string) ([]string, error) {
 	return list, nil
 }
 
-// checkURI refuses what is no absolute URI. Of the two schemes that RFC 8460 knows it
-// also refuses a destination that can not be one: a mailto without an address, an
-// https host that is a single label. Other schemes are kept, and are no destination.
-func checkURI(s string) error {
-	for _, c := range []byte(s) {
-		if c <= ' ' || c > '~' || c == '!' || c == '"' || c == '<' || c == '>' || c == '\\' || c == '^' || c == '`' || c == '{' || c == '|' || c == '}' {
-			return malformed(s, "a character of the URI is not allowed")
-		}
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme == "" {
-		return malformed(s, "not an absolute URI")
-	}
-	switch u.Scheme {
-	case "mailto":
-		at := strings.LastIndexByte(u.Opaque, '@')
-		if at < 1 {
-			return malformed(s, "mailto without an address")
-		}
-		if h, err := rfc6125.ParseHost(u.Opaque[at+1:]); err != nil || h.Name().NumLabels() < 2 {
-			return malformed(s, "the domain of the address is not a mail domain")
-		}
-	case "https":
-		if h, err := rfc6125.ParseHost(u.Hostname()); err != nil || h.Name().NumLabels() < 2 {
-			return malformed(s, "the host is not a public host name")
-		}
-	}
-	return nil
-}
-
 func isExtName(s string) bool {
 	if s == "" || len(s) > maxExtName {
 		return false
 	}
 	for i, c := range []byte(s) {
-		alnum := '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-		if !alnum && (i == 0 || c != '_' && c != '-' && c != '.') {
+		if !isAlpha(c) && !isDigit(c) && (i == 0 || c != '_' && c != '-' && c != '.') {
 			return false
 		}
 	}
@@ -208,7 +182,7 @@ func (r Record) Destinations() []string {
 	seen := map[string]bool{}
 	for _, list := range r.RUA {
 		for _, u := range list {
-			if (strings.HasPrefix(u, "mailto:") || strings.HasPrefix(u, "https:")) && !seen[u] {
+			if isDestination(u) && !seen[u] {
 				seen[u] = true
 				out = append(out, u)
 			}
