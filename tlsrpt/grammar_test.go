@@ -12,6 +12,9 @@ import (
 func TestGrammar(t *testing.T) {
 	grammar.Check(t, grammar.TLSRPTRecord(), 1, func(c grammar.Case) (grammar.Meaning, error) {
 		r, err := tlsrpt.SelectRecord(c.Set)
+		if _, alone := tlsrpt.ParseRecord(c.Text); len(c.Set) == 1 && (alone == nil) != (err == nil) {
+			t.Errorf("selected: %v, read alone: %v: %s", err, alone, c)
+		}
 		m := grammar.Meaning{RUA: r.RUA, Destinations: r.Destinations()}
 		for _, f := range r.Ext {
 			m.Ext = append(m.Ext, grammar.Field(f))

@@ -56,10 +56,7 @@ func (e *SyntaxError) Unwrap() error { return ErrNoRecord }
 
 func malformed(text, why string) error {
 	const most = 80
-	if len(text) > most {
-		text = text[:most]
-	}
-	return &SyntaxError{Text: text, Why: why}
+	return &SyntaxError{Text: text[:min(len(text), most)], Why: why}
 }
 
 // SelectRecord picks and reads the TLSRPT record among the TXT records of a name, each
@@ -107,7 +104,7 @@ func ParseRecord(s string) (Record, error) {
 	for _, f := range fields {
 		f = strings.Trim(f, " \t")
 		name, value, ok := strings.Cut(f, "=")
-		if !ok || f == "" {
+		if !ok {
 			return Record{}, malformed(f, "a field is not name=value")
 		}
 		if name == "rua" {
@@ -194,10 +191,10 @@ func (r Record) Destinations() []string {
 // RecordName is the name at which the record of a policy domain stands.
 func RecordName(domain rfc6125.Host) (rfc6125.Name, error) {
 	n, err := domain.Name().Child("_tls")
-	if err != nil {
-		return rfc6125.Name{}, err
+	if err == nil {
+		n, err = n.Child("_smtp")
 	}
-	return n.Child("_smtp")
+	return n, err
 }
 
 // Lookup asks for the TLSRPT record of a domain. An error wraps [ErrNoRecord], or is a
