@@ -410,8 +410,9 @@ func (c *Client) update(domain rfc6125.Host, id string) (ch <-chan singleflight.
 }
 
 func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string) update {
-	// Another flight, or another process of the fleet, may have been faster.
-	if k, ok, err := c.cache.fresh(ctx, domain); err == nil && ok && k.id == id {
+	// Another flight, or another process of the fleet, may have been faster. What is not
+	// there has no id.
+	if k, _, _ := c.cache.fresh(ctx, domain); k.id == id {
 		if p, err := k.policy(domain); err == nil {
 			return update{kept: k, policy: p}
 		}

@@ -144,8 +144,9 @@ func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
 	if c.observer.Fetched != nil {
 		c.observer.Fetched(domain, row, got.Took, err)
 	}
-	// A lookup may have fetched meanwhile: then that is the newer state.
-	if now, ok, gerr := c.cache.get(ctx, domain); gerr != nil || !ok || !now.fetched.Equal(old.fetched) {
+	// A lookup may have fetched meanwhile: then that is the newer state. What is gone, or
+	// can not be had, was fetched at no time.
+	if now, _, _ := c.cache.get(ctx, domain); !now.fetched.Equal(old.fetched) {
 		return
 	}
 	if err == nil {
