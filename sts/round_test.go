@@ -1,0 +1,83 @@
+package sts_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// One round of refreshes.
+
+// TestRoundBeginsWithWhatEndsFirst: should the round be cut short, those that can wait are
+// left.
+func TestRoundBeginsWithWhatEndsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		w := newWorld(t)
+		c := w.client()
+		for i := range 20 {
+			name := fmt.Sprintf("d%02d.example", i)
+			w.domain(name, "one", policy("enforce", 3600*24*(30-i), "mx.example"))
+			if r := c.Lookup(ctx, host(name)); r.Row != sts.S3 {
+				t.Fatal(r.FetchErr)
+			}
+		}
+		gate := make(chan struct{})
+		for i := range 20 {
+			w.serve(fmt.Sprintf("d%02d.example", i), gated(gate, text(enforce)))
+		}
+		time.Sleep(48 * time.Hour)
+		w.seen(true)
+		go c.Refresh(ctx)
+		synctest.Wait()
+		var first []string
+		for _, r := range w.seen(false) {
+			first = append(first, r.Host)
+		}
+		for i := 12; i < 20; i++ {
+			if !strings.Contains(strings.Join(first, " "), fmt.Sprintf("d%02d.example", i)) {
+				t.Errorf("d%02d, among the eight that end first, waits for %v", i, first)
+			}
+		}
+		close(gate)
+		synctest.Wait()
+		if n := w.fetches(); n != 20 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
+// deadResolver knows nothing.
+type deadResolver struct{}
+
+func (deadResolver) Resolve(_ context.Context, q dnssec.Question) (dnssec.Answer, error) {
+	return dnssec.Answer{}, &dnssec.LookupError{Question: q, Kind: dnssec.ErrTimeout}
+}
+
+// TestRoundIsBounded: what is more than a round takes is said to be due.
+func TestRoundIsBounded(t *testing.T) {
+	const most = 10_000
+	for n, more := range map[int]bool{most - 1: false, most + 1: true} {
+		w := newWorld(t)
+		var tried int
+		c := w.client(func(c *sts.Config) { c.Resolver, c.Logger, c.Store = deadResolver{}, nil, newMemory(t) })
+		fetched := time.Now().Add(-25 * time.Hour)
+		for i := range n {
+			if err := sts.Keep(c, host(fmt.Sprintf("d%d.example", i)), "one", policy("none", 604800), fetched); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := c.Refresh(t.Context()); got != more {
+			t.Errorf("%d due: more %v", n, got)
+		}
+		if err := c.Cache().List(t.Context(), func(i sts.Item) bool { tried += i.Failures; return true }); err != nil || tried != min(n, most) {
+			t.Errorf("%d due: %d tried, %v", n, tried, err)
+		}
+	}
+}
