@@ -445,3 +445,14 @@ func TestMalformedNames(t *testing.T) {
 		})
 	}
 }
+
+// TestLengths: constraints are read in lengths of up to three octets.
+func TestLengths(t *testing.T) {
+	r := root(t)
+	for size, kind := range map[int]error{100: nil, 200: nil, 1 << 12: nil, 1 << 17: nil, 1 << 24: pkix.ErrMalformed} {
+		e := r.ca("a")
+		// A form of name of which the leaf has none.
+		nc := constraints(trees(subtree(0xa0, make([]byte, size))), nil)
+		want(t, verify(certs(r.cert), e.leaf(), extend(e.cert, true, nc, 2, 5, 29, 30)), kind)
+	}
+}

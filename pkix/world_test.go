@@ -136,8 +136,10 @@ func tlv(tag byte, parts ...[]byte) []byte {
 		return append([]byte{tag, 0x81, byte(n)}, body...)
 	case n < 0x10000:
 		return append([]byte{tag, 0x82, byte(n >> 8), byte(n)}, body...)
-	default:
+	case n < 0x1000000:
 		return append([]byte{tag, 0x83, byte(n >> 16), byte(n >> 8), byte(n)}, body...)
+	default:
+		return append([]byte{tag, 0x84, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, body...)
 	}
 }
 

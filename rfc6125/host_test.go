@@ -161,7 +161,7 @@ func TestHostText(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	addresses := []string{
-		"192.0.2.1", "192.0.2.1.", "::1", "2001:db8::1", "::ffff:192.0.2.1", "[192.0.2.1]", "[IPv6:2001:db8::1]", "[ipv6:::1]", "[::1]",
+		"192.0.2.1", "192.0.2.1.", "::1", "2001:db8::1", "::ffff:192.0.2.1", "[192.0.2.1]", "[IPv6:2001:db8::1]", "[ipv6:::1]", "[::1]", "2001:db8::a", "::", "[IPv6:fe80::F]",
 		"１９２.０.２.１", "192。0。2。1",
 	}
 	t.Run("SMTP5321-4.1.3-01 address literals are no domain names", func(t *testing.T) {

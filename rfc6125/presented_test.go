@@ -65,6 +65,21 @@ func TestPresentedBy(t *testing.T) {
 	}
 }
 
+// TestCommonNameIsOneText: what stands behind a Common Name's text makes it none.
+func TestCommonNameIsOneText(t *testing.T) {
+	plain := tlv(0x30, oid(2, 5, 4, 3), tlv(0x0c, []byte("mx.example")))
+	longer := tlv(0x30, oid(2, 5, 4, 3), tlv(0x0c, []byte("mx.example")), tlv(0x05))
+	for name, c := range map[string]struct {
+		attribute []byte
+		invalid   string
+	}{"plain": {plain, ""}, "longer": {longer, "more than a text string"}} {
+		ids := rfc6125.ParsePresented(nil, subject(rdn(c.attribute))).Identifiers()
+		if len(ids) != 1 || ids[0].Kind != rfc6125.CNID || ids[0].Invalid != c.invalid {
+			t.Errorf("%s: %+v", name, ids)
+		}
+	}
+}
+
 func TestPresentedForms(t *testing.T) {
 	p := rfc6125.ParsePresented(san(
 		tlv(0x81, []byte("a@b")), tlv(0xa3, tlv(0x30)), tlv(0xa4, subject()), tlv(0xa5, tlv(0x30)), tlv(0x88, []byte{42}), tlv(0x89, []byte("x")),

@@ -367,9 +367,9 @@ func (c *Client) goOn(domain rfc6125.Host) {
 	ch := c.flights.DoChan("look\x00"+domain.String(), func() (any, error) {
 		ctx, cancel := context.WithTimeout(c.life, maxLookup)
 		defer cancel()
-		k, have, _ := c.cached(ctx, domain)
 		rec, _, err := c.record(ctx, domain)
-		if err == nil && (have == nil || k.id != rec.ID) {
+		if err == nil {
+			// That looks whether the policy of this id is there already.
 			if ch, ok := c.update(domain, rec.ID); ok {
 				<-ch
 			}
@@ -410,8 +410,9 @@ func (c *Client) update(domain rfc6125.Host, id string) (ch <-chan singleflight.
 }
 
 func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string) update {
-	// Another flight, or another process of the fleet, may have been faster.
-	if k, ok, err := c.cache.fresh(ctx, domain); err == nil && ok && k.id == id {
+	// Another flight, or another process of the fleet, may have been faster. What is not
+	// there has no id.
+	if k, _, _ := c.cache.fresh(ctx, domain); k.id == id {
 		if p, err := k.policy(domain); err == nil {
 			return update{kept: k, policy: p}
 		}

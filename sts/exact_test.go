@@ -165,6 +165,25 @@ func TestFirstOfEqualFailures(t *testing.T) {
 // TestConnectionsAreClosed: however a fetch ends, its connections are closed when it
 // returns.
 func TestConnectionsAreClosed(t *testing.T) {
+	everyFetch(t, func(t *testing.T, w *world) {
+		w.client().Fetch(context.Background(), host("example.org"))
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i, e := range w.ends {
+			h := e.(*end).in // what the client writes
+			h.mu.Lock()
+			closed := h.closed
+			h.mu.Unlock()
+			if !closed {
+				t.Errorf("connection %d is open", i)
+			}
+		}
+	})
+}
+
+// everyFetch calls f with a world for each way in which a fetch of example.org fails, and
+// with one in which it does not.
+func everyFetch(t *testing.T, f func(t *testing.T, w *world)) {
 	cases := append([]fetchCase{{name: "good", breaks: func(*world) {}}}, fetchCases...)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -172,19 +191,34 @@ func TestConnectionsAreClosed(t *testing.T) {
 				w := newWorld(t)
 				w.domain("example.org", "one", enforce)
 				c.breaks(w)
-				w.client().Fetch(context.Background(), host("example.org"))
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				for i, e := range w.ends {
-					h := e.(*end).in // what the client writes
-					h.mu.Lock()
-					closed := h.closed
-					h.mu.Unlock()
-					if !closed {
-						t.Errorf("connection %d is open", i)
-					}
-				}
+				f(t, w)
 			})
 		})
+	}
+}
+
+func TestExactRecordFaults(t *testing.T) {
+	for txt, want := range map[string]string{
+		"v=STSv1":            "no TXT record begins",
+		"v=STSv1;":           "no id",
+		"v=STSv1;;id=a":      "empty field between two semicolons",
+		"v=STSv1; id=a; ;":   "empty field between two semicolons",
+		"v=STSv1; id=a ":     "blanks at the end without a semicolon",
+		"v=STSv1; id=a; x":   "field without \"=\"",
+		"v=STSv1; id=a; _=b": "field name is not",
+		"v=STSv1; id=a; " + strings.Repeat("n", 33) + "=b": "field name is not",
+		"v=STSv1; id=":                           "id is not 1 to 32",
+		"v=STSv1; id=" + strings.Repeat("a", 33): "id is not 1 to 32",
+		"v=STSv1; id=a; x=":                      "value is not visible ASCII",
+		"v=STSv1; id=a; x=b=c":                   "value is not visible ASCII",
+	} {
+		_, err := sts.ParseRecord([]string{txt})
+		var se *sts.SyntaxError
+		if !errors.As(err, &se) || !strings.Contains(se.Why, want) {
+			t.Errorf("%q: %v, want %q", txt, err, want)
+		}
+	}
+	if _, err := sts.ParseRecord(nil); err != sts.ErrNoRecord {
+		t.Errorf("no record at all: %v", err)
 	}
 }

@@ -35,3 +35,13 @@ func ReadFailures(e store.Entry, now time.Time) (int, error) {
 	fs, err := decodeFailures(e, now)
 	return len(fs), err
 }
+
+// TurnsLeft gives f a set of turns, and counts the keys that are left in it in the end.
+func TurnsLeft(all, perKey int64, f func(acquire func(context.Context, string) (func(), error))) int {
+	s := newSlots(all, perKey)
+	f(s.acquire)
+	return len(s.keys)
+}
+
+// IsEnding says whether a policy that could not be refreshed is reported as about to end.
+var IsEnding = isEnding

@@ -218,6 +218,8 @@ var fetchCases = []fetchCase{
 		})
 		w.domain("example.net", "one", enforce)
 	}, sts.ErrFetchRedirect, 301, "301"},
+	{"status 299", setHandler(status(299)), sts.ErrFetchStatus, 299, "299"},
+	{"redirect 300", setHandler(status(300)), sts.ErrFetchRedirect, 300, "300"},
 	{"redirect 399", setHandler(status(399)), sts.ErrFetchRedirect, 399, "399"},
 	{"not modified", setHandler(status(304)), sts.ErrFetchRedirect, 304, "304"},
 	{"created", setHandler(status(201)), sts.ErrFetchStatus, 201, "201"},
@@ -359,10 +361,12 @@ func TestFetchRequest(t *testing.T) {
 			"line": r.Method + " " + r.RequestURI + " " + r.Proto, "host": r.Host, "sni": fmt.Sprint(w.hellos), "dialled": fmt.Sprint(w.attempts()),
 			"accept": r.Header.Get("Accept"), "encoding": fmt.Sprint(r.Header.Values("Accept-Encoding")), "cookies": fmt.Sprint(r.Cookies()),
 			"conditional": r.Header.Get("If-None-Match") + r.Header.Get("If-Modified-Since"), "proto": r.TLS.NegotiatedProtocol,
+			"agent": r.UserAgent(), "cache": r.Header.Get("Cache-Control"),
 		}
 		want := map[string]string{
 			"line": "GET /.well-known/mta-sts.txt HTTP/1.1", "host": "mta-sts.example.org", "sni": "[mta-sts.example.org]", "dialled": "[9.9.9.10:443]",
 			"accept": "text/plain", "encoding": "[]", "cookies": "[]", "conditional": "", "proto": "http/1.1",
+			"agent": "mxauth (MTA-STS)", "cache": "no-cache",
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("(-want +got)\n%s", d)
@@ -568,6 +572,11 @@ func TestFetchLargest(t *testing.T) {
 		}
 		if r := w.client(func(c *sts.Config) { c.Store = nil }).Lookup(context.Background(), host("example.org")); r.Row != sts.S3 {
 			t.Errorf("row %s", r.Row)
+		}
+		// The same with its length told.
+		w.serve("example.org", header("Content-Length", "65536", body))
+		if f, err := w.client().Fetch(context.Background(), host("example.org")); err != nil || len(f.Policy.Text) != 64<<10 {
+			t.Errorf("%v", err)
 		}
 	})
 }

@@ -127,9 +127,6 @@ const maxDetail = 300
 // safeText makes s fit for a terminal: what is not printable ASCII is escaped, and
 // the whole is cut.
 func safeText(s string) string {
-	if len(s) > maxDetail {
-		s = s[:maxDetail]
-	}
-	q := fmt.Sprintf("%+q", s)
+	q := fmt.Sprintf("%+q", s[:min(len(s), maxDetail)])
 	return strings.ReplaceAll(strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`), `\\`, `\`)
 }

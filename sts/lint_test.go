@@ -42,6 +42,12 @@ func TestLint(t *testing.T) {
 			"1 -Version a field that means nothing, unlike \"version\"\n" +
 			"9 -max-age a field that means nothing, unlike \"max_age\""},
 		{"nothing", "", "0 !version no version\n0 !mode no mode\n0 !max_age no max_age"},
+		{"a field first without a value", "version: STSv1\nmode:\nmode: enforce\nmax_age: 1209600\nmx: a.example\n", "2 !mode empty value"},
+		{"two bad mx", "version: STSv1\nmode: enforce\nmax_age: 1209600\nmx: *\nmx: **\nmx: a.example\n", "" +
+			"4 !mx \"*\" stands elsewhere than alone as the first label\n5 !mx \"*\" stands elsewhere than alone as the first label"},
+		{"no max_age", "version: STSv1\nmode: enforce\nmx: a.example\n", "0 !max_age no max_age"},
+		{"no mode", "version: STSv1\nmax_age: 1\nmx: a.example\n", "0 !mode no mode"},
+		{"short removal", policy("none", 1), ""},
 		{"no mx", policy("enforce", 1209600), "0 !mx no mx, which only mode none may lack"},
 		{"bad mx only", "version: STSv1\nmode: enforce\nmax_age: 1209600\nmx: *\n", "4 !mx \"*\" stands elsewhere than alone as the first label"},
 		{"repeated", "version: STSv1\r\nmode: enforce\r\nmode: none\r\nmax_age: 1209600\r\nmx: a.example\r\nmx: A.example\r\n",
@@ -118,5 +124,17 @@ func TestLintAgrees(t *testing.T) {
 		if isFatal != (err != nil) {
 			t.Errorf("%q: fatal %v, error %v", body, isFatal, err)
 		}
+	}
+}
+
+// TestLintLargest: a policy of just the limit is read, one octet more is all that is said.
+func TestLintLargest(t *testing.T) {
+	body := policy("enforce", 1209600, "mx.example.org") + "x: "
+	body += strings.Repeat("y", sts.MaxPolicySize-len(body))
+	if got := lines(sts.Lint([]byte(body))); got != "" {
+		t.Errorf("at the limit: %s", got)
+	}
+	if got := lines(sts.Lint([]byte(body + "y"))); got != "0 ! longer than 64 KiB" {
+		t.Errorf("above it: %s", got)
 	}
 }

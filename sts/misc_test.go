@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -85,6 +87,10 @@ func TestErrorTexts(t *testing.T) {
 	if !errors.As(err, &se) || se.Text != strings.Repeat("a", 79) {
 		t.Errorf("got %q", se.Text)
 	}
+	_, err = sts.ParsePolicy([]byte(strings.Repeat("\x80", 100))) // no runes at all
+	if !errors.As(err, &se) || len(se.Text) != 76 {
+		t.Errorf("got %q", se.Text)
+	}
 	_, err = sts.ParsePolicy([]byte(strings.Repeat("a", 80)))
 	if !errors.As(err, &se) || len(se.Text) != 80 {
 		t.Errorf("got %q", se.Text)
@@ -144,7 +150,7 @@ func TestNamesTooLong(t *testing.T) {
 		if r.Row != sts.S1 || !errors.Is(r.TXTErr, sts.ErrNoRecord) || len(w.dns.Asked()) != 0 || !r.Until.After(time.Now()) {
 			t.Errorf("row %s, %v, asked %v", r.Row, r.TXTErr, w.dns.Asked())
 		}
-		if _, err := c.Fetch(ctx, long); !errors.Is(err, sts.ErrFetchDNS) || len(w.dns.Asked()) != 0 {
+		if _, err := c.Fetch(ctx, long); !errors.Is(err, sts.ErrFetchDNS) || !errors.Is(err, rfc6125.ErrName) || len(w.dns.Asked()) != 0 {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -200,7 +206,8 @@ func TestCloseEndsAFetch(t *testing.T) {
 		defer close(gate)
 		w.serve("example.org", gated(gate, text(enforce)))
 		st := newMemory(t)
-		c := w.client(func(c *sts.Config) { c.Store = st })
+		ev := &events{}
+		c := w.client(func(c *sts.Config) { c.Store, c.Observer = st, ev.observer() })
 		got := make(chan sts.Result, 1)
 		go func() { got <- c.Lookup(context.Background(), host("example.org")) }()
 		synctest.Wait()
@@ -215,6 +222,13 @@ func TestCloseEndsAFetch(t *testing.T) {
 		}
 		if n := st.Stats().Entries; n != 0 {
 			t.Errorf("%d entries: a back-off was noted", n)
+		}
+		var fe *sts.FetchError
+		if !errors.As(r.FetchErr, &fe) || !fe.Until.IsZero() || r.StoreErr != nil {
+			t.Errorf("%+v, %v", fe, r.StoreErr)
+		}
+		if told := ev.take(); told != "fetched example.org S4 timeout" || strings.Contains(w.logs.String(), "not fetched") {
+			t.Errorf("told %q; log:\n%s", told, w.logs.String())
 		}
 	})
 }
@@ -253,6 +267,16 @@ func TestUntil(t *testing.T) {
 		w.domain("example.com", "one", enforce)
 		if r := c.Lookup(ctx, host("example.com")); !r.Until.Equal(now.Add(300 * time.Second)) {
 			t.Errorf("with an answer of 300 s: %s", r.Until.Sub(now))
+		}
+		// After a failure the back-off or the answer, whichever ends first.
+		for ttl, want := range map[int]time.Duration{60: time.Minute, 3600: sts.BackOff} {
+			name := fmt.Sprintf("ttl%d.example", ttl)
+			w.domain(name, "one", "junk")
+			w.dns.Remove("_mta-sts."+name, typeTXT)
+			w.dns.Add(fmt.Sprintf("_mta-sts.%s. %d IN TXT \"v=STSv1; id=one\"", name, ttl))
+			if r := c.Lookup(ctx, host(name)); r.Row != sts.S4 || !r.Until.Equal(now.Add(want)) {
+				t.Errorf("after a failure, with an answer of %d s: row %s, %s", ttl, r.Row, r.Until.Sub(now))
+			}
 		}
 	})
 }

@@ -46,10 +46,7 @@ func NextRefresh(fetched, expires, tried time.Time, failures int, seed uint64) t
 		pause := min(refreshEvery, life/2)
 		next = fetched.Add(pause - jitter(pause))
 	} else {
-		pause := maxRetry
-		if n := failures - 1; n < 16 {
-			pause = min(BackOff<<n, maxRetry)
-		}
+		pause := min(BackOff<<min(failures-1, 16), maxRetry) // no shift can overflow
 		pause = max(BackOff, min(pause, expires.Sub(tried)/4))
 		next = tried.Add(pause + jitter(pause))
 	}

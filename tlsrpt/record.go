@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/mxauth/mxauth/dnssec"
@@ -57,10 +56,7 @@ func (e *SyntaxError) Unwrap() error { return ErrNoRecord }
 
 func malformed(text, why string) error {
 	const most = 80
-	if len(text) > most {
-		text = text[:most]
-	}
-	return &SyntaxError{Text: text, Why: why}
+	return &SyntaxError{Text: text[:min(len(text), most)], Why: why}
 }
 
 // SelectRecord picks and reads the TLSRPT record among the TXT records of a name, each
@@ -85,8 +81,8 @@ func SelectRecord(txt []string) (Record, error) {
 	return Record{}, ErrSeveral
 }
 
-// ParseRecord reads one TLSRPT record by the ABNF of RFC 8460 section 3. Blanks at the
-// end, and beside the commas of a rua, are let through, as they are met. An error is a
+// ParseRecord reads one TLSRPT record by the ABNF of RFC 8460 section 3, and its URIs by
+// that of RFC 3986. Blanks at the end are let through, as they are met. An error is a
 // [*SyntaxError].
 func ParseRecord(s string) (Record, error) {
 	if len(s) > maxRecordOctets {
@@ -108,7 +104,7 @@ func ParseRecord(s string) (Record, error) {
 	for _, f := range fields {
 		f = strings.Trim(f, " \t")
 		name, value, ok := strings.Cut(f, "=")
-		if !ok || f == "" {
+		if !ok {
 			return Record{}, malformed(f, "a field is not name=value")
 		}
 		if name == "rua" {
@@ -140,8 +136,11 @@ func ParseRecord(s string) (Record, error) {
 // points and semicolons inside a URI come percent-encoded (RFC 8460 section 3).
 func parseRUA(value string) ([]string, error) {
 	var list []string
-	for u := range strings.SplitSeq(value, ",") {
-		u = strings.Trim(u, " \t")
+	for i, u := range strings.Split(value, ",") {
+		if i > 0 {
+			u = strings.TrimLeft(u, " \t")
+		}
+		u = strings.TrimRight(u, " \t")
 		if err := checkURI(u); err != nil {
 			return nil, err
 		}
@@ -150,43 +149,12 @@ func parseRUA(value string) ([]string, error) {
 	return list, nil
 }
 
-// checkURI refuses what is no absolute URI. Of the two schemes that RFC 8460 knows it
-// also refuses a destination that can not be one: a mailto without an address, an
-// https host that is a single label. Other schemes are kept, and are no destination.
-func checkURI(s string) error {
-	for _, c := range []byte(s) {
-		if c <= ' ' || c > '~' || c == '!' || c == '"' || c == '<' || c == '>' || c == '\\' || c == '^' || c == '`' || c == '{' || c == '|' || c == '}' {
-			return malformed(s, "a character of the URI is not allowed")
-		}
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme == "" {
-		return malformed(s, "not an absolute URI")
-	}
-	switch u.Scheme {
-	case "mailto":
-		at := strings.LastIndexByte(u.Opaque, '@')
-		if at < 1 {
-			return malformed(s, "mailto without an address")
-		}
-		if h, err := rfc6125.ParseHost(u.Opaque[at+1:]); err != nil || h.Name().NumLabels() < 2 {
-			return malformed(s, "the domain of the address is not a mail domain")
-		}
-	case "https":
-		if h, err := rfc6125.ParseHost(u.Hostname()); err != nil || h.Name().NumLabels() < 2 {
-			return malformed(s, "the host is not a public host name")
-		}
-	}
-	return nil
-}
-
 func isExtName(s string) bool {
 	if s == "" || len(s) > maxExtName {
 		return false
 	}
 	for i, c := range []byte(s) {
-		alnum := '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-		if !alnum && (i == 0 || c != '_' && c != '-' && c != '.') {
+		if !isAlpha(c) && !isDigit(c) && (i == 0 || c != '_' && c != '-' && c != '.') {
 			return false
 		}
 	}
@@ -208,7 +176,7 @@ func (r Record) Destinations() []string {
 	seen := map[string]bool{}
 	for _, list := range r.RUA {
 		for _, u := range list {
-			if (strings.HasPrefix(u, "mailto:") || strings.HasPrefix(u, "https:")) && !seen[u] {
+			if isDestination(u) && !seen[u] {
 				seen[u] = true
 				out = append(out, u)
 			}
@@ -220,10 +188,10 @@ func (r Record) Destinations() []string {
 // RecordName is the name at which the record of a policy domain stands.
 func RecordName(domain rfc6125.Host) (rfc6125.Name, error) {
 	n, err := domain.Name().Child("_tls")
-	if err != nil {
-		return rfc6125.Name{}, err
+	if err == nil {
+		n, err = n.Child("_smtp")
 	}
-	return n.Child("_smtp")
+	return n, err
 }
 
 // Lookup asks for the TLSRPT record of a domain. An error wraps [ErrNoRecord], or is a

@@ -1,0 +1,216 @@
+package tlsrpt_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/tlsrpt"
+)
+
+// Bounds to the octet, and what is said when they are met.
+
+func TestNoRecordIsNotSeveral(t *testing.T) {
+	for _, txt := range [][]string{nil, {"v=spf1"}} {
+		if _, err := tlsrpt.SelectRecord(txt); errors.Is(err, tlsrpt.ErrSeveral) || !errors.Is(err, tlsrpt.ErrNoRecord) {
+			t.Errorf("%q: %v", txt, err)
+		}
+	}
+	const good = "v=TLSRPTv1; rua=mailto:a@example.org"
+	if _, err := tlsrpt.SelectRecord([]string{good, good}); !errors.Is(err, tlsrpt.ErrSeveral) {
+		t.Errorf("two: %v", err)
+	}
+}
+
+// TestNothingIsAskedForANameThatCanNotBe: a domain without room for the labels in front.
+func TestNothingIsAskedForANameThatCanNotBe(t *testing.T) {
+	label := strings.Repeat("a", 61)
+	longest := label + "." + label + "." + label + "."
+	for rest, ok := range map[int]bool{253 - 11 - len(longest): true, 253 - 10 - len(longest): false, 253 - 5 - len(longest): false, 253 - 4 - len(longest): false} {
+		r := &one{}
+		_, err := tlsrpt.Lookup(t.Context(), r, host(t, longest+strings.Repeat("b", rest)))
+		if !errors.Is(err, tlsrpt.ErrNoRecord) || len(r.asked) == 1 != ok {
+			t.Errorf("%d octets: asked %v, %v", len(longest)+rest, r.asked, err)
+		}
+	}
+}
+
+func TestSyntaxErrorText(t *testing.T) {
+	_, err := tlsrpt.ParseRecord("v=TLSRPTv1; rua=" + strings.Repeat("x:,", 16) + "x:")
+	if err == nil || err.Error() != "tlsrpt: malformed record: more than 16 report destinations" {
+		t.Errorf("got %v", err)
+	}
+	for _, n := range []int{79, 80, 81, 4000} {
+		_, err := tlsrpt.ParseRecord("v=TLSRPTv1; " + strings.Repeat("x", n))
+		var se *tlsrpt.SyntaxError
+		if !errors.As(err, &se) || len(se.Text) != min(n, 80) || !strings.Contains(err.Error(), `"`+se.Text+`"`) {
+			t.Errorf("%d octets: %v", n, err)
+		}
+	}
+}
+
+// TestDatagramLimit: one of 65,000 octets goes out whole, a longer one not at all.
+func TestDatagramLimit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := tlsrpt.NewClient(tlsrpt.ClientConfig{Socket: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s := session()
+	b, err := tlsrpt.Datagram(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Record += strings.Repeat("x", 65000-len(b))
+	if err := c.Send(s); err != nil {
+		t.Fatalf("65,000 octets: %v", err)
+	}
+	buf := make([]byte, 1<<17)
+	if n, err := l.Read(buf); n != 65000 || err != nil {
+		t.Errorf("%d octets came, %v", n, err)
+	}
+	s.Record += "x"
+	if err := c.Send(s); !errors.Is(err, tlsrpt.ErrDropped) || !strings.Contains(err.Error(), "65001 octets, at most 65000") {
+		t.Errorf("65,001 octets: %v", err)
+	}
+	// What can not be reported is a mistake of the caller, and neither sent nor dropped.
+	if err := c.Send(tlsrpt.Session{}); !errors.Is(err, tlsrpt.ErrSession) || errors.Is(err, tlsrpt.ErrDropped) {
+		t.Errorf("an empty session: %v", err)
+	}
+	if sent, dropped := c.Stats(); sent != 1 || dropped != 1 {
+		t.Errorf("sent %d, dropped %d", sent, dropped)
+	}
+}
+
+// TestReportLimit: the limit is on what is read, compressed or not.
+func TestReportLimit(t *testing.T) {
+	b, err := report().MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fits := append(b, bytes.Repeat([]byte(" "), tlsrpt.MaxReport-len(b))...)
+	over := append(bytes.Clone(fits), ' ')
+	zip := func(b []byte) []byte {
+		var buf bytes.Buffer
+		z := gzip.NewWriter(&buf)
+		if _, err := z.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return buf.Bytes()
+	}
+	for name, c := range map[string]struct {
+		b  []byte
+		ok bool
+	}{"fits": {fits, true}, "fits, compressed": {zip(fits), true}, "over": {over, false}, "over, compressed": {zip(over), false}} {
+		_, err := tlsrpt.ParseReport(c.b)
+		if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "larger than 16777216 octets") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	z := zip(b)
+	for _, cut := range []int{1, 4, 8, 12} {
+		if _, err := tlsrpt.ParseReport(z[:len(z)-cut]); !errors.Is(err, tlsrpt.ErrReport) {
+			t.Errorf("a compressed report without its last %d octets: %v", cut, err)
+		}
+	}
+}
+
+// TestFileNameCharacters: at the ends of what the grammar lets into the id.
+func TestFileNameCharacters(t *testing.T) {
+	r := report()
+	r.ID = "09AZaz-./:@[`{_!\u00e9"
+	if got := r.FileName("a", "b", false); !strings.HasSuffix(got, "!09AZaz-.---------.json") {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestNamesAreASCII: to the last character of it.
+func TestNamesAreASCII(t *testing.T) {
+	for name, ok := range map[string]bool{"a~b.example": true, "a\x7fb.example": false, "a\x80b.example": false} {
+		s := session()
+		s.Domain = name
+		if _, err := tlsrpt.Datagram(s); (err == nil) != ok {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// TestURIs: the parts of a URI, to the ends of what RFC 3986 appendix A lets stand in them.
+func TestURIs(t *testing.T) {
+	for u, ok := range map[string]bool{
+		"x://[::1]/": true, "x://[::ffff:192.0.2.1]": true, "x://[v1.x]/": true, "x://[V1F.a:b]:1/": true, "x://[vA0.~]": true,
+		"x://[192.0.2.1]/": false, "x://[fe80::1%eth0]/": false, "x://[fe80::1%25eth0]/": false, "x://[]/": false, "x://[.x]/": false,
+		"x://[v1]/": false, "x://[v.x]/": false, "x://[v1.]/": false, "x://[1.x]/": false, "x://[vg.x]/": false, "x://[w1.x]/": false,
+		"x://[v1.%41]/": false, "x://[v1.a/b]/": false, "x://[v1.a@b]/": false, "x://[::1]a/": false, "x://[::1]:": true, "x://[::1]:a": false,
+		"x://a@b": true, "x://a:b@c:1": true, "x://@": true, "x://:": true, "x://:1": true, "x://%41@%41/%41?%41#%41": true,
+		"x://a[b@c/": false, "x://a\\b@c": false, "x://a@b@c": false, "x://%@c": false, "x://a%4@c": false,
+		"x:": true, "x:/": true, "x:a": true, "x:a/b:c@d": true, "x:?": true, "x:#": true, "x:?a/b?c:d@e": true, "x:#a/b?c:d@e": true,
+		"x:%": false, "x:%4": false, "x:%4g": false, "x:%g4": false, "x:a%41": true, "x:%aF": true, "x:%Fa": true, "x:%/f": false, "x:%:f": false, "x:%@f": false, "x:%`f": false,
+		"x:a\x7f": false, "x:a b": false, "x:a[": false, "x:?a[": false, "x:#a[": false, "x:#a#": false,
+		"a1+-.:": true, "Z:": true, "1a:": false, "+a:": false, ":a": false, "a_:": false, "a/b:c": false, "@:": false, "[:": false, "`:": false, "{:": false,
+		"a/:": false, "a::": true, "a0:": true, "a9:": true, "aA:": true, "az:": true,
+		"mailto:a@b.example?x#y": true, "mailto:a@b.example/x": false, "mailto:a": false, "https://b.example": true, "https://u@b.example:/?#": true,
+	} {
+		_, err := tlsrpt.ParseRecord("v=TLSRPTv1; rua=" + u)
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", u, err)
+		}
+	}
+}
+
+func TestFaultsAreNamed(t *testing.T) {
+	for fields, want := range map[string]string{
+		"x": "a field is not name=value", "x=": "bad value of a field", "_=y": "bad name of a field", "x=y": "no rua field", "": "no rua field",
+		"rua": "a field is not name=value", "rua=": "not an absolute URI", "rua=a": "not an absolute URI", "rua=x:\\": "a character of the URI is not allowed",
+		"rua=x:?\\": "a character of the URI is not allowed", "rua=x:#\\": "a character of the URI is not allowed", "rua=x://[": "no host of a URI",
+		"rua=x://a\\@b": "no host of a URI", "rua=mailto:a": "not a mail domain", "rua=mailto:@a.example": "mailto without an address", "rua=https:a": "not a public host name",
+	} {
+		_, err := tlsrpt.ParseRecord("v=TLSRPTv1; " + fields)
+		var se *tlsrpt.SyntaxError
+		if !errors.As(err, &se) || !strings.HasSuffix(se.Why, want) {
+			t.Errorf("%q: %v, want %q", fields, err, want)
+		}
+	}
+}
+
+// TestClientKeepsItsConnection: the path is looked for once, not for every datagram.
+func TestClientKeepsItsConnection(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := tlsrpt.NewClient(tlsrpt.ClientConfig{Socket: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Send(session()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(session()); err != nil {
+		t.Errorf("the second datagram: %v", err)
+	}
+}
