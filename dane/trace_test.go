@@ -193,3 +193,24 @@ func TestNilCertificates(t *testing.T) {
 	check(t, set(w.inter.record(2, 1, 1), w.leaf.record(3, 1, 1)), p, options, dane.ErrNoMatch, -1)
 	check(t, set(w.leaf.record(3, 1, 1)), dane.Peer{Chain: p.Chain, RawKey: w.leaf.RawSubjectPublicKeyInfo}, options, dane.ErrNoMatch, -1)
 }
+
+// TestNamesShown: a refusal shows the names of the certificate up to a limit, and says where
+// it has cut.
+func TestNamesShown(t *testing.T) {
+	w := newWorld(t)
+	// host is a name of n octets.
+	host := func(n int) string {
+		s := ""
+		for n-len(s) > 62 {
+			s += strings.Repeat("a", 40) + "."
+		}
+		return s + strings.Repeat("b", n-len(s))
+	}
+	for second, cut := range map[int]bool{148: false, 149: false, 150: true} {
+		leaf := issue(t, spec{cn: "leaf", dns: []string{host(140), host(second)}, key: 2}, w.inter)
+		_, err := set(w.root.record(2, 0, 1)).Verify(chain(leaf, w.inter, w.root), options)
+		if !errors.Is(err, dane.ErrName) || strings.Contains(err.Error(), "...") != cut || strings.Contains(err.Error(), ", CN=leaf,") == cut {
+			t.Errorf("%d octets of names: %v", 140+2+second+len(", CN=leaf"), err)
+		}
+	}
+}
