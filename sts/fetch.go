@@ -174,7 +174,7 @@ func (c *Client) addresses(ctx context.Context, f *Fetched) ([]netip.AddrPort, *
 		}
 	}
 	var addrs []netip.AddrPort
-	for i := 0; len(addrs) < maxAddrs && (i < len(good[0]) || i < len(good[1])); i++ {
+	for i := 0; i < len(good[0]) || i < len(good[1]); i++ {
 		for _, fam := range good {
 			if i < len(fam) && len(addrs) < maxAddrs {
 				addrs = append(addrs, fam[i])
