@@ -289,3 +289,32 @@ func TestRefreshOfDamage(t *testing.T) {
 		}
 	})
 }
+
+// TestFirstBackOffToEnd: with too many ids in back-off the next one is tried when the first
+// of them ends, in whatever order they are kept.
+func TestFirstBackOffToEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		w := newWorld(t)
+		w.domain("example.org", "new", enforce)
+		m := newMemory(t)
+		now := time.Now()
+		value := []byte{1}
+		for i, after := range []int{200, 120, 240, 60, 180, 90, 150, 250} {
+			value = append(value, failureValue(now.Add(time.Duration(after)*time.Second), fmt.Sprint("id", i), "status", fmt.Sprint("status 50", i))[1:]...)
+		}
+		if err := m.Put(ctx, store.Entry{Key: "sts/b/example.org", Value: value, Class: store.Negative, Expires: now.Add(sts.BackOff)}); err != nil {
+			t.Fatal(err)
+		}
+		c := w.client(func(c *sts.Config) { c.Store = m })
+		r := c.Lookup(ctx, host("example.org"))
+		var fe *sts.FetchError
+		if !errors.As(r.FetchErr, &fe) || !fe.Repeated || !fe.Until.Equal(now.Add(time.Minute)) || !strings.Contains(fe.Detail, "the first: status 503") || w.fetches() != 0 {
+			t.Errorf("%+v, %d fetches", fe, w.fetches())
+		}
+		time.Sleep(time.Minute)
+		if r := c.Lookup(ctx, host("example.org")); r.Row != sts.S3 {
+			t.Errorf("row %s, %v", r.Row, r.FetchErr)
+		}
+	})
+}

@@ -217,33 +217,45 @@ func TestSystemRootsMissing(t *testing.T) {
 	}
 }
 
-// TestTurnsAreForgotten: whoever waited in vain, and whoever had a turn, leaves nothing.
-func TestTurnsAreForgotten(t *testing.T) {
-	gone, cancel := context.WithCancel(context.Background())
-	cancel()
-	left := sts.TurnsLeft(2, 1, func(acquire func(context.Context, string) (func(), error)) {
-		a, err1 := acquire(context.Background(), "a")
-		b, err2 := acquire(context.Background(), "b")
-		if err1 != nil || err2 != nil {
-			t.Fatal(err1, err2)
-		}
-		for _, key := range []string{"a", "c"} { // one of the key's turns is missing, one of all
-			if _, err := acquire(gone, key); err == nil {
-				t.Errorf("%s: a turn that is not there", key)
+// TestTurnsComeBack: whoever waited in vain, and whoever had a turn, leaves nothing.
+func TestTurnsComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := sts.TurnsLeft(3, 2, func(acquire func(context.Context, string) (func(), error)) {
+			take := func(key string) func() {
+				t.Helper()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				release, err := acquire(ctx, key)
+				if err != nil {
+					return nil
+				}
+				return release
 			}
-		}
-		a()
-		b()
-		// All turns came back.
-		for _, key := range []string{"c", "a"} {
-			r, err := acquire(context.Background(), key)
-			if err != nil {
-				t.Fatal(err)
+			wants := func(key string, want bool) func() {
+				t.Helper()
+				release := take(key)
+				if (release != nil) != want {
+					t.Fatalf("a turn for %s: %v", key, !want)
+				}
+				return release
 			}
-			defer r()
+			a1, a2 := wants("a", true), wants("a", true)
+			wants("a", false) // two of a key
+			b := wants("b", true)
+			wants("c", false) // three in all
+			wants("b", false)
+			a1()
+			b2 := wants("b", true) // what waited in vain holds no turn of the key
+			b()
+			b2()
+			a2()
+			d, e, f := wants("d", true), wants("e", true), wants("f", true) // all three are there again
+			d()
+			e()
+			f()
+		})
+		if left != 0 {
+			t.Errorf("%d keys are left", left)
 		}
 	})
-	if left != 0 {
-		t.Errorf("%d keys are left", left)
-	}
 }

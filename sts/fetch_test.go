@@ -218,6 +218,8 @@ var fetchCases = []fetchCase{
 		})
 		w.domain("example.net", "one", enforce)
 	}, sts.ErrFetchRedirect, 301, "301"},
+	{"status 299", setHandler(status(299)), sts.ErrFetchStatus, 299, "299"},
+	{"redirect 300", setHandler(status(300)), sts.ErrFetchRedirect, 300, "300"},
 	{"redirect 399", setHandler(status(399)), sts.ErrFetchRedirect, 399, "399"},
 	{"not modified", setHandler(status(304)), sts.ErrFetchRedirect, 304, "304"},
 	{"created", setHandler(status(201)), sts.ErrFetchStatus, 201, "201"},

@@ -120,3 +120,15 @@ func TestLintAgrees(t *testing.T) {
 		}
 	}
 }
+
+// TestLintLargest: a policy of just the limit is read, one octet more is all that is said.
+func TestLintLargest(t *testing.T) {
+	body := policy("enforce", 1209600, "mx.example.org") + "x: "
+	body += strings.Repeat("y", sts.MaxPolicySize-len(body))
+	if got := lines(sts.Lint([]byte(body))); got != "" {
+		t.Errorf("at the limit: %s", got)
+	}
+	if got := lines(sts.Lint([]byte(body + "y"))); got != "0 ! longer than 64 KiB" {
+		t.Errorf("above it: %s", got)
+	}
+}

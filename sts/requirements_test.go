@@ -204,7 +204,7 @@ func TestRequirementsOfTexts(t *testing.T) {
 				t.Errorf("%s: %v", h, !want)
 			}
 		}
-		if p.Match(rfc6125.Host{}) || (sts.Pattern{}).Match(host("a")) || (sts.Pattern{}).IsValid() || !p.IsValid() {
+		if p.Match(rfc6125.Host{}) || (sts.Pattern{}).Match(rfc6125.Host{}) || (sts.Pattern{}).Match(host("a")) || (sts.Pattern{}).IsValid() || !p.IsValid() {
 			t.Error("zero values match")
 		}
 		pol := must(sts.ParsePolicy([]byte(policy("enforce", 1, "a.example", "*.b.example", "*.example"))))
