@@ -3,9 +3,11 @@ package sts_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -256,6 +258,47 @@ func TestTurnsComeBack(t *testing.T) {
 		})
 		if left != 0 {
 			t.Errorf("%d keys are left", left)
+		}
+	})
+}
+
+// lateConn ends the time of the caller with the first octets that come after a second.
+type lateConn struct {
+	net.Conn
+	begin time.Time
+	end   context.CancelFunc
+}
+
+func (c *lateConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if time.Since(c.begin) >= time.Second {
+		c.end()
+	}
+	return n, err
+}
+
+// TestBodyAfterTheEnd: what is whole only when the time is over came too late.
+func TestBodyAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		w.serve("example.org", func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Content-Type", "text/plain")
+			rw.Header().Set("Content-Length", strconv.Itoa(len(enforce)))
+			rw.(http.Flusher).Flush()
+			time.Sleep(time.Second)
+			io.WriteString(rw, enforce)
+		})
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		c := w.client(func(c *sts.Config) {
+			c.Dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+				conn, err := w.dial(ctx, a)
+				return &lateConn{conn, time.Now(), cancel}, err
+			}
+		})
+		if f, err := c.Fetch(ctx, host("example.org")); !errors.Is(err, sts.ErrFetchTimeout) || f.Policy.Mode != 0 {
+			t.Errorf("%v, mode %s", err, f.Policy.Mode)
 		}
 	})
 }

@@ -188,3 +188,29 @@ func TestConnectionsAreClosed(t *testing.T) {
 		})
 	}
 }
+
+func TestExactRecordFaults(t *testing.T) {
+	for txt, want := range map[string]string{
+		"v=STSv1":            "no TXT record begins",
+		"v=STSv1;":           "no id",
+		"v=STSv1;;id=a":      "empty field between two semicolons",
+		"v=STSv1; id=a; ;":   "empty field between two semicolons",
+		"v=STSv1; id=a ":     "blanks at the end without a semicolon",
+		"v=STSv1; id=a; x":   "field without \"=\"",
+		"v=STSv1; id=a; _=b": "field name is not",
+		"v=STSv1; id=a; " + strings.Repeat("n", 33) + "=b": "field name is not",
+		"v=STSv1; id=":                           "id is not 1 to 32",
+		"v=STSv1; id=" + strings.Repeat("a", 33): "id is not 1 to 32",
+		"v=STSv1; id=a; x=":                      "value is not visible ASCII",
+		"v=STSv1; id=a; x=b=c":                   "value is not visible ASCII",
+	} {
+		_, err := sts.ParseRecord([]string{txt})
+		var se *sts.SyntaxError
+		if !errors.As(err, &se) || !strings.Contains(se.Why, want) {
+			t.Errorf("%q: %v, want %q", txt, err, want)
+		}
+	}
+	if _, err := sts.ParseRecord(nil); err != sts.ErrNoRecord {
+		t.Errorf("no record at all: %v", err)
+	}
+}

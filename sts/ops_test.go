@@ -143,16 +143,17 @@ func TestOperations(t *testing.T) {
 			return string(must(json.Marshal(i)))
 		}
 		for name, l := range map[string]string{
-			"no JSON":          "{",
-			"version":          strings.Replace(line(func(*sts.Item) {}), `"v":1`, `"v":2`, 1),
-			"no domain":        strings.Replace(line(func(*sts.Item) {}), `"domain":"new.example"`, `"domain":""`, 1),
-			"bad domain":       strings.Replace(line(func(*sts.Item) {}), `new.example`, `..`, 1),
-			"bad id":           line(func(i *sts.Item) { i.ID = "a-b" }),
-			"no id":            line(func(i *sts.Item) { i.ID = "" }),
-			"bad policy":       line(func(i *sts.Item) { i.Policy = "mode: enforce" }),
-			"large policy":     line(func(i *sts.Item) { i.Policy = enforce + strings.Repeat("x: y\n", 20_000) }),
-			"from the future":  line(func(i *sts.Item) { i.Fetched = time.Now().Add(time.Second) }),
-			"an over-long one": strings.Repeat("x", 600<<10),
+			"no JSON":             "{",
+			"version":             strings.Replace(line(func(*sts.Item) {}), `"v":1`, `"v":2`, 1),
+			"no domain":           strings.Replace(line(func(*sts.Item) {}), `"domain":"new.example"`, `"domain":""`, 1),
+			"bad domain":          strings.Replace(line(func(*sts.Item) {}), `new.example`, `..`, 1),
+			"bad id":              line(func(i *sts.Item) { i.ID = "a-b" }),
+			"no id":               line(func(i *sts.Item) { i.ID = "" }),
+			"bad policy":          line(func(i *sts.Item) { i.Policy = "mode: enforce" }),
+			"large policy":        line(func(i *sts.Item) { i.Policy = enforce + strings.Repeat("x: y\n", 20_000) }),
+			"a time that is none": strings.Replace(line(func(*sts.Item) {}), `"fetched":"`, `"fetched":5,"was":"`, 1),
+			"from the future":     line(func(i *sts.Item) { i.Fetched = time.Now().Add(time.Second) }),
+			"an over-long one":    strings.Repeat("x", 600<<10),
 		} {
 			before := items(t, c.Cache())
 			ok := line(func(i *sts.Item) { i.Domain = host("before.example") })
