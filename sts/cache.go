@@ -113,10 +113,7 @@ func (c *Cache) failures(ctx context.Context, domain rfc6125.Host) []failure {
 }
 
 func (c *Cache) putFailures(ctx context.Context, domain rfc6125.Host, fs []failure) error {
-	if len(fs) > maxBackOffs {
-		fs = fs[len(fs)-maxBackOffs:]
-	}
-	return c.store.Put(ctx, encodeFailures(domain, fs))
+	return c.store.Put(ctx, encodeFailures(domain, fs[max(0, len(fs)-maxBackOffs):]))
 }
 
 func (c *Cache) dropFailures(ctx context.Context, domain rfc6125.Host) error {
