@@ -82,7 +82,8 @@ func every(rule string, texts ...string) edit {
 }
 
 // between gives a delimiter that stands between two fields, or behind the version of a
-// record, another text. The field before it is not of the rule but, which may be "".
+// record, another text. The field before it is not of the rule but, which may be "", and the
+// first of its kind: what becomes of the value of a repeated one may not matter.
 func between(but string, texts ...string) edit {
 	return func(e *editor) bool {
 		kids := e.tree.Kids
@@ -95,7 +96,7 @@ func between(but string, texts ...string) edit {
 			for kids[before].Rule == "" { // blanks
 				before--
 			}
-			if but == "" || len(kids[before].all(but)) == 0 {
+			if (but == "" || len(kids[before].all(but)) == 0) && !slices.ContainsFunc(kids[:before], kids[before].isLike) {
 				places = append(places, i)
 			}
 		}
@@ -106,6 +107,9 @@ func between(but string, texts ...string) edit {
 		return true
 	}
 }
+
+// isLike reports whether the fields n and m are of one kind.
+func (n *Node) isLike(m *Node) bool { return n.Rule != "" && n.Rule == m.Rule && n.Kids[0].Rule == m.Kids[0].Rule }
 
 // start puts a text before the whole, finish behind it.
 func start(texts ...string) edit {
