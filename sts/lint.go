@@ -111,13 +111,11 @@ func advice(p Policy) []Finding {
 			}
 		}
 	}
-	if n := seen["max_age"]; n > 0 && p.Mode != ModeNone && p.MaxAge < shortAge {
-		if _, ok := seen["mode"]; ok && p.Mode != 0 {
-			add(n, "max_age", "", fmt.Sprintf("senders forget the policy after %s", p.MaxAge), "choose weeks, such as \"max_age: 1209600\", once the policy has proved itself")
-		}
+	if n := seen["max_age"]; n > 0 && (p.Mode == ModeEnforce || p.Mode == ModeTesting) && p.MaxAge < shortAge {
+		add(n, "max_age", "", fmt.Sprintf("senders forget the policy after %s", p.MaxAge), "choose weeks, such as \"max_age: 1209600\", once the policy has proved itself")
 	}
-	if n := seen["mode"]; n > 0 && p.Mode == ModeTesting {
-		add(n, "mode", "testing", "protects nothing: failures are reported at the most", "write \"mode: enforce\" when the reports show no failures")
+	if p.Mode == ModeTesting {
+		add(seen["mode"], "mode", "testing", "protects nothing: failures are reported at the most", "write \"mode: enforce\" when the reports show no failures")
 	}
 	return out
 }
