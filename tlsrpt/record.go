@@ -136,14 +136,11 @@ func ParseRecord(s string) (Record, error) {
 // points and semicolons inside a URI come percent-encoded (RFC 8460 section 3).
 func parseRUA(value string) ([]string, error) {
 	var list []string
-	parts := strings.Split(value, ",")
-	for i, u := range parts {
+	for i, u := range strings.Split(value, ",") {
 		if i > 0 {
 			u = strings.TrimLeft(u, " \t")
 		}
-		if i < len(parts)-1 {
-			u = strings.TrimRight(u, " \t")
-		}
+		u = strings.TrimRight(u, " \t")
 		if err := checkURI(u); err != nil {
 			return nil, err
 		}

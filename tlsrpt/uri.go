@@ -91,8 +91,7 @@ func areChars(s, also string) bool {
 		c := s[i]
 		switch {
 		case isAlpha(c) || isDigit(c) || strings.IndexByte("-._~$&'()*+=", c) >= 0 || strings.IndexByte(also, c) >= 0:
-		case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
-			i += 2
+		case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]): // what follows is unreserved
 		default:
 			return false
 		}
