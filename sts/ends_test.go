@@ -3,11 +3,9 @@ package sts_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -262,43 +261,52 @@ func TestTurnsComeBack(t *testing.T) {
 	})
 }
 
-// lateConn ends the time of the caller with the first octets that come after a second.
-type lateConn struct {
-	net.Conn
-	begin time.Time
-	end   context.CancelFunc
-}
-
-func (c *lateConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if time.Since(c.begin) >= time.Second {
-		c.end()
-	}
-	return n, err
-}
-
-// TestBodyAfterTheEnd: what is whole only when the time is over came too late.
-func TestBodyAfterTheEnd(t *testing.T) {
+// TestOneGoesOnForAll: those who have left are looked after by one lookup, which lasts until
+// the policy is there.
+func TestOneGoesOnForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.domain("example.org", "one", enforce)
-		w.serve("example.org", func(rw http.ResponseWriter, r *http.Request) {
-			rw.Header().Set("Content-Type", "text/plain")
-			rw.Header().Set("Content-Length", strconv.Itoa(len(enforce)))
-			rw.(http.Flusher).Flush()
-			time.Sleep(time.Second)
-			io.WriteString(rw, enforce)
-		})
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		c := w.client(func(c *sts.Config) {
-			c.Dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
-				conn, err := w.dial(ctx, a)
-				return &lateConn{conn, time.Now(), cancel}, err
+		gate := make(chan struct{})
+		w.serve("example.org", gated(gate, text(enforce)))
+		c := w.client()
+		leave := func() {
+			t.Helper()
+			release := w.dns.Hold("_mta-sts.example.org", typeTXT)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			if r := c.Lookup(ctx, host("example.org")); r.Row != sts.S12 {
+				t.Errorf("row %s", r.Row)
 			}
-		})
-		if f, err := c.Fetch(ctx, host("example.org")); !errors.Is(err, sts.ErrFetchTimeout) || f.Policy.Mode != 0 {
-			t.Errorf("%v, mode %s", err, f.Policy.Mode)
+			synctest.Wait()
+			release()
+			synctest.Wait()
+		}
+		leave()
+		if n := len(w.dns.Asked()); n != 4 || w.fetches() != 1 {
+			t.Errorf("%d questions and %d fetches, want two for the record and two for addresses, and one", n, w.fetches())
+		}
+		leave()
+		if n := len(w.dns.Asked()); n != 5 || w.fetches() != 1 {
+			t.Errorf("%d questions and %d fetches, want one more of the second caller's own", n, w.fetches())
+		}
+		close(gate)
+	})
+}
+
+// TestOwnStoreIsClosed: the memory of a client that was given no store ends with it.
+func TestOwnStoreIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		c := w.client()
+		c.Lookup(context.Background(), host("example.org"))
+		if _, ok := c.Cached(context.Background(), host("example.org")); !ok {
+			t.Fatal("nothing is kept")
+		}
+		c.Close()
+		if r, ok := c.Cached(context.Background(), host("example.org")); ok || !errors.Is(r.StoreErr, store.ErrUnavailable) {
+			t.Errorf("%v, %v", ok, r.StoreErr)
 		}
 	})
 }

@@ -361,10 +361,12 @@ func TestFetchRequest(t *testing.T) {
 			"line": r.Method + " " + r.RequestURI + " " + r.Proto, "host": r.Host, "sni": fmt.Sprint(w.hellos), "dialled": fmt.Sprint(w.attempts()),
 			"accept": r.Header.Get("Accept"), "encoding": fmt.Sprint(r.Header.Values("Accept-Encoding")), "cookies": fmt.Sprint(r.Cookies()),
 			"conditional": r.Header.Get("If-None-Match") + r.Header.Get("If-Modified-Since"), "proto": r.TLS.NegotiatedProtocol,
+			"agent": r.UserAgent(), "cache": r.Header.Get("Cache-Control"),
 		}
 		want := map[string]string{
 			"line": "GET /.well-known/mta-sts.txt HTTP/1.1", "host": "mta-sts.example.org", "sni": "[mta-sts.example.org]", "dialled": "[9.9.9.10:443]",
 			"accept": "text/plain", "encoding": "[]", "cookies": "[]", "conditional": "", "proto": "http/1.1",
+			"agent": "mxauth (MTA-STS)", "cache": "no-cache",
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("(-want +got)\n%s", d)

@@ -85,6 +85,10 @@ func TestErrorTexts(t *testing.T) {
 	if !errors.As(err, &se) || se.Text != strings.Repeat("a", 79) {
 		t.Errorf("got %q", se.Text)
 	}
+	_, err = sts.ParsePolicy([]byte(strings.Repeat("\x80", 100))) // no runes at all
+	if !errors.As(err, &se) || len(se.Text) != 76 {
+		t.Errorf("got %q", se.Text)
+	}
 	_, err = sts.ParsePolicy([]byte(strings.Repeat("a", 80)))
 	if !errors.As(err, &se) || len(se.Text) != 80 {
 		t.Errorf("got %q", se.Text)

@@ -1,0 +1,66 @@
+package sts_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// What is told of a policy, and taken elsewhere.
+
+// TestChangeIsTold: a policy under a new id that says something else, and no other.
+func TestChangeIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ev := &events{}
+		c := w.client(func(c *sts.Config) { c.Observer = ev.observer() })
+		for _, step := range []struct{ id, body, want string }{
+			{"one", enforce, "fetched example.org S3 "},
+			{"two", enforce, "fetched example.org S6 "},
+			{"three", policy("testing", 604800, "mx.example.org"), "fetched example.org S6 ; changed example.org enforce testing false"},
+			{"four", policy("testing", 604800, "mx2.example.org"), "fetched example.org S6 ; changed example.org testing testing false"},
+			{"five", policy("none", 604800), "fetched example.org S6 ; changed example.org testing none false"},
+		} {
+			w.domain("example.org", step.id, step.body)
+			w.dns.Remove("mta-sts.example.org", dnssec.TypeA)
+			w.dns.Add("mta-sts.example.org. 300 IN A " + hostAddr.String())
+			c.Lookup(context.Background(), host("example.org"))
+			if got := ev.take(); got != step.want {
+				t.Errorf("id %s: told %q, want %q", step.id, got, step.want)
+			}
+		}
+	})
+}
+
+// TestImportOfTheLargest: a policy of just the limit, of which JSON escapes all that it can, can
+// be taken from one store to another.
+func TestImportOfTheLargest(t *testing.T) {
+	c := w64(t)
+	var out strings.Builder
+	if n, err := c.Export(t.Context(), &out); n != 1 || err != nil || out.Len() < 2*sts.MaxPolicySize {
+		t.Fatalf("%d, %v, %d octets", n, err, out.Len())
+	}
+	into := sts.NewCache(newMemory(t), nil, nil)
+	if got, err := into.Import(t.Context(), strings.NewReader(out.String()), "root"); err != nil || got.Stored != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// w64 keeps one policy of 64 KiB.
+func w64(t *testing.T) *sts.Cache {
+	t.Helper()
+	body := policy("none", 604800) + "x: "
+	body += strings.Repeat("\u2028", (sts.MaxPolicySize-len(body))/3)
+	m := newMemory(t)
+	e := store.Entry{Key: "sts/p/example.org", Value: entryValue(0, time.Now(), "one", body), Class: store.None, Expires: time.Now().Add(time.Hour)}
+	if err := m.Put(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	return sts.NewCache(m, nil, nil)
+}
