@@ -103,15 +103,15 @@ func (c *Client) fetch(ctx context.Context, f *Fetched) *FetchError {
 	// By the monotonic clock: Config.Now is for judging, not for waiting.
 	begin := time.Now()
 	dctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
 	addrs, ferr := c.addresses(dctx, f)
-	cancel()
 	if ferr != nil {
 		return ferr
 	}
 	left := c.timeout - time.Since(begin)
 	wctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
 	release, err := c.slots.acquire(wctx, f.turn().String())
-	cancel()
 	if err != nil {
 		return &FetchError{Kind: ErrFetchTimeout, Detail: "no turn came: too many fetches are under way", Cause: err}
 	}
@@ -255,8 +255,8 @@ func (c *Client) connect(ctx context.Context, addr netip.AddrPort, f *Fetched) (
 		},
 	})
 	hctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	err = conn.HandshakeContext(hctx)
-	cancel()
 	switch {
 	case err == nil:
 		return conn, nil
