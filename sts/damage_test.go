@@ -221,6 +221,9 @@ func TestDeleteNotDone(t *testing.T) {
 	if was, err := sts.NewCache(s, nil, nil).Delete(t.Context(), host("example.org"), ""); !was || err != nil {
 		t.Errorf("%v, %v", was, err)
 	}
+	if _, ok, err := c.Show(t.Context(), host("example.org")); ok || err != nil {
+		t.Errorf("after a deletion by nobody: %v, %v", ok, err)
+	}
 }
 
 // TestBackOffsEnd: with a success, and only then; and a store that does not take the policy

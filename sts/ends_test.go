@@ -134,6 +134,9 @@ func TestClosedClientBeginsNothing(t *testing.T) {
 		if r.Row != sts.S4 || !errors.As(r.FetchErr, &fe) || fe.Detail != "the client was closed" || fe.Host != host("mta-sts.example.org") {
 			t.Errorf("row %s, %v", r.Row, r.FetchErr)
 		}
+		if r.Until.Before(time.Now()) {
+			t.Errorf("to be asked again at %s", r.Until)
+		}
 		gone, cancel := context.WithCancel(context.Background())
 		cancel()
 		c.Lookup(gone, host("example.org"))

@@ -573,5 +573,10 @@ func TestFetchLargest(t *testing.T) {
 		if r := w.client(func(c *sts.Config) { c.Store = nil }).Lookup(context.Background(), host("example.org")); r.Row != sts.S3 {
 			t.Errorf("row %s", r.Row)
 		}
+		// The same with its length told.
+		w.serve("example.org", header("Content-Length", "65536", body))
+		if f, err := w.client().Fetch(context.Background(), host("example.org")); err != nil || len(f.Policy.Text) != 64<<10 {
+			t.Errorf("%v", err)
+		}
 	})
 }

@@ -42,6 +42,9 @@ func TestLint(t *testing.T) {
 			"1 -Version a field that means nothing, unlike \"version\"\n" +
 			"9 -max-age a field that means nothing, unlike \"max_age\""},
 		{"nothing", "", "0 !version no version\n0 !mode no mode\n0 !max_age no max_age"},
+		{"no max_age", "version: STSv1\nmode: enforce\nmx: a.example\n", "0 !max_age no max_age"},
+		{"no mode", "version: STSv1\nmax_age: 1\nmx: a.example\n", "0 !mode no mode"},
+		{"short removal", policy("none", 1), ""},
 		{"no mx", policy("enforce", 1209600), "0 !mx no mx, which only mode none may lack"},
 		{"bad mx only", "version: STSv1\nmode: enforce\nmax_age: 1209600\nmx: *\n", "4 !mx \"*\" stands elsewhere than alone as the first label"},
 		{"repeated", "version: STSv1\r\nmode: enforce\r\nmode: none\r\nmax_age: 1209600\r\nmx: a.example\r\nmx: A.example\r\n",

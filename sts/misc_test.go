@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -148,7 +150,7 @@ func TestNamesTooLong(t *testing.T) {
 		if r.Row != sts.S1 || !errors.Is(r.TXTErr, sts.ErrNoRecord) || len(w.dns.Asked()) != 0 || !r.Until.After(time.Now()) {
 			t.Errorf("row %s, %v, asked %v", r.Row, r.TXTErr, w.dns.Asked())
 		}
-		if _, err := c.Fetch(ctx, long); !errors.Is(err, sts.ErrFetchDNS) || len(w.dns.Asked()) != 0 {
+		if _, err := c.Fetch(ctx, long); !errors.Is(err, sts.ErrFetchDNS) || !errors.Is(err, rfc6125.ErrName) || len(w.dns.Asked()) != 0 {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -257,6 +259,16 @@ func TestUntil(t *testing.T) {
 		w.domain("example.com", "one", enforce)
 		if r := c.Lookup(ctx, host("example.com")); !r.Until.Equal(now.Add(300 * time.Second)) {
 			t.Errorf("with an answer of 300 s: %s", r.Until.Sub(now))
+		}
+		// After a failure the back-off or the answer, whichever ends first.
+		for ttl, want := range map[int]time.Duration{60: time.Minute, 3600: sts.BackOff} {
+			name := fmt.Sprintf("ttl%d.example", ttl)
+			w.domain(name, "one", "junk")
+			w.dns.Remove("_mta-sts."+name, typeTXT)
+			w.dns.Add(fmt.Sprintf("_mta-sts.%s. %d IN TXT \"v=STSv1; id=one\"", name, ttl))
+			if r := c.Lookup(ctx, host(name)); r.Row != sts.S4 || !r.Until.Equal(now.Add(want)) {
+				t.Errorf("after a failure, with an answer of %d s: row %s, %s", ttl, r.Row, r.Until.Sub(now))
+			}
 		}
 	})
 }

@@ -2,6 +2,9 @@ package sts_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -63,4 +66,23 @@ func w64(t *testing.T) *sts.Cache {
 		t.Fatal(err)
 	}
 	return sts.NewCache(m, nil, nil)
+}
+
+// fullWriter takes nothing.
+type fullWriter struct{}
+
+func (fullWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+// TestExportStops: at the first line that can not be written.
+func TestExportStops(t *testing.T) {
+	m := newMemory(t)
+	for i := range 100 {
+		e := store.Entry{Key: fmt.Sprintf("sts/p/d%d.example", i), Value: entryValue(0, time.Now(), "one", enforce), Class: store.Enforce, Expires: time.Now().Add(time.Hour)}
+		if err := m.Put(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := sts.NewCache(m, nil, nil).Export(t.Context(), fullWriter{}); n >= 50 || !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("%d, %v", n, err)
+	}
 }
