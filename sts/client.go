@@ -367,9 +367,9 @@ func (c *Client) goOn(domain rfc6125.Host) {
 	ch := c.flights.DoChan("look\x00"+domain.String(), func() (any, error) {
 		ctx, cancel := context.WithTimeout(c.life, maxLookup)
 		defer cancel()
-		k, have, _ := c.cached(ctx, domain)
 		rec, _, err := c.record(ctx, domain)
-		if err == nil && (have == nil || k.id != rec.ID) {
+		if err == nil {
+			// That looks whether the policy of this id is there already.
 			if ch, ok := c.update(domain, rec.ID); ok {
 				<-ch
 			}

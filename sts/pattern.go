@@ -166,12 +166,11 @@ func (p Pattern) MarshalText() ([]byte, error) { return []byte(p.String()), nil 
 // allocates nothing.
 func (p Pattern) Match(h rfc6125.Host) bool {
 	s := h.String()
-	if p.name == "" || s == "" {
+	if p.name == "" {
 		return false
 	}
 	if p.wildcard {
-		i := strings.IndexByte(s, '.')
-		return i > 0 && s[i+1:] == p.name
+		_, s, _ = strings.Cut(s, ".")
 	}
 	return s == p.name
 }

@@ -162,9 +162,7 @@ func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
 	// The lifetime stays: only a fetch prolongs it. Of the old entry nothing but the note
 	// of the failure changes.
 	old.tried = got.At
-	if old.failures < 1<<15 {
-		old.failures++
-	}
+	old.failures = min(old.failures, 1<<15-1) + 1
 	_ = c.keep(ctx, domain, old, false)
 	ending := old.mode != ModeNone && isEnding(old.fetched, old.expires, got.At)
 	level, msg := slog.LevelWarn, "mta-sts policy not refreshed"
