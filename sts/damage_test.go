@@ -187,15 +187,16 @@ func TestKeysThatAreNone(t *testing.T) {
 func TestShowDamage(t *testing.T) {
 	now := time.Now()
 	for name, c := range map[string]struct {
-		body  string
-		class store.Class
-	}{"no policy": {"junk", store.Enforce}, "of another mode": {enforce, store.Testing}} {
+		body   string
+		class  store.Class
+		syntax bool
+	}{"no policy": {"junk", store.Enforce, true}, "of another mode": {enforce, store.Testing, false}} {
 		m := newMemory(t)
 		e := store.Entry{Key: "sts/p/example.org", Value: entryValue(0, now, "one", c.body), Class: c.class, Expires: now.Add(time.Hour)}
 		if err := m.Put(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
-		if i, ok, err := sts.NewCache(m, nil, nil).Show(t.Context(), host("example.org")); ok || !errors.Is(err, store.ErrDamaged) {
+		if i, ok, err := sts.NewCache(m, nil, nil).Show(t.Context(), host("example.org")); ok || !errors.Is(err, store.ErrDamaged) || errors.Is(err, sts.ErrPolicy) != c.syntax {
 			t.Errorf("%s: %+v, %v, %v", name, i, ok, err)
 		}
 	}

@@ -81,3 +81,41 @@ func TestRoundIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestRoundIsStopped: what is under way is no failure of the policy host, and the rest is
+// said to be due.
+func TestRoundIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ev := &events{}
+		c := w.client(func(c *sts.Config) { c.Observer = ev.observer() })
+		gate := make(chan struct{})
+		defer close(gate)
+		for i := range 20 {
+			name := fmt.Sprintf("d%02d.example", i)
+			w.domain(name, "one", enforce)
+			c.Lookup(t.Context(), host(name))
+			w.serve(name, gated(gate, text(enforce)))
+		}
+		time.Sleep(25 * time.Hour)
+		ev.take()
+		n := w.fetches()
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan bool, 1)
+		go func() { done <- c.Refresh(ctx) }()
+		synctest.Wait()
+		cancel()
+		if !<-done {
+			t.Error("nothing is due after a round that was cut short")
+		}
+		if got := ev.take(); got != "" || w.fetches()-n != 8 {
+			t.Errorf("told %q, %d fetches", got, w.fetches()-n)
+		}
+		c.Cache().List(t.Context(), func(i sts.Item) bool {
+			if i.Failures != 0 {
+				t.Errorf("%s has failed", i.Domain)
+			}
+			return true
+		})
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -60,6 +61,7 @@ func w64(t *testing.T) *sts.Cache {
 	t.Helper()
 	body := policy("none", 604800) + "x: "
 	body += strings.Repeat("\u2028", (sts.MaxPolicySize-len(body))/3)
+	body += strings.Repeat("y", sts.MaxPolicySize-len(body))
 	m := newMemory(t)
 	e := store.Entry{Key: "sts/p/example.org", Value: entryValue(0, time.Now(), "one", body), Class: store.None, Expires: time.Now().Add(time.Hour)}
 	if err := m.Put(t.Context(), e); err != nil {
@@ -85,4 +87,62 @@ func TestExportStops(t *testing.T) {
 	if n, err := sts.NewCache(m, nil, nil).Export(t.Context(), fullWriter{}); n >= 50 || !errors.Is(err, io.ErrShortWrite) {
 		t.Errorf("%d, %v", n, err)
 	}
+}
+
+// TestExportIsPlain: what needs no escape has none.
+func TestExportIsPlain(t *testing.T) {
+	m := newMemory(t)
+	body := enforce + "x: <a&b>\n"
+	e := store.Entry{Key: "sts/p/example.org", Value: entryValue(0, time.Now(), "one", body), Class: store.Enforce, Expires: time.Now().Add(time.Hour)}
+	if err := m.Put(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if n, err := sts.NewCache(m, nil, nil).Export(t.Context(), &out); n != 1 || err != nil || !strings.Contains(out.String(), `x: <a&b>\n`) {
+		t.Errorf("%d, %v: %s", n, err, out.String())
+	}
+}
+
+// batchStore notes how many entries come at once.
+type batchStore struct {
+	*store.Memory
+	batches []int
+}
+
+func (s *batchStore) PutAll(ctx context.Context, es []store.Entry) error {
+	s.batches = append(s.batches, len(es))
+	for _, e := range es {
+		if err := s.Memory.Put(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestImportInBatches: neither one by one nor all of it in memory.
+func TestImportInBatches(t *testing.T) {
+	var in strings.Builder
+	for i := range 2500 {
+		fmt.Fprintf(&in, `{"v":1,"domain":"d%d.example","id":"a","fetched":%q,"policy":"version: STSv1\nmode: none\nmax_age: 600"}`+"\n", i, time.Now().UTC().Format(time.RFC3339Nano))
+	}
+	s := &batchStore{Memory: newMemory(t)}
+	got, err := sts.NewCache(s, nil, nil).Import(t.Context(), strings.NewReader(in.String()), "root")
+	if err != nil || got.Stored != 2500 || !slices.Equal(s.batches, []int{1000, 1000, 500}) {
+		t.Errorf("%+v, %v, batches of %v", got, err, s.batches)
+	}
+}
+
+// TestFailureIsLogged: with the domain, the id, the row and why.
+func TestFailureIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		w.serve("example.org", status(500))
+		w.client().Lookup(context.Background(), host("example.org"))
+		for _, want := range []string{"level=WARN", `msg="mta-sts policy not fetched"`, "domain=example.org", "id=one", "row=S4", "status 500"} {
+			if !strings.Contains(w.logs.String(), want) {
+				t.Errorf("%s is not in the log:\n%s", want, w.logs.String())
+			}
+		}
+	})
 }

@@ -128,3 +128,28 @@ func TestEndBesideTheBody(t *testing.T) {
 		})
 	}
 }
+
+// TestTLSFailureOutranksTCP: of two addresses that of the one which came further is told.
+func TestTLSFailureOutranksTCP(t *testing.T) {
+	for name, dead := range map[string]string{"the first does not answer": "9.9.9.10", "the second does not answer": "9.9.9.11"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.domain("example.org", "one", enforce)
+				w.dns.Add("mta-sts.example.org. 300 IN A 9.9.9.11")
+				setCert(nil)(w)
+				w.dialErr = func(a netip.AddrPort) error {
+					if a.Addr().String() == dead {
+						return errors.New("no route")
+					}
+					return nil
+				}
+				_, err := w.client().Fetch(context.Background(), host("example.org"))
+				var fe *sts.FetchError
+				if !errors.As(err, &fe) || fe.Kind != sts.ErrFetchTLS || fe.Addr.Addr().String() == dead || len(w.attempts()) != 2 {
+					t.Errorf("%v, tried %v", err, w.attempts())
+				}
+			})
+		})
+	}
+}
