@@ -136,8 +136,6 @@ var (
 func inner(a netip.Addr) (netip.Addr, bool) {
 	b := a.As16()
 	switch {
-	case !a.Is6():
-		return netip.Addr{}, false
 	case nat64.Contains(a), nat64Local.Contains(a):
 		return netip.AddrFrom4([4]byte(b[12:16])), true
 	case sixToFour.Contains(a):
