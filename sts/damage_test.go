@@ -322,3 +322,20 @@ func TestFirstBackOffToEnd(t *testing.T) {
 		}
 	})
 }
+
+// A blindStore can be written and not read.
+type blindStore struct{ *store.Memory }
+
+func (blindStore) Get(context.Context, string) (store.Entry, bool, error) {
+	return store.Entry{}, false, errBroken
+}
+
+// TestImportIntoABlindStore: what may be newer is not written over.
+func TestImportIntoABlindStore(t *testing.T) {
+	m := newMemory(t)
+	line := fmt.Sprintf(`{"v":1,"domain":"example.org","id":"a","fetched":%q,"policy":"version: STSv1\nmode: none\nmax_age: 600"}`, time.Now().UTC().Format(time.RFC3339Nano))
+	got, err := sts.NewCache(blindStore{m}, nil, nil).Import(t.Context(), strings.NewReader(line), "root")
+	if !errors.Is(err, errBroken) || got != (sts.Imported{}) || m.Stats().Entries != 0 {
+		t.Errorf("%+v, %v, %d entries", got, err, m.Stats().Entries)
+	}
+}
