@@ -224,8 +224,6 @@ func (c *Cache) importLine(b []byte) (rfc6125.Host, kept, error) {
 		err = tooLarge()
 	case i.Fetched.After(c.now()):
 		err = fmt.Errorf("fetched at %s, which is in the future", i.Fetched.Format(time.RFC3339))
-	case i.Fetched.Before(c.now().Add(-MaxMaxAge)):
-		i.Fetched = time.Unix(0, 0) // expired for sure
 	}
 	if err != nil {
 		return rfc6125.Host{}, kept{}, err
