@@ -60,7 +60,8 @@ func (deadResolver) Resolve(_ context.Context, q dnssec.Question) (dnssec.Answer
 	return dnssec.Answer{}, &dnssec.LookupError{Question: q, Kind: dnssec.ErrTimeout}
 }
 
-// TestRoundIsBounded: what is more than a round takes is said to be due.
+// TestRoundIsBounded: what is more than a round takes is said to be due, and the next
+// follows at once.
 func TestRoundIsBounded(t *testing.T) {
 	const most = 10_000
 	for n, more := range map[int]bool{most - 1: false, most + 1: true} {
@@ -117,5 +118,28 @@ func TestRoundIsStopped(t *testing.T) {
 			}
 			return true
 		})
+	})
+}
+
+func TestRoundFollowsRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.client(func(c *sts.Config) { c.Resolver, c.Logger, c.Store = deadResolver{}, nil, newMemory(t) })
+		fetched := time.Now().Add(-25 * time.Hour)
+		for i := range 10_001 {
+			if err := sts.Keep(c, host(fmt.Sprintf("d%d.example", i)), "one", policy("none", 604800), fetched); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		time.Sleep(time.Second)
+		tried := 0
+		if err := c.Cache().List(t.Context(), func(i sts.Item) bool { tried += i.Failures; return true }); err != nil || tried != 10_001 {
+			t.Errorf("%d tried within a second, %v", tried, err)
+		}
+		cancel()
+		<-done
 	})
 }

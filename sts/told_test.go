@@ -146,3 +146,61 @@ func TestFailureIsLogged(t *testing.T) {
 		}
 	})
 }
+
+// TestImportOverTheLimit: one octet more than a policy may have is refused.
+func TestImportOverTheLimit(t *testing.T) {
+	body := policy("none", 600) + "x: "
+	body += strings.Repeat("y", sts.MaxPolicySize-len(body))
+	for extra, ok := range map[string]bool{"": true, "y": false} {
+		line := fmt.Sprintf(`{"v":1,"domain":"example.org","id":"a","fetched":%q,"policy":%q}`, time.Now().UTC().Format(time.RFC3339Nano), body+extra)
+		if got, err := sts.NewCache(newMemory(t), nil, nil).Import(t.Context(), strings.NewReader(line), "root"); (err == nil) != ok || !ok && !strings.Contains(err.Error(), "64 KiB") {
+			t.Errorf("%d octets: %+v, %v", len(body+extra), got, err)
+		}
+		if _, err := sts.ParsePolicy([]byte(body + extra)); (err == nil) != ok {
+			t.Errorf("%d octets: %v", len(body+extra), err)
+		}
+	}
+}
+
+// TestImportOfOldPolicies: what was fetched before any policy that can be good is left out.
+func TestImportOfOldPolicies(t *testing.T) {
+	for _, fetched := range []string{"0001-01-01T00:00:00Z", "1600-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2001-01-01T00:00:00Z"} {
+		line := fmt.Sprintf(`{"v":1,"domain":"example.org","id":"a","fetched":%q,"policy":%q}`, fetched, policy("none", 31557600))
+		if got, err := sts.NewCache(newMemory(t), nil, nil).Import(t.Context(), strings.NewReader(line), "root"); err != nil || got != (sts.Imported{Expired: 1}) {
+			t.Errorf("%s: %+v, %v", fetched, got, err)
+		}
+	}
+}
+
+// TestNoHosts: a policy that names none has no list, and an error without a cause no second
+// one.
+func TestNoHosts(t *testing.T) {
+	if p, err := sts.ParsePolicy([]byte(policy("none", 1))); err != nil || p.MX != nil {
+		t.Errorf("%#v, %v", p.MX, err)
+	}
+	cause := errors.New("cause")
+	if n := len((&sts.FetchError{Kind: sts.ErrFetchDNS}).Unwrap()); n != 1 {
+		t.Errorf("%d errors in one without a cause", n)
+	}
+	if fe := (&sts.FetchError{Kind: sts.ErrFetchDNS, Cause: cause}); len(fe.Unwrap()) != 2 || !errors.Is(fe, cause) {
+		t.Errorf("%v", fe.Unwrap())
+	}
+}
+
+// TestImportEndsWithTheFirstFailure of the store, also where the next write would do.
+func TestImportEndsWithTheFirstFailure(t *testing.T) {
+	var in strings.Builder
+	for i := range 1001 {
+		fmt.Fprintf(&in, `{"v":1,"domain":"d%d.example","id":"a","fetched":%q,"policy":"version: STSv1\nmode: none\nmax_age: 600"}`+"\n", i, time.Now().UTC().Format(time.RFC3339Nano))
+	}
+	fails := 1
+	s := &policyStore{Memory: newMemory(t), put: func(store.Entry) error {
+		if fails--; fails >= 0 {
+			return errBroken
+		}
+		return nil
+	}}
+	if got, err := sts.NewCache(s, nil, nil).Import(t.Context(), strings.NewReader(in.String()), "root"); !errors.Is(err, errBroken) || got.Stored != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

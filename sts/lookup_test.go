@@ -1,0 +1,130 @@
+package sts_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// What resolvers answer, and what is done with it.
+
+func TestNoAddressIsRefused(t *testing.T) {
+	if err := sts.Vet(netip.Addr{}); err == nil {
+		t.Error("no address is taken for one")
+	}
+}
+
+// changedResolver changes what the resolver behind it answers.
+type changedResolver struct {
+	dnssec.Resolver
+	change func(q dnssec.Question, a *dnssec.Answer)
+}
+
+func (r changedResolver) Resolve(ctx context.Context, q dnssec.Question) (dnssec.Answer, error) {
+	a, err := r.Resolver.Resolve(ctx, q)
+	r.change(q, &a)
+	return a, err
+}
+
+// TestAliasesOfEitherFamily: aliases that one answer shows are not lost to the other.
+func TestAliasesOfEitherFamily(t *testing.T) {
+	for _, without := range []dnssec.Type{dnssec.TypeA, dnssec.TypeAAAA} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.domain("example.org", "one", enforce)
+			w.dns.Remove("mta-sts.example.org", dnssec.TypeA)
+			w.dns.Add("mta-sts.example.org. 300 IN CNAME policies.provider.example.", "policies.provider.example. 300 IN A "+hostAddr.String())
+			c := w.client(func(c *sts.Config) {
+				c.Resolver = changedResolver{w.dns, func(q dnssec.Question, a *dnssec.Answer) {
+					if q.Type == without {
+						a.Chain = nil
+					}
+				}}
+			})
+			if f, err := c.Fetch(context.Background(), host("example.org")); err != nil || len(f.Aliases) != 1 || f.Aliases[0].Target.String() != "policies.provider.example" {
+				t.Errorf("%v, aliases %v", err, f.Aliases)
+			}
+		})
+	}
+}
+
+// TestOldAnswer: one that has ended is to be asked for again now, not in the past.
+func TestOldAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		c := w.client(func(c *sts.Config) {
+			c.Resolver = changedResolver{w.dns, func(_ dnssec.Question, a *dnssec.Answer) { a.Expires = time.Now().Add(-time.Hour) }}
+		})
+		if r := c.Lookup(context.Background(), host("example.org")); r.Row != sts.S3 || !r.Until.Equal(time.Now()) {
+			t.Errorf("row %s, %s", r.Row, time.Until(r.Until))
+		}
+	})
+}
+
+// TestLookupTimeoutIsKept: what is told of a failure in back-off is what was told at first.
+func TestLookupTimeoutIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		for _, typ := range []dnssec.Type{dnssec.TypeA, dnssec.TypeAAAA} {
+			defer w.dns.Hold("mta-sts.example.org", typ)()
+		}
+		c := w.client()
+		for _, repeated := range []bool{false, true} {
+			r := c.Lookup(context.Background(), host("example.org"))
+			var fe *sts.FetchError
+			if !errors.As(r.FetchErr, &fe) || fe.Kind != sts.ErrFetchTimeout || fe.Detail != "looking up its addresses" || fe.Repeated != repeated {
+				t.Errorf("%+v", fe)
+			}
+		}
+	})
+}
+
+// TestRefreshIsLate: a lookup that has brought a newer policy while a refresh was under way
+// is not undone.
+func TestRefreshIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		ev := &events{}
+		c := w.client(func(c *sts.Config) { c.Observer = ev.observer() })
+		c.Lookup(ctx, host("example.org"))
+		time.Sleep(25 * time.Hour)
+		for _, old := range []func(){func() { w.serve("example.org", text(enforce)) }, func() { w.serve("example.org", status(500)) }} {
+			gate := make(chan struct{})
+			old()
+			w.mu.Lock()
+			slow := w.handlers["mta-sts.example.org"]
+			w.mu.Unlock()
+			w.serve("example.org", gated(gate, slow))
+			done := make(chan bool, 1)
+			go func() { done <- c.Refresh(ctx) }()
+			synctest.Wait()
+			newer := policy("testing", 604800, "mx.example.org")
+			w.serve("example.org", text(newer))
+			w.record("example.org", "v=STSv1; id=two")
+			time.Sleep(time.Second)
+			if r := c.Lookup(ctx, host("example.org")); r.Row != sts.S6 {
+				t.Errorf("row %s", r.Row)
+			}
+			close(gate)
+			<-done
+			if i, ok, err := c.Cache().Show(ctx, host("example.org")); !ok || err != nil || i.ID != "two" || i.Policy != newer || i.Failures != 0 {
+				t.Errorf("%+v, %v, %v", i, ok, err)
+			}
+			// Once more, with a refresh that fails.
+			w.record("example.org", "v=STSv1; id=one")
+			w.serve("example.org", text(enforce))
+			c.Lookup(ctx, host("example.org"))
+			time.Sleep(25 * time.Hour)
+		}
+	})
+}
