@@ -313,3 +313,29 @@ func TestOwnStoreIsClosed(t *testing.T) {
 		}
 	})
 }
+
+// TestCutOffIsNoFailure: what Close has cut off is told, and neither logged nor kept as a
+// failure of the policy host.
+func TestCutOffIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		gate := make(chan struct{})
+		defer close(gate)
+		w.serve("example.org", gated(gate, text(enforce)))
+		ev := &events{}
+		c := w.client(func(c *sts.Config) { c.Store, c.Observer = newMemory(t), ev.observer() })
+		got := make(chan sts.Result, 1)
+		go func() { got <- c.Lookup(context.Background(), host("example.org")) }()
+		synctest.Wait()
+		c.Close()
+		r := <-got
+		var fe *sts.FetchError
+		if !errors.As(r.FetchErr, &fe) || !fe.Until.IsZero() || r.StoreErr != nil {
+			t.Errorf("%+v, %v", fe, r.StoreErr)
+		}
+		if told := ev.take(); told != "fetched example.org S4 timeout" || strings.Contains(w.logs.String(), "not fetched") {
+			t.Errorf("told %q; log:\n%s", told, w.logs.String())
+		}
+	})
+}

@@ -42,3 +42,6 @@ func TurnsLeft(all, perKey int64, f func(acquire func(context.Context, string) (
 	f(s.acquire)
 	return len(s.keys)
 }
+
+// IsEnding says whether a policy that could not be refreshed is reported as about to end.
+var IsEnding = isEnding

@@ -42,6 +42,9 @@ func TestLint(t *testing.T) {
 			"1 -Version a field that means nothing, unlike \"version\"\n" +
 			"9 -max-age a field that means nothing, unlike \"max_age\""},
 		{"nothing", "", "0 !version no version\n0 !mode no mode\n0 !max_age no max_age"},
+		{"a field first without a value", "version: STSv1\nmode:\nmode: enforce\nmax_age: 1209600\nmx: a.example\n", "2 !mode empty value"},
+		{"two bad mx", "version: STSv1\nmode: enforce\nmax_age: 1209600\nmx: *\nmx: **\nmx: a.example\n", "" +
+			"4 !mx \"*\" stands elsewhere than alone as the first label\n5 !mx \"*\" stands elsewhere than alone as the first label"},
 		{"no max_age", "version: STSv1\nmode: enforce\nmx: a.example\n", "0 !max_age no max_age"},
 		{"no mode", "version: STSv1\nmax_age: 1\nmx: a.example\n", "0 !mode no mode"},
 		{"short removal", policy("none", 1), ""},

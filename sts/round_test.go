@@ -143,3 +143,19 @@ func TestRoundFollowsRound(t *testing.T) {
 		<-done
 	})
 }
+
+func TestIsEnding(t *testing.T) {
+	t0 := time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)
+	const hour = time.Hour
+	for _, c := range []struct {
+		life, left time.Duration
+		want       bool
+	}{
+		{30 * 24 * hour, 48 * hour, false}, {30 * 24 * hour, 48*hour - 1, true}, {30 * 24 * hour, 0, true},
+		{8 * hour, 2 * hour, false}, {8 * hour, 2*hour - 1, true},
+	} {
+		if got := sts.IsEnding(t0, t0.Add(c.life), t0.Add(c.life-c.left)); got != c.want {
+			t.Errorf("%s of %s left: %v", c.left, c.life, got)
+		}
+	}
+}
