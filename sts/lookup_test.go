@@ -3,12 +3,15 @@ package sts_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/dnsfake"
+	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -127,4 +130,38 @@ func TestRefreshIsLate(t *testing.T) {
 			time.Sleep(25 * time.Hour)
 		}
 	})
+}
+
+// TestDefaultDial: without a Dial of its own a client connects by TCP.
+func TestDefaultDial(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted := make(chan struct{})
+	go func() {
+		defer close(accepted)
+		if conn, err := l.Accept(); err == nil {
+			conn.Close()
+		}
+	}()
+	r := dnsfake.New()
+	r.Add("mta-sts.example.org. 300 IN A 127.0.0.1")
+	c, err := sts.NewClient(sts.Config{
+		Resolver: r, Roots: pkix.NewRoots(ca.cert), Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Port: uint16(l.Addr().(*net.TCPAddr).Port), Timeout: 10 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	// The listener accepts, and says nothing.
+	if _, err := c.Fetch(t.Context(), host("example.org")); !errors.Is(err, sts.ErrFetchTLS) {
+		t.Errorf("a peer that closes at once: %v", err)
+	}
+	<-accepted
+	l.Close()
+	if _, err := c.Fetch(t.Context(), host("example.org")); !errors.Is(err, sts.ErrFetchTCP) {
+		t.Errorf("a port where nobody listens: %v", err)
+	}
 }
