@@ -81,8 +81,8 @@ func SelectRecord(txt []string) (Record, error) {
 	return Record{}, ErrSeveral
 }
 
-// ParseRecord reads one TLSRPT record by the ABNF of RFC 8460 section 3. Blanks at the
-// end, and beside the commas of a rua, are let through, as they are met. An error is a
+// ParseRecord reads one TLSRPT record by the ABNF of RFC 8460 section 3, and its URIs by
+// that of RFC 3986. Blanks at the end are let through, as they are met. An error is a
 // [*SyntaxError].
 func ParseRecord(s string) (Record, error) {
 	if len(s) > maxRecordOctets {
