@@ -25,6 +25,16 @@ func entryValue(flags byte, fetched time.Time, head, body string) []byte {
 	return append(append(append(b, byte(len(head))), head...), body...)
 }
 
+// keepRaw puts the body, fetched now under the id one, into a store for an hour.
+func keepRaw(t *testing.T, s store.Store, domain, body string, class store.Class) {
+	t.Helper()
+	now := time.Now()
+	e := store.Entry{Key: "sts/p/" + domain, Value: entryValue(0, now, "one", body), Class: class, Expires: now.Add(time.Hour)}
+	if err := s.Put(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestReadEntryDamage(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	good := entryValue(0, now, "one", enforce)
@@ -185,17 +195,13 @@ func TestKeysThatAreNone(t *testing.T) {
 
 // TestShowDamage: a body that is no policy, or not of the class under which it is kept.
 func TestShowDamage(t *testing.T) {
-	now := time.Now()
 	for name, c := range map[string]struct {
 		body   string
 		class  store.Class
 		syntax bool
 	}{"no policy": {"junk", store.Enforce, true}, "of another mode": {enforce, store.Testing, false}} {
 		m := newMemory(t)
-		e := store.Entry{Key: "sts/p/example.org", Value: entryValue(0, now, "one", c.body), Class: c.class, Expires: now.Add(time.Hour)}
-		if err := m.Put(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
+		keepRaw(t, m, "example.org", c.body, c.class)
 		if i, ok, err := sts.NewCache(m, nil, nil).Show(t.Context(), host("example.org")); ok || !errors.Is(err, store.ErrDamaged) || errors.Is(err, sts.ErrPolicy) != c.syntax {
 			t.Errorf("%s: %+v, %v, %v", name, i, ok, err)
 		}
@@ -205,11 +211,7 @@ func TestShowDamage(t *testing.T) {
 // TestDeleteNotDone: what could not be taken away is not said to be.
 func TestDeleteNotDone(t *testing.T) {
 	s := &policyStore{Memory: newMemory(t), del: errBroken}
-	now := time.Now()
-	e := store.Entry{Key: "sts/p/example.org", Value: entryValue(0, now, "one", enforce), Class: store.Enforce, Expires: now.Add(time.Hour)}
-	if err := s.Put(t.Context(), e); err != nil {
-		t.Fatal(err)
-	}
+	keepRaw(t, s, "example.org", enforce, store.Enforce)
 	c, log := cacheOf(s)
 	if was, err := c.Delete(t.Context(), host("example.org"), "root"); was || !errors.Is(err, errBroken) || !strings.Contains(log.String(), "level=ERROR") {
 		t.Errorf("%v, %v; log:\n%s", was, err, log.String())

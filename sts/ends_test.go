@@ -32,33 +32,25 @@ func (c *countedConn) Close() error {
 
 // TestClientClosesItsConnections: whatever the peer does with its own ends.
 func TestClientClosesItsConnections(t *testing.T) {
-	cases := append([]fetchCase{{name: "good", breaks: func(*world) {}}}, fetchCases...)
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.domain("example.org", "one", enforce)
-				c.breaks(w)
-				var conns []*countedConn
-				cl := w.client(func(c *sts.Config) {
-					c.Dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
-						conn, err := w.dial(ctx, a)
-						if err != nil {
-							return nil, err
-						}
-						conns = append(conns, &countedConn{Conn: conn})
-						return conns[len(conns)-1], nil
-					}
-				})
-				cl.Fetch(context.Background(), host("example.org"))
-				for i, conn := range conns {
-					if conn.closed.Load() == 0 {
-						t.Errorf("connection %d is open", i)
-					}
+	everyFetch(t, func(t *testing.T, w *world) {
+		var conns []*countedConn
+		cl := w.client(func(c *sts.Config) {
+			c.Dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+				conn, err := w.dial(ctx, a)
+				if err != nil {
+					return nil, err
 				}
-			})
+				conns = append(conns, &countedConn{Conn: conn})
+				return conns[len(conns)-1], nil
+			}
 		})
-	}
+		cl.Fetch(context.Background(), host("example.org"))
+		for i, conn := range conns {
+			if conn.closed.Load() == 0 {
+				t.Errorf("connection %d is open", i)
+			}
+		}
+	})
 }
 
 // TestDialContextEnds: the time for a connect is over when the connection stands.
@@ -310,32 +302,6 @@ func TestOwnStoreIsClosed(t *testing.T) {
 		c.Close()
 		if r, ok := c.Cached(context.Background(), host("example.org")); ok || !errors.Is(r.StoreErr, store.ErrUnavailable) {
 			t.Errorf("%v, %v", ok, r.StoreErr)
-		}
-	})
-}
-
-// TestCutOffIsNoFailure: what Close has cut off is told, and neither logged nor kept as a
-// failure of the policy host.
-func TestCutOffIsNoFailure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.domain("example.org", "one", enforce)
-		gate := make(chan struct{})
-		defer close(gate)
-		w.serve("example.org", gated(gate, text(enforce)))
-		ev := &events{}
-		c := w.client(func(c *sts.Config) { c.Store, c.Observer = newMemory(t), ev.observer() })
-		got := make(chan sts.Result, 1)
-		go func() { got <- c.Lookup(context.Background(), host("example.org")) }()
-		synctest.Wait()
-		c.Close()
-		r := <-got
-		var fe *sts.FetchError
-		if !errors.As(r.FetchErr, &fe) || !fe.Until.IsZero() || r.StoreErr != nil {
-			t.Errorf("%+v, %v", fe, r.StoreErr)
-		}
-		if told := ev.take(); told != "fetched example.org S4 timeout" || strings.Contains(w.logs.String(), "not fetched") {
-			t.Errorf("told %q; log:\n%s", told, w.logs.String())
 		}
 	})
 }

@@ -165,6 +165,25 @@ func TestFirstOfEqualFailures(t *testing.T) {
 // TestConnectionsAreClosed: however a fetch ends, its connections are closed when it
 // returns.
 func TestConnectionsAreClosed(t *testing.T) {
+	everyFetch(t, func(t *testing.T, w *world) {
+		w.client().Fetch(context.Background(), host("example.org"))
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i, e := range w.ends {
+			h := e.(*end).in // what the client writes
+			h.mu.Lock()
+			closed := h.closed
+			h.mu.Unlock()
+			if !closed {
+				t.Errorf("connection %d is open", i)
+			}
+		}
+	})
+}
+
+// everyFetch calls f with a world for each way in which a fetch of example.org fails, and
+// with one in which it does not.
+func everyFetch(t *testing.T, f func(t *testing.T, w *world)) {
 	cases := append([]fetchCase{{name: "good", breaks: func(*world) {}}}, fetchCases...)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -172,18 +191,7 @@ func TestConnectionsAreClosed(t *testing.T) {
 				w := newWorld(t)
 				w.domain("example.org", "one", enforce)
 				c.breaks(w)
-				w.client().Fetch(context.Background(), host("example.org"))
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				for i, e := range w.ends {
-					h := e.(*end).in // what the client writes
-					h.mu.Lock()
-					closed := h.closed
-					h.mu.Unlock()
-					if !closed {
-						t.Errorf("connection %d is open", i)
-					}
-				}
+				f(t, w)
 			})
 		})
 	}

@@ -206,7 +206,8 @@ func TestCloseEndsAFetch(t *testing.T) {
 		defer close(gate)
 		w.serve("example.org", gated(gate, text(enforce)))
 		st := newMemory(t)
-		c := w.client(func(c *sts.Config) { c.Store = st })
+		ev := &events{}
+		c := w.client(func(c *sts.Config) { c.Store, c.Observer = st, ev.observer() })
 		got := make(chan sts.Result, 1)
 		go func() { got <- c.Lookup(context.Background(), host("example.org")) }()
 		synctest.Wait()
@@ -221,6 +222,13 @@ func TestCloseEndsAFetch(t *testing.T) {
 		}
 		if n := st.Stats().Entries; n != 0 {
 			t.Errorf("%d entries: a back-off was noted", n)
+		}
+		var fe *sts.FetchError
+		if !errors.As(r.FetchErr, &fe) || !fe.Until.IsZero() || r.StoreErr != nil {
+			t.Errorf("%+v, %v", fe, r.StoreErr)
+		}
+		if told := ev.take(); told != "fetched example.org S4 timeout" || strings.Contains(w.logs.String(), "not fetched") {
+			t.Errorf("told %q; log:\n%s", told, w.logs.String())
 		}
 	})
 }

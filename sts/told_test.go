@@ -63,10 +63,7 @@ func w64(t *testing.T) *sts.Cache {
 	body += strings.Repeat("\u2028", (sts.MaxPolicySize-len(body))/3)
 	body += strings.Repeat("y", sts.MaxPolicySize-len(body))
 	m := newMemory(t)
-	e := store.Entry{Key: "sts/p/example.org", Value: entryValue(0, time.Now(), "one", body), Class: store.None, Expires: time.Now().Add(time.Hour)}
-	if err := m.Put(t.Context(), e); err != nil {
-		t.Fatal(err)
-	}
+	keepRaw(t, m, "example.org", body, store.None)
 	return sts.NewCache(m, nil, nil)
 }
 
@@ -79,10 +76,7 @@ func (fullWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 func TestExportStops(t *testing.T) {
 	m := newMemory(t)
 	for i := range 100 {
-		e := store.Entry{Key: fmt.Sprintf("sts/p/d%d.example", i), Value: entryValue(0, time.Now(), "one", enforce), Class: store.Enforce, Expires: time.Now().Add(time.Hour)}
-		if err := m.Put(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
+		keepRaw(t, m, fmt.Sprintf("d%d.example", i), enforce, store.Enforce)
 	}
 	if n, err := sts.NewCache(m, nil, nil).Export(t.Context(), fullWriter{}); n >= 50 || !errors.Is(err, io.ErrShortWrite) {
 		t.Errorf("%d, %v", n, err)
@@ -93,10 +87,7 @@ func TestExportStops(t *testing.T) {
 func TestExportIsPlain(t *testing.T) {
 	m := newMemory(t)
 	body := enforce + "x: <a&b>\n"
-	e := store.Entry{Key: "sts/p/example.org", Value: entryValue(0, time.Now(), "one", body), Class: store.Enforce, Expires: time.Now().Add(time.Hour)}
-	if err := m.Put(t.Context(), e); err != nil {
-		t.Fatal(err)
-	}
+	keepRaw(t, m, "example.org", body, store.Enforce)
 	var out strings.Builder
 	if n, err := sts.NewCache(m, nil, nil).Export(t.Context(), &out); n != 1 || err != nil || !strings.Contains(out.String(), `x: <a&b>\n`) {
 		t.Errorf("%d, %v: %s", n, err, out.String())
@@ -119,14 +110,19 @@ func (s *batchStore) PutAll(ctx context.Context, es []store.Entry) error {
 	return nil
 }
 
+// importLines are n policies of different domains, a line each.
+func importLines(n int) io.Reader {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `{"v":1,"domain":"d%d.example","id":"a","fetched":%q,"policy":"version: STSv1\nmode: none\nmax_age: 600"}`+"\n", i, time.Now().UTC().Format(time.RFC3339Nano))
+	}
+	return strings.NewReader(b.String())
+}
+
 // TestImportInBatches: neither one by one nor all of it in memory.
 func TestImportInBatches(t *testing.T) {
-	var in strings.Builder
-	for i := range 2500 {
-		fmt.Fprintf(&in, `{"v":1,"domain":"d%d.example","id":"a","fetched":%q,"policy":"version: STSv1\nmode: none\nmax_age: 600"}`+"\n", i, time.Now().UTC().Format(time.RFC3339Nano))
-	}
 	s := &batchStore{Memory: newMemory(t)}
-	got, err := sts.NewCache(s, nil, nil).Import(t.Context(), strings.NewReader(in.String()), "root")
+	got, err := sts.NewCache(s, nil, nil).Import(t.Context(), importLines(2500), "root")
 	if err != nil || got.Stored != 2500 || !slices.Equal(s.batches, []int{1000, 1000, 500}) {
 		t.Errorf("%+v, %v, batches of %v", got, err, s.batches)
 	}
@@ -189,10 +185,6 @@ func TestNoHosts(t *testing.T) {
 
 // TestImportEndsWithTheFirstFailure of the store, also where the next write would do.
 func TestImportEndsWithTheFirstFailure(t *testing.T) {
-	var in strings.Builder
-	for i := range 1001 {
-		fmt.Fprintf(&in, `{"v":1,"domain":"d%d.example","id":"a","fetched":%q,"policy":"version: STSv1\nmode: none\nmax_age: 600"}`+"\n", i, time.Now().UTC().Format(time.RFC3339Nano))
-	}
 	fails := 1
 	s := &policyStore{Memory: newMemory(t), put: func(store.Entry) error {
 		if fails--; fails >= 0 {
@@ -200,7 +192,7 @@ func TestImportEndsWithTheFirstFailure(t *testing.T) {
 		}
 		return nil
 	}}
-	if got, err := sts.NewCache(s, nil, nil).Import(t.Context(), strings.NewReader(in.String()), "root"); !errors.Is(err, errBroken) || got.Stored != 0 {
+	if got, err := sts.NewCache(s, nil, nil).Import(t.Context(), importLines(1001), "root"); !errors.Is(err, errBroken) || got.Stored != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
