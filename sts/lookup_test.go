@@ -17,9 +17,12 @@ import (
 
 // What resolvers answer, and what is done with it.
 
-func TestNoAddressIsRefused(t *testing.T) {
-	if err := sts.Vet(netip.Addr{}); err == nil {
-		t.Error("no address is taken for one")
+// TestAddressesThatAreNone: no address, and one that means something on this host only.
+func TestAddressesThatAreNone(t *testing.T) {
+	for _, a := range []netip.Addr{{}, netip.MustParseAddr("2620:fe::9%eth0")} {
+		if err := sts.Vet(a); err == nil {
+			t.Errorf("%s is taken", a)
+		}
 	}
 }
 

@@ -109,7 +109,9 @@ func between(but string, texts ...string) edit {
 }
 
 // isLike reports whether the fields n and m are of one kind.
-func (n *Node) isLike(m *Node) bool { return n.Rule != "" && n.Rule == m.Rule && n.Kids[0].Rule == m.Kids[0].Rule }
+func (n *Node) isLike(m *Node) bool {
+	return n.Rule != "" && n.Rule == m.Rule && n.Kids[0].Rule == m.Kids[0].Rule
+}
 
 // start puts a text before the whole, finish behind it.
 func start(texts ...string) edit {
