@@ -198,13 +198,14 @@ func (r Report) Compress() ([]byte, error) {
 
 // FileName is the name of the report as a file (RFC 8460 section 5.1): sender, policy
 // domain, begin and end as Unix times, and the report's id. Characters of the id that
-// the grammar does not allow become hyphens. sender and domain are in A-labels.
+// the grammar does not allow, which is all but letters and digits, are left out. sender
+// and domain are in A-labels.
 func (r Report) FileName(sender, domain string, compressed bool) string {
 	id := strings.Map(func(c rune) rune {
-		if '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '.' {
+		if c < 0x80 && (isAlpha(byte(c)) || isDigit(byte(c))) {
 			return c
 		}
-		return '-'
+		return -1
 	}, r.ID)
 	name := fmt.Sprintf("%s!%s!%d!%d", sender, domain, r.Start.Unix(), r.End.Unix())
 	if id != "" {

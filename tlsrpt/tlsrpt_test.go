@@ -473,7 +473,7 @@ func TestReport(t *testing.T) {
 	})
 	t.Run("TLSRPT-5.1-01 the file name", func(t *testing.T) {
 		r := report()
-		if got, want := r.FileName("mail.example.org", "xn--bcher-kva.example", true), "mail.example.org!xn--bcher-kva.example!1795478400!1795564799!2026-11-24T00-00-00Z-a-b.json.gz"; got != want {
+		if got, want := r.FileName("mail.example.org", "xn--bcher-kva.example", true), "mail.example.org!xn--bcher-kva.example!1795478400!1795564799!20261124T000000Zab.json.gz"; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 		r.ID = ""
