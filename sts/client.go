@@ -186,7 +186,8 @@ func (c *Client) cached(ctx context.Context, domain rfc6125.Host) (kept, *Policy
 			return k, p, nil
 		}
 	}
-	if err != nil {
+	// Of a caller who has left nothing is known of the store.
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		c.storeFailed(ctx, domain, err)
 	}
 	return kept{}, nil, err

@@ -246,6 +246,12 @@ func TestCachedSaysWhenTheStoreFails(t *testing.T) {
 		if ev.take() != "store failed" || !strings.Contains(w.logs.String(), "mta-sts store failed") {
 			t.Error("not told")
 		}
+		// Who leaves before the store has answered says nothing of it.
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, ok := c.Cached(ctx, host("example.org")); ok || ev.take() != "" {
+			t.Error("told of a store that was not waited for")
+		}
 	})
 }
 
