@@ -166,6 +166,50 @@ func TestEndlessMutantIsNoticed(t *testing.T) {
 	}
 }
 
+// TestNothingIsKept: tests that keep what fails them in the checkout, as rapid does, are
+// told not to.
+func TestNothingIsKept(t *testing.T) {
+	const keeps = `package rule
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+var nothing = flag.Bool("rapid.nofailfile", false, "")
+
+func TestEdge(t *testing.T) {
+	if Grade(9, 10) != "low" || Grade(10, 10) != "edge" || Grade(11, 10) != "high" {
+		if !*nothing {
+			os.WriteFile("kept.fail", nil, 0o600)
+		}
+		t.Fatal()
+	}
+}
+`
+	const grade = `package rule
+
+func Grade(n, most int) string {
+	switch {
+	case n < most:
+		return "low"
+	case n == most:
+		return "edge"
+	}
+	return "high"
+}
+`
+	dir := module(t, map[string]string{"rule/rule.go": grade, "rule/rule_test.go": keeps})
+	s, err := mutate.Run(t.Context(), mutate.Config{Root: dir, Package: "rule"})
+	if err != nil || s.Killed == 0 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "rule/kept.fail")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the checkout was written to: %v", err)
+	}
+}
+
 func TestSetup(t *testing.T) {
 	for what, files := range map[string]map[string]string{
 		"does not build":     {"rule/rule.go": "package rule\n\nfunc f() { x }\n", "rule/rule_test.go": test},

@@ -118,7 +118,7 @@ func Run(ctx context.Context, c Config) (Score, error) {
 	if err != nil {
 		return score, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	b := &builder{Config: c, tmp: tmp, sources: sources, name: name, keep: map[int]bool{}}
+	b := &builder{Config: c, tmp: tmp, sources: sources, name: name, keep: map[int]bool{}, flags: map[string][]string{}}
 	for _, m := range mutants {
 		b.keep[m.ID] = true
 	}
@@ -198,6 +198,7 @@ type builder struct {
 	sources []*source
 	name    string
 	keep    map[int]bool
+	flags   map[string][]string // of the test programs, by package
 }
 
 // maxBuilds bounds how often the sources are compiled: each round drops the mutants that
@@ -312,9 +313,18 @@ func (b *builder) link(ctx context.Context) error {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %w\n%s", ErrSetup, err, tail(out))
 		}
+		// Tests by rapid would keep what fails them in the checkout.
+		known := exec.CommandContext(ctx, b.binary(t), noFailFile, "-test.run=^$")
+		known.Dir = filepath.Join(b.Root, t)
+		if known.Run() == nil {
+			b.flags[t] = append(b.flags[t], noFailFile)
+		}
 	}
 	return nil
 }
+
+// noFailFile is a flag of test programs that use pgregory.net/rapid.
+const noFailFile = "-rapid.nofailfile"
 
 func (b *builder) binary(pkg string) string {
 	return filepath.Join(b.tmp, strings.ReplaceAll(pkg, "/", "-")+".test")
@@ -325,7 +335,7 @@ func (b *builder) binary(pkg string) string {
 func (b *builder) test(ctx context.Context, pkg string, id int, timeout time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	args := []string{"-test.failfast", "-test.count=1"}
+	args := append([]string{"-test.failfast", "-test.count=1"}, b.flags[pkg]...)
 	if b.Skip != "" {
 		args = append(args, "-test.skip="+b.Skip)
 	}
