@@ -70,7 +70,7 @@ var reasons = []reason{
 			return tr.truth.Has("opt-out-span") && tr.truth.Status == "insecure" && theirs.status == "secure"
 		}},
 	{"beside-a-bad-signature", "delv",
-		"RFC 4035 section 5.3.3: one good signature is enough. BIND gives up after one that fails (max-validation-failures-per-fetch).",
+		"RFC 4035 section 5.3.3: one good signature is enough. BIND gives up after the first that fails, since CVE-2023-50387.",
 		func(tr trial, theirs outcome) bool {
 			return hasAny(tr, "set/bad-beside", "set/expired-beside", "link/bad-beside") && theirs.status == "bogus"
 		}},
