@@ -119,9 +119,25 @@ func TestException(t *testing.T) {
 	})
 	t.Run("a plan that is kept ends with it", func(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch)
-		w.except(with(func(x *engine.Exception) { x.Ends = epoch.Add(10 * time.Minute) }))
-		if p := w.plan(engine.Request{}); !p.ValidUntil.Equal(epoch.Add(10 * time.Minute)) {
+		w.except(with(func(x *engine.Exception) { x.Ends = epoch.Add(7 * time.Minute) }))
+		if p := w.plan(engine.Request{}); !p.ValidUntil.Equal(epoch.Add(7 * time.Minute)) {
 			t.Errorf("holds until %s", p.ValidUntil)
+		}
+	})
+	t.Run("it is told of and counted", func(t *testing.T) {
+		w := newWorld(t).signed().tlsa(tlsaOf(3, 1, pki.good.cert))
+		w.except(anException())
+		var told []string
+		w.cfg.Trace = &engine.Trace{Excepted: func(x *engine.Exception, needed bool) { told = append(told, fmt.Sprint(x.ID, " ", needed)) }}
+		p := w.plan(engine.Request{})
+		for _, peer := range []engine.Peer{shows(pki.good), shows(pki.self), shows(pki.self)} {
+			w.engine().Decide(p, 0, peer, w.now)
+		}
+		if got := strings.Join(told, ", "); got != "ticket-1 false, ticket-1 true, ticket-1 true" {
+			t.Error(got)
+		}
+		if uses := w.engine().ExceptionUses(); len(uses) != 1 || uses[0].Decisions != 3 || uses[0].Needed != 2 || !uses[0].Last.Equal(w.now) {
+			t.Errorf("%+v", uses)
 		}
 	})
 	t.Run("without a set", func(t *testing.T) {
