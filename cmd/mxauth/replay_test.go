@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -53,26 +52,16 @@ func TestReplayElsewhere(t *testing.T) {
 	for i := range evidenceFiles {
 		worlds[i] = worlds[i*every] // of all kinds
 	}
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: worlds[:evidenceFiles]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := startLab(t, worlds[:evidenceFiles], time.Now)
 	dir := t.TempDir()
-	anchor, ca := filepath.Join(dir, "root.ds"), filepath.Join(dir, "ca.pem")
-	for name, b := range map[string][]byte{anchor: []byte(l.TrustAnchor()), ca: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.CA().Raw})} {
-		if err := os.WriteFile(name, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	trust := []string{"--trust-anchor", anchor, "--ca-file", ca}
+	trust := []string{"--trust-anchor", l.anchor, "--ca-file", l.ca}
 	apart := namespaces(t)
 	outcomes := map[string]int{}
 	var g errgroup.Group
 	g.SetLimit(2)
 	for _, w := range l.Worlds() {
 		file := filepath.Join(dir, w.Name+".json")
-		args := append([]string{"check", "--json", "--evidence", file, "--resolver", l.Plain().String(), "--allow-address", "127.0.0.0/8", "--timeout", "5s"}, trust...)
+		args := append([]string{"check", "--json", "--evidence", file, "--timeout", "5s"}, l.flags...)
 		checked, _, code := inProcess(t, l.Dial, time.Now, append(args, w.Args()...)...)
 		if code > exitDeferred {
 			t.Fatalf("%s: check ends with %d", w.Name, code)

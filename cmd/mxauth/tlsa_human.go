@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
@@ -35,7 +36,7 @@ func (r *tlsaRow) human(c *console) {
 		block(c, 2, "", r.Reason)
 	}
 	for _, u := range r.Records {
-		c.Linef("  %s", brief(u.Record))
+		c.Linef("  %s%s", brief(u.Record), paint(faint, acronyms(u.Record)))
 		if !u.Usable {
 			block(c, 4, "not usable: ", u.Why)
 		}
@@ -62,6 +63,15 @@ func (r *tlsaRow) address(c *console, a tlsaAddress) {
 			block(c, 4, brief(t.Record)+": ", t.Why)
 		}
 	}
+}
+
+// acronyms are the fields of a record in the words of RFC 7218, behind it.
+func acronyms(record string) string {
+	r, err := dane.ParseRecord(record)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%s, %s, %s)", r.Usage, r.Selector, r.MatchingType)
 }
 
 // brief cuts the data of a Full record, which may have thousands of digits, where it is
