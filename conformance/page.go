@@ -123,16 +123,29 @@ func (p Page) vectors(b *strings.Builder) {
 		count := map[string]int{}
 		var reasons []string
 		for _, e := range s.Exceptions {
-			if count[e.Reason] == 0 {
-				reasons = append(reasons, e.Reason)
+			r := general(e.Reason)
+			if count[r] == 0 {
+				reasons = append(reasons, r)
 			}
-			count[e.Reason]++
+			count[r]++
 		}
 		slices.Sort(reasons)
 		for _, r := range reasons {
 			fmt.Fprintf(b, "| %s | %d | %s |\n", s.Set, count[r], cell.Replace(r))
 		}
 	}
+}
+
+// general is the reason of an exception without what it tells of the single case.
+func general(reason string) string {
+	const detail = ": not as expected:"
+	r := strings.TrimPrefix(reason, "does not apply: ")
+	if i := strings.Index(r, detail); i >= 0 {
+		r = r[:i]
+		r = strings.TrimSpace(r[:strings.LastIndexByte(r, '(')+1])
+		r = strings.TrimSuffix(r, " (")
+	}
+	return r
 }
 
 func (p Page) requirements(b *strings.Builder) {

@@ -52,7 +52,7 @@ func TestPage(t *testing.T) {
 		map[string]string{"A-3": "can not be"}, []register.Test{{Package: "p", Name: "T/A-1_x", Result: "pass"}})
 	p := conformance.Page{
 		Vectors: conformance.Report{Sets: []conformance.SetReport{{Set: "one", Cases: 5, Passed: 3, Excepted: 2,
-			Exceptions: []conformance.Exception{{Case: "x", Reason: "why"}, {Case: "y", Reason: "why"}}}}},
+			Exceptions: []conformance.Exception{{Case: "x", Reason: "why"}, {Case: "y", Reason: "does not apply: why (a.test. A: step 3: not as expected: a.test. IN A: want an answer)"}}}}},
 		Register: tab,
 		Scores:   []conformance.StoredScore{{Seed: 1, Score: mutate.Score{Package: "dane", Mutants: 300, Tried: 200, Killed: 150, Equivalent: 50}}},
 		Worlds:   7, Rows: 6, Reasons: 5, Findings: 4,

@@ -213,7 +213,7 @@ func (s *scenario) explain(err error) error {
 	}
 	name, typ, qerr := readQuestion(s.asked.Question[0])
 	if qerr == nil && s.up.hasLost(name, typ) {
-		return fmt.Errorf("%w: no server answers %s %s, so the answer is to come from what the resolver remembers of others (%v)", ErrNotApplicable, name, dns.Type(typ), err)
+		return fmt.Errorf("%w: no server answers a question, so the answer is to come from what the resolver remembers of others (%s %s: %v)", ErrNotApplicable, name, dns.Type(typ), err)
 	}
 	if s.partial {
 		return fmt.Errorf("%w: the expected answer ends at an alias without saying what is behind it; we ask on, or fail (%v)", ErrNotApplicable, err)
@@ -228,7 +228,7 @@ func (s *scenario) explain(err error) error {
 		return fmt.Errorf("%w: %s (%v)", ErrNotApplicable, why, err)
 	}
 	if q := s.up.anySplit(); q != "" {
-		return fmt.Errorf("%w: servers of one zone answer %s differently, so it matters which is asked, and who is asked again (%v)", ErrNotApplicable, q, err)
+		return fmt.Errorf("%w: servers of one zone answer differently, so it matters which is asked, and who is asked again (%s: %v)", ErrNotApplicable, q, err)
 	}
 	return err
 }
