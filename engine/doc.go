@@ -35,6 +35,16 @@
 // changes no outcome. Audit mode and waivers let a message go; they make nobody
 // authenticated.
 //
+// # What was there once
+//
+// The standards know no memory but that of an MTA-STS policy in force: TLSA records that
+// are gone, or an offer of TLS that is stripped, look as if they had never been. An
+// engine with a [Memory] ([Config].Memory) keeps what each domain has proved and tells of
+// its loss ([Plan].Drops); by configuration it also waits for some hours with mail that
+// nothing else protects. The caller says what connections showed ([Engine.Remember]). An
+// operator's [Exceptions] go the other way: for a while, and never without a trace, they
+// let pass what a policy forbids.
+//
 // # Why
 //
 // Everything that comes out carries its reasons: a [Reason] has a stable id, a
