@@ -72,10 +72,11 @@ func (v *verdict) short() string {
 	return v.headline() + ": " + firstSentence(v.summary.Reason.Text)
 }
 
-// firstSentence cuts a text behind its first full stop that a capital letter follows.
+// firstSentence cuts a text behind its first full stop that a capital letter follows. A dot
+// that stands alone is the name of the root.
 func firstSentence(text string) string {
-	for i := 0; i+2 < len(text); i++ {
-		if text[i] == '.' && text[i+1] == ' ' && 'A' <= text[i+2] && text[i+2] <= 'Z' {
+	for i := 1; i+2 < len(text); i++ {
+		if text[i] == '.' && text[i-1] != ' ' && text[i-1] != '(' && text[i+1] == ' ' && 'A' <= text[i+2] && text[i+2] <= 'Z' {
 			return text[:i+1]
 		}
 	}
