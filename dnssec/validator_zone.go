@@ -286,7 +286,7 @@ func (t *task) zoneAhead(name rfc6125.Name) {
 
 // stripped reports whether the upstream hands on no signatures at all: not even those
 // of the root's keys, or of the keys that a trust anchor above name fits if the root has
-// none, which are surely signed.
+// none, which are surely there and signed. One that denies their name is no better.
 func (t *task) stripped(name rfc6125.Name) bool {
 	q := Question{rfc6125.RootName(), TypeDNSKEY}
 	if p := t.v.pointAbove(name); t.v.points[q.Name] == nil && p != nil {
@@ -298,7 +298,8 @@ func (t *task) stripped(name rfc6125.Name) bool {
 		return false
 	}
 	set := find(r.answer, q.Name, wire.TypeDNSKEY)
-	return r.msg.Rcode == wire.RcodeNoError && (set == nil || len(set.Sigs) == 0)
+	answered := r.msg.Rcode == wire.RcodeNoError || r.msg.Rcode == wire.RcodeNXDomain
+	return answered && (set == nil || len(set.Sigs) == 0)
 }
 
 func stripped(name rfc6125.Name, typ Type) verdict {

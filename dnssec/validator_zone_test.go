@@ -250,6 +250,9 @@ func TestValidatorStripped(t *testing.T) {
 			return &dns.Msg{Answer: tr.zones["."].records(tr, ".", dns.TypeDNSKEY)}, nil
 		}, "indeterminate upstream-strips-dnssec"},
 		"it has none from now on": {func(*tree) (*dns.Msg, error) { return &dns.Msg{}, nil }, "indeterminate upstream-strips-dnssec"},
+		"it knows no root from now on": {func(*tree) (*dns.Msg, error) {
+			return &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeNameError}}, nil
+		}, "indeterminate upstream-strips-dnssec"},
 		"it fails": {func(*tree) (*dns.Msg, error) {
 			return &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}, nil
 		}, "bogus signature-missing"},
