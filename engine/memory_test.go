@@ -733,6 +733,10 @@ func TestMemoryEdges(t *testing.T) {
 				if n := l.memory.Stats().Written; n != c.written {
 					t.Errorf("after %v: %d writes", c.after, n)
 				}
+				seen := epoch.Add(time.Duration(c.written) * c.after)
+				if p, _, _ := l.memory.Past(t.Context(), host(t, "example.org"), 0); len(p.TLS) != 1 || !p.TLS[0].At.Equal(seen) {
+					t.Errorf("after %v: %v", c.after, p.TLS)
+				}
 			}
 		}
 	})

@@ -41,6 +41,21 @@ func TestRequireTLSKeepsReasons(t *testing.T) {
 	}
 }
 
+// TestRequireTLSOfAnyPlan: whatever a plan demands, under REQUIRETLS nobody unproved gets the
+// message.
+func TestRequireTLSOfAnyPlan(t *testing.T) {
+	for _, r := range []engine.Requirement{engine.May, engine.Encrypt, engine.HalfDANE} {
+		w := newWorld(t).signed()
+		p := w.plan(engine.Request{RequireTLS: true})
+		p.Hosts[0].Requirement, p.Hosts[0].Strict = r, 0
+		for _, peer := range []engine.Peer{offering(w0.self), offering(w0.good), {Event: engine.NoSTARTTLS}} {
+			if d := w.engine().Decide(p, 0, peer, w.now); d.Deliver || d.SendRequireTLS || d.Outcome == engine.Authenticated {
+				t.Errorf("%s: %s (%s)", r, d.Outcome, d.Reason.ID)
+			}
+		}
+	}
+}
+
 // TestRequirementsRequireTLS are the rows of requirements.tsv of RFC 8689 and of the
 // TLSRPT reports.
 func TestRequirementsRequireTLS(t *testing.T) {
