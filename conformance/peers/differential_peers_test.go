@@ -31,7 +31,7 @@ const (
 // What is asked if the environment does not say otherwise.
 const (
 	worldSeed      = 14
-	worldQuestions = 3000
+	worldQuestions = 6000
 	delvEvery      = 16 // delv, which is started for each question, is asked every so many-th
 	worldDeadline  = 20 * time.Minute
 	worldAtOnce    = 16
