@@ -76,7 +76,7 @@ func TestException(t *testing.T) {
 		{"not needed", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.cert)) }, plain, engine.Request{}, shows(pki.good), engine.Authenticated, false},
 		{"nothing demanded before", func(w *world) { w.signed() }, plain, engine.Request{}, none, engine.Cleartext, false},
 		{"audit mode lets it go already", dane, plain, engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), engine.Encrypted, false},
-		{"an address has no name", dane, func(x *engine.Exception) { x.Domain = "*.org" }, engine.Request{NextHop: "[192.0.2.1]", RequireTLS: true}, shows(pki.good), engine.Refused, false},
+		{"REQUIRETLS to an address is stronger, too", dane, func(x *engine.Exception) { x.Domain = "*" }, engine.Request{NextHop: "[192.0.2.1]", RequireTLS: true}, shows(pki.good), engine.Refused, false},
 		{"dead", dane, func(x *engine.Exception) { x.Ends = epoch }, engine.Request{}, shows(pki.good), engine.Refused, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -138,6 +138,19 @@ func TestException(t *testing.T) {
 		}
 		if uses := w.engine().ExceptionUses(); len(uses) != 1 || uses[0].Decisions != 3 || uses[0].Needed != 2 || !uses[0].Last.Equal(w.now) {
 			t.Errorf("%+v", uses)
+		}
+	})
+	t.Run("an address is below no name", func(t *testing.T) {
+		for _, c := range []struct {
+			domain, mx string
+			covered    bool
+		}{{"*", "", true}, {"*.org", "", false}, {"example.org", "", false}, {"*", "*.example.org", false}, {"*", "mx.example.org", false}} {
+			w := newWorld(t)
+			w.except(with(func(x *engine.Exception) { x.Domain, x.MXHost = c.domain, c.mx }))
+			h := w.plan(engine.Request{NextHop: "[192.0.2.1]", Level: engine.LevelSecure}).Hosts[0]
+			if (h.Exception != nil) != c.covered {
+				t.Errorf("domain %q, host %q: covered %v", c.domain, c.mx, h.Exception != nil)
+			}
 		}
 	})
 	t.Run("without a set", func(t *testing.T) {
