@@ -114,6 +114,7 @@ const (
 	WeakerNextHopName    DeviationID = "half-dane-nexthop"     // usage 2 behind an unsigned MX: the name of the next hop counts as well
 	WeakerCommonName     DeviationID = "common-name"           // a certificate without DNS names passes by its Common Name
 	WeakerSharedName     DeviationID = "shared-name"           // a host that the plan excludes passes if its certificate carries the name of a usable one
+	WeakerAudit          DeviationID = "audit-host-used"       // audit mode: a host is used although a lookup failed or an option excludes it
 	StrongerAudit        DeviationID = "audit-dane"            // audit mode: the default level dane goes on refusing
 	StrongerException    DeviationID = "exception-partly"      // an exception that does not cover all hosts has no effect
 	StrongerHostUnused   DeviationID = "host-unused"           // a usable host is not used beside hosts with TLSA records
@@ -133,7 +134,7 @@ type Deviation struct {
 // weakerIDs are the deviations that check less than the plan.
 var weakerIDs = map[DeviationID]bool{
 	WeakerTLSAHost: true, WeakerSTSUnchecked: true, WeakerTLSAUnchecked: true, WeakerOldInsecureMX: true,
-	WeakerNextHopName: true, WeakerCommonName: true, WeakerSharedName: true,
+	WeakerNextHopName: true, WeakerAudit: true, WeakerCommonName: true, WeakerSharedName: true,
 }
 
 // A Reply is what the mail server is told. The zero Reply is TryLater without a text.

@@ -101,9 +101,15 @@ func (w *writer) audit(would Reply) Reply {
 		return Reply{Kind: Found, Text: w.level("may", false), Row: P2}
 	}
 	reply := Reply{Kind: NotFound, Row: P2, Would: would.Row}
+	if w.unlooked() {
+		reply.deviate(StrongerDefaultLevel, "")
+	}
 	for i := range w.hosts {
 		if h := &w.hosts[i]; h.state != absent && (h.Requirement|h.Report)&(engine.DANE|engine.HalfDANE|engine.Encrypt) != 0 || h.DANE.State >= dane.Unusable {
 			reply.deviate(StrongerAudit, h.label())
+		}
+		if h := &w.hosts[i]; h.state == held && h.hold != holdAddress || h.state == barred && h.Reason.ID != engine.ReasonAudit {
+			reply.deviate(WeakerAudit, h.label())
 		}
 	}
 	return reply
@@ -159,8 +165,10 @@ func (w *writer) rule() Reply {
 	default:
 		reply = Reply{Row: P12, Text: "no rule fits this plan; this is a bug of mxauth"}
 	}
-	if w.lowered {
-		reply.deviate(StrongerException, "")
+	for i := range w.hosts {
+		if h := &w.hosts[i]; h.Exception != nil {
+			reply.deviate(StrongerException, h.label())
+		}
 	}
 	if w.opts.Form == Sendmail && reply.Kind == Found && reply.Row != P9 && reply.Row != P10 {
 		// sendmail reads no other level from this map and checks DANE by itself.
@@ -241,6 +249,11 @@ func (w *writer) nowhere() Reply {
 // wait is a TryLater reply with the cause of the first host that keeps the message.
 func (w *writer) wait(row Row) Reply {
 	reply := Reply{Kind: TryLater, Row: row}
+	for i := range w.hosts {
+		if h := &w.hosts[i]; h.state == open {
+			reply.deviate(StrongerHostUnused, h.label())
+		}
+	}
 	if why := w.plan.MX.Reason; !why.IsZero() {
 		reply.Reason, reply.Text = why.ID, clause(why.Text)
 		return reply
