@@ -48,6 +48,18 @@ func (h *host) needs(parts engine.Requirement) bool {
 	return h.state == open && h.Requirement&parts != 0
 }
 
+// tlsaPossible reports whether the mail server may find TLSA records for a host that the
+// plan excludes: they are there, the lookup failed here, or nothing was looked up.
+func (h *host) tlsaPossible() bool {
+	switch h.state {
+	case barred:
+		return h.DANE.State == dane.Usable || h.DANE.State == dane.NA || h.DANE.Address == dane.AddressAlias
+	case held:
+		return h.hold == holdOurs && (h.DANE.State == dane.Usable || h.DANE.State == dane.Failed || h.DANE.State == dane.NA)
+	}
+	return false
+}
+
 // read sorts the hosts of a plan.
 func read(p *engine.Plan) []host {
 	hosts := make([]host, len(p.Hosts))

@@ -287,8 +287,7 @@ func (w *writer) daneOnly(row Row) Reply {
 			}
 		case h.state == open:
 			reply.deviate(StrongerHostUnused, h.label())
-		case h.state == barred && (h.DANE.State == dane.Usable || h.DANE.Address == dane.AddressAlias),
-			h.state == held && h.hold == holdOurs && (h.DANE.State == dane.Usable || h.DANE.State == dane.Failed):
+		case h.tlsaPossible():
 			reply.deviate(WeakerTLSAHost, h.label())
 		}
 	}
