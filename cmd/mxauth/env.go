@@ -22,6 +22,9 @@ type env struct {
 	// lab's verbs put the lab's here.
 	dial  func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	flags sharedFlags // set by the command line
+	// storeRequired: a store that another process holds is an error, not a reason to go on
+	// in memory.
+	storeRequired bool
 }
 
 func newEnv(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) *env {

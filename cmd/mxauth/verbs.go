@@ -17,5 +17,7 @@ func verbs() []func(*env) *cobra.Command {
 		newSTS,
 		newCache,
 		newMemory,
+		newServe,
+		newConfig,
 	}
 }

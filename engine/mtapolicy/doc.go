@@ -75,11 +75,15 @@ const (
 	Extended
 	// Sendmail is the map "sts" of sendmail 8.18, which does DANE by itself.
 	Sendmail
+	// PerHost is the line that Exim reads; only [Exim] makes it.
+	PerHost
 )
 
-// String returns "plain", "extended" or "sendmail".
+// String returns "plain", "extended", "sendmail" or "exim".
 func (f Form) String() string {
 	switch f {
+	case PerHost:
+		return "exim"
 	case Extended:
 		return "extended"
 	case Sendmail:

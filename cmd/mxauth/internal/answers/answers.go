@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -153,7 +154,7 @@ func (a *Answers) Cached(form mtapolicy.Form, key []byte) (mtapolicy.Reply, bool
 			}
 			return e.Reply, true
 		}
-		k, ok = a.cache.get(parsed.NextHop, variant{form, parsed.Port}, now)
+		k, ok = a.cache.get(parsed.NextHop, variant{form: form, port: parsed.Port}, now)
 	}
 	if !ok {
 		return mtapolicy.Reply{}, false
@@ -180,13 +181,33 @@ func canonical(key []byte) bool {
 func (a *Answers) Answer(ctx context.Context, form mtapolicy.Form, key string) mtapolicy.Reply {
 	begun := a.c.Now()
 	e := Event{Key: key, Form: form}
-	a.answer(ctx, &e)
+	a.answer(ctx, &e, "")
 	e.Took = a.c.Now().Sub(begun)
 	a.note(&e)
 	return e.Reply
 }
 
-func (a *Answers) answer(ctx context.Context, e *Event) {
+// maxHost is the longest host name that is looked at, in bytes.
+const maxHost = 255
+
+// AnswerHost returns the line for Exim: what is demanded of one host of a domain, or of the
+// domain as a whole if host is "". It waits as [Answers.Answer] does.
+func (a *Answers) AnswerHost(ctx context.Context, domain, host string) string {
+	begun := a.c.Now()
+	e := Event{Key: domain, Form: mtapolicy.PerHost}
+	if len(host) > maxHost {
+		host = host[:maxHost]
+	}
+	a.answer(ctx, &e, strings.ToLower(host))
+	e.Took = a.c.Now().Sub(begun)
+	if e.Reply.Row != mtapolicy.X1 && e.Reply.Row != mtapolicy.X2 && e.Reply.Row != mtapolicy.X3 {
+		e.Reply = mtapolicy.EximFailed(e.Reply.Text)
+	}
+	a.note(&e)
+	return e.Reply.Text
+}
+
+func (a *Answers) answer(ctx context.Context, e *Event, host string) {
 	key, err := mtapolicy.ParseKey(e.Key)
 	if errors.Is(err, mtapolicy.ErrKeyName) {
 		e.Reply = mtapolicy.Failed("the name is not a valid internationalized domain name")
@@ -196,12 +217,12 @@ func (a *Answers) answer(ctx context.Context, e *Event) {
 		e.Reply = mtapolicy.NotAName()
 		return
 	}
-	v := variant{e.Form, key.Port}
+	v := variant{e.Form, key.Port, host}
 	if k, ok := a.cache.get(key.NextHop, v, a.c.Now()); ok {
 		e.Reply, e.Until, e.Warm = k.reply, k.until, true
 		return
 	}
-	done := a.calls.DoChan(fmt.Sprintf("%d %s", e.Form, key), func() (any, error) { return a.lookUp(key, v), nil })
+	done := a.calls.DoChan(fmt.Sprintf("%d %s %s", e.Form, key, host), func() (any, error) { return a.lookUp(key, v), nil })
 	patience := time.NewTimer(a.c.Patience)
 	defer patience.Stop()
 	select {
@@ -240,6 +261,9 @@ func (a *Answers) lookUp(key mtapolicy.Key, v variant) keptReply {
 	options := a.c.Options
 	options.Form = v.form
 	switch {
+	case err == nil && v.form == mtapolicy.PerHost:
+		k.reply, _ = mtapolicy.Exim(plan, v.host) // the request has no flags of a message
+		k.until = hold(plan, k.reply, now)
 	case err == nil:
 		if k.reply, err = mtapolicy.Postfix(plan, options); err != nil {
 			k.reply = mtapolicy.Failed(err.Error())

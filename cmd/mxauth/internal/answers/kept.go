@@ -21,14 +21,16 @@ const (
 	shards = 64
 	// overhead is the estimated size of an entry without its texts.
 	overhead = 240
-	// maxVariants bounds the forms and ports kept for one next hop.
-	maxVariants = 8
+	// maxVariants bounds the forms, ports and hosts kept for one next hop: Exim asks for each
+	// host, and a plan has at most 64.
+	maxVariants = 72
 )
 
-// A variant is a form and a port: one next hop can be asked about in several ways.
+// A variant is one of the ways in which a next hop can be asked about.
 type variant struct {
 	form mtapolicy.Form
 	port uint16
+	host string // of form PerHost; "" for the domain as a whole
 }
 
 // A keptReply is a reply with its end.
@@ -40,7 +42,7 @@ type keptReply struct {
 }
 
 func (k *keptReply) size() int {
-	n := len(k.reply.Text)
+	n := len(k.reply.Text) + len(k.host) + 64
 	for i := range k.reply.Deviations {
 		n += 32 + len(k.reply.Deviations[i].Host)
 	}
