@@ -175,7 +175,7 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, f *serveFlags
 		Plan:     d.stack.engine.Plan,
 		Request:  request,
 		Options:  mtapolicy.Options{NoMinTLS: s.MinTLS == "off", HoldTLS: s.Memory == "defer"},
-		Patience: s.Patience, MaxEntries: s.KeptReplies, Now: e.now, Logger: d.log, Observe: d.metrics.Observe,
+		Patience: s.Patience, MaxEntries: s.KeptReplies, Now: e.now, Logger: d.log, Observe: d.metrics.Observe, Warm: d.metrics.Warm,
 	})
 	run, cancel := context.WithCancel(context.Background())
 	d.cancel, d.refresh = cancel, make(chan struct{})

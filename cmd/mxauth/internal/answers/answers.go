@@ -16,8 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
 )
@@ -35,8 +33,6 @@ const (
 	// DefaultPatience is how long a client waits for a lookup. Postfix gives up after 100 s,
 	// and its queue manager has other mail to send meanwhile.
 	DefaultPatience = 15 * time.Second
-	// lookupTime bounds a lookup that goes on after its clients have left.
-	lookupTime = 2 * time.Minute
 )
 
 // An Event tells of one answer.
@@ -46,9 +42,11 @@ type Event struct {
 	Reply  mtapolicy.Reply
 	Warm   bool // it was kept
 	Late   bool // the lookup took longer than the patience
+	Busy   bool // too many lookups are under way
 	Took   time.Duration
-	Until  time.Time
-	Shared bool // another client had begun the lookup
+	Made   time.Time // when the reply was made; zero if it is not kept
+	Until  time.Time // how long it holds; zero if it is not kept
+	Shared bool      // another client had begun the lookup
 }
 
 // Config of an [Answers]. Plan is required.
@@ -63,27 +61,31 @@ type Config struct {
 	Patience   time.Duration // 0: DefaultPatience
 	MaxEntries int           // 0: DefaultMaxEntries
 	MaxBytes   int           // 0: DefaultMaxBytes
+	MaxLookups int           // side by side; 0: DefaultMaxLookups
 	Now        func() time.Time
 	Logger     *slog.Logger
-	// Observe is called once for each answer, warm ones included; nil: nothing is called. It
-	// must not block.
+	// Observe is called once for each answer that was not kept, and Warm for each that was;
+	// nil: nothing is called. They must not block.
 	Observe func(Event)
+	Warm    func(mtapolicy.Form, mtapolicy.Kind)
 }
 
 // An Answers answers. It may be used by many goroutines at once.
 type Answers struct {
 	c     Config
 	cache *cache
-	calls singleflight.Group
 
 	ctx    context.Context // of lookups
 	cancel context.CancelFunc
+	turns  chan struct{} // one token for each lookup that runs
+	wg     sync.WaitGroup
 
-	mu         sync.Mutex // guards what follows
-	closed     bool
-	wg         sync.WaitGroup // lookups; Add is under mu
-	generation uint64         // rises with Forget: what was begun before is not kept
-	temps      tempLog
+	mu     sync.Mutex // guards what follows, and Add of wg
+	closed bool
+	calls  map[callID]*call
+
+	tempsMu sync.Mutex // guards temps
+	temps   tempLog
 }
 
 // New makes an Answers.
@@ -97,13 +99,22 @@ func New(c Config) *Answers {
 	if c.MaxBytes <= 0 {
 		c.MaxBytes = DefaultMaxBytes
 	}
+	if c.MaxLookups <= 0 {
+		c.MaxLookups = DefaultMaxLookups
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Answers{c: c, cache: newCache(c.MaxEntries, c.MaxBytes)}
+	if c.Observe == nil {
+		c.Observe = func(Event) {}
+	}
+	if c.Warm == nil {
+		c.Warm = func(mtapolicy.Form, mtapolicy.Kind) {}
+	}
+	a := &Answers{c: c, cache: newCache(c.MaxEntries, c.MaxBytes), turns: make(chan struct{}, c.MaxLookups), calls: map[callID]*call{}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a
 }
@@ -118,52 +129,65 @@ func (a *Answers) Close() {
 }
 
 // Forget drops the kept replies for a domain, or all of them if domain is "". A lookup that
-// is under way then is not kept.
+// is under way is not kept, and no later question waits for it.
 func (a *Answers) Forget(domain string) {
+	bracketed := "[" + domain + "]"
 	a.mu.Lock()
-	a.generation++
-	a.mu.Unlock()
+	for id, c := range a.calls {
+		if domain == "" || id.nextHop == domain || id.nextHop == bracketed {
+			c.stale = true
+			delete(a.calls, id)
+		}
+	}
+	// Under the lock, so that a call that has just ended is either kept before, or finds
+	// that it is stale.
 	if domain == "" {
 		a.cache.purge()
-		return
+	} else {
+		a.cache.drop(domain)
+		a.cache.drop(bracketed)
 	}
-	a.cache.drop(domain)
-	a.cache.drop("[" + domain + "]")
+	a.mu.Unlock()
+}
+
+// Lookups returns the number of lookups that run or wait for a turn.
+func (a *Answers) Lookups() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.calls)
 }
 
 // Kept returns the number of next hops with a kept reply and their estimated bytes.
 func (a *Answers) Kept() (entries, bytes int) { return a.cache.size() }
 
-// Cached returns the kept reply for a key, if one holds. It does not block.
-func (a *Answers) Cached(form mtapolicy.Form, key []byte) (mtapolicy.Reply, bool) {
-	now := a.c.Now()
+// Cached returns the kept reply for a key, if one holds. It does not block. The reply must
+// not be changed.
+func (a *Answers) Cached(form mtapolicy.Form, key []byte) (*mtapolicy.Reply, bool) {
 	var k keptReply
 	var ok bool
 	if canonical(key) {
-		k, ok = a.cache.get(string(key), variant{form: form}, now)
+		k, ok = a.cache.getBytes(key, variant{form: form}, a.c.Now())
 	} else {
 		parsed, err := mtapolicy.ParseKey(string(key))
 		switch {
 		case errors.Is(err, mtapolicy.ErrKeyName):
-			return mtapolicy.Reply{}, false
+			return nil, false
 		case err != nil:
 			// Postfix asks for every parent domain, with a leading dot.
-			e := Event{Form: form, Reply: mtapolicy.NotAName(), Warm: true}
-			if a.c.Observe != nil {
-				a.c.Observe(e)
-			}
-			return e.Reply, true
+			a.c.Warm(form, mtapolicy.NotFound)
+			return notAName, true
 		}
-		k, ok = a.cache.get(parsed.NextHop, variant{form: form, port: parsed.Port}, now)
+		k, ok = a.cache.get(parsed.NextHop, variant{form: form, port: parsed.Port}, a.c.Now())
 	}
 	if !ok {
-		return mtapolicy.Reply{}, false
+		return nil, false
 	}
-	if a.c.Observe != nil {
-		a.c.Observe(Event{Form: form, Reply: k.reply, Warm: true, Until: k.until})
-	}
+	a.c.Warm(form, k.reply.Kind)
 	return k.reply, true
 }
+
+// notAName is the one copy of this reply.
+var notAName = func() *mtapolicy.Reply { r := mtapolicy.NotAName(); return &r }()
 
 // canonical reports whether a key is a domain in the form in which the cache has it, without
 // the price of reading it: a name that is not valid is in no cache.
@@ -179,12 +203,19 @@ func canonical(key []byte) bool {
 // Answer returns the reply for a key, from what is kept or by a lookup. A lookup that takes
 // longer than the patience, or than ctx, goes on; the reply is then TryLater, never weaker.
 func (a *Answers) Answer(ctx context.Context, form mtapolicy.Form, key string) mtapolicy.Reply {
+	e := a.Ask(ctx, form, key)
+	a.note(&e)
+	return e.Reply
+}
+
+// Ask is [Answers.Answer] for an operator: it says where the reply came from, and neither
+// logs nor counts it.
+func (a *Answers) Ask(ctx context.Context, form mtapolicy.Form, key string) Event {
 	begun := a.c.Now()
 	e := Event{Key: key, Form: form}
 	a.answer(ctx, &e, "")
 	e.Took = a.c.Now().Sub(begun)
-	a.note(&e)
-	return e.Reply
+	return e
 }
 
 // maxHost is the longest host name that is looked at, in bytes.
@@ -193,6 +224,13 @@ const maxHost = 255
 // AnswerHost returns the line for Exim: what is demanded of one host of a domain, or of the
 // domain as a whole if host is "". It waits as [Answers.Answer] does.
 func (a *Answers) AnswerHost(ctx context.Context, domain, host string) string {
+	e := a.AskHost(ctx, domain, host)
+	a.note(&e)
+	return e.Reply.Text
+}
+
+// AskHost is to [Answers.AnswerHost] as Ask is to Answer.
+func (a *Answers) AskHost(ctx context.Context, domain, host string) Event {
 	begun := a.c.Now()
 	e := Event{Key: domain, Form: mtapolicy.PerHost}
 	if len(host) > maxHost {
@@ -203,8 +241,7 @@ func (a *Answers) AnswerHost(ctx context.Context, domain, host string) string {
 	if e.Reply.Row != mtapolicy.X1 && e.Reply.Row != mtapolicy.X2 && e.Reply.Row != mtapolicy.X3 {
 		e.Reply = mtapolicy.EximFailed(e.Reply.Text)
 	}
-	a.note(&e)
-	return e.Reply.Text
+	return e
 }
 
 func (a *Answers) answer(ctx context.Context, e *Event, host string) {
@@ -217,88 +254,41 @@ func (a *Answers) answer(ctx context.Context, e *Event, host string) {
 		e.Reply = mtapolicy.NotAName()
 		return
 	}
-	v := variant{e.Form, key.Port, host}
-	if k, ok := a.cache.get(key.NextHop, v, a.c.Now()); ok {
-		e.Reply, e.Until, e.Warm = k.reply, k.until, true
+	c, joined := a.join(key, variant{host, key.Port, e.Form})
+	if c == nil {
+		e.Reply, e.Busy = mtapolicy.Failed(fmt.Sprintf("%s: too many lookups are under way", key)), true
 		return
 	}
-	done := a.calls.DoChan(fmt.Sprintf("%d %s %s", e.Form, key, host), func() (any, error) { return a.lookUp(key, v), nil })
-	patience := time.NewTimer(a.c.Patience)
+	if c.warm {
+		e.Warm = true
+		a.tell(e, c)
+		return
+	}
+	e.Shared = joined
+	// The patience is that of the lookup: who asks again while it goes on need not wait as
+	// long again.
+	patience := time.NewTimer(a.c.Patience - time.Since(c.begun))
 	defer patience.Stop()
 	select {
-	case r := <-done:
-		if r.Err != nil {
-			e.Reply = mtapolicy.Failed("internal error")
-			return
-		}
-		k := r.Val.(keptReply)
-		e.Reply, e.Until, e.Shared = k.reply, k.until, r.Shared
+	case <-c.done:
+		a.tell(e, c)
 	case <-patience.C:
+		select {
+		case <-c.done:
+			a.tell(e, c)
+			return
+		default:
+		}
 		e.Reply, e.Late = mtapolicy.Failed(fmt.Sprintf("%s: the lookups take longer than %v and go on", key, a.c.Patience)), true
 	case <-ctx.Done():
 		e.Reply, e.Late = mtapolicy.Failed("shutting down"), true
 	}
 }
 
-// lookUp makes the plan and the reply, and keeps it.
-func (a *Answers) lookUp(key mtapolicy.Key, v variant) keptReply {
-	a.mu.Lock()
-	if a.closed {
-		a.mu.Unlock()
-		return keptReply{reply: mtapolicy.Failed("shutting down")}
+// tell puts the reply of a call that has ended into an event.
+func (a *Answers) tell(e *Event, c *call) {
+	e.Reply = *c.kept.reply
+	if c.kept.until > 0 {
+		e.Made, e.Until = time.Unix(0, c.kept.made), time.Unix(0, c.kept.until)
 	}
-	a.wg.Add(1)
-	generation := a.generation
-	a.mu.Unlock()
-	defer a.wg.Done()
-	ctx, cancel := context.WithTimeout(a.ctx, lookupTime)
-	defer cancel()
-	request := a.c.Request
-	request.NextHop, request.Port = key.NextHop, key.Port
-	plan, err := a.c.Plan(ctx, request)
-	now := a.c.Now()
-	k := keptReply{variant: v, made: now, until: now.Add(TempHold)}
-	options := a.c.Options
-	options.Form = v.form
-	switch {
-	case err == nil && v.form == mtapolicy.PerHost:
-		k.reply, _ = mtapolicy.Exim(plan, v.host) // the request has no flags of a message
-		k.until = hold(plan, k.reply, now)
-	case err == nil:
-		if k.reply, err = mtapolicy.Postfix(plan, options); err != nil {
-			k.reply = mtapolicy.Failed(err.Error())
-			break
-		}
-		k.until = hold(plan, k.reply, now)
-	case errors.Is(err, engine.ErrRequest):
-		k.reply = mtapolicy.Failed(err.Error())
-	default:
-		k.reply = mtapolicy.Failed(fmt.Sprintf("%s: the lookups did not end in time", key))
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if generation == a.generation && a.ctx.Err() == nil {
-		a.cache.put(key.NextHop, k)
-	}
-	return k
-}
-
-// hold is how long a reply holds.
-func hold(p *engine.Plan, r mtapolicy.Reply, now time.Time) time.Time {
-	if r.Kind == mtapolicy.TryLater {
-		return now.Add(TempHold)
-	}
-	until, ok := p.Keep()
-	if least := now.Add(MinHold); !ok || until.Before(least) {
-		until = least
-	}
-	if most := now.Add(MaxHold); until.After(most) {
-		until = most
-	}
-	for i := range p.Hosts {
-		if x := p.Hosts[i].Exception; x != nil && x.Ends.Before(until) {
-			until = x.Ends
-		}
-	}
-	return until
 }

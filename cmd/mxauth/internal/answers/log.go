@@ -76,21 +76,20 @@ func (l *tempLog) note(e *Event, now time.Time) (log bool, more int) {
 
 // Recent returns the last TryLater replies, the newest first.
 func (a *Answers) Recent() []Temp {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.tempsMu.Lock()
+	defer a.tempsMu.Unlock()
 	out := slices.Clone(a.temps.recent)
 	slices.Reverse(out)
 	return out
 }
 
-// note logs a cold answer and tells the observer of every one.
+// note logs a cold answer and tells the observers of every one.
 func (a *Answers) note(e *Event) {
-	if a.c.Observe != nil {
-		a.c.Observe(*e)
-	}
 	if e.Warm {
+		a.c.Warm(e.Form, e.Reply.Kind)
 		return
 	}
+	a.c.Observe(*e)
 	attrs := []slog.Attr{
 		slog.String("key", e.Key), slog.String("form", e.Form.String()), slog.String("reply", e.Reply.Kind.String()),
 		slog.String("row", string(e.Reply.Row)), slog.Duration("took", e.Took),
@@ -119,9 +118,9 @@ func (a *Answers) note(e *Event) {
 		level = slog.LevelError
 	case e.Reply.Kind == mtapolicy.TryLater:
 		level = slog.LevelWarn
-		a.mu.Lock()
+		a.tempsMu.Lock()
 		log, more := a.temps.note(e, a.c.Now())
-		a.mu.Unlock()
+		a.tempsMu.Unlock()
 		if !log {
 			return
 		}

@@ -52,12 +52,13 @@ func (h tableHandler) Cached(m string, key []byte) (socketmap.Reply, bool) {
 }
 
 func (h tableHandler) Answer(ctx context.Context, m, key string) socketmap.Reply {
-	return tableReply(h.answers.Answer(ctx, forms[m], key))
+	r := h.answers.Answer(ctx, forms[m], key)
+	return tableReply(&r)
 }
 
 // tableReply is a reply in the words of the protocol. A found reply without a text would
 // defer the domain, as would an unknown word.
-func tableReply(r mtapolicy.Reply) socketmap.Reply {
+func tableReply(r *mtapolicy.Reply) socketmap.Reply {
 	switch {
 	case r.Kind == mtapolicy.Found && r.Text != "":
 		return socketmap.Reply{Status: socketmap.OK, Text: r.Text}

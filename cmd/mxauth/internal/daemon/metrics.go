@@ -50,16 +50,14 @@ func NewMetrics() *Metrics {
 // Register adds a collector, such as one for the counters of a store.
 func (m *Metrics) Register(c prometheus.Collector) error { return m.registry.Register(c) }
 
-// Observe counts an answer.
+// Warm counts an answer that was kept.
+func (m *Metrics) Warm(f mtapolicy.Form, k mtapolicy.Kind) { m.warm[doorOf(f)][min(int(k), 2)].Inc() }
+
+func doorOf(f mtapolicy.Form) int { return min(int(f), answerDoors-1) }
+
+// Observe counts an answer that was looked up.
 func (m *Metrics) Observe(e answers.Event) {
-	door := int(e.Form)
-	if door >= answerDoors {
-		door = 0
-	}
-	if e.Warm {
-		m.warm[door][min(int(e.Reply.Kind), 2)].Inc()
-		return
-	}
+	door := doorOf(e.Form)
 	m.answers.WithLabelValues(doorNames[door], e.Reply.Kind.String(), string(e.Reply.Row)).Inc()
 	m.seconds.Observe(e.Took.Seconds())
 	for i := range e.Reply.Deviations {
