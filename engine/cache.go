@@ -109,8 +109,9 @@ func (e *Engine) kept(r *Request, now time.Time) *Plan {
 }
 
 // keep puts a plan into the cache, if nothing in it failed: a failed lookup is asked
-// again the next time.
-func (e *Engine) keep(p *Plan) {
+// again the next time. forgotten is what [Engine.Forget] had counted when the plan was
+// begun: one that was begun before rests on what the operator has changed.
+func (e *Engine) keep(p *Plan, forgotten uint64) {
 	if _, ok := p.Keep(); e.plans == nil || !ok {
 		return
 	}
@@ -122,12 +123,26 @@ func (e *Engine) keep(p *Plan) {
 	if n := orders(p.Hosts); n <= maxOrders {
 		k.orders = make([]atomic.Pointer[Plan], n)
 	}
-	e.plans.Add(key, k)
+	e.forgetMu.Lock()
+	defer e.forgetMu.Unlock()
+	if forgotten == e.forgotten {
+		e.plans.Add(key, k)
+	}
 }
 
-// Forget drops every kept plan; the next of each is made anew. It is for operators
+// forgets returns how often Forget was called.
+func (e *Engine) forgets() uint64 {
+	e.forgetMu.Lock()
+	defer e.forgetMu.Unlock()
+	return e.forgotten
+}
+
+// Forget drops every kept plan, and keeps none that is being made. It is for operators
 // who changed something that plans rest on.
 func (e *Engine) Forget() {
+	e.forgetMu.Lock()
+	defer e.forgetMu.Unlock()
+	e.forgotten++
 	if e.plans != nil {
 		e.plans.Purge()
 	}

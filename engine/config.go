@@ -75,6 +75,9 @@ type Engine struct {
 	roots func() (*pkix.Roots, error)
 	plans *lru.Cache[planKey, *keptPlan] // nil: no plan is kept; safe for concurrent use
 
+	forgetMu  sync.Mutex // guards forgotten, and adding to plans
+	forgotten uint64     // calls of Forget
+
 	usesMu sync.Mutex // guards uses
 	uses   map[string]*ExceptionUse
 }

@@ -140,11 +140,12 @@ func (e *Engine) Plan(ctx context.Context, r Request) (*Plan, error) {
 		e.planned(p, true, start)
 		return p, nil
 	}
+	forgotten := e.forgets()
 	p, err := e.planAnew(ctx, r, start)
 	if err != nil {
 		return nil, err
 	}
-	e.keep(p)
+	e.keep(p, forgotten)
 	e.planned(p, false, start)
 	return p, nil
 }
