@@ -18,6 +18,9 @@ type conn struct {
 
 	active  atomic.Int64 // when the last request came, Unix nanoseconds
 	pending atomic.Int32 // replies that the writer has not written yet
+	gone    atomic.Bool  // the client sends nothing more, and waits for replies at most
+
+	writeBy time.Time // the write deadline as it is set now; of the goroutine that writes
 
 	queue  chan *slot // to the writer; nil until it is needed
 	writer sync.WaitGroup
@@ -42,12 +45,12 @@ func (c *conn) serve() {
 	var (
 		buf      = make([]byte, 0, readSize)
 		out      []byte
+		now      = time.Now()
 		deadline time.Time // as it is set now
 		begun    time.Time // when the first byte of an incomplete request came
-		drained  bool      // the server shuts down and this was the last read
+		drainEnd time.Time // set when the server shuts down
 	)
 	for {
-		now := time.Now()
 		want := now.Add(c.server.c.Idle)
 		if !begun.IsZero() {
 			want = begun.Add(requestTime)
@@ -56,27 +59,33 @@ func (c *conn) serve() {
 			c.nc.SetReadDeadline(want)
 			deadline = want
 		}
+		// Looked at after the deadline is set, which is then not that of stop.
 		switch {
-		case c.failed.Load(), drained:
+		case c.failed.Load():
 			return
-		case c.server.closing.Load():
-			// One more read for requests that are under way.
-			c.nc.SetReadDeadline(time.Now().Add(drainTime))
-			drained = true
+		case c.server.closing.Load() && drainEnd.IsZero():
+			drainEnd = now.Add(drainAll)
+			c.nc.SetReadDeadline(now.Add(drainTime))
+		case !drainEnd.IsZero():
+			// What has arrived is read. A client that sends one request after the other is
+			// left at the moment in which it has its reply.
+			c.nc.SetReadDeadline(earlier(drainEnd, now.Add(drainStep)))
 		}
 		n, err := c.nc.Read(buf[len(buf):cap(buf)])
 		if n == 0 && err != nil {
+			c.gone.Store(true)
 			return
 		}
-		c.active.Store(time.Now().UnixNano())
+		now = time.Now()
+		c.active.Store(now.UnixNano())
 		buf = buf[:len(buf)+n]
-		rest, need, perr := c.batch(buf, &out)
+		rest, need, perr := c.batch(buf, &out, now)
 		if len(out) > 0 {
-			if !c.write(out) {
+			if !c.write(out, now) {
 				return
 			}
 			out = out[:0]
-			if cap(out) > maxOut {
+			if cap(out) > 2*maxOut {
 				out = nil
 			}
 		}
@@ -88,7 +97,7 @@ func (c *conn) serve() {
 		case len(rest) == 0:
 			begun = time.Time{}
 		case len(rest) < len(buf) || begun.IsZero():
-			begun = time.Now()
+			begun = now
 		}
 		buf = append(buf[:0], rest...)
 		if need > cap(buf) {
@@ -97,12 +106,19 @@ func (c *conn) serve() {
 	}
 }
 
-// maxOut is the largest buffer for replies that a connection keeps.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// maxOut is how many bytes of replies are written together.
 const maxOut = 64 << 10
 
 // batch answers the complete requests in b: at once into out, or through the writer. It
 // returns what follows them and how many bytes the next one needs in all.
-func (c *conn) batch(b []byte, out *[]byte) (rest []byte, need int, err error) {
+func (c *conn) batch(b []byte, out *[]byte, now time.Time) (rest []byte, need int, err error) {
 	for len(b) > 0 {
 		request, next, need, err := cut(b)
 		if err != nil || need > 0 {
@@ -119,15 +135,21 @@ func (c *conn) batch(b []byte, out *[]byte) (rest []byte, need int, err error) {
 		case m != "":
 			reply, known = c.server.c.Handler.Cached(m, key)
 		}
-		if known && c.pending.Load() == 0 {
+		direct := known && c.pending.Load() == 0
+		if direct {
 			*out = appendNetstring(*out, reply.Status, reply.Text)
-			continue
+			if len(*out) < maxOut {
+				continue
+			}
 		}
 		if len(*out) > 0 { // the writer must not overtake these
-			if !c.write(*out) {
+			if !c.write(*out, now) {
 				return nil, 0, nil
 			}
 			*out = (*out)[:0]
+		}
+		if direct {
+			continue
 		}
 		c.enqueue(m, key, reply, known)
 	}
@@ -147,7 +169,6 @@ func (c *conn) enqueue(m string, key []byte, reply Reply, known bool) {
 		key := string(key)
 		c.writer.Go(func() {
 			defer close(s.done)
-			s.reply = Reply{Status: Temp, Text: "internal error"} // should Answer panic
 			s.reply = c.server.c.Handler.Answer(c.server.ctx, m, key)
 		})
 	}
@@ -161,7 +182,7 @@ func (c *conn) writeQueued() {
 	n := int32(0) // replies in out
 	flush := func() {
 		if n > 0 && !c.failed.Load() {
-			c.write(out)
+			c.write(out, time.Now())
 		}
 		out = out[:0]
 		c.pending.Add(-n)
@@ -197,9 +218,13 @@ func (c *conn) writeQueued() {
 	}
 }
 
-// write sends b within writeTime. After a failure the connection is of no use.
-func (c *conn) write(b []byte) bool {
-	c.nc.SetWriteDeadline(time.Now().Add(writeTime))
+// write sends b. A client has between one and two times writeTime for it: setting a deadline
+// for every reply would be a tenth of the work. After a failure the connection is of no use.
+func (c *conn) write(b []byte, now time.Time) bool {
+	if c.writeBy.Sub(now) < writeTime {
+		c.writeBy = now.Add(2 * writeTime)
+		c.nc.SetWriteDeadline(c.writeBy)
+	}
 	if _, err := c.nc.Write(b); err != nil {
 		c.failed.Store(true)
 		c.nc.Close()

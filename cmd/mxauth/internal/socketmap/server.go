@@ -36,8 +36,12 @@ const (
 	maxPending = 64
 	// readSize is the first size of a connection's buffer: some dozens of requests.
 	readSize = 2048
-	// drainTime is how long a shutdown waits for requests that a client has sent already.
+	// drainTime is how long a shutdown waits for requests that a client has sent already,
+	// drainStep for each further read of them, and drainAll bounds both: a client that never
+	// stops sending is cut off.
 	drainTime = 50 * time.Millisecond
+	drainStep = time.Millisecond
+	drainAll  = 2 * time.Second
 	// deadlineStep is how exact the idle timeout is: setting a deadline for every request
 	// would be a tenth of the work of answering it.
 	deadlineStep = 5 * time.Second
@@ -87,10 +91,13 @@ type Server struct {
 	wg     sync.WaitGroup
 
 	closing atomic.Bool
+	refused atomic.Uint64
+	evicted atomic.Uint64
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
+	closed    bool // by Close
 }
 
 type mapName struct {
@@ -127,12 +134,14 @@ func (s *Server) Serve(l net.Listener) error {
 		return nil
 	}
 	s.listeners[l] = struct{}{}
+	s.wg.Add(1) // so that a connection accepted last is waited for
 	s.mu.Unlock()
 	defer func() {
 		l.Close()
 		s.mu.Lock()
 		delete(s.listeners, l)
 		s.mu.Unlock()
+		s.wg.Done()
 	}()
 	pause := time.Duration(0)
 	for {
@@ -168,15 +177,18 @@ func (s *Server) start(nc net.Conn) {
 	full := len(s.conns) >= s.c.MaxConns
 	s.mu.Unlock()
 	if full && !s.evict() {
+		s.refused.Add(1)
 		nc.Close()
 		return
 	}
 	s.mu.Lock()
-	if s.closing.Load() {
+	if s.closed {
 		s.mu.Unlock()
 		nc.Close()
 		return
 	}
+	// A client that was accepted while the server shuts down is served like the others: it
+	// may have no second try.
 	s.conns[c] = struct{}{}
 	s.wg.Add(1)
 	s.mu.Unlock()
@@ -190,13 +202,18 @@ func (s *Server) start(nc net.Conn) {
 	}()
 }
 
-// evict closes the connection that has been without work longest; false if all are busy.
+// evict closes a connection whose client has left, or the one that has been without work
+// longest; false if all are busy.
 func (s *Server) evict() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var oldest *conn
 	var at int64
 	for c := range s.conns {
+		if c.gone.Load() {
+			oldest = c
+			break
+		}
 		if t := c.active.Load(); c.pending.Load() == 0 && (oldest == nil || t < at) {
 			oldest, at = c, t
 		}
@@ -206,6 +223,7 @@ func (s *Server) evict() bool {
 	}
 	delete(s.conns, oldest)
 	oldest.nc.Close()
+	s.evicted.Add(1)
 	return true
 }
 
@@ -215,6 +233,16 @@ func (s *Server) Conns() int {
 	defer s.mu.Unlock()
 	return len(s.conns)
 }
+
+// Stats are the numbers of a server since it was made.
+type Stats struct {
+	Conns   int    // now
+	Evicted uint64 // idle connections that made room for a new one
+	Refused uint64 // new connections closed at once, since all others were busy
+}
+
+// Stats returns the numbers.
+func (s *Server) Stats() Stats { return Stats{s.Conns(), s.evicted.Load(), s.refused.Load()} }
 
 // Shutdown stops accepting, lets the requests that have arrived be answered, and closes
 // each connection after its last answer. When ctx ends first, what remains is cut off as by
@@ -255,6 +283,7 @@ func (s *Server) Close() {
 	s.stop()
 	s.cancel()
 	s.mu.Lock()
+	s.closed = true
 	for c := range s.conns {
 		c.nc.Close()
 	}
