@@ -22,6 +22,7 @@ package mxauth
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -56,6 +57,12 @@ type Config struct {
 	Anchors []anchor.Anchor
 	// Resolver replaces all of the above. The client does not close it.
 	Resolver dnssec.Resolver
+	// ResolverRoots are the certification authorities of resolvers asked over TLS or
+	// HTTPS; nil: the system's.
+	ResolverRoots *x509.CertPool
+
+	// Lookups are observer callbacks of DNS lookups; the zero value observes nothing.
+	Lookups dnssec.CacheTrace
 
 	// Roots are the certification authorities for MTA-STS; nil: the system's.
 	Roots *pkix.Roots
@@ -65,6 +72,8 @@ type Config struct {
 	Store store.Store
 	// Memory remembers what domains once proved, in Store; nil: it does not.
 	Memory *engine.MemoryConfig
+	// Policies are observer callbacks of the MTA-STS client; the zero value observes nothing.
+	Policies sts.Observer
 	// AllowAddresses are special-purpose prefixes in which policy hosts may be, besides
 	// public addresses.
 	AllowAddresses []netip.Prefix
@@ -123,7 +132,7 @@ func New(c Config) (_ *Client, err error) {
 		}
 	}
 	k.policies, err = sts.NewClient(sts.Config{Resolver: k.c.Resolver, Roots: k.c.Roots, Store: c.Store, Allow: c.AllowAddresses,
-		Dial: c.Dial, Timeout: c.Timeout, Now: c.Now, Logger: c.Logger})
+		Observer: c.Policies, Dial: c.Dial, Timeout: c.Timeout, Now: c.Now, Logger: c.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("mxauth: %w", err)
 	}
@@ -152,7 +161,7 @@ func (k *Client) openResolver() (err error) {
 			return fmt.Errorf("mxauth: %w", err)
 		}
 	}
-	if k.upstream, err = upstream.New(upstream.Config{Servers: servers, Timeout: c.Timeout, Logger: c.Logger}); err != nil {
+	if k.upstream, err = upstream.New(upstream.Config{Servers: servers, Timeout: c.Timeout, RootCAs: c.ResolverRoots, Logger: c.Logger}); err != nil {
 		return fmt.Errorf("mxauth: %w", err)
 	}
 	var source dnssec.Resolver
@@ -164,7 +173,7 @@ func (k *Client) openResolver() (err error) {
 	if err != nil {
 		return fmt.Errorf("mxauth: %w", err)
 	}
-	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now})
+	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now, Trace: c.Lookups})
 	c.Resolver = k.cache
 	return nil
 }
@@ -193,6 +202,28 @@ func (k *Client) Engine() *engine.Engine { return k.engine }
 
 // Policies is the MTA-STS client below: its Run refreshes kept policies.
 func (k *Client) Policies() *sts.Client { return k.policies }
+
+// Memory is what the client remembers of domains; nil without [Config].Memory.
+func (k *Client) Memory() *engine.Memory { return k.memory }
+
+// Resolver answers DNS questions with a security status, from a cache.
+func (k *Client) Resolver() dnssec.Resolver { return k.c.Resolver }
+
+// Upstreams returns the state of each recursive resolver; nil with [Config].Resolver.
+func (k *Client) Upstreams() []upstream.Health {
+	if k.upstream == nil {
+		return nil
+	}
+	return k.upstream.Health()
+}
+
+// CachedAnswers returns the number and bytes of the DNS answers that are kept.
+func (k *Client) CachedAnswers() (entries int, bytes int64) {
+	if k.cache == nil {
+		return 0, 0
+	}
+	return k.cache.Size()
+}
 
 // Plan says what each mail host must prove, before anything is connected to. An error
 // wraps [engine.ErrRequest], or is ctx's.

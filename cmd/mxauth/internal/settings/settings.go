@@ -14,6 +14,7 @@ package settings
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -225,6 +226,24 @@ func (s *Settings) Origin(key string) string {
 		return o
 	}
 	return "default"
+}
+
+// Differences returns the keys whose values differ between two settings, "listen" for the
+// listeners.
+func (s *Settings) Differences(o *Settings) []string {
+	var keys []string
+	for i := range table {
+		if r := &table[i]; r.literal(s) != r.literal(o) {
+			keys = append(keys, r.Key)
+		}
+	}
+	same := func(a, b Listen) bool {
+		return a.Door == b.Door && a.Address == b.Address && a.Mode == b.Mode && a.Owner == b.Owner && a.Group == b.Group && maps.Equal(a.Maps, b.Maps)
+	}
+	if !slices.EqualFunc(s.Listen, o.Listen, same) {
+		keys = append(keys, "listen")
+	}
+	return keys
 }
 
 // Value returns the value of a key as text; lists joined by a comma and a blank.

@@ -234,15 +234,11 @@ func (s *Server) Conns() int {
 	return len(s.conns)
 }
 
-// Stats are the numbers of a server since it was made.
-type Stats struct {
-	Conns   int    // now
-	Evicted uint64 // idle connections that made room for a new one
-	Refused uint64 // new connections closed at once, since all others were busy
+// Counts returns the connections now, the idle ones that made room for a new one, and the
+// new ones closed at once since all others were busy.
+func (s *Server) Counts() (conns int, evicted, refused uint64) {
+	return s.Conns(), s.evicted.Load(), s.refused.Load()
 }
-
-// Stats returns the numbers.
-func (s *Server) Stats() Stats { return Stats{s.Conns(), s.evicted.Load(), s.refused.Load()} }
 
 // Shutdown stops accepting, lets the requests that have arrived be answered, and closes
 // each connection after its last answer. When ctx ends first, what remains is cut off as by
