@@ -19,7 +19,7 @@ const storeMemory = "memory"
 // no reason not to answer: the answer is then found without what is kept there.
 func (e *env) openStore() (store.Store, error) {
 	s, err := e.openStoreOnly()
-	if errors.Is(err, bolt.ErrLocked) && !e.storeRequired {
+	if errors.Is(err, bolt.ErrLocked) {
 		e.out.Notef("%v; going on without it, in memory", err)
 		return store.NewMemory(store.MemoryConfig{Now: e.now})
 	}

@@ -94,6 +94,9 @@ func (d *Daemon) open() error {
 		}
 		errs = append(errs, fmt.Errorf("systemd hands over a socket named %q, and no [[listen]] has that door", name))
 	}
+	if d.c.Metrics != nil {
+		d.c.Metrics.registry.MustRegister(newDoorCollector(func() []door { return d.doors }))
+	}
 	if s.Metrics != "" && d.c.Metrics != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", d.c.Metrics.Handler())
@@ -189,7 +192,11 @@ func (d *Daemon) Run(ctx context.Context, hup <-chan os.Signal) error {
 func (d *Daemon) reload() {
 	d.notify(sd.SdNotifyReloading + "\n" + sd.SdNotifyMonotonicUsec())
 	if d.c.Reload != nil {
-		if err := d.c.Reload(); err != nil {
+		err := d.c.Reload()
+		if d.c.Metrics != nil {
+			d.c.Metrics.Reloaded(err)
+		}
+		if err != nil {
 			d.c.Logger.Error("the configuration was not read again; the old one stays in force", "err", err)
 		} else {
 			d.c.Logger.Info("the configuration was read again")
