@@ -24,7 +24,8 @@ type env struct {
 	dial        func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	flags       sharedFlags // set by the command line
 	daemonFlags daemonFlags
-	log         *slog.Logger // of a daemon; nil: --verbose decides
+	hup         <-chan os.Signal // asks a daemon to reload; nil: SIGHUP does
+	log         *slog.Logger     // of a daemon; nil: --verbose decides
 }
 
 func newEnv(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) *env {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -71,31 +72,39 @@ func runServe(cmd *cobra.Command, e *env, f *serveFlags) error {
 		return err
 	}
 	e.flags.apply(s)
-	d, err := openDaemon(cmd.Context(), e, s)
+	if err := refuse(s, e.configFile(f.config)); err != nil {
+		return err
+	}
+	d, err := openDaemon(cmd.Context(), e, s, f.check)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	d.config = e.configFile(f.config)
 	d.load = load
-	if err := d.refuse(); err != nil {
-		return err
-	}
 	if f.check {
 		e.out.Linef("the daemon can start")
 		return nil
 	}
+	return d.serve(cmd.Context())
+}
+
+// serve answers until ctx ends.
+func (d *daemonStack) serve(ctx context.Context) error {
 	d.start()
-	run, err := daemon.Open(daemon.Config{Settings: s, Answers: d.answers, Metrics: d.metrics, Reload: d.reload, Alive: d.alive,
+	run, err := daemon.Open(daemon.Config{Settings: d.s, Answers: d.answers, Metrics: d.metrics, Reload: d.reload, Alive: d.alive,
 		Control: d.control(), Logger: d.log})
 	if err != nil {
 		return configError("", "%w", err)
 	}
 	d.addresses = run.Addresses()
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	if err := run.Run(cmd.Context(), hup); err != nil {
+	hup := d.e.hup
+	if hup == nil {
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGHUP)
+		defer signal.Stop(c)
+		hup = c
+	}
+	if err := run.Run(ctx, hup); err != nil {
 		return err
 	}
 	return errStopped

@@ -5,9 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +36,6 @@ import (
 type daemonStack struct {
 	e         *env
 	s         *settings.Settings
-	config    string                             // the configuration file; "" if there is none
 	load      func() (*settings.Settings, error) // reads the configuration again
 	log       *slog.Logger
 	level     *slog.LevelVar
@@ -78,8 +81,8 @@ func (t *trust) equal(o *trust) bool {
 }
 
 // openDaemon opens store, resolver and engine. A store that cannot be opened is an error:
-// what it holds protects mail.
-func openDaemon(ctx context.Context, e *env, s *settings.Settings) (_ *daemonStack, err error) {
+// what it holds protects mail. With check it creates nothing.
+func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (_ *daemonStack, err error) {
 	d := &daemonStack{e: e, s: s, level: new(slog.LevelVar), began: e.now(), metrics: daemon.NewMetrics()}
 	if err := d.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		return nil, configError("", "log.level: %w", err)
@@ -111,7 +114,12 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings) (_ *daemonSta
 			return nil, err
 		}
 	}
-	if err := d.openStore(); err != nil {
+	if check {
+		err = d.checkStore(ctx)
+	} else {
+		err = d.openStore()
+	}
+	if err != nil {
 		return nil, err
 	}
 	d.current, err = d.generate(t)
@@ -195,6 +203,37 @@ func (d *daemonStack) openStore() (err error) {
 	}
 	d.base.Store = d.front
 	return nil
+}
+
+// checkStore says whether the store could be opened. It creates no file: that would belong to
+// the user who checks, not to that of the daemon. A file that a running daemon holds is good.
+func (d *daemonStack) checkStore(ctx context.Context) error {
+	path, isBolt := strings.CutPrefix(d.s.Store, "bolt:")
+	if isBolt {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			st, err := os.Stat(filepath.Dir(path))
+			if err == nil && !st.IsDir() {
+				err = fmt.Errorf("%s is not a folder", filepath.Dir(path))
+			}
+			if err != nil {
+				return configError("the folder of the store must exist, and the daemon must be allowed to write there", "store.path: %w", err)
+			}
+			return d.useMemory()
+		}
+	}
+	err := d.openStore()
+	if errors.Is(err, bolt.ErrLocked) && d.s.Control != "" && newDaemonClient(d.s.Control).holds(ctx, d.s.Store) {
+		d.e.out.Notef("the daemon that runs has the store open")
+		return d.useMemory()
+	}
+	return err
+}
+
+// useMemory opens a store that forgets.
+func (d *daemonStack) useMemory() error {
+	m, err := store.NewMemory(store.MemoryConfig{Now: d.e.now})
+	d.store, d.base.Store = m, m
+	return err
 }
 
 // readTrust reads anchors and certification authorities.
@@ -386,16 +425,16 @@ func (d *daemonStack) reloadTrust() error {
 	return nil
 }
 
-// refuse finds settings that this daemon must not start with.
-func (d *daemonStack) refuse() error {
-	s := d.s
+// refuse finds settings that a daemon must not start with. config is the configuration
+// file; "" if there is none.
+func refuse(s *settings.Settings, config string) error {
 	for _, l := range s.Listen {
 		if l.Door == "socketmap" && !s.AllowDeviation && (s.MXAlias == "refuse" || s.DANEAndSTS == "both") {
 			return configError("set serve.allow-deviation = true to start all the same",
 				"policy.mx-alias = refuse and policy.dane-and-sts = both cannot be told to Postfix: it uses every host whose TLSA records match")
 		}
 	}
-	for _, name := range []string{s.Exceptions, d.config, s.TrustAnchor} {
+	for _, name := range []string{s.Exceptions, config, s.TrustAnchor} {
 		if name == "" {
 			continue
 		}

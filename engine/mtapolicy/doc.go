@@ -16,7 +16,11 @@
 // Everything here is a pure function of the plan: no lookup, no clock, no state.
 package mtapolicy
 
-import "github.com/mxauth/mxauth/engine"
+import (
+	"fmt"
+
+	"github.com/mxauth/mxauth/engine"
+)
 
 // A Kind says which of the three answers of a table lookup a reply is. The zero Kind is
 // TryLater.
@@ -42,6 +46,17 @@ func (k Kind) String() string {
 
 // MarshalText prints k as [Kind.String] does.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads what [Kind.MarshalText] prints.
+func (k *Kind) UnmarshalText(b []byte) error {
+	for _, o := range []Kind{TryLater, Found, NotFound} {
+		if o.String() == string(b) {
+			*k = o
+			return nil
+		}
+	}
+	return fmt.Errorf("mtapolicy: no such kind of reply: %.20q", b)
+}
 
 // A Row is the rule that chose the reply, P1 to P12 for Postfix.
 type Row string
