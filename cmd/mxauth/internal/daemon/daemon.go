@@ -31,6 +31,8 @@ type Config struct {
 	// Alive reports whether a lookup gets through, for the watchdog of systemd; it returns
 	// soon after ctx ends.
 	Alive func(ctx context.Context) error
+	// Drain is how long a stop waits for the answers under way; 0: 10 seconds.
+	Drain time.Duration
 	// Control handles requests at the control socket; nil: there is none.
 	Control http.Handler
 	Logger  *slog.Logger
@@ -51,6 +53,9 @@ type door struct {
 // Open opens every listener. Sockets that systemd hands over (with FileDescriptorName= as
 // the door's name) stand in place of those of the settings. After an error nothing is open.
 func Open(c Config) (*Daemon, error) {
+	if c.Drain <= 0 {
+		c.Drain = drainTime
+	}
 	d := &Daemon{c: c}
 	if err := d.open(); err != nil {
 		for _, x := range d.doors {
@@ -118,9 +123,12 @@ func (d *Daemon) addHTTP(errs *[]error, name string, l settings.Listen, h http.H
 		*errs = append(*errs, err)
 		return
 	}
-	d.doors = append(d.doors, door{name, ln, httpServer{&http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(d.c.Logger.Handler(), slog.LevelDebug)}}})
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(d.c.Logger.Handler(), slog.LevelDebug)}
+	if name != "control" { // whose imports and exports take their time, and which lets nobody else in
+		srv.ReadTimeout, srv.WriteTimeout = 30*time.Second, time.Minute
+	}
+	d.doors = append(d.doors, door{name, ln, httpServer{srv}})
 }
 
 // httpServer is a server of net/http as a door.
@@ -173,7 +181,7 @@ func (d *Daemon) Run(ctx context.Context, hup <-chan os.Signal) error {
 	}
 	d.notify(sd.SdNotifyStopping)
 	d.c.Logger.Info("stopping")
-	drain, stop := context.WithTimeout(context.Background(), drainTime)
+	drain, stop := context.WithTimeout(context.Background(), d.c.Drain)
 	defer stop()
 	for _, x := range d.doors {
 		wg.Go(func() {

@@ -27,6 +27,8 @@ const (
 	lineTime = 5 * time.Second
 	// writeTime is how long it may take to read the answer.
 	writeTime = 5 * time.Second
+	// lastWords is how long the answers that are given up at a shutdown may take to be written.
+	lastWords = 500 * time.Millisecond
 	// DefaultMaxConns is the number of connections at one time. Exim opens three or four for
 	// each host that it tries, one after the other.
 	DefaultMaxConns = 200
@@ -172,8 +174,8 @@ func readLine(c net.Conn) (string, bool) {
 	return "", false
 }
 
-// Shutdown stops accepting and waits for the answers under way. When ctx ends first, they
-// are cut off and the error is ctx's.
+// Shutdown stops accepting and waits for the answers under way. When ctx ends first, their
+// context ends, and a moment later they are cut off; the error is ctx's.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
 	done := make(chan struct{})
@@ -186,10 +188,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.cancel()
 		return nil
 	case <-ctx.Done():
+	}
+	// Who still waits for an answer is told that there is none.
+	s.cancel()
+	select {
+	case <-done:
+	case <-time.After(lastWords):
 		s.Close()
 		<-done
-		return context.Cause(ctx)
 	}
+	return context.Cause(ctx)
 }
 
 func (s *Server) stop() {

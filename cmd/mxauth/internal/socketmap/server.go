@@ -42,6 +42,8 @@ const (
 	drainTime = 50 * time.Millisecond
 	drainStep = time.Millisecond
 	drainAll  = 2 * time.Second
+	// lastWords is how long the answers of requests that are given up may take to be written.
+	lastWords = 500 * time.Millisecond
 	// deadlineStep is how exact the idle timeout is: setting a deadline for every request
 	// would be a tenth of the work of answering it.
 	deadlineStep = 5 * time.Second
@@ -241,8 +243,9 @@ func (s *Server) Counts() (conns int, evicted, refused uint64) {
 }
 
 // Shutdown stops accepting, lets the requests that have arrived be answered, and closes
-// each connection after its last answer. When ctx ends first, what remains is cut off as by
-// [Server.Close] and the error is ctx's.
+// each connection after its last answer. When ctx ends first, the context of the answers
+// under way ends, and a moment later what remains is cut off as by [Server.Close]; the error
+// is ctx's.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
 	done := make(chan struct{})
@@ -255,10 +258,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.cancel()
 		return nil
 	case <-ctx.Done():
+	}
+	// Who still waits for an answer is told that there is none.
+	s.cancel()
+	select {
+	case <-done:
+	case <-time.After(lastWords):
 		s.Close()
 		<-done
-		return context.Cause(ctx)
 	}
+	return context.Cause(ctx)
 }
 
 // stop closes the listeners and ends the reading of all connections.
