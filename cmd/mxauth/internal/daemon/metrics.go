@@ -236,21 +236,6 @@ func (c *doorCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// Descriptions returns each metric with its labels, for the test of
-// docs/metrics.md.
-func (m *Metrics) Descriptions() []string {
-	ch := make(chan *prometheus.Desc)
-	go func() {
-		m.registry.Describe(ch)
-		close(ch)
-	}()
-	var out []string
-	for d := range ch {
-		out = append(out, d.String())
-	}
-	return out
-}
-
 // Handler serves the metrics in the text format of Prometheus.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
