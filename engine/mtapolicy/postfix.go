@@ -44,7 +44,11 @@ func Postfix(p *engine.Plan, o Options) (Reply, error) {
 	w.count()
 	reply := w.rule()
 	if r.Options.Audit && w.lowers() || r.Level == engine.LevelOpportunistic {
-		return w.audit(reply), nil
+		reply = w.audit(reply)
+	}
+	if o.Form == Sendmail && reply.Kind == Found && reply.Row != P9 && reply.Row != P10 {
+		// sendmail reads no other level than secure from this map, and checks DANE by itself.
+		reply.Kind, reply.Text = NotFound, ""
 	}
 	return reply, nil
 }
@@ -170,10 +174,6 @@ func (w *writer) rule() Reply {
 			reply.deviate(StrongerException, h.label())
 		}
 	}
-	if w.opts.Form == Sendmail && reply.Kind == Found && reply.Row != P9 && reply.Row != P10 {
-		// sendmail reads no other level from this map and checks DANE by itself.
-		return Reply{Kind: NotFound, Row: reply.Row, Deviations: reply.Deviations}
-	}
 	return reply
 }
 
@@ -254,24 +254,31 @@ func (w *writer) wait(row Row) Reply {
 			reply.deviate(StrongerHostUnused, h.label())
 		}
 	}
+	why := w.cause()
+	reply.Reason, reply.Text = why.ID, clause(why.Text)
+	if reply.Text == "" {
+		reply.Text = "no mail host can be used now"
+	}
+	return reply
+}
+
+// cause is why the message waits: the reason of the MX lookup, or of the first host that is
+// held, barred or absent.
+func (w *writer) cause() engine.Reason {
 	if why := w.plan.MX.Reason; !why.IsZero() {
-		reply.Reason, reply.Text = why.ID, clause(why.Text)
-		return reply
+		return why
 	}
 	for _, s := range [...]state{held, barred, absent} {
 		for i := range w.hosts {
 			if h := &w.hosts[i]; h.state == s {
-				why := h.Reason
 				if h.lowered {
-					why = h.Waived
+					return h.Waived
 				}
-				reply.Reason, reply.Text = why.ID, clause(why.Text)
-				return reply
+				return h.Reason
 			}
 		}
 	}
-	reply.Text = "no mail host can be used now"
-	return reply
+	return engine.Reason{}
 }
 
 // daneOnly is rows P6 and P7. secure would let WebPKI override a failed TLSA match, and
@@ -421,6 +428,10 @@ func (w *writer) securePKIX() Reply {
 	}
 	reply := Reply{Kind: Found, Row: P10}
 	reply.deviate(WeakerCommonName, "")
+	if len(w.plan.Request.Options.Names) == 0 {
+		// Each host is to show its own name, and any of them counts for all.
+		reply.deviate(WeakerSharedName, "")
+	}
 	if w.opts.Form == Sendmail {
 		reply.Text = "secure match=" + strings.Join(names, ":") + " servername=hostname"
 		return reply
