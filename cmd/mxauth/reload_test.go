@@ -76,14 +76,13 @@ func TestReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, d.config, strings.Replace(string(text), `level = "info"`, `level = "warn"`, 1))
-		d.hup <- nil // its own line is below the new level
-		d.hup <- nil // taken when the first has been dealt with
+		d.reload()
 		expect("dane-ee.test", daneOnly)
 		if strings.Contains(d.log.String(), "key=dane-ee.test") {
 			t.Error("logged below the level")
 		}
 		write(t, d.config, strings.Replace(string(text), `[serve]`, "[serve]\npatience = \"3s\"\n", 1))
-		d.hup <- nil
+		d.reload()
 		d.log.await(t, "these settings have changed and count after a restart", 1)
 		write(t, d.config, "[serve]\nno-such-key = 1\n")
 		n := strings.Count(d.log.String(), "the configuration was not read")
