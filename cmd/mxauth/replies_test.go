@@ -22,7 +22,7 @@ import (
 )
 
 // repliesFile has what mail servers are told of each world of the lab.
-const repliesFile = "testdata/golden/replies.txt"
+const repliesFile = "testdata/replies.txt"
 
 // besides are shapes that no world of the lab has: a host with DANE beside one that only
 // MTA-STS protects, and hosts that an exception covers, all or some.
@@ -152,7 +152,7 @@ func repliesOf(w lab.World, p *engine.Plan, o mtapolicy.Options, err error) stri
 }
 
 // TestReplies: what each world of the lab is answered in each form, as written in
-// testdata/golden/replies.txt; `go test ./cmd/mxauth -run TestReplies -update` writes it.
+// testdata/replies.txt; `go test ./cmd/mxauth -run TestReplies -update` writes it.
 // Each row but P12 is hit, and every reply parses.
 func TestReplies(t *testing.T) {
 	e := newEnv(strings.NewReader(""), io.Discard, io.Discard, func(string) string { return "" })
