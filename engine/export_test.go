@@ -2,7 +2,6 @@ package engine
 
 import (
 	"crypto/x509"
-	"strings"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/store"
@@ -83,15 +82,6 @@ func (e *Engine) CachedPlans() int {
 
 // Clip is clip.
 func Clip(s string) string { return clip(s) }
-
-// AllReasons returns the ids of the table.
-func AllReasons() string {
-	var b strings.Builder
-	for _, r := range Reasons() {
-		b.WriteString(string(r.ID) + "\n")
-	}
-	return b.String()
-}
 
 // PresentedNames is presentedNames.
 func PresentedNames(c *x509.Certificate) []string { return presentedNames(c) }
