@@ -16,8 +16,8 @@ import (
 // TLSConfig refused. The decision is that of [Attempt.Decision].
 var ErrRefused = errors.New("engine: the peer did not prove itself")
 
-// noHandshake is the detail of a connection of which nothing was told.
-const noHandshake = "the connection ended before TLS was established"
+// errNoHandshake is the detail of a connection of which nothing was told.
+var errNoHandshake = errors.New("the connection ended before TLS was established")
 
 // ClientTLS returns the TLS configuration for a connection to a host of a plan: SNI
 // as the plan says (RFC 7672 section 8.1, RFC 8461 section 7.1), TLS 1.2 or later
@@ -59,7 +59,7 @@ type Attempt struct {
 // panics if there is no such host: the plan's Hosts are what there is.
 func (e *Engine) Attempt(p *Plan, i int, addr netip.AddrPort) *Attempt {
 	_ = p.Hosts[i]
-	return &Attempt{e: e, p: p, i: i, addr: addr, peer: Peer{Address: addr, Detail: noHandshake}}
+	return &Attempt{e: e, p: p, i: i, addr: addr, peer: Peer{Address: addr, Detail: errNoHandshake.Error()}}
 }
 
 // TLSConfig returns the configuration for tls.Client. Its VerifyConnection records
@@ -87,7 +87,7 @@ func (a *Attempt) TLSConfig() *tls.Config {
 		a.mu.Unlock()
 		d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{beforeEHLO: true, quiet: true})
 		if !d.Deliver {
-			return fmt.Errorf("%w: %s", ErrRefused, d.Reason.Text)
+			return fmt.Errorf("%w: %s", ErrRefused, d.Reason.ID)
 		}
 		return nil
 	}
@@ -141,7 +141,7 @@ func (a *Attempt) Decision(requireTLS bool) Decision {
 func (h *Host) ReuseKey() string {
 	sum := sha256.New()
 	w := func(s string) { fmt.Fprintf(sum, "%d:%s", len(s), s) }
-	w(h.label())
+	w(h.String())
 	w(fmt.Sprint(h.Port, h.Requirement, h.Strict, h.DANE.State))
 	w(h.SNI)
 	w(h.DANE.Base.String())

@@ -63,8 +63,8 @@ type ruling struct {
 	// waived is the reason for which the host would be skipped if neither audit mode
 	// nor the sender's wish let the message go; "" if none.
 	waived ReasonID
-	// failing is the outcome that was waived.
-	failing Outcome
+	// ground is why nothing, or less, is demanded.
+	ground Ground
 }
 
 // combine rules on one host whose addresses are known.
@@ -76,7 +76,7 @@ func combine(f facts) ruling {
 	case f.requireTLS:
 		return raise(f, r)
 	case f.audit && r.requirement == Skip && r.skipped == Refused:
-		r.waived, r.failing = r.reason, r.skipped
+		r.waived, r.ground = r.reason, GroundAudit
 		r.report |= demanded(f)
 		r.requirement, r.skipped, r.reason = May, OutcomeNone, ReasonAudit
 	}
@@ -101,13 +101,13 @@ func demanded(f facts) Requirement {
 func policies(f facts) ruling {
 	switch f.level {
 	case LevelOpportunistic:
-		return ruling{requirement: May, reason: ReasonOpportunistic}
+		return ruling{requirement: May, reason: ReasonOpportunistic, ground: GroundLevel}
 	case LevelDANE:
 		rd, row, failed := danePart(f)
 		if failed {
 			return ruling{skipped: Deferred, reason: ReasonTLSALookupFailed, row: row}
 		}
-		return orMay(ruling{requirement: rd, reason: daneReason(rd), row: row})
+		return orMay(f, ruling{requirement: rd, reason: daneReason(rd), row: row})
 	case LevelDANEOnly:
 		rd, row, failed := danePart(f)
 		switch {
@@ -123,7 +123,7 @@ func policies(f facts) ruling {
 		if undetermined(f) {
 			return ruling{skipped: Deferred, reason: ReasonSTSUndetermined}
 		}
-		return orMay(rs)
+		return orMay(f, rs)
 	case LevelSecure:
 		r := combineDefault(f)
 		if r.requirement == Skip || r.requirement&(DANE|STS) != 0 {
@@ -173,7 +173,7 @@ func combineDefault(f facts) ruling {
 	case rs.requirement == STS:
 		return ruling{requirement: rd | STS, reason: ReasonSTS, row: row}
 	}
-	return orMay(ruling{requirement: rd, reason: daneReason(rd), row: row, report: rs.report})
+	return orMay(f, ruling{requirement: rd, reason: daneReason(rd), row: row, report: rs.report})
 }
 
 // danePart is the table of rows R1 to R9. A Skip without failed means that DANE asks
@@ -237,9 +237,12 @@ func undetermined(f facts) bool {
 }
 
 // orMay turns a ruling that asks for nothing into May.
-func orMay(r ruling) ruling {
+func orMay(f facts, r ruling) ruling {
 	if r.requirement == Skip && r.skipped == OutcomeNone {
-		r.requirement, r.reason = May, ReasonNoPolicy
+		r.requirement, r.reason, r.ground = May, ReasonNoPolicy, GroundNoPolicy
+		if f.mx == mxNone {
+			r.ground = GroundLiteral
+		}
 	}
 	return r
 }
@@ -261,9 +264,9 @@ func daneReason(rd Requirement) ReasonID {
 // what they say is still evaluated. The addresses of the host are known, so there is
 // a host to connect to (RFC 8689 section 4.2.2, RFC 8460 section 5.3.1).
 func weaken(f facts, r ruling) ruling {
-	out := ruling{requirement: May, reason: ReasonTLSRequiredNo, row: r.row, report: r.report | r.requirement&^(May|PKIX)}
+	out := ruling{requirement: May, reason: ReasonTLSRequiredNo, row: r.row, report: r.report | r.requirement&^(May|PKIX), ground: GroundMessage}
 	if r.requirement == Skip {
-		out.waived, out.failing = r.reason, r.skipped
+		out.waived = r.reason
 		out.report |= demanded(f)
 	}
 	return out
@@ -294,7 +297,7 @@ func raise(f facts, plain ruling) ruling {
 	case r.strict == Skip:
 		return ruling{skipped: Refused, reason: ReasonRequireTLSLiteral, row: "Q2"}
 	case r.strict != plain.requirement:
-		r.requirement, r.reason, r.row = r.strict, ReasonRequireTLSPKIX, "Q2"
+		r.requirement, r.reason, r.row, r.ground = r.strict, ReasonRequireTLSPKIX, "Q2", GroundNone
 	}
 	return r
 }

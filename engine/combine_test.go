@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 type facts = engine.Facts
@@ -249,7 +250,7 @@ func TestEverywhere(t *testing.T) {
 		if (r.Requirement == engine.Skip) != (r.Skipped != engine.OutcomeNone) || r.Skipped != engine.OutcomeNone && r.Skipped != engine.Refused && r.Skipped != engine.Deferred {
 			fail("skip without outcome", r)
 		}
-		if _, ok := r.Reason.Info(); !ok {
+		if _, ok := explain.About(r.Reason); !ok {
 			fail("a reason that is not listed", r)
 		}
 		all := r.Requirement | r.Strict

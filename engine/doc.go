@@ -47,13 +47,17 @@
 //
 // # Why
 //
-// Everything that comes out carries its reasons: a [Reason] has a stable id, a
-// sentence with the names of the case for people who know no RFC, the section of the
-// rule, and the RFC 8460 result type where one exists; [Reasons] lists them all with
-// what either administrator can do. A [Step] is one line of what was looked up.
+// Everything that comes out carries its reasons in data: a [Reason] has the stable id of
+// the rule that decided and, as [Evidence], what the rule saw. No rule reads a sentence, and
+// this package makes none: [engine/explain] does, with the section of the rule, the RFC
+// 8460 result type where one exists, and what either administrator can do.
+//
+// A plan is made in two steps. All I/O comes first and its answers are gathered; then a
+// pure function of what was gathered makes the immutable [Plan] at once.
 //
 // What this package does not do: it speaks no SMTP ([engine/probe] does, up to
 // STARTTLS), keeps no queue, and sends no reports.
 //
+// [engine/explain]: https://pkg.go.dev/github.com/mxauth/mxauth/engine/explain
 // [engine/probe]: https://pkg.go.dev/github.com/mxauth/mxauth/engine/probe
 package engine

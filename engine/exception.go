@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/tlsrpt"
 )
 
 // ErrException is wrapped by every error of [NewExceptions].
@@ -215,87 +216,36 @@ func (x *Exception) covers(r Reason) bool {
 	case "":
 		return true
 	case "dane":
-		return r.Policy == policyTLSA
+		return r.Policy == tlsrpt.PolicyTLSA
 	case "mta-sts":
-		return r.Policy == policySTS
+		return r.Policy == tlsrpt.PolicySTS
 	}
-	return r.Policy == "" || r.Policy == policyNone
+	return r.Policy == "" || r.Policy == tlsrpt.PolicyNoFound
 }
 
-// sentence tells of the exception in a verdict.
-func (x *Exception) sentence() string {
-	return clip(fmt.Sprintf("exception %s of %s, until %s: %s", x.ID, x.Author, x.Ends.UTC().Format(time.DateOnly), x.Reason))
-}
-
-// except looks for an exception for a host whose requirement is ruled, and lowers what
+// excepted looks for an exception for a host whose requirement is ruled, and lowers what
 // would keep the host from being used at all. A failed lookup of addresses leaves no host
 // to go to, so nothing is lowered there.
-func (w *work) except(h *Host) {
-	if w.c.Exceptions == nil || w.Request.RequireTLS || h.Requirement == May {
-		return
+func (c hostCase) excepted(h Host) Host {
+	if c.r.RequireTLS || h.Requirement == May {
+		return h
 	}
-	x := w.c.Exceptions().find(w.Orig, h.Name, w.Made)
+	x := c.g.exceptions.find(c.g.next.host, h.Name, c.g.at)
 	if x == nil {
-		return
+		return h
 	}
 	h.Exception = x
-	w.until(x.Ends)
 	if h.Requirement != Skip || !x.covers(h.Reason) {
-		return
+		return h
 	}
-	h.Waived = h.Reason
-	h.Report |= demanded(w.facts(h))
+	h.Waived, h.Ground = h.Reason, GroundException
+	h.Report |= demanded(factsOf(c.r, c.g, &h))
 	h.Requirement, h.Skipped = May, OutcomeNone
 	if x.Effect == EffectEncrypt {
 		h.Requirement = Encrypt
 	}
-	h.Reason = because(ReasonException, "%s would not be used, and is by an exception (%s). %s", h.label(), x.sentence(), h.Waived.Text)
-}
-
-// except lets the message go where the exception covers every failure, and says so. It
-// makes nobody authenticated.
-func (j *judge) except() {
-	d, x := &j.d, j.h.Exception
-	if x == nil || j.p.Request.RequireTLS || !j.at.Before(x.Ends) {
-		return
-	}
-	if j.h.Reason.ID == ReasonException {
-		// The host would not have been used at all.
-		if d.Outcome.Deliverable() {
-			j.excepted(d.Outcome, j.h.Waived)
-		}
-		return
-	}
-	if d.Outcome != Refused || len(j.failed) == 0 {
-		return
-	}
-	out := Encrypted
-	if d.Event != HandshakeDone {
-		if x.Effect == EffectEncrypt {
-			return
-		}
-		out = Cleartext
-	}
-	for _, f := range j.failed {
-		if !x.covers(f) {
-			return
-		}
-	}
-	d.Details = append([]Reason{d.Reason}, d.Details...)
-	d.RetryClear = out == Cleartext && d.DropConnection
-	j.excepted(out, d.Reason)
-}
-
-// excepted ends the decision under the exception.
-func (j *judge) excepted(o Outcome, failed Reason) {
-	how := "encrypted"
-	if o == Cleartext {
-		how = "in the clear"
-	}
-	why := because(ReasonException, "By an exception the message may go to %s, %s, although a policy forbids it (%s). %s", j.h.label(), how, j.h.Exception.sentence(), failed.Text)
-	why.ResultType, why.Policy = failed.ResultType, failed.Policy
-	j.d.Waived, j.d.Exception = true, j.h.Exception
-	j.end(o, why)
+	h.Reason = c.reason(ReasonException, &Overridden{Failed: h.Waived, Exception: x})
+	return h
 }
 
 // An ExceptionUse counts what an exception has touched.

@@ -80,9 +80,6 @@ func (e *Engine) CachedPlans() int {
 	return e.plans.Len()
 }
 
-// Clip is clip.
-func Clip(s string) string { return clip(s) }
-
 // PresentedNames is presentedNames.
 func PresentedNames(c *x509.Certificate) []string { return presentedNames(c) }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -180,7 +181,7 @@ func TestMemory(t *testing.T) {
 				told := 0
 				if c.drop != "" {
 					told = 1
-					if steps(p.Why, engine.StepMemory) == "" {
+					if steps(explain.Plan(p), explain.StepMemory) == "" {
 						t.Error("no explanation")
 					}
 					if since := p.Drops[0].Since; !since.Equal(epoch) || !p.Drops[0].Noted.Equal(l.now) {
@@ -313,10 +314,10 @@ func TestMemoryTLS(t *testing.T) {
 					detail := slices.ContainsFunc(d.Details, func(r engine.Reason) bool { return r.ID == engine.ReasonMemoryTLS })
 					wait := open && action == engine.MemoryDefer && !r.TLSRequiredNo
 					alert := open && action != engine.MemoryAccept && !wait
-					if (d.Outcome == engine.Deferred && d.Reason.ID == engine.ReasonMemoryTLS && d.Code == "4.7.0" && !d.Deliver && !d.RetryClear) != wait || detail != alert {
+					if (d.Outcome == engine.Deferred && d.Reason.ID == engine.ReasonMemoryTLS && explain.Decision(d).Code == "4.7.0" && !d.Deliver && !d.RetryClear) != wait || detail != alert {
 						t.Errorf("%s: %v, %v, %v", when, d.Outcome, d.Reason.ID, d.Details)
 					}
-					if steps(d.Why, engine.StepMemory) == "" {
+					if d.Lost == nil {
 						t.Errorf("%s: no explanation", when)
 					}
 				}
@@ -397,7 +398,7 @@ func TestMemoryException(t *testing.T) {
 		w := l.next(time.Hour, func(w *world) { bare(w); w.except(x) })
 		d := w.decide(engine.Request{}, shows(sharedPKI().good))
 		if d.Outcome != want {
-			t.Errorf("method %q: %v, %s", method, d.Outcome, d.Reason.Text)
+			t.Errorf("method %q: %v, %s", method, d.Outcome, explain.Text(d.Reason))
 		}
 		needed := uint64(0)
 		if want == engine.Encrypted {
@@ -422,7 +423,7 @@ func TestMemoryKept(t *testing.T) {
 		t.Errorf("the plan holds for %v", left)
 	}
 	d := w.engine().Decide(p, 0, shows(sharedPKI().good), l.now)
-	for _, e := range engine.Report(p, 0, d) {
+	for _, e := range explain.Report(p, 0, d) {
 		if len(e.Failures) > 0 || !e.Compliant {
 			t.Errorf("%+v", e)
 		}
@@ -430,7 +431,7 @@ func TestMemoryKept(t *testing.T) {
 	l.action = engine.MemoryDefer
 	w = l.next(0, bare)
 	p = w.plan(engine.Request{})
-	if e := engine.Report(p, 0, w.engine().Decide(p, 0, engine.Peer{}, l.now)); e != nil {
+	if e := explain.Report(p, 0, w.engine().Decide(p, 0, engine.Peer{}, l.now)); e != nil {
 		t.Errorf("a host that waits is reported: %+v", e)
 	}
 }
@@ -489,13 +490,13 @@ func TestMemoryBroken(t *testing.T) {
 	l.store = broken
 	w := l.next(time.Hour, bare)
 	p := w.plan(engine.Request{})
-	if p.Hosts[0].Requirement != engine.May || p.Past != nil || !strings.Contains(steps(p.Why, engine.StepMemory), "not known what the domain once proved") {
-		t.Errorf("%v %v %q", p.Hosts[0].Requirement, p.Past, steps(p.Why, engine.StepMemory))
+	if p.Hosts[0].Requirement != engine.May || p.Past != nil || !strings.Contains(steps(explain.Plan(p), explain.StepMemory), "not known what the domain once proved") {
+		t.Errorf("%v %v %q", p.Hosts[0].Requirement, p.Past, steps(explain.Plan(p), explain.StepMemory))
 	}
 	w.engine().Remember(p, 0, engine.Decision{Event: engine.HandshakeDone})
 	w.engine().Remember(nil, 0, engine.Decision{Event: engine.HandshakeDone})
-	if d := w.engine().Decide(p, 0, engine.Peer{Event: engine.NoSTARTTLS}, w.now); d.Outcome != engine.Cleartext || steps(d.Why, engine.StepMemory) != "" {
-		t.Errorf("%s: %q", d.Outcome, steps(d.Why, engine.StepMemory))
+	if d := w.engine().Decide(p, 0, engine.Peer{Event: engine.NoSTARTTLS}, w.now); d.Outcome != engine.Cleartext || steps(explain.Steps(p, 0, d), explain.StepMemory) != "" {
+		t.Errorf("%s: %q", d.Outcome, steps(explain.Steps(p, 0, d), explain.StepMemory))
 	}
 	if w.engine().CachedPlans() != 0 || l.memory.Stats().Unread != 1 {
 		t.Errorf("%d plans, %+v", w.engine().CachedPlans(), l.memory.Stats())

@@ -81,6 +81,9 @@ func (d *Drop) open(at time.Time) bool { return at.Before(d.Until) }
 // about reports whether two drops are of the same protection.
 func (d *Drop) about(o *Drop) bool { return d.Host == o.Host && d.Kind.part() == o.Kind.part() }
 
+// OfSTS reports whether the drop is of an MTA-STS policy.
+func (d *Drop) OfSTS() bool { return d.Kind.part() == "sts" }
+
 func (k DropKind) part() string {
 	part, _, _ := strings.Cut(string(k), "-")
 	return part

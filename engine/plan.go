@@ -2,13 +2,9 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
@@ -37,25 +33,80 @@ type MXState struct {
 	Status  dnssec.Status // of chain and MX (mxsec), Indeterminate where none
 	Outcome Outcome       // OutcomeNone where there are hosts; else Bounced or Deferred
 	Reason  Reason
-	Code    string // enhanced status code of a bounce: "5.1.10"
+
+	// Lookup is the answer for the MX records; zero where none were asked for.
+	Lookup dane.Lookup
+	// Records is the row that the records alone came to: Row, unless the addresses showed
+	// that the best host is this server.
+	Records string
+	// Listed are the first hosts that the records name, in order, before this server's own
+	// were dropped; More counts the others.
+	Listed []MXHost
+	More   int
+	Unused []UnusedMX
 }
+
+// An MXHost is a host with its preference.
+type MXHost struct {
+	Name       rfc6125.Host
+	Preference uint16
+}
+
+// maxListed is how many hosts MXState.Listed holds: as many as a person reads.
+const maxListed = 8
+
+// An UnusedMX is an MX record that is not used, or several that are not.
+type UnusedMX struct {
+	Why        MXFault
+	Row        string
+	Name       rfc6125.Name // of MXNotHost
+	Self       rfc6125.Host // of MXSelf
+	Preference uint16       // of MXNotHost; of MXSelf, from which on hosts are dropped
+	// Late says that the addresses showed it.
+	Late bool
+}
+
+// MXFault is why an MX record is not used. The zero MXFault is MXMalformed.
+type MXFault uint8
+
+// Values of MXFault.
+const (
+	MXMalformed MXFault = iota
+	MXNotHost           // the target is no host name (M8)
+	MXRoot              // the root beside other hosts (M7)
+	MXTooMany           // hosts beyond [MaxHosts]
+	MXSelf              // this server, and what is no better (M10)
+)
+
+// STSAsked says whether MTA-STS was asked. The zero STSAsked is STSNotAsked.
+type STSAsked uint8
+
+// Values of STSAsked.
+const (
+	STSNotAsked STSAsked = iota // the level, or the next hop, has no use for it
+	STSNoClient                 // [Config].STS is nil
+	STSWasAsked                 // Plan.STS is the answer
+	STSLeft                     // DANE alone decides: nobody waited for the answer
+)
 
 // A Plan is what must hold for each host, known before connecting. It is immutable.
 type Plan struct {
-	Request Request
-	Orig    rfc6125.Host // the next-hop as given; zero for a literal
-	Exp     rfc6125.Name // after its CNAMEs
-	MX      MXState
-	STS     sts.Result
-	Hosts   []Host // in the order to try
+	Request  Request
+	Orig     rfc6125.Host // the next-hop as given; zero for a literal
+	Exp      rfc6125.Name // after its CNAMEs
+	MX       MXState
+	STS      sts.Result
+	STSAsked STSAsked
+	Hosts    []Host // in the order to try
 	// Findings are failures that concern the domain whatever its hosts do, for the
 	// report: a policy that can not be fetched, a record that is gone.
 	Findings []Reason
-	Why      []Step
 	// Past is what the domain once proved, with what this plan adds to it; nil if nothing
-	// is remembered ([Config].Memory). Drops are what it has lost since.
-	Past  *Past
-	Drops []Drop
+	// is remembered ([Config].Memory). Drops are what it has lost since. PastErr is why it
+	// is not known what the domain once proved.
+	Past    *Past
+	PastErr error
+	Drops   []Drop
 	// ValidUntil is the earliest end of what the plan rests on, but not sooner than
 	// [MinValid] after it was made; after it a decision is Deferred (plan again).
 	ValidUntil time.Time
@@ -93,9 +144,11 @@ type Host struct {
 	// Strict is what must hold to send with the REQUIRETLS parameter; Skip where that
 	// is not asked or can not be (section 9).
 	Strict Requirement
-	// Lacks says in a clause what keeps DANE and MTA-STS from asking for more; it is
-	// part of sentences where nothing is demanded.
-	Lacks string
+	// NoDANE and NoSTS say what keeps DANE and MTA-STS from asking for more, where they do
+	// not; Ground, why nothing is demanded.
+	NoDANE NoDANE
+	NoSTS  NoSTS
+	Ground Ground
 	// Waived is the reason for which the host would be skipped, had not audit mode or
 	// the message's own wish let it go; zero if none.
 	Waived Reason
@@ -104,26 +157,19 @@ type Host struct {
 	Exception *Exception
 	// Findings are failures seen before connecting, for the report.
 	Findings []Reason
-	Why      []Step
 }
 
-// label is how texts call the host.
-func (h *Host) label() string {
+// String returns the name of the host, or its address in brackets.
+func (h *Host) String() string {
 	if h.Literal.IsValid() {
 		return "[" + h.Literal.String() + "]"
 	}
 	return h.Name.String()
 }
 
-// label is how texts call the next hop.
-func (p *Plan) label() string {
-	if p.Orig.IsValid() {
-		return p.Orig.String()
-	}
-	if len(p.Hosts) > 0 {
-		return p.Hosts[0].label()
-	}
-	return "the next hop"
+// usable reports whether there is a host to connect to: its addresses are known.
+func (h *Host) usable() bool {
+	return h.Literal.IsValid() || h.DANE.Address == dane.AddressOK
 }
 
 // Plan makes the plan of one delivery. It asks DNS and MTA-STS under ctx. An error
@@ -156,18 +202,13 @@ func (e *Engine) planAnew(ctx context.Context, r Request, now time.Time) (*Plan,
 		return nil, err
 	}
 	r.Options.Names = slices.Clone(r.Options.Names)
-	w := &work{Engine: e, Plan: &Plan{Request: r, Orig: n.host, Made: now, steady: true}, next: n}
-	w.sts = w.startSTS(ctx)
-	w.startRecall(ctx)
-	w.lookUp(ctx)
-	w.endSTS()
-	w.endRecall()
-	if err := ctx.Err(); err != nil {
+	g := e.gather(ctx, &r, n, now)
+	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	w.rule()
-	w.finish()
-	return w.Plan, nil
+	p := makePlan(r, g)
+	e.remember(p, g)
+	return p, nil
 }
 
 // planned tells the observers.
@@ -175,177 +216,4 @@ func (e *Engine) planned(p *Plan, cached bool, start time.Time) {
 	if t := e.c.Trace.Planned; t != nil {
 		t(p, cached, e.c.Now().Sub(start))
 	}
-}
-
-// work is a plan in the making.
-type work struct {
-	*Engine
-	*Plan
-	next  nextHop
-	mx    mxSec
-	viaMX bool
-	sts   *stsLookup // nil: MTA-STS is not looked at
-	state stsState
-
-	recall *recall // nil: the memory is not asked
-}
-
-// lookUp asks for the MX records and then for every host.
-func (w *work) lookUp(ctx context.Context) {
-	switch w.next.kind {
-	case kindLiteral:
-		w.literal()
-		return
-	case kindHost:
-		w.configured()
-	case kindDomain:
-		start := w.c.Now()
-		w.findMX(ctx)
-		if t := w.c.Trace.GotMX; t != nil {
-			t(w.Orig, w.MX, w.c.Now().Sub(start))
-		}
-	}
-	if w.MX.Outcome != OutcomeNone {
-		return
-	}
-	o := dane.DiscoverOptions{
-		Port:        w.next.port,
-		RefuseAlias: w.Request.Options.RefuseMXAlias,
-		SkipTLSA:    w.skipsTLSA(),
-		Policy:      w.Request.Options.TLSA,
-	}
-	var g errgroup.Group
-	g.SetLimit(hostLookups)
-	for i := range w.Hosts {
-		h := &w.Hosts[i]
-		g.Go(func() error {
-			start := w.c.Now()
-			h.DANE = dane.Discover(ctx, w.c.Resolver, h.Name, o)
-			h.Addresses = h.DANE.Addresses
-			if t := w.c.Trace.GotHost; t != nil {
-				t(h, w.c.Now().Sub(start))
-			}
-			return nil
-		})
-	}
-	g.Wait() // the functions return no error
-	w.dropOwnAddresses()
-}
-
-// skipsTLSA tells whether nobody looks for TLSA records (section 4).
-func (w *work) skipsTLSA() bool {
-	r := &w.Request
-	switch {
-	case !r.Level.usesDANE(), w.mx == mxNone:
-		return true
-	case w.mx == mxInsecure && r.Options.InsecureMX == InsecureMXMay && r.Level != LevelDANEOnly:
-		return true
-	}
-	// A TLSRPT report goes whatever DANE says (RFC 8460 section 5.3.1); at a level
-	// that does not bow to it the records are needed as ever.
-	return r.TLSRPTReport && r.weakened()
-}
-
-// literal is row M1.
-func (w *work) literal() {
-	w.mx = mxNone
-	w.MX = MXState{Row: "M1"}
-	w.Hosts = []Host{{Literal: w.next.address, Port: w.next.port, Addresses: []netip.Addr{w.next.address}}}
-	w.Why = append(w.Why, Step{Step: StepNextHop, Name: w.Request.NextHop, Row: "M1", RFC: "7672 s.2.2",
-		Result: "an address literal: neither DANE nor MTA-STS applies"})
-}
-
-// configured is row M2.
-func (w *work) configured() {
-	w.mx = mxSecure
-	w.Exp = w.Orig.Name()
-	w.MX = MXState{Row: "M2", Status: dnssec.Secure}
-	w.Hosts = []Host{{Name: w.Orig, Port: w.next.port}}
-	w.Why = append(w.Why, Step{Step: StepNextHop, Name: w.Orig.String(), Row: "M2", RFC: "7672 s.2.2.2",
-		Result: "a configured host: no MX lookup, its name is as good as signed"})
-}
-
-// rule combines what was found, host by host.
-func (w *work) rule() {
-	for i := range w.Hosts {
-		w.ruleHost(&w.Hosts[i])
-	}
-}
-
-// facts are those of one host.
-func (w *work) facts(h *Host) facts {
-	r := &w.Request
-	return facts{
-		level:      r.Level,
-		insecureMX: r.Options.InsecureMX,
-		both:       r.Options.DANEAndSTS == Both,
-		stsDefer:   r.Options.STSUndetermined == STSDefer,
-		names:      len(r.Options.Names) > 0,
-		audit:      r.Options.Audit,
-		weakened:   r.weakened(),
-		requireTLS: r.RequireTLS,
-		nullReturn: r.NullReturnPath,
-		mx:         w.mx,
-		viaMX:      w.viaMX,
-		dane:       h.DANE.State,
-		sts:        w.state,
-		match:      h.STSMatch != "",
-	}
-}
-
-// finish computes how long the plan holds and whether it may be kept.
-func (w *work) finish() {
-	for i := range w.Hosts {
-		h := &w.Hosts[i]
-		w.until(h.DANE.Expires)
-		if h.Skipped == Deferred {
-			w.steady = false
-		}
-		w.ties = w.ties || i > 0 && h.Preference == w.Hosts[i-1].Preference
-	}
-	if w.MX.Outcome == Deferred {
-		w.steady = false
-	}
-	least := w.Made.Add(MinValid)
-	if w.ends.IsZero() {
-		// A literal, or nothing was found out: it rests on nothing that could end.
-		w.ends = least
-	}
-	w.ValidUntil = w.ends
-	if w.ValidUntil.Before(least) {
-		w.ValidUntil = least
-	}
-}
-
-// until lowers the plan's end. The zero time lowers nothing.
-func (w *work) until(t time.Time) {
-	if !t.IsZero() && (w.ends.IsZero() || t.Before(w.ends)) {
-		w.ends = t
-	}
-}
-
-// lookupText is what a failed lookup says, without the question: the kind, the
-// reason, the server.
-func lookupText(err error) string {
-	var le *dnssec.LookupError
-	if !errors.As(err, &le) {
-		return clip(err.Error())
-	}
-	text := "lookup failed"
-	if le.Kind != nil {
-		text = le.Kind.Error()
-	}
-	if s := le.Reason.String(); s != "" {
-		text += ": " + s
-	}
-	for _, x := range le.EDE {
-		text += fmt.Sprintf("; extended error %d", x.Code)
-		if x.Text != "" {
-			text += fmt.Sprintf(" %q", clip(x.Text))
-		}
-	}
-	if le.Server != "" {
-		text += " (asked " + le.Server + ")"
-	}
-	return clip(text)
 }

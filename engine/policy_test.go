@@ -11,6 +11,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -59,11 +60,11 @@ func TestTable3(t *testing.T) {
 			w.sts.results["example.org"] = r
 			p := w.plan(engine.Request{})
 			if got := p.Hosts[0].Requirement.String(); got != c.want {
-				t.Errorf("%s, want %s (%s)", got, c.want, p.Hosts[0].Reason.Text)
+				t.Errorf("%s, want %s (%s)", got, c.want, explain.Text(p.Hosts[0].Reason))
 			}
 			var got []string
 			for _, f := range p.Findings {
-				got = append(got, string(f.ID)+" "+f.ResultType)
+				got = append(got, string(f.ID)+" "+string(explain.Reason(f).ResultType))
 				if f.Policy != "sts" {
 					t.Errorf("finding of %q", f.Policy)
 				}
@@ -72,11 +73,11 @@ func TestTable3(t *testing.T) {
 				t.Errorf("findings %q, want %q", got, c.finding)
 			}
 			found := false
-			for _, s := range p.Why {
-				found = found || s.Step == engine.StepSTSPolicy && s.Row == c.row.String()
+			for _, s := range explain.Plan(p) {
+				found = found || s.Step == explain.StepSTSPolicy && s.Row == c.row.String()
 			}
 			if !found {
-				t.Errorf("the row is not in the trace: %+v", p.Why)
+				t.Errorf("the row is not in the trace: %+v", explain.Plan(p))
 			}
 			// sts-undetermined = defer changes S2 alone.
 			d := w.plan(engine.Request{Options: engine.Options{STSUndetermined: engine.STSDefer}}).Hosts[0]
@@ -97,7 +98,7 @@ func TestTable3(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch)
 		w.sts.hold = make(chan struct{}) // never
 		p := w.plan(engine.Request{})
-		if !p.STS.Pending || p.STS.Row != sts.S12 || p.Hosts[0].Requirement != engine.DANE || !strings.Contains(steps(p.Why, engine.StepSTSPolicy), "not waited for") {
+		if !p.STS.Pending || p.STS.Row != sts.S12 || p.Hosts[0].Requirement != engine.DANE || !strings.Contains(steps(explain.Plan(p), explain.StepSTSPolicy), "not waited for") {
 			t.Errorf("%+v %s", p.STS, p.Hosts[0].Requirement)
 		}
 		if w.engine().CachedPlans() != 0 {
@@ -123,8 +124,8 @@ func TestTable3(t *testing.T) {
 		w.sts.results["example.org"] = kept
 		w.sts.hold = make(chan struct{})
 		p = w.plan(engine.Request{})
-		if p.STS.Policy == nil || len(p.Findings) != 0 || p.Hosts[0].Report != engine.STS || !strings.Contains(steps(p.Why, engine.StepSTSRecord), "not waited for") {
-			t.Errorf("%+v %+v", p.Findings, p.Why)
+		if p.STS.Policy == nil || len(p.Findings) != 0 || p.Hosts[0].Report != engine.STS || !strings.Contains(steps(explain.Plan(p), explain.StepSTSRecord), "not waited for") {
+			t.Errorf("%+v %+v", p.Findings, explain.Plan(p))
 		}
 	})
 	t.Run("S12 everybody else waits", func(t *testing.T) {
@@ -226,7 +227,7 @@ func TestRequirementsSTS(t *testing.T) {
 			}
 			tries = append(tries, p.TryOf(i, d))
 		}
-		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Retry || f.Code[:2] != "4." {
+		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Retry || explain.Fate(f).Code[:2] != "4." {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -237,7 +238,7 @@ func TestRequirementsSTS(t *testing.T) {
 			t.Errorf("%s %+v", d.Outcome, d.Details)
 		}
 		d = w.decide(engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
-		if !d.Deliver || len(d.Details) != 1 || d.Details[0].ResultType != "starttls-not-supported" {
+		if !d.Deliver || len(d.Details) != 1 || explain.Reason(d.Details[0]).ResultType != "starttls-not-supported" {
 			t.Errorf("%s %+v", d.Outcome, d.Details)
 		}
 		// Worked row: MX not in the pattern and a bad certificate: two failures.
@@ -269,7 +270,7 @@ func TestRequirementsSTS(t *testing.T) {
 		if next, changed, err := e.LookAgain(context.Background(), p); changed || next != nil || err != nil || len(w.sts.asked) != asked+1 {
 			t.Errorf("unchanged: %v %v, asked %v", changed, err, w.sts.asked)
 		}
-		if f := e.Message(p, tries, engine.Circumstances{Expired: true, Looked: true}); f.Action != engine.Bounce || f.Code != "5.4.7" {
+		if f := e.Message(p, tries, engine.Circumstances{Expired: true, Looked: true}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.7" {
 			t.Errorf("%+v", f)
 		}
 		// A new id means a new plan and one more attempt.
@@ -314,7 +315,7 @@ func TestRequirementsSTS(t *testing.T) {
 		w := newWorld(t).unsigned().policy("enforce", "mx.example.org")
 		p := w.plan(engine.Request{})
 		d := w.engine().Decide(p, 0, shows(w.wrong), w.now)
-		if f := w.engine().Message(p, []engine.Try{p.TryOf(0, d)}, engine.Circumstances{}); f.Action != engine.Retry || f.Code != "4.7.5" {
+		if f := w.engine().Message(p, []engine.Try{p.TryOf(0, d)}, engine.Circumstances{}); f.Action != engine.Retry || explain.Fate(f).Code != "4.7.5" {
 			t.Errorf("%+v", f)
 		}
 	})

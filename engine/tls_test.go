@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -95,7 +96,7 @@ func TestAttempt(t *testing.T) {
 			}
 			d := a.Decision(false)
 			if !d.Deliver || d.Requirement.String() != name || d.Address.Port() != 25 || len(d.Presented) == 0 {
-				t.Errorf("%s %s", d.Outcome, d.Reason.Text)
+				t.Errorf("%s %s", d.Outcome, explain.Text(d.Reason))
 			}
 			// A stranger.
 			w, a, _ = begin(t, name)
@@ -109,7 +110,7 @@ func TestAttempt(t *testing.T) {
 			}
 			d = a.Decision(true)
 			if d.Deliver || d.Outcome != engine.Refused || d.Event != engine.HandshakeDone || len(d.Presented) == 0 {
-				t.Errorf("%s %s: %s", d.Outcome, d.Event, d.Reason.Text)
+				t.Errorf("%s %s: %s", d.Outcome, d.Event, explain.Text(d.Reason))
 			}
 		})
 	}
@@ -119,7 +120,7 @@ func TestAttempt(t *testing.T) {
 		if _, _, err := shake(t, a.TLSConfig(), serverConfig(w.good)); err != nil {
 			t.Fatal(err)
 		}
-		if d := a.Decision(false); d.Deliver || d.Code != "5.7.30" {
+		if d := a.Decision(false); d.Deliver || explain.Decision(d).Code != "5.7.30" {
 			t.Errorf("%+v", d)
 		}
 		if d := a.Decision(true); !d.SendRequireTLS {
@@ -268,7 +269,7 @@ func TestResumption(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d := a.Decision(false); !d.Deliver {
-			t.Errorf("%s", d.Reason.Text)
+			t.Errorf("%s", explain.Text(d.Reason))
 		}
 		return state.DidResume
 	}
@@ -391,7 +392,7 @@ func TestReuseKeyParts(t *testing.T) {
 	}
 	// What only matters to people does not count.
 	h := base
-	h.Why, h.Reason = nil, engine.Reason{}
+	h.Reason = engine.Reason{}
 	if h.ReuseKey() != base.ReuseKey() {
 		t.Error("words count")
 	}
@@ -406,7 +407,7 @@ func TestFailedDetail(t *testing.T) {
 		t.Error(d.Outcome)
 	}
 	a.Failed(engine.NoConnection, errors.New("no route to host"))
-	if d := a.Decision(false); !strings.Contains(d.Reason.Text, "no route to host") {
-		t.Error(d.Reason.Text)
+	if d := a.Decision(false); !strings.Contains(explain.Text(d.Reason), "no route to host") {
+		t.Error(explain.Text(d.Reason))
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // tlsaCheckFlags are the flags of tlsa check, as typed.
@@ -203,7 +204,7 @@ func (r *tlsaRow) exit() int { return r.code }
 
 // host looks at one host of the plan.
 func (c *tlsaChecker) host(ctx context.Context, s *stack, h engine.Host) *tlsaRow {
-	row := &tlsaRow{V: rowVersion, Host: hostName(h), Port: h.Port, State: h.DANE.State.String(), Reason: h.Reason.Text,
+	row := &tlsaRow{V: rowVersion, Host: hostName(h), Port: h.Port, State: h.DANE.State.String(), Reason: explain.Text(h.Reason),
 		Records: []tlsaUse{}, Addresses: []tlsaAddress{}}
 	if h.DANE.Address == dane.AddressFailed && h.Name.IsValid() {
 		row.code = exitDeferred
@@ -341,8 +342,8 @@ func (c *tlsaChecker) print(r *tlsaRow, more bool) error {
 // noHosts says why there is no host to look at.
 func (c *tlsaChecker) noHosts(p *engine.Plan, arg string) {
 	if c.e.flags.json {
-		c.e.printJSON(errorRow{rowVersion, arg, p.MX.Reason.Text})
+		c.e.printJSON(errorRow{rowVersion, arg, explain.Text(p.MX.Reason)})
 		return
 	}
-	c.e.out.Linef("%s: %s", paint(strong, arg), p.MX.Reason.Text)
+	c.e.out.Linef("%s: %s", paint(strong, arg), explain.Text(p.MX.Reason))
 }

@@ -286,7 +286,7 @@ func judge(t *testing.T, w *generate.World, trials []trial) tally {
 			if o.agrees(truth) {
 				continue
 			}
-			why := explain(who, tr, o)
+			why := reasonFor(who, tr, o)
 			if why == "" {
 				t.Errorf("seed %d: %s in %s\n\tis %s: %s\n\t%s says %s (%s)\n\tmxauth says %s (%s)", w.Seed, tr.q, w.Spec(tr.truth.Final),
 					truth, strings.Join(tr.truth.Marks, " "), who, o, o.note, tr.ours, tr.ours.note)

@@ -113,8 +113,8 @@ func hasAny(tr trial, marks ...string) bool {
 	return false
 }
 
-// explain finds the reason of a difference; "" if there is none.
-func explain(peer string, tr trial, theirs outcome) string {
+// reasonFor finds the reason of a difference; "" if there is none.
+func reasonFor(peer string, tr trial, theirs outcome) string {
 	for _, r := range reasons {
 		if r.peer == peer && r.fits(tr, theirs) {
 			return r.String()
@@ -149,7 +149,7 @@ func TestReasons(t *testing.T) {
 			tr := trial{q: generate.Question{Name: "www.t0.", Type: dns.TypeA}, truth: generate.Truth{Status: status, Marks: plain}}
 			theirs := outcome{status: other, rcode: "NOERROR", final: "www.t0."}
 			for _, peer := range []string{"mxauth", "unbound", "delv"} {
-				if why := explain(peer, tr, theirs); why != "" {
+				if why := reasonFor(peer, tr, theirs); why != "" {
 					t.Errorf("%s says %s of what is %s: %s", peer, other, status, why)
 				}
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
@@ -131,10 +132,10 @@ func written(t *testing.T, f *evidence.File) *evidence.File {
 // result prints all that a replay came to.
 func result(t *testing.T, r *evidence.Replayed) string {
 	t.Helper()
-	var why []engine.Step
-	why = append(why, r.Plan.Why...)
-	for i, h := range r.Plan.Hosts {
-		why = append(append(why, h.Why...), r.Hosts[i].Decision.Why...)
+	var why []explain.Step
+	why = append(why, explain.Plan(r.Plan)...)
+	for i := range r.Plan.Hosts {
+		why = append(append(why, explain.Host(&r.Plan.Hosts[i])...), explain.Steps(r.Plan, i, r.Hosts[i].Decision)...)
 	}
 	b, err := json.Marshal(map[string]any{"summary": r.Summary, "why": why, "differences": r.Differences, "unasked": r.Unasked})
 	if err != nil {
@@ -304,11 +305,11 @@ func TestRemembered(t *testing.T) {
 		}
 		later := replay(c.file.At.Add(engine.DefaultHold + time.Minute))
 		for _, f := range later.Plan.Findings {
-			t.Errorf("%s: after the hold: %s", name, f.Text)
+			t.Errorf("%s: after the hold: %s", name, explain.Text(f))
 		}
 		for _, h := range later.Hosts {
 			if strings.HasPrefix(string(h.Decision.Reason.ID), "memory-") {
-				t.Errorf("%s: after the hold: %s", name, h.Decision.Reason.Text)
+				t.Errorf("%s: after the hold: %s", name, explain.Text(h.Decision.Reason))
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -20,7 +21,7 @@ func (r *report) mx() {
 			"The MX records of %s can not be looked up, or fail the DNSSEC check, so mail to it waits.", dom).saw("%s", mxCause(r.snap))
 		return
 	}
-	if p.MX.Reason.ID == engine.ReasonNoSuchDomain {
+	if p.MX.Row == "M4" {
 		r.add(MXNoDomain, rfc6125.Host{}, "Look for a slip in the name; else register the domain, or put it into the zone above.",
 			"The domain %s does not exist, so mail to it comes back.", dom).saw("%s MX: no such domain (%s)", dom, signed(p.MX.Status))
 		return
@@ -86,7 +87,7 @@ func mxCause(s *survey.Snapshot) string {
 	if s.MX.Err != nil {
 		return cause(s.MX.Err)
 	}
-	return s.Plan.MX.Reason.Text
+	return explain.Text(s.Plan.MX.Reason)
 }
 
 // signZone is what to do about a zone that is not signed.

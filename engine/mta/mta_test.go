@@ -23,6 +23,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/internal/smtptest"
 	"github.com/mxauth/mxauth/engine/mta"
 	"github.com/mxauth/mxauth/pkix"
@@ -135,7 +136,7 @@ func TestSend(t *testing.T) {
 			}
 			action, reason, _ := strings.Cut(c.want, " ")
 			if fate.Action.String() != action {
-				t.Errorf("%s, want %s: %s", fate.Action, c.want, fate.Reason.Text)
+				t.Errorf("%s, want %s: %s", fate.Action, c.want, explain.Text(fate.Reason))
 			}
 			if fate.Reason.ID != engine.ReasonID(reason) && n.last != engine.ReasonID(reason) {
 				t.Errorf("%s after %s, want %s", fate.Reason.ID, n.last, reason)
@@ -205,7 +206,7 @@ func TestSend(t *testing.T) {
 		n := newNetwork()
 		n.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN A 192.0.2.1")
 		fate, err := n.client(t).Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
-		if err != nil || fate.Action != engine.Retry || !strings.Contains(fate.Reason.Text, "connection refused") {
+		if err != nil || fate.Action != engine.Retry || !strings.Contains(explain.Text(fate.Reason), "connection refused") {
 			t.Errorf("%+v %v", fate, err)
 		}
 	})
@@ -213,7 +214,7 @@ func TestSend(t *testing.T) {
 		n := newNetwork()
 		n.dns.Add("example.org. 300 IN MX 0 .")
 		fate, err := n.client(t).Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
-		if err != nil || fate.Action != engine.Bounce || fate.Code != "5.1.10" {
+		if err != nil || fate.Action != engine.Bounce || explain.Fate(fate).Code != "5.1.10" {
 			t.Errorf("%+v %v", fate, err)
 		}
 	})
@@ -240,8 +241,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(fate.Action, fate.Code)
-	fmt.Println(fate.Reason.Text)
+	fmt.Println(fate.Action, explain.Fate(fate).Code)
+	fmt.Println(explain.Text(fate.Reason))
 	// Output:
 	// bounce 5.1.10
 	// The domain example.org says that it takes no mail (null MX, insecure).

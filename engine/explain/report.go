@@ -1,10 +1,12 @@
-package engine
+package explain
 
 import (
 	"slices"
 	"strings"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -18,41 +20,41 @@ import (
 // failures and be compliant all the same: a TLSA RRset of which nothing can be used
 // is such a detail, and under a policy of mode testing the message was delivered
 // although the entry is not compliant.
-func Report(p *Plan, i int, d Decision) []tlsrpt.Entry {
+func Report(p *engine.Plan, i int, d engine.Decision) []tlsrpt.Entry {
 	if p == nil || p.Request.TLSRPTReport {
 		return nil
 	}
-	if p.MX.Outcome != OutcomeNone {
-		if p.MX.Reason.ResultType == "" {
+	if p.MX.Outcome != engine.OutcomeNone {
+		if resultType(p.MX.Reason) == "" {
 			return nil
 		}
-		return entries(p, nil, d, []Reason{p.MX.Reason})
+		return entries(p, nil, d, []engine.Reason{p.MX.Reason})
 	}
 	if i < 0 || i >= len(p.Hosts) {
 		return nil
 	}
 	h := &p.Hosts[i]
 	switch d.Reason.ID {
-	case ReasonPlanExpired, ReasonNotInPlan, ReasonWrongPort:
+	case engine.ReasonPlanExpired, engine.ReasonNotInPlan, engine.ReasonWrongPort:
 		return nil
-	case ReasonMemoryDANE, ReasonMemorySTS:
+	case engine.ReasonMemoryDANE, engine.ReasonMemorySTS:
 		// This server's own caution: no policy of the domain had a part in it, and nothing
 		// was tried.
 		return nil
 	}
-	if h.Requirement != Skip && d.Event == NoConnection {
+	if h.Requirement != engine.Skip && d.Event == engine.NoConnection {
 		// RFC 8460 section 4: what failed before TLS was tried is no TLS failure.
 		return nil
 	}
 	all := append(slices.Clone(d.Details), p.Findings...)
-	if d.Reason.ID != ReasonAudit && d.Reason.ID != ReasonException { // those repeat what failed, which is among the details
-		all = append([]Reason{d.Reason}, all...)
+	if d.Reason.ID != engine.ReasonAudit && d.Reason.ID != engine.ReasonException { // those repeat what failed, which is among the details
+		all = append([]engine.Reason{d.Reason}, all...)
 	}
 	return entries(p, h, d, all)
 }
 
 // entries makes the entries and puts each failure into its own.
-func entries(p *Plan, h *Host, d Decision, why []Reason) []tlsrpt.Entry {
+func entries(p *engine.Plan, h *engine.Host, d engine.Decision, why []engine.Reason) []tlsrpt.Entry {
 	var out []tlsrpt.Entry
 	if h != nil && reportsTLSA(h) {
 		e := tlsrpt.Policy{Type: tlsrpt.PolicyTLSA, Domain: p.Orig.String()}
@@ -62,7 +64,7 @@ func entries(p *Plan, h *Host, d Decision, why []Reason) []tlsrpt.Entry {
 		if h.DANE.Base.IsValid() {
 			e.Domain = h.DANE.Base.String()
 		}
-		if h.Reason.ID == ReasonDANERequired {
+		if h.Reason.ID == engine.ReasonDANERequired {
 			e.Domain = p.Orig.String()
 		} else {
 			for _, u := range h.DANE.Set.Uses() {
@@ -96,13 +98,14 @@ func entries(p *Plan, h *Host, d Decision, why []Reason) []tlsrpt.Entry {
 		e := &out[n]
 		e.Compliant = true
 		for _, r := range why {
-			if r.ResultType == "" || r.Policy != string(e.Policy.Type) {
+			t := resultType(r)
+			if t == "" || r.Policy != e.Policy.Type {
 				continue
 			}
-			if r.ResultType != resultTLSAInvalid {
+			if t != tlsrpt.TLSAInvalid {
 				e.Compliant = false
 			}
-			f := tlsrpt.Failure{Type: tlsrpt.ResultType(r.ResultType), ReasonCode: reasonCode(r)}
+			f := tlsrpt.Failure{Type: t, ReasonCode: reasonCode(r)}
 			if h != nil {
 				f.MXHost = h.Name.String()
 			}
@@ -118,34 +121,33 @@ func entries(p *Plan, h *Host, d Decision, why []Reason) []tlsrpt.Entry {
 }
 
 // reportsTLSA reports whether TLSA records had a say about the host.
-func reportsTLSA(h *Host) bool {
-	if h.Requirement == Skip && h.Reason.Policy == policyTLSA || h.Waived.Policy == policyTLSA {
+func reportsTLSA(h *engine.Host) bool {
+	if h.Requirement == engine.Skip && h.Reason.Policy == tlsrpt.PolicyTLSA || h.Waived.Policy == tlsrpt.PolicyTLSA {
 		return true // the lookup failed, or DANE is demanded and not there
 	}
 	return h.DANE.State >= dane.Unusable
 }
 
 // reportsSTS reports whether MTA-STS had a say about the host, or failed to have one.
-func reportsSTS(p *Plan) bool {
-	s := stateOf(p.STS)
+func reportsSTS(p *engine.Plan) bool {
 	if p.STS.Row == 0 && p.STS.Policy == nil {
 		return false // not looked at
 	}
 	for _, f := range p.Findings {
-		if f.Policy == policySTS && f.ResultType != "" {
+		if f.Policy == tlsrpt.PolicySTS && resultType(f) != "" {
 			return true
 		}
 	}
-	return !p.STS.Pending && (s == stsEnforce || s == stsTesting)
+	return !p.STS.Pending && p.STS.Policy != nil && (p.STS.Policy.Mode == sts.ModeEnforce || p.STS.Policy.Mode == sts.ModeTesting)
 }
 
 // reasonCode is the failure-reason-code: the word of the reason, or what others call
 // the case.
-func reasonCode(r Reason) string {
+func reasonCode(r engine.Reason) string {
 	switch r.ID {
-	case ReasonMXBogus, ReasonAddressBogus:
+	case engine.ReasonMXBogus, engine.ReasonAddressBogus:
 		return "dnssec-bogus"
-	case ReasonSTSNoMatch:
+	case engine.ReasonSTSNoMatch:
 		return "sts-mx-mismatch"
 	}
 	return string(r.ID)

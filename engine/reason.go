@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/sts"
+	"github.com/mxauth/mxauth/tlsrpt"
+)
+
+// A Reason says which rule decided, and what the rule saw. It holds no words: package
+// engine/explain makes them. The zero Reason says nothing.
+type Reason struct {
+	ID ReasonID `json:"id,omitempty"`
+	// Policy is the type of the RFC 8460 policy entry that the reason belongs to: that of
+	// the ID, or of the policy that failed where the ID is about any.
+	Policy tlsrpt.PolicyType `json:"policy,omitempty"`
+	Domain rfc6125.Host      `json:"domain,omitzero"` // the next hop; zero for an address literal
+	Host   *Host             `json:"-"`               // the MX host, as the plan has it; nil where the reason is about the next hop
+	// Evidence is what the rule saw beyond the host's own lookups; nil where there is
+	// nothing more.
+	Evidence Evidence `json:"-"`
+}
+
+// IsZero reports whether r says nothing.
+func (r Reason) IsZero() bool { return r.ID == "" }
+
+// Evidence is a pointer to one of the types below.
+type Evidence interface{ evidence() }
+
+// LookupFailed is a DNS lookup that failed.
+type LookupFailed struct {
+	Owner rfc6125.Name // of the TLSA question; zero for other types
+	Err   error
+}
+
+// Denied is a name or a type that DNS says does not exist.
+type Denied struct {
+	Name   rfc6125.Name
+	Status dnssec.Status // of the denial
+}
+
+// SelfListed is the MX host that is this server.
+type SelfListed struct{ Self rfc6125.Host }
+
+// PolicyFailed is a failed lookup of the MTA-STS record, or a failed fetch of the policy.
+type PolicyFailed struct {
+	Err     error
+	Fetched time.Time // of the cached policy that stays in force; zero if none
+}
+
+// PolicyHosts are the mx patterns of an MTA-STS policy.
+type PolicyHosts struct{ Patterns []sts.Pattern }
+
+// ConfiguredNames are the names that the operator set for a next hop.
+type ConfiguredNames struct{ Names []rfc6125.Host }
+
+// Overridden is a failure that audit mode or an exception lets pass.
+type Overridden struct {
+	Failed    Reason
+	Exception *Exception // nil: audit mode
+	Outcome   Outcome    // of the connection; OutcomeNone in a plan
+}
+
+// Underlying is the reason behind a reason: of the connection that a message's own wish
+// lets pass, or of the host that the whole message depends on.
+type Underlying struct {
+	Reason Reason
+	// Of the decision that has the reason.
+	Outcome           Outcome
+	DemandsREQUIRETLS bool
+}
+
+// Lost is a protection that the domain once proved and does not have now.
+type Lost struct {
+	Drop Drop
+	Hold time.Time // until when mail waits for it; zero: it does not wait
+}
+
+// Conversation is a connection that came to no TLS session.
+type Conversation struct {
+	Peer Peer
+	Part Requirement // the part of the requirement that needs TLS; Skip where none does
+}
+
+// Shown is a certificate or key and what it was compared with.
+type Shown struct {
+	Presented  []string            // names of the leaf
+	References []rfc6125.Reference // of which one had to match
+	CommonName CommonName
+	Err        error       // of the path; nil if it is good
+	Record     dane.Record // the TLSA record that matched; zero if none
+	Name       string      // the name that was proved, safe for a terminal; "" if none
+}
+
+// CommonName says why a reference that is the subject's Common Name did not count. The
+// zero CommonName is CommonNameOther: no reference is.
+type CommonName uint8
+
+// Values of CommonName.
+const (
+	CommonNameOther   CommonName = iota
+	CommonNameNever              // never counts (RFC 8461 section 4.2, RFC 9525 section 2)
+	CommonNameOff                // this operator takes none ([Options].NoCNID)
+	CommonNameWithSAN            // counts only without a subjectAltName (RFC 6125 section 6.4.4)
+)
+
+// Expired is a plan whose time is over.
+type Expired struct{ At time.Time }
+
+// OtherPort is the port that was connected to in place of the plan's.
+type OtherPort struct{ Port uint16 }
+
+// Reply is the SMTP reply that rejected a message.
+type Reply struct {
+	Code int
+	Text string // escaped when printed
+}
+
+func (*LookupFailed) evidence()    {}
+func (*Denied) evidence()          {}
+func (*SelfListed) evidence()      {}
+func (*PolicyFailed) evidence()    {}
+func (*PolicyHosts) evidence()     {}
+func (*ConfiguredNames) evidence() {}
+func (*Overridden) evidence()      {}
+func (*Underlying) evidence()      {}
+func (*Lost) evidence()            {}
+func (*Conversation) evidence()    {}
+func (*Shown) evidence()           {}
+func (*Expired) evidence()         {}
+func (*OtherPort) evidence()       {}
+func (*Reply) evidence()           {}
+
+// A Ground says why nothing, or less than its policies say, is demanded of a host. The
+// zero Ground is GroundNone: what the policies say is demanded.
+type Ground uint8
+
+// Grounds.
+const (
+	GroundNone      Ground = iota
+	GroundNoPolicy         // no policy is in force for it
+	GroundLiteral          // the next hop is an address
+	GroundLevel            // the level opportunistic
+	GroundMessage          // the message is to be delivered whatever policies say (section 9)
+	GroundAudit            // audit mode lets a host be used that a policy refuses
+	GroundException        // an exception lets a host be used that a policy refuses
+)
+
+// NoDANE says why DANE asks nothing, or not enough, of a host. The zero NoDANE is
+// NoDANEOther.
+type NoDANE uint8
+
+// Values of NoDANE.
+const (
+	NoDANEOther           NoDANE = iota
+	NoDANELiteral                // DANE does not apply to an address
+	NoDANELevel                  // the level does not look at it
+	NoDANEMXSkipped              // the MX is insecure, and insecure-mx = may
+	NoDANEMXInsecure             // there are TLSA records, and the MX that leads to them is insecure
+	NoDANEUnusable               // no TLSA record can be used
+	NoDANENotAsked               // TLSA records were not looked up
+	NoDANEAddressInsecure        // the addresses are insecure (RFC 7672 section 2.2.2)
+	NoDANENoRecords              // there are no TLSA records
+)
+
+// NoSTS says why MTA-STS asks nothing of a host. The zero NoSTS is NoSTSNotAsked.
+type NoSTS uint8
+
+// Values of NoSTS.
+const (
+	NoSTSNotAsked NoSTS = iota
+	NoSTSTesting        // mode testing
+	NoSTSUnknown        // the record lookup failed and nothing is cached
+	NoSTSModeNone       // mode none
+	NoSTSFetch          // a policy is announced and could not be fetched
+	NoSTSNone           // no policy is published
+)
+
+// reasonOf makes the reason of a rule about a next hop.
+func reasonOf(id ReasonID, domain rfc6125.Host, ev Evidence) Reason {
+	return Reason{ID: id, Policy: id.Policy(), Domain: domain, Evidence: ev}
+}
+
+// about returns r for an MX host.
+func (r Reason) about(h *Host) Reason {
+	r.Host = h
+	return r
+}
+
+// of returns r for another policy entry of the report.
+func (r Reason) of(p tlsrpt.PolicyType) Reason {
+	r.Policy = p
+	return r
+}
