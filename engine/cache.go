@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -52,10 +54,6 @@ func joined(names []rfc6125.Host) string {
 	return b.String()
 }
 
-// maxOrders bounds the orders of one plan that are kept: all of three equal hosts, or
-// of two pairs of equal ones.
-const maxOrders = 6
-
 // A keptPlan is an entry of the cache of plans.
 type keptPlan struct {
 	plan *Plan
@@ -85,33 +83,44 @@ func (k *keptPlan) drawn(shuffle func(int, func(i, j int))) *Plan {
 	return &q
 }
 
-// kept returns the plan of the same request that still holds at now; nil if none.
-func (e *Engine) kept(r *Request, now time.Time) *Plan {
-	if e.plans == nil {
+// A planCache keeps plans until the earliest end of what they rest on. It may be used by
+// many goroutines at once. A nil planCache keeps nothing.
+type planCache struct {
+	plans   *lru.Cache[planKey, *keptPlan]
+	shuffle func(int, func(i, j int)) // nil: math/rand/v2
+}
+
+func newPlanCache(most int, shuffle func(int, func(i, j int))) (*planCache, error) {
+	plans, err := lru.New[planKey, *keptPlan](most)
+	return &planCache{plans, shuffle}, err
+}
+
+// get returns the plan of the same request that still holds at now; nil if none.
+func (c *planCache) get(r *Request, now time.Time) *Plan {
+	if c == nil {
 		return nil
 	}
 	key, ok := keyOf(r)
 	if !ok {
 		return nil
 	}
-	k, ok := e.plans.Get(key)
+	k, ok := c.plans.Get(key)
 	if !ok {
 		return nil
 	}
 	if !now.Before(k.plan.ends) {
-		e.plans.Remove(key)
+		c.plans.Remove(key)
 		return nil
 	}
 	if !k.plan.ties || r.Sorted {
 		return k.plan
 	}
-	return k.drawn(e.c.Shuffle)
+	return k.drawn(c.shuffle)
 }
 
-// keep puts a plan into the cache, if nothing in it failed: a failed lookup is asked
-// again the next time.
-func (e *Engine) keep(p *Plan) {
-	if e.plans == nil || !p.steady || !p.ends.After(p.Made) {
+// put keeps a plan, if nothing in it failed: a failed lookup is asked again the next time.
+func (c *planCache) put(p *Plan) {
+	if c == nil || !p.steady || !p.ends.After(p.Made) {
 		return
 	}
 	key, ok := keyOf(&p.Request)
@@ -122,13 +131,15 @@ func (e *Engine) keep(p *Plan) {
 	if n := orders(p.Hosts); n <= maxOrders {
 		k.orders = make([]atomic.Pointer[Plan], n)
 	}
-	e.plans.Add(key, k)
+	c.plans.Add(key, k)
 }
 
-// Forget drops every kept plan; the next of each is made anew. It is for operators
-// who changed something that plans rest on.
-func (e *Engine) Forget() {
-	if e.plans != nil {
-		e.plans.Purge()
+// remove drops the plan of a request.
+func (c *planCache) remove(r *Request) {
+	if c == nil {
+		return
+	}
+	if key, ok := keyOf(r); ok {
+		c.plans.Remove(key)
 	}
 }

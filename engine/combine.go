@@ -1,6 +1,11 @@
 package engine
 
-import "github.com/mxauth/mxauth/dane"
+import (
+	"errors"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/sts"
+)
 
 // The rule of combination (decision table sections 5 and 9) is a pure function of a
 // handful of small values, so that all their products can be walked in a test. What
@@ -28,6 +33,24 @@ const (
 	stsTesting
 	stsEnforce
 )
+
+// stateOf is S of section 3.
+func stateOf(r sts.Result) stsState {
+	switch {
+	case r.Policy != nil && r.Policy.Mode == sts.ModeEnforce:
+		return stsEnforce
+	case r.Policy != nil && r.Policy.Mode == sts.ModeTesting:
+		return stsTesting
+	case r.Policy != nil:
+		return stsNone
+	case r.Pending:
+		return stsPending
+	case r.Row == sts.S2, r.TXTErr != nil && !errors.Is(r.TXTErr, sts.ErrNoRecord):
+		// Not known, which is not absent; also where the store can not say.
+		return stsUnknown
+	}
+	return stsNone
+}
 
 // facts are all that the rule of combination looks at, for one host.
 type facts struct {

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -73,10 +71,8 @@ type STSClient interface {
 type Engine struct {
 	c     Config
 	roots func() (*pkix.Roots, error)
-	plans *lru.Cache[planKey, *keptPlan] // nil: no plan is kept; safe for concurrent use
-
-	usesMu sync.Mutex // guards uses
-	uses   map[string]*ExceptionUse
+	plans *planCache // nil: no plan is kept
+	uses  exceptionUses
 }
 
 // New checks c and returns an engine. The error names every field at fault. It
@@ -110,7 +106,7 @@ func New(c Config) (*Engine, error) {
 	if c.Trace == nil {
 		c.Trace = &Trace{}
 	}
-	e := &Engine{c: c, uses: map[string]*ExceptionUse{}}
+	e := &Engine{c: c, uses: exceptionUses{byID: map[string]*ExceptionUse{}}}
 	e.roots = func() (*pkix.Roots, error) { return c.Roots, nil }
 	if c.Roots == nil {
 		e.roots = sync.OnceValues(pkix.SystemRoots)
@@ -119,7 +115,7 @@ func New(c Config) (*Engine, error) {
 		c.CachedPlans = DefaultCachedPlans
 	}
 	if c.CachedPlans > 0 {
-		cache, err := lru.New[planKey, *keptPlan](c.CachedPlans)
+		cache, err := newPlanCache(c.CachedPlans, c.Shuffle)
 		if err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
 		}

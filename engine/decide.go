@@ -1,167 +1,16 @@
 package engine
 
 import (
-	"crypto/tls"
 	"crypto/x509"
-	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// An Event is what a connection came to (section 7). The zero Event is E0.
-type Event uint8
-
-// Events.
-const (
-	NoConnection    Event = iota // E0: no TCP, no greeting, no answer to EHLO
-	NoSTARTTLS                   // E1: EHLO did not offer STARTTLS
-	STARTTLSRefused              // E2: 4yz, 5yz, junk, plaintext after 220
-	HandshakeFailed              // E3: alert, no common version, disconnect
-	HandshakeDone                // E4: a chain or a raw key was presented
-)
-
-var eventWords = [...]string{"no-connection", "no-starttls", "starttls-refused", "handshake-failed", "handshake-done"}
-
-// String returns the word of the event: "no-connection", "no-starttls",
-// "starttls-refused", "handshake-failed", "handshake-done".
-func (e Event) String() string { return enumString(eventWords[:], int(e)) }
-
-// MarshalText prints e as [Event.String] does.
-func (e Event) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
-
-// UnmarshalText reads what [Event.MarshalText] prints.
-func (e *Event) UnmarshalText(b []byte) error {
-	i, err := word("event", eventWords[:], string(b))
-	*e = Event(i)
-	return err
-}
-
-// A Peer is what one connection showed.
-type Peer struct {
-	Event Event
-	// Address is the address and port of the plan that was dialled; zero if unknown.
-	// A port that is not the plan's is refused.
-	Address netip.AddrPort
-	Detail  string // for people: the reply, the alert; escaped when printed
-	// Injected says that plaintext followed the reply to STARTTLS (E2): the connection
-	// must be dropped whatever the requirement.
-	Injected bool
-	Code     int                 // SMTP reply code of E1, E2; 0 if none
-	Chain    []*x509.Certificate // E4: as sent, leaf first
-	RawKey   []byte              // E4: SubjectPublicKeyInfo in place of a chain (RFC 7250)
-	TLS      string              // E4: "TLS 1.3"
-	// Version is the TLS version of E4 as in crypto/tls, for callers that have it; 0
-	// if not. What is older than TLS 1.2, here or in TLS, is not TLS (RFC 8996).
-	Version uint16
-	// RequireTLS: EHLO inside TLS offered REQUIRETLS (Q4). An offer before TLS counts
-	// for nothing (RFC 3207 section 4.2).
-	RequireTLS bool
-}
-
-// Outdated reports whether the session's version is one that does not count as TLS.
-func (p *Peer) Outdated() bool {
-	if p.Version != 0 && p.Version < tls.VersionTLS12 {
-		return true
-	}
-	if p.TLS == "" || p.TLS == "TLS 1.3" || p.TLS == "TLS 1.2" {
-		return false // as crypto/tls writes them
-	}
-	v := strings.ToLower(strings.ReplaceAll(p.TLS, " ", ""))
-	v = strings.TrimSuffix(v, ".0")
-	return strings.HasPrefix(v, "ssl") || v == "tls1" || v == "tlsv1" || v == "tls1.1" || v == "tlsv1.1"
-}
-
-// A Decision is what one connection turned out to be. The zero Decision lets nothing
-// pass.
-type Decision struct {
-	Host    rfc6125.Host
-	Outcome Outcome
-	Deliver bool
-	Method  Method
-	// Requirement is what had to hold. Under audit mode it is the one that failed.
-	Requirement Requirement
-	Reason      Reason
-	// Details are further findings, for reports: each policy's own failure, also of
-	// what was only evaluated.
-	Details []Reason
-	// Presented are the names of the leaf; Expected the references that were compared.
-	// Both are safe for a terminal.
-	Presented, Expected []string
-	// DropConnection: plaintext was injected, or TLS was tried and failed; nothing more
-	// may be said on this connection.
-	DropConnection bool
-	// RetryClear: the message may go, but only over a new connection without STARTTLS.
-	RetryClear bool
-	// SendRequireTLS: MAIL FROM may (and if the message asks for it, must) carry the
-	// REQUIRETLS parameter (RFC 8689 section 2). Never set otherwise.
-	SendRequireTLS bool
-	// DemandsREQUIRETLS: the message may go only with the REQUIRETLS parameter.
-	DemandsREQUIRETLS bool
-	// NoREQUIRETLS: the peer proved itself, and does not offer the REQUIRETLS that the
-	// message demands (Q4).
-	NoREQUIRETLS bool
-	// Waived says that a policy forbids the connection and audit mode, or the message's
-	// own wish, let the message go.
-	Waived bool
-	// Exception is the exception by which alone the message may go; nil if none was needed.
-	Exception *Exception
-	// Event is what the connection came to, Address where it went (zero if unknown).
-	Event   Event
-	Address netip.AddrPort
-	// Judged says that what the peer showed was looked at; false where plan, port or time
-	// settle the matter. Peer is what it showed; an Event of Peer that is not Event is a
-	// session of a TLS version that does not count.
-	Judged bool
-	Peer   Peer
-	// TLSA is what the records of a demanded DANE check came to.
-	TLSA dane.Result
-	// Lost is the TLS that the host has spoken before and does not now; nil if none.
-	Lost *Drop
-}
-
-// Decide judges what a connection to host i of the plan showed. It is a pure function
-// of its arguments and asks nobody. It is to be called before MAIL FROM (RFC 3207
-// section 4.1); where Deliver is false the caller sends QUIT and tries the next host.
-// After the plan's ValidUntil the decision is [Deferred].
-func (e *Engine) Decide(p *Plan, i int, peer Peer, at time.Time) Decision {
-	return e.decide(p, i, peer, at, judging{})
-}
-
-// Replay is [Engine.Decide] for a plan that was made in another time: what it rests
-// on was in force then, so ValidUntil is not looked at. At is the time by which
-// certificates are judged.
-func (e *Engine) Replay(p *Plan, i int, peer Peer, at time.Time) Decision {
-	return e.decide(p, i, peer, at, judging{replay: true})
-}
-
-// judging says how a decision is taken.
-type judging struct {
-	replay     bool // ValidUntil is not looked at
-	beforeEHLO bool // EHLO inside TLS has not been said: whether REQUIRETLS is offered is not known
-	quiet      bool // the observers are not told
-}
-
-func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
-	d := e.judge(p, i, peer, at, how)
-	if how.quiet {
-		return d
-	}
-	if t := e.c.Trace.Decided; t != nil {
-		seen := d // the observer's own, so that d need not be on the heap
-		t(p, i, &seen)
-	}
-	if p != nil && i >= 0 && i < len(p.Hosts) && p.Hosts[i].Exception != nil {
-		e.countException(p.Hosts[i].Exception, d.Exception != nil, at)
-	}
-	return d
-}
-
 // judge is section 7 of the table.
-func (e *Engine) judge(p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
+func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
 	if p == nil || i < 0 || i >= len(p.Hosts) {
 		var domain rfc6125.Host
 		if p != nil {
@@ -169,7 +18,7 @@ func (e *Engine) judge(p *Plan, i int, peer Peer, at time.Time, how judging) Dec
 		}
 		return Decision{Outcome: Deferred, Reason: reasonOf(ReasonNotInPlan, domain, nil)}
 	}
-	c := connection{e: e, p: p, h: &p.Hosts[i], peer: peer, event: peer.Event, at: at, how: how}
+	c := connection{local: l, p: p, h: &p.Hosts[i], peer: peer, event: peer.Event, at: at, how: how}
 	if v, settled := c.settled(); settled {
 		return c.decision(v)
 	}
@@ -198,18 +47,6 @@ func (e *Engine) judge(p *Plan, i int, peer Peer, at time.Time, how judging) Dec
 		v = c.demanded(v)
 	}
 	return c.decision(c.requireTLS(c.excepted(c.audited(c.recalled(c.reported(v))))))
-}
-
-// A connection is what one decision rests on. Nothing changes it once the peer is known.
-type connection struct {
-	e         *Engine
-	p         *Plan
-	h         *Host
-	peer      Peer
-	event     Event // that of the peer, unless its TLS version does not count
-	at        time.Time
-	how       judging
-	presented []string // names of the leaf
 }
 
 // A verdict is a decision as far as the rules have come; each rule makes the next of it.
@@ -263,11 +100,6 @@ func (c *connection) decision(v verdict) Decision {
 		d.Presented, d.Expected = c.presented, c.expected()
 	}
 	return d
-}
-
-// reason makes a reason about the host.
-func (c *connection) reason(id ReasonID, ev Evidence) Reason {
-	return reasonOf(id, c.p.Orig, ev).about(c.h)
 }
 
 // settled is what plan, port and time decide without a look at the peer.
@@ -382,7 +214,7 @@ func (c *connection) reported(v verdict) verdict {
 
 // recalled looks whether TLS was seen where there is none now.
 func (c *connection) recalled(v verdict) verdict {
-	m := c.e.c.Memory
+	m := c.memory
 	if m == nil || v.outcome != Cleartext || c.h.Requirement != May {
 		return v
 	}
@@ -454,7 +286,7 @@ func (c *connection) excepted(v verdict) verdict {
 			out = Cleartext
 		}
 		for _, f := range v.failed {
-			if !x.covers(f) {
+			if !x.covers(f.Policy) {
 				return v
 			}
 		}

@@ -3,8 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -210,81 +208,15 @@ func (s *Exceptions) find(domain, host rfc6125.Host, now time.Time) *Exception {
 	return nil
 }
 
-// covers reports whether the exception lets a failure of this reason pass.
-func (x *Exception) covers(r Reason) bool {
+// covers reports whether the exception lets a failure of this policy pass.
+func (x *Exception) covers(p tlsrpt.PolicyType) bool {
 	switch x.Method {
 	case "":
 		return true
 	case "dane":
-		return r.Policy == tlsrpt.PolicyTLSA
+		return p == tlsrpt.PolicyTLSA
 	case "mta-sts":
-		return r.Policy == tlsrpt.PolicySTS
+		return p == tlsrpt.PolicySTS
 	}
-	return r.Policy == "" || r.Policy == tlsrpt.PolicyNoFound
-}
-
-// excepted looks for an exception for a host whose requirement is ruled, and lowers what
-// would keep the host from being used at all. A failed lookup of addresses leaves no host
-// to go to, so nothing is lowered there.
-func (c hostCase) excepted(h Host) Host {
-	if c.r.RequireTLS || h.Requirement == May {
-		return h
-	}
-	x := c.g.exceptions.find(c.g.next.host, h.Name, c.g.at)
-	if x == nil {
-		return h
-	}
-	h.Exception = x
-	if h.Requirement != Skip || !x.covers(h.Reason) {
-		return h
-	}
-	h.Waived, h.Ground = h.Reason, GroundException
-	h.Report |= demanded(factsOf(c.r, c.g, &h))
-	h.Requirement, h.Skipped = May, OutcomeNone
-	if x.Effect == EffectEncrypt {
-		h.Requirement = Encrypt
-	}
-	h.Reason = c.reason(ReasonException, &Overridden{Failed: h.Waived, Exception: x})
-	return h
-}
-
-// An ExceptionUse counts what an exception has touched.
-type ExceptionUse struct {
-	ID        string
-	Decisions uint64    // decisions about hosts that it covers
-	Needed    uint64    // those of them in which the message could go by it alone
-	Last      time.Time // when it was needed last; zero if never
-}
-
-// ExceptionUses returns the counts since the engine was made, in the order of the ids. An
-// exception keeps its count when the set is read anew.
-func (e *Engine) ExceptionUses() []ExceptionUse {
-	e.usesMu.Lock()
-	defer e.usesMu.Unlock()
-	out := make([]ExceptionUse, 0, len(e.uses))
-	for _, id := range slices.Sorted(maps.Keys(e.uses)) {
-		out = append(out, *e.uses[id])
-	}
-	return out
-}
-
-// countException counts and tells of a decision that an exception touched.
-func (e *Engine) countException(x *Exception, needed bool, at time.Time) {
-	e.usesMu.Lock()
-	u := e.uses[x.ID]
-	if u == nil && len(e.uses) < MaxExceptions {
-		u = &ExceptionUse{ID: x.ID}
-		e.uses[x.ID] = u
-	}
-	if u != nil {
-		u.Decisions++
-		if needed {
-			u.Needed++
-			u.Last = at
-		}
-	}
-	e.usesMu.Unlock()
-	if t := e.c.Trace.Excepted; t != nil {
-		t(x, needed)
-	}
+	return p == "" || p == tlsrpt.PolicyNoFound
 }

@@ -77,7 +77,7 @@ func (e *Engine) CachedPlans() int {
 	if e.plans == nil {
 		return 0
 	}
-	return e.plans.Len()
+	return e.plans.plans.Len()
 }
 
 // PresentedNames is presentedNames.

@@ -11,23 +11,6 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// gathered is all that a plan is made of: what DNS, MTA-STS, the memory and the operator
-// say about one request. Nothing after it asks anybody.
-type gathered struct {
-	at    time.Time
-	next  nextHop
-	mx    mxReading
-	hosts []Host // in the order to try, with their lookups and nothing else
-
-	asked STSAsked
-	sts   sts.Result
-
-	past       *recalled // nil: the memory was not asked
-	memory     MemoryAction
-	hold       time.Duration
-	exceptions *Exceptions
-}
-
 // gather does all I/O of a plan: MX and TXT records and the cached policy together, then
 // the addresses of all hosts, each host's TLSA records as soon as its addresses are known.
 func (e *Engine) gather(ctx context.Context, r *Request, n nextHop, now time.Time) gathered {
@@ -96,15 +79,90 @@ func (e *Engine) lookUpHosts(ctx context.Context, r *Request, g *gathered) {
 	}
 }
 
-// skipsTLSA reports whether TLSA records are not looked up (section 4).
-func skipsTLSA(r *Request, mx mxSec) bool {
-	switch {
-	case !r.Level.usesDANE(), mx == mxNone:
-		return true
-	case mx == mxInsecure && r.Options.InsecureMX == InsecureMXMay && r.Level != LevelDANEOnly:
-		return true
+// An stsLookup is the question to MTA-STS that runs while DNS is asked; nil: it is not asked.
+type stsLookup struct {
+	asked  STSAsked
+	cancel context.CancelFunc
+	result chan sts.Result // one value
+	start  time.Time
+}
+
+// startSTS begins the lookup where MTA-STS can have a say: not at levels that ignore
+// it, not for literals (RFC 8461 section 3.4), not for TLSRPT reports. The Policy
+// Domain is the next hop as given, never an alias target or a parent (section 3).
+func (e *Engine) startSTS(ctx context.Context, r *Request, n nextHop) stsLookup {
+	if n.kind == kindLiteral || !r.Level.usesSTS() || r.TLSRPTReport && r.weakened() {
+		return stsLookup{}
 	}
-	// A TLSRPT report goes whatever DANE says (RFC 8460 section 5.3.1); at a level
-	// that does not bow to it the records are needed as ever.
-	return r.TLSRPTReport && r.weakened()
+	if e.c.STS == nil {
+		return stsLookup{asked: STSNoClient}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	l := stsLookup{asked: STSWasAsked, cancel: cancel, result: make(chan sts.Result, 1), start: e.c.Now()}
+	go func() { l.result <- e.c.STS.Lookup(ctx, n.host) }()
+	return l
+}
+
+// end takes the result, waiting for it only if a host's requirement could change with it.
+// It always waits until the lookup's goroutine has returned.
+func (l stsLookup) end(e *Engine, r *Request, g *gathered) (STSAsked, sts.Result) {
+	if l.asked != STSWasAsked {
+		return l.asked, sts.Result{}
+	}
+	left := false
+	if !e.c.AwaitSTS && !awaited(r, g) {
+		select {
+		case r := <-l.result:
+			l.result <- r
+		default:
+			left = true
+			l.cancel()
+		}
+	}
+	res := <-l.result
+	l.cancel()
+	// What was left behind says nothing about a record or a policy, unless that came
+	// from the cache. What came all the same is as good as if it had been waited for.
+	left = left && res.Pending
+	if left && res.Policy == nil {
+		res = sts.Result{Domain: g.next.host, Row: sts.S12, Pending: true}
+	}
+	if t := e.c.Trace.GotSTS; t != nil {
+		t(res, e.c.Now().Sub(l.start))
+	}
+	if left {
+		return STSLeft, res
+	}
+	return STSWasAsked, res
+}
+
+// A recall is the question to the memory that runs while DNS is asked.
+type recall struct {
+	cancel context.CancelFunc
+	result chan recalled // one value
+}
+
+// startRecall asks the memory where it can have a say: about domains whose mail hosts are
+// looked up.
+func (e *Engine) startRecall(ctx context.Context, n nextHop) *recall {
+	if e.c.Memory == nil || n.kind != kindDomain {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, memoryPatience)
+	r := &recall{cancel: cancel, result: make(chan recalled, 1)}
+	go func() {
+		p, _, err := e.c.Memory.Past(ctx, n.host, n.port)
+		r.result <- recalled{p, err}
+	}()
+	return r
+}
+
+// end waits for the answer of the memory; nil if it was not asked.
+func (r *recall) end() *recalled {
+	if r == nil {
+		return nil
+	}
+	p := <-r.result
+	r.cancel()
+	return &p
 }

@@ -3,75 +3,11 @@ package engine
 import (
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/rfc6125"
 )
-
-// makePlan rules on what was gathered. It is pure: it asks nobody and reads no clock.
-func makePlan(r Request, g gathered) *Plan {
-	p := &Plan{
-		Request: r, Orig: g.next.host, Exp: g.mx.exp, MX: g.mx.state, STS: g.sts, STSAsked: g.asked, Made: g.at,
-		Hosts: make([]Host, len(g.hosts)),
-	}
-	if f := policyFailure(&g); !f.IsZero() {
-		p.Findings = append(p.Findings, f)
-	}
-	m := recollect(&r, &g)
-	p.Past, p.PastErr, p.Drops = m.past, m.err, m.drops
-	p.Findings = append(p.Findings, m.findings...)
-	for i := range g.hosts {
-		p.Hosts[i] = ruleHost(hostCase{r: &r, g: &g, m: &m, self: &p.Hosts[i]}, g.hosts[i])
-	}
-	p.ends, p.steady = validity(p, &g, &m)
-	p.ties = len(p.Hosts) > 1 && orders(p.Hosts) > 1
-	p.ValidUntil = p.ends
-	if least := p.Made.Add(MinValid); p.ValidUntil.Before(least) {
-		p.ValidUntil = least
-	}
-	return p
-}
-
-// validity returns the earliest end of what the plan rests on, and whether nothing of it
-// failed or is pending, so that the plan may be kept until then.
-func validity(p *Plan, g *gathered, m *recollection) (ends time.Time, steady bool) {
-	steady = m.err == nil && p.MX.Outcome != Deferred
-	until := func(t time.Time) {
-		if !t.IsZero() && (ends.IsZero() || t.Before(ends)) {
-			ends = t
-		}
-	}
-	if p.MX.Lookup.Err == nil {
-		until(p.MX.Lookup.Answer.Expires)
-	}
-	if g.asked == STSWasAsked || g.asked == STSLeft {
-		until(p.STS.Until)
-		if p.MX.Outcome != Bounced && (g.asked == STSLeft || p.STS.Pending || stateOf(p.STS) == stsUnknown) {
-			steady = false // what is not known now may be known the next time
-		}
-	}
-	until(m.ends)
-	for i := range p.Hosts {
-		h := &p.Hosts[i]
-		until(h.DANE.Expires)
-		if h.Exception != nil {
-			until(h.Exception.Ends)
-		}
-		if h.Skipped == Deferred {
-			steady = false
-		}
-	}
-	if ends.IsZero() {
-		// A literal, or nothing was found out: it rests on nothing that could end.
-		ends = p.Made.Add(MinValid)
-	}
-	return ends, steady
-}
-
-// reason makes a reason about the next hop.
-func (g *gathered) reason(id ReasonID, ev Evidence) Reason { return reasonOf(id, g.next.host, ev) }
 
 // A hostCase is what the rules for one host look at beside the host's own lookups.
 type hostCase struct {
@@ -107,30 +43,6 @@ func ruleHost(c hostCase, h Host) Host {
 	h.Findings = c.findings(&h, r)
 	h.SNI, h.DANERefs, h.STSRefs, h.PKIXRefs = identities(c, &h)
 	return c.excepted(c.held(h))
-}
-
-// factsOf are the facts of one host.
-func factsOf(r *Request, g *gathered, h *Host) facts {
-	f := facts{
-		level:      r.Level,
-		insecureMX: r.Options.InsecureMX,
-		both:       r.Options.DANEAndSTS == Both,
-		stsDefer:   r.Options.STSUndetermined == STSDefer,
-		names:      len(r.Options.Names) > 0,
-		audit:      r.Options.Audit,
-		weakened:   r.weakened(),
-		requireTLS: r.RequireTLS,
-		nullReturn: r.NullReturnPath,
-		mx:         g.mx.sec,
-		viaMX:      g.mx.viaMX,
-		dane:       h.DANE.State,
-		sts:        stsNone,
-		match:      h.STSMatch != "",
-	}
-	if g.asked == STSWasAsked || g.asked == STSLeft {
-		f.sts = stateOf(g.sts)
-	}
-	return f
 }
 
 // addressless is rows A1, A3 and A4.
@@ -324,4 +236,45 @@ func referencesOfDANE(c hostCase, base rfc6125.Host) []rfc6125.Reference {
 		}
 	}
 	return refs
+}
+
+// held keeps mail from a host while a drop of its domain is open, if the host need not
+// prove itself now.
+func (c hostCase) held(h Host) Host {
+	if c.g.memory != MemoryDefer || c.m.past == nil || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
+		return h
+	}
+	for _, d := range c.m.drops {
+		if d.open(c.g.at) {
+			h.Requirement, h.Skipped, h.Ground = Skip, Deferred, GroundNone
+			h.Reason = c.reason(d.Kind.reason(), &Lost{Drop: d, Hold: d.Until})
+			return h
+		}
+	}
+	return h
+}
+
+// excepted looks for an exception for a host whose requirement is ruled, and lowers what
+// would keep the host from being used at all. A failed lookup of addresses leaves no host
+// to go to, so nothing is lowered there.
+func (c hostCase) excepted(h Host) Host {
+	if c.r.RequireTLS || h.Requirement == May {
+		return h
+	}
+	x := c.g.exceptions.find(c.g.next.host, h.Name, c.g.at)
+	if x == nil {
+		return h
+	}
+	h.Exception = x
+	if h.Requirement != Skip || !x.covers(h.Reason.Policy) {
+		return h
+	}
+	h.Waived, h.Ground = h.Reason, GroundException
+	h.Report |= demanded(factsOf(c.r, c.g, &h))
+	h.Requirement, h.Skipped = May, OutcomeNone
+	if x.Effect == EffectEncrypt {
+		h.Requirement = Encrypt
+	}
+	h.Reason = c.reason(ReasonException, &Overridden{Failed: h.Waived, Exception: x})
+	return h
 }

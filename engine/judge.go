@@ -5,12 +5,43 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
+
+// judging says how a decision is taken.
+type judging struct {
+	replay     bool // ValidUntil is not looked at
+	beforeEHLO bool // EHLO inside TLS has not been said: whether REQUIRETLS is offered is not known
+	quiet      bool // the observers are not told
+}
+
+// local is what a decision rests on beside plan and connection.
+type local struct {
+	roots  func() (*pkix.Roots, error) // WebPKI anchors
+	memory *Memory                     // nil: nothing is remembered
+}
+
+// A connection is what one decision rests on. Nothing changes it once the peer is known.
+type connection struct {
+	local
+	p         *Plan
+	h         *Host
+	peer      Peer
+	event     Event // that of the peer, unless its TLS version does not count
+	at        time.Time
+	how       judging
+	presented []string // names of the leaf
+}
+
+// reason makes a reason about the host.
+func (c *connection) reason(id ReasonID, ev Evidence) Reason {
+	return reasonOf(id, c.p.Orig, ev).about(c.h)
+}
 
 // maxNames bounds the presented names that a decision lists: a certificate can hold
 // thousands.
@@ -194,7 +225,7 @@ func (c *connection) shown(refs []rfc6125.Reference, cn CommonName, err error) *
 
 // webpki proves the chain against the WebPKI anchors and one of the names.
 func (c *connection) webpki(refs []rfc6125.Reference) (rfc6125.Match, error) {
-	roots, err := c.e.roots()
+	roots, err := c.roots()
 	if err != nil {
 		return rfc6125.Match{}, fmt.Errorf("%w: %w", pkix.ErrNoAnchor, err)
 	}

@@ -1,51 +1,11 @@
 package engine
 
 import (
-	"context"
-	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
-	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
-
-// A recall is the question to the memory that runs while DNS is asked.
-type recall struct {
-	cancel context.CancelFunc
-	result chan recalled // one value
-}
-
-// recalled is what the memory says.
-type recalled struct {
-	past Past
-	err  error
-}
-
-// startRecall asks the memory where it can have a say: about domains whose mail hosts are
-// looked up.
-func (e *Engine) startRecall(ctx context.Context, n nextHop) *recall {
-	if e.c.Memory == nil || n.kind != kindDomain {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, memoryPatience)
-	r := &recall{cancel: cancel, result: make(chan recalled, 1)}
-	go func() {
-		p, _, err := e.c.Memory.Past(ctx, n.host, n.port)
-		r.result <- recalled{p, err}
-	}()
-	return r
-}
-
-// end waits for the answer of the memory; nil if it was not asked.
-func (r *recall) end() *recalled {
-	if r == nil {
-		return nil
-	}
-	p := <-r.result
-	r.cancel()
-	return &p
-}
 
 // A recollection is what a domain once proved, compared with what was gathered now.
 type recollection struct {
@@ -102,31 +62,6 @@ func (k DropKind) reason() ReasonID {
 		return ReasonMemorySTS
 	}
 	return ReasonMemoryDANE
-}
-
-// remember tells the memory what a new plan has shown, and of drops that were not known.
-func (e *Engine) remember(p *Plan, g gathered) {
-	if p.Past == nil {
-		return
-	}
-	old := &g.past.past
-	for _, d := range p.Drops {
-		if !slices.ContainsFunc(old.Drops, func(o Drop) bool { return o.Kind == d.Kind && o.Noted.Equal(d.Noted) }) {
-			e.dropped(p.Orig, d)
-		}
-	}
-	if next := p.Past; !next.Last().IsZero() && !next.equal(old) {
-		e.c.Memory.learn(p.Orig, next.Port, func(n *news) { n.plan = next })
-	}
-}
-
-// dropped tells of a drop that was noticed just now.
-func (e *Engine) dropped(domain rfc6125.Host, d Drop) {
-	e.c.Memory.count(func(s *MemoryStats) { s.Drops++ })
-	e.c.Logger.Warn("a domain has lost a protection that it once proved", "domain", domain, "kind", string(d.Kind), "host", d.Host, "since", d.Since)
-	if t := e.c.Trace.Dropped; t != nil {
-		t(domain, d)
-	}
 }
 
 // cover says what DANE covers now; known is false where a lookup that failed leaves that
@@ -210,28 +145,6 @@ func compareSTS(p *Past, g *gathered) {
 	p.drop(lost)
 }
 
-// held keeps mail from a host while a drop of its domain is open, if the host need not
-// prove itself now.
-func (c hostCase) held(h Host) Host {
-	if c.g.memory != MemoryDefer || c.m.past == nil || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
-		return h
-	}
-	for _, d := range c.m.drops {
-		if d.open(c.g.at) {
-			h.Requirement, h.Skipped, h.Ground = Skip, Deferred, GroundNone
-			h.Reason = c.reason(d.Kind.reason(), &Lost{Drop: d, Hold: d.Until})
-			return h
-		}
-	}
-	return h
-}
-
-// unheld reports whether mail goes whatever the memory says: in audit mode, where the
-// message asks for it, and where the operator wants nobody authenticated.
-func (r *Request) unheld() bool {
-	return r.Options.Audit || r.weakened() || r.Level == LevelOpportunistic
-}
-
 // tlsDrop is the drop of a host that has spoken TLS and does not now; nil if it never has,
 // or nothing is remembered.
 func (p *Plan) tlsDrop(h *Host, at time.Time) *Drop {
@@ -250,35 +163,4 @@ func (p *Plan) tlsDrop(h *Host, at time.Time) *Drop {
 		}
 	}
 	return &d
-}
-
-// Remember notes what a connection showed: that host i of the plan spoke TLS, or that it
-// did not although it once has. A sender calls it after a decision on a connection that
-// was really made; it waits for nobody, and without [Config].Memory it does nothing.
-func (e *Engine) Remember(p *Plan, i int, d Decision) {
-	if e.c.Memory == nil || p == nil || p.Past == nil || i < 0 || i >= len(p.Hosts) || !p.Hosts[i].Name.IsValid() {
-		return
-	}
-	s := sighting{tls: d.Event == HandshakeDone, at: e.c.Now()}
-	switch d.Event {
-	case HandshakeDone, NoSTARTTLS, STARTTLSRefused, HandshakeFailed:
-	default:
-		return
-	}
-	name := p.Hosts[i].Name.String()
-	// Nothing to note: a copy shows it.
-	q := p.Past.clone()
-	if q.saw(name, s); q.equal(p.Past) {
-		return
-	}
-	e.c.Memory.learn(p.Orig, p.Past.Port, func(n *news) {
-		if n.hosts == nil {
-			n.hosts = map[string]sighting{}
-		}
-		n.hosts[name] = s
-		n.noticed = func(d Drop) { e.dropped(p.Orig, d) }
-	})
-	if k, ok := keyOf(&p.Request); ok && e.plans != nil {
-		e.plans.Remove(k) // the next plan knows
-	}
 }

@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -230,30 +227,4 @@ func (p *Plan) reason(id ReasonID, ev Evidence) Reason {
 		r.Host = &p.Hosts[0]
 	}
 	return r
-}
-
-// LookAgain is the second half of O8: before a message is bounced because of an
-// enforced MTA-STS policy, the domain is asked whether it has changed (RFC 8461
-// section 5.1). If it has, changed is true and next is a new plan for one more
-// attempt; otherwise the message may go back, and the caller says so with
-// [Circumstances].Looked. An error is ctx's.
-func (e *Engine) LookAgain(ctx context.Context, p *Plan) (next *Plan, changed bool, err error) {
-	if e.c.STS == nil || !p.Orig.IsValid() {
-		return nil, false, nil
-	}
-	r := e.c.STS.Lookup(ctx, p.Orig)
-	if ctx.Err() != nil {
-		return nil, false, context.Cause(ctx)
-	}
-	if r.Policy != nil && p.STS.Policy != nil && r.ID == p.STS.ID && r.Policy.Text == p.STS.Policy.Text {
-		return nil, false, nil
-	}
-	if k, ok := keyOf(&p.Request); ok && e.plans != nil {
-		e.plans.Remove(k)
-	}
-	next, err = e.planAnew(ctx, p.Request, e.c.Now())
-	if err != nil {
-		return nil, false, fmt.Errorf("engine: plan after a changed policy: %w", err)
-	}
-	return next, true, nil
 }

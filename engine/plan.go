@@ -1,15 +1,14 @@
 package engine
 
 import (
-	"context"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
+	"github.com/mxauth/mxauth/tlsrpt"
 )
 
 // MaxHosts bounds the hosts of a plan. Real MX sets hold up to some twenty; a larger
@@ -172,48 +171,55 @@ func (h *Host) usable() bool {
 	return h.Literal.IsValid() || h.DANE.Address == dane.AddressOK
 }
 
-// Plan makes the plan of one delivery. It asks DNS and MTA-STS under ctx. An error
-// wraps [ErrRequest], or is ctx's.
-//
-// MX, TXT and the kept policy are looked up together, then the addresses of all
-// hosts, each host's TLSA records as soon as its addresses are known. Where DANE
-// alone decides for every host, nobody waits for the policy host: the plan says so
-// (STS.Pending). A plan of the same request is kept in memory until the earliest end
-// of what it rests on, unless something failed.
-func (e *Engine) Plan(ctx context.Context, r Request) (*Plan, error) {
-	start := e.c.Now()
-	if p := e.kept(&r, start); p != nil {
-		e.planned(p, true, start)
-		return p, nil
-	}
-	p, err := e.planAnew(ctx, r, start)
-	if err != nil {
-		return nil, err
-	}
-	e.keep(p)
-	e.planned(p, false, start)
-	return p, nil
+// A Reason says which rule decided, and what the rule saw. It holds no words: package
+// engine/explain makes them. The zero Reason says nothing.
+type Reason struct {
+	ID ReasonID `json:"id,omitempty"`
+	// Policy is the type of the RFC 8460 policy entry that the reason belongs to: that of
+	// the ID, or of the policy that failed where the ID is about any.
+	Policy tlsrpt.PolicyType `json:"policy,omitempty"`
+	Domain rfc6125.Host      `json:"domain,omitzero"` // the next hop; zero for an address literal
+	Host   *Host             `json:"-"`               // the MX host, as the plan has it; nil where the reason is about the next hop
+	// Evidence is what the rule saw beyond the host's own lookups; nil where there is
+	// nothing more.
+	Evidence Evidence `json:"-"`
 }
 
-// planAnew plans without the cache of plans.
-func (e *Engine) planAnew(ctx context.Context, r Request, now time.Time) (*Plan, error) {
-	n, err := r.check(e.c.STS != nil)
-	if err != nil {
-		return nil, err
-	}
-	r.Options.Names = slices.Clone(r.Options.Names)
-	g := e.gather(ctx, &r, n, now)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	p := makePlan(r, g)
-	e.remember(p, g)
-	return p, nil
+// IsZero reports whether r says nothing.
+func (r Reason) IsZero() bool { return r.ID == "" }
+
+// Overridden is a failure that audit mode or an exception lets pass.
+type Overridden struct {
+	Failed    Reason
+	Exception *Exception // nil: audit mode
+	Outcome   Outcome    // of the connection; OutcomeNone in a plan
 }
 
-// planned tells the observers.
-func (e *Engine) planned(p *Plan, cached bool, start time.Time) {
-	if t := e.c.Trace.Planned; t != nil {
-		t(p, cached, e.c.Now().Sub(start))
-	}
+// Underlying is the reason behind a reason: of the connection that a message's own wish
+// lets pass, or of the host that the whole message depends on.
+type Underlying struct {
+	Reason Reason
+	// Of the decision that has the reason.
+	Outcome           Outcome
+	DemandsREQUIRETLS bool
+}
+
+func (*Overridden) evidence() {}
+func (*Underlying) evidence() {}
+
+// reasonOf makes the reason of a rule about a next hop.
+func reasonOf(id ReasonID, domain rfc6125.Host, ev Evidence) Reason {
+	return Reason{ID: id, Policy: id.Policy(), Domain: domain, Evidence: ev}
+}
+
+// about returns r for an MX host.
+func (r Reason) about(h *Host) Reason {
+	r.Host = h
+	return r
+}
+
+// of returns r for another policy entry of the report.
+func (r Reason) of(p tlsrpt.PolicyType) Reason {
+	r.Policy = p
+	return r
 }

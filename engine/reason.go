@@ -7,25 +7,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
-	"github.com/mxauth/mxauth/tlsrpt"
 )
-
-// A Reason says which rule decided, and what the rule saw. It holds no words: package
-// engine/explain makes them. The zero Reason says nothing.
-type Reason struct {
-	ID ReasonID `json:"id,omitempty"`
-	// Policy is the type of the RFC 8460 policy entry that the reason belongs to: that of
-	// the ID, or of the policy that failed where the ID is about any.
-	Policy tlsrpt.PolicyType `json:"policy,omitempty"`
-	Domain rfc6125.Host      `json:"domain,omitzero"` // the next hop; zero for an address literal
-	Host   *Host             `json:"-"`               // the MX host, as the plan has it; nil where the reason is about the next hop
-	// Evidence is what the rule saw beyond the host's own lookups; nil where there is
-	// nothing more.
-	Evidence Evidence `json:"-"`
-}
-
-// IsZero reports whether r says nothing.
-func (r Reason) IsZero() bool { return r.ID == "" }
 
 // Evidence is a pointer to one of the types below.
 type Evidence interface{ evidence() }
@@ -56,22 +38,6 @@ type PolicyHosts struct{ Patterns []sts.Pattern }
 
 // ConfiguredNames are the names that the operator set for a next hop.
 type ConfiguredNames struct{ Names []rfc6125.Host }
-
-// Overridden is a failure that audit mode or an exception lets pass.
-type Overridden struct {
-	Failed    Reason
-	Exception *Exception // nil: audit mode
-	Outcome   Outcome    // of the connection; OutcomeNone in a plan
-}
-
-// Underlying is the reason behind a reason: of the connection that a message's own wish
-// lets pass, or of the host that the whole message depends on.
-type Underlying struct {
-	Reason Reason
-	// Of the decision that has the reason.
-	Outcome           Outcome
-	DemandsREQUIRETLS bool
-}
 
 // Lost is a protection that the domain once proved and does not have now.
 type Lost struct {
@@ -125,8 +91,6 @@ func (*SelfListed) evidence()      {}
 func (*PolicyFailed) evidence()    {}
 func (*PolicyHosts) evidence()     {}
 func (*ConfiguredNames) evidence() {}
-func (*Overridden) evidence()      {}
-func (*Underlying) evidence()      {}
 func (*Lost) evidence()            {}
 func (*Conversation) evidence()    {}
 func (*Shown) evidence()           {}
@@ -178,20 +142,3 @@ const (
 	NoSTSFetch          // a policy is announced and could not be fetched
 	NoSTSNone           // no policy is published
 )
-
-// reasonOf makes the reason of a rule about a next hop.
-func reasonOf(id ReasonID, domain rfc6125.Host, ev Evidence) Reason {
-	return Reason{ID: id, Policy: id.Policy(), Domain: domain, Evidence: ev}
-}
-
-// about returns r for an MX host.
-func (r Reason) about(h *Host) Reason {
-	r.Host = h
-	return r
-}
-
-// of returns r for another policy entry of the report.
-func (r Reason) of(p tlsrpt.PolicyType) Reason {
-	r.Policy = p
-	return r
-}
