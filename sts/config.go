@@ -32,6 +32,11 @@ type Config struct {
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	// Timeout of one whole fetch; 0 means DefaultFetchTimeout.
 	Timeout time.Duration
+	// Wait is how long a Lookup waits for a fetch; 0 means DefaultWait. If it ends first,
+	// the fetch goes on and the answer is row S13 (or the cached policy). With a Wait of
+	// at least Timeout a Lookup waits for every fetch to its end, which suits a program
+	// that ends after a lookup.
+	Wait time.Duration
 	// CheckPath is asked about the proved path of a policy host's certificate, for
 	// example about revocation (RFC 8461 section 3.3: MAY); an error fails the fetch.
 	// nil: not asked.
@@ -49,6 +54,9 @@ func (c Config) check() error {
 	}
 	if c.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("sts: Timeout is %s", c.Timeout))
+	}
+	if c.Wait < 0 {
+		errs = append(errs, fmt.Errorf("sts: Wait is %s", c.Wait))
 	}
 	for _, p := range c.Allow {
 		if !p.IsValid() {
