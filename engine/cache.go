@@ -111,7 +111,7 @@ func (e *Engine) kept(r *Request, now time.Time) *Plan {
 // keep puts a plan into the cache, if nothing in it failed: a failed lookup is asked
 // again the next time.
 func (e *Engine) keep(p *Plan) {
-	if e.plans == nil || !p.steady || !p.ends.After(p.Made) {
+	if e.plans == nil || !p.steady || !p.ends.After(e.c.Now()) {
 		return
 	}
 	key, ok := keyOf(&p.Request)

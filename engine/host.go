@@ -9,6 +9,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/sts"
 )
 
 // usable reports whether there is a host to connect to: its addresses are known.
@@ -105,6 +106,8 @@ func (w *work) explain(h *Host, id ReasonID) Reason {
 		return because(id, "The MTA-STS policy of %s does not list %s (it lists %s), so mail may not go there.", dom, name, w.patterns())
 	case ReasonSTSUndetermined:
 		return because(id, "Whether %s has an MTA-STS policy could not be found out, and this server is set to wait for that.", dom)
+	case ReasonSTSPending, ReasonSTSNoTurn, ReasonSTSStore:
+		return w.undetermined(id, name)
 	case ReasonDANERequired:
 		return because(id, "This server delivers to %s only where DANE authenticates the host, and %s.", dom, w.whyNoDANE(h))
 	case ReasonNoMethod:
@@ -131,6 +134,41 @@ func (w *work) explain(h *Host, id ReasonID) Reason {
 		return because(ReasonLiteral, "%s is an address, to which neither DANE nor MTA-STS applies; nothing is demanded, TLS is used if offered.", name)
 	}
 	return because(ReasonNoPolicy, "Nothing is demanded of %s, TLS is used if offered: %s.", name, h.Lacks)
+}
+
+// undetermined makes the reason of a host that waits for what MTA-STS says.
+func (w *work) undetermined(id ReasonID, host string) Reason {
+	r := &w.STS
+	switch {
+	case id == ReasonSTSStore:
+		return because(id, "The store of MTA-STS policies cannot be read (%s), so it is not known whether a policy of %s is kept; %s is not used now.", errorText(r.StoreErr), w.Orig, host)
+	case id == ReasonSTSNoTurn:
+		return because(id, "The MTA-STS policy of %s could not be fetched yet because of a limit of this server (%s); %s is not used until it is known.", w.Orig, shortage(r.FetchErr), host)
+	case r.TXTErr != nil || r.Row == sts.S12:
+		return because(id, "The MTA-STS record of %s was not there in time, so it is not known whether it has a policy; %s is not used now.", w.Orig, host)
+	}
+	return because(id, "%s announces an MTA-STS policy, and its policy host mta-sts.%s has not answered yet; the fetch goes on, and %s is not used until it has ended.", w.Orig, w.Orig, host)
+}
+
+// shortage says in a clause which limit kept a policy from being fetched.
+func shortage(err error) string {
+	var f *sts.FetchError
+	if !errors.As(err, &f) {
+		return errorText(err)
+	}
+	text := f.Detail
+	if f.Cause != nil && !strings.Contains(text, f.Cause.Error()) {
+		text += ": " + f.Cause.Error()
+	}
+	return clip(text)
+}
+
+// errorText is an error as a clause.
+func errorText(err error) string {
+	if err == nil {
+		return "no details"
+	}
+	return clip(err.Error())
 }
 
 // whyNoDANE says in a clause why DANE asks nothing (or not enough) of the host.
@@ -173,6 +211,10 @@ func (w *work) whyNoSTS() string {
 		return "MTA-STS is not looked at"
 	case w.state == stsTesting:
 		return fmt.Sprintf("the MTA-STS policy of %s is in mode testing", w.Orig)
+	case w.state == stsPending, w.state == stsNoTurn:
+		return fmt.Sprintf("the MTA-STS policy of %s is not known yet", w.Orig)
+	case w.state == stsNoStore:
+		return fmt.Sprintf("whether an MTA-STS policy of %s is kept could not be found out", w.Orig)
 	case w.state == stsUnknown:
 		return fmt.Sprintf("whether %s has an MTA-STS policy could not be found out", w.Orig)
 	case w.STS.Policy != nil:

@@ -1,13 +1,16 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -47,8 +50,13 @@ func (w *work) endRecall() {
 	w.recall.cancel()
 	if r.err != nil {
 		w.steady = false
-		w.Why = append(w.Why, Step{Step: StepMemory, Name: w.Orig.String(), RFC: "3207 s.6",
+		why := because(ReasonMemoryUnknown, "What %s once proved is not known, because the memory cannot be read (%s).", w.Orig, errorText(cmp.Or(errors.Unwrap(r.err), r.err)))
+		w.Why = append(w.Why, Step{Step: StepMemory, Name: w.Orig.String(), RFC: why.RFC,
 			Result: "it is not known what the domain once proved: " + clip(r.err.Error())})
+		if w.c.Memory.c.Action != MemoryAccept && w.MX.Outcome == OutcomeNone {
+			w.Findings = append(w.Findings, why)
+			w.pastUnknown, w.pastDamaged = why, errors.Is(r.err, store.ErrDamaged)
+		}
 		return
 	}
 	if w.MX.Outcome != OutcomeNone {
@@ -184,8 +192,9 @@ func (w *work) compareDANE(p *Past) {
 
 // compareSTS notes the policy that is in force now, or what became of it.
 func (w *work) compareSTS(p *Past) {
-	if w.sts == nil || w.state == stsPending {
-		return // nobody looked, or nobody waited
+	switch {
+	case w.sts == nil, w.state == stsPending, w.state == stsNoTurn, w.state == stsNoStore:
+		return // nobody looked, or it is not known by a limit of this program
 	}
 	now, at := sts.Mode(0), w.Made
 	if pol := w.STS.Policy; pol != nil && pol.Mode != sts.ModeNone {
@@ -214,9 +223,17 @@ func (w *work) compareSTS(p *Past) {
 
 // hold keeps mail from a host while a drop of its domain is open, if the host need not
 // prove itself now.
+//
+// It does the same while it is not known whether there is a drop, unless an entry is
+// damaged: that would last until somebody repairs it.
 func (w *work) hold(h *Host) {
-	if w.c.Memory == nil || w.c.Memory.c.Action != MemoryDefer || w.Past == nil || h.Requirement == Skip ||
+	if w.c.Memory == nil || w.c.Memory.c.Action != MemoryDefer || h.Requirement == Skip ||
 		h.Requirement&(DANE|STS|PKIX) != 0 || w.unheld() {
+		return
+	}
+	if !w.pastUnknown.IsZero() && !w.pastDamaged {
+		h.Requirement, h.Skipped = Skip, Deferred
+		h.Reason = saying(ReasonMemoryUnknown, fmt.Sprintf("%s This server is set to wait where a domain may have lost a protection; %s is not used now.", w.pastUnknown.Text, h.label()))
 		return
 	}
 	for i := range w.Drops {

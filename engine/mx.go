@@ -29,6 +29,7 @@ func (w *work) findMX(ctx context.Context) {
 		return
 	}
 	w.until(a.Expires)
+	w.limit(a.SignaturesEnd)
 	w.MX.Status = a.Status
 	w.mx = mxInsecure
 	if a.Status == dnssec.Secure {

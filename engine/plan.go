@@ -25,11 +25,16 @@ const MaxHosts = 64
 // hosts of any ordinary domain, so that a cold plan costs no second round.
 const hostLookups = 16
 
-// MinValid is how long a plan may be decided by at least, however soon what it rests
-// on ends: an answer whose TTL is 0 may be used for the transaction in progress (RFC
-// 1035 section 3.2.1), and connecting takes its time. No plan is kept in the cache
-// for it.
+// MinValid is how long a plan may be decided by at least, from when it is complete and
+// however soon the TTLs of what it rests on end: an answer whose TTL has ended may be used
+// for the transaction in progress (RFC 1035 section 3.2.1), and connecting takes its time.
+// It does not hold for ends of signatures and of cached policies, and no plan is kept in
+// the cache for it.
 const MinValid = time.Minute
+
+// askAgainAfter is how long a plan must have been in the making for answers that have
+// ended meanwhile to be asked for again. TTLs are whole seconds.
+const askAgainAfter = time.Second
 
 // An MXState is the row M1 to M10 that the next hop came to.
 type MXState struct {
@@ -57,9 +62,10 @@ type Plan struct {
 	Past  *Past
 	Drops []Drop
 	// ValidUntil is the earliest end of what the plan rests on, but not sooner than
-	// [MinValid] after it was made; after it a decision is Deferred (plan again).
+	// [MinValid] after it was complete unless a signature or a cached policy ends; after
+	// it a decision is Deferred (plan again).
 	ValidUntil time.Time
-	Made       time.Time
+	Made       time.Time // when it was begun
 
 	ends   time.Time // the earliest end as it is; how long the plan cache keeps it
 	steady bool      // nothing failed and nothing is pending: the cache may keep it
@@ -156,11 +162,19 @@ func (e *Engine) planAnew(ctx context.Context, r Request, now time.Time) (*Plan,
 		return nil, err
 	}
 	r.Options.Names = slices.Clone(r.Options.Names)
-	w := &work{Engine: e, Plan: &Plan{Request: r, Orig: n.host, Made: now, steady: true}, next: n}
-	w.sts = w.startSTS(ctx)
+	begin := func() *work {
+		return &work{Engine: e, Plan: &Plan{Request: r, Orig: n.host, Made: now, steady: true}, next: n}
+	}
+	w := begin()
 	w.startRecall(ctx)
-	w.lookUp(ctx)
-	w.endSTS()
+	w.gather(ctx, nil)
+	if w.hasEnded(e.c.Now()) && ctx.Err() == nil {
+		// Once: what has ended after that is used all the same.
+		again := begin()
+		again.recall = w.recall
+		again.gather(ctx, w)
+		w = again
+	}
 	w.endRecall()
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
@@ -168,6 +182,49 @@ func (e *Engine) planAnew(ctx context.Context, r Request, now time.Time) (*Plan,
 	w.rule()
 	w.finish()
 	return w.Plan, nil
+}
+
+// gather asks DNS and MTA-STS. before is the gathering before this one, of which something
+// has ended; nil if this is the first.
+func (w *work) gather(ctx context.Context, before *work) {
+	if before != nil && before.sts != nil && !before.left && !before.policyEnded(w.c.Now()) {
+		// A fetch, and the wait for one, is made once for a plan.
+		w.state = stsNone
+		w.sts = &stsLookup{cancel: func() {}, result: make(chan sts.Result, 1), start: before.sts.start}
+		w.sts.result <- before.STS
+	} else {
+		w.sts = w.startSTS(ctx)
+	}
+	w.lookUp(ctx)
+	w.mxEnds = w.ends
+	w.endSTS()
+}
+
+// hasEnded reports whether an answer has ended since it came.
+func (w *work) hasEnded(now time.Time) bool {
+	if now.Sub(w.Made) < askAgainAfter {
+		return false
+	}
+	ended := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+	for i := range w.Hosts {
+		if ended(w.Hosts[i].DANE.Expires) {
+			return true
+		}
+	}
+	return ended(w.mxEnds) || w.sts != nil && w.policyEnded(now)
+}
+
+// policyEnded reports whether what MTA-STS said has ended. A fetch that was made for this
+// plan is as good as new.
+func (w *work) policyEnded(now time.Time) bool {
+	r := &w.STS
+	switch {
+	case r.Cached && r.Policy != nil && !now.Before(r.Expires):
+		return true
+	case r.Pending, r.FetchErr != nil, r.Policy != nil && !r.Cached:
+		return false
+	}
+	return !r.Answer.Expires.IsZero() && !now.Before(r.Answer.Expires)
 }
 
 // planned tells the observers.
@@ -186,8 +243,14 @@ type work struct {
 	viaMX bool
 	sts   *stsLookup // nil: MTA-STS is not looked at
 	state stsState
+	left  bool // nobody waited for MTA-STS
 
-	recall *recall // nil: the memory is not asked
+	mxEnds time.Time // of the MX answer
+	limits time.Time // the first end of a signature, or of a cached policy
+
+	recall      *recall // nil: the memory is not asked
+	pastUnknown Reason  // why the memory could not be read; zero if it was, or nothing depends on it
+	pastDamaged bool    // because its entry is damaged
 }
 
 // lookUp asks for the MX records and then for every host.
@@ -298,6 +361,11 @@ func (w *work) finish() {
 	for i := range w.Hosts {
 		h := &w.Hosts[i]
 		w.until(h.DANE.Expires)
+		w.limit(h.DANE.A.Answer.SignaturesEnd)
+		w.limit(h.DANE.AAAA.Answer.SignaturesEnd)
+		for _, l := range h.DANE.TLSA {
+			w.limit(l.Answer.SignaturesEnd)
+		}
 		if h.Skipped == Deferred {
 			w.steady = false
 		}
@@ -306,7 +374,7 @@ func (w *work) finish() {
 	if w.MX.Outcome == Deferred {
 		w.steady = false
 	}
-	least := w.Made.Add(MinValid)
+	least := w.c.Now().Add(MinValid)
 	if w.ends.IsZero() {
 		// A literal, or nothing was found out: it rests on nothing that could end.
 		w.ends = least
@@ -314,6 +382,17 @@ func (w *work) finish() {
 	w.ValidUntil = w.ends
 	if w.ValidUntil.Before(least) {
 		w.ValidUntil = least
+	}
+	if !w.limits.IsZero() && w.limits.Before(w.ValidUntil) {
+		w.ValidUntil = w.limits
+	}
+}
+
+// limit lowers the end beyond which the plan is not used even for one transaction. The
+// zero time lowers nothing.
+func (w *work) limit(t time.Time) {
+	if !t.IsZero() && (w.limits.IsZero() || t.Before(w.limits)) {
+		w.limits = t
 	}
 }
 

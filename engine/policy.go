@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -42,6 +43,12 @@ func (w *work) endSTS() {
 	if w.sts == nil {
 		return
 	}
+	if w.MX.Outcome != OutcomeNone {
+		// There is no host to which a policy could apply, whatever it says.
+		w.sts.cancel()
+		<-w.sts.result
+		return
+	}
 	awaits := w.c.AwaitSTS
 	w.state = stsPending
 	for i := range w.Hosts {
@@ -63,6 +70,7 @@ func (w *work) endSTS() {
 	// What was left behind says nothing about a record or a policy, unless that came
 	// from the cache. What came all the same is as good as if it had been waited for.
 	left = left && r.Pending
+	w.left = left
 	if left && r.Policy == nil {
 		r = sts.Result{Domain: w.Orig, Row: sts.S12, Pending: true}
 	}
@@ -72,8 +80,15 @@ func (w *work) endSTS() {
 	w.STS = r
 	w.state = stateOf(r)
 	w.until(r.Until)
-	if w.MX.Outcome != Bounced && (left || w.state == stsUnknown || r.Pending) {
+	if r.Cached {
+		w.limit(r.Expires) // a policy that was fetched for this plan counts for it (max_age 0)
+	}
+	switch w.state {
+	case stsUnknown, stsNoTurn, stsNoStore:
 		w.steady = false // what is not known now may be known the next time
+	}
+	if left || r.Pending {
+		w.steady = false
 	}
 	w.policySteps(left)
 }
@@ -87,10 +102,14 @@ func stateOf(r sts.Result) stsState {
 		return stsTesting
 	case r.Policy != nil:
 		return stsNone
-	case r.Pending:
+	case r.Row == sts.S13 && errors.Is(r.FetchErr, sts.ErrNoTurn):
+		return stsNoTurn
+	case r.Pending, r.Row == sts.S12, r.Row == sts.S13:
 		return stsPending
+	case r.Row == sts.S2 && r.StoreErr != nil:
+		return stsNoStore
 	case r.Row == sts.S2, r.TXTErr != nil && !errors.Is(r.TXTErr, sts.ErrNoRecord):
-		// Not known, which is not absent; also where the store can not say.
+		// Not known, which is not absent.
 		return stsUnknown
 	}
 	return stsNone
@@ -101,9 +120,8 @@ func (w *work) policySteps(left bool) {
 	r := &w.STS
 	name := "_mta-sts." + w.Orig.String()
 	row := r.Row.String()
-	if r.Pending && r.Policy == nil {
-		w.Why = append(w.Why, Step{Step: StepSTSPolicy, Name: w.Orig.String(), Row: row, RFC: "8461 s.3.3",
-			Result: "not waited for: DANE alone decides for every host"})
+	if left && r.Policy == nil {
+		w.Why = append(w.Why, Step{Step: StepSTSPolicy, Name: w.Orig.String(), Row: row, RFC: "8461 s.3.3", Result: w.whyLeft()})
 		return
 	}
 	txt := Step{Step: StepSTSRecord, Name: name, Type: "TXT", Status: r.Answer.Status.String(), Row: row, RFC: "8461 s.3.1"}
@@ -128,7 +146,12 @@ func (w *work) policySteps(left bool) {
 		}
 		pol.Result = fmt.Sprintf("mode %s, %s, holds until %s", p.Mode, how, r.Expires.UTC().Format(time.RFC3339))
 	}
-	if !left {
+	switch {
+	case r.Pending && r.Policy == nil:
+		pol.Result = w.notYet()
+	case r.Pending && !left:
+		pol.Result += "; what applies now is " + w.notYet()
+	case !left && !r.Pending:
 		if f := w.policyFailure(); !f.IsZero() {
 			w.Findings = append(w.Findings, f)
 			pol.ResultType = f.ResultType
@@ -138,6 +161,27 @@ func (w *work) policySteps(left bool) {
 		}
 	}
 	w.Why = append(w.Why, txt, pol)
+}
+
+// notYet says in a clause why there is no outcome yet.
+func (w *work) notYet() string {
+	switch {
+	case stateOf(w.STS) == stsNoTurn, errors.Is(w.STS.FetchErr, sts.ErrNoTurn):
+		return "not known yet, because of a limit of this server: " + shortage(w.STS.FetchErr)
+	case w.STS.TXTErr != nil:
+		return "not known yet: no answer to the question for the record"
+	}
+	return "not known yet: the policy host has not answered, and the fetch goes on"
+}
+
+// whyLeft says why nobody waited for MTA-STS.
+func (w *work) whyLeft() string {
+	for i := range w.Hosts {
+		if h := &w.Hosts[i]; h.usable() && h.DANE.State != dane.Failed {
+			return "not waited for: DANE alone decides for every host"
+		}
+	}
+	return "not waited for: no mail host can be used now, whatever it says"
 }
 
 // policyFailure is what rows S2, S4, S7, S8 and S9 report.

@@ -114,6 +114,9 @@ const (
 	ReasonDANERequired      ReasonID = "dane-required"
 	ReasonSTSNoMatch        ReasonID = "sts-no-match"
 	ReasonSTSUndetermined   ReasonID = "sts-undetermined"
+	ReasonSTSPending        ReasonID = "sts-pending"
+	ReasonSTSNoTurn         ReasonID = "sts-no-turn"
+	ReasonSTSStore          ReasonID = "sts-store-failed"
 	ReasonNoMethod          ReasonID = "no-method"
 	ReasonRequireTLSMX      ReasonID = "requiretls-mx-unproved"
 	ReasonRequireTLSLiteral ReasonID = "requiretls-no-name"
@@ -205,6 +208,27 @@ var hostReasons = []ReasonInfo{
 		Recipient: "Check that all name servers answer the TXT question for _mta-sts.",
 	},
 	{
+		ID:   ReasonSTSPending,
+		Says: "The domain announces an MTA-STS policy, and its policy host has not answered yet. The fetch goes on for up to a minute; until it has ended the message waits, once.",
+		RFC:  "8461 s.3.3", Code: "4.7.5",
+		Sender:    "Nothing: the message goes with the next attempt, with the policy or, if it can not be fetched, without.",
+		Recipient: "The web server at mta-sts.DOMAIN must answer within a few seconds.",
+	},
+	{
+		ID:   ReasonSTSNoTurn,
+		Says: "The domain's MTA-STS policy could not be fetched yet because of a limit of this server: too many fetches at once, no file descriptor left, or the end of the program. That says nothing about the domain, so the message waits.",
+		RFC:  "8461 s.3.3", Code: "4.7.5",
+		Sender:    "It is tried again by itself. If it stays so, look for a flood of messages to domains whose policy hosts do not answer, and at the limit of open files.",
+		Recipient: "Nothing.",
+	},
+	{
+		ID:   ReasonSTSStore,
+		Says: "The store of MTA-STS policies cannot be read, so it is not known whether an enforced policy of the domain is kept; the message waits.",
+		RFC:  "8461 s.10.2", Code: "4.7.5",
+		Sender:    "Repair the store: see the log, and that its file or server can be reached. An entry that is damaged is removed by `mxauth cache delete DOMAIN`.",
+		Recipient: "Nothing.",
+	},
+	{
 		ID:   ReasonNoMethod,
 		Says: "This server delivers to the domain only where the mail host proves itself, and neither DANE nor MTA-STS is published for it, nor are names configured.",
 		RFC:  "3207 s.6", Code: "4.7.5",
@@ -244,6 +268,7 @@ const (
 	ReasonMemoryDANE     ReasonID = "memory-dane"
 	ReasonMemorySTS      ReasonID = "memory-sts"
 	ReasonMemoryTLS      ReasonID = "memory-tls"
+	ReasonMemoryUnknown  ReasonID = "memory-unknown"
 	ReasonException      ReasonID = "exception"
 )
 
@@ -352,5 +377,11 @@ var requirementReasons = []ReasonInfo{
 		Says: "The mail host has spoken TLS before, and does not now; somebody between may have removed the offer.",
 		RFC:  "3207 s.6", Code: "4.7.0",
 		Sender: "Look whether other networks see the offer of STARTTLS. If its loss is meant, let the memory forget the domain: `mxauth memory forget`.", Recipient: "Switch STARTTLS on, and publish DANE or MTA-STS so that the offer can not be removed on the way.",
+	},
+	{
+		ID:   ReasonMemoryUnknown,
+		Says: "What the domain once proved is not known, because the memory of this server cannot be read. Under --memory defer mail that nothing authenticates waits for it.",
+		RFC:  "3207 s.6", Code: "4.7.0",
+		Sender: "Repair the store: see the log, and that its file or server can be reached.", Recipient: "Nothing.",
 	},
 }
