@@ -55,7 +55,8 @@ type Client struct {
 	resolver  dnssec.Resolver
 	roots     *pkix.Roots
 	cache     *Cache
-	allow     []netip.Prefix
+	addr      addressRules
+	nat64     *nat64Finder
 	port      uint16
 	dial      func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	timeout   time.Duration
@@ -100,6 +101,9 @@ func NewClient(c Config) (*Client, error) {
 	if c.Wait == 0 {
 		c.Wait = DefaultWait
 	}
+	if c.NAT64 == nil {
+		c.NAT64 = c.Resolver
+	}
 	if c.Port == 0 {
 		c.Port = 443
 	}
@@ -135,7 +139,8 @@ func NewClient(c Config) (*Client, error) {
 	}
 	cl := &Client{
 		resolver: c.Resolver, roots: c.Roots, cache: newCache(c.Store, c.Now, c.Logger),
-		allow: slices.Clone(c.Allow), port: c.Port, dial: c.Dial, timeout: c.Timeout,
+		addr:  addressRules{allow: slices.Clone(c.Allow), deny: slices.Clone(c.Deny)},
+		nat64: &nat64Finder{resolver: c.NAT64}, port: c.Port, dial: c.Dial, timeout: c.Timeout,
 		wait: c.Wait, patience: turnPatience, updates: map[updateKey]*updating{},
 		checkPath: c.CheckPath, observer: c.Observer, now: c.Now, log: c.Logger, own: own, front: front, hash: maphash.MakeSeed(),
 		turns: newTurns(turnLimits{all: maxFetches, perDomain: maxFetchesPerDomain, perHost: maxFetchesPerHost, waiting: maxWaiting}),

@@ -19,7 +19,15 @@ func Keep(c *Client, domain rfc6125.Host, id, text string, fetched time.Time) er
 }
 
 // Vet is the check of the address of a policy host.
-func Vet(a netip.Addr, allow ...netip.Prefix) error { return vetAddr(a, allow) }
+func Vet(a netip.Addr, allow ...netip.Prefix) error { return addressRules{allow: allow}.vet(a) }
+
+// VetBy is the check with all rules.
+func VetBy(a netip.Addr, allow, deny, nat64 []netip.Prefix) error {
+	return addressRules{allow, deny, nat64}.vet(a)
+}
+
+// NAT64Prefixes are those by which the addresses of ipv4only.arpa were translated.
+func NAT64Prefixes(addrs ...netip.Addr) []netip.Prefix { return nat64Prefixes(addrs) }
 
 // ReadEntry reads an entry of the store as the cache does, and writes it again.
 func ReadEntry(e store.Entry, domain rfc6125.Host) (store.Entry, error) {

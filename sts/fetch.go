@@ -156,6 +156,10 @@ func (c *Client) addresses(ctx context.Context, f *Fetched) ([]target, *FetchErr
 	r4 := ask(dnssec.TypeA)
 	r6 := <-ch
 
+	rules := c.addr
+	if r6.err == nil && len(r6.ans.Records) > 0 {
+		rules.nat64 = c.nat64.find(ctx)
+	}
 	var good [2][]target
 	var refused []error
 	for i, r := range []reply{r6, r4} {
@@ -169,7 +173,7 @@ func (c *Client) addresses(ctx context.Context, f *Fetched) ([]target, *FetchErr
 		}
 		for _, rec := range r.ans.Records {
 			a := rec.Addr()
-			if err := vetAddr(a, c.allow); err != nil {
+			if err := rules.vet(a); err != nil {
 				refused = append(refused, err)
 				continue
 			}
