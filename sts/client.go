@@ -530,6 +530,9 @@ func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string, h
 		close(up.repeat)
 	}
 	old, oldPolicy, _ := c.cached(ctx, domain)
+	if c.observer.Fetching != nil {
+		c.observer.Fetching(domain)
+	}
 	got, err := c.fetchPolicy(ctx, domain, fetchOptions{
 		patience: c.patience, first: have || oldPolicy != nil,
 		waiting: up.waiting.Store,
