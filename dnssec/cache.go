@@ -2,7 +2,6 @@ package dnssec
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -28,8 +27,9 @@ const (
 	DefaultLookupTimeout = 30 * time.Second
 )
 
-// ErrCacheClosed is the cause of the [LookupError] of questions after Close.
-var ErrCacheClosed = errors.New("dnssec: the cache is closed")
+// ErrCacheClosed is the cause of the [LookupError] of questions after Close. It wraps
+// [ErrShortage].
+var ErrCacheClosed = Shortage("dnssec: the cache is closed")
 
 // A CacheConfig bounds a [Cached]. The zero CacheConfig has all defaults.
 type CacheConfig struct {

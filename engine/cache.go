@@ -119,8 +119,8 @@ func (c *planCache) get(r *Request, now time.Time) *Plan {
 }
 
 // put keeps a plan, if nothing in it failed: a failed lookup is asked again the next time.
-func (c *planCache) put(p *Plan) {
-	if c == nil || !p.steady || !p.ends.After(p.Made) {
+func (c *planCache) put(p *Plan, now time.Time) {
+	if c == nil || !p.steady || !p.ends.After(now) {
 		return
 	}
 	key, ok := keyOf(&p.Request)

@@ -28,10 +28,12 @@ type stsState uint8
 
 const (
 	stsUnknown stsState = iota // S2: the record lookup failed, nothing is cached
-	stsPending                 // S12: not yet answered; only where DANE alone decides
+	stsPending                 // S12, S13: not yet answered
 	stsNone                    // no policy, a policy of mode none, or not looked at
 	stsTesting
 	stsEnforce
+	stsNoTurn  // S13: a limit or the end of this program kept it from being asked
+	stsNoStore // the store cannot say whether a policy is kept
 )
 
 // stateOf is S of section 3.
@@ -43,10 +45,14 @@ func stateOf(r sts.Result) stsState {
 		return stsTesting
 	case r.Policy != nil:
 		return stsNone
-	case r.Pending:
+	case r.Row == sts.S13 && errors.Is(r.FetchErr, sts.ErrNoTurn):
+		return stsNoTurn
+	case r.Pending, r.Row == sts.S12, r.Row == sts.S13:
 		return stsPending
+	case r.Row == sts.S2 && r.StoreErr != nil:
+		return stsNoStore
 	case r.Row == sts.S2, r.TXTErr != nil && !errors.Is(r.TXTErr, sts.ErrNoRecord):
-		// Not known, which is not absent; also where the store can not say.
+		// Not known, which is not absent.
 		return stsUnknown
 	}
 	return stsNone
@@ -143,8 +149,8 @@ func policies(f facts) ruling {
 		return ruling{skipped: Deferred, reason: ReasonDANERequired, row: row}
 	case LevelSTS:
 		rs := stsPart(f)
-		if undetermined(f) {
-			return ruling{skipped: Deferred, reason: ReasonSTSUndetermined}
+		if why := undetermined(f); why != "" {
+			return ruling{skipped: Deferred, reason: why}
 		}
 		return orMay(f, rs)
 	case LevelSecure:
@@ -176,8 +182,8 @@ func combineDefault(f facts) ruling {
 		// can; its check is made for the report (doubt D1).
 		return ruling{requirement: DANE, reason: ReasonDANE, row: "C2", report: rs.requirement | rs.report}
 	}
-	if undetermined(f) {
-		return ruling{skipped: Deferred, reason: ReasonSTSUndetermined}
+	if why := undetermined(f); why != "" {
+		return ruling{skipped: Deferred, reason: why}
 	}
 	row := "C6"
 	switch rd {
@@ -254,9 +260,22 @@ func stsPart(f facts) ruling {
 	return ruling{}
 }
 
-// undetermined reports whether what MTA-STS says is not known and must be.
-func undetermined(f facts) bool {
-	return f.mx != mxNone && (f.sts == stsPending || f.sts == stsUnknown && f.stsDefer)
+// undetermined is the reason why a host waits for what MTA-STS says; "" if it does not.
+// The option sts-undetermined is for failures of DNS: what this program has not asked, or
+// cannot read, is not known whatever it says (row S13).
+func undetermined(f facts) ReasonID {
+	switch {
+	case f.mx == mxNone:
+	case f.sts == stsPending:
+		return ReasonSTSPending
+	case f.sts == stsNoTurn:
+		return ReasonSTSNoTurn
+	case f.sts == stsNoStore:
+		return ReasonSTSStore
+	case f.sts == stsUnknown && f.stsDefer:
+		return ReasonSTSUndetermined
+	}
+	return ""
 }
 
 // orMay turns a ruling that asks for nothing into May.

@@ -23,7 +23,8 @@ type Config struct {
 	// no policy), which only suits the levels dane and dane-only.
 	STS STSClient
 	// AwaitSTS has plans wait for MTA-STS even where DANE alone decides, for those who
-	// want to see all there is rather than send (row S12).
+	// want to see all there is rather than send (row S12). What they see then does not
+	// depend on which answer comes first.
 	AwaitSTS bool
 	// Roots are the WebPKI anchors for the methods mta-sts and pkix; nil: the system's,
 	// read when they are needed first.
@@ -60,7 +61,8 @@ const DefaultCachedPlans = 4096
 // An STSClient is what the engine asks of MTA-STS; [sts.Client] is one.
 type STSClient interface {
 	// Lookup says what policy applies to the domain now. When ctx ends before a fetch
-	// that it began, it returns at once with Pending set, and the fetch goes on.
+	// that it began, or the fetch takes longer than the client waits, it returns at once
+	// with Pending set, and the fetch goes on.
 	Lookup(ctx context.Context, domain rfc6125.Host) sts.Result
 	// Cached returns the unexpired cached policy without asking anybody.
 	Cached(ctx context.Context, domain rfc6125.Host) (sts.Result, bool)

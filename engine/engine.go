@@ -25,7 +25,7 @@ func (e *Engine) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.plans.put(p)
+	e.plans.put(p, e.c.Now())
 	e.planned(p, false, start)
 	return p, nil
 }

@@ -29,7 +29,7 @@ type STSState = stsState
 const (
 	MXNone, MXInsecure, MXSecure = mxNone, mxInsecure, mxSecure
 
-	STSUnknown, STSPending, STSNone, STSTesting, STSEnforce = stsUnknown, stsPending, stsNone, stsTesting, stsEnforce
+	STSUnknown, STSPending, STSNone, STSTesting, STSEnforce, STSNoTurn, STSNoStore = stsUnknown, stsPending, stsNone, stsTesting, stsEnforce, stsNoTurn, stsNoStore
 )
 
 // Ruling is ruling for tests.

@@ -14,15 +14,12 @@ import (
 // gather does all I/O of a plan: MX and TXT records and the cached policy together, then
 // the addresses of all hosts, each host's TLSA records as soon as its addresses are known.
 func (e *Engine) gather(ctx context.Context, r *Request, n nextHop, now time.Time) gathered {
-	g := gathered{at: now, next: n}
-	policy := e.startSTS(ctx, r, n)
 	past := e.startRecall(ctx, n)
-	g.mx = e.lookUpMX(ctx, r, n)
-	g.hosts = g.mx.hosts
-	if g.mx.state.Outcome == OutcomeNone && n.kind != kindLiteral {
-		e.lookUpHosts(ctx, r, &g)
+	g := e.ask(ctx, r, gathered{at: now, next: n}, nil)
+	if g.hasEnded(e.c.Now()) && ctx.Err() == nil {
+		// Once: what has ended after that is used all the same.
+		g = e.ask(ctx, r, gathered{at: now, next: n}, &g)
 	}
-	g.asked, g.sts = policy.end(e, r, &g)
 	g.past = past.end()
 	if e.c.Memory != nil {
 		g.memory, g.hold = e.c.Memory.c.Action, e.c.Memory.c.Hold
@@ -30,6 +27,26 @@ func (e *Engine) gather(ctx context.Context, r *Request, n nextHop, now time.Tim
 	if e.c.Exceptions != nil {
 		g.exceptions = e.c.Exceptions()
 	}
+	g.done = e.c.Now()
+	return g
+}
+
+// ask asks DNS and MTA-STS. before is what was gathered before, of which something has
+// ended; nil if this is the first time.
+func (e *Engine) ask(ctx context.Context, r *Request, g gathered, before *gathered) gathered {
+	var policy stsLookup
+	if before != nil && before.asked == STSWasAsked && !before.policyEnded(e.c.Now()) {
+		// A fetch, and the wait for one, is made once for a plan.
+		policy = answered(before.sts, e.c.Now())
+	} else {
+		policy = e.startSTS(ctx, r, g.next)
+	}
+	g.mx = e.lookUpMX(ctx, r, g.next)
+	g.hosts = g.mx.hosts
+	if g.mx.state.Outcome == OutcomeNone && g.next.kind != kindLiteral {
+		e.lookUpHosts(ctx, r, &g)
+	}
+	g.asked, g.sts = policy.end(e, r, &g)
 	return g
 }
 
@@ -103,11 +120,24 @@ func (e *Engine) startSTS(ctx context.Context, r *Request, n nextHop) stsLookup 
 	return l
 }
 
+// answered is a question whose answer is there.
+func answered(r sts.Result, now time.Time) stsLookup {
+	l := stsLookup{asked: STSWasAsked, cancel: func() {}, result: make(chan sts.Result, 1), start: now}
+	l.result <- r
+	return l
+}
+
 // end takes the result, waiting for it only if a host's requirement could change with it.
 // It always waits until the lookup's goroutine has returned.
 func (l stsLookup) end(e *Engine, r *Request, g *gathered) (STSAsked, sts.Result) {
 	if l.asked != STSWasAsked {
 		return l.asked, sts.Result{}
+	}
+	if g.mx.state.Outcome != OutcomeNone {
+		// There is no host to which a policy could apply, whatever it says.
+		l.cancel()
+		<-l.result
+		return STSNotAsked, sts.Result{}
 	}
 	left := false
 	if !e.c.AwaitSTS && !awaited(r, g) {

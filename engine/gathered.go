@@ -9,7 +9,8 @@ import (
 // gathered is all that a plan is made of: what DNS, MTA-STS, the memory and the operator
 // say about one request. Nothing after it asks anybody.
 type gathered struct {
-	at    time.Time
+	at    time.Time // when it was begun
+	done  time.Time // when all was there
 	next  nextHop
 	mx    mxReading
 	hosts []Host // in the order to try, with their lookups and nothing else
@@ -34,6 +35,33 @@ func skipsTLSA(r *Request, mx mxSec) bool {
 	// A TLSRPT report goes whatever DANE says (RFC 8460 section 5.3.1); at a level
 	// that does not bow to it the records are needed as ever.
 	return r.TLSRPTReport && r.weakened()
+}
+
+// hasEnded reports whether an answer has ended since it came.
+func (g *gathered) hasEnded(now time.Time) bool {
+	if now.Sub(g.at) < askAgainAfter {
+		return false
+	}
+	ended := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+	for i := range g.hosts {
+		if ended(g.hosts[i].DANE.Expires) {
+			return true
+		}
+	}
+	return g.mx.state.Lookup.Err == nil && ended(g.mx.state.Lookup.Answer.Expires) || g.policyEnded(now)
+}
+
+// policyEnded reports whether what MTA-STS said has ended. A fetch that was made for this
+// plan is as good as new.
+func (g *gathered) policyEnded(now time.Time) bool {
+	r := &g.sts
+	switch {
+	case r.Cached && r.Policy != nil && !now.Before(r.Expires):
+		return true
+	case r.Pending, r.FetchErr != nil, r.Policy != nil && !r.Cached:
+		return false
+	}
+	return !r.Answer.Expires.IsZero() && !now.Before(r.Answer.Expires)
 }
 
 // reason makes a reason about the next hop.

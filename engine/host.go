@@ -7,6 +7,8 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/sts"
 )
 
 // A hostCase is what the rules for one host look at beside the host's own lookups.
@@ -89,6 +91,12 @@ func (c hostCase) ruled(h *Host, id ReasonID) Reason {
 		return c.tlsaFailure(h)
 	case ReasonSTSNoMatch:
 		return c.reason(id, c.patterns())
+	case ReasonSTSStore:
+		return c.reason(id, &PolicyUnknown{Err: c.g.sts.StoreErr})
+	case ReasonSTSNoTurn:
+		return c.reason(id, &PolicyUnknown{Err: c.g.sts.FetchErr})
+	case ReasonSTSPending:
+		return c.reason(id, &PolicyUnknown{Record: c.g.sts.TXTErr != nil || c.g.sts.Row == sts.S12})
 	case ReasonNames:
 		return c.reason(id, &ConfiguredNames{c.r.Options.Names})
 	case ReasonTLSRequiredNo:
@@ -240,8 +248,16 @@ func referencesOfDANE(c hostCase, base rfc6125.Host) []rfc6125.Reference {
 
 // held keeps mail from a host while a drop of its domain is open, if the host need not
 // prove itself now.
+//
+// It does the same while it is not known whether there is a drop, unless an entry is
+// damaged: that would last until somebody repairs it.
 func (c hostCase) held(h Host) Host {
-	if c.g.memory != MemoryDefer || c.m.past == nil || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
+	if c.g.memory != MemoryDefer || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
+		return h
+	}
+	if c.m.unknown && !errors.Is(c.m.err, store.ErrDamaged) {
+		h.Requirement, h.Skipped, h.Ground = Skip, Deferred, GroundNone
+		h.Reason = c.reason(ReasonMemoryUnknown, &MemoryUnread{Err: c.m.err, Hold: true})
 		return h
 	}
 	for _, d := range c.m.drops {

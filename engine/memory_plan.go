@@ -11,6 +11,7 @@ import (
 type recollection struct {
 	past     *Past // nil: nothing is remembered, or the domain has no mail hosts now
 	err      error // the memory could not say
+	unknown  bool  // and something depends on it
 	drops    []Drop
 	findings []Reason
 	ends     time.Time // when a drop ends to have an effect; zero if none does
@@ -22,6 +23,10 @@ func recollect(r *Request, g *gathered) recollection {
 		m := recollection{}
 		if g.past != nil {
 			m.err = g.past.err
+			if g.memory != MemoryAccept && g.mx.state.Outcome == OutcomeNone {
+				m.unknown = true
+				m.findings = []Reason{g.reason(ReasonMemoryUnknown, &MemoryUnread{Err: m.err})}
+			}
 		}
 		return m
 	}
@@ -117,8 +122,12 @@ func compareDANE(p *Past, r *Request, g *gathered) {
 
 // compareSTS notes the policy that is in force now, or what became of it.
 func compareSTS(p *Past, g *gathered) {
-	if asked := g.asked == STSWasAsked || g.asked == STSLeft; !asked || stateOf(g.sts) == stsPending {
-		return // nobody looked, or nobody waited
+	if g.asked != STSWasAsked && g.asked != STSLeft {
+		return // nobody looked
+	}
+	switch stateOf(g.sts) {
+	case stsPending, stsNoTurn, stsNoStore:
+		return // it is not known by a limit of this program
 	}
 	now, at := sts.Mode(0), g.at
 	if pol := g.sts.Policy; pol != nil && pol.Mode != sts.ModeNone {

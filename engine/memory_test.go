@@ -479,15 +479,47 @@ func (b *brokenStore) Put(ctx context.Context, e store.Entry) error {
 	return b.Store.Put(ctx, e)
 }
 
-// TestMemoryBroken: a store that can not say leaves the plan as it would be without, and
-// says so; what can not be written is counted.
+// TestMemoryBroken: a store that cannot say leaves the plan as it would be without, and
+// says so; what cannot be written is counted. Under defer it is not known whether the
+// domain has lost a protection, so mail that nothing authenticates waits.
 func TestMemoryBroken(t *testing.T) {
-	l := newLife(t, engine.MemoryDefer)
+	noDisk := fmt.Errorf("%w: no disk", store.ErrUnavailable)
+	for _, c := range []struct {
+		name    string
+		action  engine.MemoryAction
+		get     error
+		setup   func(*world)
+		request engine.Request
+		want    engine.Requirement
+		finding bool
+	}{
+		{"accept", engine.MemoryAccept, noDisk, bare, engine.Request{}, engine.May, false},
+		{"alert", engine.MemoryAlert, noDisk, bare, engine.Request{}, engine.May, true},
+		{"defer", engine.MemoryDefer, noDisk, bare, engine.Request{}, engine.Skip, true},
+		{"defer, damaged", engine.MemoryDefer, fmt.Errorf("%w: a checksum", store.ErrDamaged), bare, engine.Request{}, engine.May, true},
+		{"defer, protected", engine.MemoryDefer, noDisk, protected, engine.Request{}, engine.DANE, true},
+		{"defer, audit", engine.MemoryDefer, noDisk, bare, engine.Request{Options: engine.Options{Audit: true}}, engine.May, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLife(t, c.action)
+			l.store = &brokenStore{Store: l.store, get: c.get}
+			p := l.next(0, c.setup).plan(c.request)
+			h := &p.Hosts[0]
+			told := slices.ContainsFunc(p.Findings, func(r engine.Reason) bool { return r.ID == engine.ReasonMemoryUnknown })
+			if h.Requirement != c.want || told != c.finding || p.Past != nil {
+				t.Errorf("%s, %+v", h.Requirement, p.Findings)
+			}
+			if c.want == engine.Skip && (h.Skipped != engine.Deferred || h.Reason.ID != engine.ReasonMemoryUnknown || !strings.Contains(explain.Text(h.Reason), "no disk")) {
+				t.Errorf("%s: %+v", h.Skipped, h.Reason)
+			}
+		})
+	}
+	l := newLife(t, engine.MemoryAlert)
 	good := l.store
 	l.next(0, protected).plan(engine.Request{})
 	l.end()
-	broken := &brokenStore{Store: good, get: fmt.Errorf("%w: no disk", store.ErrUnavailable)}
-	l.store = broken
+	bad := &brokenStore{Store: good, get: noDisk}
+	l.store = bad
 	w := l.next(time.Hour, bare)
 	p := w.plan(engine.Request{})
 	if p.Hosts[0].Requirement != engine.May || p.Past != nil || !strings.Contains(steps(explain.Plan(p), explain.StepMemory), "not known what the domain once proved") {
@@ -507,7 +539,7 @@ func TestMemoryBroken(t *testing.T) {
 	if _, err := l.memory.Forget(t.Context(), host(t, "example.org"), 0); !errors.Is(err, store.ErrUnavailable) {
 		t.Error(err)
 	}
-	broken.get, broken.put = nil, fmt.Errorf("%w: disk full", store.ErrUnavailable)
+	bad.get, bad.put = nil, fmt.Errorf("%w: disk full", store.ErrUnavailable)
 	if p := l.next(time.Hour, bare).plan(engine.Request{}); drops(p) != "dane-gone" {
 		t.Error(drops(p))
 	}
@@ -516,7 +548,7 @@ func TestMemoryBroken(t *testing.T) {
 		t.Errorf("%+v, %s", s, l.log.String())
 	}
 	// It is learned with the next plan.
-	broken.put = nil
+	bad.put = nil
 	l.next(time.Hour, bare).plan(engine.Request{})
 	l.end()
 	if s := l.memory.Stats(); s.Lost != 0 || s.Written != 1 {
@@ -541,13 +573,13 @@ func TestMemoryBroken(t *testing.T) {
 	}
 	// A store that does not answer holds no plan up for long, and not at all if the caller
 	// gives up.
-	broken.slow = make(chan struct{})
+	bad.slow = make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := l.next(0, bare).engine().Plan(ctx, engine.Request{NextHop: "example.org"}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	close(broken.slow)
+	close(bad.slow)
 }
 
 func TestMemoryConfig(t *testing.T) {

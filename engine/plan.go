@@ -20,11 +20,16 @@ const MaxHosts = 64
 // hosts of any ordinary domain, so that a cold plan costs no second round.
 const hostLookups = 16
 
-// MinValid is how long a plan may be decided by at least, however soon what it rests
-// on ends: an answer whose TTL is 0 may be used for the transaction in progress (RFC
-// 1035 section 3.2.1), and connecting takes its time. No plan is kept in the cache
-// for it.
+// MinValid is how long a plan may be decided by at least, from when it is complete and
+// however soon the TTLs of what it rests on end: an answer whose TTL has ended may be used
+// for the transaction in progress (RFC 1035 section 3.2.1), and connecting takes its time.
+// It does not hold for ends of signatures and of cached policies, and no plan is kept in
+// the cache for it.
 const MinValid = time.Minute
+
+// askAgainAfter is how long a plan must have been in the making for answers that have
+// ended meanwhile to be asked for again. TTLs are whole seconds.
+const askAgainAfter = time.Second
 
 // An MXState is the row M1 to M10 that the next hop came to.
 type MXState struct {
@@ -107,9 +112,10 @@ type Plan struct {
 	PastErr error
 	Drops   []Drop
 	// ValidUntil is the earliest end of what the plan rests on, but not sooner than
-	// [MinValid] after it was made; after it a decision is Deferred (plan again).
+	// [MinValid] after it was complete unless a signature or a cached policy ends; after
+	// it a decision is Deferred (plan again).
 	ValidUntil time.Time
-	Made       time.Time
+	Made       time.Time // when it was begun
 
 	ends   time.Time // the earliest end as it is; how long the plan cache keeps it
 	steady bool      // nothing failed and nothing is pending: the cache may keep it

@@ -18,7 +18,7 @@ func awaited(r *Request, g *gathered) bool {
 
 // policyFailure is what rows S2, S4, S7, S8 and S9 report; zero if there is nothing to.
 func policyFailure(g *gathered) Reason {
-	if g.asked != STSWasAsked {
+	if g.asked != STSWasAsked || g.sts.Pending {
 		return Reason{}
 	}
 	r := &g.sts
@@ -54,6 +54,10 @@ func noSTS(g *gathered) NoSTS {
 		return NoSTSNotAsked
 	case s == stsTesting:
 		return NoSTSTesting
+	case s == stsPending, s == stsNoTurn:
+		return NoSTSPending
+	case s == stsNoStore:
+		return NoSTSStore
 	case s == stsUnknown:
 		return NoSTSUnknown
 	case g.sts.Policy != nil:

@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -86,12 +87,71 @@ func TestTable3(t *testing.T) {
 			}
 		})
 	}
-	t.Run("S2 the store can not say", func(t *testing.T) {
-		w := newWorld(t).unsigned()
-		w.sts.results["example.org"] = sts.Result{Row: sts.S2, TXTErr: sts.ErrNoRecord, StoreErr: errors.New("down"), Until: epoch.Add(time.Minute)}
-		h := w.plan(engine.Request{Options: engine.Options{STSUndetermined: engine.STSDefer}}).Hosts[0]
-		if h.Skipped != engine.Deferred || h.Reason.ID != engine.ReasonSTSUndetermined {
-			t.Errorf("%s %s", h.Requirement, h.Reason.ID)
+	// What is not known by a fault of this program is no statement of the domain, whatever
+	// the option for failures of DNS says. Nothing is reported.
+	for name, c := range map[string]struct {
+		r    sts.Result
+		want engine.ReasonID
+		says string
+	}{
+		"S2 the store cannot say":   {sts.Result{Row: sts.S2, TXTErr: sts.ErrNoRecord, StoreErr: errors.New("down")}, engine.ReasonSTSStore, "(down)"},
+		"S13 no turn":               {sts.Result{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrNoTurn, Detail: "too many"}}, engine.ReasonSTSNoTurn, "too many"},
+		"S13 under way":             {sts.Result{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrPending}}, engine.ReasonSTSPending, "mta-sts.example.org has not answered"},
+		"S12 the caller's own time": {sts.Result{Row: sts.S12, Pending: true, TXTErr: context.DeadlineExceeded}, engine.ReasonSTSPending, "record of example.org was not there in time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, o := range []engine.STSUndetermined{engine.STSProceed, engine.STSDefer} {
+				w := newWorld(t).unsigned()
+				c.r.Until = epoch.Add(time.Minute)
+				w.sts.results["example.org"] = c.r
+				p := w.plan(engine.Request{Options: engine.Options{STSUndetermined: o}})
+				h := p.Hosts[0]
+				if h.Requirement != engine.Skip || h.Skipped != engine.Deferred || h.Reason.ID != c.want || !strings.Contains(explain.Text(h.Reason), c.says) {
+					t.Errorf("%s %s: %s", h.Requirement, h.Reason.ID, explain.Text(h.Reason))
+				}
+				if len(p.Findings) != 0 || w.engine().CachedPlans() != 0 {
+					t.Errorf("%+v, %d plans kept", p.Findings, w.engine().CachedPlans())
+				}
+				d := w.engine().Decide(p, 0, engine.Peer{}, w.now)
+				for _, e := range explain.Report(p, 0, d) {
+					if len(e.Failures) != 0 || e.Policy.Type == "sts" {
+						t.Errorf("reported: %+v", e)
+					}
+				}
+			}
+			w := newWorld(t).signed().tlsa(noMatch)
+			w.sts.results["example.org"] = c.r
+			if h := w.plan(engine.Request{}).Hosts[0]; h.Requirement != engine.DANE {
+				t.Errorf("DANE decides: %s", h.Requirement)
+			}
+		})
+	}
+	t.Run("S7 under way: the kept policy is applied, nothing is reported", func(t *testing.T) {
+		w := newWorld(t).unsigned().policy("enforce", "mx.example.org")
+		r := w.sts.results["example.org"]
+		r.Row, r.Cached, r.Pending, r.FetchErr = sts.S7, true, true, &sts.FetchError{Kind: sts.ErrPending}
+		w.sts.results["example.org"] = r
+		if p := w.plan(engine.Request{}); p.Hosts[0].Requirement != engine.STS || len(p.Findings) != 0 || !strings.Contains(steps(explain.Plan(p), explain.StepSTSPolicy), "the fetch goes on") {
+			t.Errorf("%s %+v %q", p.Hosts[0].Requirement, p.Findings, steps(explain.Plan(p), explain.StepSTSPolicy))
+		}
+	})
+	t.Run("nothing is said of MTA-STS where there is no mail host", func(t *testing.T) {
+		for name, add := range map[string]func(*world){
+			"null MX":     func(w *world) { w.dns.Add("example.org. 300 IN MX 0 .") },
+			"no domain":   func(*world) {},
+			"own host":    func(w *world) { w.signed().cfg.OwnHosts = []rfc6125.Host{host(w.t, "mx.example.org")} },
+			"failed (M3)": func(w *world) { w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrServFail) },
+		} {
+			for _, await := range []bool{false, true} {
+				w := newWorld(t).policy("enforce", "mx.example.org")
+				add(w)
+				w.cfg.AwaitSTS = await
+				w.sts.hold = make(chan struct{}) // never
+				p := w.plan(engine.Request{})
+				if s := steps(explain.Plan(p), explain.StepSTSPolicy) + steps(explain.Plan(p), explain.StepSTSRecord); s != "" || p.STS.Row != 0 || len(p.Hosts) != 0 {
+					t.Errorf("%s: %q, row %s", name, s, p.STS.Row)
+				}
+			}
 		}
 	})
 	t.Run("S12 nobody waits for HTTPS where DANE alone decides", func(t *testing.T) {

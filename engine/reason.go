@@ -33,6 +33,12 @@ type PolicyFailed struct {
 	Fetched time.Time // of the cached policy that stays in force; zero if none
 }
 
+// PolicyUnknown says why it is not known whether the domain has an MTA-STS policy.
+type PolicyUnknown struct {
+	Record bool  // the record did not come in time; else the policy
+	Err    error // of the store, or of the limit of this program; nil if neither is at fault
+}
+
 // PolicyHosts are the mx patterns of an MTA-STS policy.
 type PolicyHosts struct{ Patterns []sts.Pattern }
 
@@ -43,6 +49,12 @@ type ConfiguredNames struct{ Names []rfc6125.Host }
 type Lost struct {
 	Drop Drop
 	Hold time.Time // until when mail waits for it; zero: it does not wait
+}
+
+// MemoryUnread is a memory that cannot say what the domain once proved.
+type MemoryUnread struct {
+	Err  error
+	Hold bool // mail waits for it
 }
 
 // Conversation is a connection that came to no TLS session.
@@ -89,9 +101,11 @@ func (*LookupFailed) evidence()    {}
 func (*Denied) evidence()          {}
 func (*SelfListed) evidence()      {}
 func (*PolicyFailed) evidence()    {}
+func (*PolicyUnknown) evidence()   {}
 func (*PolicyHosts) evidence()     {}
 func (*ConfiguredNames) evidence() {}
 func (*Lost) evidence()            {}
+func (*MemoryUnread) evidence()    {}
 func (*Conversation) evidence()    {}
 func (*Shown) evidence()           {}
 func (*Expired) evidence()         {}
@@ -137,6 +151,8 @@ type NoSTS uint8
 const (
 	NoSTSNotAsked NoSTS = iota
 	NoSTSTesting        // mode testing
+	NoSTSPending        // not known yet
+	NoSTSStore          // the store cannot say whether a policy is cached
 	NoSTSUnknown        // the record lookup failed and nothing is cached
 	NoSTSModeNone       // mode none
 	NoSTSFetch          // a policy is announced and could not be fetched

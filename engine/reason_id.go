@@ -35,6 +35,9 @@ const (
 	ReasonDANERequired      ReasonID = "dane-required"
 	ReasonSTSNoMatch        ReasonID = "sts-no-match"
 	ReasonSTSUndetermined   ReasonID = "sts-undetermined"
+	ReasonSTSPending        ReasonID = "sts-pending"
+	ReasonSTSNoTurn         ReasonID = "sts-no-turn"
+	ReasonSTSStore          ReasonID = "sts-store-failed"
 	ReasonNoMethod          ReasonID = "no-method"
 	ReasonRequireTLSMX      ReasonID = "requiretls-mx-unproved"
 	ReasonRequireTLSLiteral ReasonID = "requiretls-no-name"
@@ -57,6 +60,7 @@ const (
 	ReasonMemoryDANE     ReasonID = "memory-dane"
 	ReasonMemorySTS      ReasonID = "memory-sts"
 	ReasonMemoryTLS      ReasonID = "memory-tls"
+	ReasonMemoryUnknown  ReasonID = "memory-unknown"
 	ReasonException      ReasonID = "exception"
 )
 

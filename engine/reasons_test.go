@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -100,7 +101,9 @@ func TestEveryReason(t *testing.T) {
 	deliver(make(func(w *world) { w.dns.Add("example.org. 300 IN MX 0 .") }), engine.Request{})
 	deliver(make(func(w *world) { w.dns.Add("example.org. 300 IN MX 0 192.0.2.1.") }), engine.Request{})
 	deliver(make(func(w *world) { w.signed().cfg.OwnHosts = []rfc6125.Host{host(t, "mx.example.org")} }), engine.Request{})
-	for _, r := range []sts.Result{{Row: sts.S2, TXTErr: dnssec.ErrTimeout}, {Row: sts.S4, FetchErr: sts.ErrFetchTCP}, {Row: sts.S4, FetchErr: sts.ErrFetchWebPKI}, {Row: sts.S4, FetchErr: sts.ErrFetchSyntax}} {
+	for _, r := range []sts.Result{{Row: sts.S2, TXTErr: dnssec.ErrTimeout}, {Row: sts.S4, FetchErr: sts.ErrFetchTCP}, {Row: sts.S4, FetchErr: sts.ErrFetchWebPKI}, {Row: sts.S4, FetchErr: sts.ErrFetchSyntax},
+		{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrPending}}, {Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrNoTurn, Detail: "too many fetches are under way"}},
+		{Row: sts.S12, Pending: true, TXTErr: dnssec.ErrTimeout}, {Row: sts.S2, TXTErr: sts.ErrNoRecord, StoreErr: errors.New("no disk")}} {
 		w := newWorld(t).signed()
 		w.sts.results["example.org"] = r
 		deliver(w, engine.Request{})
@@ -200,6 +203,11 @@ func TestEveryReason(t *testing.T) {
 			w.engine().Remember(p, 0, w.engine().Decide(p, 0, shows(pki.good), w.now))
 			deliver(l.next(time.Hour, lost.then), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
 		}
+	}
+	for _, action := range []engine.MemoryAction{engine.MemoryAlert, engine.MemoryDefer} {
+		l := newLife(t, action)
+		l.store = &brokenStore{Store: l.store, get: errors.New("no disk")}
+		deliver(l.next(0, bare), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
 	}
 	told.check(t)
 	var missing []string

@@ -17,39 +17,51 @@ func makePlan(r Request, g gathered) *Plan {
 	for i := range g.hosts {
 		p.Hosts[i] = ruleHost(hostCase{r: &r, g: &g, m: &m, self: &p.Hosts[i]}, g.hosts[i])
 	}
-	p.ends, p.steady = validity(p, &g, &m)
+	var limit time.Time
+	p.ends, limit, p.steady = validity(p, &g, &m)
 	p.ties = len(p.Hosts) > 1 && orders(p.Hosts) > 1
 	p.ValidUntil = p.ends
-	if least := p.Made.Add(MinValid); p.ValidUntil.Before(least) {
+	if least := g.done.Add(MinValid); p.ValidUntil.Before(least) {
 		p.ValidUntil = least
+	}
+	if !limit.IsZero() && limit.Before(p.ValidUntil) {
+		p.ValidUntil = limit
 	}
 	return p
 }
 
-// validity returns the earliest end of what the plan rests on, and whether nothing of it
-// failed or is pending, so that the plan may be kept until then.
-func validity(p *Plan, g *gathered, m *recollection) (ends time.Time, steady bool) {
+// validity returns the earliest end of what the plan rests on; the end of signatures and
+// of a cached policy, beyond which it is not used even for one transaction (zero if there
+// is none); and whether nothing of it failed or is pending, so that it may be kept.
+func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, steady bool) {
 	steady = m.err == nil && p.MX.Outcome != Deferred
-	until := func(t time.Time) {
-		if !t.IsZero() && (ends.IsZero() || t.Before(ends)) {
-			ends = t
-		}
-	}
-	if p.MX.Lookup.Err == nil {
-		until(p.MX.Lookup.Answer.Expires)
+	if l := &p.MX.Lookup; l.Err == nil {
+		ends, limit = l.Answer.Expires, l.Answer.SignaturesEnd
 	}
 	if g.asked == STSWasAsked || g.asked == STSLeft {
-		until(p.STS.Until)
-		if p.MX.Outcome != Bounced && (g.asked == STSLeft || p.STS.Pending || stateOf(p.STS) == stsUnknown) {
+		ends = earlier(ends, p.STS.Until)
+		if p.STS.Cached {
+			limit = earlier(limit, p.STS.Expires) // a policy that was fetched for this plan counts for it (max_age 0)
+		}
+		switch stateOf(p.STS) {
+		case stsUnknown, stsNoTurn, stsNoStore:
 			steady = false // what is not known now may be known the next time
 		}
+		if g.asked == STSLeft || p.STS.Pending {
+			steady = false
+		}
 	}
-	until(m.ends)
+	ends = earlier(ends, m.ends)
 	for i := range p.Hosts {
 		h := &p.Hosts[i]
-		until(h.DANE.Expires)
+		ends = earlier(ends, h.DANE.Expires)
+		limit = earlier(limit, h.DANE.A.Answer.SignaturesEnd)
+		limit = earlier(limit, h.DANE.AAAA.Answer.SignaturesEnd)
+		for _, l := range h.DANE.TLSA {
+			limit = earlier(limit, l.Answer.SignaturesEnd)
+		}
 		if h.Exception != nil {
-			until(h.Exception.Ends)
+			ends = earlier(ends, h.Exception.Ends)
 		}
 		if h.Skipped == Deferred {
 			steady = false
@@ -57,7 +69,15 @@ func validity(p *Plan, g *gathered, m *recollection) (ends time.Time, steady boo
 	}
 	if ends.IsZero() {
 		// A literal, or nothing was found out: it rests on nothing that could end.
-		ends = p.Made.Add(MinValid)
+		ends = g.done.Add(MinValid)
 	}
-	return ends, steady
+	return ends, limit, steady
+}
+
+// earlier returns the earlier of two times. The zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

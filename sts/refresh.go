@@ -130,12 +130,12 @@ func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
 		id = rec.ID
 	}
 	failures := c.cache.failures(ctx, domain)
-	if _, ok := inBackOff(failures, id); ok {
+	if _, ok := inBackOff(failures, id, c.now()); ok {
 		return // RFC 8461 section 3.3: five minutes for a failed id, here too
 	}
-	got, err := c.Fetch(ctx, domain)
-	if ctx.Err() != nil {
-		return // we were stopped: no fault of the policy host
+	got, err := c.fetchPolicy(ctx, domain, fetchOptions{patience: c.patience, first: true})
+	if ctx.Err() != nil || errors.Is(err, ErrNoTurn) {
+		return // stopped, or not tried: no failure of the policy host
 	}
 	row := S10
 	if err != nil {

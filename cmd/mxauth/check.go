@@ -89,7 +89,7 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 	}
 	defer r.close()
 	r.progress()
-	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }, r.waiting); err != nil {
 		return err
 	}
 	if r.count == 0 {
@@ -118,6 +118,7 @@ type checkRun struct {
 	collector *collector // of --tlsrpt-socket; nil: there is none
 	checker   *checker
 
+	waits       waitList
 	code, count int // so far
 }
 
@@ -158,14 +159,14 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l looking) (*checkRun,
 
 // open opens what the run needs. After an error there is nothing to close.
 func (r *checkRun) open(ctx context.Context) (err error) {
-	if r.stack, err = r.e.openDelivery(ctx, delivery{own: r.own, record: r.record, memory: r.memory}); err != nil {
+	if r.stack, err = r.e.openDelivery(ctx, delivery{own: r.own, record: r.record, memory: r.memory, observer: r.waits.observer()}); err != nil {
 		return err
 	}
 	if r.collector, err = openCollector(r.flags.tlsrptSocket, r.stack.dns.resolver); err != nil {
 		r.stack.close()
 		return err
 	}
-	r.checker = &checker{engine: r.stack.engine, prober: r.stack.prober, request: r.request}
+	r.checker = &checker{engine: r.stack.engine, prober: r.stack.prober, request: r.request, probing: r.waits.probe}
 	return nil
 }
 

@@ -19,6 +19,9 @@ type checker struct {
 	engine  *engine.Engine
 	prober  *probe.Prober
 	request engine.Request // all but NextHop, unless smarthost is set
+	// probing is called before the hosts of a domain are spoken with, and what it returns
+	// after that; nil: nobody wants to know.
+	probing func(domain string) (end func())
 }
 
 // A verdict is what came out for one domain: an error if it is no domain, else a
@@ -37,6 +40,9 @@ func (c *checker) check(ctx context.Context, domain string) (*verdict, error) {
 	v, err := c.plan(ctx, domain)
 	if err != nil || v.err != nil {
 		return v, err
+	}
+	if c.probing != nil {
+		defer c.probing(domain)()
 	}
 	v.hosts = make([]probe.HostResult, len(v.plan.Hosts))
 	g, gctx := errgroup.WithContext(ctx)

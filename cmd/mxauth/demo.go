@@ -88,7 +88,7 @@ func runDemo(ctx context.Context, e *env, args []string) error {
 		}
 		return e.printDemo(r, len(args) == 1)
 	}
-	if err := inOrder(ctx, max(e.flags.concurrency, demoConcurrency), iter.Seq2[lab.World, error](seq), d.look, done); err != nil {
+	if err := inOrder(ctx, max(e.flags.concurrency, demoConcurrency), iter.Seq2[lab.World, error](seq), d.look, done, nil); err != nil {
 		return err
 	}
 	if failed > 0 {

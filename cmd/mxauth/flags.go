@@ -35,6 +35,7 @@ type sharedFlags struct {
 	json        bool
 	concurrency int
 	allow       []string
+	deny        []string
 	exceptions  string
 	verbose     bool
 }
@@ -51,6 +52,7 @@ func (s *sharedFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&s.concurrency, "concurrency", defaultConcurrency, fmt.Sprintf("`NUMBER` of domains looked at side by side, up to %d", maxConcurrency))
 	f.StringVar(&s.exceptions, "exceptions", "", "TOML `FILE` of exceptions: what may pass for a while although a policy forbids it")
 	f.StringArrayVar(&s.allow, "allow-address", nil, "a policy host may lie in this special-purpose `PREFIX`, such as 127.0.0.0/8 (repeatable)")
+	f.StringArrayVar(&s.deny, "deny-address", nil, "a policy host may not lie in this `PREFIX`, whatever is allowed (repeatable)")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "log to standard error what is being done")
 }
 
@@ -58,6 +60,7 @@ func (s *sharedFlags) add(f *pflag.FlagSet) {
 type setting struct {
 	servers []upstream.Server // empty: the system's
 	allow   []netip.Prefix
+	deny    []netip.Prefix
 	record  *evidence.Recorder // nil: nothing is recorded
 }
 
@@ -74,12 +77,18 @@ func (s *sharedFlags) parse() (setting, error) {
 		}
 		out.servers = append(out.servers, srv)
 	}
-	for _, a := range s.allow {
-		p, err := parsePrefix(a)
-		if err != nil {
-			return out, usageError("--allow-address: %.60q is no address prefix such as 127.0.0.0/8", a)
+	for _, l := range []struct {
+		flag  string
+		texts []string
+		to    *[]netip.Prefix
+	}{{"allow-address", s.allow, &out.allow}, {"deny-address", s.deny, &out.deny}} {
+		for _, a := range l.texts {
+			p, err := parsePrefix(a)
+			if err != nil {
+				return out, usageError("--%s: %.60q is no address prefix such as 127.0.0.0/8", l.flag, a)
+			}
+			*l.to = append(*l.to, p)
 		}
-		out.allow = append(out.allow, p)
 	}
 	if s.timeout < 0 {
 		return out, usageError("--timeout: %v is negative", s.timeout)

@@ -75,7 +75,7 @@ func runLint(ctx context.Context, e *env, args []string) error {
 		s.dns.complain(e.out)
 		return e.out.flushed()
 	}
-	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done, nil); err != nil {
 		return err
 	}
 	if count == 0 {

@@ -106,7 +106,7 @@ func runResolver(ctx context.Context, e *env, f *resolverFlags, args []string) e
 		}
 		return nil
 	}
-	if err := inOrder(ctx, min(maxResolvers, e.flags.concurrency), each(servers), work, done); err != nil {
+	if err := inOrder(ctx, min(maxResolvers, e.flags.concurrency), each(servers), work, done, nil); err != nil {
 		return err
 	}
 	return exitWith(code)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -55,6 +56,8 @@ type delivery struct {
 	own    ownHosts           // this MTA, which plans must not lead back to
 	record *evidence.Recorder // nil: what is received is not recorded
 	memory *memorySetting     // nil: what domains prove is not remembered
+	// observer is told of policy fetches; its zero value hears nothing.
+	observer sts.Observer
 }
 
 // A memorySetting is the setting of an [engine.Memory] over the stack's store.
@@ -96,7 +99,7 @@ func (e *env) openDelivery(ctx context.Context, d delivery) (s *stack, err error
 	}
 	s.line, err = newLine(lineConfig{
 		exceptions: exceptions,
-		resolver:   s.dns.resolver, roots: s.roots, store: s.store, allow: set.allow,
+		resolver:   s.dns.resolver, roots: s.roots, store: s.store, allow: set.allow, deny: set.deny, nat64: s.dns.nat64,
 		dial: e.dial, timeout: e.flags.timeout, now: e.now, logger: e.logger(), delivery: d,
 	})
 	return s, err
@@ -129,6 +132,7 @@ type resolving struct {
 	upstream *upstream.Client
 	resolver *watcher
 	cache    *dnssec.Cached
+	nat64    dnssec.Resolver // for RFC 7050: it asks without CD
 }
 
 func (r *resolving) close() {
@@ -185,6 +189,10 @@ type resolverConfig struct {
 // make puts upstream, validator or stub, cache and watcher on top of each other.
 func (r *resolving) make(cfg upstream.Config, c resolverConfig) (err error) {
 	if r.upstream, err = upstream.New(cfg); err != nil {
+		return err
+	}
+	// What it says can only refuse, so the way to the resolver need not be protected.
+	if r.nat64, err = dnssec.NewStub(dnssec.StubConfig{Upstream: r.upstream, TrustPath: true, Now: c.now}); err != nil {
 		return err
 	}
 	var source dnssec.Resolver
@@ -305,6 +313,8 @@ type lineConfig struct {
 	roots    *pkix.Roots
 	store    store.Store
 	allow    []netip.Prefix
+	deny     []netip.Prefix
+	nat64    dnssec.Resolver // nil: resolver
 	dial     func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	timeout  time.Duration
 	now      func() time.Time
@@ -321,8 +331,12 @@ func newLine(c lineConfig) (*line, error) {
 		}
 		c.roots = r
 	}
-	policies, err := sts.NewClient(sts.Config{Resolver: c.resolver, Roots: c.roots, Store: c.store, Allow: c.allow,
-		Dial: c.dial, Timeout: c.timeout, Now: c.now, Logger: c.logger})
+	// This program ends: the time that a plan waits for a policy is also the time that its
+	// fetch may take, and MTA-STS is waited for in any case, so that the answer does not
+	// depend on what comes first.
+	wait := cmp.Or(c.timeout, sts.DefaultWait)
+	policies, err := sts.NewClient(sts.Config{Resolver: c.resolver, Roots: c.roots, Store: c.store, Allow: c.allow, Deny: c.deny, NAT64: c.nat64,
+		Dial: c.dial, Timeout: wait, Wait: wait, Observer: c.observer, Now: c.now, Logger: c.logger})
 	if err != nil {
 		return nil, err
 	}
@@ -338,7 +352,7 @@ func newLine(c lineConfig) (*line, error) {
 			return nil, err
 		}
 	}
-	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: c.record != nil, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
+	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: true, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {
 		l.close()

@@ -62,8 +62,9 @@ var (
 	_ dnssec.ProtectedPath = (*Client)(nil)
 )
 
-// ErrClosed is wrapped (beside [dnssec.ErrUnreachable]) by Exchange after Close.
-var ErrClosed = errors.New("upstream: the client is closed")
+// ErrClosed is wrapped (beside [dnssec.ErrUnreachable]) by Exchange after Close. It wraps
+// [dnssec.ErrShortage].
+var ErrClosed = dnssec.Shortage("upstream: the client is closed")
 
 // New makes a Client. It opens nothing. Its error joins all that is wrong with cfg.
 func New(cfg Config) (*Client, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/sts"
 )
 
 // host is how texts call an MX host.
@@ -79,6 +80,10 @@ func noSTS(r engine.Reason) string {
 	switch why {
 	case engine.NoSTSTesting:
 		return fmt.Sprintf("the MTA-STS policy of %s is in mode testing", r.Domain)
+	case engine.NoSTSPending:
+		return fmt.Sprintf("the MTA-STS policy of %s is not known yet", r.Domain)
+	case engine.NoSTSStore:
+		return fmt.Sprintf("whether an MTA-STS policy of %s is kept could not be found out", r.Domain)
 	case engine.NoSTSUnknown:
 		return fmt.Sprintf("whether %s has an MTA-STS policy could not be found out", r.Domain)
 	case engine.NoSTSModeNone:
@@ -186,6 +191,27 @@ func lookup(err error) string {
 		text += " (asked " + le.Server + ")"
 	}
 	return clip(text)
+}
+
+// shortage says in a clause which limit kept a policy from being fetched.
+func shortage(err error) string {
+	var f *sts.FetchError
+	if !errors.As(err, &f) {
+		return clause(err)
+	}
+	text := f.Detail
+	if f.Cause != nil && !strings.Contains(text, f.Cause.Error()) {
+		text += ": " + f.Cause.Error()
+	}
+	return clip(text)
+}
+
+// clause is an error as a clause.
+func clause(err error) string {
+	if err == nil {
+		return "no details"
+	}
+	return clip(err.Error())
 }
 
 // untrusted is what is wrong with a certificate, without the words that every failure of

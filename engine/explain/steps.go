@@ -155,9 +155,8 @@ func policy(p *engine.Plan) []Step {
 	}
 	r := &p.STS
 	row := r.Row.String()
-	if r.Pending && r.Policy == nil {
-		return []Step{{Step: StepSTSPolicy, Name: p.Orig.String(), Row: row, RFC: "8461 s.3.3",
-			Result: "not waited for: DANE alone decides for every host"}}
+	if left && r.Policy == nil {
+		return []Step{{Step: StepSTSPolicy, Name: p.Orig.String(), Row: row, RFC: "8461 s.3.3", Result: whyLeft(p)}}
 	}
 	txt := Step{Step: StepSTSRecord, Name: "_mta-sts." + p.Orig.String(), Type: "TXT", Status: r.Answer.Status.String(), Row: row, RFC: "8461 s.3.1"}
 	switch {
@@ -181,6 +180,12 @@ func policy(p *engine.Plan) []Step {
 		}
 		pol.Result = fmt.Sprintf("mode %s, %s, holds until %s", q.Mode, how, r.Expires.UTC().Format(time.RFC3339))
 	}
+	switch {
+	case r.Pending && r.Policy == nil:
+		pol.Result = notYet(r)
+	case r.Pending && !left:
+		pol.Result += "; what applies now is " + notYet(r)
+	}
 	for _, f := range p.Findings {
 		if _, ok := f.Evidence.(*engine.PolicyFailed); ok {
 			pol.ResultType = resultType(f)
@@ -190,6 +195,27 @@ func policy(p *engine.Plan) []Step {
 		}
 	}
 	return []Step{txt, pol}
+}
+
+// notYet says in a clause why there is no outcome yet.
+func notYet(r *sts.Result) string {
+	switch {
+	case errors.Is(r.FetchErr, sts.ErrNoTurn):
+		return "not known yet, because of a limit of this server: " + shortage(r.FetchErr)
+	case r.TXTErr != nil:
+		return "not known yet: no answer to the question for the record"
+	}
+	return "not known yet: the policy host has not answered, and the fetch goes on"
+}
+
+// whyLeft says why nobody waited for MTA-STS.
+func whyLeft(p *engine.Plan) string {
+	for i := range p.Hosts {
+		if h := &p.Hosts[i]; h.DANE.Address == dane.AddressOK && h.DANE.State != dane.Failed {
+			return "not waited for: DANE alone decides for every host"
+		}
+	}
+	return "not waited for: no mail host can be used now, whatever it says"
 }
 
 // Host lists what was looked up for a host, and what must hold for it.

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -137,6 +138,7 @@ const (
 	variantUnasked         // nothing was asked of the certificate
 	variantEarly           // a certificate is not valid yet
 	variantUntried         // not every host was tried
+	variantRecord          // of a record rather than a policy
 )
 
 // variantOf chooses the sentence by the evidence.
@@ -164,6 +166,14 @@ func variantOf(r engine.Reason) variant {
 	case *engine.Lost:
 		if !ev.Hold.IsZero() {
 			return variantHold
+		}
+	case *engine.MemoryUnread:
+		if ev.Hold {
+			return variantHold
+		}
+	case *engine.PolicyUnknown:
+		if ev.Record {
+			return variantRecord
 		}
 	case *engine.Shown:
 		switch {
@@ -266,6 +276,15 @@ func field(r engine.Reason, name string) string {
 		case "fetched":
 			return ev.Fetched.UTC().Format(time.DateOnly)
 		}
+	case *engine.PolicyUnknown:
+		switch name {
+		case "error":
+			return clause(ev.Err)
+		case "shortage":
+			return shortage(ev.Err)
+		}
+	case *engine.MemoryUnread:
+		return clause(cmp.Or(errors.Unwrap(ev.Err), ev.Err))
 	case *engine.PolicyHosts:
 		return list(texts(ev.Patterns))
 	case *engine.ConfiguredNames:
