@@ -27,8 +27,8 @@ type Config struct {
 	// AwaitSTS has plans wait for MTA-STS even where DANE alone decides, for those who
 	// want to see all there is rather than send (row S12).
 	AwaitSTS bool
-	// Roots are the WebPKI anchors for the methods mta-sts and pkix; nil: the system's,
-	// read when they are needed first.
+	// Roots are the WebPKI anchors for the methods mta-sts and pkix; nil: the system's, read
+	// by New. Where the system has none, no certificate is trusted.
 	Roots *pkix.Roots
 	// OwnHosts and OwnAddresses are the names and addresses of this MTA, for loop
 	// detection (M10). Nil: loops are not seen.
@@ -72,8 +72,10 @@ type STSClient interface {
 // goroutine beyond the calls that it is in.
 type Engine struct {
 	c     Config
-	roots func() (*pkix.Roots, error)
-	plans *lru.Cache[planKey, *keptPlan] // nil: no plan is kept; safe for concurrent use
+	roots *pkix.Roots
+	// rootsErr is why there are no roots; nil if there are.
+	rootsErr error
+	plans    *lru.Cache[planKey, *keptPlan] // nil: no plan is kept; safe for concurrent use
 
 	usesMu sync.Mutex // guards uses
 	uses   map[string]*ExceptionUse
@@ -111,9 +113,8 @@ func New(c Config) (*Engine, error) {
 		c.Trace = &Trace{}
 	}
 	e := &Engine{c: c, uses: map[string]*ExceptionUse{}}
-	e.roots = func() (*pkix.Roots, error) { return c.Roots, nil }
-	if c.Roots == nil {
-		e.roots = sync.OnceValues(pkix.SystemRoots)
+	if e.roots = c.Roots; c.Roots == nil {
+		e.roots, e.rootsErr = pkix.SystemRoots()
 	}
 	if c.CachedPlans == 0 {
 		c.CachedPlans = DefaultCachedPlans
@@ -146,6 +147,6 @@ type Trace struct {
 	Dropped func(domain rfc6125.Host, d Drop)
 	// Excepted: an exception touched a decision; by it alone the message may go if needed.
 	Excepted func(x *Exception, needed bool)
-	// Decided: a connection was judged.
+	// Decided: a connection was judged, and the caller acts on it ([Engine.Record]).
 	Decided func(p *Plan, host int, d *Decision)
 }

@@ -16,7 +16,7 @@ type Event uint8
 
 // Events.
 const (
-	NoConnection    Event = iota // E0: no TCP, no greeting, no answer to EHLO
+	NoConnection    Event = iota // E0: no TCP, no greeting, no answer to EHLO or none that takes mail now
 	NoSTARTTLS                   // E1: EHLO did not offer STARTTLS
 	STARTTLSRefused              // E2: 4yz, 5yz, junk, plaintext after 220
 	HandshakeFailed              // E3: alert, no common version, disconnect
@@ -46,10 +46,13 @@ type Peer struct {
 	// A port that is not the plan's is refused.
 	Address netip.AddrPort
 	Detail  string // for people: the reply, the alert; escaped when printed
+	// Untried says that this program did not connect, or gave up for want of time of its
+	// own, so that E0 says nothing of the peer.
+	Untried bool
 	// Injected says that plaintext followed the reply to STARTTLS (E2): the connection
 	// must be dropped whatever the requirement.
 	Injected bool
-	Code     int                 // SMTP reply code of E1, E2; 0 if none
+	Code     int                 // SMTP reply code of E0, E1, E2; 0 if none
 	Chain    []*x509.Certificate // E4: as sent, leaf first
 	RawKey   []byte              // E4: SubjectPublicKeyInfo in place of a chain (RFC 7250)
 	TLS      string              // E4: "TLS 1.3"
@@ -113,9 +116,10 @@ type Decision struct {
 }
 
 // Decide judges what a connection to host i of the plan showed. It is a pure function
-// of its arguments and asks nobody. It is to be called before MAIL FROM (RFC 3207
-// section 4.1); where Deliver is false the caller sends QUIT and tries the next host.
-// After the plan's ValidUntil the decision is [Deferred].
+// of its arguments and the engine's roots, does no I/O and counts nothing; a caller that
+// acts on the decision says so with [Engine.Record]. It is to be called before MAIL FROM
+// (RFC 3207 section 4.1); where Deliver is false the caller sends QUIT and tries the next
+// host. After the plan's ValidUntil the decision is [Deferred].
 func (e *Engine) Decide(p *Plan, i int, peer Peer, at time.Time) Decision {
 	return e.decide(p, i, peer, at, judging{})
 }
@@ -131,21 +135,27 @@ func (e *Engine) Replay(p *Plan, i int, peer Peer, at time.Time) Decision {
 type judging struct {
 	replay     bool // ValidUntil is not looked at
 	beforeEHLO bool // EHLO inside TLS has not been said: whether REQUIRETLS is offered is not known
-	quiet      bool // the observers are not told
+	// unconfirmed: TLS was started, and whether it was completed was not reported.
+	unconfirmed bool
 }
 
 func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
 	j := judge{e: e, p: p, peer: peer, at: at, how: how}
 	j.run(i)
 	j.close()
-	if t := e.c.Trace.Decided; t != nil && !how.quiet {
-		d := j.d // the observer's own, so that j need not be on the heap
+	return j.d
+}
+
+// Record tells the observers ([Trace].Decided, [Trace].Excepted) of a decision that is
+// acted on, and counts it for the exception that covers the host. [Attempt.Decision] does
+// so itself.
+func (e *Engine) Record(p *Plan, i int, d Decision) {
+	if t := e.c.Trace.Decided; t != nil {
 		t(p, i, &d)
 	}
-	if j.h != nil && j.h.Exception != nil && !how.quiet {
-		e.countException(j.h.Exception, j.d.Exception != nil, at)
+	if p != nil && i >= 0 && i < len(p.Hosts) && p.Hosts[i].Exception != nil {
+		e.countException(p.Hosts[i].Exception, d.Exception != nil, e.c.Now())
 	}
-	return j.d
 }
 
 // A judge takes one decision.
@@ -199,9 +209,9 @@ func (j *judge) run(i int) {
 		j.peer.Chain = slices.DeleteFunc(slices.Clone(j.peer.Chain), func(c *x509.Certificate) bool { return c == nil })
 	}
 	j.connection()
-	if d.Event == NoConnection || d.Event > HandshakeDone {
+	if j.how.unconfirmed || d.Event == NoConnection || d.Event > HandshakeDone {
 		d.Event = NoConnection
-		j.end(Deferred, because(ReasonNoConnection, "No mail server answered at %s%s; had one answered, the requirement would have been %q.", name, j.detail(), j.h.Requirement))
+		j.end(Deferred, j.noConnection())
 		return
 	}
 	d.DropConnection = d.Event == HandshakeFailed || d.Event == STARTTLSRefused && j.peer.Injected
@@ -216,6 +226,20 @@ func (j *judge) run(i int) {
 	j.audit()
 	j.except()
 	j.requireTLS()
+}
+
+// noConnection is why nothing can be said of TLS.
+func (j *judge) noConnection() Reason {
+	name := j.h.label()
+	switch {
+	case j.how.unconfirmed:
+		return because(ReasonUnconfirmed, "TLS with %s was started, and the sending program did not report whether the handshake was completed.", name)
+	case j.peer.Untried:
+		return because(ReasonNotTried, "%s was not reached%s; the requirement there is %q.", name, j.detail(), j.h.Requirement)
+	case j.peer.Code != 0:
+		return because(ReasonNoConnection, "%s answered, and does not take mail now%s; if it did, the requirement would be %q.", name, j.detail(), j.h.Requirement)
+	}
+	return because(ReasonNoConnection, "No mail server answered at %s%s; had one answered, the requirement would have been %q.", name, j.detail(), j.h.Requirement)
 }
 
 // end sets the verdict.
@@ -447,6 +471,15 @@ func (j *judge) requireTLS() {
 func (j *judge) connection() {
 	result := ""
 	switch j.d.Event {
+	case NoConnection:
+		switch {
+		case j.how.unconfirmed:
+			result = "TLS started"
+		case j.peer.Code != 0:
+			result = "no mail is taken now"
+		default:
+			result = "no connection"
+		}
 	case NoSTARTTLS:
 		result = "EHLO did not offer STARTTLS"
 	case STARTTLSRefused:

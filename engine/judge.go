@@ -215,11 +215,10 @@ func shortRecord(r dane.Record) string {
 
 // webpki proves the chain against the WebPKI anchors and one of the names.
 func (j *judge) webpki(refs []rfc6125.Reference) (rfc6125.Match, error) {
-	roots, err := j.e.roots()
-	if err != nil {
+	if err := j.e.rootsErr; err != nil {
 		return rfc6125.Match{}, fmt.Errorf("%w: %w", pkix.ErrNoAnchor, err)
 	}
-	res, err := pkix.VerifyServer(pkix.Request{Chain: j.peer.Chain, Roots: roots, At: j.at}, refs)
+	res, err := pkix.VerifyServer(pkix.Request{Chain: j.peer.Chain, Roots: j.e.roots, At: j.at}, refs)
 	return res.Match, err
 }
 

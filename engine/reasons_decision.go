@@ -6,6 +6,8 @@ const (
 	ReasonNotInPlan       ReasonID = "not-in-plan"
 	ReasonWrongPort       ReasonID = "wrong-port"
 	ReasonNoConnection    ReasonID = "no-connection"
+	ReasonNotTried        ReasonID = "not-tried"
+	ReasonUnconfirmed     ReasonID = "handshake-unconfirmed"
 	ReasonNoSTARTTLS      ReasonID = "no-starttls"
 	ReasonSTARTTLSRefused ReasonID = "starttls-refused"
 	ReasonInjected        ReasonID = "starttls-injected"
@@ -39,9 +41,21 @@ var connectionReasons = []ReasonInfo{
 	},
 	{
 		ID:   ReasonNoConnection,
-		Says: "No mail server answered at the host's addresses.",
+		Says: "No mail server answered at the host's addresses, or it answered that it does not take mail now, or not from here.",
 		RFC:  "5321 s.5.1", Code: "4.4.1",
-		Sender: "If no host of any domain answers on port 25, this network may block that port.", Recipient: "Check that the host can be reached on port 25 from outside and greets with 220.",
+		Sender: "If no host of any domain answers on port 25, this network may block that port. If the host answers with an error, its words say why: often it objects to this address, or to a name in EHLO that is not a full one.", Recipient: "Check that the host can be reached on port 25 from outside, greets with 220 and answers EHLO with 250.",
+	},
+	{
+		ID:   ReasonNotTried,
+		Says: "The mail host was not tried, or not to the end: the time for connecting to the hosts of the domain was over. This says nothing about the host.",
+		RFC:  "5321 s.5.1", Code: "4.4.1",
+		Sender: "Allow more time, or look at this host alone.", Recipient: "Remove mail hosts and addresses that do not answer.",
+	},
+	{
+		ID:   ReasonUnconfirmed,
+		Says: "TLS was started, and the sending program did not report whether the handshake was completed; until then the peer has proved nothing.",
+		RFC:  "8446 s.4.4.3", Code: "4.4.5",
+		Sender: "A fault of the program that sends: it must report the end of the conversation.", Recipient: "Nothing.",
 	},
 	{
 		ID:         ReasonNoSTARTTLS,
