@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
@@ -26,8 +25,8 @@ type Config struct {
 	// want to see all there is rather than send (row S12). What they see then does not
 	// depend on which answer comes first.
 	AwaitSTS bool
-	// Roots are the WebPKI anchors for the methods mta-sts and pkix; nil: the system's,
-	// read when they are needed first.
+	// Roots are the WebPKI anchors for the methods mta-sts and pkix; nil: the system's, read
+	// by New. Where the system has none, no certificate is trusted.
 	Roots *pkix.Roots
 	// OwnHosts and OwnAddresses are the names and addresses of this MTA, for loop
 	// detection (M10). Nil: loops are not seen.
@@ -72,9 +71,11 @@ type STSClient interface {
 // goroutine beyond the calls that it is in.
 type Engine struct {
 	c     Config
-	roots func() (*pkix.Roots, error)
-	plans *planCache // nil: no plan is kept
-	uses  exceptionUses
+	roots *pkix.Roots
+	// rootsErr is why there are no roots; nil if there are.
+	rootsErr error
+	plans    *planCache // nil: no plan is kept
+	uses     exceptionUses
 }
 
 // New checks c and returns an engine. The error names every field at fault. It
@@ -109,9 +110,8 @@ func New(c Config) (*Engine, error) {
 		c.Trace = &Trace{}
 	}
 	e := &Engine{c: c, uses: exceptionUses{byID: map[string]*ExceptionUse{}}}
-	e.roots = func() (*pkix.Roots, error) { return c.Roots, nil }
-	if c.Roots == nil {
-		e.roots = sync.OnceValues(pkix.SystemRoots)
+	if e.roots = c.Roots; c.Roots == nil {
+		e.roots, e.rootsErr = pkix.SystemRoots()
 	}
 	if c.CachedPlans == 0 {
 		c.CachedPlans = DefaultCachedPlans
@@ -144,6 +144,6 @@ type Trace struct {
 	Dropped func(domain rfc6125.Host, d Drop)
 	// Excepted: an exception touched a decision; by it alone the message may go if needed.
 	Excepted func(x *Exception, needed bool)
-	// Decided: a connection was judged.
+	// Decided: a connection was judged, and the caller acts on it ([Engine.Record]).
 	Decided func(p *Plan, host int, d *Decision)
 }

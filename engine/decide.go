@@ -33,9 +33,16 @@ func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decisi
 		}
 		c.peer.Chain = slices.DeleteFunc(slices.Clone(c.peer.Chain), func(x *x509.Certificate) bool { return x == nil })
 	}
-	if c.event == NoConnection || c.event > HandshakeDone {
+	if how.unconfirmed || c.event == NoConnection || c.event > HandshakeDone {
 		c.event = NoConnection
-		return c.decision(verdict{judged: true, outcome: Deferred, reason: c.unspoken(ReasonNoConnection, Skip)})
+		id := ReasonNoConnection
+		switch {
+		case how.unconfirmed:
+			id = ReasonUnconfirmed
+		case peer.Untried:
+			id = ReasonNotTried
+		}
+		return c.decision(verdict{judged: true, outcome: Deferred, reason: c.unspoken(id, Skip)})
 	}
 	if c.event == HandshakeDone {
 		c.presented = presented(c.peer.Chain)

@@ -54,9 +54,10 @@ func (e *Engine) planned(p *Plan, cached bool, start time.Time) {
 }
 
 // Decide judges what a connection to host i of the plan showed. It is a pure function
-// of its arguments and asks nobody. It is to be called before MAIL FROM (RFC 3207
-// section 4.1); where Deliver is false the caller sends QUIT and tries the next host.
-// After the plan's ValidUntil the decision is [Deferred].
+// of its arguments and the engine's roots, does no I/O and counts nothing; a caller that
+// acts on the decision says so with [Engine.Record]. It is to be called before MAIL FROM
+// (RFC 3207 section 4.1); where Deliver is false the caller sends QUIT and tries the next
+// host. After the plan's ValidUntil the decision is [Deferred].
 func (e *Engine) Decide(p *Plan, i int, peer Peer, at time.Time) Decision {
 	return e.decide(p, i, peer, at, judging{})
 }
@@ -69,22 +70,24 @@ func (e *Engine) Replay(p *Plan, i int, peer Peer, at time.Time) Decision {
 }
 
 func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
-	d := judge(local{roots: e.roots, memory: e.c.Memory}, p, i, peer, at, how)
-	if how.quiet {
-		return d
-	}
+	return judge(local{roots: e.roots, rootsErr: e.rootsErr, memory: e.c.Memory}, p, i, peer, at, how)
+}
+
+// Record tells the observers ([Trace].Decided, [Trace].Excepted) of a decision that is
+// acted on, and counts it for the exception that covers the host. [Attempt.Decision] does
+// so itself.
+func (e *Engine) Record(p *Plan, i int, d Decision) {
 	if t := e.c.Trace.Decided; t != nil {
-		seen := d // the observer's own, so that d need not be on the heap
-		t(p, i, &seen)
+		t(p, i, &d)
 	}
-	if p != nil && i >= 0 && i < len(p.Hosts) && p.Hosts[i].Exception != nil {
-		x, needed := p.Hosts[i].Exception, d.Exception != nil
-		e.uses.count(x.ID, needed, at)
-		if t := e.c.Trace.Excepted; t != nil {
-			t(x, needed)
-		}
+	if p == nil || i < 0 || i >= len(p.Hosts) || p.Hosts[i].Exception == nil {
+		return
 	}
-	return d
+	x, needed := p.Hosts[i].Exception, d.Exception != nil
+	e.uses.count(x.ID, needed, e.c.Now())
+	if t := e.c.Trace.Excepted; t != nil {
+		t(x, needed)
+	}
 }
 
 // LookAgain is the second half of O8: before a message is bounced because of an

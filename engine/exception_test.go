@@ -132,7 +132,7 @@ func TestException(t *testing.T) {
 		w.cfg.Trace = &engine.Trace{Excepted: func(x *engine.Exception, needed bool) { told = append(told, fmt.Sprint(x.ID, " ", needed)) }}
 		p := w.plan(engine.Request{})
 		for _, peer := range []engine.Peer{shows(pki.good), shows(pki.self), shows(pki.self)} {
-			w.engine().Decide(p, 0, peer, w.now)
+			w.engine().Record(p, 0, w.engine().Decide(p, 0, peer, w.now))
 		}
 		if got := strings.Join(told, ", "); got != "ticket-1 false, ticket-1 true, ticket-1 true" {
 			t.Error(got)

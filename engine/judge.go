@@ -17,13 +17,15 @@ import (
 type judging struct {
 	replay     bool // ValidUntil is not looked at
 	beforeEHLO bool // EHLO inside TLS has not been said: whether REQUIRETLS is offered is not known
-	quiet      bool // the observers are not told
+	// unconfirmed: TLS was started, and whether it was completed was not reported.
+	unconfirmed bool
 }
 
 // local is what a decision rests on beside plan and connection.
 type local struct {
-	roots  func() (*pkix.Roots, error) // WebPKI anchors
-	memory *Memory                     // nil: nothing is remembered
+	roots    *pkix.Roots // WebPKI anchors
+	rootsErr error       // why there are none; nil if there are
+	memory   *Memory     // nil: nothing is remembered
 }
 
 // A connection is what one decision rests on. Nothing changes it once the peer is known.
@@ -158,7 +160,7 @@ func (c *connection) part(part Requirement) (proof, bool) {
 
 // unspoken is a reason about a connection without TLS.
 func (c *connection) unspoken(id ReasonID, part Requirement) Reason {
-	return c.reason(id, &Conversation{Peer: c.peer, Part: part})
+	return c.reason(id, &NoTLS{Peer: c.peer, Part: part})
 }
 
 // noTLS is why a part that needs TLS failed without it.
@@ -225,11 +227,10 @@ func (c *connection) shown(refs []rfc6125.Reference, cn CommonName, err error) *
 
 // webpki proves the chain against the WebPKI anchors and one of the names.
 func (c *connection) webpki(refs []rfc6125.Reference) (rfc6125.Match, error) {
-	roots, err := c.roots()
-	if err != nil {
+	if err := c.rootsErr; err != nil {
 		return rfc6125.Match{}, fmt.Errorf("%w: %w", pkix.ErrNoAnchor, err)
 	}
-	res, err := pkix.VerifyServer(pkix.Request{Chain: c.peer.Chain, Roots: roots, At: c.at}, refs)
+	res, err := pkix.VerifyServer(pkix.Request{Chain: c.peer.Chain, Roots: c.roots, At: c.at}, refs)
 	return res.Match, err
 }
 

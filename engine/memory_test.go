@@ -396,7 +396,9 @@ func TestMemoryException(t *testing.T) {
 		x := anException()
 		x.Method = method
 		w := l.next(time.Hour, func(w *world) { bare(w); w.except(x) })
-		d := w.decide(engine.Request{}, shows(sharedPKI().good))
+		p := w.plan(engine.Request{})
+		d := w.engine().Decide(p, 0, shows(sharedPKI().good), w.now)
+		w.engine().Record(p, 0, d)
 		if d.Outcome != want {
 			t.Errorf("method %q: %v, %s", method, d.Outcome, explain.Text(d.Reason))
 		}

@@ -18,7 +18,7 @@ func TestTable10(t *testing.T) {
 	}
 	enforce := func(t *testing.T) *world { return plain(t).policy("enforce", "*.example.org") }
 	refused := engine.Decision{Outcome: engine.Refused, Reason: engine.Reason{ID: engine.ReasonSTSName}}
-	gone := engine.Decision{Outcome: engine.Deferred, Reason: engine.Reason{ID: engine.ReasonNoConnection, Evidence: &engine.Conversation{}}}
+	gone := engine.Decision{Outcome: engine.Deferred, Reason: engine.Reason{ID: engine.ReasonNoConnection, Evidence: &engine.NoTLS{}}}
 	good := engine.Decision{Outcome: engine.Authenticated, Deliver: true, Reason: engine.Reason{ID: engine.ReasonSTSMatch}}
 	q4 := engine.Decision{Outcome: engine.Refused, NoREQUIRETLS: true, Reason: engine.Reason{ID: engine.ReasonNoREQUIRETLS}}
 	try := func(d engine.Decision, s engine.HostStatus) engine.Try {

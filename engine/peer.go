@@ -12,7 +12,7 @@ type Event uint8
 
 // Events.
 const (
-	NoConnection    Event = iota // E0: no TCP, no greeting, no answer to EHLO
+	NoConnection    Event = iota // E0: no TCP, no greeting, no answer to EHLO or none that takes mail now
 	NoSTARTTLS                   // E1: EHLO did not offer STARTTLS
 	STARTTLSRefused              // E2: 4yz, 5yz, junk, plaintext after 220
 	HandshakeFailed              // E3: alert, no common version, disconnect
@@ -42,10 +42,13 @@ type Peer struct {
 	// A port that is not the plan's is refused.
 	Address netip.AddrPort
 	Detail  string // for people: the reply, the alert; escaped when printed
+	// Untried says that this program did not connect, or gave up for want of time of its
+	// own, so that E0 says nothing of the peer.
+	Untried bool
 	// Injected says that plaintext followed the reply to STARTTLS (E2): the connection
 	// must be dropped whatever the requirement.
 	Injected bool
-	Code     int                 // SMTP reply code of E1, E2; 0 if none
+	Code     int                 // SMTP reply code of E0, E1, E2; 0 if none
 	Chain    []*x509.Certificate // E4: as sent, leaf first
 	RawKey   []byte              // E4: SubjectPublicKeyInfo in place of a chain (RFC 7250)
 	TLS      string              // E4: "TLS 1.3"

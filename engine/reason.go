@@ -57,8 +57,8 @@ type MemoryUnread struct {
 	Hold bool // mail waits for it
 }
 
-// Conversation is a connection that came to no TLS session.
-type Conversation struct {
+// NoTLS is a connection that came to no TLS session.
+type NoTLS struct {
 	Peer Peer
 	Part Requirement // the part of the requirement that needs TLS; Skip where none does
 }
@@ -106,7 +106,7 @@ func (*PolicyHosts) evidence()     {}
 func (*ConfiguredNames) evidence() {}
 func (*Lost) evidence()            {}
 func (*MemoryUnread) evidence()    {}
-func (*Conversation) evidence()    {}
+func (*NoTLS) evidence()           {}
 func (*Shown) evidence()           {}
 func (*Expired) evidence()         {}
 func (*OtherPort) evidence()       {}

@@ -70,6 +70,8 @@ const (
 	ReasonNotInPlan       ReasonID = "not-in-plan"
 	ReasonWrongPort       ReasonID = "wrong-port"
 	ReasonNoConnection    ReasonID = "no-connection"
+	ReasonNotTried        ReasonID = "not-tried"
+	ReasonUnconfirmed     ReasonID = "handshake-unconfirmed"
 	ReasonNoSTARTTLS      ReasonID = "no-starttls"
 	ReasonSTARTTLSRefused ReasonID = "starttls-refused"
 	ReasonInjected        ReasonID = "starttls-injected"

@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -181,6 +183,13 @@ func TestEveryReason(t *testing.T) {
 	p := w.plan(req)
 	took(w.engine().Decide(p, 0, good, p.ValidUntil.Add(1)).Reason)
 	took(w.engine().Decide(p, 7, good, w.now).Reason)
+	took(w.engine().Decide(p, 0, engine.Peer{Untried: true, Detail: "the time was over"}, w.now).Reason)
+	took(w.engine().Decide(p, 0, engine.Peer{Code: 450, Detail: "EHLO was answered with 450 later"}, w.now).Reason)
+	begun := w.engine().Attempt(p, 0, netip.AddrPort{})
+	if _, _, err := shake(t, begun.TLSConfig(), serverConfig(&keyPair{good.Chain[0], keyOf(t, w, good.Chain[0])})); err != nil {
+		t.Fatal(err)
+	}
+	took(begun.Decision(false).Reason)
 	good.Address = netip.MustParseAddrPort("192.0.2.1:26")
 	took(w.engine().Decide(p, 0, good, w.now).Reason)
 	// What becomes of a message.
@@ -280,4 +289,16 @@ func (o *teller) check(t *testing.T) {
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(o.b.String(), "\n")); diff != "" {
 		t.Errorf("the words have changed (go test ./engine -run TestEveryReason -update): -want +got\n%.3000s", diff)
 	}
+}
+
+// keyOf is the key of one of the certificates that the tests share.
+func keyOf(t *testing.T, w *world, c *x509.Certificate) *ecdsa.PrivateKey {
+	t.Helper()
+	for _, k := range []*keyPair{w.self, w.good, w.wrong} {
+		if k.cert == c {
+			return k.key
+		}
+	}
+	t.Fatal("a certificate without a key")
+	return nil
 }

@@ -91,16 +91,18 @@ func TestAttempt(t *testing.T) {
 	for _, name := range []string{"may", "encrypt", "half-dane", "dane", "sts", "pkix", "half-dane+sts", "dane+sts"} {
 		t.Run(name, func(t *testing.T) {
 			w, a, key := begin(t, name)
-			if _, _, err := shake(t, a.TLSConfig(), serverConfig(key, w.ca)); err != nil {
+			_, state, err := shake(t, a.TLSConfig(), serverConfig(key, w.ca))
+			if err != nil {
 				t.Fatalf("the peer that satisfies it: %v", err)
 			}
+			a.Done(state, nil)
 			d := a.Decision(false)
 			if !d.Deliver || d.Requirement.String() != name || d.Address.Port() != 25 || len(d.Presented) == 0 {
 				t.Errorf("%s %s", d.Outcome, explain.Text(d.Reason))
 			}
 			// A stranger.
 			w, a, _ = begin(t, name)
-			_, _, err := shake(t, a.TLSConfig(), serverConfig(w.alien))
+			_, _, err = shake(t, a.TLSConfig(), serverConfig(w.alien))
 			if demands := name != "may" && name != "encrypt"; demands != errors.Is(err, engine.ErrRefused) {
 				t.Errorf("a stranger: %v", err)
 			}
@@ -117,9 +119,11 @@ func TestAttempt(t *testing.T) {
 	t.Run("REQUIRETLS is known after EHLO only", func(t *testing.T) {
 		w := newWorld(t).signed()
 		a := w.engine().Attempt(w.plan(engine.Request{RequireTLS: true}), 0, netip.AddrPort{})
-		if _, _, err := shake(t, a.TLSConfig(), serverConfig(w.good)); err != nil {
+		_, state, err := shake(t, a.TLSConfig(), serverConfig(w.good))
+		if err != nil {
 			t.Fatal(err)
 		}
+		a.Done(state, nil)
 		if d := a.Decision(false); d.Deliver || explain.Decision(d).Code != "5.7.30" {
 			t.Errorf("%+v", d)
 		}
@@ -162,6 +166,7 @@ func TestAttempt(t *testing.T) {
 				s := serverConfig(key, w.ca)
 				s.MaxVersion = v
 				_, state, err := shake(t, a.TLSConfig(), s)
+				a.Done(state, err)
 				if err != nil || state.Version != v || a.Decision(false).Outcome != engine.Authenticated {
 					t.Errorf("%s: %v %+v", tls.VersionName(v), err, state.Version)
 				}
@@ -268,6 +273,7 @@ func TestResumption(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		a.Done(state, nil)
 		if d := a.Decision(false); !d.Deliver {
 			t.Errorf("%s", explain.Text(d.Reason))
 		}

@@ -348,7 +348,14 @@ func connection(name string, d *engine.Decision) Step {
 			result = clip(d.Peer.TLS) + " established"
 		}
 	default:
-		result = "no connection"
+		switch {
+		case d.Reason.ID == engine.ReasonUnconfirmed:
+			result = "TLS started"
+		case d.Peer.Code != 0:
+			result = "no mail is taken now"
+		default:
+			result = "no connection"
+		}
 	}
 	s := Step{Step: StepConnection, Host: name, Result: result + detail(&d.Peer), RFC: "3207 s.4"}
 	if d.Address.IsValid() {

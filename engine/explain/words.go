@@ -138,6 +138,7 @@ const (
 	variantUnasked         // nothing was asked of the certificate
 	variantEarly           // a certificate is not valid yet
 	variantUntried         // not every host was tried
+	variantBusy            // the host answers that it takes no mail now
 	variantRecord          // of a record rather than a policy
 )
 
@@ -163,6 +164,10 @@ func variantOf(r engine.Reason) variant {
 		}
 	case *engine.Underlying:
 		return variantSession
+	case *engine.NoTLS:
+		if r.ID == engine.ReasonNoConnection && ev.Peer.Code != 0 {
+			return variantBusy
+		}
 	case *engine.Lost:
 		if !ev.Hold.IsZero() {
 			return variantHold
@@ -310,7 +315,7 @@ func field(r engine.Reason, name string) string {
 		case "hold":
 			return ev.Hold.UTC().Format("2006-01-02 15:04 MST")
 		}
-	case *engine.Conversation:
+	case *engine.NoTLS:
 		switch name {
 		case "detail":
 			return detail(&ev.Peer)
