@@ -22,7 +22,7 @@ func TestStoreHeldByAnother(t *testing.T) {
 	var stderr bytes.Buffer
 	e := newEnv(strings.NewReader(""), &bytes.Buffer{}, &stderr, func(string) string { return "" })
 	e.flags.store = "bolt:" + path
-	s, err := e.openStore()
+	s, err := e.openStore(storeFills)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,17 @@ func TestStoreHeldByAnother(t *testing.T) {
 	if text := stderr.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "another process") || !strings.Contains(text, "in memory") {
 		t.Errorf("said %q", text)
 	}
-	if _, err := e.openStoreOnly(); exitCode(err) != exitConfig {
+	if _, err := e.openStoreOnly(storeReads); exitCode(err) != exitConfig {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestShellWord(t *testing.T) {
+	for s, want := range map[string]string{
+		"/var/lib/mxauth/policies.db": "/var/lib/mxauth/policies.db", "": "''", "-x": "'-x'", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "ä": "'ä'",
+	} {
+		if got := shellWord(s); got != want {
+			t.Errorf("%q becomes %s, want %s", s, got, want)
+		}
 	}
 }

@@ -46,9 +46,20 @@ const (
 // wraps [store.ErrUnavailable].
 var ErrLocked = fmt.Errorf("%w: another process has the store open", store.ErrUnavailable)
 
+// ErrNotExist is wrapped by the error of [Open] if Config.MustExist is set and there is no
+// file. It wraps [store.ErrUnavailable] and [fs.ErrNotExist].
+var ErrNotExist = fmt.Errorf("%w: no such store: %w", store.ErrUnavailable, fs.ErrNotExist)
+
+// ErrExposed is wrapped by the error of [Open] if users other than the owner of the file can
+// read it, and learn whom mail is sent to, or write to it, and so decide which policies
+// apply. It wraps [store.ErrUnavailable].
+var ErrExposed = fmt.Errorf("%w: not private", store.ErrUnavailable)
+
 // Config is the configuration of a [Store].
 type Config struct {
-	Path string // required; created, with mode 0600, if it is not there
+	Path string // required; created, with mode 0600, if it does not exist
+	// MustExist makes Open fail with ErrNotExist instead of creating the file.
+	MustExist bool
 	// MaxEntries and MaxBytes (of keys and values) bound what is kept; 0 means the
 	// defaults. See [store.Store] for what is dropped first.
 	MaxEntries int
@@ -90,8 +101,8 @@ var (
 const formatName = "mxauth store 1"
 
 // Open opens the store in a file, or creates it. The error wraps [ErrLocked] if another
-// process has it open, [store.ErrDamaged] if it is damaged, and [store.ErrUnavailable]
-// in any case but that of a bad Config.
+// process has it open, [store.ErrDamaged] if it is damaged, [ErrExposed] if other users
+// have access to it, and [store.ErrUnavailable] in any case but that of a bad Config.
 func Open(c Config) (*Store, error) {
 	var errs []error
 	if c.Path == "" {
@@ -117,6 +128,9 @@ func Open(c Config) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	_, err := os.Lstat(c.Path)
+	if errors.Is(err, fs.ErrNotExist) && c.MustExist {
+		return nil, fmt.Errorf("store %s: %w", c.Path, ErrNotExist)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		s.log.Info("a new store is created", "path", c.Path)
 		err = create(c.Path)
@@ -226,7 +240,36 @@ func check(f *os.File) error {
 	if !st.Mode().IsRegular() {
 		return fmt.Errorf("it is no regular file but %s", st.Mode().Type())
 	}
-	return verify(f, st.Size())
+	// Damage is reported first: it needs more than another mode.
+	if err := verify(f, st.Size()); err != nil {
+		return err
+	}
+	return exposed(st, othersAccess)
+}
+
+// Permissions that a file of the store must not give.
+const (
+	othersAccess fs.FileMode = 0o077 // anything to group and others: it holds whom mail is sent to
+	othersWrite  fs.FileMode = 0o022
+)
+
+// exposed returns an error if the file gives one of the permissions in mask. The checksums
+// in the file find damage; they do not show that another user has changed a policy.
+func exposed(st fs.FileInfo, mask fs.FileMode) error {
+	mode := st.Mode().Perm()
+	if !hasModes || mode&mask == 0 {
+		return nil
+	}
+	can := "have access to"
+	switch {
+	case mode&0o044 != 0 && mode&0o022 != 0:
+		can = "can read and change"
+	case mode&0o044 != 0:
+		can = "can read"
+	case mode&0o022 != 0:
+		can = "can change"
+	}
+	return fmt.Errorf("%w: other users %s the file (mode %04o)", ErrExposed, can, mode)
 }
 
 // guard turns a panic, and a fault in mapped memory (a file that was cut short under us),
