@@ -18,8 +18,9 @@ type recall struct {
 }
 
 type recalled struct {
-	past Past
-	err  error
+	past    Past
+	forgets uint64 // Memory.forgets before it was read
+	err     error
 }
 
 // startRecall asks the memory where it can have a say: about domains whose mail hosts are
@@ -31,8 +32,9 @@ func (w *work) startRecall(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, memoryPatience)
 	r := &recall{cancel: cancel, result: make(chan recalled, 1)}
 	go func() {
+		forgets := w.c.Memory.forgotten()
 		p, _, err := w.c.Memory.Past(ctx, w.Orig, w.next.port)
-		r.result <- recalled{p, err}
+		r.result <- recalled{p, forgets, err}
 	}()
 	w.recall = r
 }
@@ -57,17 +59,25 @@ func (w *work) endRecall() {
 	m := w.c.Memory
 	old := r.past
 	next := old.clone()
+	m.endFuture(&next, w.Made)
+	known := next.clone().Drops
 	next.V, next.Domain, next.Port = pastVersion, w.Orig.String(), w.next.port
 	if next.Port == DefaultPort {
 		next.Port = 0
 	}
 	w.compareDANE(&next)
 	w.compareSTS(&next)
+	noted := true
+	if !next.Last().IsZero() && !next.equal(&old) {
+		noted = m.learnPlan(w.Orig, next.clone(), r.forgets)
+	}
 	for i := range next.Drops {
 		d := &next.Drops[i]
-		d.Until = time.Time{}
-		if m.c.Action != MemoryAccept {
-			d.Until = d.Noted.Add(m.c.Hold)
+		isNew := !slices.ContainsFunc(known, func(o Drop) bool { return o.Kind == d.Kind && o.Host == d.Host && o.Noted.Equal(d.Noted) })
+		d.Until = m.until(d, w.Made)
+		if isNew && !noted {
+			// Without a note of when it began nothing would bound the hold.
+			d.Until = time.Time{}
 		}
 		if d.open(w.Made) {
 			w.until(d.Until)
@@ -76,7 +86,7 @@ func (w *work) endRecall() {
 			continue // the connection will show
 		}
 		w.tellDrop(d)
-		if !slices.ContainsFunc(old.Drops, func(o Drop) bool { return o.Kind == d.Kind && o.Noted.Equal(d.Noted) }) {
+		if isNew {
 			w.dropped(w.Orig, *d)
 		}
 	}
@@ -85,9 +95,6 @@ func (w *work) endRecall() {
 		if d.Kind != DropTLS {
 			w.Drops = append(w.Drops, d)
 		}
-	}
-	if !next.Last().IsZero() && !next.equal(&old) {
-		m.learn(w.Orig, next.Port, func(n *news) { n.plan = &next })
 	}
 }
 
@@ -171,14 +178,14 @@ func (w *work) compareDANE(p *Past) {
 	case !known:
 	case c == CoverNone && p.DANE == CoverNone:
 	case c >= p.DANE:
-		if c != p.DANE || w.Made.Sub(p.DANEAt) >= PastPrecision {
+		if c != p.DANE || stale(p.DANEAt, w.Made, w.Made) {
 			p.DANE, p.DANEAt = c, w.Made
 		}
 		p.undrop("dane", "")
 	case c == CoverSome:
-		p.drop(Drop{Kind: DropDANEPartly, Since: p.DANEAt, Noted: w.Made})
+		p.drop(Drop{Kind: DropDANEPartly, Since: earlier(p.DANEAt, w.Made), Noted: w.Made})
 	default:
-		p.drop(Drop{Kind: DropDANE, Since: p.DANEAt, Noted: w.Made})
+		p.drop(Drop{Kind: DropDANE, Since: earlier(p.DANEAt, w.Made), Noted: w.Made})
 	}
 }
 
@@ -194,10 +201,10 @@ func (w *work) compareSTS(p *Past) {
 			at = f // a policy that is kept was proved when it was fetched
 		}
 	}
-	lost := Drop{Kind: DropSTS, Since: p.STSAt, Noted: w.Made}
+	lost := Drop{Kind: DropSTS, Since: earlier(p.STSAt, w.Made), Noted: w.Made}
 	switch {
 	case now == p.STS || now == sts.ModeEnforce || p.STS == 0:
-		if now != p.STS || now != 0 && at.Sub(p.STSAt) >= PastPrecision {
+		if now != p.STS || now != 0 && stale(p.STSAt, at, w.Made) {
 			p.STS, p.STSAt = now, at
 		}
 		p.undrop("sts", "")
@@ -253,7 +260,7 @@ func (p *Plan) tlsDrop(h *Host, at time.Time) *Drop {
 	if seen == nil {
 		return nil
 	}
-	d := Drop{Kind: DropTLS, Host: name, Since: seen.At, Noted: at}
+	d := Drop{Kind: DropTLS, Host: name, Since: earlier(seen.At, at), Noted: at}
 	for i := range p.Past.Drops {
 		if o := &p.Past.Drops[i]; o.about(&d) {
 			return o
@@ -275,8 +282,8 @@ func (j *judge) memory() {
 	}
 	text := fmt.Sprintf("Until %s %s spoke TLS, and it does not now.", drop.Since.UTC().Format(time.DateOnly), j.h.label())
 	d.Why = append(d.Why, Step{Step: StepMemory, Host: j.h.label(), Result: text, RFC: reasonByID[ReasonMemoryTLS].RFC})
-	until := drop.Noted.Add(m.c.Hold)
-	if m.c.Action == MemoryAccept || !j.at.Before(until) {
+	until := m.until(drop, j.at)
+	if !j.at.Before(until) {
 		return
 	}
 	if m.c.Action == MemoryDefer && !j.p.unheld() {

@@ -124,6 +124,20 @@ type Past struct {
 // PastPrecision is how old a time in a [Past] may grow before it is written anew.
 const PastPrecision = 12 * time.Hour
 
+// stale reports whether at is to be remembered in place of last: it is later by the
+// precision, or last lies in the future and was noted by a wrong clock.
+func stale(last, at, now time.Time) bool {
+	return at.Sub(last) >= PastPrecision || last.Sub(now) >= PastPrecision
+}
+
+// earlier returns the earlier of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 func (p *Past) clone() Past {
 	q := *p
 	q.TLS, q.Drops = slices.Clone(p.TLS), slices.Clone(p.Drops)
@@ -269,14 +283,14 @@ func (p *Past) saw(host string, s sighting) (d Drop, noted bool) {
 	switch {
 	case s.tls:
 		p.undrop("tls", host)
-		if seen == nil || s.at.Sub(seen.At) >= PastPrecision {
+		if seen == nil || stale(seen.At, s.at, s.at) {
 			p.sawTLS(host, s.at)
 		}
 		return d, false
 	case seen == nil:
 		return d, false
 	}
-	d = Drop{Kind: DropTLS, Host: host, Since: seen.At, Noted: s.at}
+	d = Drop{Kind: DropTLS, Host: host, Since: earlier(seen.At, s.at), Noted: s.at}
 	if slices.ContainsFunc(p.Drops, func(o Drop) bool { return o.about(&d) }) {
 		return d, false
 	}
