@@ -219,6 +219,10 @@ func (c *Client) Lookup(ctx context.Context, domain rfc6125.Host) Result {
 	r.StoreErr = serr
 
 	r.Record, r.Answer, r.TXTErr = c.record(ctx, domain)
+	if have != nil && (r.TXTErr == nil || errors.Is(r.TXTErr, ErrNoRecord)) {
+		k = c.cache.settle(context.WithoutCancel(ctx), domain, k)
+		r.apply(k, have, true)
+	}
 	switch {
 	case r.TXTErr != nil && ctx.Err() != nil:
 		c.goOn(domain)
