@@ -29,6 +29,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/store/internal/room"
 )
 
 const (
@@ -72,12 +73,12 @@ type Config struct {
 
 // Store is a store in one file. It starts no goroutine.
 type Store struct {
-	db         *bbolt.DB
-	path       string
-	maxEntries uint64
-	maxBytes   uint64
-	now        func() time.Time
-	log        *slog.Logger
+	db     *bbolt.DB
+	path   string
+	limits room.Limits
+	opened time.Time // for the last use of entries where it is not noted
+	now    func() time.Time
+	log    *slog.Logger
 
 	// turn is held, as a token, by the writer that commits for all.
 	turn chan struct{}
@@ -88,7 +89,8 @@ type Store struct {
 	pending []*op
 	using   sync.WaitGroup // calls in progress; Add only while closed is false
 	stats   store.Stats
-	sweep   []byte // the key after which the next look for expired entries begins
+	uses    map[string]struct{} // keys that were used, to be noted
+	sweep   []byte              // the key after which the next look for expired entries begins
 }
 
 var (
@@ -98,7 +100,16 @@ var (
 	keyTotals     = []byte("totals")
 )
 
-const formatName = "mxauth store 1"
+// The name of the format. A file of version 1 becomes one of version 2 with the first
+// write; its records are of either version.
+const (
+	formatName1 = "mxauth store 1"
+	formatName  = "mxauth store 2"
+)
+
+// maxUses bounds the uses that wait to be noted. They are written with the next change, or
+// by whoever finds so many.
+const maxUses = 4096
 
 // Open opens the store in a file, or creates it. The error wraps [ErrLocked] if another
 // process has it open, [store.ErrDamaged] if it is damaged, [ErrExposed] if other users
@@ -114,12 +125,13 @@ func Open(c Config) (*Store, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	s := &Store{path: c.Path, maxEntries: uint64(c.MaxEntries), maxBytes: uint64(c.MaxBytes), now: c.Now, log: c.Logger, turn: make(chan struct{}, 1)}
-	if s.maxEntries == 0 {
-		s.maxEntries = DefaultMaxEntries
+	s := &Store{path: c.Path, limits: room.Limits{Entries: c.MaxEntries, Bytes: c.MaxBytes}, now: c.Now, log: c.Logger,
+		turn: make(chan struct{}, 1), uses: map[string]struct{}{}}
+	if s.limits.Entries == 0 {
+		s.limits.Entries = DefaultMaxEntries
 	}
-	if s.maxBytes == 0 {
-		s.maxBytes = DefaultMaxBytes
+	if s.limits.Bytes == 0 {
+		s.limits.Bytes = DefaultMaxBytes
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -127,6 +139,7 @@ func Open(c Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.opened = s.now()
 	_, err := os.Lstat(c.Path)
 	if errors.Is(err, fs.ErrNotExist) && c.MustExist {
 		return nil, fmt.Errorf("store %s: %w", c.Path, ErrNotExist)
@@ -340,12 +353,22 @@ func (s *Store) view(f func(*bbolt.Bucket) error) (err error) {
 }
 
 // Get implements [store.Store].
-func (s *Store) Get(ctx context.Context, key string) (e store.Entry, ok bool, err error) {
+func (s *Store) Get(ctx context.Context, key string) (store.Entry, bool, error) {
+	return s.get(ctx, key, true)
+}
+
+// Peek implements [store.Peeker].
+func (s *Store) Peek(ctx context.Context, key string) (store.Entry, bool, error) {
+	return s.get(ctx, key, false)
+}
+
+func (s *Store) get(ctx context.Context, key string, use bool) (e store.Entry, ok bool, err error) {
 	if err := s.enter(ctx); err != nil {
 		return e, false, err
 	}
 	defer s.using.Done()
-	now := s.now().UnixNano()
+	now := s.now()
+	stale := false
 	err = s.view(func(b *bbolt.Bucket) error {
 		k := []byte(key)
 		v := b.Get(k)
@@ -353,15 +376,42 @@ func (s *Store) Get(ctx context.Context, key string) (e store.Entry, ok bool, er
 			return nil
 		}
 		r, err := decodeRecord(k, v)
-		if err == nil && r.expires > now {
-			e, ok = r.entry(k), true
+		if err == nil && r.expires > now.UnixNano() {
+			e, ok, stale = r.entry(k), true, r.stale(now)
 		}
 		return err
 	})
 	if err != nil {
 		return store.Entry{}, false, s.met(err)
 	}
+	if stale && use {
+		s.noteUse(key)
+	}
 	return e, ok, nil
+}
+
+// NoteUse implements [store.UseNoter].
+func (s *Store) NoteUse(key string) {
+	if s.enter(context.Background()) == nil {
+		s.noteUse(key)
+		s.using.Done()
+	}
+}
+
+func (s *Store) noteUse(key string) {
+	s.mu.Lock()
+	s.uses[strings.Clone(key)] = struct{}{}
+	many := len(s.uses) >= maxUses
+	s.mu.Unlock()
+	if !many {
+		return
+	}
+	select {
+	case s.turn <- struct{}{}:
+		s.commit()
+		<-s.turn
+	default: // a writer is about to take them
+	}
 }
 
 // chunk is how many entries All reads in one transaction: one that stays open keeps the
@@ -428,6 +478,7 @@ func (s *Store) Close() (err error) {
 	s.closed = true
 	s.mu.Unlock()
 	s.using.Wait()
+	s.commit() // uses that wait; nobody else can have the turn
 	s.mu.Lock()
 	broken := s.broken != nil
 	s.mu.Unlock()

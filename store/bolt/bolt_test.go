@@ -281,14 +281,30 @@ func TestEviction(t *testing.T) {
 			t.Errorf("left %q, stats %+v", got, s.Stats())
 		}
 	})
-	t.Run("within a class what ends first", func(t *testing.T) {
+	t.Run("within a class what was used last stays, whatever its end", func(t *testing.T) {
 		s := open(t, 3, 0)
-		put(t, s, "a", "v", store.Enforce, in(3*time.Hour))
-		put(t, s, "b", "v", store.Enforce, in(1*time.Hour))
-		put(t, s, "c", "v", store.Enforce, in(2*time.Hour))
-		put(t, s, "d", "v", store.Enforce, in(4*time.Hour))
+		put(t, s, "a", "v", store.Enforce, in(30*24*time.Hour))
+		put(t, s, "b", "v", store.Enforce, in(366*24*time.Hour))
+		put(t, s, "c", "v", store.Enforce, in(60*24*time.Hour))
+		c.Advance(24 * time.Hour)
+		s.Get(ctx, "a")
+		s.Peek(ctx, "b") // is no use, nor is it to be replaced
+		s.NoteUse("c")
+		put(t, s, "b", "w", store.Enforce, in(366*24*time.Hour))
+		put(t, s, "d", "v", store.Enforce, in(time.Hour))
 		if got := keys(t, s); got != "acd" || s.Stats().Evicted != [4]uint64{store.Enforce: 1} {
 			t.Errorf("left %q, stats %+v", got, s.Stats())
+		}
+	})
+	t.Run("within a class what is large goes", func(t *testing.T) {
+		s := open(t, 3, 0)
+		put(t, s, "a", "small", store.Enforce, in(time.Hour))
+		put(t, s, "b", strings.Repeat("v", 5000), store.Enforce, in(9*time.Hour))
+		put(t, s, "c", "small", store.Enforce, in(time.Hour))
+		c.Advance(30 * time.Minute)
+		put(t, s, "d", "small", store.Enforce, in(time.Hour))
+		if got := keys(t, s); got != "acd" {
+			t.Errorf("left %q", got)
 		}
 	})
 	t.Run("a cheap entry does not drive out precious ones", func(t *testing.T) {

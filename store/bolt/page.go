@@ -373,7 +373,7 @@ func verify(src io.ReaderAt, size int64) error {
 	}); err != nil {
 		return err
 	}
-	if format != formatName {
+	if format != formatName && format != formatName1 {
 		return damaged("the format is %.40q, not %q", format, formatName)
 	}
 	if err := r.bucket(buckets[string(bucketEntries)], func(e element) error {

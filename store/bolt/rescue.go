@@ -82,7 +82,7 @@ func salvage(f *os.File) (map[string]salvaged, error) {
 		if order.Uint16(head[8:]) != flagLeaf {
 			continue
 		}
-		length := min((1+int64(order.Uint32(head[12:])))*ps, st.Size()-off, store.MaxValue+store.MaxKey+recordHead+2*maxPageSize)
+		length := min((1+int64(order.Uint32(head[12:])))*ps, st.Size()-off, store.MaxValue+store.MaxKey+store.MaxGroup+recordHead+2*maxPageSize)
 		page := make([]byte, length)
 		if _, err := f.ReadAt(page, off); err != nil {
 			return nil, err
