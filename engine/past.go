@@ -178,7 +178,11 @@ func (p *Past) encode(key string, keep time.Duration) store.Entry {
 	if err != nil {
 		panic("engine: a Past that can not be written: " + err.Error()) // its enums are checked before
 	}
-	return store.Entry{Key: key, Value: b, Class: q.class(), Expires: p.Last().Add(keep)}
+	e := store.Entry{Key: key, Value: b, Class: q.class(), Expires: p.Last().Add(keep)}
+	if h, err := rfc6125.ParseHost(p.Domain); err == nil {
+		e.Group = h.Registrable()
+	}
+	return e
 }
 
 // class puts what is remembered below enforced policies, which a flood of domains must not

@@ -39,6 +39,11 @@ func (c *Cache) get(ctx context.Context, domain rfc6125.Host) (kept, bool, error
 	return c.decode(c.store.Get(ctx, policyPrefix+domain.String()))
 }
 
+// peek is get without being a use of the policy: a full store drops what is not used.
+func (c *Cache) peek(ctx context.Context, domain rfc6125.Host) (kept, bool, error) {
+	return c.decode(store.Peek(ctx, c.store, policyPrefix+domain.String()))
+}
+
 // A fresher is a store that can be asked past its own copies.
 type fresher interface {
 	Fresh(ctx context.Context, key string) (store.Entry, bool, error)

@@ -45,3 +45,6 @@ func TurnsLeft(all, perKey int64, f func(acquire func(context.Context, string) (
 
 // IsEnding says whether a policy that could not be refreshed is reported as about to end.
 var IsEnding = isEnding
+
+// Compact is what is kept of a policy.
+func (p Policy) Compact() Policy { return p.compact() }

@@ -259,6 +259,7 @@ func (c *Cache) importLine(b []byte) (rfc6125.Host, kept, error) {
 	if err != nil {
 		return rfc6125.Host{}, kept{}, err
 	}
+	p = p.compact()
 	return i.Domain, kept{id: i.ID, fetched: i.Fetched, text: p.Text, mode: p.Mode, expires: i.Fetched.Add(p.MaxAge)}, nil
 }
 

@@ -150,10 +150,11 @@ func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
 	}
 	// A lookup may have fetched meanwhile: then that is the newer state. What is gone, or
 	// can not be had, was fetched at no time.
-	if now, _, _ := c.cache.get(ctx, domain); !now.fetched.Equal(old.fetched) {
+	if now, _, _ := c.cache.peek(ctx, domain); !now.fetched.Equal(old.fetched) {
 		return
 	}
 	if err == nil {
+		got.Policy = got.Policy.compact()
 		u := update{policy: &got.Policy, kept: keptOf(got, id)}
 		oldPolicy, perr := old.policy(domain)
 		if perr != nil {
