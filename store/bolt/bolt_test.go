@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 		child(path)
 		return
 	}
+	if path := os.Getenv(aloneEnv); path != "" {
+		alone(path)
+	}
 	goleak.VerifyTestMain(m)
 }
 
