@@ -128,6 +128,9 @@ func (w *work) policySteps(left bool) {
 		}
 		pol.Result = fmt.Sprintf("mode %s, %s, holds until %s", p.Mode, how, r.Expires.UTC().Format(time.RFC3339))
 	}
+	if r.Policy == nil && r.StoreErr != nil {
+		pol.Result = "not known: the store cannot say whether one is kept (" + clip(r.StoreErr.Error()) + ")"
+	}
 	if !left {
 		if f := w.policyFailure(); !f.IsZero() {
 			w.Findings = append(w.Findings, f)

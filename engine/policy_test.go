@@ -92,6 +92,9 @@ func TestTable3(t *testing.T) {
 		if h.Skipped != engine.Deferred || h.Reason.ID != engine.ReasonSTSUndetermined {
 			t.Errorf("%s %s", h.Requirement, h.Reason.ID)
 		}
+		if why := steps(w.plan(engine.Request{}).Why, engine.StepSTSPolicy); !strings.Contains(why, "the store cannot say whether one is kept (down)") {
+			t.Errorf("not told: %q", why)
+		}
 	})
 	t.Run("S12 nobody waits for HTTPS where DANE alone decides", func(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch)

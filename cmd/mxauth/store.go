@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -25,15 +26,27 @@ const (
 )
 
 // openStore opens the store that --store names. A file that another process has open is
-// no reason not to answer: the answer is then found without what is kept there.
+// no reason not to answer: the answer is then found without what is kept there, which is
+// not known, rather than absent.
 func (e *env) openStore(use storeUse) (store.Store, error) {
 	s, err := e.openStoreOnly(use)
 	if errors.Is(err, bolt.ErrLocked) {
-		e.out.Notef("%v; going on without it, in memory", err)
-		return store.NewMemory(store.MemoryConfig{Now: e.now})
+		e.out.Notef("%v; going on in memory, and what is kept in the store is not known", err)
+		return store.NewFront(store.FrontConfig{Behind: heldStore{err}, Now: e.now})
 	}
 	return s, err
 }
+
+// A heldStore is a store that another process has: nothing is known of what is in it.
+type heldStore struct{ err error }
+
+func (s heldStore) Get(context.Context, string) (store.Entry, bool, error) {
+	return store.Entry{}, false, s.err
+}
+func (s heldStore) Put(context.Context, store.Entry) error                    { return s.err }
+func (s heldStore) Delete(context.Context, string) error                      { return s.err }
+func (s heldStore) All(context.Context, string, func(store.Entry) bool) error { return s.err }
+func (heldStore) Close() error                                                { return nil }
 
 // openStoreOnly opens the store that --store names, and no other. A store that can not be
 // used is a configuration error.
