@@ -230,9 +230,9 @@ func (c *connection) recalled(v verdict) verdict {
 		return v
 	}
 	v.lost = drop
-	until := drop.Noted.Add(m.c.Hold)
+	until := m.holding().until(drop, c.at)
 	switch {
-	case m.c.Action == MemoryAccept || !c.at.Before(until):
+	case !c.at.Before(until):
 	case m.c.Action == MemoryDefer && !c.p.Request.unheld():
 		v = v.before(v.reason).end(Deferred, c.reason(ReasonMemoryTLS, &Lost{Drop: *drop, Hold: until}))
 	default:

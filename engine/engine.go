@@ -41,8 +41,10 @@ func (e *Engine) planAnew(ctx context.Context, r Request, now time.Time) (*Plan,
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	p := makePlan(r, g)
-	e.remember(p, g)
+	p, lost := makePlan(r, g)
+	for _, d := range lost {
+		e.dropped(p.Orig, d)
+	}
 	return p, nil
 }
 

@@ -20,15 +20,30 @@ func (e *Engine) gather(ctx context.Context, r *Request, n nextHop, now time.Tim
 		// Once: what has ended after that is used all the same.
 		g = e.ask(ctx, r, gathered{at: now, next: n}, &g)
 	}
-	g.past = past.end()
-	if e.c.Memory != nil {
-		g.memory, g.hold = e.c.Memory.c.Action, e.c.Memory.c.Hold
+	if g.past = past.end(); e.c.Memory != nil {
+		g.memory = e.c.Memory.holding()
 	}
 	if e.c.Exceptions != nil {
 		g.exceptions = e.c.Exceptions()
 	}
+	if ctx.Err() == nil {
+		e.compare(r, &g)
+	}
 	g.done = e.c.Now()
 	return g
+}
+
+// compare compares what the domain once proved with what was found now, and has the
+// memory note it.
+func (e *Engine) compare(r *Request, g *gathered) {
+	if g.past == nil || g.past.err != nil || g.mx.state.Outcome != OutcomeNone {
+		return // there is nothing to compare, or a domain without mail hosts
+	}
+	next := compared(r, g)
+	g.past.next, g.past.noted = &next, true
+	if !next.Last().IsZero() && !next.equal(&g.past.past) {
+		g.past.noted = e.c.Memory.learnPlan(g.next.host, next.clone(), g.past.forgets)
+	}
 }
 
 // ask asks DNS and MTA-STS. before is what was gathered before, of which something has
@@ -181,8 +196,9 @@ func (e *Engine) startRecall(ctx context.Context, n nextHop) *recall {
 	ctx, cancel := context.WithTimeout(ctx, memoryPatience)
 	r := &recall{cancel: cancel, result: make(chan recalled, 1)}
 	go func() {
+		forgets := e.c.Memory.forgotten()
 		p, _, err := e.c.Memory.Past(ctx, n.host, n.port)
-		r.result <- recalled{p, err}
+		r.result <- recalled{past: p, forgets: forgets, err: err}
 	}()
 	return r
 }

@@ -19,8 +19,7 @@ type gathered struct {
 	sts   sts.Result
 
 	past       *recalled // nil: the memory was not asked
-	memory     MemoryAction
-	hold       time.Duration
+	memory     holding
 	exceptions *Exceptions
 }
 
@@ -93,6 +92,10 @@ func factsOf(r *Request, g *gathered, h *Host) facts {
 
 // recalled is what the memory says.
 type recalled struct {
-	past Past
-	err  error
+	past    Past
+	forgets uint64 // Memory.forgets before it was read
+	err     error
+
+	next  *Past // past with what was found now; nil if the domain has no mail hosts now
+	noted bool  // next will be written, where it differs
 }

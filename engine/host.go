@@ -252,7 +252,7 @@ func referencesOfDANE(c hostCase, base rfc6125.Host) []rfc6125.Reference {
 // It does the same while it is not known whether there is a drop, unless an entry is
 // damaged: that would last until somebody repairs it.
 func (c hostCase) held(h Host) Host {
-	if c.g.memory != MemoryDefer || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
+	if c.g.memory.action != MemoryDefer || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
 		return h
 	}
 	if c.m.unknown && !errors.Is(c.m.err, store.ErrDamaged) {

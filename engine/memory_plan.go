@@ -1,59 +1,74 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/sts"
 )
 
-// A recollection is what a domain once proved, compared with what was gathered now.
-type recollection struct {
-	past     *Past // nil: nothing is remembered, or the domain has no mail hosts now
-	err      error // the memory could not say
-	unknown  bool  // and something depends on it
-	drops    []Drop
-	findings []Reason
-	ends     time.Time // when a drop ends to have an effect; zero if none does
-}
-
-// recollect compares what the domain once proved with what was found now.
-func recollect(r *Request, g *gathered) recollection {
-	if g.past == nil || g.past.err != nil {
-		m := recollection{}
-		if g.past != nil {
-			m.err = g.past.err
-			if g.memory != MemoryAccept && g.mx.state.Outcome == OutcomeNone {
-				m.unknown = true
-				m.findings = []Reason{g.reason(ReasonMemoryUnknown, &MemoryUnread{Err: m.err})}
-			}
-		}
-		return m
-	}
-	if g.mx.state.Outcome != OutcomeNone {
-		return recollection{} // a domain without mail hosts, or one that can not be looked up now
-	}
+// compared is what the domain has proved, with what was found now.
+func compared(r *Request, g *gathered) Past {
 	next := g.past.past.clone()
+	g.memory.endFuture(&next, g.at)
 	next.V, next.Domain, next.Port = pastVersion, g.next.host.String(), g.next.port
 	if next.Port == DefaultPort {
 		next.Port = 0
 	}
 	compareDANE(&next, r, g)
 	compareSTS(&next, g)
+	return next
+}
+
+// A recollection is what a domain once proved and has lost since.
+type recollection struct {
+	past     *Past // nil: nothing is remembered, or the domain has no mail hosts now
+	err      error // the memory could not say
+	unknown  bool  // and something depends on it
+	drops    []Drop
+	fresh    []Drop // of drops, those that were not known before
+	findings []Reason
+	ends     time.Time // when a drop ends to have an effect; zero if none does
+}
+
+// recollect tells of the protections that a domain has lost.
+func recollect(g *gathered) recollection {
+	switch {
+	case g.past == nil:
+		return recollection{}
+	case g.past.err != nil:
+		m := recollection{err: g.past.err}
+		if g.memory.action != MemoryAccept && g.mx.state.Outcome == OutcomeNone {
+			m.unknown = true
+			m.findings = []Reason{g.reason(ReasonMemoryUnknown, &MemoryUnread{Err: m.err})}
+		}
+		return m
+	case g.past.next == nil:
+		return recollection{}
+	}
+	known := g.past.past.clone()
+	g.memory.endFuture(&known, g.at)
+	next := g.past.next.clone()
 	m := recollection{past: &next}
 	for i := range next.Drops {
 		d := &next.Drops[i]
-		d.Until = time.Time{}
-		if g.memory != MemoryAccept {
-			d.Until = d.Noted.Add(g.hold)
+		isNew := !slices.ContainsFunc(known.Drops, func(o Drop) bool { return o.Kind == d.Kind && o.Host == d.Host && o.Noted.Equal(d.Noted) })
+		d.Until = g.memory.until(d, g.at)
+		if isNew && !g.past.noted {
+			// Without a note of when it began nothing would bound the hold.
+			d.Until = time.Time{}
 		}
-		if d.open(g.at) && (m.ends.IsZero() || d.Until.Before(m.ends)) {
-			m.ends = d.Until
+		if d.open(g.at) {
+			m.ends = earlier(m.ends, d.Until)
 		}
 		if d.Kind == DropTLS {
 			continue // the connection will show
 		}
 		m.drops = append(m.drops, *d)
+		if isNew {
+			m.fresh = append(m.fresh, *d)
+		}
 		if d.open(g.at) {
 			m.findings = append(m.findings, g.reason(d.Kind.reason(), &Lost{Drop: *d}))
 		}
@@ -109,14 +124,14 @@ func compareDANE(p *Past, r *Request, g *gathered) {
 	case !known:
 	case c == CoverNone && p.DANE == CoverNone:
 	case c >= p.DANE:
-		if c != p.DANE || g.at.Sub(p.DANEAt) >= PastPrecision {
+		if c != p.DANE || stale(p.DANEAt, g.at, g.at) {
 			p.DANE, p.DANEAt = c, g.at
 		}
 		p.undrop("dane", "")
 	case c == CoverSome:
-		p.drop(Drop{Kind: DropDANEPartly, Since: p.DANEAt, Noted: g.at})
+		p.drop(Drop{Kind: DropDANEPartly, Since: earlier(p.DANEAt, g.at), Noted: g.at})
 	default:
-		p.drop(Drop{Kind: DropDANE, Since: p.DANEAt, Noted: g.at})
+		p.drop(Drop{Kind: DropDANE, Since: earlier(p.DANEAt, g.at), Noted: g.at})
 	}
 }
 
@@ -136,10 +151,10 @@ func compareSTS(p *Past, g *gathered) {
 			at = f // a policy that is kept was proved when it was fetched
 		}
 	}
-	lost := Drop{Kind: DropSTS, Since: p.STSAt, Noted: g.at}
+	lost := Drop{Kind: DropSTS, Since: earlier(p.STSAt, g.at), Noted: g.at}
 	switch {
 	case now == p.STS || now == sts.ModeEnforce || p.STS == 0:
-		if now != p.STS || now != 0 && at.Sub(p.STSAt) >= PastPrecision {
+		if now != p.STS || now != 0 && stale(p.STSAt, at, g.at) {
 			p.STS, p.STSAt = now, at
 		}
 		p.undrop("sts", "")
@@ -165,7 +180,7 @@ func (p *Plan) tlsDrop(h *Host, at time.Time) *Drop {
 	if seen == nil {
 		return nil
 	}
-	d := Drop{Kind: DropTLS, Host: name, Since: seen.At, Noted: at}
+	d := Drop{Kind: DropTLS, Host: name, Since: earlier(seen.At, at), Noted: at}
 	for i := range p.Past.Drops {
 		if o := &p.Past.Drops[i]; o.about(&d) {
 			return o

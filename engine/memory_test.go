@@ -25,6 +25,8 @@ type life struct {
 	t      testing.TB
 	store  store.Store
 	action engine.MemoryAction
+	hold   time.Duration    // 0: the default
+	clock  func() time.Time // nil: now
 	now    time.Time
 	memory *engine.Memory
 	told   []string        // what the observers were told of
@@ -56,7 +58,11 @@ func (l *life) next(after time.Duration, f func(w *world)) *world {
 	l.t.Helper()
 	l.end()
 	l.now = l.now.Add(after)
-	m, err := engine.NewMemory(engine.MemoryConfig{Store: l.store, Action: l.action, Now: func() time.Time { return l.now }, Logger: slog.New(slog.NewTextHandler(&l.log, nil))})
+	clock := l.clock
+	if clock == nil {
+		clock = func() time.Time { return l.now }
+	}
+	m, err := engine.NewMemory(engine.MemoryConfig{Store: l.store, Action: l.action, Hold: l.hold, Now: clock, Logger: slog.New(slog.NewTextHandler(&l.log, nil))})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -765,7 +771,8 @@ func TestMemoryEdges(t *testing.T) {
 					w.engine().Remember(p, 1, engine.Decision{Event: engine.HandshakeDone}) // no such host
 					l.end()
 				}
-				if n := l.memory.Stats().Written; n != c.written {
+				// The plan and the host are one write or two.
+				if n := l.memory.Stats().Written; n < c.written || n > 2*c.written {
 					t.Errorf("after %v: %d writes", c.after, n)
 				}
 				seen := epoch.Add(time.Duration(c.written) * c.after)

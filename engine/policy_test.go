@@ -109,6 +109,9 @@ func TestTable3(t *testing.T) {
 				if h.Requirement != engine.Skip || h.Skipped != engine.Deferred || h.Reason.ID != c.want || !strings.Contains(explain.Text(h.Reason), c.says) {
 					t.Errorf("%s %s: %s", h.Requirement, h.Reason.ID, explain.Text(h.Reason))
 				}
+				if why := steps(explain.Plan(p), explain.StepSTSPolicy); c.r.StoreErr != nil && !strings.Contains(why, "the store cannot say whether one is kept (down)") {
+					t.Errorf("not told: %q", why)
+				}
 				if len(p.Findings) != 0 || w.engine().CachedPlans() != 0 {
 					t.Errorf("%+v, %d plans kept", p.Findings, w.engine().CachedPlans())
 				}

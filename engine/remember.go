@@ -1,26 +1,8 @@
 package engine
 
 import (
-	"slices"
-
 	"github.com/mxauth/mxauth/rfc6125"
 )
-
-// remember tells the memory what a new plan has shown, and of drops that were not known.
-func (e *Engine) remember(p *Plan, g gathered) {
-	if p.Past == nil {
-		return
-	}
-	old := &g.past.past
-	for _, d := range p.Drops {
-		if !slices.ContainsFunc(old.Drops, func(o Drop) bool { return o.Kind == d.Kind && o.Noted.Equal(d.Noted) }) {
-			e.dropped(p.Orig, d)
-		}
-	}
-	if next := p.Past; !next.Last().IsZero() && !next.equal(old) {
-		e.c.Memory.learn(p.Orig, next.Port, func(n *news) { n.plan = next })
-	}
-}
 
 // dropped tells of a drop that was noticed just now.
 func (e *Engine) dropped(domain rfc6125.Host, d Drop) {

@@ -2,16 +2,17 @@ package engine
 
 import "time"
 
-// makePlan rules on what was gathered. It is pure: it asks nobody and reads no clock.
-func makePlan(r Request, g gathered) *Plan {
-	p := &Plan{
+// makePlan rules on what was gathered. It is pure: it asks nobody and reads no clock. lost
+// are the protections that were noticed as lost just now.
+func makePlan(r Request, g gathered) (p *Plan, lost []Drop) {
+	p = &Plan{
 		Request: r, Orig: g.next.host, Exp: g.mx.exp, MX: g.mx.state, STS: g.sts, STSAsked: g.asked, Made: g.at,
 		Hosts: make([]Host, len(g.hosts)),
 	}
 	if f := policyFailure(&g); !f.IsZero() {
 		p.Findings = append(p.Findings, f)
 	}
-	m := recollect(&r, &g)
+	m := recollect(&g)
 	p.Past, p.PastErr, p.Drops = m.past, m.err, m.drops
 	p.Findings = append(p.Findings, m.findings...)
 	for i := range g.hosts {
@@ -27,7 +28,7 @@ func makePlan(r Request, g gathered) *Plan {
 	if !limit.IsZero() && limit.Before(p.ValidUntil) {
 		p.ValidUntil = limit
 	}
-	return p
+	return p, m.fresh
 }
 
 // validity returns the earliest end of what the plan rests on; the end of signatures and
@@ -72,12 +73,4 @@ func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, ste
 		ends = g.done.Add(MinValid)
 	}
 	return ends, limit, steady
-}
-
-// earlier returns the earlier of two times. The zero time is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

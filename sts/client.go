@@ -247,6 +247,10 @@ func (c *Client) Lookup(ctx context.Context, domain rfc6125.Host) Result {
 	r.StoreErr = serr
 
 	r.Record, r.Answer, r.TXTErr = c.record(ctx, domain)
+	if have != nil && (r.TXTErr == nil || errors.Is(r.TXTErr, ErrNoRecord)) {
+		k = c.cache.settle(context.WithoutCancel(ctx), domain, k)
+		r.apply(k, have, true)
+	}
 	switch {
 	case r.TXTErr != nil && ctx.Err() != nil:
 		c.goOn(domain)
@@ -570,6 +574,7 @@ func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string, h
 	if c.observer.Fetched != nil {
 		c.observer.Fetched(domain, row, got.Took, nil)
 	}
+	got.Policy = got.Policy.compact()
 	u := update{policy: &got.Policy, chain: got.Chain, kept: keptOf(got, id)}
 	c.changed(ctx, domain, old, oldPolicy, u)
 	u.storeErr = c.keep(ctx, domain, u.kept, len(failures) > 0)
@@ -590,7 +595,7 @@ func (c *Client) keep(ctx context.Context, domain rfc6125.Host, k kept, hasFailu
 
 // changed tells of a policy that is not the cached one.
 func (c *Client) changed(ctx context.Context, domain rfc6125.Host, old kept, oldPolicy *Policy, u update) {
-	if oldPolicy == nil || old.text == u.kept.text {
+	if oldPolicy == nil || oldPolicy.compact().Text == u.kept.text {
 		return
 	}
 	same := old.id == u.kept.id

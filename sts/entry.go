@@ -65,7 +65,7 @@ func (k kept) encode(domain rfc6125.Host) store.Entry {
 	b = binary.BigEndian.AppendUint16(b, k.failures)
 	b = append(append(b, byte(len(head))), head...)
 	b = append(b, k.text...)
-	return store.Entry{Key: policyPrefix + domain.String(), Value: b, Class: classOf(k.mode), Expires: k.expires}
+	return store.Entry{Key: policyPrefix + domain.String(), Value: b, Class: classOf(k.mode), Expires: k.expires, Group: domain.Registrable()}
 }
 
 // decodeKept reads the frame of an entry without parsing the policy in it.
@@ -201,7 +201,7 @@ func encodeFailures(domain rfc6125.Host, fs []failure) store.Entry {
 			end = f.until
 		}
 	}
-	return store.Entry{Key: backoffPrefix + domain.String(), Value: b, Class: store.Negative, Expires: end.Add(failedFor - BackOff)}
+	return store.Entry{Key: backoffPrefix + domain.String(), Value: b, Class: store.Negative, Expires: end.Add(failedFor - BackOff), Group: domain.Registrable()}
 }
 
 // decodeFailures returns those that are remembered at now.

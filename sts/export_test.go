@@ -73,3 +73,6 @@ func (t Turns) Left() int {
 
 // IsEnding says whether a policy that could not be refreshed is reported as about to end.
 var IsEnding = isEnding
+
+// Compact is what is kept of a policy.
+func (p Policy) Compact() Policy { return p.compact() }

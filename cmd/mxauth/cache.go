@@ -38,19 +38,19 @@ Who changed what, and when, goes to standard error. The exit status is 0 if it w
 const exitNoPolicy = 1
 
 // withCache runs f on the policies in the store that --store names.
-func (e *env) withCache(f func(*sts.Cache) error) error {
-	return e.withStore(func(s store.Store) error {
+func (e *env) withCache(use storeUse, f func(*sts.Cache) error) error {
+	return e.withStore(use, func(s store.Store) error {
 		// What is changed is always logged, with or without --verbose.
 		return f(sts.NewCache(s, e.now, e.out.logger(slog.LevelInfo)))
 	})
 }
 
 // withStore runs f on the store that --store names, which has to be one that stays.
-func (e *env) withStore(f func(store.Store) error) (err error) {
+func (e *env) withStore(use storeUse, f func(store.Store) error) (err error) {
 	if e.flags.store == storeMemory {
 		return &exitError{code: exitUsage, err: errors.New("a store in memory is empty"), hint: "name the store by --store bolt:FILE or --store redis://HOST"}
 	}
-	s, err := e.openStoreOnly()
+	s, err := e.openStoreOnly(use)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func newCacheList(e *env) *cobra.Command {
 		Short: "List the policies that are kept, sorted by domain",
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withCache(func(c *sts.Cache) error {
+			return e.withCache(storeReads, func(c *sts.Cache) error {
 				var list []sts.Item
 				err := c.List(cmd.Context(), func(i sts.Item) bool {
 					list = append(list, i)
@@ -126,7 +126,7 @@ func (e *env) eachKept(args []string, f func(c *sts.Cache, domain rfc6125.Host) 
 	if err != nil {
 		return err
 	}
-	return e.withCache(func(c *sts.Cache) error {
+	return e.withCache(storeReads, func(c *sts.Cache) error {
 		code := 0
 		for _, d := range names {
 			kept, err := f(c, d)
@@ -179,7 +179,7 @@ func newCacheExport(e *env) *cobra.Command {
 		Short: "Write all policies to standard output, one JSON object a line",
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withCache(func(c *sts.Cache) error {
+			return e.withCache(storeReads, func(c *sts.Cache) error {
 				n, err := c.Export(cmd.Context(), e.out.stdout())
 				if err == nil {
 					e.out.Notef("%d policies exported", n)
@@ -203,7 +203,7 @@ later stays; what has ended is left out. A life begins with the fetch, not with 
 				return usageError("%w", err)
 			}
 			defer in.Close()
-			return e.withCache(func(c *sts.Cache) error {
+			return e.withCache(storeFills, func(c *sts.Cache) error {
 				n, err := c.Import(cmd.Context(), in, who())
 				e.out.Notef("%d policies imported, %d had ended, %d were kept already", n.Stored, n.Expired, n.Older)
 				if errors.Is(err, sts.ErrImport) {
@@ -237,6 +237,9 @@ into a new store. A policy that had been deleted may come back.`,
 		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := bolt.Rescue(cmd.Context(), args[0], bolt.Config{Path: args[1], Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
+			if errors.Is(err, bolt.ErrExposed) {
+				return configError("what other users can write to may be forged; see that it is not, and then: chmod 600 "+shellWord(args[0]), "%w", err)
+			}
 			if err != nil {
 				return configError("", "%w", err)
 			}

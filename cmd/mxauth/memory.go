@@ -40,7 +40,7 @@ const exitNoMemory = 1
 
 // withMemory runs f on what is remembered in the store that --store names.
 func (e *env) withMemory(f func(*engine.Memory) error) (err error) {
-	return e.withStore(func(s store.Store) error {
+	return e.withStore(storeReads, func(s store.Store) error {
 		m, err := engine.NewMemory(engine.MemoryConfig{Store: s, Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
 		if err != nil {
 			return err

@@ -56,6 +56,7 @@ type delivery struct {
 	own    ownHosts           // this MTA, which plans must not lead back to
 	record *evidence.Recorder // nil: what is received is not recorded
 	memory *memorySetting     // nil: what domains prove is not remembered
+	use    storeUse           // of --store
 	// observer is told of policy fetches; its zero value hears nothing.
 	observer sts.Observer
 }
@@ -69,6 +70,11 @@ type memorySetting struct {
 // open puts a stack together as the shared flags say. Its errors are usage or
 // configuration errors.
 func (e *env) open(ctx context.Context) (*stack, error) { return e.openDelivery(ctx, delivery{}) }
+
+// openSpare is open for verbs that keep nothing in the store.
+func (e *env) openSpare(ctx context.Context) (*stack, error) {
+	return e.openDelivery(ctx, delivery{use: storeSpare})
+}
 
 // openDelivery is open for check and plan.
 func (e *env) openDelivery(ctx context.Context, d delivery) (s *stack, err error) {
@@ -90,7 +96,7 @@ func (e *env) openDelivery(ctx context.Context, d delivery) (s *stack, err error
 	if s.dns, err = e.openResolver(ctx, set); err != nil {
 		return s, err
 	}
-	if s.store, err = e.openStore(); err != nil {
+	if s.store, err = e.openStore(d.use); err != nil {
 		return s, err
 	}
 	exceptions, err := e.exceptions(ctx)

@@ -48,7 +48,7 @@ policy could not be fetched or is invalid, 3 if the record could not be looked u
 			if err != nil {
 				return err
 			}
-			s, err := e.open(cmd.Context())
+			s, err := e.openSpare(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -199,7 +199,7 @@ take what is published, 3 if it could not be looked at.`,
 					return err
 				}
 				if s == nil {
-					if s, err = e.open(cmd.Context()); err != nil {
+					if s, err = e.openSpare(cmd.Context()); err != nil {
 						return err
 					}
 					defer s.close()

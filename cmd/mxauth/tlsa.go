@@ -162,7 +162,7 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.
 	if err != nil {
 		return dane.Material{}, rfc6125.Host{}, &exitError{code: exitUsage, err: fmt.Errorf("%.200q is neither a file nor a host: %w", arg, err)}
 	}
-	s, err := e.open(ctx)
+	s, err := e.openSpare(ctx)
 	if err != nil {
 		return dane.Material{}, rfc6125.Host{}, err
 	}

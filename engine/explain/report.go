@@ -10,6 +10,10 @@ import (
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
+// maxReportedPolicy bounds the octets of a policy's text, and those of its patterns, in a
+// report: its owner has it, and every connection would carry it.
+const maxReportedPolicy = 4 << 10
+
 // Report says as what the connection to host i of the plan counts in the domain's
 // TLSRPT report (section 8; RFC 8460 section 4): an entry for each policy that was
 // applied, both where both were evaluated, one of type no-policy-found where there
@@ -76,13 +80,22 @@ func entries(p *engine.Plan, h *engine.Host, d engine.Decision, why []engine.Rea
 	if h != nil && reportsSTS(p) {
 		e := tlsrpt.Policy{Type: tlsrpt.PolicySTS, Domain: p.Orig.String()}
 		if pol := p.STS.Policy; pol != nil {
+			room := maxReportedPolicy
 			for line := range strings.Lines(pol.Text) {
+				if room -= len(line); room < 0 {
+					break
+				}
 				if line = strings.TrimRight(line, "\r\n"); line != "" {
 					e.Strings = append(e.Strings, line)
 				}
 			}
+			room = maxReportedPolicy
 			for _, m := range pol.MX {
-				e.MXHosts = append(e.MXHosts, m.String())
+				host := m.String()
+				if room -= len(host); room < 0 {
+					break
+				}
+				e.MXHosts = append(e.MXHosts, host)
 			}
 		}
 		out = append(out, tlsrpt.Entry{Policy: e})

@@ -180,6 +180,9 @@ func policy(p *engine.Plan) []Step {
 		}
 		pol.Result = fmt.Sprintf("mode %s, %s, holds until %s", q.Mode, how, r.Expires.UTC().Format(time.RFC3339))
 	}
+	if r.Policy == nil && r.StoreErr != nil {
+		pol.Result = "not known: the store cannot say whether one is kept (" + clip(r.StoreErr.Error()) + ")"
+	}
 	switch {
 	case r.Pending && r.Policy == nil:
 		pol.Result = notYet(r)
