@@ -59,7 +59,7 @@ func clock() time.Time { return time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC) }
 
 // look lints one domain; timeout is how long it waits for any server.
 func (s street) look(ctx context.Context, domain string, timeout time.Duration) ([]lint.Finding, error) {
-	policies, err := sts.NewClient(sts.Config{Resolver: s.resolver, Roots: s.roots, Dial: s.lab.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")}, Timeout: timeout, Now: clock})
+	policies, err := sts.NewClient(sts.Config{Resolver: s.resolver, Roots: s.roots, Dial: s.lab.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")}, Timeout: timeout})
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (s street) look(ctx context.Context, domain string, timeout time.Duration) 
 		return nil, err
 	}
 	snap, err := survey.Collect(ctx, survey.Config{
-		Engine: e, Resolver: s.resolver, Roots: s.roots, Prober: probe.New(probe.Config{Dial: s.lab.Dial, Timeout: timeout, Now: clock}), Now: clock,
+		Engine: e, Resolver: s.resolver, Roots: s.roots, Prober: probe.New(probe.Config{Dial: s.lab.Dial, Timeout: timeout}), Now: clock,
 	}, domain)
 	if err != nil {
 		return nil, err

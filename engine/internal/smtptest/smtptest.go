@@ -30,6 +30,7 @@ type Server struct {
 	Before     []string    // extensions offered before TLS
 	Inside     []string    // extensions offered inside
 	MAIL       string      // the reply to MAIL FROM; "" means 250
+	InsideEHLO string      // the reply to EHLO inside TLS in place of the usual one; "-" closes
 	AskSNI     func(string)
 	HangInside bool // no answer to EHLO inside TLS
 
@@ -126,8 +127,11 @@ func (s *Server) serve(c net.Conn) {
 			case inside && s.HangInside:
 				io.Copy(io.Discard, r)
 				return
-			case !inside && s.EHLO == "-":
+			case !inside && s.EHLO == "-", inside && s.InsideEHLO == "-":
 				return
+			case inside && s.InsideEHLO != "":
+				fmt.Fprintf(c, "%s\r\n", s.InsideEHLO)
+				continue
 			case !inside && s.EHLO != "":
 				fmt.Fprintf(c, "%s\r\n", s.EHLO)
 				continue
