@@ -59,7 +59,7 @@ func clock() time.Time { return time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC) }
 
 // look lints one domain; timeout is how long it waits for any server.
 func (s street) look(ctx context.Context, domain string, timeout time.Duration) ([]lint.Finding, error) {
-	policies, err := sts.NewClient(sts.Config{Resolver: s.resolver, Roots: s.roots, Dial: s.lab.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")}, Timeout: timeout})
+	policies, err := sts.NewClient(sts.Config{Resolver: s.resolver, Roots: s.roots, Dial: s.lab.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")}, Timeout: timeout, Now: clock})
 	if err != nil {
 		return nil, err
 	}

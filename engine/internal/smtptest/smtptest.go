@@ -45,9 +45,19 @@ type Server struct {
 // Start listens on 127.0.0.1 and stops when the test ends.
 func (s *Server) Start(tb testing.TB) netip.AddrPort {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	a, err := s.Listen()
 	if err != nil {
 		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Stop)
+	return a
+}
+
+// Listen listens on 127.0.0.1 until Stop is called.
+func (s *Server) Listen() (netip.AddrPort, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return netip.AddrPort{}, err
 	}
 	s.l, s.open = l, map[net.Conn]bool{}
 	s.wg.Go(func() {
@@ -66,11 +76,11 @@ func (s *Server) Start(tb testing.TB) netip.AddrPort {
 			})
 		}
 	})
-	tb.Cleanup(s.stop)
-	return netip.MustParseAddrPort(l.Addr().String())
+	return netip.MustParseAddrPort(l.Addr().String()), nil
 }
 
-func (s *Server) stop() {
+// Stop ends the server and its connections, and waits for them.
+func (s *Server) Stop() {
 	s.l.Close()
 	s.mu.Lock()
 	for c := range s.open {
