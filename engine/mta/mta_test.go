@@ -132,6 +132,7 @@ func TestSend(t *testing.T) {
 		{"DANE, EHLO refused inside TLS", &smtptest.Server{TLS: server(), InsideEHLO: "550 5.7.1 no"}, record, engine.Request{}, "retry no-connection", "CONNECT | EHLO localhost | STARTTLS | TLS | EHLO localhost | QUIT"},
 		{"nothing published, EHLO refused inside TLS", &smtptest.Server{TLS: server(), InsideEHLO: "450 4.7.1 no"}, "", engine.Request{}, "retry no-connection", ""},
 		{"DANE, EHLO 450", &smtptest.Server{TLS: server(), EHLO: "450 4.7.1 later"}, record, engine.Request{}, "retry no-connection", "CONNECT | EHLO localhost | HELO localhost | QUIT"},
+		{"nothing published, EHLO is not known", &smtptest.Server{EHLO: "502 what"}, "", engine.Request{}, "delivered cleartext-no-starttls", "CONNECT | EHLO localhost | HELO localhost | MAIL FROM:<a@sender.example> | RCPT TO:<b@example.org> | DATA | QUIT"},
 		{"nothing published, EHLO 554", &smtptest.Server{TLS: server(), EHLO: "554 no"}, "", engine.Request{}, "retry no-connection", ""},
 		{"DANE, STARTTLS 421", &smtptest.Server{TLS: server(), STARTTLS: "421 busy"}, record, engine.Request{}, "retry no-connection", ""},
 		{"nothing published, STARTTLS 421", &smtptest.Server{TLS: server(), STARTTLS: "421 busy"}, "", engine.Request{}, "retry no-connection", ""},

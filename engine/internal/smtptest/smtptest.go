@@ -157,6 +157,8 @@ func (s *Server) serve(c net.Conn) {
 				fmt.Fprintf(c, "250-%s\r\n", e)
 			}
 			fmt.Fprint(c, "250 8BITMIME\r\n")
+		case "HELO":
+			fmt.Fprint(c, "250 test\r\n")
 		case "STARTTLS":
 			reply := s.STARTTLS
 			if reply == "-" {
