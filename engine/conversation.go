@@ -36,10 +36,11 @@ type Conversation struct {
 	ended   bool     // Done, Failed or Injected was called
 	err     error    // why it ended; nil if nothing failed
 	state   tls.ConnectionState
-	told    *Peer // of Failed, Injected and Done; nil: they said no event
-	shown   Peer  // what the handshake showed to TLSConfig; HandshakeDone if it came so far
-	refused bool  // TLSConfig ended the handshake
-	resumes bool  // TLSConfig allows the session to be resumed
+	told    *Peer  // of Failed, Injected, GiveUp and Done; nil: they said no event
+	shown   Peer   // what the handshake showed to TLSConfig; HandshakeDone if it came so far
+	remark  string // of Remark
+	refused bool   // TLSConfig ended the handshake
+	resumes bool   // TLSConfig allows the session to be resumed
 }
 
 // Details of a peer of which nothing was reported.
@@ -115,6 +116,22 @@ func (c *Conversation) Injected() {
 	c.told = &p
 }
 
+// GiveUp reports that this program did not connect, or did not wait for the end, because
+// time of its own was over; why says which. It is no statement about the peer.
+func (c *Conversation) GiveUp(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended, c.err, c.state = true, nil, tls.ConnectionState{}
+	c.told = &Peer{Untried: true, Detail: why}
+}
+
+// Remark adds what the caller knows about the cause to the detail of the peer.
+func (c *Conversation) Remark(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remark = text
+}
+
 // Peer returns what the connection showed. Before the conversation has ended it is not
 // a session, whatever the handshake has come to.
 func (c *Conversation) Peer() Peer {
@@ -128,6 +145,9 @@ func (c *Conversation) peer() (p Peer, unconfirmed bool) {
 	defer c.mu.Unlock()
 	p, unconfirmed = c.result()
 	p.Address = c.address
+	if c.remark != "" {
+		p.Detail = strings.TrimPrefix(p.Detail+"; "+c.remark, "; ")
+	}
 	return p, unconfirmed
 }
 
@@ -142,6 +162,8 @@ func (c *Conversation) result() (p Peer, unconfirmed bool) {
 		injected = injected || w.injected
 	}
 	switch {
+	case c.told != nil && c.told.Untried:
+		return *c.told, false
 	case injected:
 		return injectedPeer(), false
 	case c.refused:

@@ -287,11 +287,15 @@ func TestUnwatched(t *testing.T) {
 		{func() { c.Failed(engine.HandshakeDone, nil) }, engine.HandshakeFailed},
 		{func() { c.Injected() }, engine.STARTTLSRefused},
 		{func() { c.Failed(engine.NoSTARTTLS, nil) }, engine.NoSTARTTLS},
+		{func() { c.GiveUp("the time was over") }, engine.NoConnection},
 	} {
 		x.say()
 		if p := c.Peer(); p.Event != x.want {
 			t.Errorf("%s %q, want %s", p.Event, p.Detail, x.want)
 		}
+	}
+	if p := c.Peer(); !p.Untried || p.Detail != "the time was over" {
+		t.Errorf("%+v", p)
 	}
 }
 

@@ -19,8 +19,9 @@
 // which SMTP tries them (RFC 5321 section 5.1; policies never change it), each with
 // a [Requirement], the name for SNI and the names that count. The caller connects,
 // says EHLO and STARTTLS, and tells [Engine.Decide] what the peer showed ([Peer]),
-// or lets the *tls.Config of an [Attempt] do so. Decide asks nobody: it is a pure
-// function of the plan, the peer and the time, so it can be repeated years later.
+// or lets an [Attempt] watch the connection and its *tls.Config decide in the handshake.
+// Decide does no I/O: it is a pure function of the plan, the peer and the time, so it can
+// be repeated years later; [Engine.Record] says that a decision is acted on.
 // The [Decision] keeps two questions apart: its outcome (authenticated, encrypted,
 // cleartext, refused, deferred) and whether the message may go. A refusal is about
 // one host: the next one is tried ([Engine.Message] says what becomes of the

@@ -346,7 +346,7 @@ func newLine(c lineConfig) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, Timeout: c.timeout, Now: c.now, Logger: c.logger})}
+	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, Timeout: c.timeout, Logger: c.logger})}
 	var client engine.STSClient = policies
 	if c.record != nil {
 		client = c.record.STS(policies)

@@ -121,7 +121,7 @@ func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.
 	if f.plan, err = e.Plan(ctx, r); err != nil {
 		return f, err
 	}
-	prober := probe.New(probe.Config{Dial: j.lab.Dial, HELO: "probe.invalid", Timeout: probeTime, Now: cfg.Now})
+	prober := probe.New(probe.Config{Dial: j.lab.Dial, HELO: "probe.invalid", Timeout: probeTime})
 	var ds []engine.Decision
 	for i := range f.plan.Hosts {
 		hr := prober.Host(ctx, e, f.plan, i)
