@@ -187,12 +187,12 @@ func (e *Engine) planAnew(ctx context.Context, r Request, now time.Time) (*Plan,
 // gather asks DNS and MTA-STS. before is the gathering before this one, of which something
 // has ended; nil if this is the first.
 func (w *work) gather(ctx context.Context, before *work) {
+	w.state = stsNone
 	if before != nil && before.sts != nil && !before.left && !before.policyEnded(w.c.Now()) {
 		// A fetch, and the wait for one, is made once for a plan.
-		w.state = stsNone
 		w.sts = &stsLookup{cancel: func() {}, result: make(chan sts.Result, 1), start: before.sts.start}
 		w.sts.result <- before.STS
-	} else {
+	} else if !w.c.AwaitSTS {
 		w.sts = w.startSTS(ctx)
 	}
 	w.lookUp(ctx)
@@ -270,6 +270,10 @@ func (w *work) lookUp(ctx context.Context) {
 	}
 	if w.MX.Outcome != OutcomeNone {
 		return
+	}
+	if w.c.AwaitSTS && w.sts == nil {
+		// Not before: whether it is asked must not depend on which answer comes first.
+		w.sts = w.startSTS(ctx)
 	}
 	o := dane.DiscoverOptions{
 		Port:        w.next.port,

@@ -23,7 +23,6 @@ type stsLookup struct {
 // Domain is the next hop as given, never an alias target or a parent (section 3).
 func (w *work) startSTS(ctx context.Context) *stsLookup {
 	r := &w.Request
-	w.state = stsNone
 	if w.next.kind == kindLiteral || !r.Level.usesSTS() || r.TLSRPTReport && r.weakened() {
 		return nil
 	}
