@@ -24,6 +24,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/internal/smtptest"
 	"github.com/mxauth/mxauth/pkix"
 )
@@ -77,7 +78,7 @@ func ExampleEngine_Attempt_netSMTP() {
 	attempt := e.Attempt(plan, 0, exampleAddress)
 	d, client := netSMTP(attempt, conn, plan.Hosts[0].Name.String(), "out.sender.example")
 	if client == nil || !d.Deliver || d.DropConnection {
-		log.Fatal(d.Reason.Text)
+		log.Fatal(explain.Text(d.Reason))
 	}
 	fmt.Println(d.Outcome, d.Method)
 	fmt.Println(client.Mail("postmaster@sender.example"), client.Quit())
@@ -97,7 +98,7 @@ func ExampleEngine_Attempt_goSMTP() {
 	attempt := e.Attempt(plan, 0, exampleAddress)
 	d, client := goSMTP(attempt, conn, "out.sender.example")
 	if client == nil || !d.Deliver || d.DropConnection {
-		log.Fatal(d.Reason.Text)
+		log.Fatal(explain.Text(d.Reason))
 	}
 	fmt.Println(d.Outcome, d.Method)
 	fmt.Println(client.Mail("postmaster@sender.example", nil), client.Quit())
@@ -238,7 +239,7 @@ func TestPatterns(t *testing.T) {
 						got += " retry"
 					}
 					if got != c.want[kind] || d.Deliver != d.Outcome.Deliverable() {
-						t.Errorf("%s, want %s: %s", got, c.want[kind], d.Reason.Text)
+						t.Errorf("%s, want %s: %s", got, c.want[kind], explain.Text(d.Reason))
 					}
 					if len(told) != 1 || told[0] != d.Event.String() {
 						t.Errorf("told of %q", told)

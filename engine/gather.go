@@ -53,11 +53,15 @@ func (e *Engine) ask(ctx context.Context, r *Request, g gathered, before *gather
 	if before != nil && before.asked == STSWasAsked && !before.policyEnded(e.c.Now()) {
 		// A fetch, and the wait for one, is made once for a plan.
 		policy = answered(before.sts, e.c.Now())
-	} else {
+	} else if !e.c.AwaitSTS {
 		policy = e.startSTS(ctx, r, g.next)
 	}
 	g.mx = e.lookUpMX(ctx, r, g.next)
 	g.hosts = g.mx.hosts
+	if e.c.AwaitSTS && policy.asked == STSNotAsked && g.mx.state.Outcome == OutcomeNone {
+		// Not before: whether it is asked must not depend on which answer comes first.
+		policy = e.startSTS(ctx, r, g.next)
+	}
 	if g.mx.state.Outcome == OutcomeNone && g.next.kind != kindLiteral {
 		e.lookUpHosts(ctx, r, &g)
 	}

@@ -59,7 +59,7 @@ type planRow struct {
 
 // A planSTS is what MTA-STS says of the domain.
 type planSTS struct {
-	Row     string     `json:"row"`  // of the decision table: "S1" to "S12"
+	Row     string     `json:"row"`  // of the decision table: "S1" to "S13"; "" where MTA-STS was not looked at
 	Mode    string     `json:"mode"` // "" for no policy
 	ID      string     `json:"id,omitempty"`
 	Cached  bool       `json:"cached,omitempty"`

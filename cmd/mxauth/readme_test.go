@@ -19,6 +19,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -106,7 +107,7 @@ func TestReadmeEngine(t *testing.T) {
 		d, client := decide(e, at{conn, addr}, plan, 0)
 		_ = conn.Close()
 		if client == nil || d.Outcome != want || d.Deliver != want.Deliverable() {
-			t.Errorf("%s: %v %v, want %v: %s", domain, d.Outcome, d.Deliver, want, d.Reason.Text)
+			t.Errorf("%s: %v %v, want %v: %s", domain, d.Outcome, d.Deliver, want, explain.Text(d.Reason))
 		}
 	}
 }

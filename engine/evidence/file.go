@@ -118,6 +118,8 @@ type Policy struct {
 	FailedStatus int      `json:"failed_status,omitempty"` // HTTP status, if it got so far
 	FailedDetail string   `json:"failed_detail,omitempty"`
 	Chain        [][]byte `json:"chain,omitempty"` // DER, of the policy host
+	// StoreFailed is why the store could not say whether a policy is kept.
+	StoreFailed string `json:"store_failed,omitempty"`
 }
 
 // A Memory is what was remembered of the domain ([engine.Memory]); nil: nothing is.
@@ -126,6 +128,8 @@ type Memory struct {
 	HoldSeconds int64               `json:"hold_seconds"`
 	// Past includes what the plan itself proved or found missing; nil: the domain has none.
 	Past *engine.Past `json:"past,omitempty"`
+	// Unread: the memory could not be read.
+	Unread bool `json:"unread,omitempty"`
 }
 
 // A Host is what the addresses of one host showed.

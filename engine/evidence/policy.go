@@ -10,6 +10,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -30,8 +31,16 @@ func (t *tapedSTS) Cached(context.Context, rfc6125.Host) (sts.Result, bool) {
 // policy anew from its text, and judges the policy host's chain anew.
 func (t *tapedSTS) Lookup(ctx context.Context, domain rfc6125.Host) sts.Result {
 	r := sts.Result{Domain: domain, Cached: t.p.Cached, ID: t.p.ID, Row: rowOf(t.p.Row)}
-	if t.p.Pending {
-		r.Pending, r.Row = true, sts.S12
+	if t.p.StoreFailed != "" {
+		r.StoreErr = fmt.Errorf("%w: %s", store.ErrUnavailable, t.p.StoreFailed)
+	}
+	if r.Pending = t.p.Pending; r.Pending && t.p.Text == "" {
+		if r.Row != sts.S13 {
+			r.Row = sts.S12
+		}
+		if t.p.Failed != "" {
+			r.FetchErr = t.failure(domain)
+		}
 		return r
 	}
 	t.record(ctx, domain, &r)
@@ -43,7 +52,7 @@ func (t *tapedSTS) Lookup(ctx context.Context, domain rfc6125.Host) sts.Result {
 }
 
 func rowOf(s string) sts.Row {
-	for row := sts.S1; row <= sts.S12; row++ {
+	for row := sts.S1; row <= sts.S13; row++ {
 		if row.String() == s {
 			return row
 		}

@@ -198,6 +198,9 @@ func policyOf(s sts.Result) *Policy {
 	if s.Policy != nil {
 		p.Text = s.Policy.Text
 	}
+	if s.StoreErr != nil {
+		p.StoreFailed = clip(s.StoreErr.Error())
+	}
 	if s.FetchErr != nil {
 		p.Failed = sts.FetchWord(s.FetchErr)
 		var fe *sts.FetchError

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/probe"
 )
 
@@ -129,8 +130,8 @@ func TestSilentAddresses(t *testing.T) {
 			t.Errorf("%d dialled, %d said to be untried", c.dialled, untried)
 		}
 		if a := results[40].Addresses[7]; !a.Peer.Untried || a.Decision.Reason.ID != engine.ReasonNotTried || a.Decision.Outcome != engine.Deferred ||
-			!strings.Contains(a.Decision.Reason.Text, "1m0s, was over before its turn") || engine.Report(plan, 40, a.Decision) != nil {
-			t.Errorf("%s: %s", a.Decision.Reason.ID, a.Decision.Reason.Text)
+			!strings.Contains(explain.Text(a.Decision.Reason), "1m0s, was over before its turn") || explain.Report(plan, 40, a.Decision) != nil {
+			t.Errorf("%s: %s", a.Decision.Reason.ID, explain.Text(a.Decision.Reason))
 		}
 	})
 }
@@ -146,8 +147,8 @@ func TestPlanTimeout(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := probe.New(probe.Config{Dial: newCrowd().dial, HELO: "probe.example", Timeout: c.timeout, PlanTimeout: c.plan})
 			r := p.Host(t.Context(), e, many(one, 1, 1, each), 0)
-			if r.Untried() == 1 != c.untried || !strings.Contains(r.Decision.Reason.Text, map[bool]string{true: "was over before it answered", false: "time-out"}[c.untried]) {
-				t.Errorf("%v of %v: %s", c.timeout, c.plan, r.Decision.Reason.Text)
+			if r.Untried() == 1 != c.untried || !strings.Contains(explain.Text(r.Decision.Reason), map[bool]string{true: "was over before it answered", false: "time-out"}[c.untried]) {
+				t.Errorf("%v of %v: %s", c.timeout, c.plan, explain.Text(r.Decision.Reason))
 			}
 		})
 	}
@@ -156,8 +157,8 @@ func TestPlanTimeout(t *testing.T) {
 		time.AfterFunc(time.Second, cancel)
 		r := probe.New(probe.Config{Dial: newCrowd().dial, HELO: "probe.example"}).Hosts(ctx, e, many(one, 64, 8, each))
 		for _, h := range r {
-			if h.Untried() != 0 || !strings.Contains(h.Decision.Reason.Text, "cancelled") {
-				t.Fatal(h.Decision.Reason.Text)
+			if h.Untried() != 0 || !strings.Contains(explain.Text(h.Decision.Reason), "cancelled") {
+				t.Fatal(explain.Text(h.Decision.Reason))
 			}
 		}
 	})
@@ -182,7 +183,7 @@ func TestSharedAddress(t *testing.T) {
 			t.Errorf("%d at once, %v", c.mostAddr[each(0, 0)], time.Since(start))
 		}
 		if r[63].Decision.Outcome != engine.Cleartext {
-			t.Error(r[63].Decision.Reason.Text)
+			t.Error(explain.Text(r[63].Decision.Reason))
 		}
 	})
 }

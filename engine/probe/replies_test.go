@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/internal/smtptest"
 	"github.com/mxauth/mxauth/engine/probe"
 )
@@ -41,10 +42,10 @@ func TestNotNow(t *testing.T) {
 				if d.Outcome != engine.Deferred || d.Event != engine.NoConnection || d.Deliver || d.RetryClear {
 					t.Errorf("%s, event %s", d.Outcome, d.Event)
 				}
-				if !strings.Contains(d.Reason.Text, words) || strings.Contains(d.Reason.Text, "No mail server answered") {
-					t.Errorf("said %s", d.Reason.Text)
+				if !strings.Contains(explain.Text(d.Reason), words) || strings.Contains(explain.Text(d.Reason), "No mail server answered") {
+					t.Errorf("said %s", explain.Text(d.Reason))
 				}
-				if r := engine.Report(plan, 0, d); r != nil {
+				if r := explain.Report(plan, 0, d); r != nil {
 					t.Errorf("reported: %+v", r)
 				}
 			})
@@ -54,7 +55,7 @@ func TestNotNow(t *testing.T) {
 		e, plan := planned(t, record())
 		s := &smtptest.Server{TLS: serverTLS(), EHLO: reply}
 		d := probe.New(probe.Config{Dial: dialTo(s.Start(t)), HELO: "probe.example"}).Host(t.Context(), e, plan, 0).Decision
-		if d.Outcome != engine.Refused || d.Event != engine.NoSTARTTLS || len(engine.Report(plan, 0, d)) == 0 {
+		if d.Outcome != engine.Refused || d.Event != engine.NoSTARTTLS || len(explain.Report(plan, 0, d)) == 0 {
 			t.Errorf("EHLO %s: %s, event %s", reply, d.Outcome, d.Event)
 		}
 	}
@@ -88,12 +89,12 @@ func TestClientCertificate(t *testing.T) {
 			e, plan := planned(t, record())
 			d := probe.New(probe.Config{Dial: dialTo(to), HELO: "probe.example"}).Host(t.Context(), e, plan, 0).Decision
 			if d.Outcome != engine.Refused || d.Event != engine.HandshakeFailed {
-				t.Fatalf("%s: %s, event %s: %s", tls.VersionName(v), d.Outcome, d.Event, d.Reason.Text)
+				t.Fatalf("%s: %s, event %s: %s", tls.VersionName(v), d.Outcome, d.Event, explain.Text(d.Reason))
 			}
 			e, plan = planned(t, "")
 			d = probe.New(probe.Config{Dial: dialTo(to), HELO: "probe.example"}).Host(t.Context(), e, plan, 0).Decision
 			if d.Outcome != engine.Cleartext || !d.RetryClear {
-				t.Fatalf("%s: %s, retry %v: %s", tls.VersionName(v), d.Outcome, d.RetryClear, d.Reason.Text)
+				t.Fatalf("%s: %s, retry %v: %s", tls.VersionName(v), d.Outcome, d.RetryClear, explain.Text(d.Reason))
 			}
 		}
 	}
@@ -132,8 +133,8 @@ func TestShortName(t *testing.T) {
 		e, plan := planned(t, "")
 		r := probe.New(probe.Config{Dial: dialTo(c.s.Start(t)), HELO: c.helo, Timeout: 5 * time.Second}).Host(t.Context(), e, plan, 0)
 		a := r.Addresses[0]
-		if told := strings.Contains(r.Decision.Reason.Text, `gave its name as "box"`); told != c.told || a.NameDoubted != c.told {
-			t.Errorf("%s, %q %q: doubted %v: %s", c.helo, c.s.Greeting, c.s.EHLO, a.NameDoubted, r.Decision.Reason.Text)
+		if told := strings.Contains(explain.Text(r.Decision.Reason), `gave its name as "box"`); told != c.told || a.NameDoubted != c.told {
+			t.Errorf("%s, %q %q: doubted %v: %s", c.helo, c.s.Greeting, c.s.EHLO, a.NameDoubted, explain.Text(r.Decision.Reason))
 		}
 		if !slices.Contains(strings.Split(c.s.Said(), " | "), "EHLO "+c.helo) && c.s.Greeting == "" {
 			t.Errorf("said %s", c.s.Said())
