@@ -4,17 +4,12 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
 
 	"github.com/mxauth/mxauth/rfc6125"
 )
-
-// ErrRefused is wrapped by the error with which a handshake ends that an [Attempt]'s
-// TLSConfig refused. The decision is that of [Attempt.Decision].
-var ErrRefused = errors.New("engine: the peer did not prove itself")
 
 // ClientTLS returns the TLS configuration for a connection to a host of a plan: SNI
 // as the plan says (RFC 7672 section 8.1, RFC 8461 section 7.1), TLS 1.2 or later
@@ -58,9 +53,6 @@ func (e *Engine) Attempt(p *Plan, i int, addr netip.AddrPort) *Attempt {
 	return &Attempt{Conversation: Conversation{address: addr}, e: e, p: p, i: i}
 }
 
-// errForeignSession ends a handshake that resumes a session of another plan.
-var errForeignSession = fmt.Errorf("%w: the session was resumed from a cache that is not bound to the plan", ErrRefused)
-
 // TLSConfig returns the configuration for tls.Client. Its VerifyConnection records
 // what the peer presented and ends the handshake, with an error that wraps
 // [ErrRefused], unless the message may go over the session. That the peer has the key
@@ -94,14 +86,6 @@ func (a *Attempt) TLSConfig() *tls.Config {
 	}
 	return c
 }
-
-// peerOf is what a finished handshake showed.
-func peerOf(s tls.ConnectionState) Peer {
-	return Peer{Event: HandshakeDone, Chain: s.PeerCertificates, TLS: tls.VersionName(s.Version), Version: s.Version}
-}
-
-// PeerFromState is what a finished handshake showed, for [Engine.Decide].
-func PeerFromState(s tls.ConnectionState) Peer { return peerOf(s) }
 
 // Decision judges the connection, and tells the observers of it ([Engine.Record]) the
 // first time. RequireTLS says whether EHLO inside TLS offered REQUIRETLS; it is false

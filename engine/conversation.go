@@ -14,6 +14,13 @@ import (
 	"sync"
 )
 
+// ErrRefused is wrapped by the error with which a handshake ends that an [Attempt]'s
+// TLSConfig refused. The decision is that of [Attempt.Decision].
+var ErrRefused = errors.New("engine: the peer did not prove itself")
+
+// errForeignSession ends a handshake that resumes a session of another plan.
+var errForeignSession = fmt.Errorf("%w: the session was resumed from a cache that is not bound to the plan", ErrRefused)
+
 // A Conversation records what one SMTP connection showed, from the greeting to the first
 // reply inside TLS. The caller watches the connection, speaks SMTP over it with any
 // library, and reports the end:
@@ -252,25 +259,6 @@ func isDisconnect(err error) bool {
 	}
 	var op *net.OpError
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) || errors.As(err, &op) && !op.Timeout()
-}
-
-// errText says in a few words what ended a conversation; "" for nil.
-func errText(err error) string {
-	var reply *textproto.Error
-	switch {
-	case err == nil:
-		return ""
-	case errors.As(err, &reply):
-		line, _, _ := strings.Cut(reply.Msg, "\n")
-		return fmt.Sprintf("%d %s", reply.Code, line)
-	case errors.Is(err, context.Canceled):
-		return "cancelled"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return "time-out"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the server closed the connection"
-	}
-	return err.Error()
 }
 
 // wasRefused reports whether TLSConfig ended the handshake.

@@ -2,8 +2,13 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
+	"net/textproto"
+	"os"
 	"strings"
 	"sync"
 
@@ -253,4 +258,23 @@ func (w *watched) peer(err error) Peer {
 // injectedPeer is what a connection showed on which plaintext followed the 220 reply.
 func injectedPeer() Peer {
 	return Peer{Event: STARTTLSRefused, Injected: true, Code: 220, Detail: "plain data behind the reply to STARTTLS"}
+}
+
+// errText says in a few words what ended a conversation; "" for nil.
+func errText(err error) string {
+	var reply *textproto.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &reply):
+		line, _, _ := strings.Cut(reply.Msg, "\n")
+		return fmt.Sprintf("%d %s", reply.Code, line)
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "time-out"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the server closed the connection"
+	}
+	return err.Error()
 }
