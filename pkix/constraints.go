@@ -8,8 +8,27 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
 	"github.com/mxauth/mxauth/rfc6125"
 )
+
+// Parts of an ASN.1 tag (X.690 section 8.1.2), and the tags of the two halves of
+// a NameConstraints.
+const (
+	classMask      asn1.Tag = 0xc0
+	classContext   asn1.Tag = 0x80
+	tagConstructed asn1.Tag = 0x20
+	tagPermitted   asn1.Tag = 0xa0 // permittedSubtrees
+	tagExcluded    asn1.Tag = 0xa1
+)
+
+// inside returns the body of der if it is one element with this tag and no more.
+func inside(der []byte, tag asn1.Tag) (body cryptobyte.String, ok bool) {
+	s := cryptobyte.String(der)
+	return body, s.ReadASN1(&body, tag) && s.Empty()
+}
 
 // Name constraints (RFC 5280 section 4.2.1.10).
 //
@@ -121,15 +140,16 @@ func (v *verifier) constraintsOf(c *x509.Certificate) constraintsOf {
 // parseConstraints reads the value of the extension. kind is nil if all is well.
 func parseConstraints(der []byte) (nc *nameConstraints, why string, kind error) {
 	const malformed = "the name constraints can not be read"
-	body, ok := inside(der, tagSequence)
-	if !ok || len(body) == 0 {
+	body, ok := inside(der, asn1.SEQUENCE)
+	if !ok || body.Empty() {
 		return nil, malformed, ErrMalformed
 	}
 	nc = new(nameConstraints)
-	last := byte(0)
-	for len(body) > 0 {
-		tag, trees, rest, ok := element(body)
-		if !ok || tag != tagPermitted && tag != tagExcluded || tag <= last || len(trees) == 0 {
+	last := asn1.Tag(0)
+	for !body.Empty() {
+		var trees cryptobyte.String
+		var tag asn1.Tag
+		if !body.ReadAnyASN1(&trees, &tag) || tag != tagPermitted && tag != tagExcluded || tag <= last || trees.Empty() {
 			return nil, malformed, ErrMalformed
 		}
 		half := &nc.permitted
@@ -139,25 +159,24 @@ func parseConstraints(der []byte) (nc *nameConstraints, why string, kind error) 
 		if why, kind := half.read(trees); kind != nil {
 			return nil, why, kind
 		}
-		last, body = tag, rest
+		last = tag
 	}
 	return nc, "", nil
 }
 
-func (s *subtrees) read(trees []byte) (why string, kind error) {
+func (s *subtrees) read(trees cryptobyte.String) (why string, kind error) {
 	const malformed = "a name constraint can not be read"
-	for n := 0; len(trees) > 0; n++ {
+	for n := 0; !trees.Empty(); n++ {
 		if n == maxSubtrees {
 			return fmt.Sprintf("more than %d name constraints", maxSubtrees), ErrConstraint
 		}
-		tag, tree, rest, _ := element(trees)
-		if tag != tagSequence {
+		var bounds, base cryptobyte.String // bounds is the subtree, less its base
+		var tag asn1.Tag
+		if !trees.ReadASN1(&bounds, asn1.SEQUENCE) || !bounds.ReadAnyASN1(&base, &tag) {
 			return malformed, ErrMalformed
 		}
-		trees = rest
-		tag, base, bounds, _ := element(tree)
 		form := int(tag &^ (classContext | tagConstructed))
-		if tag&0xc0 != classContext || form >= numForms {
+		if tag&classMask != classContext || form >= numForms {
 			return malformed, ErrMalformed
 		}
 		if len(bounds) > 0 && !bytes.Equal(bounds, []byte{0x80, 1, 0}) {

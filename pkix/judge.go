@@ -5,6 +5,8 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"strconv"
+
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Extensions that are processed here or need no processing, by the last arc of
@@ -139,13 +141,12 @@ func judgeExtensions(c *x509.Certificate) *Error {
 // requiresPolicy reports whether a policyConstraints extension has a
 // requireExplicitPolicy, or can not be read.
 func requiresPolicy(der []byte) bool {
-	body, ok := inside(der, tagSequence)
+	body, ok := inside(der, casn1.SEQUENCE)
 	if !ok {
 		return true
 	}
-	tag, _, rest, _ := element(body)
 	// inhibitPolicyMapping [1] alone.
-	return tag != classContext|1 || len(rest) > 0
+	return !body.SkipASN1(casn1.Tag(1).ContextSpecific()) || !body.Empty()
 }
 
 // printable bounds and escapes what came from foreign octets.

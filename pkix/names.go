@@ -9,6 +9,9 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -77,12 +80,15 @@ func readNames(c *x509.Certificate, withCN bool) *subjectNames {
 
 // readSAN takes the names that rfc6125 has no use for.
 func (n *subjectNames) readSAN(der []byte) bool {
-	body, ok := inside(der, tagSequence)
-	for ok && len(body) > 0 {
-		tag, name, rest, _ := element(body)
-		body = rest
+	body, ok := inside(der, asn1.SEQUENCE)
+	for ok && !body.Empty() {
+		var name cryptobyte.String
+		var tag asn1.Tag
+		if !body.ReadAnyASN1(&name, &tag) {
+			return false
+		}
 		form := int(tag &^ (classContext | tagConstructed))
-		if tag&0xc0 != classContext || form >= numForms {
+		if tag&classMask != classContext || form >= numForms {
 			return false
 		}
 		n.has[form] = true
@@ -119,25 +125,18 @@ var oidEmail = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01}
 
 // attributes calls f for each attribute of an RDNSequence, with the number of
 // its RDN. It reports whether the sequence could be read.
-func attributes(der []byte, f func(rdn int, oid []byte, tag byte, value []byte)) bool {
-	seq, ok := inside(der, tagSequence)
-	for rdn := 0; ok && len(seq) > 0; rdn++ {
-		tag, set, rest, _ := element(seq)
-		if tag != tagSet || len(set) == 0 {
+func attributes(der []byte, f func(rdn int, oid []byte, tag asn1.Tag, value []byte)) bool {
+	seq, ok := inside(der, asn1.SEQUENCE)
+	for rdn := 0; ok && !seq.Empty(); rdn++ {
+		var set cryptobyte.String
+		if !seq.ReadASN1(&set, asn1.SET) || set.Empty() {
 			return false
 		}
-		for seq = rest; len(set) > 0; {
-			tag, att, rest, _ := element(set)
-			if tag != tagSequence {
-				return false
-			}
-			set = rest
-			tag, oid, value, _ := element(att)
-			if tag != tagOID {
-				return false
-			}
-			tag, text, rest, good := element(value)
-			if !good || len(rest) > 0 {
+		for !set.Empty() {
+			var att, oid, text cryptobyte.String
+			var tag asn1.Tag
+			if !set.ReadASN1(&att, asn1.SEQUENCE) || !att.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
+				!att.ReadAnyASN1(&text, &tag) || !att.Empty() {
 				return false
 			}
 			f(rdn, oid, tag, text)
@@ -151,7 +150,7 @@ func attributes(der []byte, f func(rdn int, oid []byte, tag byte, value []byte))
 // text without regard to case, to its string type and to how blanks are doubled.
 func directory(der []byte) ([]string, bool) {
 	var rdns [][]string
-	ok := attributes(der, func(rdn int, oid []byte, tag byte, value []byte) {
+	ok := attributes(der, func(rdn int, oid []byte, tag asn1.Tag, value []byte) {
 		if rdn == len(rdns) {
 			rdns = append(rdns, nil)
 		}
@@ -176,18 +175,18 @@ func within(d, tree []string) bool {
 
 // tagBMP and tagUniversal are text of two and four octets a character.
 const (
-	tagUniversal = 0x1c
-	tagBMP       = 0x1e
+	tagUniversal asn1.Tag = 0x1c
+	tagBMP       asn1.Tag = 0x1e
 )
 
 // fold brings the text of an attribute into the form that is compared; what is
 // no text is compared octet by octet with its tag.
-func fold(tag byte, value []byte) string {
+func fold(tag asn1.Tag, value []byte) string {
 	var text string
 	switch tag {
-	case tagUTF8, tagPrintable, tagIA5:
+	case asn1.UTF8String, asn1.PrintableString, asn1.IA5String:
 		text = string(value)
-	case tagT61:
+	case asn1.T61String:
 		// In practice Latin-1 (as OpenSSL and others write it).
 		r := make([]rune, len(value))
 		for i, c := range value {
@@ -215,7 +214,7 @@ func fold(tag byte, value []byte) string {
 // emailAttributes returns the emailAddress attributes of a subject.
 func emailAttributes(der []byte) []string {
 	var list []string
-	attributes(der, func(_ int, oid []byte, _ byte, value []byte) {
+	attributes(der, func(_ int, oid []byte, _ asn1.Tag, value []byte) {
 		if bytes.Equal(oid, oidEmail) {
 			list = append(list, string(value))
 		}
