@@ -3,7 +3,6 @@ package dane
 import (
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
 	"math/big"
@@ -58,7 +57,7 @@ type prepared struct {
 	record Record
 	kind   uint8 // which of the values of a certificate it is compared with
 	anchor pkix.Anchor
-	cert   *x509.Certificate // of a 2 0 0 record; nil if crypto/x509 does not read it
+	cert   *pkix.Certificate // of a 2 0 0 record
 	key    bool              // anchor is the bare key of a 2 1 0 record
 	trace  []RecordResult    // of a DANE-EE record: the trace if it is the one that matches
 }
@@ -263,8 +262,8 @@ func prepare(r Record, use int) prepared {
 		}
 		return p
 	}
-	if c, err := x509.ParseCertificate([]byte(r.Data)); err == nil {
-		p.anchor, p.cert = pkix.CertificateAnchor(c), c
+	if c := pkix.Read([]byte(r.Data)); c.Unread(pkix.FieldStructure) == "" {
+		p.anchor, p.cert = pkix.AnchorOf(c), c
 	}
 	return p
 }

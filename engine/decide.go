@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -51,14 +52,26 @@ type Peer struct {
 	Injected bool
 	Code     int                 // SMTP reply code of E1, E2; 0 if none
 	Chain    []*x509.Certificate // E4: as sent, leaf first
-	RawKey   []byte              // E4: SubjectPublicKeyInfo in place of a chain (RFC 7250)
-	TLS      string              // E4: "TLS 1.3"
+	// Raw is Chain in DER, for callers with another TLS library than Go's: any
+	// certificate that a TLS library takes is judged (RFC 7671 section 5.1), also one
+	// that crypto/x509 does not parse. It is not looked at if Chain is not empty.
+	Raw    [][]byte
+	RawKey []byte // E4: SubjectPublicKeyInfo in place of a chain (RFC 7250)
+	TLS    string // E4: "TLS 1.3"
 	// Version is the TLS version of E4 as in crypto/tls, for callers that have it; 0
 	// if not. What is older than TLS 1.2, here or in TLS, is not TLS (RFC 8996).
 	Version uint16
 	// RequireTLS: EHLO inside TLS offered REQUIRETLS (Q4). An offer before TLS counts
 	// for nothing (RFC 3207 section 4.2).
 	RequireTLS bool
+}
+
+// Certificates returns what the peer presented, leaf first, from Chain or Raw.
+func (p *Peer) Certificates() []*pkix.Certificate {
+	if len(p.Chain) > 0 {
+		return pkix.FromChain(p.Chain)
+	}
+	return pkix.ReadChain(p.Raw)
 }
 
 // outdated reports whether the session's version is one that does not count as TLS.
@@ -157,6 +170,11 @@ type judge struct {
 	at   time.Time
 	how  judging
 	d    Decision
+	// certs are those of peer.Raw; nil if peer.Chain was given.
+	certs []*pkix.Certificate
+	// paths is what all paths that this decision looks for may cost together; nil
+	// until the first.
+	paths *pkix.Work
 	// failed are the parts of the requirement that do not hold.
 	failed []Reason
 }
@@ -197,6 +215,12 @@ func (j *judge) run(i int) {
 			j.peer.Chain = nil
 		}
 		j.peer.Chain = slices.DeleteFunc(slices.Clone(j.peer.Chain), func(c *x509.Certificate) bool { return c == nil })
+	}
+	if len(j.peer.Chain) == 0 && len(j.peer.Raw) > 0 {
+		j.certs = j.peer.Certificates()
+		for _, c := range j.certs {
+			j.peer.Chain = append(j.peer.Chain, c.View()) // for what is shown; certs is what is judged
+		}
 	}
 	j.connection()
 	if d.Event == NoConnection || d.Event > HandshakeDone {
@@ -357,6 +381,9 @@ func (j *judge) report() {
 	if !j.h.Waived.IsZero() {
 		d.Waived = true
 		d.Details = append(d.Details, j.h.Waived)
+	}
+	if j.how.beforeEHLO {
+		return // the decision after the handshake reports
 	}
 	for _, p := range requirementParts {
 		if !j.h.Report.Has(p.part) || j.h.Requirement.Has(p.part) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/pkix"
@@ -154,9 +155,13 @@ func (j *judge) noTLS(part Requirement) Reason {
 // byTLSA judges DANE and half-DANE.
 func (j *judge) byTLSA(part Requirement, trace bool) (Method, Reason, bool) {
 	h, name := j.h, j.h.label()
+	var work *pkix.Work
+	if h.DANE.Set.HasUsage(dane.DANETA) { // DANE-EE looks for no path
+		work = j.work(pkix.DefaultWork)
+	}
 	res, err := h.DANE.Set.Verify(
-		dane.Peer{Chain: j.peer.Chain, RawKey: j.peer.RawKey},
-		dane.Options{References: h.DANERefs, NoCNID: j.p.Request.Options.NoCNID, At: j.at})
+		j.presentedTo(),
+		dane.Options{References: h.DANERefs, NoCNID: j.p.Request.Options.NoCNID, At: j.at, Work: work})
 	if trace && err != nil {
 		for _, t := range res.Trace {
 			j.d.Why = append(j.d.Why, Step{Step: StepTLSARecord, Host: name, Name: clip(t.Record.String()), Type: "TLSA",
@@ -166,9 +171,11 @@ func (j *judge) byTLSA(part Requirement, trace bool) (Method, Reason, bool) {
 	switch {
 	case err == nil && res.OK && h.DANE.State == dane.Usable:
 	case err == nil || errors.Is(err, dane.ErrNoMatch) || errors.Is(err, dane.ErrNoUsable):
-		return "", because(ReasonDANENoMatch, "%s shows a key and certificate that match none of its signed TLSA records (%s); it may be somebody else.", name, j.records()), false
+		return "", because(ReasonDANENoMatch, "%s shows a key and certificate that match none of its signed TLSA records (%s); it may be somebody else%s.", name, j.records(), j.unreadLeaf()), false
 	case errors.Is(err, dane.ErrName):
 		return "", because(ReasonDANEName, "The certificate of %s was issued by the CA in its TLSA records and carries none of the names that count: it names %s%s, and one of %s was expected.", name, shownNames(j.d.Presented), j.onlyCommonName(h.DANERefs, j.whyNoCNID()), refList(h.DANERefs)), false
+	case errors.Is(err, dane.ErrKey):
+		return "", because(ReasonDANEUntrusted, "%s shows a key or certificate that its TLSA records name, and such a key proves nothing (%s).", name, clip(keyText(err))), false
 	case errors.Is(err, pkix.ErrExpired):
 		return "", because(ReasonDANEExpired, "The certificate of %s leads to the CA in its TLSA records, but has expired or passes one that has (%s).", name, certText(err)), false
 	case errors.Is(err, pkix.ErrNotYetValid):
@@ -188,6 +195,41 @@ func (j *judge) byTLSA(part Requirement, trace bool) (Method, Reason, bool) {
 		return MethodDANEEE, saying(ReasonDANEEEMatch, name+" is authenticated: its key or certificate is the one in its signed TLSA record ("+rec+")."), true
 	}
 	return MethodDANETA, because(ReasonDANETAMatch, "%s is authenticated: its certificate was issued by the CA in its signed TLSA record (%s) and proves the name %s.", name, rec, clip(res.Name.Presented)), true
+}
+
+// work is what is left for the paths of this decision; limit counts the first time.
+func (j *judge) work(limit time.Duration) *pkix.Work {
+	if j.paths == nil {
+		j.paths = &pkix.Work{Limit: limit}
+	}
+	return j.paths
+}
+
+// presentedTo is what the peer presented, for package dane.
+func (j *judge) presentedTo() dane.Peer {
+	if j.certs != nil {
+		return dane.Peer{Certs: j.certs}
+	}
+	return dane.Peer{Chain: j.peer.Chain, RawKey: j.peer.RawKey}
+}
+
+// unreadLeaf is the clause that says why the key in the host's certificate could not
+// be compared; "" if it could.
+func (j *judge) unreadLeaf() string {
+	if len(j.certs) == 0 {
+		return ""
+	}
+	why := j.certs[0].Unread(pkix.FieldStructure)
+	if why == "" {
+		return ""
+	}
+	return ". The key in its certificate could not be compared (" + clip(why) + ")"
+}
+
+// keyText is why a key is not accepted.
+func keyText(err error) string {
+	_, text, _ := strings.Cut(err.Error(), pkix.ErrKey.Error()+": ")
+	return text
 }
 
 // records lists the usable records for a sentence.
@@ -219,7 +261,11 @@ func (j *judge) webpki(refs []rfc6125.Reference) (rfc6125.Match, error) {
 	if err != nil {
 		return rfc6125.Match{}, fmt.Errorf("%w: %w", pkix.ErrNoAnchor, err)
 	}
-	res, err := pkix.VerifyServer(pkix.Request{Chain: j.peer.Chain, Roots: roots, At: j.at}, refs)
+	r := pkix.Request{Chain: j.peer.Chain, Roots: roots, At: j.at, Work: j.work(pkix.DefaultWork)}
+	if j.certs != nil {
+		r.Chain, r.Certs = nil, j.certs
+	}
+	res, err := pkix.VerifyServer(r, refs)
 	return res.Match, err
 }
 
@@ -271,6 +317,11 @@ func (j *judge) byPKIX() (Method, Reason, bool) {
 // failures the name is never the kind that is reported.)
 func onlyName(err error) bool { return errors.Is(err, pkix.ErrName) }
 
+// unprovedWork bounds what is spent on the chain of a host where nothing is demanded:
+// the verdict stands before, and only its text says what the chain would be worth.
+// The longest public chain (three P-384 signatures) fits.
+const unprovedWork = 5 * time.Millisecond
+
 // unproved is what can be said of TLS where nothing is demanded: which names came,
 // that nothing obliged the host to show its own, and what the domain could publish.
 func (j *judge) unproved() Reason {
@@ -290,6 +341,12 @@ func (j *judge) unproved() Reason {
 		return because(ReasonEncryptedCA, "The connection to %s is encrypted, but nobody proved to be that host: it showed no certificate, and nothing obliged it to.", name)
 	}
 	refs := []rfc6125.Reference{rfc6125.NewReference(h.Name)}
+	if j.how.beforeEHLO {
+		// Inside the handshake this text is shown to nobody: the path is looked at
+		// once, by the decision after it.
+		return because(ReasonEncryptedUnproved, "The connection to %s is encrypted.", name)
+	}
+	j.work(unprovedWork)
 	_, err := j.webpki(refs)
 	named := rfc6125.PresentedBy(j.peer.Chain[0]).Match(refs, rfc6125.Options{}).OK
 	switch {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -66,7 +67,7 @@ type subtrees struct {
 	has   [numForms]bool // a subtree of this form is there
 	dns   []rfc6125.Subtree
 	ip    [][]byte // address and mask, 8 or 32 octets
-	email []string
+	email []mailbox
 	uri   []string
 	dir   [][]string // see directory
 }
@@ -84,32 +85,36 @@ type constraintsOf struct {
 // judgeConstraints holds the names of all certificates of the path against the
 // constraints of c. Self-issued intermediates are exempt: they pass on what the
 // same CA may do already [PKIX5280-4.2.1.10-01].
-func (v *verifier) judgeConstraints(c *x509.Certificate) (fail, out *Error) {
-	nc := v.constraintsOf(c)
-	if nc.fail != nil || nc.c == nil {
-		return nc.fail, nil
+func (v *verifier) judgeConstraints(cert *Certificate) (fail, out *Error) {
+	nc, out := v.constraintsOf(cert)
+	if out != nil || nc.fail != nil || nc.c == nil {
+		return nc.fail, out
 	}
 	for i, d := range v.path {
 		if i > 0 && selfIssued(d) {
 			continue
 		}
-		names := v.namesOf(d, i == 0)
-		if names.fail != nil {
-			return names.fail, nil
+		names, out := v.namesOf(d, i == 0)
+		if out != nil || names.fail != nil {
+			if out == nil {
+				fail = names.fail
+			}
+			return fail, out
 		}
-		v.budget.names += nc.c.work(names)
-		if v.budget.names > maxNameChecks {
-			return nil, failure(ErrBudget, c, fmt.Sprintf("more than %d names held against constraints", maxNameChecks))
+		if out := v.work.spend(costName*time.Duration(nc.c.work(names)), "names held against constraints"); out != nil {
+			return nil, out
 		}
+		v.counted.names += nc.c.work(names)
 		if why := nc.c.refuses(names); why != "" {
-			return failure(ErrConstraint, d, why+", by "+subjectText(c)), nil
+			return failure(ErrConstraint, d.view, why+", by "+cert.String()), nil
 		}
 	}
 	return nil, nil
 }
 
 // constraintsOf reads the constraints of c once.
-func (v *verifier) constraintsOf(c *x509.Certificate) constraintsOf {
+func (v *verifier) constraintsOf(cert *Certificate) (constraintsOf, *Error) {
+	c := cert.view
 	var der []byte
 	found := false
 	for i := range c.Extensions {
@@ -119,10 +124,13 @@ func (v *verifier) constraintsOf(c *x509.Certificate) constraintsOf {
 		}
 	}
 	if !found {
-		return constraintsOf{}
+		return constraintsOf{}, nil
 	}
 	if nc, ok := v.constraints[c]; ok {
-		return nc
+		return nc, nil
+	}
+	if out := v.work.spend(costRead*time.Duration(len(der)), "the name constraints of a certificate"); out != nil {
+		return constraintsOf{}, out
 	}
 	nc := constraintsOf{}
 	var kind error
@@ -134,7 +142,7 @@ func (v *verifier) constraintsOf(c *x509.Certificate) constraintsOf {
 		v.constraints = make(map[*x509.Certificate]constraintsOf)
 	}
 	v.constraints[c] = nc
-	return nc
+	return nc, nil
 }
 
 // parseConstraints reads the value of the extension. kind is nil if all is well.
@@ -197,7 +205,7 @@ func (s *subtrees) read(trees cryptobyte.String) (why string, kind error) {
 			}
 			s.ip = append(s.ip, base)
 		case formEmail:
-			s.email = append(s.email, string(base))
+			s.email = append(s.email, parseMailbox(string(base)))
 		case formURI:
 			s.uri = append(s.uri, strings.ToLower(string(base)))
 		case formDirectory:
@@ -252,10 +260,10 @@ func (nc *nameConstraints) refuses(n *subjectNames) string {
 		}
 	}
 	for _, m := range n.email {
-		if slices.ContainsFunc(e.email, func(t string) bool { return mailbox(m, t, true) }) {
+		if slices.ContainsFunc(e.email, func(t mailbox) bool { return m.within(t, true) }) {
 			return "a mailbox is excluded"
 		}
-		if p.has[formEmail] && !slices.ContainsFunc(p.email, func(t string) bool { return mailbox(m, t, false) }) {
+		if p.has[formEmail] && !slices.ContainsFunc(p.email, func(t mailbox) bool { return m.within(t, false) }) {
 			return "a mailbox is not permitted"
 		}
 	}
@@ -300,18 +308,33 @@ func inNet(ip, subnet []byte) bool {
 	return true
 }
 
-// mailbox reports whether m lies in a constraint of the form local@host, host or
-// .domain; the answer for a malformed m is given. The local part is compared as
-// it is, the host without regard to case (RFC 5280 section 7.5).
-func mailbox(m, constraint string, malformed bool) bool {
-	at := strings.LastIndexByte(m, '@')
-	if at <= 0 || at == len(m)-1 {
+// A mailbox is an rfc822Name, or a constraint on them: local@host, and in a
+// constraint also a host or .domain by itself. The local part is compared as it is,
+// the host without regard to case (RFC 5280 section 7.5).
+type mailbox struct {
+	at    bool // an @ stands in it
+	local string
+	host  string // lower case
+}
+
+func parseMailbox(s string) mailbox {
+	i := strings.LastIndexByte(s, '@')
+	if i < 0 {
+		return mailbox{host: strings.ToLower(s)}
+	}
+	return mailbox{true, s[:i], strings.ToLower(s[i+1:])}
+}
+
+// within reports whether m lies in a constraint; the answer for a malformed m is
+// given.
+func (m *mailbox) within(constraint mailbox, malformed bool) bool {
+	switch {
+	case !m.at || m.local == "" || m.host == "":
 		return malformed
+	case constraint.at:
+		return m.local == constraint.local && m.host == constraint.host
 	}
-	if i := strings.LastIndexByte(constraint, '@'); i >= 0 {
-		return m[:at] == constraint[:i] && strings.EqualFold(m[at+1:], constraint[i+1:])
-	}
-	return hostIn(strings.ToLower(m[at+1:]), strings.ToLower(constraint))
+	return hostIn(m.host, constraint.host)
 }
 
 // hostIn compares a host with a constraint of mailboxes or URIs: the host itself,

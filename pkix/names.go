@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -21,22 +22,40 @@ type subjectNames struct {
 	has   [numForms]bool // a name of this form is there
 	dns   []rfc6125.Identifier
 	ip    [][]byte
-	email []string
+	email []mailbox
 	uri   []rfc6125.Host // the zero Host where a URI has no host name
 	dir   [][]string
 	fail  *Error // the names can not be read
 }
 
 // namesOf reads the names of c once.
-func (v *verifier) namesOf(c *x509.Certificate, leaf bool) *subjectNames {
+func (v *verifier) namesOf(cert *Certificate, leaf bool) (names *subjectNames, out *Error) {
+	c := cert.view
 	if n, ok := v.names[c]; ok {
-		return n
+		return n, nil
+	}
+	if out := v.work.spend(costRead*time.Duration(namesSize(c)), "the names of a certificate"); out != nil {
+		return nil, out
 	}
 	n := readNames(c, leaf && v.r.CNAsName)
+	if fail := unreadable(cert, FieldSubjectAltName); fail != nil {
+		n.fail = fail
+	}
 	if v.names == nil {
 		v.names = make(map[*x509.Certificate]*subjectNames)
 	}
 	v.names[c] = n
+	return n, nil
+}
+
+// namesSize counts the bytes in which the names of c stand.
+func namesSize(c *x509.Certificate) int {
+	n := len(c.RawSubject)
+	for i := range c.Extensions {
+		if e := &c.Extensions[i]; idCE(e.Id) == ceSubjectAltName {
+			n += len(e.Value)
+		}
+	}
 	return n
 }
 
@@ -73,7 +92,9 @@ func readNames(c *x509.Certificate, withCN bool) *subjectNames {
 	}
 	if !hasSAN {
 		// RFC 5280 section 4.2.1.10: old certificates have the mailbox here.
-		n.email = append(n.email, emailAttributes(c.RawSubject)...)
+		for _, m := range emailAttributes(c.RawSubject) {
+			n.email = append(n.email, parseMailbox(m))
+		}
 	}
 	return n
 }
@@ -96,7 +117,7 @@ func (n *subjectNames) readSAN(der []byte) bool {
 		case formIP:
 			n.ip = append(n.ip, name)
 		case formEmail:
-			n.email = append(n.email, string(name))
+			n.email = append(n.email, parseMailbox(string(name)))
 		case formURI:
 			n.uri = append(n.uri, uriHost(string(name)))
 		case formDirectory:
@@ -187,28 +208,33 @@ func fold(tag asn1.Tag, value []byte) string {
 	case asn1.UTF8String, asn1.PrintableString, asn1.IA5String:
 		text = string(value)
 	case asn1.T61String:
-		// In practice Latin-1 (as OpenSSL and others write it).
-		r := make([]rune, len(value))
-		for i, c := range value {
-			r[i] = rune(c)
-		}
-		text = string(r)
+		text = latin1(value) // in practice (as OpenSSL and others write it)
 	case tagBMP:
-		u := make([]uint16, len(value)/2)
-		for i := range u {
-			u[i] = uint16(value[2*i])<<8 | uint16(value[2*i+1])
-		}
-		text = string(utf16.Decode(u))
+		text = decodeBMP(value)
 	case tagUniversal:
-		var b []byte
-		for i := 0; i+4 <= len(value); i += 4 {
-			b = utf8.AppendRune(b, rune(value[i])<<24|rune(value[i+1])<<16|rune(value[i+2])<<8|rune(value[i+3]))
-		}
-		text = string(b)
+		text = decodeUniversal(value)
 	default:
 		return string(rune(tag)) + "\x02" + string(value)
 	}
 	return strings.Join(strings.Fields(strings.ToLower(text)), " ")
+}
+
+// decodeBMP reads text of two octets a character.
+func decodeBMP(value []byte) string {
+	u := make([]uint16, len(value)/2)
+	for i := range u {
+		u[i] = uint16(value[2*i])<<8 | uint16(value[2*i+1])
+	}
+	return string(utf16.Decode(u))
+}
+
+// decodeUniversal reads text of four octets a character.
+func decodeUniversal(value []byte) string {
+	var b []byte
+	for i := 0; i+4 <= len(value); i += 4 {
+		b = utf8.AppendRune(b, rune(value[i])<<24|rune(value[i+1])<<16|rune(value[i+2])<<8|rune(value[i+3]))
+	}
+	return string(b)
 }
 
 // emailAttributes returns the emailAddress attributes of a subject.
