@@ -37,8 +37,8 @@ func KeyAnchor(spki []byte) (Anchor, error) {
 	if err != nil {
 		return Anchor{}, err
 	}
-	if err := CheckKey(k); err != nil {
-		return Anchor{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	if why := keyFault(k); why != "" {
+		return Anchor{}, fmt.Errorf("%w: public key: %s", ErrMalformed, why)
 	}
 	key := &x509.Certificate{PublicKey: k}
 	switch k.(type) {

@@ -63,7 +63,7 @@ func ReadChain(ders [][]byte) []*Certificate {
 
 func (c *Certificate) fault(f Fault) {
 	if len(c.faults) < maxFaults || f.Unread {
-		f.Why = printable(f.Why)
+		f.Why = strings.ReplaceAll(printable(f.Why), `\"`, `"`)
 		c.faults = append(c.faults, f)
 	}
 }
@@ -193,7 +193,7 @@ func (c *Certificate) readDates(dates cryptobyte.String) {
 			ok = element.ReadASN1GeneralizedTime(d.to)
 		}
 		if !ok {
-			c.unread(FieldDates, "%s is not a time: %.40q", d.name, string(text))
+			c.unread(FieldDates, "%s is not a time: \"%.40s\"", d.name, string(text))
 		}
 	}
 }
@@ -221,7 +221,7 @@ func (c *Certificate) readName(f Field, der cryptobyte.String) xpkix.Name {
 			if t := a.Type; len(t) == 4 && t[0] == 2 && t[1] == 5 && t[2] == 4 && attributeNames[t[3]] != "" {
 				what = "the " + attributeNames[t[3]]
 			}
-			c.odd(f, "%s is %s: %.60q", what, odd, text)
+			c.odd(f, "%s is %s: \"%.60s\"", what, odd, text)
 		}
 		rdns[rdn] = append(rdns[rdn], a)
 	})
@@ -527,17 +527,17 @@ func (c *Certificate) readSAN(s cryptobyte.String) {
 		switch tag {
 		case classContext | formDNS:
 			if !ascii {
-				c.odd(FieldSubjectAltName, "a dNSName is not ASCII: %.60q", string(name))
+				c.odd(FieldSubjectAltName, "a dNSName is not ASCII: \"%.60s\"", string(name))
 				continue
 			}
 			c.view.DNSNames = append(c.view.DNSNames, string(name))
 		case classContext | formEmail:
 			if !ascii {
-				c.odd(FieldSubjectAltName, "an rfc822Name is not ASCII: %.60q", string(name))
+				c.odd(FieldSubjectAltName, "an rfc822Name is not ASCII: \"%.60s\"", string(name))
 			}
 		case classContext | formURI:
 			if u, err := url.Parse(string(name)); !ascii || err != nil || strings.ContainsAny(u.Host, " _") {
-				c.odd(FieldSubjectAltName, "a uniformResourceIdentifier is malformed: %.60q", string(name))
+				c.odd(FieldSubjectAltName, "a uniformResourceIdentifier is malformed: \"%.60s\"", string(name))
 			}
 		case classContext | formIP:
 			if !validIP(name) {
