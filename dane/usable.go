@@ -5,7 +5,6 @@ import (
 	"crypto/sha512"
 	"encoding/asn1"
 	"fmt"
-	"math/big"
 	"slices"
 	"strconv"
 
@@ -214,15 +213,13 @@ func fullUnusable(r Record) string {
 		}
 		return ""
 	}
-	var c certShape
-	if rest, err := asn1.Unmarshal([]byte(r.Data), &c); err != nil || len(rest) > 0 {
+	if pkix.Read([]byte(r.Data)).Unread(pkix.FieldStructure) != "" {
 		return "Full data is not a certificate"
 	}
 	return ""
 }
 
-// The outer structure of a SubjectPublicKeyInfo and of a certificate (RFC 5280
-// sections 4.1 and 4.1.2.7).
+// The outer structure of a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
 type (
 	algShape struct {
 		Algorithm  asn1.ObjectIdentifier
@@ -231,20 +228,6 @@ type (
 	keyShape struct {
 		Algorithm algShape
 		Key       asn1.BitString
-	}
-	tbsShape struct {
-		Version   int `asn1:"optional,explicit,default:0,tag:0"`
-		Serial    *big.Int
-		Algorithm algShape
-		Issuer    []asn1.RawValue
-		Validity  []asn1.RawValue
-		Subject   []asn1.RawValue
-		Key       keyShape
-	}
-	certShape struct {
-		TBS       tbsShape
-		Algorithm algShape
-		Signature asn1.BitString
 	}
 )
 
