@@ -249,7 +249,10 @@ func TestHostileChain(t *testing.T) {
 				}
 				for name, p := range map[string]dane.Peer{"parsed": {Chain: x}, "raw": {Certs: pkix.ReadChain(chain)}} {
 					verify, rollover := time.Duration(1<<62), time.Duration(1<<62)
-					for range 3 { // the machine does other things as well
+					for range 5 { // the machine does other things as well
+						if verify <= most && rollover <= most {
+							break
+						}
 						before := cpu()
 						if _, err := s.Verify(p, dane.Options{References: refs("mx.example.org"), At: certtest.Now}); err == nil {
 							t.Fatal("authenticated")

@@ -191,21 +191,15 @@ func (s Set) Verify(p Peer, o Options) (res Result, err error) {
 // did not. Key is nil if it could not be read: the handshake has used it, and the
 // record names it.
 func (s *Set) matchedEE(res Result, i int, key crypto.PublicKey) (Result, error) {
-	if err := pkix.CheckKey(key); err != nil {
+	if why := pkix.KeyFault(key); why != "" {
 		res.Trace = s.provedTrace(i)
-		err = fmt.Errorf("%w: %w", ErrKey, err)
+		err := fmt.Errorf("%w: %w: %s", ErrKey, pkix.ErrKey, why)
 		t := &res.Trace[s.usable[i].use]
-		t.OK, t.Why, t.Err = false, "matches, and the key is not accepted: "+cutText(keyText(err)), err
+		t.OK, t.Why, t.Err = false, "matches, and the key is not accepted: "+why, err
 		return res, err
 	}
 	s.proved(&res, i)
 	return res, nil
-}
-
-// keyText is what [pkix.CheckKey] found, without the words around it.
-func keyText(err error) string {
-	_, text, _ := strings.Cut(err.Error(), pkix.ErrKey.Error()+": ")
-	return text
 }
 
 // trace makes the trace of a verification in which no usable record came to anything,

@@ -175,7 +175,7 @@ func (j *judge) byTLSA(part Requirement, trace bool) (Method, Reason, bool) {
 	case errors.Is(err, dane.ErrName):
 		return "", because(ReasonDANEName, "The certificate of %s was issued by the CA in its TLSA records and carries none of the names that count: it names %s%s, and one of %s was expected.", name, shownNames(j.d.Presented), j.onlyCommonName(h.DANERefs, j.whyNoCNID()), refList(h.DANERefs)), false
 	case errors.Is(err, dane.ErrKey):
-		return "", because(ReasonDANEUntrusted, "%s shows a key or certificate that its TLSA records name, and such a key proves nothing (%s).", name, clip(keyText(err))), false
+		return "", because(ReasonDANEUntrusted, "%s shows a key or certificate that its TLSA records name, and such a key proves nothing (%s).", name, j.weakKey()), false
 	case errors.Is(err, pkix.ErrExpired):
 		return "", because(ReasonDANEExpired, "The certificate of %s leads to the CA in its TLSA records, but has expired or passes one that has (%s).", name, certText(err)), false
 	case errors.Is(err, pkix.ErrNotYetValid):
@@ -226,10 +226,16 @@ func (j *judge) unreadLeaf() string {
 	return ". The key in its certificate could not be compared (" + clip(why) + ")"
 }
 
-// keyText is why a key is not accepted.
-func keyText(err error) string {
-	_, text, _ := strings.Cut(err.Error(), pkix.ErrKey.Error()+": ")
-	return text
+// weakKey is why the peer's key is not accepted.
+func (j *judge) weakKey() string {
+	if len(j.peer.Chain) > 0 {
+		return pkix.KeyFault(j.peer.Chain[0].PublicKey)
+	}
+	key, err := pkix.ReadKey(j.peer.RawKey)
+	if err != nil {
+		return clip(err.Error())
+	}
+	return pkix.KeyFault(key)
 }
 
 // records lists the usable records for a sentence.

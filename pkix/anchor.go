@@ -37,7 +37,7 @@ func KeyAnchor(spki []byte) (Anchor, error) {
 	if err != nil {
 		return Anchor{}, err
 	}
-	if why := keyFault(k); why != "" {
+	if why := KeyFault(k); why != "" {
 		return Anchor{}, fmt.Errorf("%w: public key: %s", ErrMalformed, why)
 	}
 	key := &x509.Certificate{PublicKey: k}

@@ -247,7 +247,10 @@ func TestHostileChains(t *testing.T) {
 		for limit, most := range map[time.Duration]time.Duration{0: maxCPU, 5 * time.Millisecond: maxCPU / 4} {
 			t.Run(fmt.Sprintf("%s, work %v", h.name, limit), func(t *testing.T) {
 				least := time.Duration(1 << 62)
-				for range 3 { // the machine does other things as well
+				for range 5 { // the machine does other things as well
+					if least <= most {
+						break
+					}
 					work := &pkix.Work{Limit: limit}
 					before := cpu()
 					_, err := pkix.VerifyServer(pkix.Request{Certs: certs, Anchors: h.anchors, Roots: pkix.NewRoots(), At: certtest.Now, Work: work}, []rfc6125.Reference{ref})
@@ -303,13 +306,13 @@ func TestLargeKeys(t *testing.T) {
 func TestLargestKey(t *testing.T) {
 	n := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 8192), big.NewInt(1))
 	key := &rsa.PublicKey{N: n, E: 1<<33 - 1}
-	if err := pkix.CheckKey(key); err != nil {
-		t.Fatal(err)
+	if why := pkix.KeyFault(key); why != "" {
+		t.Fatal(why)
 	}
 	if cost := pkix.SignatureCost(x509.SHA256WithRSA, key, 2000); 4*cost > pkix.DefaultWork {
 		t.Errorf("it costs %s", cost)
 	}
-	if err := pkix.CheckKey(&rsa.PublicKey{N: new(big.Int).Lsh(n, 1), E: 3}); err == nil {
+	if pkix.KeyFault(&rsa.PublicKey{N: new(big.Int).Lsh(n, 1), E: 3}) == "" {
 		t.Error("8,193 bits")
 	}
 }

@@ -60,7 +60,7 @@ func (v *verifier) judgeLeaf(c *Certificate) bool {
 	note(judgeDates(c, v.r.At))
 	note(judgeExtensions(c))
 	note(judgePurpose(c))
-	if why := keyFault(c.view.PublicKey); why != "" {
+	if why := KeyFault(c.view.PublicKey); why != "" {
 		note(failure(ErrKey, c.view, why))
 	}
 	return good

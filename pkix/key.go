@@ -29,17 +29,11 @@ const (
 	maxExponentBits = 33
 )
 
-// CheckKey says why a public key is too weak, or too costly to use, to prove who
-// a server is; the error wraps [ErrKey]. A key of another type than RSA is taken as
-// it is, and so is nil, a key that could not be read.
-func CheckKey(key crypto.PublicKey) error {
-	if why := keyFault(key); why != "" {
-		return fmt.Errorf("%w: %s", ErrKey, why)
-	}
-	return nil
-}
-
-func keyFault(key crypto.PublicKey) string {
+// KeyFault says why a public key is too weak, or too costly to use, to prove who a
+// server is: "an RSA key of 512 bits, fewer than 1023"; "" if it is accepted. A key of
+// another type than RSA is accepted as it is, and so is nil, a key that could not be
+// read.
+func KeyFault(key crypto.PublicKey) string {
 	k, ok := key.(*rsa.PublicKey)
 	if !ok {
 		return ""

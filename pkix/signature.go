@@ -90,7 +90,7 @@ func signatureAlgorithm(ai cryptobyte.String) x509.SignatureAlgorithm {
 var errRSA = errors.New("crypto/rsa: verification error")
 
 // checkSignature reports whether key made the signature over data with the
-// algorithm. Keys that [CheckKey] refuses make none.
+// algorithm. Keys that [KeyFault] refuses make none.
 func checkSignature(id x509.SignatureAlgorithm, key crypto.PublicKey, data, signature []byte) error {
 	var a *algorithm
 	for i := range algorithms {
@@ -102,7 +102,7 @@ func checkSignature(id x509.SignatureAlgorithm, key crypto.PublicKey, data, sign
 	if a == nil || a.hash == 0 && a.id != x509.PureEd25519 || !canSign(key) {
 		return x509.ErrUnsupportedAlgorithm
 	}
-	if why := keyFault(key); why != "" {
+	if why := KeyFault(key); why != "" {
 		return errors.New(why)
 	}
 	var digest []byte
@@ -191,7 +191,7 @@ func signatureCost(id x509.SignatureAlgorithm, key crypto.PublicKey, n int) time
 	cost := time.Duration(n) * costHash
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		if keyFault(k) != "" {
+		if KeyFault(k) != "" {
 			return cost // it is not used
 		}
 		// Squarings and multiplications, each of which takes words^2 steps.

@@ -115,7 +115,7 @@ func signatureFailure(child, parent *Certificate) *Error {
 	if why := parent.Unread(FieldKey); why != "" {
 		return failure(ErrSignature, c, "made by "+subjectText(parent.view)+" with "+why)
 	}
-	if why := keyFault(key); why != "" {
+	if why := KeyFault(key); why != "" {
 		return failure(ErrSignature, c, "made with "+why)
 	}
 	if err := checkSignature(c.SignatureAlgorithm, key, c.RawTBSCertificate, c.Signature); err != nil {

@@ -345,6 +345,19 @@ func show(b []byte) string {
 	if len(b) > maxShown {
 		b, more = b[:maxShown], "..."
 	}
+	if plain(b) { // nearly all, and a certificate can have thousands
+		return string(b) + more
+	}
 	q := strconv.QuoteToASCII(string(b))
 	return q[1:len(q)-1] + more
+}
+
+// plain reports whether b is printable ASCII that needs no escape.
+func plain(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -260,6 +261,16 @@ func hostNames(m dane.Material) []rfc6125.Host {
 func (e *env) remark(m dane.Material, r dane.Record, live rfc6125.Host) {
 	if live.IsValid() {
 		e.out.Notef("this is what %s shows to this machine; nothing but the network vouches for it: compare it with the server's own file before you publish it", live.String())
+	}
+	if key, err := pkix.ReadKey(m.SPKI); err == nil && r.Usage == dane.DANEEE {
+		if why := pkix.KeyFault(key); why != "" {
+			e.out.Notef("senders do not accept this key (%s): make a new one", why)
+		}
+	}
+	if len(m.Chain) > 0 && r.Usage == dane.DANEEE {
+		if faults := m.Chain[0].Faults(); len(faults) > 0 {
+			e.out.Notef("senders whose TLS library is Go's cannot read this certificate (%s); a certificate issued again without that has no such problem", faults[0])
+		}
 	}
 	if r.Usage == dane.DANETA && len(m.Chain) > 0 {
 		top := m.Chain[len(m.Chain)-1].View()
