@@ -107,7 +107,7 @@ func ReadMaterial(name string, data []byte) (Material, error) {
 	return fail("neither PEM nor DER of a certificate or key")
 }
 
-// certificatesOf reads certificates in DER, one behind the other; nil if data is
+// certificatesOf reads certificates in DER, one after the other; nil if data is
 // anything else.
 func certificatesOf(data []byte) []*pkix.Certificate {
 	var out []*pkix.Certificate

@@ -182,9 +182,9 @@ func TestOddMaterial(t *testing.T) {
 		})
 	}
 	for name, file := range map[string][]byte{
-		"a certificate of 1 MB":   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: make([]byte, 600_000)}),
-		"a certificate of nobody": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte{0x30, 0}}),
-		"a file of zeros":         make([]byte, 1<<20),
+		"a certificate of 1 MB": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: make([]byte, 600_000)}),
+		"an empty sequence":     pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte{0x30, 0}}),
+		"a file of zeros":       make([]byte, 1<<20),
 	} {
 		if _, err := dane.ReadMaterial("file", file); !errors.Is(err, dane.ErrMaterial) || strings.ContainsAny(err.Error(), "\n") || len(err.Error()) > 400 {
 			t.Errorf("%s: %v", name, err)

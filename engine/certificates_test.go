@@ -107,7 +107,7 @@ func then(f, g func(*certtest.Certificate)) func(*certtest.Certificate) {
 	return func(c *certtest.Certificate) { f(c); g(c) }
 }
 
-// TestHostileCertificates: what one handshake with a hostile host costs, beside its TLS.
+// TestHostileCertificates: what one handshake with a hostile host costs, apart from its TLS.
 func TestHostileCertificates(t *testing.T) {
 	const bits, demanded, nothing = 8192, 50 * time.Millisecond, 10 * time.Millisecond
 	issuer := certtest.Name(3, certtest.UTF8String, "ca")

@@ -324,7 +324,7 @@ func (j *judge) byPKIX() (Method, Reason, bool) {
 func onlyName(err error) bool { return errors.Is(err, pkix.ErrName) }
 
 // unprovedWork bounds what is spent on the chain of a host where nothing is demanded:
-// the verdict stands before, and only its text says what the chain would be worth.
+// the verdict does not depend on the chain, only its text describes it.
 // The longest public chain (three P-384 signatures) fits.
 const unprovedWork = 5 * time.Millisecond
 
@@ -348,8 +348,7 @@ func (j *judge) unproved() Reason {
 	}
 	refs := []rfc6125.Reference{rfc6125.NewReference(h.Name)}
 	if j.how.beforeEHLO {
-		// Inside the handshake this text is shown to nobody: the path is looked at
-		// once, by the decision after it.
+		// This text is not shown. The decision after the handshake looks at the path.
 		return because(ReasonEncryptedUnproved, "The connection to %s is encrypted.", name)
 	}
 	j.work(unprovedWork)

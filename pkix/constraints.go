@@ -312,7 +312,7 @@ func inNet(ip, subnet []byte) bool {
 // constraint also a host or .domain by itself. The local part is compared as it is,
 // the host without regard to case (RFC 5280 section 7.5).
 type mailbox struct {
-	at    bool // an @ stands in it
+	at    bool // it has an @
 	local string
 	host  string // lower case
 }

@@ -32,7 +32,7 @@ type hostileChain struct {
 	anchors []pkix.Anchor
 }
 
-// rsaSPKI is an RSA key that nobody has the other half of.
+// rsaSPKI is an RSA key with a random modulus.
 func rsaSPKI(bits int, e int64) []byte {
 	b := make([]byte, bits/8)
 	rand.Read(b)

@@ -219,7 +219,7 @@ func fold(tag asn1.Tag, value []byte) string {
 	return strings.Join(strings.Fields(strings.ToLower(text)), " ")
 }
 
-// decodeBMP reads text of two octets a character.
+// decodeBMP reads text of two bytes a character.
 func decodeBMP(value []byte) string {
 	u := make([]uint16, len(value)/2)
 	for i := range u {
@@ -228,7 +228,7 @@ func decodeBMP(value []byte) string {
 	return string(utf16.Decode(u))
 }
 
-// decodeUniversal reads text of four octets a character.
+// decodeUniversal reads text of four bytes a character.
 func decodeUniversal(value []byte) string {
 	var b []byte
 	for i := 0; i+4 <= len(value); i += 4 {

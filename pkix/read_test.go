@@ -71,7 +71,7 @@ func TestRead(t *testing.T) {
 			if _, err := pkix.VerifyServer(r, []rfc6125.Reference{ref}); (err != nil) != (k.NoPath || k.NoName) {
 				t.Errorf("server: %v", err)
 			}
-			// A chain in which it stands unused is as good as one without it.
+			// A chain in which it is unused is as good as one without it.
 			plain := certtest.New("mx.example.org", certtest.NewKey().SPKI)
 			r.Certs = pkix.ReadChain([][]byte{ca.Issue(plain), der, certtest.Root()})
 			if _, err := pkix.Verify(r); err != nil {
@@ -86,7 +86,7 @@ func TestRead(t *testing.T) {
 func TestOddIssuers(t *testing.T) {
 	top := certtest.NewCA()
 	root := caOf(t, top)
-	noIssuer := map[string]bool{ // beside what is no path as a leaf
+	noIssuer := map[string]bool{ // in addition to what is no path as a leaf
 		"key-usage-malformed": true, "basic-constraints-malformed": true, "constraints-odd": true, "constraints-empty": true,
 		"san-not-a-list": false, "boolean-01": true, // its keyUsage has digitalSignature alone
 		// Another key, so it did not sign the leaf.

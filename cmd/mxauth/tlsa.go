@@ -267,9 +267,10 @@ func (e *env) remark(m dane.Material, r dane.Record, live rfc6125.Host) {
 			e.out.Notef("senders do not accept this key (%s): make a new one", why)
 		}
 	}
-	if len(m.Chain) > 0 && r.Usage == dane.DANEEE {
-		if faults := m.Chain[0].Faults(); len(faults) > 0 {
-			e.out.Notef("senders whose TLS library is Go's cannot read this certificate (%s); a certificate issued again without that has no such problem", faults[0])
+	for _, c := range m.Chain {
+		if faults := c.Faults(); len(faults) > 0 {
+			e.out.Notef("senders whose TLS library is Go's cannot read the certificate of %s (%s) and refuse the whole chain; one that is issued again without this fault has no such problem", c, faults[0])
+			break
 		}
 	}
 	if r.Usage == dane.DANETA && len(m.Chain) > 0 {

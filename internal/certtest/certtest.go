@@ -119,7 +119,7 @@ type Certificate struct {
 	SPKI       []byte
 	Extensions [][]byte // nil leaves the list out
 	Outer      []byte   // outer algorithm; nil is Algorithm
-	Tail       []byte   // behind the extensions, inside what is signed
+	Tail       []byte   // after the extensions, within what is signed
 }
 
 // New returns a version 3 certificate of host, valid around [Now], with a

@@ -94,7 +94,7 @@ func Kinds() []Kind {
 }
 
 // Root returns a self-signed certificate of a kind of key that crypto/x509 does not
-// read, to be sent behind a chain as an extra: on secp256k1. Its signature is junk.
+// read, to be sent after a chain as an extra: on secp256k1. Its signature is junk.
 func Root() []byte {
 	c := New("root.example", secp256k1())
 	c.Issuer = c.Subject
