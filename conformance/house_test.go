@@ -51,7 +51,7 @@ var owners = map[string][]string{
 	"golang.org/x/net":                    everybody,
 	"golang.org/x/sync":                   everybody,
 	"golang.org/x/time":                   everybody,
-	"golang.org/x/crypto":                 {"dnssec"},
+	"golang.org/x/crypto":                 everybody,
 	"github.com/google/go-cmp":            testsOnly,
 	"pgregory.net/rapid":                  testsOnly,
 	"go.uber.org/goleak":                  testsOnly,

@@ -33,6 +33,12 @@ func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decisi
 		}
 		c.peer.Chain = slices.DeleteFunc(slices.Clone(c.peer.Chain), func(x *x509.Certificate) bool { return x == nil })
 	}
+	if len(c.peer.Chain) == 0 && len(peer.Raw) > 0 {
+		c.certs = peer.Certificates()
+		for _, x := range c.certs {
+			c.peer.Chain = append(c.peer.Chain, x.View()) // for what is shown; certs is what is judged
+		}
+	}
 	if how.unconfirmed || c.event == NoConnection || c.event > HandshakeDone {
 		c.event = NoConnection
 		id := ReasonNoConnection
@@ -207,6 +213,9 @@ func (c *connection) reported(v verdict) verdict {
 	if !c.h.Waived.IsZero() {
 		v.waived = true
 		v.details = append(v.details, c.h.Waived)
+	}
+	if c.how.beforeEHLO {
+		return v // the decision after the handshake reports
 	}
 	for _, p := range requirementParts {
 		if !c.h.Report.Has(p.part) || c.h.Requirement.Has(p.part) {

@@ -28,7 +28,8 @@ type local struct {
 	memory   *Memory     // nil: nothing is remembered
 }
 
-// A connection is what one decision rests on. Nothing changes it once the peer is known.
+// A connection is what one decision rests on. Nothing changes it once the peer is known but
+// what is left of paths.
 type connection struct {
 	local
 	p         *Plan
@@ -38,6 +39,11 @@ type connection struct {
 	at        time.Time
 	how       judging
 	presented []string // names of the leaf
+	// certs are those of peer.Raw; nil if peer.Chain was given.
+	certs []*pkix.Certificate
+	// paths is what all paths that this decision looks for may cost together; nil
+	// until the first.
+	paths *pkix.Work
 }
 
 // reason makes a reason about the host.
@@ -187,26 +193,34 @@ func (c *connection) noTLS(part Requirement) Reason {
 // byTLSA judges DANE and half-DANE.
 func (c *connection) byTLSA(part Requirement) (proof, bool) {
 	h := c.h
+	var work *pkix.Work
+	if h.DANE.Set.HasUsage(dane.DANETA) { // DANE-EE looks for no path
+		work = c.work(pkix.DefaultWork)
+	}
 	res, err := h.DANE.Set.Verify(
-		dane.Peer{Chain: c.peer.Chain, RawKey: c.peer.RawKey},
-		dane.Options{References: h.DANERefs, NoCNID: c.p.Request.Options.NoCNID, At: c.at})
-	failed := func(id ReasonID, cn CommonName) (proof, bool) {
-		return proof{tlsa: res, why: c.reason(id, c.shown(h.DANERefs, cn, err))}, false
+		c.presentedTo(),
+		dane.Options{References: h.DANERefs, NoCNID: c.p.Request.Options.NoCNID, At: c.at, Work: work})
+	failed := func(id ReasonID, cn CommonName, fault string) (proof, bool) {
+		s := c.shown(h.DANERefs, cn, err)
+		s.Fault = fault
+		return proof{tlsa: res, why: c.reason(id, s)}, false
 	}
 	switch {
 	case err == nil && res.OK && h.DANE.State == dane.Usable:
 	case err == nil || errors.Is(err, dane.ErrNoMatch) || errors.Is(err, dane.ErrNoUsable):
-		return failed(ReasonDANENoMatch, CommonNameOther)
+		return failed(ReasonDANENoMatch, CommonNameOther, c.unreadLeaf())
 	case errors.Is(err, dane.ErrName):
 		cn := CommonNameWithSAN
 		if c.p.Request.Options.NoCNID {
 			cn = CommonNameOff
 		}
-		return failed(ReasonDANEName, c.commonName(h.DANERefs, cn))
+		return failed(ReasonDANEName, c.commonName(h.DANERefs, cn), "")
+	case errors.Is(err, dane.ErrKey):
+		return failed(ReasonDANEUntrusted, CommonNameOther, c.weakKey())
 	case errors.Is(err, pkix.ErrExpired):
-		return failed(ReasonDANEExpired, CommonNameOther)
+		return failed(ReasonDANEExpired, CommonNameOther, "")
 	default:
-		return failed(ReasonDANEUntrusted, CommonNameOther)
+		return failed(ReasonDANEUntrusted, CommonNameOther, "")
 	}
 	ok := proof{tlsa: res}
 	switch {
@@ -220,6 +234,43 @@ func (c *connection) byTLSA(part Requirement) (proof, bool) {
 	return ok, true
 }
 
+// work is what is left for the paths of this decision; limit counts the first time.
+func (c *connection) work(limit time.Duration) *pkix.Work {
+	if c.paths == nil {
+		c.paths = &pkix.Work{Limit: limit}
+	}
+	return c.paths
+}
+
+// presentedTo is what the peer presented, for package dane.
+func (c *connection) presentedTo() dane.Peer {
+	if c.certs != nil {
+		return dane.Peer{Certs: c.certs}
+	}
+	return dane.Peer{Chain: c.peer.Chain, RawKey: c.peer.RawKey}
+}
+
+// unreadLeaf is why the key in the host's certificate could not be compared; "" if it
+// could.
+func (c *connection) unreadLeaf() string {
+	if len(c.certs) == 0 {
+		return ""
+	}
+	return c.certs[0].Unread(pkix.FieldStructure)
+}
+
+// weakKey is why the peer's key is not accepted.
+func (c *connection) weakKey() string {
+	if len(c.peer.Chain) > 0 {
+		return pkix.KeyFault(c.peer.Chain[0].PublicKey)
+	}
+	key, err := pkix.ReadKey(c.peer.RawKey)
+	if err != nil {
+		return err.Error()
+	}
+	return pkix.KeyFault(key)
+}
+
 // shown is the evidence of a certificate that proves nothing.
 func (c *connection) shown(refs []rfc6125.Reference, cn CommonName, err error) *Shown {
 	return &Shown{Presented: c.presented, References: refs, CommonName: cn, Err: err}
@@ -230,7 +281,11 @@ func (c *connection) webpki(refs []rfc6125.Reference) (rfc6125.Match, error) {
 	if err := c.rootsErr; err != nil {
 		return rfc6125.Match{}, fmt.Errorf("%w: %w", pkix.ErrNoAnchor, err)
 	}
-	res, err := pkix.VerifyServer(pkix.Request{Chain: c.peer.Chain, Roots: c.roots, At: c.at}, refs)
+	r := pkix.Request{Chain: c.peer.Chain, Roots: c.roots, At: c.at, Work: c.work(pkix.DefaultWork)}
+	if c.certs != nil {
+		r.Chain, r.Certs = nil, c.certs
+	}
+	res, err := pkix.VerifyServer(r, refs)
 	return res.Match, err
 }
 
@@ -272,6 +327,11 @@ func (c *connection) unverified(refs []rfc6125.Reference, err error, name, expir
 	return c.reason(untrusted, c.shown(refs, CommonNameOther, err))
 }
 
+// unprovedWork bounds what is spent on the chain of a host where nothing is demanded:
+// the verdict does not depend on the chain, only its text describes it.
+// The longest public chain (three P-384 signatures) fits.
+const unprovedWork = 5 * time.Millisecond
+
 // unproved is what can be said of TLS where nothing is demanded.
 func (c *connection) unproved() Reason {
 	switch c.h.Ground {
@@ -287,7 +347,12 @@ func (c *connection) unproved() Reason {
 	if len(c.peer.Chain) == 0 {
 		return c.reason(ReasonEncryptedCA, c.shown(nil, CommonNameOther, nil))
 	}
+	if c.how.beforeEHLO {
+		// What is said is not shown. The decision after the handshake looks at the path.
+		return c.reason(ReasonEncryptedUnproved, nil)
+	}
 	refs := []rfc6125.Reference{rfc6125.NewReference(c.h.Name)}
+	c.work(unprovedWork)
 	_, err := c.webpki(refs)
 	named := rfc6125.PresentedBy(c.peer.Chain[0]).Match(refs, rfc6125.Options{}).OK
 	switch {

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"strings"
+
+	"github.com/mxauth/mxauth/pkix"
 )
 
 // An Event is what a connection came to (section 7). The zero Event is E0.
@@ -50,14 +52,26 @@ type Peer struct {
 	Injected bool
 	Code     int                 // SMTP reply code of E0, E1, E2; 0 if none
 	Chain    []*x509.Certificate // E4: as sent, leaf first
-	RawKey   []byte              // E4: SubjectPublicKeyInfo in place of a chain (RFC 7250)
-	TLS      string              // E4: "TLS 1.3"
+	// Raw is Chain in DER, for callers with another TLS library than Go's: any
+	// certificate that a TLS library takes is judged (RFC 7671 section 5.1), also one
+	// that crypto/x509 does not parse. It is not looked at if Chain is not empty.
+	Raw    [][]byte
+	RawKey []byte // E4: SubjectPublicKeyInfo in place of a chain (RFC 7250)
+	TLS    string // E4: "TLS 1.3"
 	// Version is the TLS version of E4 as in crypto/tls, for callers that have it; 0
 	// if not. What is older than TLS 1.2, here or in TLS, is not TLS (RFC 8996).
 	Version uint16
 	// RequireTLS: EHLO inside TLS offered REQUIRETLS (Q4). An offer before TLS counts
 	// for nothing (RFC 3207 section 4.2).
 	RequireTLS bool
+}
+
+// Certificates returns what the peer presented, leaf first, from Chain or Raw.
+func (p *Peer) Certificates() []*pkix.Certificate {
+	if len(p.Chain) > 0 {
+		return pkix.FromChain(p.Chain)
+	}
+	return pkix.ReadChain(p.Raw)
 }
 
 // Outdated reports whether the session's version is one that does not count as TLS.

@@ -69,6 +69,7 @@ type Shown struct {
 	References []rfc6125.Reference // of which one had to match
 	CommonName CommonName
 	Err        error       // of the path; nil if it is good
+	Fault      string      // of the key, or why it could not be read; "" if none
 	Record     dane.Record // the TLSA record that matched; zero if none
 	Name       string      // the name that was proved, safe for a terminal; "" if none
 }

@@ -2,6 +2,8 @@ package pkix
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"strconv"
@@ -21,6 +23,7 @@ var (
 	ErrPurpose     = fmt.Errorf("%w: wrong purpose", ErrUntrusted) // key usage, extended key usage, CA flag
 	ErrPathLength  = fmt.Errorf("%w: path length", ErrUntrusted)
 	ErrExtension   = fmt.Errorf("%w: unknown critical extension", ErrUntrusted)
+	ErrKey         = fmt.Errorf("%w: public key not accepted", ErrUntrusted) // see [KeyFault]
 	ErrSignature   = fmt.Errorf("%w: bad signature", ErrUntrusted)
 	ErrNoAnchor    = fmt.Errorf("%w: no path to an anchor", ErrUntrusted)
 	// ErrBudget stands above the ranking: it ended the search, so nobody knows
@@ -36,7 +39,7 @@ var (
 // first: what an administrator can mend stands before what is only a symptom.
 var ranking = [...]error{
 	ErrName, ErrExpired, ErrNotYetValid, ErrConstraint, ErrPurpose, ErrPathLength,
-	ErrExtension, ErrMalformed, ErrSignature, ErrNoAnchor,
+	ErrExtension, ErrMalformed, ErrKey, ErrSignature, ErrNoAnchor,
 }
 
 // maxFailures bounds [Error.All]: a trace is for people.
@@ -144,12 +147,22 @@ func (f *failures) verdict() *Error {
 // maxSubject bounds what is shown of a certificate's subject.
 const maxSubject = 120
 
+// maxShownAttributes bounds the attributes of a subject that are turned into text,
+// and their lengths: the subject comes from the peer and can be as long as the whole
+// certificate, and crypto/x509/pkix takes quadratic time.
+const maxShownAttributes = 16
+
 // subjectText names a certificate for people: its subject, or its serial number
 // where that is empty, as printable ASCII.
 func subjectText(c *x509.Certificate) string {
-	s := c.Subject.String()
+	s := shownSubject(c).String()
 	if s == "" && c.SerialNumber != nil {
-		s = "serial number " + c.SerialNumber.Text(16)
+		// 64 bytes: RFC 5280 allows 20.
+		if n := c.SerialNumber; n.BitLen() <= 8*64 {
+			s = "serial number " + n.Text(16)
+		} else {
+			s = fmt.Sprintf("serial number of %d bits", n.BitLen())
+		}
 	}
 	more := ""
 	if len(s) > maxSubject {
@@ -158,3 +171,29 @@ func subjectText(c *x509.Certificate) string {
 	q := strconv.QuoteToASCII(s)
 	return q[1:len(q)-1] + more
 }
+
+// shownSubject is the subject of c, or a part of it that is as good for
+// [subjectText].
+func shownSubject(c *x509.Certificate) pkix.Name {
+	const plain = 1024 // bytes; every usual subject is shorter
+	if len(c.RawSubject) <= plain {
+		return c.Subject
+	}
+	var part pkix.RDNSequence
+	add := func(a pkix.AttributeTypeAndValue) {
+		if v, ok := a.Value.(string); ok && len(v) > maxSubject+1 {
+			a.Value = v[:maxSubject+1]
+		}
+		part = append(part, pkix.RelativeDistinguishedNameSET{a})
+	}
+	for i, a := range c.Subject.Names {
+		if i < maxShownAttributes || a.Type.Equal(oidCommonName) && len(part) <= maxShownAttributes {
+			add(a)
+		}
+	}
+	var n pkix.Name
+	n.FillFromRDNSequence(&part)
+	return n
+}
+
+var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}

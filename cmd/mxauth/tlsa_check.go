@@ -268,7 +268,7 @@ func (c *tlsaChecker) address(ctx context.Context, s *stack, h engine.Host, addr
 		out.Error = peer.Detail
 		return out
 	}
-	out.peer = dane.Peer{Chain: peer.Chain, RawKey: peer.RawKey}
+	out.peer = dane.Peer{Certs: peer.Certificates(), RawKey: peer.RawKey}
 	res, err := h.DANE.Set.Verify(out.peer, dane.Options{References: h.DANERefs, At: c.e.now()})
 	out.OK, out.Depth = err == nil, res.Depth
 	if err == nil {
@@ -293,7 +293,7 @@ func (c *tlsaChecker) rollover(h engine.Host, row *tlsaRow, ttl time.Duration) *
 	req := dane.RolloverRequest{Set: h.DANE.Set, TTL: ttl, Published: c.since, Next: *c.next,
 		Options: dane.Options{References: h.DANERefs, At: c.e.now()}}
 	for _, a := range row.Addresses {
-		if len(a.peer.Chain) > 0 || len(a.peer.RawKey) > 0 {
+		if len(a.peer.Certs) > 0 || len(a.peer.RawKey) > 0 {
 			req.Current = a.peer
 			break
 		}

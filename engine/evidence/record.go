@@ -145,7 +145,7 @@ func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engi
 			p := a.Peer
 			h.Peers = append(h.Peers, Peer{
 				Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Injected: p.Injected, Code: p.Code,
-				Chain: ders(p.Chain), RawKey: p.RawKey, TLS: p.TLS, TLSVersion: p.Version, RequireTLS: p.RequireTLS,
+				Chain: presented(p), RawKey: p.RawKey, TLS: p.TLS, TLSVersion: p.Version, RequireTLS: p.RequireTLS,
 			})
 		}
 		f.Hosts = append(f.Hosts, h)
@@ -213,6 +213,14 @@ func policyOf(s sts.Result) *Policy {
 		}
 	}
 	return p
+}
+
+// presented is the chain of a peer in DER.
+func presented(p engine.Peer) [][]byte {
+	if len(p.Chain) > 0 {
+		return ders(p.Chain)
+	}
+	return p.Raw
 }
 
 func ders(chain []*x509.Certificate) [][]byte {

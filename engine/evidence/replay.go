@@ -155,13 +155,17 @@ func (f *File) peers(h *engine.Host) ([]engine.Peer, int, error) {
 		}
 		var out []engine.Peer
 		for _, p := range t.Peers {
+			// What crypto/x509 does not parse is judged as the peer's other
+			// certificates are, as long as it is a certificate.
 			chain, err := parse(p.Chain)
-			if err != nil {
-				return nil, 0, err
+			for _, c := range pkix.ReadChain(p.Chain) {
+				if c.Unread(pkix.FieldStructure) != "" {
+					return nil, 0, err
+				}
 			}
 			out = append(out, engine.Peer{
 				Address: p.Address, Event: p.Event, Detail: p.Detail, Injected: p.Injected, Code: p.Code,
-				Chain: chain, RawKey: p.RawKey, TLS: p.TLS, Version: p.TLSVersion, RequireTLS: p.RequireTLS,
+				Chain: chain, Raw: p.Chain, RawKey: p.RawKey, TLS: p.TLS, Version: p.TLSVersion, RequireTLS: p.RequireTLS,
 			})
 		}
 		return out, t.Left, nil
@@ -169,6 +173,7 @@ func (f *File) peers(h *engine.Host) ([]engine.Peer, int, error) {
 	return nil, 0, nil
 }
 
+// parse parses a chain; nil if crypto/x509 refuses one of its certificates.
 func parse(chain [][]byte) ([]*x509.Certificate, error) {
 	var out []*x509.Certificate
 	for _, der := range chain {

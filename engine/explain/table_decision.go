@@ -192,7 +192,7 @@ var certificateReasons = []Info{
 	},
 	{
 		ID:         engine.ReasonDANENoMatch,
-		Text:       "{host} shows a key and certificate that match none of its signed TLSA records ({records}); it may be somebody else.",
+		Text:       "{host} shows a key and certificate that match none of its signed TLSA records ({records}); it may be somebody else{unread}.",
 		About:      "The mail host shows a key and certificate that match none of its signed TLSA records; it may be somebody else, so nothing is sent to it. A policy of MTA-STS can not repair that.",
 		RFC:        "7672 s.2.2",
 		ResultType: tlsrpt.CertificateNotTrusted, Code: "4.7.5",
@@ -217,7 +217,7 @@ var certificateReasons = []Info{
 	{
 		ID:         engine.ReasonDANEUntrusted,
 		Text:       "A certificate that {host} sent matches its TLSA records, but the path from the host's own certificate to it does not hold ({certificate}).",
-		Variants:   map[variant]string{variantEarly: "The certificate of {host} leads to the CA in its TLSA records, but it, or one that it passes, is not valid yet ({certificate})."},
+		Variants:   map[variant]string{variantKey: "{host} shows a key or certificate that its TLSA records name, and such a key proves nothing ({fault}).", variantEarly: "The certificate of {host} leads to the CA in its TLSA records, but it, or one that it passes, is not valid yet ({certificate})."},
 		About:      "A certificate that the mail host sent matches its TLSA records, but the path from the host's own certificate to it does not hold (or is not valid yet), so nothing is sent to it.",
 		RFC:        "7672 s.3.1.2",
 		ResultType: tlsrpt.CertificateNotTrusted, Code: "4.7.5",

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/tlsrpt"
@@ -139,6 +140,7 @@ const (
 	variantEarly           // a certificate is not valid yet
 	variantUntried         // not every host was tried
 	variantBusy            // the host answers that it takes no mail now
+	variantKey             // the key proves nothing
 	variantRecord          // of a record rather than a policy
 )
 
@@ -188,6 +190,8 @@ func variantOf(r engine.Reason) variant {
 			return variantNothing
 		case r.ID == engine.ReasonEncryptedUnproved && len(ev.References) == 0:
 			return variantUnasked
+		case errors.Is(ev.Err, dane.ErrKey):
+			return variantKey
 		case errors.Is(ev.Err, pkix.ErrNotYetValid):
 			return variantEarly
 		}
@@ -347,6 +351,13 @@ func shown(s *engine.Shown, name string) string {
 		return certificate(s.Err)
 	case "record":
 		return record(s.Record)
+	case "fault":
+		return clip(s.Fault)
+	case "unread":
+		if s.Fault == "" {
+			return ""
+		}
+		return ". The key in its certificate could not be compared (" + clip(s.Fault) + ")"
 	case "proved":
 		return clip(s.Name)
 	case "reference":
