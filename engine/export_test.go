@@ -78,8 +78,17 @@ func (e *Engine) CachedPlans() int {
 	if e.plans == nil {
 		return 0
 	}
-	return e.plans.Len()
+	return e.plans.lru.Len()
 }
+
+// KeptPlanBytes is what the kept plans count for.
+func (e *Engine) KeptPlanBytes() int64 { return e.plans.bytes }
+
+// MaxKeptPlan is maxKeptPlan.
+const MaxKeptPlan = maxKeptPlan
+
+// HeapSize is heapSize.
+func HeapSize(v any, most int64) int64 { return heapSize(v, most) }
 
 // Clip is clip.
 func Clip(s string) string { return clip(s) }
