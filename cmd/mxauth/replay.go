@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,17 +16,8 @@ const exitDiffers = 1
 // writeEvidence writes the evidence of a verdict to a new file, whole or not at all.
 func (e *env) writeEvidence(ctx context.Context, path string, rec *evidence.Recorder, v *verdict, set evidence.Setup) error {
 	f := rec.File(ctx, e.now(), set, v.plan, v.hosts, v.summary)
-	part := path + ".part"
-	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
-	if err != nil {
+	if err := writeFile(path, f.Write); err != nil {
 		return configError("", "--evidence: %w", err)
-	}
-	err = errors.Join(f.Write(out), out.Close())
-	if err == nil {
-		err = os.Rename(part, path)
-	}
-	if err != nil {
-		return configError("", "--evidence: %w", errors.Join(err, os.Remove(part)))
 	}
 	return nil
 }
