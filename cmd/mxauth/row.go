@@ -28,6 +28,7 @@ type checkRow struct {
 	Findings   []findingRow  `json:"findings,omitempty"`
 	Hosts      []hostRow     `json:"hosts"`
 	Why        []engine.Step `json:"why"`
+	Replay     *replayRow    `json:"replay,omitempty"` // of mxauth replay
 }
 
 // An errorRow stands in the place of a domain that could not be looked at: the text
@@ -87,6 +88,11 @@ func (v *verdict) row() any {
 	if v.err != nil {
 		return errorRow{rowVersion, v.asked, safe(errorText(v.err))}
 	}
+	return v.checkRow()
+}
+
+// checkRow makes that of a domain that was looked at.
+func (v *verdict) checkRow() checkRow {
 	s := v.summary
 	r := checkRow{
 		V: rowVersion, Domain: v.asked,

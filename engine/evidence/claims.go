@@ -158,8 +158,12 @@ func (s *session) claimPolicy(r *Replayed) {
 		r.prove(ProvedPolicyHost, "the certificate chain of the policy host mta-sts.%s, from a certification authority of this machine, at %s", p.Orig, f.STS.Fetched.UTC().Format(time.RFC3339))
 	}
 	switch {
+	case p.STS.Policy == nil && p.STS.FetchErr != nil:
+		r.rest(RestsNoPolicy, "that the MTA-STS policy of %s could not be fetched, and none was kept", p.Orig)
+	case p.STS.Policy == nil && p.STS.Answer.Status == dnssec.Secure:
+		r.rest(RestsNoPolicy, "that no MTA-STS policy of %s was kept from before", p.Orig)
 	case p.STS.Policy == nil:
-		r.rest(RestsNoPolicy, "that no MTA-STS policy of %s applied: none was kept, and none was announced or could be fetched", p.Orig)
+		r.rest(RestsNoPolicy, "that no MTA-STS policy of %s was announced, and none was kept", p.Orig)
 	case f.STS.Cached:
 		r.rest(RestsKept, "that an MTA-STS policy of %s was kept since %s; no certificate of its policy host is in the file", p.Orig, p.STS.Fetched.UTC().Format(time.RFC3339))
 		fallthrough
