@@ -96,6 +96,9 @@ func (f *File) Replay(ctx context.Context, c ReplayConfig) (*Replayed, error) {
 		}
 		at := s.at(f.hostAt(&r.Plan.Hosts[i]))
 		h := probe.JudgeShown(s.engine, r.Plan, i, shown, left, at)
+		if r.Plan.Hosts[i].Requirement != engine.Skip {
+			h.Left = left // also where nothing was shown
+		}
 		r.Hosts = append(r.Hosts, h)
 		decisions[i] = h.Decision
 	}
