@@ -71,7 +71,7 @@ type STSClient interface {
 type Engine struct {
 	c     Config
 	roots func() (*pkix.Roots, error)
-	plans *planCache // nil: no plan is kept
+	plans *planLRU // nil: no plan is kept
 
 	usesMu sync.Mutex // guards uses
 	uses   map[string]*ExceptionUse
@@ -120,7 +120,7 @@ func New(c Config) (*Engine, error) {
 		c.CachedPlanBytes = DefaultCachedPlanBytes
 	}
 	if c.CachedPlans > 0 && c.CachedPlanBytes > 0 {
-		cache, err := newPlanCache(c.CachedPlans, c.CachedPlanBytes)
+		cache, err := newPlanLRU(c.CachedPlans, c.CachedPlanBytes)
 		if err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
 		}
