@@ -21,6 +21,10 @@ func (e *env) writeEvidence(ctx context.Context, path string, rec *evidence.Reco
 	if err := writeFile(path, f.Write); err != nil {
 		return configError("", "--evidence: %w", err)
 	}
+	if l := f.LeftOut; l != nil {
+		e.out.Notef("%s leaves out %d DNS answers and %d certificate chains, %d bytes in all, to stay below %d MiB; a replay counts them as not known",
+			path, l.Messages, l.Chains, l.Bytes, evidence.MaxFile>>20)
+	}
 	return nil
 }
 

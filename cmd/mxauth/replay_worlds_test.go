@@ -35,7 +35,7 @@ import (
 
 // worldTimeout is that of one connection or question in TestReplayEveryWorld: what a
 // world came to does not matter there, only that the replay comes to the same.
-const worldTimeout = time.Second
+const worldTimeout = 3 * time.Second
 
 // TestReplayEveryWorld checks every world of the lab with both kinds of resolver, writes
 // the evidence, reads it, and decides again: the whole answer is the same, the reasons and

@@ -149,7 +149,7 @@ func lookupFailure(p *engine.Plan) error {
 func (s *session) claimPolicy(r *Replayed) {
 	f, p := s.f, r.Plan
 	if f.STS == nil {
-		if p.Orig.IsValid() && (p.Request.Level == engine.LevelDefault || p.Request.Level == engine.LevelSecure) {
+		if p.Orig.IsValid() && len(p.Hosts) > 0 && (p.Request.Level == engine.LevelDefault || p.Request.Level == engine.LevelSecure) {
 			r.rest(RestsNoSTS, "that MTA-STS was not looked at")
 		}
 		return

@@ -139,8 +139,8 @@ type Message struct {
 	GivenUp bool `json:"given_up,omitempty"`
 	LeftOut bool `json:"left_out,omitempty"`
 	// At is when the question was sent; zero: at the beginning of the check.
-	At     time.Time `json:"at,omitzero"`
-	TookMS int64     `json:"took_ms,omitempty"`
+	At   time.Time `json:"at,omitzero"`
+	Took int64     `json:"took_us,omitempty"` // microseconds until the answer
 }
 
 // A Policy is what MTA-STS came to.
@@ -160,9 +160,10 @@ type Policy struct {
 	Failed       string `json:"failed,omitempty"`
 	FailedStatus int    `json:"failed_status,omitempty"` // HTTP status, if it got so far
 	FailedDetail string `json:"failed_detail,omitempty"`
-	// FailedAddress is the address that was tried last. FailedUntil is set if the failure
-	// is that of an earlier fetch, which was not repeated before then.
+	// FailedAddress is the address that was tried last. FailedBefore says that the failure
+	// is that of an earlier fetch, and FailedUntil until when that was not repeated.
 	FailedAddress netip.AddrPort `json:"failed_address,omitzero"`
+	FailedBefore  bool           `json:"failed_before,omitempty"`
 	FailedUntil   time.Time      `json:"failed_until,omitzero"`
 	Chain         [][]byte       `json:"chain,omitempty"` // DER, of the policy host
 }
@@ -304,8 +305,8 @@ func (m *Message) check() error {
 		return fmt.Errorf("a DNS message of %d bytes", len(m.Response))
 	case len(m.Server) > maxText, len(m.Failed) > maxText, len(m.Detail) > maxText:
 		return fmt.Errorf("a text of more than %d bytes", maxText)
-	case m.TookMS < 0, m.TookMS > maxSpan.Milliseconds():
-		return fmt.Errorf("an answer that took %d ms", m.TookMS)
+	case m.Took < 0, m.Took > maxSpan.Microseconds():
+		return fmt.Errorf("an answer that took %d us", m.Took)
 	}
 	return nil
 }

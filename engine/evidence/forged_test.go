@@ -218,7 +218,7 @@ func TestOldFiles(t *testing.T) {
 		r := again(t, c, func(f *evidence.File) {
 			f.Planned, f.ValidUntil = time.Time{}, time.Time{}
 			for i := range f.DNS {
-				f.DNS[i].At, f.DNS[i].TookMS = time.Time{}, 0
+				f.DNS[i].At, f.DNS[i].Took = time.Time{}, 0
 			}
 			for i := range f.Hosts {
 				f.Hosts[i].At = time.Time{}

@@ -111,7 +111,7 @@ func (t *tapedSTS) failure(domain rfc6125.Host) error {
 	host, _ := rfc6125.ParseHost("mta-sts." + domain.String())
 	// As a cause, since the text is a stranger's: it is escaped when it is printed.
 	return &sts.FetchError{Host: host, Kind: sts.FetchKind(p.Failed), Addr: p.FailedAddress, Status: p.FailedStatus,
-		Cause: errors.New(p.FailedDetail), Until: p.FailedUntil, Repeated: !p.FailedUntil.IsZero()}
+		Cause: errors.New(p.FailedDetail), Until: p.FailedUntil, Repeated: p.FailedBefore}
 }
 
 // policy puts the policy into r, if it was in force.

@@ -76,7 +76,7 @@ func (u *recordingUpstream) Exchange(ctx context.Context, query []byte) (dnssec.
 	if !ok {
 		return resp, err
 	}
-	m.At, m.TookMS = start.UTC(), max(u.r.now().Sub(start).Milliseconds(), 0)
+	m.At, m.Took = start.UTC(), max(u.r.now().Sub(start).Microseconds(), 0)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		m.GivenUp = true // says nothing about DNS
@@ -202,7 +202,7 @@ func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engi
 	for i := range f.DNS {
 		// By a clock of its own, the recorder's times say nothing.
 		if t := f.DNS[i].At; t.Before(f.Planned) || t.After(f.At) {
-			f.DNS[i].At, f.DNS[i].TookMS = time.Time{}, 0
+			f.DNS[i].At, f.DNS[i].Took = time.Time{}, 0
 		}
 	}
 	for _, h := range set.OwnHosts {
@@ -354,7 +354,7 @@ func policyOf(s sts.Result) *Policy {
 	if fe.Detail == "" && fe.Cause != nil {
 		p.FailedDetail = clip(fe.Cause.Error())
 	}
-	if fe.Repeated {
+	if p.FailedBefore = fe.Repeated; fe.Repeated {
 		p.FailedUntil = fe.Until.UTC()
 	}
 	return p

@@ -75,19 +75,16 @@ func (f *File) Replay(ctx context.Context, c ReplayConfig) (*Replayed, error) {
 		r.At = f.At
 	}
 	var err error
-	if r.Plan, err = s.plan(ctx, c.Anchors, engine.STSProceed); err != nil {
+	if r.Plan, err = s.plan(ctx, c.Anchors); err != nil {
 		return nil, err
 	}
 	defer s.close()
-	if r.Plan.STS.Policy == nil && s.lacked(s.sts.asked) && r.Plan.Request.Options.STSUndetermined == engine.STSProceed {
-		// The option takes the outcome of a lookup that failed for none; that the file
-		// has no answer is no such outcome.
+	if s.lacks(r.Plan) {
 		s.close()
-		if r.Plan, err = s.plan(ctx, c.Anchors, engine.STSDefer); err != nil {
+		if r.Plan, err = s.plan(ctx, c.Anchors); err != nil {
 			return nil, err
 		}
 	}
-	s.hosts(r)
 	decisions := make([]engine.Decision, len(r.Plan.Hosts))
 	for i := range r.Plan.Hosts {
 		shown, left, err := s.shown(r, i)
@@ -115,6 +112,10 @@ type session struct {
 	fixed time.Time // the clock, if the caller has named one
 	roots *pkix.Roots
 
+	// What the file turned out to lack, see lacks.
+	noAddress map[rfc6125.Name]bool
+	noRecord  bool
+
 	tape     *tape
 	resolver *tapedResolver
 	sts      *tapedSTS
@@ -140,16 +141,15 @@ func (s *session) at(t time.Time) time.Time {
 	return t
 }
 
-// plan makes the plan again. undetermined takes the place of an option that says to
-// proceed.
-func (s *session) plan(ctx context.Context, anchors []anchor.Anchor, undetermined engine.STSUndetermined) (*engine.Plan, error) {
+// plan makes the plan again.
+func (s *session) plan(ctx context.Context, anchors []anchor.Anchor) (*engine.Plan, error) {
 	f := s.f
 	req, own, err := f.request()
 	if err != nil {
 		return nil, err
 	}
-	if req.Options.STSUndetermined == engine.STSProceed {
-		req.Options.STSUndetermined = undetermined
+	if s.noRecord {
+		req.Options.STSUndetermined = engine.STSDefer
 	}
 	req.Options.TLSA = f.TLSA.policy()
 	s.tape = newTape(f.DNS)
@@ -164,7 +164,7 @@ func (s *session) plan(ctx context.Context, anchors []anchor.Anchor, undetermine
 	if err != nil {
 		return nil, err
 	}
-	s.resolver = &tapedResolver{r: source, tape: s.tape, clock: clock, lacking: map[dnssec.Question]bool{}}
+	s.resolver = &tapedResolver{r: source, tape: s.tape, clock: clock, failing: s.noAddress, lacking: map[dnssec.Question]bool{}}
 	s.sts = &tapedSTS{f: f, resolver: s.resolver, roots: s.roots, clock: clock, fixed: s.fixed}
 	cfg := engine.Config{
 		Resolver: s.resolver, Roots: s.roots, Now: clock.read, AwaitSTS: true, CachedPlans: -1,
@@ -234,26 +234,26 @@ func (s *session) arrange(hosts []engine.Host) {
 	})
 }
 
-// lacked reports whether a lookup failed because the file has no answer.
-func (s *session) lacked(q dnssec.Question) bool { return s.resolver.lacking[q] }
-
-// hosts defers each host of which the file holds only a part: with one family of addresses
-// less, or with the certificates of some addresses only, it could be found better than it
-// is.
-func (s *session) hosts(r *Replayed) {
-	for i := range r.Plan.Hosts {
-		h := &r.Plan.Hosts[i]
-		if h.Requirement == engine.Skip {
-			continue
-		}
+// lacks looks for answers that the file does not hold and without which the plan may ask
+// for less than with them: those of one family of addresses of a host, where the other
+// decides, and the MTA-STS record. It reports whether to plan again, with all addresses
+// of such a host unknown and without taking an unknown record for none.
+func (s *session) lacks(p *engine.Plan) bool {
+	again := false
+	for i := range p.Hosts {
+		h := &p.Hosts[i]
 		name := h.Name.Name()
-		switch {
-		case s.lacked(dnssec.Question{Name: name, Type: dnssec.TypeA}), s.lacked(dnssec.Question{Name: name, Type: dnssec.TypeAAAA}):
-			postpone(h, engine.ReasonAddressFailed, "The evidence does not hold all answers for the addresses of the mail host "+hostName(h)+"; what they would say is not known.")
-		case slices.ContainsFunc(s.f.peers(h), func(p Peer) bool { return p.ChainLeftOut }):
-			postpone(h, engine.ReasonNoConnection, "The evidence leaves out a certificate chain that the mail host "+hostName(h)+" showed, so what it proves is not known.")
+		if h.Requirement != engine.Skip && (s.resolver.lacking[dnssec.Question{Name: name, Type: dnssec.TypeA}] || s.resolver.lacking[dnssec.Question{Name: name, Type: dnssec.TypeAAAA}]) {
+			if s.noAddress == nil {
+				s.noAddress = map[rfc6125.Name]bool{}
+			}
+			s.noAddress[name], again = true, true
 		}
 	}
+	if p.STS.Policy == nil && s.resolver.lacking[s.sts.asked] && p.Request.Options.STSUndetermined == engine.STSProceed {
+		s.noRecord, again = true, true
+	}
+	return again
 }
 
 // request makes the engine's request of the file's.
@@ -284,14 +284,6 @@ func (f *File) request() (engine.Request, []rfc6125.Host, error) {
 	return r, own, nil
 }
 
-// postpone defers a host, whatever the plan says.
-func postpone(h *engine.Host, id engine.ReasonID, text string) {
-	info, _ := id.Info()
-	h.Requirement, h.Skipped = engine.Skip, engine.Deferred
-	h.Reason = engine.Reason{ID: id, Text: text, RFC: info.RFC, ResultType: info.ResultType, Policy: info.Policy}
-	h.Why = append(slices.Clip(h.Why), engine.Step{Step: engine.StepRequirement, Host: hostName(h), Result: h.Requirement.String() + ": " + text})
-}
-
 // peers finds what the file says of the connections to a host.
 func (f *File) peers(h *engine.Host) []Peer {
 	name := hostName(h)
@@ -320,6 +312,7 @@ func (f *File) hostAt(h *engine.Host) time.Time {
 func (s *session) shown(r *Replayed, i int) (out []probe.Shown, left int, err error) {
 	h := &r.Plan.Hosts[i]
 	seen := map[netip.Addr]bool{}
+	cut := slices.ContainsFunc(s.f.peers(h), func(p Peer) bool { return p.ChainLeftOut })
 	for _, p := range s.f.peers(h) {
 		addr := p.Address.Addr()
 		switch {
@@ -332,6 +325,11 @@ func (s *session) shown(r *Replayed, i int) (out []probe.Shown, left int, err er
 			return nil, 0, fmt.Errorf("%w: two connections to %s", ErrFile, p.Address)
 		}
 		seen[addr] = true
+		if cut {
+			// What a host proves at all its addresses is not known if it is not known at one.
+			out = append(out, probe.Shown{At: s.at(p.At), Peer: engine.Peer{Address: p.Address, Detail: "the evidence leaves out a certificate chain of this host"}})
+			continue
+		}
 		chain, err := parse(p.Chain)
 		if err != nil {
 			return nil, 0, err

@@ -60,8 +60,15 @@ type tape struct {
 
 	mu    sync.Mutex // guards what follows
 	m     map[tapeKey][]Message
+	next  map[tapeKey]int // of the questions that were resolved: which answer comes next
 	lacks map[tapeKey]bool
 	lack  int // how many exchanges failed for the lack of an answer
+
+	// While one question is resolved: that question, when its answer was there (before
+	// that: when it was asked), and which answers to each question it has had.
+	of   tapeKey
+	task time.Time
+	had  map[tapeKey]int
 }
 
 type tapeKey struct {
@@ -71,34 +78,65 @@ type tapeKey struct {
 }
 
 func newTape(all []Message) *tape {
-	t := &tape{m: map[tapeKey][]Message{}, lacks: map[tapeKey]bool{}}
+	t := &tape{m: map[tapeKey][]Message{}, next: map[tapeKey]int{}, lacks: map[tapeKey]bool{}, had: map[tapeKey]int{}}
 	for _, m := range all {
 		k := tapeKey{m.Name, m.Type, m.CD}
 		t.m[k] = append(t.m[k], m)
 	}
-	for k, list := range t.m {
-		// A question that was given up and asked again was not needed the first time.
-		if whole := slices.DeleteFunc(slices.Clone(list), func(m Message) bool { return m.GivenUp }); len(whole) > 0 {
-			t.m[k] = whole
-		}
-	}
 	return t
 }
 
-// asked is when the next answer to a question was asked for; zero if that is not known.
-func (t *tape) asked(q dnssec.Question) time.Time {
+// begin says that a question is resolved from now on, and returns when it was asked in the
+// check; zero if that is not known. A question that is resolved several times was asked at
+// the time of its first answer, then at that of the second, and so on.
+func (t *tape) begin(q dnssec.Question) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.of, t.task = tapeKey{}, time.Time{}
+	clear(t.had)
 	for _, cd := range [...]bool{true, false} {
-		if list := t.m[tapeKey{q.Name, uint16(q.Type), cd}]; len(list) > 0 {
-			return list[0].At
+		k := tapeKey{q.Name, uint16(q.Type), cd}
+		if list := t.m[k]; len(list) > 0 {
+			i := min(t.next[k], len(list)-1)
+			t.next[k], t.had[k] = i+1, i
+			t.of, t.task = k, list[i].At
+			break
 		}
 	}
-	return time.Time{}
+	return t.task
 }
 
-// Exchange implements [dnssec.Upstream]. A question that was asked several times gets its
-// answers in their order, and then the last one again.
+// pick returns which answer to a question comes now. If the question that is resolved is
+// another one (for a key, for a delegation), the check asked it when it had the answer to
+// that, or shared what others had asked: so the first answer counts that was not there
+// before. In a file without times it is the next one. After the last answer it comes
+// again.
+func (t *tape) pick(k tapeKey, list []Message) Message {
+	i, mine := t.had[k]
+	timed := !list[0].At.IsZero()
+	if !mine && !timed {
+		i = t.next[k]
+	}
+	for i = min(i, len(list)-1); i < len(list)-1 && list[i].end().Before(t.task); i++ {
+	}
+	if t.had[k] = i + 1; !timed {
+		t.next[k] = max(t.next[k], i+1)
+	}
+	if end := list[i].end(); k == t.of && end.After(t.task) {
+		t.task = end
+	}
+	return list[i]
+}
+
+// end is when the answer was there; zero if that is not known.
+func (m *Message) end() time.Time {
+	if m.At.IsZero() {
+		return m.At
+	}
+	return m.At.Add(time.Duration(m.Took) * time.Microsecond)
+}
+
+// Exchange implements [dnssec.Upstream].
 func (t *tape) Exchange(ctx context.Context, query []byte) (dnssec.Response, error) {
 	if err := ctx.Err(); err != nil {
 		return dnssec.Response{}, err
@@ -110,19 +148,16 @@ func (t *tape) Exchange(ctx context.Context, query []byte) (dnssec.Response, err
 	k := tapeKey{q.Name, q.Type, q.CD}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := t.m[k]
-	if len(list) == 0 || list[0].LeftOut {
+	var m Message
+	if list := t.m[k]; len(list) > 0 {
+		m = t.pick(k, list)
+	}
+	if m.LeftOut || !m.Name.IsValid() {
 		t.lacks[k] = true
 		t.lack++
 		return dnssec.Response{}, errLacking
 	}
-	m := list[0]
-	if len(list) > 1 {
-		t.m[k] = list[1:]
-	}
-	if !m.At.IsZero() {
-		t.clock.advance(m.At.Add(time.Duration(m.TookMS) * time.Millisecond))
-	}
+	t.clock.advance(m.end())
 	switch {
 	case m.GivenUp:
 		return dnssec.Response{}, fmt.Errorf("%w: the check did not wait for the answer", dnssec.ErrTimeout)
@@ -177,15 +212,20 @@ type tapedResolver struct {
 	tape  *tape
 	clock *clock // of the engine
 
+	failing map[rfc6125.Name]bool // names whose addresses are not known
+
 	mu      sync.Mutex // held while a question is resolved, which waits for nobody; guards lacking
 	lacking map[dnssec.Question]bool
 }
 
 // Resolve implements [dnssec.Resolver].
 func (r *tapedResolver) Resolve(ctx context.Context, q dnssec.Question) (dnssec.Answer, error) {
+	if r.failing[q.Name] && (q.Type == dnssec.TypeA || q.Type == dnssec.TypeAAAA) {
+		return dnssec.Answer{}, &dnssec.LookupError{Question: q, Kind: dnssec.ErrUnreachable, Cause: errLacking}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tape.clock.set(r.tape.asked(q))
+	r.tape.clock.set(r.tape.begin(q))
 	before := r.tape.lacked()
 	a, err := r.r.Resolve(ctx, q)
 	if err != nil && r.tape.lacked() > before {
