@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -73,7 +74,8 @@ type Host struct {
 	// Unusable.
 	Base rfc6125.Host
 	Set  Set
-	// TLSA are the TLSA questions that were asked, in order.
+	// TLSA are the TLSA questions that were asked, in order. The records that Set holds
+	// have no Data here: it is held once.
 	TLSA []Lookup
 	// Expires is the earliest end of the answers that this rests on; the zero time if
 	// there are none.
@@ -248,11 +250,23 @@ func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o
 		return false
 	}
 	h.Base, h.Set = base, NewSetFromDNS(a.Records, o.Policy)
+	h.TLSA[len(h.TLSA)-1].Answer.Records = withoutData(a.Records)
 	h.State = Unusable
 	if len(h.Set.usable) > 0 {
 		h.State = Usable
 	}
 	return true
+}
+
+// withoutData returns copies of records with their type and TTL only. A set of 64 KiB at
+// each of many hosts is what a plan consists of if a zone's owner wants it, so it is held
+// once.
+func withoutData(records []dnssec.Record) []dnssec.Record {
+	out := slices.Clone(records)
+	for i := range out {
+		out[i].Data = nil
+	}
+	return out
 }
 
 // Owner returns the owner name of the TLSA records of a TCP service: "_25._tcp."

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -57,6 +55,7 @@ func joined(names []rfc6125.Host) string {
 // A keptPlan is an entry of the cache of plans.
 type keptPlan struct {
 	plan *Plan
+	size int64 // bytes of memory, as [planLRU.Add] counts them
 	// orders are the plan with its hosts of one preference in each order, put together
 	// when it is drawn first. Nil: there are no such hosts, or more orders than
 	// [maxOrders]; those are drawn in a copy each time.
@@ -86,12 +85,12 @@ func (k *keptPlan) drawn(shuffle func(int, func(i, j int))) *Plan {
 // A planCache keeps plans until the earliest end of what they rest on. It may be used by
 // many goroutines at once. A nil planCache keeps nothing.
 type planCache struct {
-	plans   *lru.Cache[planKey, *keptPlan]
+	plans   *planLRU
 	shuffle func(int, func(i, j int)) // nil: math/rand/v2
 }
 
-func newPlanCache(most int, shuffle func(int, func(i, j int))) (*planCache, error) {
-	plans, err := lru.New[planKey, *keptPlan](most)
+func newPlanCache(most int, bytes int64, shuffle func(int, func(i, j int))) (*planCache, error) {
+	plans, err := newPlanLRU(most, bytes)
 	return &planCache{plans, shuffle}, err
 }
 

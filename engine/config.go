@@ -42,6 +42,10 @@ type Config struct {
 	// CachedPlans is how many plans are kept until what they rest on ends; 0 means
 	// [DefaultCachedPlans], less than 0 none.
 	CachedPlans int
+	// CachedPlanBytes bounds the memory of the kept plans; 0 means
+	// [DefaultCachedPlanBytes], less than 0 none are kept. One plan takes at most a small
+	// part of it: a larger one is made again each time.
+	CachedPlanBytes int64
 	// Sessions is where [Attempt.TLSConfig] keeps TLS sessions, under keys that no
 	// other plan shares (section 7). Nil: sessions are not resumed.
 	Sessions tls.ClientSessionCache
@@ -52,10 +56,6 @@ type Config struct {
 	Logger  *slog.Logger     // nil: discard
 	Trace   *Trace           // observer callbacks; nil: none
 }
-
-// DefaultCachedPlans is how many plans an engine keeps by default: a plan is a few
-// kilobytes, and a busy server talks to a few thousand domains at a time.
-const DefaultCachedPlans = 4096
 
 // An STSClient is what the engine asks of MTA-STS; [sts.Client] is one.
 type STSClient interface {
@@ -116,8 +116,11 @@ func New(c Config) (*Engine, error) {
 	if c.CachedPlans == 0 {
 		c.CachedPlans = DefaultCachedPlans
 	}
-	if c.CachedPlans > 0 {
-		cache, err := newPlanCache(c.CachedPlans, c.Shuffle)
+	if c.CachedPlanBytes == 0 {
+		c.CachedPlanBytes = DefaultCachedPlanBytes
+	}
+	if c.CachedPlans > 0 && c.CachedPlanBytes > 0 {
+		cache, err := newPlanCache(c.CachedPlans, c.CachedPlanBytes, c.Shuffle)
 		if err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
 		}

@@ -149,7 +149,7 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l looking) (*checkRun,
 		if !r.alone {
 			return nil, usageError("--evidence wants one domain as its argument")
 		}
-		r.record = new(evidence.Recorder)
+		r.record = &evidence.Recorder{Now: e.now}
 	}
 	if r.memory, err = d.memory(e.flags.store); err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ type checkRow struct {
 	Findings   []findingRow      `json:"findings,omitempty"`
 	Hosts      []hostRow         `json:"hosts"`
 	Why        []explain.Step    `json:"why"`
+	Replay     *replayRow        `json:"replay,omitempty"` // of mxauth replay
 }
 
 // An errorRow stands in the place of a domain that could not be looked at: the text
@@ -88,6 +89,11 @@ func (v *verdict) row() any {
 	if v.err != nil {
 		return errorRow{rowVersion, v.asked, safe(errorText(v.err))}
 	}
+	return v.checkRow()
+}
+
+// checkRow makes that of a domain that was looked at.
+func (v *verdict) checkRow() checkRow {
 	s := v.summary
 	said := explain.Summary(v.plan, s)
 	r := checkRow{

@@ -53,6 +53,7 @@ func (p *Prober) hosts(ctx context.Context, e *engine.Engine, plan *engine.Plan,
 		h := &plan.Hosts[i]
 		if h.Requirement == engine.Skip || len(h.Addresses) == 0 {
 			results[k].Decision = e.Attempt(plan, i, netip.AddrPort{}).Decision(false)
+			results[k].At = results[k].Decision.At
 			continue
 		}
 		n := min(len(h.Addresses), p.c.MaxAddresses)
@@ -123,5 +124,6 @@ func (p *Prober) address(ctx context.Context, e *engine.Engine, plan *engine.Pla
 		r.Peer, r.NameDoubted = p.converse(ctx, &attempt.Conversation, &plan.Hosts[i], target, planEnd)
 	}
 	r.Decision = attempt.Decision(r.Peer.RequireTLS)
+	r.At = r.Decision.At
 	return r
 }
