@@ -131,6 +131,9 @@ func (v *verdict) host(c *console, i int, name string, said map[engine.ReasonID]
 			block(c, 4, pad("address"), a.Address.String()+": "+a.Decision.Outcome.String()+": "+a.Decision.Reason.Text)
 		}
 	}
+	if n := r.Untried(); n > 0 && n < len(r.Addresses) {
+		block(c, 4, pad("address"), fmt.Sprintf("%d of %d were not reached: the time for connecting to the hosts of the domain was over", n, len(r.Addresses)))
+	}
 	if r.Left > 0 {
 		block(c, 4, pad("address"), fmt.Sprintf("%d more were not connected to", r.Left))
 	}
