@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // human prints a verdict for people: the verdict, its reason and what to do about it;
@@ -177,15 +178,15 @@ const labelWidth = 13
 
 func pad(label string) string { return fmt.Sprintf("%-*s", labelWidth, label) }
 
-// block prints text behind a label, broken into lines of the console's width, the
-// later ones below the beginning of the text.
-func block(c *console, indent int, label, text string) {
+// block prints what is said behind a label, broken into lines of the console's width, the
+// later ones below the beginning of it.
+func block(c *console, indent int, label, said string) {
 	label = strings.Repeat(" ", indent) + label
 	hang := strings.Repeat(" ", utf8.RuneCountInString(label))
 	if strings.HasSuffix(label, ": ") { // a heading of prose, not a column
 		hang = strings.Repeat(" ", indent+2)
 	}
-	for i, line := range wrap(safe(text), c.width-utf8.RuneCountInString(hang), len(label)-len(hang)) {
+	for i, line := range wrap(text.Escape(said), c.width-utf8.RuneCountInString(hang), len(label)-len(hang)) {
 		if i == 0 {
 			c.Linef("%s%s", paint(faint, label), line)
 		} else {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // rowVersion is the "v" of every JSON object that check prints; it changes when a
@@ -85,7 +86,7 @@ type findingRow struct {
 // row makes the JSON object of a verdict.
 func (v *verdict) row() any {
 	if v.err != nil {
-		return errorRow{rowVersion, v.asked, safe(errorText(v.err))}
+		return errorRow{rowVersion, v.asked, text.Escape(errorText(v.err))}
 	}
 	s := v.summary
 	r := checkRow{

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -170,7 +171,7 @@ type HostVerdict struct {
 
 // Write prints the file as one JSON object.
 func (f *File) Write(w io.Writer) error {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(text.JSONWriter(w))
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
 	return e.Encode(f)
