@@ -141,6 +141,7 @@ type Peer struct {
 	Address    netip.AddrPort `json:"address"`
 	Event      engine.Event   `json:"event"`
 	Detail     string         `json:"detail,omitempty"`
+	Untried    bool           `json:"untried,omitempty"` // given up for want of time
 	Injected   bool           `json:"injected,omitempty"`
 	Code       int            `json:"code,omitempty"`
 	Chain      [][]byte       `json:"chain,omitempty"` // DER, leaf first

@@ -144,7 +144,7 @@ func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engi
 		for _, a := range hosts[i].Addresses {
 			p := a.Peer
 			h.Peers = append(h.Peers, Peer{
-				Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Injected: p.Injected, Code: p.Code,
+				Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 				Chain: ders(p.Chain), RawKey: p.RawKey, TLS: p.TLS, TLSVersion: p.Version, RequireTLS: p.RequireTLS,
 			})
 		}

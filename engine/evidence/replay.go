@@ -160,7 +160,7 @@ func (f *File) peers(h *engine.Host) ([]engine.Peer, int, error) {
 				return nil, 0, err
 			}
 			out = append(out, engine.Peer{
-				Address: p.Address, Event: p.Event, Detail: p.Detail, Injected: p.Injected, Code: p.Code,
+				Address: p.Address, Event: p.Event, Detail: p.Detail, Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 				Chain: chain, RawKey: p.RawKey, TLS: p.TLS, Version: p.TLSVersion, RequireTLS: p.RequireTLS,
 			})
 		}
