@@ -106,8 +106,8 @@ func peerOf(s tls.ConnectionState) Peer {
 // PeerFromState is what a finished handshake showed, for [Engine.Decide].
 func PeerFromState(s tls.ConnectionState) Peer { return peerOf(s) }
 
-// Decision judges the connection, and tells the observers of it ([Engine.Record]) the
-// first time. RequireTLS says whether EHLO inside TLS offered REQUIRETLS; it is false
+// Decision judges the connection. The first call also records the decision
+// ([Engine.Record]). RequireTLS says whether EHLO inside TLS offered REQUIRETLS; it is false
 // where there was none. Before the end of the conversation was reported the decision lets
 // nothing pass.
 func (a *Attempt) Decision(requireTLS bool) Decision {

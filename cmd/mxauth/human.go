@@ -178,8 +178,8 @@ const labelWidth = 13
 
 func pad(label string) string { return fmt.Sprintf("%-*s", labelWidth, label) }
 
-// block prints what is said behind a label, broken into lines of the console's width, the
-// later ones below the beginning of it.
+// block prints a text after a label, broken into lines of the console's width. Later lines
+// are indented to the start of the text.
 func block(c *console, indent int, label, said string) {
 	label = strings.Repeat(" ", indent) + label
 	hang := strings.Repeat(" ", utf8.RuneCountInString(label))

@@ -56,7 +56,7 @@ func escape(s string, unsafe func(rune) bool) string {
 	return b.String()
 }
 
-// JSON returns a JSON text in which unsafe characters, which can only stand in strings, are
+// JSON returns a JSON text in which unsafe characters, which occur only in strings, are
 // escaped as \u202e; line ends and tabs between its parts stay. It means the same.
 func JSON(b []byte) []byte {
 	i := 0
