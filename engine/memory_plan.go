@@ -194,7 +194,7 @@ func (w *work) compareDANE(p *Past) {
 func (w *work) compareSTS(p *Past) {
 	switch {
 	case w.sts == nil, w.state == stsPending, w.state == stsNoTurn, w.state == stsNoStore:
-		return // nobody looked, or it is not known by a limit of this program
+		return // not looked at, or not known because of a limit of this program
 	}
 	now, at := sts.Mode(0), w.Made
 	if pol := w.STS.Policy; pol != nil && pol.Mode != sts.ModeNone {

@@ -243,7 +243,7 @@ type work struct {
 	viaMX bool
 	sts   *stsLookup // nil: MTA-STS is not looked at
 	state stsState
-	left  bool // nobody waited for MTA-STS
+	left  bool // MTA-STS was not waited for
 
 	mxEnds time.Time // of the MX answer
 	limits time.Time // the first end of a signature, or of a cached policy

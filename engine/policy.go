@@ -173,7 +173,7 @@ func (w *work) notYet() string {
 	return "not known yet: the policy host has not answered, and the fetch goes on"
 }
 
-// whyLeft says why nobody waited for MTA-STS.
+// whyLeft says why MTA-STS was not waited for.
 func (w *work) whyLeft() string {
 	for i := range w.Hosts {
 		if h := &w.Hosts[i]; h.usable() && h.DANE.State != dane.Failed {

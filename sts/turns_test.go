@@ -196,8 +196,8 @@ var anyPolicyHost = sync.OnceValue(func() *tls.Certificate {
 	return ca.leaf(nil, names...)
 })
 
-// TestProviderTurns: nobody uses up the turns of a provider of others by an address of his
-// own beside the provider's alias.
+// TestProviderTurns: a hostile domain cannot use up the turns of a provider by an address
+// of its own besides an alias of the provider.
 func TestProviderTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newFlood(t, "dial")
@@ -331,7 +331,7 @@ func TestTurns(t *testing.T) {
 			time.Sleep(time.Minute)
 			for _, u := range held {
 				if u.ended() {
-					t.Fatal("ended though nobody waits")
+					t.Fatal("ended though none waits")
 				}
 			}
 			got := make(chan *turn, 2)
@@ -457,7 +457,7 @@ func TestS13(t *testing.T) {
 				}
 				synctest.Wait()
 				if n++; w.fetches() != n {
-					t.Errorf("%d fetches, want %d: it is to be repeated, though nobody waits", w.fetches(), n)
+					t.Errorf("%d fetches, want %d: it is to be repeated, without a wait", w.fetches(), n)
 				}
 			}
 		},
