@@ -353,9 +353,8 @@ func (j *judge) unproved() Reason {
 	}
 	j.work(unprovedWork)
 	_, err := j.webpki(refs)
-	named := rfc6125.PresentedBy(j.peer.Chain[0]).Match(refs, rfc6125.Options{}).OK
 	switch {
-	case !named:
+	case !j.named(refs, err):
 		return because(ReasonEncryptedName, "The connection to %s is encrypted, but nobody proved to be that host: the certificate names %s%s. Nothing obliged the host to show its own name, because %s publishes no policy that holds here (%s). Two standards would make the name count: DANE (TLSA records for %s in a zone signed with DNSSEC) or MTA-STS (a policy of mode enforce on the web host mta-sts.%s).",
 			name, shownNames(j.d.Presented), j.onlyCommonName(refs, noCommonName), dom, h.Lacks, name, dom)
 	case err != nil:
@@ -364,6 +363,16 @@ func (j *judge) unproved() Reason {
 	}
 	return because(ReasonEncryptedUnproved, "The connection to %s is encrypted and its certificate is in order, but it does not count as authenticated: %s publishes no policy that holds here (%s), so somebody between could have put another host in its place unnoticed. An MTA-STS policy of mode enforce on the web host mta-sts.%s, or DANE (TLSA records for %s in a zone signed with DNSSEC), would make it count.",
 		name, dom, h.Lacks, dom, name)
+}
+
+// named reports whether the certificate has one of the names, given what webpki says of
+// it: a certificate can have thousands of names, which are then read once.
+func (j *judge) named(refs []rfc6125.Reference, err error) bool {
+	var e *pkix.Error
+	if err != nil && !errors.As(err, &e) { // there are no roots
+		return rfc6125.PresentedBy(j.peer.Chain[0]).Match(refs, rfc6125.Options{}).OK
+	}
+	return err == nil || !slices.ContainsFunc(e.All, func(one error) bool { return errors.Is(one, pkix.ErrName) })
 }
 
 // noCommonName is what a name is told that stands in the wrong place.
