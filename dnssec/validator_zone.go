@@ -168,7 +168,7 @@ func (t *task) zoneByDSIn(r *reply, name rfc6125.Name) *zone {
 	}
 	if alias := find(r.answer, name, wire.TypeCNAME); alias != nil {
 		// RFC 1034 section 3.6.2: an alias has no other records, so it is no cut.
-		if v := t.verify(r, alias); v.ok() {
+		if v := t.aliasThere(r, alias); v.ok() {
 			return &zone{verdict: v.verdict, expires: v.expires, sigEnd: v.sigEnd}
 		}
 	}
