@@ -172,7 +172,7 @@ func (t *task) zoneByDSIn(r *reply, name rfc6125.Name) *zone {
 			return &zone{verdict: v.verdict, expires: v.expires, sigEnd: v.sigEnd}
 		}
 	}
-	d := t.deny(r, name, TypeDS)
+	d := t.denyDS(r, name)
 	z := &zone{verdict: d.verdict, expires: d.expires, sigEnd: d.sigEnd}
 	switch {
 	case d.status != Secure:
