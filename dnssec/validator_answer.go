@@ -154,18 +154,23 @@ func (t *task) collect(r *reply, set *proof.RRset, a *Answer) verdict {
 	}
 	p := t.verifyAlias(r, set)
 	if p.ok() {
-		a.take(set, p)
+		return a.take(r, set, p)
 	}
 	return p.verdict
 }
 
-// take adds the records of a set that was proved.
-func (a *Answer) take(set *proof.RRset, p proven) {
+// take adds the records of a set that was proved. It fails if one of them is malformed,
+// secure or not: what cannot be read is no statement about the name.
+func (a *Answer) take(r *reply, set *proof.RRset, p proven) verdict {
+	if why, bad := malformedRDATA(set.Owner, Type(set.Type), set.Data); bad {
+		return verdict{status: Indeterminate, kind: ErrMalformed, server: r.server, reason: why}
+	}
 	a.Kind = Data
 	for _, d := range set.Data {
 		a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
 	}
 	a.add(p.verdict, p.expires, p.sigEnd)
+	return p.verdict
 }
 
 // verifyAlias is verify; an unsigned CNAME below a DNAME is vouched for by that (RFC
@@ -215,7 +220,9 @@ func (t *task) collectAny(r *reply, a *Answer) (verdict, bool) {
 		if !p.ok() {
 			return p.verdict, false
 		}
-		a.take(set, p)
+		if v := a.take(r, set, p); !v.ok() {
+			return v, false
+		}
 	}
 	return verdict{status: a.Status}, true
 }

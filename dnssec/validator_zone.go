@@ -195,6 +195,11 @@ func (t *task) zoneByDSSet(r *reply, set *proof.RRset, name rfc6125.Name) *zone 
 		// made by one.
 		return &zone{verdict: bogusBy(name, TypeDS, ReasonWildcard, EDEBogus, "a DS made from a wildcard")}
 	}
+	if why, bad := malformedRDATA(name, TypeDS, set.Data); bad {
+		// Without this one the others may all be unsupported, and the zone would be taken
+		// for an unsigned one (RFC 4035 section 5.2).
+		return &zone{verdict: verdict{status: Indeterminate, kind: ErrMalformed, server: r.server, reason: why}}
+	}
 	var trust proof.Trust
 	for _, d := range set.Data {
 		if ds, ok := proof.ParseDS(d); ok {
