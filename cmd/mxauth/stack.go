@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -129,6 +130,8 @@ type resolving struct {
 	upstream *upstream.Client
 	resolver *watcher
 	cache    *dnssec.Cached
+
+	toldUnused bool // complain has named the servers that are not used
 }
 
 func (r *resolving) close() {
@@ -159,7 +162,7 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg := upstream.Config{Servers: r.servers, Timeout: e.flags.timeout, RootCAs: pool, Logger: e.logger()}
+	cfg := upstream.Config{Servers: r.servers, SignedZone: signedZone(anchors), Timeout: e.flags.timeout, RootCAs: pool, Logger: e.logger()}
 	if e.flags.dnssec == modeTrustAD {
 		if err := e.checkTrustAD(ctx, cfg); err != nil {
 			return nil, err
@@ -171,6 +174,16 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 		return nil, err
 	}
 	return r, nil
+}
+
+// signedZone is a zone that must be signed if anything is: the root, unless only other zones
+// have trust anchors.
+func signedZone(anchors []anchor.Anchor) rfc6125.Name {
+	root := rfc6125.RootName()
+	if len(anchors) == 0 || slices.ContainsFunc(anchors, func(a anchor.Anchor) bool { return a.Zone == root }) {
+		return root
+	}
+	return anchors[0].Zone
 }
 
 // A resolverConfig says how status comes to answers.
