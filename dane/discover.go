@@ -214,10 +214,6 @@ func (h *Host) candidates(a dnssec.Answer) ([]rfc6125.Host, string) {
 	return nil, "A6"
 }
 
-// reasonIterations is what package dnssec calls an answer that is insecure only
-// because an NSEC3 proof asks for more iterations than it makes (doubt D6).
-const reasonIterations dnssec.ReasonCode = "nsec3-iterations"
-
 // tlsa asks for TLSA records at one candidate. It reports whether that settled the
 // state of h (rows T1 and T2), or the next candidate is to be tried (T3).
 func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o DiscoverOptions) bool {
@@ -231,9 +227,10 @@ func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o
 	}
 	l := lookup(ctx, r, dnssec.Question{Name: owner, Type: dnssec.TypeTLSA})
 	a := l.Answer
-	if l.Err == nil && a.Status == dnssec.Insecure && a.Reason.Code == reasonIterations {
+	if l.Err == nil && a.Status == dnssec.Insecure && a.Reason.Code == dnssec.ReasonNSEC3Iterations {
 		// Doubt D6: the host is secure, so its zone is signed, and a denial that can not
-		// be proved must not switch DANE off.
+		// be proved, because an NSEC3 proof asks for more iterations than are computed,
+		// must not switch DANE off.
 		l.Err = &dnssec.LookupError{Question: a.Question, Kind: dnssec.ErrIndeterminate, Reason: a.Reason, Server: a.Server, EDE: a.EDE}
 	}
 	h.TLSA = append(h.TLSA, l)

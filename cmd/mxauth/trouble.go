@@ -44,7 +44,7 @@ func (r *resolving) unused() (text, hint string) {
 	}
 	list := "the --resolver flags"
 	if r.fromFile {
-		list = "/etc/resolv.conf"
+		list = dnssec.ResolvConfPath
 	}
 	const let = " pass DNSSEC records through (systemd-resolved: DNSSEC=yes in resolved.conf; dnsmasq.conf: proxy-dnssec)"
 	names, others := strings.Join(strip, ", "), strings.Join(pass, ", ")
@@ -64,7 +64,7 @@ func (r *resolving) explain(t trouble) (text, hint string) {
 	}
 	where := ""
 	if r.fromFile {
-		where = ", which /etc/resolv.conf names,"
+		where = ", which " + dnssec.ResolvConfPath + " names,"
 	}
 	q, reason := t.first.Question.String(), t.first.Reason.String()
 	const another = "or name another one by --resolver ADDR"

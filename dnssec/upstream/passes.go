@@ -162,13 +162,6 @@ func (q query) wantsProof() bool {
 	return do
 }
 
-// Types that the signatures of an answer are about.
-const (
-	typeRRSIG = 46
-	typeNSEC  = 47
-	typeNSEC3 = 50
-)
-
 // hasProof reports whether msg has a signature in its answer section if that has records of
 // the type asked for, else one of NSEC or NSEC3 records in its authority section. Whether
 // it is a good one is for the validator.
@@ -181,15 +174,15 @@ func (q query) hasProof(msg []byte) bool {
 	err := walk(msg, func(at int) {
 		typ := binary.BigEndian.Uint16(msg[at:])
 		covered := uint16(0)
-		if typ == typeRRSIG && binary.BigEndian.Uint16(msg[at+8:]) > 2 {
+		if typ == wire.TypeRRSIG && binary.BigEndian.Uint16(msg[at+8:]) > 2 {
 			covered = binary.BigEndian.Uint16(msg[at+10:])
 		}
 		switch {
 		case i < answers:
 			data = data || typ == asked
-			signed = signed || typ == typeRRSIG
+			signed = signed || typ == wire.TypeRRSIG
 		case i < answers+authority:
-			denied = denied || covered == typeNSEC || covered == typeNSEC3
+			denied = denied || covered == wire.TypeNSEC || covered == wire.TypeNSEC3
 		}
 		i++
 	})

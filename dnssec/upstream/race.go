@@ -265,7 +265,6 @@ const (
 	finalRank     = 6 // from here on no other server is asked
 	rankBogus     = 6 // SERVFAIL, and the server says that DNSSEC is the cause
 	rankDefinite  = 7
-	rcodeRefused  = 5
 	optExtendedEr = 15 // RFC 8914 section 2
 )
 
