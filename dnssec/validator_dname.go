@@ -51,8 +51,8 @@ func (t *task) redirectionIn(r *reply, name rfc6125.Name) *redirection {
 //
 // If it returns a redirection, that is proved.
 func (t *task) bareAlias(r *reply, cname *proof.RRset) (proven, *redirection) {
-	if cname.Owner.IsRoot() {
-		return t.verify(r, cname), nil
+	if p, _ := t.v.covering(cname.Owner, t.now); p == nil || p.zone == cname.Owner {
+		return t.verify(r, cname), nil // nothing covers it, or its own anchor does and not what lies above
 	}
 	z := t.delegated(r, cname.Owner)
 	if z == nil {

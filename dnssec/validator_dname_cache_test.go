@@ -175,6 +175,20 @@ func TestValidatorDNAMEQuestions(t *testing.T) {
 	}
 	tr.want("unsigned.test. A", "insecure data unsigned-delegation")
 
+	// At the apex of a zone with a trust anchor there can be no CNAME, whatever its parent is.
+	tr = newTree(t)
+	tr.hook = func(q dns.Question) (*dns.Msg, error) {
+		if q.Name != "example.test." || q.Qtype == dns.TypeDNSKEY {
+			return nil, nil
+		}
+		return &dns.Msg{Answer: []dns.RR{
+			&dns.CNAME{Hdr: dns.RR_Header{Name: "example.test.", Rrtype: dns.TypeCNAME, Class: 1, Ttl: 60}, Target: "example.evil."},
+			&dns.A{Hdr: dns.RR_Header{Name: "example.evil.", Rrtype: dns.TypeA, Class: 1, Ttl: 60}, A: []byte{192, 0, 2, 30}},
+		}}, nil
+	}
+	tr.want("example.test. A", "bogus signature-missing", func(c *dnssec.ValidatorConfig) { c.Anchors = tr.anchorsOf("example.test.") })
+	tr.want("example.test. CNAME", "bogus signature-missing", func(c *dnssec.ValidatorConfig) { c.Anchors = tr.anchorsOf("example.test.") })
+
 	// Twenty labels that are the same in both names allow for twenty owners.
 	long := strings.Repeat("x.", 20)
 	tr = newTree(t)
