@@ -26,6 +26,11 @@ func (t *task) redirectionIn(r *reply, name rfc6125.Name) *redirection {
 	if set == nil {
 		return nil
 	}
+	if p, _ := t.v.covering(name, t.now); p != nil && !set.Owner.IsSubdomainOf(p.zone) {
+		// There is a zone below it, which has a trust anchor, and below a DNAME there is none.
+		err := &proof.Error{Kind: proof.ErrSigner, Text: p.zone.String() + " is a zone of its own"}
+		return &redirection{proven: proven{verdict: bogus(set.Owner, TypeDNAME, err)}, owner: set.Owner}
+	}
 	d := &redirection{proven: t.verify(r, set), owner: set.Owner}
 	if !d.ok() {
 		return d

@@ -208,3 +208,32 @@ func TestValidatorDNAMEQuestions(t *testing.T) {
 		t.Errorf("%s after %d questions for a DNAME", outcome(a, err), asked(tr))
 	}
 }
+
+// TestValidatorDNAMEAboveAnchor: nothing exists below a DNAME (RFC 6672 section 2.4), so one
+// above a zone with a trust anchor of its own is forged, and is not believed because it is
+// above what the anchors cover.
+func TestValidatorDNAMEAboveAnchor(t *testing.T) {
+	rr := func(h dns.RR, name string, typ uint16) dns.RR {
+		*h.Header() = dns.RR_Header{Name: name, Rrtype: typ, Class: dns.ClassINET, Ttl: 60}
+		return h
+	}
+	for _, q := range []string{"mx.example.test. A", "mx.example.test. CNAME", "mx.example.test. MX"} {
+		tr := newTree(t)
+		tr.hook = func(asked dns.Question) (*dns.Msg, error) {
+			if asked.Name == "example.test." {
+				return nil, nil
+			}
+			owner := asked.Name
+			target := strings.TrimSuffix(owner, "test.") + "evil."
+			return &dns.Msg{Answer: []dns.RR{
+				rr(&dns.DNAME{Target: "evil."}, "test.", dns.TypeDNAME),
+				rr(&dns.CNAME{Target: target}, owner, dns.TypeCNAME),
+				rr(&dns.A{A: []byte{192, 0, 2, 66}}, target, dns.TypeA),
+			}}, nil
+		}
+		a, err := tr.get(q, func(c *dnssec.ValidatorConfig) { c.Anchors = tr.anchorsOf("example.test.") })
+		if err == nil || a.Status != dnssec.Bogus {
+			t.Errorf("%s: %s (%v)", q, outcome(a, err), err)
+		}
+	}
+}
