@@ -66,11 +66,11 @@ func (t *task) bareAlias(r *reply, cname *proof.RRset) (proven, *redirection) {
 	switch {
 	case z.status == Insecure && z.reason.Code != ReasonNSEC3Iterations:
 		return unsigned(cname, r, z), nil
-	case z.final:
+	case z.final, z.status == Indeterminate:
 		return proven{verdict: z.verdict}, nil
 	}
-	// The signature of the DNAME proves its zone, so it counts where the walk fails too, and
-	// where the zone is signed and only its denials do not count.
+	// The signature of the DNAME proves its zone, so it counts where the denials on the way
+	// down are bad, too, and where there are only too many iterations in them.
 	d, why := t.findRedirection(cname)
 	switch {
 	case d != nil:
@@ -126,11 +126,7 @@ func (t *task) findRedirection(cname *proof.RRset) (*redirection, verdict) {
 		q := Question{owner.Ancestor(labels), TypeDNAME}
 		r, fail := t.get(q)
 		if fail != nil {
-			why = moreTelling(why, *fail)
-			if fail.final {
-				break
-			}
-			continue
+			return nil, *fail
 		}
 		t.sendAhead(r)
 		d := t.redirectionIn(r, owner)
