@@ -128,6 +128,9 @@ func (t *task) findRedirection(cname *proof.RRset) (*redirection, verdict) {
 		if fail != nil {
 			return nil, *fail
 		}
+		if r.msg.Rcode != wire.RcodeNoError && r.msg.Rcode != wire.RcodeNXDomain {
+			return nil, t.rcodeVerdict(r, q)
+		}
 		t.sendAhead(r)
 		d := t.redirectionIn(r, owner)
 		switch {

@@ -110,6 +110,14 @@ func TestValidatorDNAMEFetched(t *testing.T) {
 				return nil, nil
 			}
 		}, "indeterminate timeout", "no resolver answered in time", "www.d.example.test."},
+		{"SERVFAIL", "www.d.example.test. A", func(tr *tree) {
+			tr.hook = func(q dns.Question) (*dns.Msg, error) {
+				if q.Qtype == dns.TypeDNAME {
+					return &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}, nil
+				}
+				return nil, nil
+			}
+		}, "indeterminate servfail", "the resolver answers SERVFAIL for d.example.test DNAME", "www.d.example.test."},
 		// The CNAME that is kept is of the DNAME before this one.
 		{"it leads elsewhere by now", "www.d.example.test. A", func(tr *tree) {
 			tr.on("www.d.example.test. A", func(m *dns.Msg) {
