@@ -168,11 +168,11 @@ func (t *task) zoneByDSIn(r *reply, name rfc6125.Name) *zone {
 	}
 	if alias := find(r.answer, name, wire.TypeCNAME); alias != nil {
 		// RFC 1034 section 3.6.2: an alias has no other records, so it is no cut.
-		if v := t.verify(r, alias); v.ok() {
+		if v := t.aliasThere(r, alias); v.ok() {
 			return &zone{verdict: v.verdict, expires: v.expires, sigEnd: v.sigEnd}
 		}
 	}
-	d := t.deny(r, name, TypeDS)
+	d := t.denyDS(r, name)
 	z := &zone{verdict: d.verdict, expires: d.expires, sigEnd: d.sigEnd}
 	switch {
 	case d.status != Secure:
@@ -194,6 +194,11 @@ func (t *task) zoneByDSSet(r *reply, set *proof.RRset, name rfc6125.Name) *zone 
 		// RFC 4592 section 4.4 leaves DS at a wildcard without meaning; no delegation is
 		// made by one.
 		return &zone{verdict: bogusBy(name, TypeDS, ReasonWildcard, EDEBogus, "a DS made from a wildcard")}
+	}
+	if why, bad := malformedRDATA(name, TypeDS, set.Data); bad {
+		// Without this one the others may all be unsupported, and the zone would be taken
+		// for an unsigned one (RFC 4035 section 5.2).
+		return &zone{verdict: verdict{status: Indeterminate, kind: ErrMalformed, server: r.server, reason: why}}
 	}
 	var trust proof.Trust
 	for _, d := range set.Data {

@@ -4,8 +4,8 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
-	"slices"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"

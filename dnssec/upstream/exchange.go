@@ -29,6 +29,8 @@ type server struct {
 	health health
 	stream *pool  // TCP or TLS
 	https  *https // nil but for HTTPS
+
+	judgement judgement
 }
 
 func newServer(s Server, cfg *Config) *server {
