@@ -394,8 +394,7 @@ func sentences(t *testing.T, name string, src []byte) (out []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var free func(n ast.Node) bool
-	free = func(n ast.Node) bool {
+	free := func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.CallExpr:
 			switch name := called(n); {

@@ -203,7 +203,7 @@ func (c *Conversation) session() Peer {
 	case c.state.DidResume && !c.resumes:
 		return Peer{Event: HandshakeFailed, Detail: errText(errForeignSession)}
 	case c.err == nil, isReply && noEHLO(reply.Code):
-		return peerOf(c.state)
+		return PeerFromState(c.state)
 	case isReply:
 		return refusedInside(reply)
 	case c.state.Version == tls.VersionTLS13 && isDisconnect(c.err):
