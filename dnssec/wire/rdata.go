@@ -69,6 +69,9 @@ func (p *parser) rdata(typ uint16, start, end int) ([]byte, error) {
 	if p.total += len(out) - from; p.total > maxExpanded {
 		return nil, errors.New("names expand to too many octets")
 	}
+	if cap(out) != cap(p.arena) {
+		p.held += cap(out)
+	}
 	p.arena = out
 	return out[from:len(out):len(out)], nil
 }
