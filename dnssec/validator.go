@@ -8,8 +8,6 @@ import (
 	"math"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
@@ -64,8 +62,10 @@ type ValidatorConfig struct {
 	// MaxNSEC3Iterations is the most that is computed for an NSEC3 hash; zero means
 	// [DefaultMaxNSEC3Iterations], a negative number none but 0.
 	MaxNSEC3Iterations int
-	// Zones bounds the zones that are remembered; zero means [DefaultZones].
-	Zones int
+	// Zones bounds the zones that are remembered, ZoneBytes the memory that they take; zero
+	// means [DefaultZones] and [DefaultZoneBytes].
+	Zones     int
+	ZoneBytes int
 	// MaxQueries and MaxBytes bound what one question may cost; zero means
 	// [DefaultMaxQueries] and [DefaultMaxBytes]. Signatures and hashes have the bounds
 	// of [proof.NewBudget].
@@ -104,7 +104,7 @@ type Validator struct {
 	cfg      ValidatorConfig
 	points   map[rfc6125.Name]*point // anchored zones
 	negative map[rfc6125.Name]NegativeAnchor
-	zones    *lru.Cache[rfc6125.Name, *zone]
+	zones    *zoneCache
 	flights  flights
 	signal   wire.Signal
 	revoked  revocations
@@ -155,7 +155,10 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 		name string
 		p    *int
 		zero int
-	}{{"Zones", &cfg.Zones, DefaultZones}, {"MaxQueries", &cfg.MaxQueries, DefaultMaxQueries}, {"MaxBytes", &cfg.MaxBytes, DefaultMaxBytes}} {
+	}{
+		{"Zones", &cfg.Zones, DefaultZones}, {"ZoneBytes", &cfg.ZoneBytes, DefaultZoneBytes},
+		{"MaxQueries", &cfg.MaxQueries, DefaultMaxQueries}, {"MaxBytes", &cfg.MaxBytes, DefaultMaxBytes},
+	} {
 		if *n.p < 0 {
 			errs = append(errs, fmt.Errorf("dnssec: ValidatorConfig.%s is negative", n.name))
 		}
@@ -202,7 +205,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	v.zones, _ = lru.New[rfc6125.Name, *zone](cfg.Zones) // the size is above zero, so there is no error
+	v.zones = newZoneCache(cfg.Zones, cfg.ZoneBytes)
 	if cfg.SignalAlgorithms {
 		// RFC 6975 section 4: what is really understood, in no order of meaning.
 		for n := range 253 {

@@ -148,7 +148,7 @@ func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust, p *point) 
 	return &zone{
 		verdict: verdict{status: Secure},
 		cut:     true,
-		keys:    ks,
+		keys:    ks.Compact(),
 		expires: earlier(t.now.Add(min(time.Duration(signed.TTL)*time.Second, maxZoneTTL)), signed.Expires),
 		sigEnd:  signed.Expires,
 	}

@@ -112,6 +112,37 @@ func NewKeySet(zone rfc6125.Name, keys []Key, a Algorithms) *KeySet {
 // Keys returns the keys; the caller must not change them.
 func (ks *KeySet) Keys() []Key { return ks.keys }
 
+// Compact returns ks with copies of the keys, so that it keeps no message alive that they
+// were read from.
+func (ks *KeySet) Compact() *KeySet {
+	n := 0
+	for _, k := range ks.keys {
+		n += len(k.Data)
+	}
+	block := make([]byte, 0, n)
+	keys := make([]Key, len(ks.keys))
+	for i, k := range ks.keys {
+		from := len(block)
+		block = append(block, k.Data...)
+		k.Data = block[from:len(block):len(block)]
+		keys[i] = k
+	}
+	return &KeySet{Zone: ks.Zone, keys: keys, algorithms: ks.algorithms}
+}
+
+// Size estimates the memory that a compact ks takes once all its keys have been used.
+func (ks *KeySet) Size() int {
+	const (
+		sizeSet = 64
+		sizeKey = 56 + 48 + 160 // the Key, what is parsed of it, and the numbers of that
+	)
+	n := sizeSet + ks.Zone.WireLen()
+	for _, k := range ks.keys {
+		n += sizeKey + 2*len(k.Data) // the record, and the numbers
+	}
+	return n + n/8
+}
+
 // A DS is a delegation signer record (RFC 4034 section 5), from a parent zone or
 // as a trust anchor.
 type DS struct {
