@@ -39,7 +39,6 @@ const (
 	ReasonDenialInvalid        ReasonCode = "denial-invalid"      // what is there does not prove it
 	ReasonWildcard             ReasonCode = "wildcard-unproved"   // nothing proves that no closer name exists
 	ReasonAliasForged          ReasonCode = "alias-forged"        // a CNAME that its DNAME does not make
-	ReasonBudget               ReasonCode = "budget-exceeded"     // more work than any honest zone makes
 )
 
 // Reasons for an answer that is indeterminate.
@@ -47,6 +46,7 @@ const (
 	ReasonUpstreamStrips ReasonCode = "upstream-strips-dnssec"    // the resolver hands on no signatures, not even the root's
 	ReasonUpstreamCD     ReasonCode = "upstream-servfail-with-cd" // the resolver answers SERVFAIL when it is asked not to validate
 	ReasonNoUsableAnchor ReasonCode = "no-usable-anchor"          // every trust anchor is revoked
+	ReasonBudget         ReasonCode = "budget-exceeded"           // the records make more work than those of any honest zone
 )
 
 // stripsCure tells what to do about [ReasonUpstreamStrips].
@@ -82,11 +82,12 @@ func (v *verdict) err(q Question) *LookupError {
 
 // bogus makes the verdict of records that fail by err, an error of package proof.
 func bogus(owner rfc6125.Name, typ Type, err error) verdict {
+	if errors.Is(err, proof.ErrBudget) {
+		return overBudget(owner, typ, err)
+	}
 	v := verdict{status: Bogus, kind: ErrBogus, reason: Reason{Name: owner, Type: typ, EDE: EDEBogus}}
 	r := &v.reason
 	switch {
-	case errors.Is(err, proof.ErrBudget):
-		r.Code, v.final = ReasonBudget, true
 	case errors.Is(err, proof.ErrUnsigned):
 		r.Code, r.EDE, v.absent = ReasonSignatureMissing, EDERRSIGsMissing, true
 	case errors.Is(err, proof.ErrExpired):
@@ -119,6 +120,17 @@ func bogus(owner rfc6125.Name, typ Type, err error) verdict {
 		r.Code = ReasonSignatureInvalid
 	}
 	r.Text = fmt.Sprintf("%s %s: %v", owner, typ, err)
+	return v
+}
+
+// overBudget is the verdict on records that cost more than may be spent on them: nothing is
+// known of them.
+func overBudget(owner rfc6125.Name, typ Type, err error) verdict {
+	v := verdict{status: Indeterminate, kind: ErrBudget, final: true, reason: Reason{Code: ReasonBudget, Name: owner, Type: typ}}
+	var limit *proof.Error
+	if errors.As(err, &limit) {
+		v.reason.Text = fmt.Sprintf("to check %s %s costs more than the records of any honest zone (%s)", owner, typ, limit.Text)
+	}
 	return v
 }
 
