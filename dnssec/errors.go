@@ -51,14 +51,17 @@ func (e *LookupError) Error() string {
 	} else {
 		b.WriteString(ErrLookup.Error())
 	}
-	if s := e.Reason.String(); s != "" {
-		b.WriteString(": " + s)
+	why := e.Reason.String()
+	if why != "" {
+		b.WriteString(": " + why)
 	}
 	if e.Server != "" {
 		b.WriteString(" (server " + e.Server + ")")
 	}
 	if e.Cause != nil {
-		b.WriteString(": " + e.Cause.Error())
+		if s := e.Cause.Error(); !strings.Contains(why, s) {
+			b.WriteString(": " + s)
+		}
 	}
 	return b.String()
 }

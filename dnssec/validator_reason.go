@@ -47,6 +47,7 @@ const (
 	ReasonUpstreamCD     ReasonCode = "upstream-servfail-with-cd" // the resolver answers SERVFAIL when it is asked not to validate
 	ReasonNoUsableAnchor ReasonCode = "no-usable-anchor"          // every trust anchor is revoked
 	ReasonBudget         ReasonCode = "budget-exceeded"           // the records make more work than those of any honest zone
+	ReasonBudgetSpent    ReasonCode = "budget-spent"              // the plan, or its share for the host, has nothing left: see BudgetError
 )
 
 // stripsCure tells what to do about [ReasonUpstreamStrips].
@@ -66,6 +67,9 @@ type verdict struct {
 	absent bool
 	// settled means that what failed was asked for twice already.
 	settled bool
+	// own means that the failure is the asker's: it left, or has spent what it may. It says
+	// nothing of the records, and is never kept.
+	own bool
 }
 
 // again reports whether asking once more may help.
@@ -127,8 +131,13 @@ func bogus(owner rfc6125.Name, typ Type, err error) verdict {
 // known of them.
 func overBudget(owner rfc6125.Name, typ Type, err error) verdict {
 	v := verdict{status: Indeterminate, kind: ErrBudget, final: true, reason: Reason{Code: ReasonBudget, Name: owner, Type: typ}}
+	var spent *BudgetError
 	var limit *proof.Error
-	if errors.As(err, &limit) {
+	switch {
+	case errors.As(err, &spent):
+		v.own, v.cause = true, spent
+		v.reason.Code, v.reason.Text = ReasonBudgetSpent, fmt.Sprintf("%v; the last one was for %s %s", spent, owner, typ)
+	case errors.As(err, &limit):
 		v.reason.Text = fmt.Sprintf("to check %s %s costs more than the records of any honest zone (%s)", owner, typ, limit.Text)
 	}
 	return v

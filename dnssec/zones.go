@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"context"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -76,4 +77,64 @@ func (c *zoneCache) Remove(name rfc6125.Name) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lru.Remove(name)
+}
+
+// proofs lets the questions of one plan that need the same zone at the same time prove it
+// once. Plans do not wait for each other: one that is out of turns would hold up the
+// others.
+//
+// A task that waits here waits for an ancestor of every zone that it proves itself, since
+// the proof of a zone needs only those above it. So no two can wait for each other.
+type proofs struct {
+	mu sync.Mutex // guards m
+	m  map[proofKey]*zoneProof
+}
+
+type proofKey struct {
+	plan *Budget
+	name rfc6125.Name
+}
+
+// A zoneProof is under way until done is closed; then zone is set.
+type zoneProof struct {
+	done chan struct{}
+	zone *zone
+}
+
+// begin returns what another question of the plan proves, after waiting for it; or a
+// function to end the proof that the caller has to make; or neither, if ctx has ended.
+func (p *proofs) begin(ctx context.Context, s *Share, name rfc6125.Name) (*zone, func(*zone)) {
+	key := proofKey{s.of, name}
+	p.mu.Lock()
+	by := p.m[key]
+	if by == nil {
+		by = &zoneProof{done: make(chan struct{})}
+		if p.m == nil {
+			p.m = make(map[proofKey]*zoneProof)
+		}
+		p.m[key] = by
+		p.mu.Unlock()
+		return nil, func(z *zone) {
+			by.zone = z
+			p.mu.Lock()
+			delete(p.m, key)
+			p.mu.Unlock()
+			close(by.done)
+		}
+	}
+	p.mu.Unlock()
+	select {
+	case <-by.done:
+		return by.zone, nil
+	case <-ctx.Done():
+		return nil, nil
+	}
+}
+
+// underWay reports whether a question of the plan proves the zone now, and so has asked for
+// what it needs.
+func (p *proofs) underWay(s *Share, name rfc6125.Name) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.m[proofKey{s.of, name}] != nil
 }
