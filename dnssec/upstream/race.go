@@ -87,6 +87,9 @@ type race struct {
 	steps    []step
 	results  chan outcome
 	running  int
+	turn     *dnssec.Turn // how often the question may be sent
+	sent     int          // attempts so far
+	opened   int          // attempts over UDP so far, each with a socket of its own
 
 	best   outcome // with the highest rank
 	rank   int
@@ -94,7 +97,7 @@ type race struct {
 }
 
 func newRace(ctx context.Context, q query, servers []*server) *race {
-	r := &race{q: q}
+	r := &race{q: q, turn: dnssec.TurnFrom(ctx)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	for _, s := range byHealth(servers) {
 		r.entrants = append(r.entrants, &entrant{server: s})
@@ -157,9 +160,14 @@ func (r *race) start() (way, bool) {
 		if st.s.answered || st.s.broken[st.w] {
 			continue
 		}
+		release, ok := r.afford(st.w)
+		if !ok {
+			continue
+		}
 		st.s.started++
 		r.running++
 		go func() {
+			defer release()
 			begin := time.Now()
 			msg, err := st.s.exchange(r.ctx, r.q, st.w)
 			r.results <- outcome{st.s, st.w, msg, time.Since(begin), err}
@@ -167,6 +175,28 @@ func (r *race) start() (way, bool) {
 		return st.w, true
 	}
 	return 0, false
+}
+
+// afford reports whether one more attempt may be made: the first always, another one if the
+// budget of the question's plan has messages left, and over UDP a socket. release gives the
+// socket back.
+func (r *race) afford(w way) (release func(), ok bool) {
+	release = func() {}
+	if w == viaUDP && r.opened > 0 {
+		if release, ok = r.turn.Socket(); !ok {
+			return nil, false // TCP comes next, and needs none
+		}
+	}
+	if r.sent > 0 && !r.turn.Send() {
+		release()
+		r.steps = nil
+		return nil, false
+	}
+	if w == viaUDP {
+		r.opened++
+	}
+	r.sent++
+	return release, true
 }
 
 // judge takes note of an outcome and reports whether it ends the race.
