@@ -71,6 +71,9 @@ func (w *work) addressless(h *Host) {
 		} else {
 			h.Reason = because(ReasonAddressFailed, "The addresses of the mail host %s could not be looked up (%s); it is not used now.", h.label(), lookupText(err))
 		}
+		if h.Reason.ID == ReasonAddressFailed && outOfBudget(d.A.Err, d.AAAA.Err) {
+			h.Reason = because(ReasonBudget, "The addresses of the mail host %s could not be looked up: %s; it is not used now.", h.label(), budgetText(d.A.Err, d.AAAA.Err))
+		}
 	}
 	if h.Unusable && w.Request.Options.NoAddressDefer {
 		// O6: a denial that is not signed can be forged; the operator prefers to wait.
@@ -207,6 +210,8 @@ func tlsaFailure(h *Host) Reason {
 	switch {
 	case errors.As(err, &le) && le.Reason.Code == dnssec.ReasonNSEC3Iterations:
 		return because(ReasonTLSAUnproved, "The zone of %s is signed, and its proof that there are no TLSA records at %s uses so many NSEC3 iterations that it proves nothing; the host is not used now.", h.label(), owner)
+	case outOfBudget(err):
+		return because(ReasonBudget, "Whether %s has TLSA records could not be found out: %s; that is not the same as having none, so it is not used now.", h.label(), budgetText(err))
 	case errors.Is(err, dnssec.ErrBogus):
 		return because(ReasonTLSABogus, "The DNSSEC check of the TLSA records of %s failed (%s, %s); somebody may be suppressing them, so it is not used now.", h.label(), owner, lookupText(err))
 	case errors.Is(err, dnssec.ErrTimeout), errors.Is(err, dnssec.ErrUnreachable):

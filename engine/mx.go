@@ -68,7 +68,9 @@ func (w *work) mxFailed(step Step, err error) {
 		w.MX.Status = le.Status()
 	}
 	step.Status = w.MX.Status.String()
-	if errors.Is(err, dnssec.ErrBogus) {
+	if outOfBudget(err) {
+		w.MX.Reason = because(ReasonBudget, "The mail hosts of %s could not be looked up: %s; the message waits.", w.Orig, budgetText(err))
+	} else if errors.Is(err, dnssec.ErrBogus) {
 		w.MX.Reason = because(ReasonMXBogus, "The mail hosts of %s can not be trusted, because the DNSSEC check of the answer failed (%s); the message waits.", w.Orig, lookupText(err))
 	} else {
 		w.MX.Reason = because(ReasonMXLookupFailed, "The mail hosts of %s could not be looked up (%s); the message waits.", w.Orig, lookupText(err))

@@ -21,9 +21,10 @@ import (
 // not make us ask thousands of questions.
 const MaxHosts = 64
 
-// hostLookups bounds the hosts of one plan that are looked up at the same time: all
-// hosts of any ordinary domain, so that a cold plan costs no second round.
-const hostLookups = 16
+// hostLookups bounds the hosts of one plan that are looked up at the same time: all of
+// them, so that some whose servers are silent do not hold up the others. How many
+// questions are under way is bounded by the budget of the plan.
+const hostLookups = MaxHosts
 
 // MinValid is how long a plan may be decided by at least, however soon what it rests
 // on ends: an answer whose TTL is 0 may be used for the transaction in progress (RFC
@@ -162,6 +163,7 @@ func (e *Engine) planAnew(ctx context.Context, r Request, now time.Time) (*Plan,
 	w.lookUp(ctx)
 	w.endSTS()
 	w.endRecall()
+	w.spent()
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -188,6 +190,9 @@ type work struct {
 	state stsState
 
 	recall *recall // nil: the memory is not asked
+
+	budget *dnssec.Budget // see dnsBudget
+	share  *dnssec.Share  // see domainShare
 }
 
 // lookUp asks for the MX records and then for every host.
@@ -200,7 +205,9 @@ func (w *work) lookUp(ctx context.Context) {
 		w.configured()
 	case kindDomain:
 		start := w.c.Now()
-		w.findMX(ctx)
+		mctx, done := w.domainShare().Context(ctx)
+		w.findMX(mctx)
+		done()
 		if t := w.c.Trace.GotMX; t != nil {
 			t(w.Orig, w.MX, w.c.Now().Sub(start))
 		}
@@ -218,9 +225,11 @@ func (w *work) lookUp(ctx context.Context) {
 	g.SetLimit(hostLookups)
 	for i := range w.Hosts {
 		h := &w.Hosts[i]
+		hctx, done := w.lookupsOf(ctx, h)
 		g.Go(func() error {
+			defer done()
 			start := w.c.Now()
-			h.DANE = dane.Discover(ctx, w.c.Resolver, h.Name, o)
+			h.DANE = dane.Discover(hctx, w.c.Resolver, h.Name, o)
 			h.Addresses = h.DANE.Addresses
 			if t := w.c.Trace.GotHost; t != nil {
 				t(h, w.c.Now().Sub(start))

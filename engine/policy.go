@@ -30,7 +30,7 @@ func (w *work) startSTS(ctx context.Context) *stsLookup {
 		w.Why = append(w.Why, Step{Step: StepSTSRecord, Name: w.Orig.String(), Result: "MTA-STS is not looked at: no client is configured"})
 		return nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(dnssec.WithShare(ctx, w.domainShare()))
 	l := &stsLookup{cancel: cancel, result: make(chan sts.Result, 1), start: w.c.Now()}
 	go func() { l.result <- w.c.STS.Lookup(ctx, w.Orig) }()
 	return l
