@@ -163,8 +163,7 @@ func Parse(b []byte) (*Message, error) {
 	if an+ns+ar > maxRecords {
 		return nil, fmt.Errorf("%w: %d records", ErrMessage, an+ns+ar)
 	}
-	p.arena = make([]byte, 0, len(b))
-	p.held = len(b)
+	p.block(len(b))
 	var err error
 	if m.Answer, err = p.section(an); err != nil {
 		return nil, fmt.Errorf("%w: answer section: %w", ErrMessage, err)
@@ -193,10 +192,11 @@ const (
 
 // A parser walks through a message.
 type parser struct {
-	msg   []byte
-	off   int
-	arena []byte // RDATA is appended here; slices of it stay valid when it grows
-	held  int    // octets of all arenas, which stay in use when one grows, and of the names
+	msg     []byte
+	off     int
+	arena   []byte // RDATA is appended here, until it is full
+	scratch []byte // for RDATA that may not fit
+	held    int    // octets of all arenas and of the names
 	// total counts the RDATA octets made so far, against maxExpanded.
 	total int
 	// seen remembers the names that began at an offset, since most owners of a
