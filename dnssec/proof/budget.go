@@ -1,5 +1,7 @@
 package proof
 
+import "crypto/sha1"
+
 // A Budget is what may still be spent on one question. It is handed down by
 // pointer and only ever gets smaller. It is not safe for concurrent use. The zero
 // Budget allows nothing.
@@ -7,7 +9,8 @@ type Budget struct {
 	// Signatures are the public key operations, Failures those of them that may
 	// end without success.
 	Signatures, Failures int
-	// HashRounds are the SHA-1 operations for NSEC3: iterations+1 for a name.
+	// HashRounds are the SHA-1 operations for NSEC3: iterations+1 for a name, more if the
+	// salt is longer than 35 octets.
 	HashRounds int
 	// Digests are the DNSKEY records that may be hashed to compare them with a DS
 	// record.
@@ -93,9 +96,11 @@ func (b *Budget) fail() error {
 	return nil
 }
 
-// hash pays for one NSEC3 hash before it is made.
-func (b *Budget) hash(iterations uint16) error {
-	n := int(iterations) + 1
+// hash pays for one NSEC3 hash before it is made. A round with a long salt counts as many
+// as SHA-1 has blocks to go through.
+func (b *Budget) hash(iterations uint16, salt int) error {
+	const overhead = 1 + 8 // of the padding (RFC 3174 section 4)
+	n := (int(iterations) + 1) * ((sha1.Size + salt + overhead + sha1.BlockSize - 1) / sha1.BlockSize)
 	if b.HashRounds < n {
 		return errorf(ErrBudget, "too many NSEC3 hashes")
 	}

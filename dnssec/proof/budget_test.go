@@ -180,3 +180,33 @@ func TestKeyCost(t *testing.T) {
 type foreignKey struct{}
 
 func (foreignKey) Verify(data, sig []byte) bool { return false }
+
+// TestHashCost: a long salt makes each round of an NSEC3 hash cost more.
+func TestHashCost(t *testing.T) {
+	for salt, want := range map[int]int{0: 1, 8: 1, 35: 1, 36: 2, 99: 2, 255: 5} {
+		r := nsec3s(t, n3{match: "a.example.", types: "A"})
+		r.NSEC3[0].Salt = make([]byte, salt)
+		r.NSEC3[0].Hash = proof.HashName(name(t, "a.example."), 0, r.NSEC3[0].Salt)
+		paid := counter{}
+		b := proof.NewBudget()
+		b.Pay = paid.pay
+		if _, err := r.Deny(name(t, "a.example."), 16, b); err != nil || paid[proof.HashWork] != want || proof.MaxHashRounds-b.HashRounds != want {
+			t.Errorf("a salt of %d octets: %v, paid %v, want %d", salt, err, paid, want)
+		}
+	}
+}
+
+// TestCompact: the copy of a set of keys does what the set does.
+func TestCompact(t *testing.T) {
+	set, ks, _, _, _ := signedSet(t, dns.ED25519, 256)
+	c := ks.Compact()
+	if _, err := c.Verify(set, now, proof.NewBudget()); err != nil || c.Zone != ks.Zone || len(c.Keys()) != len(ks.Keys()) || !bytes.Equal(c.Keys()[0].Data, ks.Keys()[0].Data) {
+		t.Errorf("%v %+v", err, c)
+	}
+	if &c.Keys()[0].Data[0] == &ks.Keys()[0].Data[0] {
+		t.Error("the octets are shared")
+	}
+	if c.Size() < len(c.Keys()[0].Data) {
+		t.Errorf("%d bytes", c.Size())
+	}
+}
