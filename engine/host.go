@@ -319,13 +319,25 @@ func (h *Host) dnsSteps() {
 		s.Name, s.Type, s.RFC = l.Answer.Question.Name.String(), "TLSA", "7672 s.2.2.3"
 		h.Why = append(h.Why, s)
 	}
+	unused := 0
 	for _, u := range d.Set.Uses() {
-		if !u.Usable {
+		if u.Usable {
+			continue
+		}
+		if unused++; unused <= maxRecordSteps {
 			h.Why = append(h.Why, Step{Step: StepTLSARecord, Host: name, Name: clip(u.Record.String()), Type: "TLSA",
 				Result: "not used: " + clip(u.Why), RFC: "7672 s.3.1", ResultType: resultTLSAInvalid})
 		}
 	}
+	if unused > maxRecordSteps {
+		h.Why = append(h.Why, Step{Step: StepTLSARecord, Host: name, Type: "TLSA",
+			Result: fmt.Sprintf("%d more are not used either", unused-maxRecordSteps), RFC: "7672 s.3.1", ResultType: resultTLSAInvalid})
+	}
 }
+
+// maxRecordSteps bounds the TLSA records of one host that are named because they are not
+// used: a set of a thousand would fill the plan with a line for each.
+const maxRecordSteps = 32
 
 // lookupStep is a lookup as a step, without its question.
 func (h *Host) lookupStep(step string, l dane.Lookup) Step {
