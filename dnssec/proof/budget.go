@@ -37,8 +37,9 @@ const (
 	// three checks a step (data, DNSKEY, DS) and some for wildcards and the end.
 	MaxSignatures = 100
 	// MaxFailures: honest failures come from key-tag collisions and from stale
-	// signatures left in a zone, a few at most.
-	MaxFailures = 16
+	// signatures left in a zone, a few at most. A zone whose signatures are all broken makes
+	// some twenty until it is called bogus, which explains more than this limit.
+	MaxFailures = 32
 	// MaxHashRounds: 64 names at 151 rounds each, about a millisecond.
 	MaxHashRounds = 64 * 151
 	// MaxDigests: an alias chain as above through 16 zones with four DS records each,
