@@ -374,7 +374,7 @@ func newLine(c lineConfig) (*line, error) {
 			return nil, err
 		}
 	}
-	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: true, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
+	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.timeout)}, STS: client, AwaitSTS: true, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {
 		l.close()

@@ -89,7 +89,10 @@ type race struct {
 	steps    []step
 	results  chan outcome
 	running  int
-	judges   bool // answers without signatures are not taken from any server
+	judges   bool         // answers without signatures are not taken from any server
+	turn     *dnssec.Turn // how often the question may be sent
+	sent     int          // attempts so far
+	opened   int          // attempts over UDP so far, each with a socket of its own
 
 	best   outcome // with the highest rank
 	rank   int
@@ -97,7 +100,7 @@ type race struct {
 }
 
 func newRace(ctx context.Context, q query, servers []*server) *race {
-	r := &race{q: q}
+	r := &race{q: q, turn: dnssec.TurnFrom(ctx)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	order := byHealth(servers)
 	if r.judges = len(servers) > 1 && q.wantsProof(); r.judges {
@@ -164,9 +167,14 @@ func (r *race) start() (way, bool) {
 		if st.s.answered || st.s.broken[st.w] {
 			continue
 		}
+		release, ok := r.afford(st.w)
+		if !ok {
+			continue
+		}
 		st.s.started++
 		r.running++
 		go func() {
+			defer release()
 			begin := time.Now()
 			msg, err := st.s.exchange(r.ctx, r.q, st.w)
 			took := time.Since(begin)
@@ -176,6 +184,28 @@ func (r *race) start() (way, bool) {
 		return st.w, true
 	}
 	return 0, false
+}
+
+// afford reports whether one more attempt may be made: the first always, another one if the
+// budget of the question's plan has messages left, and over UDP a socket. release gives the
+// socket back.
+func (r *race) afford(w way) (release func(), ok bool) {
+	release = func() {}
+	if w == viaUDP && r.opened > 0 {
+		if release, ok = r.turn.Socket(); !ok {
+			return nil, false // TCP comes next, and needs none
+		}
+	}
+	if r.sent > 0 && !r.turn.Send() {
+		release()
+		r.steps = nil
+		return nil, false
+	}
+	if w == viaUDP {
+		r.opened++
+	}
+	r.sent++
+	return release, true
 }
 
 // judge takes note of an outcome and reports whether it ends the race.

@@ -49,6 +49,7 @@ var words = map[error]string{
 	dnssec.ErrUnreachable:   "unreachable",
 	dnssec.ErrMalformed:     "malformed",
 	dnssec.ErrAliasLoop:     "alias loop",
+	dnssec.ErrBudget:        "out of budget",
 
 	sts.ErrFetchDNS:       "dns",
 	sts.ErrFetchAddress:   "address not allowed",

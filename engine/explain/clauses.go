@@ -334,3 +334,14 @@ func texts[T fmt.Stringer](all []T) (out []string) {
 	}
 	return out
 }
+
+// limit says in a clause what the lookups used up, and where.
+func limit(err error) string {
+	var le *dnssec.LookupError
+	if errors.As(err, &le) {
+		if s := le.Reason.String(); s != "" {
+			return clip(s)
+		}
+	}
+	return "the lookups cost more than they may"
+}
