@@ -10,7 +10,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	fmt.Println(verdict.Outcome, verdict.Reason.Text)
+//	fmt.Println(verdict.Outcome, explain.Text(verdict.Reason))
 //
 // [Client.Check] connects to the mail hosts up to STARTTLS and sends no mail. A mail server
 // asks [Client.Plan] before it connects, and lets [engine.Attempt] of [Client.Engine] judge
@@ -77,6 +77,8 @@ type Config struct {
 	// AllowAddresses are special-purpose prefixes in which policy hosts may be, besides
 	// public addresses.
 	AllowAddresses []netip.Prefix
+	// DenyAddresses are prefixes in which policy hosts may not be, whatever is allowed.
+	DenyAddresses []netip.Prefix
 
 	// OwnHosts and OwnAddresses are those of this mail server, to see loops.
 	OwnHosts     []rfc6125.Host
@@ -89,6 +91,9 @@ type Config struct {
 	// Timeout is the longest time for one DNS answer, one policy fetch, one address of a
 	// mail host; 0: the default of each.
 	Timeout time.Duration
+	// CheckTimeout is the longest time for all mail hosts of one domain; 0: the default of
+	// [probe.Config].
+	CheckTimeout time.Duration
 	// Dial opens the connections to mail hosts and policy hosts; nil: a net.Dialer.
 	Dial   func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	Now    func() time.Time // nil: time.Now
@@ -101,6 +106,7 @@ type Client struct {
 	c        Config
 	upstream *upstream.Client
 	cache    *dnssec.Cached
+	nat64    dnssec.Resolver // nil with Config.Resolver
 	policies *sts.Client
 	memory   *engine.Memory
 	engine   *engine.Engine
@@ -131,7 +137,7 @@ func New(c Config) (_ *Client, err error) {
 			return nil, fmt.Errorf("mxauth: %w", err)
 		}
 	}
-	k.policies, err = sts.NewClient(sts.Config{Resolver: k.c.Resolver, Roots: k.c.Roots, Store: c.Store, Allow: c.AllowAddresses,
+	k.policies, err = sts.NewClient(sts.Config{Resolver: k.c.Resolver, Roots: k.c.Roots, Store: c.Store, Allow: c.AllowAddresses, Deny: c.DenyAddresses, NAT64: k.nat64,
 		Observer: c.Policies, Dial: c.Dial, Timeout: c.Timeout, Now: c.Now, Logger: c.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("mxauth: %w", err)
@@ -143,12 +149,12 @@ func New(c Config) (_ *Client, err error) {
 			return nil, fmt.Errorf("mxauth: %w", err)
 		}
 	}
-	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, STS: k.policies, Exceptions: c.Exceptions, Memory: k.memory,
+	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.Timeout)}, STS: k.policies, Exceptions: c.Exceptions, Memory: k.memory,
 		Roots: k.c.Roots, OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
 		return nil, fmt.Errorf("mxauth: %w", err)
 	}
-	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, Now: c.Now, Logger: c.Logger})
+	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Logger: c.Logger})
 	return k, nil
 }
 
@@ -164,6 +170,12 @@ func (k *Client) openResolver() (err error) {
 	if k.upstream, err = upstream.New(upstream.Config{Servers: servers, Timeout: c.Timeout, RootCAs: c.ResolverRoots, Logger: c.Logger}); err != nil {
 		return fmt.Errorf("mxauth: %w", err)
 	}
+	// What it says can only refuse, so the way to the resolver need not be protected.
+	nat64, err := dnssec.NewStub(dnssec.StubConfig{Upstream: k.upstream, TrustPath: true, Now: c.Now})
+	if err != nil {
+		return fmt.Errorf("mxauth: %w", err)
+	}
+	k.nat64 = nat64
 	var source dnssec.Resolver
 	if c.TrustAD {
 		source, err = dnssec.NewStub(dnssec.StubConfig{Upstream: k.upstream, TrustPath: true, Now: c.Now, Logger: c.Logger})
@@ -173,7 +185,8 @@ func (k *Client) openResolver() (err error) {
 	if err != nil {
 		return fmt.Errorf("mxauth: %w", err)
 	}
-	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now, Trace: c.Lookups})
+	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now, Trace: c.Lookups,
+		LookupTimeout: max(dnssec.DefaultLookupTimeout, 3*c.Timeout)})
 	c.Resolver = k.cache
 	return nil
 }

@@ -26,6 +26,9 @@
 //     3.1.2 and 3.2.2).
 //   - PKIX-TA and PKIX-EE (usages 0 and 1) are never usable for SMTP (section 3.1.3).
 //
+// Certificates need not be such as crypto/x509 parses: what another TLS library took is
+// given as [Peer.Certs], read by package pkix.
+//
 // A secure TLSA answer in which nothing is usable still obliges the sender to use TLS:
 // that is [Unusable], which is not [None].
 //

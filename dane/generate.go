@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -62,11 +63,26 @@ func Generate(r Recipe, c *x509.Certificate) (Record, error) {
 	if err := r.check(); err != nil {
 		return Record{}, err
 	}
-	der := c.Raw
-	if r.Selector == SPKI {
-		der = c.RawSubjectPublicKeyInfo
+	return r.fromCertificate(c.Raw, c.RawSubjectPublicKeyInfo)
+}
+
+// GenerateFromDER is [Generate] for a certificate that crypto/x509 need not parse.
+func GenerateFromDER(r Recipe, der []byte) (Record, error) {
+	if err := r.check(); err != nil {
+		return Record{}, err
 	}
-	return r.of(der)
+	c := pkix.Read(der)
+	if why := c.Unread(pkix.FieldStructure); why != "" {
+		return Record{}, fmt.Errorf("%w: %s", ErrRecord, why)
+	}
+	return r.fromCertificate(c.Raw(), c.SPKI())
+}
+
+func (r Recipe) fromCertificate(raw, spki []byte) (Record, error) {
+	if r.Selector == SPKI {
+		return r.of(spki)
+	}
+	return r.of(raw)
 }
 
 // GenerateFromKey makes the TLSA record of a DER SubjectPublicKeyInfo; the selector

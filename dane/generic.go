@@ -30,11 +30,12 @@ type GenericOptions struct {
 // and the path; its trace is empty.
 func VerifyGeneric(records []Record, p Peer, o GenericOptions) (Result, error) {
 	res, err := NewSet(records, UsePolicy{}).Verify(p, o.Options)
-	if len(p.Chain) == 0 {
+	if p.sent() == 0 {
 		return res, err
 	}
+	chain := p.certs()
 	if err == nil && o.EENames && res.Matched.Usage == DANEEE {
-		if m := rfc6125.PresentedBy(p.Chain[0]).Match(o.References, rfc6125.Options{CNID: !o.NoCNID}); !m.OK {
+		if m := chain[0].Presented().Match(o.References, rfc6125.Options{CNID: !o.NoCNID}); !m.OK {
 			return Result{Depth: res.Depth}, ErrName
 		}
 	}
@@ -56,7 +57,7 @@ func VerifyGeneric(records []Record, p Peer, o GenericOptions) (Result, error) {
 		if r.Usage > PKIXEE || r.Selector > SPKI || r.MatchingType > SHA2_512 || err == nil {
 			continue
 		}
-		better(verifyPKIX(r, p.Chain, extra, o))
+		better(verifyPKIX(r, chain, extra, o))
 	}
 	return res, err
 }
@@ -74,15 +75,15 @@ func specific(err error) int {
 
 // verifyPKIX judges by one record of usage 0 or 1: the path must end at a WebPKI root
 // and the record match a certificate on it, usage 1 the leaf.
-func verifyPKIX(r Record, chain, extra []*x509.Certificate, o GenericOptions) (Result, error) {
+func verifyPKIX(r Record, chain []*pkix.Certificate, extra []*x509.Certificate, o GenericOptions) (Result, error) {
 	p := prepared{record: r, kind: kindOf(r)}
 	matches := func(c *x509.Certificate) bool {
 		return (&values{raw: c.Raw, spki: c.RawSubjectPublicKeyInfo}).match(&p)
 	}
-	if r.Usage == PKIXEE && !matches(chain[0]) {
+	if r.Usage == PKIXEE && !matches(chain[0].View()) {
 		return Result{Depth: -1}, ErrNoMatch
 	}
-	path, err := pkix.Verify(pkix.Request{Chain: chain, Extra: extra, Roots: o.Roots, At: o.At})
+	path, err := pkix.Verify(pkix.Request{Certs: chain, Extra: extra, Roots: o.Roots, At: o.At})
 	res := Result{Depth: -1, Path: path}
 	if r.Usage == PKIXEE {
 		res.Depth = 0
@@ -97,7 +98,7 @@ func verifyPKIX(r Record, chain, extra []*x509.Certificate, o GenericOptions) (R
 		}
 		res.Depth = i + 1
 	}
-	if res.Name = rfc6125.PresentedBy(chain[0]).Match(o.References, rfc6125.Options{}); !res.Name.OK {
+	if res.Name = chain[0].Presented().Match(o.References, rfc6125.Options{}); !res.Name.OK {
 		return res, ErrName
 	}
 	res.OK, res.Matched = true, r

@@ -11,6 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/mxauth/mxauth/pkix"
 )
 
 // ErrMaterial is wrapped by every error of [ReadMaterial]: the file holds nothing of
@@ -26,7 +31,7 @@ const MaxMaterial = 1 << 20
 type Material struct {
 	// Chain holds the certificates in the order of the file; for a server that is the
 	// leaf first. Empty if the file has a key alone.
-	Chain []*x509.Certificate
+	Chain []*pkix.Certificate
 	// SPKI is the DER SubjectPublicKeyInfo of the first certificate, or of the key.
 	SPKI []byte
 	// Kind says what SPKI was taken from: "certificate", "certificate request", "public
@@ -42,9 +47,16 @@ func (m Material) Generate(r Recipe) (Record, error) {
 	case len(m.Chain) == 0:
 		return GenerateFromKey(r, m.SPKI)
 	case r.Usage == DANETA:
-		return Generate(r, m.Chain[len(m.Chain)-1])
+		return m.generate(r, len(m.Chain)-1)
 	}
-	return Generate(r, m.Chain[0])
+	return m.generate(r, 0)
+}
+
+func (m Material) generate(r Recipe, i int) (Record, error) {
+	if m.Chain[i] == nil {
+		return Record{}, fmt.Errorf("%w: no certificate", ErrRecord)
+	}
+	return GenerateFromDER(r, m.Chain[i].Raw())
 }
 
 // Peer is what a server that used this material would present.
@@ -52,7 +64,15 @@ func (m Material) Peer() Peer {
 	if len(m.Chain) == 0 {
 		return Peer{RawKey: m.SPKI}
 	}
-	return Peer{Chain: m.Chain}
+	var p Peer
+	for _, c := range m.Chain {
+		x, err := c.X509()
+		if err != nil {
+			return Peer{Certs: m.Chain}
+		}
+		p.Chain = append(p.Chain, x)
+	}
+	return p
 }
 
 // ReadMaterial reads certificates or a key, PEM or DER, from the octets of the named
@@ -72,8 +92,8 @@ func ReadMaterial(name string, data []byte) (Material, error) {
 	case bytes.Contains(data, []byte("-----BEGIN ")):
 		return readPEM(data, fail)
 	}
-	if cs, err := x509.ParseCertificates(data); err == nil {
-		return Material{Chain: cs, SPKI: cs[0].RawSubjectPublicKeyInfo, Kind: "certificate"}, nil
+	if cs := certificatesOf(data); cs != nil {
+		return Material{Chain: cs, SPKI: cs[0].SPKI(), Kind: "certificate"}, nil
 	}
 	for _, kind := range [...]string{"PUBLIC KEY", "PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY", "CERTIFICATE REQUEST"} {
 		spki, word, err := keyOf(kind, data)
@@ -85,6 +105,24 @@ func ReadMaterial(name string, data []byte) (Material, error) {
 		}
 	}
 	return fail("neither PEM nor DER of a certificate or key")
+}
+
+// certificatesOf reads certificates in DER, one after the other; nil if data is
+// anything else.
+func certificatesOf(data []byte) []*pkix.Certificate {
+	var out []*pkix.Certificate
+	for s := cryptobyte.String(data); !s.Empty(); {
+		var der cryptobyte.String
+		if !s.ReadASN1Element(&der, casn1.SEQUENCE) {
+			return nil
+		}
+		c := pkix.Read(der)
+		if c.Unread(pkix.FieldStructure) != "" {
+			return nil
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 type failer func(format string, args ...any) (Material, error)
@@ -103,9 +141,9 @@ func readPEM(data []byte, fail failer) (Material, error) {
 		blocks++
 		switch {
 		case b.Type == "CERTIFICATE" || b.Type == "TRUSTED CERTIFICATE" || b.Type == "X509 CERTIFICATE":
-			c, err := x509.ParseCertificate(b.Bytes)
-			if err != nil {
-				return fail("PEM block %d is marked %s and is none that can be read (%v)", blocks, b.Type, err)
+			c := pkix.Read(b.Bytes)
+			if why := c.Unread(pkix.FieldStructure); why != "" {
+				return fail("PEM block %d is marked %s and is none that can be read (%s)", blocks, b.Type, why)
 			}
 			m.Chain = append(m.Chain, c)
 		case strings.Contains(b.Type, "ENCRYPTED") || strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED"):
@@ -126,10 +164,10 @@ func readPEM(data []byte, fail failer) (Material, error) {
 	switch {
 	case blocks == 0:
 		return fail("a PEM header without a whole PEM block; expected a certificate or key")
-	case len(m.Chain) > 0 && key != nil && keyKind == "private key" && !bytes.Equal(key, m.Chain[0].RawSubjectPublicKeyInfo):
+	case len(m.Chain) > 0 && key != nil && keyKind == "private key" && !bytes.Equal(key, m.Chain[0].SPKI()):
 		return fail("the private key is not that of the first certificate in the file")
 	case len(m.Chain) > 0:
-		m.SPKI, m.Kind = m.Chain[0].RawSubjectPublicKeyInfo, "certificate"
+		m.SPKI, m.Kind = m.Chain[0].SPKI(), "certificate"
 	case key != nil:
 		m.SPKI, m.Kind = key, keyKind
 	default:

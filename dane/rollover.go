@@ -86,7 +86,10 @@ type Rollover struct {
 // it). It is a pure function of its argument.
 func CheckRollover(r RolloverRequest) Rollover {
 	var out Rollover
-	known := len(r.Current.Chain) > 0 || len(r.Current.RawKey) > 0
+	if r.Work == nil {
+		r.Work = new(pkix.Work) // for all of it: the current chain is a foreign server's
+	}
+	known := r.Current.sent() > 0 || len(r.Current.RawKey) > 0
 	out.Current.Depth = -1
 	if known {
 		out.Current, out.CurrentErr = r.Set.Verify(r.Current, r.Options)
@@ -96,7 +99,7 @@ func CheckRollover(r RolloverRequest) Rollover {
 	}
 	// A certificate of the future is judged from the moment on at which it begins.
 	next := r.Options
-	if from, _ := validity(r.Next.Chain); from.After(next.At) {
+	if from, _ := validity(views(r.Next.certs())); from.After(next.At) {
 		next.At = from
 	}
 	out.Next, out.NextErr = r.Set.Verify(r.Next, next)
@@ -159,9 +162,9 @@ func (r *RolloverRequest) compare(known bool) (missing, stale []Record) {
 		if !slices.Contains(kinds, k) {
 			kinds = append(kinds, k)
 		}
-		if matchesAny(u.Record, r.Next) {
+		if r.matchesAny(u.Record, r.Next) {
 			covered = append(covered, k)
-		} else if known && u.Usable && !matchesAny(u.Record, r.Current) {
+		} else if known && u.Usable && !r.matchesAny(u.Record, r.Current) {
 			stale = append(stale, u.Record)
 		}
 	}
@@ -172,7 +175,7 @@ func (r *RolloverRequest) compare(known bool) (missing, stale []Record) {
 		if slices.Contains(covered, k) {
 			continue
 		}
-		if rec, err := fromPeer(k, r.Next); err == nil {
+		if rec, err := fromPeer(k, r.Next, r.Work); err == nil {
 			missing = append(missing, rec)
 		}
 	}
@@ -182,30 +185,45 @@ func (r *RolloverRequest) compare(known bool) (missing, stale []Record) {
 // matchesAny reports whether the data of r is that of what p presents: of the leaf or
 // the bare key for DANE-EE, of any certificate for DANE-TA, or that r is an authority in
 // DNS that stands above p.
-func matchesAny(r Record, p Peer) bool {
-	rec := prepare(r, 0)
-	if len(p.Chain) == 0 {
-		return r.Usage == DANEEE && (&values{spki: p.RawKey}).match(&rec)
+func (r *RolloverRequest) matchesAny(rec Record, p Peer) bool {
+	record := prepare(rec, 0)
+	if p.sent() == 0 {
+		return rec.Usage == DANEEE && (&values{spki: p.RawKey}).match(&record)
 	}
-	for i, c := range p.Chain {
-		if i > 0 && r.Usage == DANEEE {
+	certs := p.certs()
+	for i, c := range certs {
+		if i > 0 && rec.Usage == DANEEE {
 			break
 		}
-		if (&values{raw: c.Raw, spki: c.RawSubjectPublicKeyInfo}).match(&rec) {
+		if c != nil && (&values{raw: c.Raw(), spki: c.SPKI()}).match(&record) {
 			return true
 		}
 	}
-	from, _ := validity(p.Chain)
-	// A digest stands for no anchor by itself, and then no path leads there.
-	_, err := pkix.Verify(pkix.Request{Chain: p.Chain, Anchors: []pkix.Anchor{rec.anchor}, At: from})
+	if record.anchor.IsZero() {
+		return false // a digest, which needs the certificate in the chain
+	}
+	from, _ := validity(views(certs))
+	_, err := pkix.Verify(pkix.Request{Certs: certs, Anchors: []pkix.Anchor{record.anchor}, At: from, Work: r.Work})
 	return err == nil
+}
+
+// views returns what could be read of the certificates.
+func views(certs []*pkix.Certificate) []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, c := range certs {
+		if c != nil {
+			out = append(out, c.View())
+		}
+	}
+	return out
 }
 
 // fromPeer makes a record of what p presents: of the leaf or the bare key for DANE-EE,
 // of the last certificate for DANE-TA, if it is an authority.
-func fromPeer(k Recipe, p Peer) (Record, error) {
-	if k.Usage == DANETA && len(p.Chain) == 1 && !selfSigned(p.Chain[0]) {
+func fromPeer(k Recipe, p Peer, work *pkix.Work) (Record, error) {
+	certs := p.certs()
+	if k.Usage == DANETA && len(certs) == 1 && (certs[0] == nil || !pkix.SelfSigned(certs[0], work)) {
 		return Record{}, ErrNoMatch
 	}
-	return Material{Chain: p.Chain, SPKI: p.RawKey}.Generate(k)
+	return Material{Chain: certs, SPKI: p.RawKey}.Generate(k)
 }

@@ -3,10 +3,8 @@ package dane
 import (
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-	"math/big"
 	"slices"
 	"strconv"
 
@@ -58,7 +56,7 @@ type prepared struct {
 	record Record
 	kind   uint8 // which of the values of a certificate it is compared with
 	anchor pkix.Anchor
-	cert   *x509.Certificate // of a 2 0 0 record; nil if crypto/x509 does not read it
+	cert   *pkix.Certificate // of a 2 0 0 record
 	key    bool              // anchor is the bare key of a 2 1 0 record
 	trace  []RecordResult    // of a DANE-EE record: the trace if it is the one that matches
 }
@@ -215,15 +213,13 @@ func fullUnusable(r Record) string {
 		}
 		return ""
 	}
-	var c certShape
-	if rest, err := asn1.Unmarshal([]byte(r.Data), &c); err != nil || len(rest) > 0 {
+	if pkix.Read([]byte(r.Data)).Unread(pkix.FieldStructure) != "" {
 		return "Full data is not a certificate"
 	}
 	return ""
 }
 
-// The outer structure of a SubjectPublicKeyInfo and of a certificate (RFC 5280
-// sections 4.1 and 4.1.2.7).
+// The outer structure of a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
 type (
 	algShape struct {
 		Algorithm  asn1.ObjectIdentifier
@@ -232,20 +228,6 @@ type (
 	keyShape struct {
 		Algorithm algShape
 		Key       asn1.BitString
-	}
-	tbsShape struct {
-		Version   int `asn1:"optional,explicit,default:0,tag:0"`
-		Serial    *big.Int
-		Algorithm algShape
-		Issuer    []asn1.RawValue
-		Validity  []asn1.RawValue
-		Subject   []asn1.RawValue
-		Key       keyShape
-	}
-	certShape struct {
-		TBS       tbsShape
-		Algorithm algShape
-		Signature asn1.BitString
 	}
 )
 
@@ -263,8 +245,8 @@ func prepare(r Record, use int) prepared {
 		}
 		return p
 	}
-	if c, err := x509.ParseCertificate([]byte(r.Data)); err == nil {
-		p.anchor, p.cert = pkix.CertificateAnchor(c), c
+	if c := pkix.Read([]byte(r.Data)); c.Unread(pkix.FieldStructure) == "" {
+		p.anchor, p.cert = pkix.AnchorOf(c), c
 	}
 	return p
 }

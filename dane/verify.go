@@ -1,7 +1,6 @@
 package dane
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -37,7 +36,10 @@ var (
 	// ErrPath: a DANE-TA record matched a certificate that was sent (or one or a key
 	// in DNS belongs to the chain), and the path to it is not valid; wraps the pkix
 	// kind too (for example pkix.ErrExpired).
-	ErrPath     = fmt.Errorf("%w: chain not valid", ErrNotAuthenticated)
+	ErrPath = fmt.Errorf("%w: chain not valid", ErrNotAuthenticated)
+	// ErrKey: a DANE-EE record matched, and the key is one that proves nothing, such
+	// as RSA of 512 bits; wraps [pkix.ErrKey] too.
+	ErrKey      = fmt.Errorf("%w: key not accepted", ErrNotAuthenticated)
 	ErrNoMatch  = fmt.Errorf("%w: no record matches", ErrNotAuthenticated)
 	ErrNoUsable = fmt.Errorf("%w: no usable record", ErrNotAuthenticated)
 )
@@ -47,10 +49,50 @@ type Peer struct {
 	// Chain is the certificates sent, leaf first. A nil leaf is none, and nil entries
 	// behind it are ignored.
 	Chain []*x509.Certificate
+	// Certs is Chain for certificates that were read by [pkix.Read], as callers with
+	// another TLS library than Go's have them. It is not looked at if Chain is not
+	// empty.
+	Certs []*pkix.Certificate
 	// RawKey is the DER SubjectPublicKeyInfo of a peer that presented a bare public
 	// key (RFC 7250); then Chain is empty. Only DANE-EE SPKI records match it. It is
-	// not looked at if Chain is not empty.
+	// not looked at if Chain or Certs is not empty.
 	RawKey []byte
+}
+
+// leaf returns what could be read of the first certificate; nil if there is none.
+func (p *Peer) leaf() *x509.Certificate {
+	if p.sent() == 0 {
+		return nil
+	}
+	return p.view(0)
+}
+
+// sent counts the certificates sent.
+func (p *Peer) sent() int {
+	if len(p.Chain) > 0 {
+		return len(p.Chain)
+	}
+	return len(p.Certs)
+}
+
+// view returns what could be read of the i-th certificate; nil if it is nil.
+func (p *Peer) view(i int) *x509.Certificate {
+	switch {
+	case len(p.Chain) > 0:
+		return p.Chain[i]
+	case p.Certs[i] != nil:
+		return p.Certs[i].View()
+	}
+	return nil
+}
+
+// certs returns the certificates sent, up to the number that is looked at.
+func (p *Peer) certs() []*pkix.Certificate {
+	const most = pkix.MaxCertificates + 1 // one more: package pkix says that they are too many
+	if len(p.Chain) > 0 {
+		return pkix.FromChain(p.Chain[:min(len(p.Chain), most)])
+	}
+	return p.Certs[:min(len(p.Certs), most)]
 }
 
 // Options of a verification.
@@ -64,6 +106,9 @@ type Options struct {
 	// At is the time of the judgement, for DANE-TA. The zero time is inside no
 	// certificate's dates.
 	At time.Time
+	// Work bounds what DANE-TA may cost, together with other verifications that share
+	// it; nil means a [pkix.Work] of its own.
+	Work *pkix.Work
 }
 
 // A Result says what was proved. The zero Result is "nothing".
@@ -120,24 +165,41 @@ func (s Set) Verify(p Peer, o Options) (res Result, err error) {
 	case len(s.usable) == 0:
 		res.Trace = s.trace("")
 		return res, ErrNoUsable
-	case len(p.Chain) > 0 && p.Chain[0] == nil:
-	case len(p.Chain) > 0:
+	case p.sent() > 0:
+		leaf := p.leaf()
+		if leaf == nil {
+			break
+		}
 		// The leaf's certificate or key is all that counts for DANE-EE, no name, no
 		// dates, no chain (RFC 7672 sections 3.1.1 and 3.2.1; RFC 7671 section 5.1).
-		v := values{raw: p.Chain[0].Raw, spki: p.Chain[0].RawSubjectPublicKeyInfo}
+		v := values{raw: leaf.Raw, spki: leaf.RawSubjectPublicKeyInfo}
 		for i := range s.ee {
 			if v.match(&s.usable[i]) {
-				s.proved(&res, i)
-				return res, nil
+				return s.matchedEE(res, i, leaf.PublicKey)
 			}
 		}
 		res.Trace = s.trace(whyNoLeaf)
-		return s.verifyTA(res, p, o)
+		return s.verifyTA(res, &p, o)
 	case len(p.RawKey) > 0:
 		return s.matchRawKey(res, p.RawKey)
 	}
 	res.Trace = s.trace(whyNoCert)
 	return res, fmt.Errorf("%w: %s", ErrNoMatch, whyNoCert)
+}
+
+// matchedEE is the result after the i-th DANE-EE record matched and those before it
+// did not. Key is nil if it could not be read: the handshake has used it, and the
+// record names it.
+func (s *Set) matchedEE(res Result, i int, key crypto.PublicKey) (Result, error) {
+	if why := pkix.KeyFault(key); why != "" {
+		res.Trace = s.provedTrace(i)
+		err := fmt.Errorf("%w: %w: %s", ErrKey, pkix.ErrKey, why)
+		t := &res.Trace[s.usable[i].use]
+		t.OK, t.Why, t.Err = false, "matches, and the key is not accepted: "+why, err
+		return res, err
+	}
+	s.proved(&res, i)
+	return res, nil
 }
 
 // trace makes the trace of a verification in which no usable record came to anything,
@@ -179,8 +241,8 @@ func (s *Set) matchRawKey(res Result, spki []byte) (Result, error) {
 	v := values{spki: spki}
 	for i := range s.ee {
 		if v.match(&s.usable[i]) {
-			s.proved(&res, i)
-			return res, nil
+			key, _ := pkix.ReadKey(spki)
+			return s.matchedEE(res, i, key)
 		}
 	}
 	res.Trace = s.trace(whyNeedsCert)
@@ -196,7 +258,7 @@ func (s *Set) matchRawKey(res Result, spki []byte) (Result, error) {
 type hit struct {
 	rec    *prepared
 	anchor pkix.Anchor
-	cert   *x509.Certificate // the anchor; nil if it is a bare key
+	cert   *pkix.Certificate // the anchor; nil if it is a bare key
 	sent   bool              // the peer sent it
 	at     int               // and this is its index in the chain; else -1
 }
@@ -207,36 +269,37 @@ func (h *hit) is(path pkix.Path) bool {
 		key, _ := h.anchor.PublicKey().(interface{ Equal(crypto.PublicKey) bool })
 		return h.cert == nil && key.Equal(path.Anchor.PublicKey())
 	}
-	return h.cert != nil && h.cert.Equal(path.Certs[len(path.Certs)-1])
+	return h.cert != nil && h.cert.View().Equal(path.Certs[len(path.Certs)-1])
 }
 
 // verifyTA tries the DANE-TA records: a path from the leaf to a certificate or key
 // that matches one, valid in every way, and one of the names expected (RFC 6698
 // section 2.1.1, RFC 7671 section 5.2, RFC 7672 sections 3.1.2 and 3.2.2). Only the
 // certificates sent and those in DNS have a part in it.
-func (s *Set) verifyTA(res Result, p Peer, o Options) (Result, error) {
+func (s *Set) verifyTA(res Result, p *Peer, o Options) (Result, error) {
+	if o.Work == nil {
+		o.Work = new(pkix.Work)
+	}
 	var room [8]hit
-	hits := s.hits(room[:0], &res, p.Chain)
+	hits, chain := s.hits(room[:0], &res, p, o.Work)
 	if len(hits) == 0 {
 		return res, ErrNoMatch
 	}
 	req := pkix.Request{
-		Chain:   p.Chain,
-		Anchors: make([]pkix.Anchor, len(hits)),
+		Certs:   chain,
+		Anchors: anchors(hits),
 		At:      o.At,
+		Work:    o.Work,
 		// RFC 5280 section 4.2.1.10 has the constraints of names hold for what serves
 		// as a name: here the CN, if it may (doubt D3).
 		CNAsName: !o.NoCNID,
-	}
-	for i := range hits {
-		req.Anchors[i] = hits[i].anchor
 	}
 	path, err := pkix.Verify(req)
 	if err != nil {
 		return res, s.explain(&res, req, hits, err)
 	}
 	depth := len(path.Certs) - 1
-	name := rfc6125.PresentedBy(p.Chain[0])
+	name := chain[0].Presented()
 	// RFC 7672 section 3.2.3: a Common Name counts where there is no DNS-ID at all.
 	m := name.Match(o.References, rfc6125.Options{CNID: !o.NoCNID})
 	res.Path, res.Depth, res.Name, res.OK = path, depth, m, m.OK
@@ -267,6 +330,22 @@ func (s *Set) verifyTA(res Result, p Peer, o Options) (Result, error) {
 	return res, nameErr
 }
 
+// anchors lists the anchors of hits, each once: several records can stand for one
+// certificate, which a peer can send several times.
+func anchors(hits []hit) []pkix.Anchor {
+	out := make([]pkix.Anchor, 0, len(hits))
+next:
+	for i := range hits {
+		for j := range i {
+			if h := &hits[j]; h.cert != nil && h.cert.Equal(hits[i].cert) {
+				continue next
+			}
+		}
+		out = append(out, hits[i].anchor)
+	}
+	return out
+}
+
 // missed tells why the anchor of h, though it matched, is not the end of the path.
 func (h *hit) missed() string {
 	switch {
@@ -282,16 +361,19 @@ func (h *hit) missed() string {
 // match; where one matches none, the certificate (2 0 0, RFC 7671 section 5.2.2) or
 // the key (2 1 0, section 5.2.3) that it holds itself. A digest needs the certificate
 // in the chain (section 5.2.2). It writes to the trace why a record stands for nothing.
-func (s *Set) hits(hits []hit, res *Result, chain []*x509.Certificate) []hit {
+//
+// It returns the chain as well, unless there are no hits.
+func (s *Set) hits(hits []hit, res *Result, p *Peer, work *pkix.Work) (_ []hit, chain []*pkix.Certificate) {
 	ta := s.usable[s.ee:]
 	for i := range ta {
 		res.Trace[ta[i].use].Why = whyNoTA
 	}
-	for n, c := range chain[:min(len(chain), MaxChain)] {
-		if c == nil {
+	for n := range min(p.sent(), MaxChain) {
+		view := p.view(n)
+		if view == nil {
 			continue
 		}
-		v := values{raw: c.Raw, spki: c.RawSubjectPublicKeyInfo}
+		v := values{raw: view.Raw, spki: view.RawSubjectPublicKeyInfo}
 		for i := range ta {
 			if !v.match(&ta[i]) {
 				continue
@@ -300,33 +382,34 @@ func (s *Set) hits(hits []hit, res *Result, chain []*x509.Certificate) []hit {
 			if t.Depth < 0 {
 				t.Depth = n
 			}
-			if n == 0 && !selfSigned(c) {
+			if chain == nil {
+				chain = p.certs()
+			}
+			c := chain[n]
+			if n == 0 && !pkix.SelfSigned(c, work) {
 				t.Why = whyLeaf
 				continue
 			}
 			t.Why = whyOffPath
-			hits = append(hits, hit{&ta[i], pkix.CertificateAnchor(c), c, true, n})
+			hits = append(hits, hit{&ta[i], pkix.AnchorOf(c), c, true, n})
 		}
 	}
 	for i := range ta {
-		p := &ta[i]
-		if res.Trace[p.use].Depth >= 0 {
+		rec := &ta[i]
+		if res.Trace[rec.use].Depth >= 0 {
 			continue
 		}
 		switch {
-		case p.cert != nil:
-			hits = append(hits, hit{p, p.anchor, p.cert, false, -1})
-		case p.key:
-			hits = append(hits, hit{p, p.anchor, nil, false, -1})
+		case rec.cert != nil:
+			hits = append(hits, hit{rec, rec.anchor, rec.cert, false, -1})
+		case rec.key:
+			hits = append(hits, hit{rec, rec.anchor, nil, false, -1})
 		}
 	}
-	return hits
-}
-
-// selfSigned reports whether c's own key signed it: only then is a leaf an authority
-// for itself (RFC 7671 section 5.2: the path of one certificate).
-func selfSigned(c *x509.Certificate) bool {
-	return bytes.Equal(c.RawSubject, c.RawIssuer) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
+	if len(hits) > 0 && chain == nil {
+		chain = p.certs()
+	}
+	return hits, chain
 }
 
 // explain writes to the trace what each hit failed by, and returns the error of the

@@ -4,20 +4,12 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
 
 	"github.com/mxauth/mxauth/rfc6125"
 )
-
-// ErrRefused is wrapped by the error with which a handshake ends that an [Attempt]'s
-// TLSConfig refused. The decision is that of [Attempt.Decision].
-var ErrRefused = errors.New("engine: the peer did not prove itself")
-
-// noHandshake is the detail of a connection of which nothing was told.
-const noHandshake = "the connection ended before TLS was established"
 
 // ClientTLS returns the TLS configuration for a connection to a host of a plan: SNI
 // as the plan says (RFC 7672 section 8.1, RFC 8461 section 7.1), TLS 1.2 or later
@@ -39,34 +31,35 @@ func (h *Host) ClientTLS() *tls.Config {
 
 // An Attempt is one connection to one host of a plan, for callers that use crypto/tls:
 // its TLSConfig decides inside the handshake, so that nothing is sent to a peer that
-// did not prove itself. It serves one connection and may be used by one goroutine at
-// a time.
+// did not prove itself, and its [Conversation] records the rest. It serves one
+// connection.
 //
-// A caller dials, says EHLO, then either STARTTLS and a handshake with TLSConfig and
-// EHLO once more, or [Attempt.Failed] with what went wrong; and then asks
-// [Attempt.Decision].
+// A caller dials, watches the connection, says EHLO, STARTTLS and EHLO once more with any
+// library, reports the end with [Conversation.Done], and then asks [Attempt.Decision].
+// The examples show it with net/smtp and with github.com/emersion/go-smtp.
 type Attempt struct {
-	e    *Engine
-	p    *Plan
-	i    int
-	addr netip.AddrPort
+	Conversation
+	e *Engine
+	p *Plan
+	i int
 
-	mu   sync.Mutex // guards peer, which the handshake fills
-	peer Peer
+	recorded sync.Once // the observers are told of one decision
 }
 
 // Attempt begins a connection to host i of the plan, at addr (zero if unknown). It
 // panics if there is no such host: the plan's Hosts are what there is.
 func (e *Engine) Attempt(p *Plan, i int, addr netip.AddrPort) *Attempt {
 	_ = p.Hosts[i]
-	return &Attempt{e: e, p: p, i: i, addr: addr, peer: Peer{Address: addr, Detail: noHandshake}}
+	return &Attempt{Conversation: Conversation{address: addr}, e: e, p: p, i: i}
 }
 
 // TLSConfig returns the configuration for tls.Client. Its VerifyConnection records
 // what the peer presented and ends the handshake, with an error that wraps
-// [ErrRefused], unless the message may go over the session. A session is only ever
-// resumed into a plan with the same [Host.ReuseKey]; a cache that the caller puts
-// into the returned configuration is not used: the handshake is then refused.
+// [ErrRefused], unless the message may go over the session. That the peer has the key
+// of what it presents is known later, when the handshake is complete
+// ([Conversation.Done]). A session is only ever resumed into a plan with the same
+// [Host.ReuseKey]; a cache that the caller puts into the returned configuration is not
+// used: the handshake is then refused.
 func (a *Attempt) TLSConfig() *tls.Config {
 	h := &a.p.Hosts[a.i]
 	c := h.ClientTLS()
@@ -78,60 +71,39 @@ func (a *Attempt) TLSConfig() *tls.Config {
 	own := c.ClientSessionCache
 	c.VerifyConnection = func(s tls.ConnectionState) error {
 		if s.DidResume && (!resumes || c.ClientSessionCache != own) {
-			return fmt.Errorf("%w: the session was resumed from a cache that is not bound to the plan", ErrRefused)
+			return errForeignSession
 		}
-		peer := peerOf(s)
-		peer.Address = a.addr
+		peer := PeerFromState(s)
+		peer.Address = a.address
+		d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{beforeEHLO: true})
 		a.mu.Lock()
-		a.peer = peer
-		a.mu.Unlock()
-		d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{beforeEHLO: true, quiet: true})
-		if !d.Deliver {
-			return fmt.Errorf("%w: %s", ErrRefused, d.Reason.Text)
+		defer a.mu.Unlock()
+		a.shown, a.resumes = peer, resumes
+		if a.refused = !d.Deliver; a.refused {
+			return fmt.Errorf("%w: %s", ErrRefused, d.Reason.ID)
 		}
 		return nil
 	}
 	return c
 }
 
-// peerOf is what a finished handshake showed.
-func peerOf(s tls.ConnectionState) Peer {
-	return Peer{Event: HandshakeDone, Chain: s.PeerCertificates, TLS: tls.VersionName(s.Version), Version: s.Version}
-}
-
-// PeerFromState is what a finished handshake showed, for [Engine.Decide].
-func PeerFromState(s tls.ConnectionState) Peer { return peerOf(s) }
-
-// Failed says what the connection came to instead of a handshake: [NoConnection],
-// [NoSTARTTLS], [STARTTLSRefused], or [HandshakeFailed] with the error of the
-// handshake. A handshake that TLSConfig refused stays what it was: the peer is known.
-func (a *Attempt) Failed(ev Event, detail error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.peer.Event == HandshakeDone && errors.Is(detail, ErrRefused) {
-		return
-	}
-	a.peer = Peer{Event: ev, Address: a.addr}
-	if detail != nil {
-		a.peer.Detail = detail.Error()
-	}
-}
-
-// Injected says that plaintext followed the reply to STARTTLS.
-func (a *Attempt) Injected() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.peer = Peer{Event: STARTTLSRefused, Injected: true, Address: a.addr}
-}
-
-// Decision judges the connection. RequireTLS says whether EHLO inside TLS offered
-// REQUIRETLS; it is false where there was none.
+// Decision judges the connection. The first call also records the decision
+// ([Engine.Record]). RequireTLS says whether EHLO inside TLS offered REQUIRETLS; it is false
+// where there was none. Before the end of the conversation was reported the decision lets
+// nothing pass.
 func (a *Attempt) Decision(requireTLS bool) Decision {
-	a.mu.Lock()
-	peer := a.peer
-	a.mu.Unlock()
+	peer, unconfirmed := a.peer()
 	peer.RequireTLS = requireTLS && peer.Event == HandshakeDone
-	return a.e.Decide(a.p, a.i, peer, a.e.c.Now())
+	d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{unconfirmed: unconfirmed})
+	if a.wasRefused() && d.Deliver {
+		// The handshake was ended, so there is no session to send over, whatever the
+		// certificate is worth by now.
+		d = a.e.decide(a.p, a.i, Peer{Event: HandshakeFailed, Address: peer.Address, Detail: ErrRefused.Error()}, a.e.c.Now(), judging{})
+	}
+	if !unconfirmed {
+		a.recorded.Do(func() { a.e.Record(a.p, a.i, d) })
+	}
+	return d
 }
 
 // ReuseKey is equal for two hosts of plans exactly if a TLS session or an open
@@ -141,7 +113,7 @@ func (a *Attempt) Decision(requireTLS bool) Decision {
 func (h *Host) ReuseKey() string {
 	sum := sha256.New()
 	w := func(s string) { fmt.Fprintf(sum, "%d:%s", len(s), s) }
-	w(h.label())
+	w(h.String())
 	w(fmt.Sprint(h.Port, h.Requirement, h.Strict, h.DANE.State))
 	w(h.SNI)
 	w(h.DANE.Base.String())

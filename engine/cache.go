@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,13 +53,10 @@ func joined(names []rfc6125.Host) string {
 	return b.String()
 }
 
-// maxOrders bounds the orders of one plan that are kept: all of three equal hosts, or
-// of two pairs of equal ones.
-const maxOrders = 6
-
 // A keptPlan is an entry of the cache of plans.
 type keptPlan struct {
 	plan *Plan
+	size int64 // bytes of memory, as [planLRU.Add] counts them
 	// orders are the plan with its hosts of one preference in each order, put together
 	// when it is drawn first. Nil: there are no such hosts, or more orders than
 	// [maxOrders]; those are drawn in a copy each time.
@@ -85,34 +83,69 @@ func (k *keptPlan) drawn(shuffle func(int, func(i, j int))) *Plan {
 	return &q
 }
 
-// kept returns the plan of the same request that still holds at now; nil if none.
-func (e *Engine) kept(r *Request, now time.Time) *Plan {
-	if e.plans == nil {
+// A planCache keeps plans until the earliest end of what they rest on. It may be used by
+// many goroutines at once. A nil planCache keeps nothing.
+type planCache struct {
+	plans   *planLRU
+	shuffle func(int, func(i, j int)) // nil: math/rand/v2
+
+	mu     sync.Mutex // guards purges, and adding to plans
+	purges uint64     // calls of purge
+}
+
+func newPlanCache(most int, bytes int64, shuffle func(int, func(i, j int))) (*planCache, error) {
+	plans, err := newPlanLRU(most, bytes)
+	return &planCache{plans: plans, shuffle: shuffle}, err
+}
+
+// mark is to be taken before a plan is begun, for put.
+func (c *planCache) mark() uint64 {
+	if c == nil {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.purges
+}
+
+// purge drops every plan, and lets none be put that was begun before.
+func (c *planCache) purge() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.purges++
+	c.plans.Purge()
+}
+
+// get returns the plan of the same request that still holds at now; nil if none.
+func (c *planCache) get(r *Request, now time.Time) *Plan {
+	if c == nil {
 		return nil
 	}
 	key, ok := keyOf(r)
 	if !ok {
 		return nil
 	}
-	k, ok := e.plans.Get(key)
+	k, ok := c.plans.Get(key)
 	if !ok {
 		return nil
 	}
 	if !now.Before(k.plan.ends) {
-		e.plans.Remove(key)
+		c.plans.Remove(key)
 		return nil
 	}
 	if !k.plan.ties || r.Sorted {
 		return k.plan
 	}
-	return k.drawn(e.c.Shuffle)
+	return k.drawn(c.shuffle)
 }
 
-// keep puts a plan into the cache, if nothing in it failed: a failed lookup is asked
-// again the next time. forgotten is what [Engine.Forget] had counted when the plan was
-// begun: one that was begun before rests on what the operator has changed.
-func (e *Engine) keep(p *Plan, forgotten uint64) {
-	if _, ok := p.Keep(); e.plans == nil || !ok {
+// put keeps a plan, if nothing in it failed: a failed lookup is asked again the next time.
+// mark is from before it was begun.
+func (c *planCache) put(p *Plan, now time.Time, mark uint64) {
+	if c == nil || !p.steady || !p.ends.After(now) {
 		return
 	}
 	key, ok := keyOf(&p.Request)
@@ -123,27 +156,19 @@ func (e *Engine) keep(p *Plan, forgotten uint64) {
 	if n := orders(p.Hosts); n <= maxOrders {
 		k.orders = make([]atomic.Pointer[Plan], n)
 	}
-	e.forgetMu.Lock()
-	defer e.forgetMu.Unlock()
-	if forgotten == e.forgotten {
-		e.plans.Add(key, k)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if mark == c.purges {
+		c.plans.Add(key, k)
 	}
 }
 
-// forgets returns how often Forget was called.
-func (e *Engine) forgets() uint64 {
-	e.forgetMu.Lock()
-	defer e.forgetMu.Unlock()
-	return e.forgotten
-}
-
-// Forget drops every kept plan, and keeps none that is being made. It is for operators
-// who changed something that plans rest on.
-func (e *Engine) Forget() {
-	e.forgetMu.Lock()
-	defer e.forgetMu.Unlock()
-	e.forgotten++
-	if e.plans != nil {
-		e.plans.Purge()
+// remove drops the plan of a request.
+func (c *planCache) remove(r *Request) {
+	if c == nil {
+		return
+	}
+	if key, ok := keyOf(r); ok {
+		c.plans.Remove(key)
 	}
 }

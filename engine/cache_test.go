@@ -249,7 +249,7 @@ func TestTrace(t *testing.T) {
 		Decided: func(p *engine.Plan, i int, d *engine.Decision) { note("decided %d %s", i, d.Outcome) },
 	}
 	p := w.plan(engine.Request{})
-	w.engine().Decide(p, 0, shows(w.good), w.now)
+	w.engine().Record(p, 0, w.engine().Decide(p, 0, shows(w.good), w.now))
 	w.plan(engine.Request{})
 	want := "[mx example.org M9 host mx.example.org none sts S1 planned 1 false decided 0 encrypted planned 1 true]"
 	if s := fmt.Sprint(got); s != want {

@@ -1,6 +1,11 @@
 package engine
 
-import "github.com/mxauth/mxauth/dane"
+import (
+	"errors"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/sts"
+)
 
 // The rule of combination (decision table sections 5 and 9) is a pure function of a
 // handful of small values, so that all their products can be walked in a test. What
@@ -23,11 +28,35 @@ type stsState uint8
 
 const (
 	stsUnknown stsState = iota // S2: the record lookup failed, nothing is cached
-	stsPending                 // S12: not yet answered; only where DANE alone decides
+	stsPending                 // S12, S13: not yet answered
 	stsNone                    // no policy, a policy of mode none, or not looked at
 	stsTesting
 	stsEnforce
+	stsNoTurn  // S13: a limit or the end of this program kept it from being asked
+	stsNoStore // the store cannot say whether a policy is kept
 )
+
+// stateOf is S of section 3.
+func stateOf(r sts.Result) stsState {
+	switch {
+	case r.Policy != nil && r.Policy.Mode == sts.ModeEnforce:
+		return stsEnforce
+	case r.Policy != nil && r.Policy.Mode == sts.ModeTesting:
+		return stsTesting
+	case r.Policy != nil:
+		return stsNone
+	case r.Row == sts.S13 && errors.Is(r.FetchErr, sts.ErrNoTurn):
+		return stsNoTurn
+	case r.Pending, r.Row == sts.S12, r.Row == sts.S13:
+		return stsPending
+	case r.Row == sts.S2 && r.StoreErr != nil:
+		return stsNoStore
+	case r.Row == sts.S2, r.TXTErr != nil && !errors.Is(r.TXTErr, sts.ErrNoRecord):
+		// Not known, which is not absent.
+		return stsUnknown
+	}
+	return stsNone
+}
 
 // facts are all that the rule of combination looks at, for one host.
 type facts struct {
@@ -63,8 +92,8 @@ type ruling struct {
 	// waived is the reason for which the host would be skipped if neither audit mode
 	// nor the sender's wish let the message go; "" if none.
 	waived ReasonID
-	// failing is the outcome that was waived.
-	failing Outcome
+	// ground is why nothing, or less, is demanded.
+	ground Ground
 }
 
 // combine rules on one host whose addresses are known.
@@ -76,7 +105,7 @@ func combine(f facts) ruling {
 	case f.requireTLS:
 		return raise(f, r)
 	case f.audit && r.requirement == Skip && r.skipped == Refused:
-		r.waived, r.failing = r.reason, r.skipped
+		r.waived, r.ground = r.reason, GroundAudit
 		r.report |= demanded(f)
 		r.requirement, r.skipped, r.reason = May, OutcomeNone, ReasonAudit
 	}
@@ -101,13 +130,13 @@ func demanded(f facts) Requirement {
 func policies(f facts) ruling {
 	switch f.level {
 	case LevelOpportunistic:
-		return ruling{requirement: May, reason: ReasonOpportunistic}
+		return ruling{requirement: May, reason: ReasonOpportunistic, ground: GroundLevel}
 	case LevelDANE:
 		rd, row, failed := danePart(f)
 		if failed {
 			return ruling{skipped: Deferred, reason: ReasonTLSALookupFailed, row: row}
 		}
-		return orMay(ruling{requirement: rd, reason: daneReason(rd), row: row})
+		return orMay(f, ruling{requirement: rd, reason: daneReason(rd), row: row})
 	case LevelDANEOnly:
 		rd, row, failed := danePart(f)
 		switch {
@@ -120,10 +149,10 @@ func policies(f facts) ruling {
 		return ruling{skipped: Deferred, reason: ReasonDANERequired, row: row}
 	case LevelSTS:
 		rs := stsPart(f)
-		if undetermined(f) {
-			return ruling{skipped: Deferred, reason: ReasonSTSUndetermined}
+		if why := undetermined(f); why != "" {
+			return ruling{skipped: Deferred, reason: why}
 		}
-		return orMay(rs)
+		return orMay(f, rs)
 	case LevelSecure:
 		r := combineDefault(f)
 		if r.requirement == Skip || r.requirement&(DANE|STS) != 0 {
@@ -153,8 +182,8 @@ func combineDefault(f facts) ruling {
 		// can; its check is made for the report (doubt D1).
 		return ruling{requirement: DANE, reason: ReasonDANE, row: "C2", report: rs.requirement | rs.report}
 	}
-	if undetermined(f) {
-		return ruling{skipped: Deferred, reason: ReasonSTSUndetermined}
+	if why := undetermined(f); why != "" {
+		return ruling{skipped: Deferred, reason: why}
 	}
 	row := "C6"
 	switch rd {
@@ -173,7 +202,7 @@ func combineDefault(f facts) ruling {
 	case rs.requirement == STS:
 		return ruling{requirement: rd | STS, reason: ReasonSTS, row: row}
 	}
-	return orMay(ruling{requirement: rd, reason: daneReason(rd), row: row, report: rs.report})
+	return orMay(f, ruling{requirement: rd, reason: daneReason(rd), row: row, report: rs.report})
 }
 
 // danePart is the table of rows R1 to R9. A Skip without failed means that DANE asks
@@ -231,15 +260,31 @@ func stsPart(f facts) ruling {
 	return ruling{}
 }
 
-// undetermined reports whether what MTA-STS says is not known and must be.
-func undetermined(f facts) bool {
-	return f.mx != mxNone && (f.sts == stsPending || f.sts == stsUnknown && f.stsDefer)
+// undetermined is the reason why a host waits for what MTA-STS says; "" if it does not.
+// The option sts-undetermined is for failures of DNS: what this program has not asked, or
+// cannot read, is not known whatever it says (row S13).
+func undetermined(f facts) ReasonID {
+	switch {
+	case f.mx == mxNone:
+	case f.sts == stsPending:
+		return ReasonSTSPending
+	case f.sts == stsNoTurn:
+		return ReasonSTSNoTurn
+	case f.sts == stsNoStore:
+		return ReasonSTSStore
+	case f.sts == stsUnknown && f.stsDefer:
+		return ReasonSTSUndetermined
+	}
+	return ""
 }
 
 // orMay turns a ruling that asks for nothing into May.
-func orMay(r ruling) ruling {
+func orMay(f facts, r ruling) ruling {
 	if r.requirement == Skip && r.skipped == OutcomeNone {
-		r.requirement, r.reason = May, ReasonNoPolicy
+		r.requirement, r.reason, r.ground = May, ReasonNoPolicy, GroundNoPolicy
+		if f.mx == mxNone {
+			r.ground = GroundLiteral
+		}
 	}
 	return r
 }
@@ -261,9 +306,9 @@ func daneReason(rd Requirement) ReasonID {
 // what they say is still evaluated. The addresses of the host are known, so there is
 // a host to connect to (RFC 8689 section 4.2.2, RFC 8460 section 5.3.1).
 func weaken(f facts, r ruling) ruling {
-	out := ruling{requirement: May, reason: ReasonTLSRequiredNo, row: r.row, report: r.report | r.requirement&^(May|PKIX)}
+	out := ruling{requirement: May, reason: ReasonTLSRequiredNo, row: r.row, report: r.report | r.requirement&^(May|PKIX), ground: GroundMessage}
 	if r.requirement == Skip {
-		out.waived, out.failing = r.reason, r.skipped
+		out.waived = r.reason
 		out.report |= demanded(f)
 	}
 	return out
@@ -294,7 +339,7 @@ func raise(f facts, plain ruling) ruling {
 	case r.strict == Skip:
 		return ruling{skipped: Refused, reason: ReasonRequireTLSLiteral, row: "Q2"}
 	case r.strict != plain.requirement:
-		r.requirement, r.reason, r.row = r.strict, ReasonRequireTLSPKIX, "Q2"
+		r.requirement, r.reason, r.row, r.ground = r.strict, ReasonRequireTLSPKIX, "Q2", GroundNone
 	}
 	return r
 }

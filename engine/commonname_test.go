@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // TestCommonName: a name that stands only in the Common Name proves nothing but under
@@ -44,11 +45,11 @@ func TestCommonName(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := c.w.decide(c.req, shows(c.leaf, pki.ca))
 			if d.Reason.ID != c.want {
-				t.Fatalf("%s: %s", d.Reason.ID, d.Reason.Text)
+				t.Fatalf("%s: %s", d.Reason.ID, explain.Text(d.Reason))
 			}
 			for _, clause := range []string{webpki, alone, off} {
-				if said := strings.Contains(d.Reason.Text, ", and "+clause); said != (clause == c.says) {
-					t.Errorf("said %q: %v; the sentence is: %s", clause, said, d.Reason.Text)
+				if said := strings.Contains(explain.Text(d.Reason), ", and "+clause); said != (clause == c.says) {
+					t.Errorf("said %q: %v; the sentence is: %s", clause, said, explain.Text(d.Reason))
 				}
 			}
 		})

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"sync"
 	"time"
-
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/pkix"
@@ -21,14 +18,19 @@ import (
 // Config of an [Engine]. Resolver is required.
 type Config struct {
 	Resolver dnssec.Resolver
+	// DNSLimits bound what the DNS lookups for one plan may cost, with the time that they
+	// may take (30 s by default); each host may spend a quarter of it. Zero fields mean
+	// [dnssec.DefaultLimits].
+	DNSLimits dnssec.Limits
 	// STS answers for MTA-STS; nil: MTA-STS is not looked at (as if every domain had
 	// no policy), which only suits the levels dane and dane-only.
 	STS STSClient
 	// AwaitSTS has plans wait for MTA-STS even where DANE alone decides, for those who
-	// want to see all there is rather than send (row S12).
+	// want to see all there is rather than send (row S12). What they see then does not
+	// depend on which answer comes first.
 	AwaitSTS bool
-	// Roots are the WebPKI anchors for the methods mta-sts and pkix; nil: the system's,
-	// read when they are needed first.
+	// Roots are the WebPKI anchors for the methods mta-sts and pkix; nil: the system's, read
+	// by New. Where the system has none, no certificate is trusted.
 	Roots *pkix.Roots
 	// OwnHosts and OwnAddresses are the names and addresses of this MTA, for loop
 	// detection (M10). Nil: loops are not seen.
@@ -44,6 +46,10 @@ type Config struct {
 	// CachedPlans is how many plans are kept until what they rest on ends; 0 means
 	// [DefaultCachedPlans], less than 0 none.
 	CachedPlans int
+	// CachedPlanBytes bounds the memory of the kept plans; 0 means
+	// [DefaultCachedPlanBytes], less than 0 none are kept. One plan takes at most a small
+	// part of it: a larger one is made again each time.
+	CachedPlanBytes int64
 	// Sessions is where [Attempt.TLSConfig] keeps TLS sessions, under keys that no
 	// other plan shares (section 7). Nil: sessions are not resumed.
 	Sessions tls.ClientSessionCache
@@ -55,14 +61,11 @@ type Config struct {
 	Trace   *Trace           // observer callbacks; nil: none
 }
 
-// DefaultCachedPlans is how many plans an engine keeps by default: a plan is a few
-// kilobytes, and a busy server talks to a few thousand domains at a time.
-const DefaultCachedPlans = 4096
-
 // An STSClient is what the engine asks of MTA-STS; [sts.Client] is one.
 type STSClient interface {
 	// Lookup says what policy applies to the domain now. When ctx ends before a fetch
-	// that it began, it returns at once with Pending set, and the fetch goes on.
+	// that it began, or the fetch takes longer than the client waits, it returns at once
+	// with Pending set, and the fetch goes on.
 	Lookup(ctx context.Context, domain rfc6125.Host) sts.Result
 	// Cached returns the unexpired cached policy without asking anybody.
 	Cached(ctx context.Context, domain rfc6125.Host) (sts.Result, bool)
@@ -72,14 +75,11 @@ type STSClient interface {
 // goroutine beyond the calls that it is in.
 type Engine struct {
 	c     Config
-	roots func() (*pkix.Roots, error)
-	plans *lru.Cache[planKey, *keptPlan] // nil: no plan is kept; safe for concurrent use
-
-	forgetMu  sync.Mutex // guards forgotten, and adding to plans
-	forgotten uint64     // calls of Forget
-
-	usesMu sync.Mutex // guards uses
-	uses   map[string]*ExceptionUse
+	roots *pkix.Roots
+	// rootsErr is why there are no roots; nil if there are.
+	rootsErr error
+	plans    *planCache // nil: no plan is kept
+	uses     exceptionUses
 }
 
 // New checks c and returns an engine. The error names every field at fault. It
@@ -113,16 +113,18 @@ func New(c Config) (*Engine, error) {
 	if c.Trace == nil {
 		c.Trace = &Trace{}
 	}
-	e := &Engine{c: c, uses: map[string]*ExceptionUse{}}
-	e.roots = func() (*pkix.Roots, error) { return c.Roots, nil }
-	if c.Roots == nil {
-		e.roots = sync.OnceValues(pkix.SystemRoots)
+	e := &Engine{c: c, uses: exceptionUses{byID: map[string]*ExceptionUse{}}}
+	if e.roots = c.Roots; c.Roots == nil {
+		e.roots, e.rootsErr = pkix.SystemRoots()
 	}
 	if c.CachedPlans == 0 {
 		c.CachedPlans = DefaultCachedPlans
 	}
-	if c.CachedPlans > 0 {
-		cache, err := lru.New[planKey, *keptPlan](c.CachedPlans)
+	if c.CachedPlanBytes == 0 {
+		c.CachedPlanBytes = DefaultCachedPlanBytes
+	}
+	if c.CachedPlans > 0 && c.CachedPlanBytes > 0 {
+		cache, err := newPlanCache(c.CachedPlans, c.CachedPlanBytes, c.Shuffle)
 		if err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
 		}
@@ -142,6 +144,8 @@ type Trace struct {
 	GotSTS func(r sts.Result, took time.Duration)
 	// GotHost: addresses and TLSA records of a host are known.
 	GotHost func(h *Host, took time.Duration)
+	// Spent: the DNS lookups of a plan have ended, and cost so much of what they may.
+	Spent func(domain rfc6125.Host, spent dnssec.Amounts, limits dnssec.Limits)
 	// Planned: a plan is ready; cached says that nobody was asked.
 	Planned func(p *Plan, cached bool, took time.Duration)
 	// Dropped: a domain has lost a protection that it once proved; called once for each
@@ -149,6 +153,6 @@ type Trace struct {
 	Dropped func(domain rfc6125.Host, d Drop)
 	// Excepted: an exception touched a decision; by it alone the message may go if needed.
 	Excepted func(x *Exception, needed bool)
-	// Decided: a connection was judged.
+	// Decided: a connection was judged, and the caller acts on it ([Engine.Record]).
 	Decided func(p *Plan, host int, d *Decision)
 }

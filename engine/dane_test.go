@@ -7,6 +7,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // TestRequirementsDANE are the rows of requirements.tsv that DANE gives the engine.
@@ -143,7 +144,7 @@ func TestRequirementsDANE(t *testing.T) {
 		w := newWorld(t).unsigned()
 		w.tlsa(tlsaOf(3, 1, w.self.cert))
 		d := w.decide(engine.Request{Level: engine.LevelDANEOnly}, shows(w.self))
-		if d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonDANERequired || d.Reason.ResultType != "dane-required" {
+		if d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonDANERequired || explain.Reason(d.Reason).ResultType != "dane-required" {
 			t.Errorf("%s %+v", d.Outcome, d.Reason)
 		}
 	})
@@ -231,7 +232,7 @@ func TestRequirementsDANE(t *testing.T) {
 		}
 		r := engine.Request{Options: engine.Options{Audit: true}}
 		d := w.decide(r, shows(w.good))
-		if d.Outcome != engine.Encrypted || !d.Waived || d.Requirement != engine.DANE || d.Reason.ID != engine.ReasonAudit || d.Reason.ResultType != "certificate-not-trusted" ||
+		if d.Outcome != engine.Encrypted || !d.Waived || d.Requirement != engine.DANE || d.Reason.ID != engine.ReasonAudit || explain.Reason(d.Reason).ResultType != "certificate-not-trusted" ||
 			len(d.Details) == 0 || d.Details[0].ID != engine.ReasonDANENoMatch {
 			t.Errorf("%s %+v %+v", d.Outcome, d.Reason, d.Details)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -154,12 +155,12 @@ func TestTable7(t *testing.T) {
 			}
 			plan := w.plan(r)
 			if got := plan.Hosts[0].Requirement.String(); got != c.plan {
-				t.Fatalf("requirement %s, want %s: %s", got, c.plan, plan.Hosts[0].Reason.Text)
+				t.Fatalf("requirement %s, want %s: %s", got, c.plan, explain.Text(plan.Hosts[0].Reason))
 			}
 			d := w.engine().Decide(plan, 0, p, w.now)
 			got := strings.Join(strings.Fields(fmt.Sprint(d.Outcome, " ", d.Method, " ", d.Reason.ID)), " ")
 			if got != c.want {
-				t.Errorf("%s, want %s (%s)", got, c.want, d.Reason.Text)
+				t.Errorf("%s, want %s (%s)", got, c.want, explain.Text(d.Reason))
 			}
 			checkDecision(t, d)
 			dropped := p.Event == engine.HandshakeFailed || p.Injected
@@ -187,18 +188,18 @@ func checkDecision(t testing.TB, d engine.Decision) {
 	if (d.Method != "") != (d.Outcome == engine.Authenticated) {
 		t.Errorf("method %q with outcome %s", d.Method, d.Outcome)
 	}
-	if (d.Code != "") == d.Deliver {
-		t.Errorf("code %q with deliver %v (%s)", d.Code, d.Deliver, d.Reason.ID)
+	if (explain.Decision(d).Code != "") == d.Deliver {
+		t.Errorf("code %q with deliver %v (%s)", explain.Decision(d).Code, d.Deliver, d.Reason.ID)
 	}
-	info, ok := d.Reason.ID.Info()
-	if !ok || d.Reason.Text == "" || d.Reason.RFC != info.RFC {
+	info, ok := explain.About(d.Reason.ID)
+	if !ok || explain.Text(d.Reason) == "" || explain.Reason(d.Reason).RFC != info.RFC {
 		t.Errorf("reason %+v", d.Reason)
 	}
-	if len(d.Why) == 0 || d.Why[len(d.Why)-1].Step != engine.StepVerdict {
-		t.Errorf("the last step is no verdict: %+v", d.Why)
+	if why := explain.Steps(nil, 0, d); why[len(why)-1].Step != explain.StepVerdict {
+		t.Errorf("the last step is no verdict: %+v", why)
 	}
 	for _, r := range append(slices.Clone(d.Details), d.Reason) {
-		if r.ID == "" || r.Text == "" || strings.ContainsAny(r.Text, "\n\r\x1b") {
+		if text := explain.Text(r); r.ID == "" || text == "" || strings.ContainsAny(text, "\n\r\x1b") {
 			t.Errorf("a detail without words, or with control characters: %+v", r)
 		}
 	}
@@ -279,7 +280,7 @@ func TestDecideEverywhere(t *testing.T) {
 						q = *p
 						q.Hosts = slices.Clone(p.Hosts)
 						q.Hosts[0].Report = engine.DANE | engine.STS | engine.PKIX | engine.HalfDANE | engine.Encrypt
-						if x := w.engine().Decide(&q, 0, peer, w.now); x.Outcome != d.Outcome || x.Method != d.Method || x.Reason != d.Reason {
+						if x := w.engine().Decide(&q, 0, peer, w.now); x.Outcome != d.Outcome || x.Method != d.Method || x.Reason.ID != d.Reason.ID || explain.Reason(x.Reason) != explain.Reason(d.Reason) {
 							t.Error("the report changes the verdict: " + where)
 						}
 					}
@@ -402,7 +403,7 @@ func TestDecide(t *testing.T) {
 		} {
 			d := w.decide(engine.Request{}, c.peer)
 			if got := d.Outcome.String() + " " + string(d.Reason.ID); got != c.want {
-				t.Errorf("%s, want %s (%s)", got, c.want, d.Reason.Text)
+				t.Errorf("%s, want %s (%s)", got, c.want, explain.Text(d.Reason))
 			}
 			if d.Outcome == engine.Authenticated && d.Method != engine.MethodDANETA {
 				t.Errorf("method %s", d.Method)
@@ -434,8 +435,8 @@ func TestDecide(t *testing.T) {
 	t.Run("words of a peer are made safe", func(t *testing.T) {
 		w, r, _ := plans["may"](t)
 		d := w.decide(r, engine.Peer{Event: engine.STARTTLSRefused, Detail: "454 \x1b[31mno\r\n" + strings.Repeat("x", 5000)})
-		if strings.ContainsAny(d.Reason.Text, "\x1b\r\n") || len(d.Reason.Text) > 600 {
-			t.Errorf("%q", d.Reason.Text)
+		if strings.ContainsAny(explain.Text(d.Reason), "\x1b\r\n") || len(explain.Text(d.Reason)) > 600 {
+			t.Errorf("%q", explain.Text(d.Reason))
 		}
 	})
 	t.Run("old versions by their names", func(t *testing.T) {
@@ -443,15 +444,15 @@ func TestDecide(t *testing.T) {
 		for _, v := range []string{"TLS 1.0", "TLS 1.1", "TLSv1", "TLSv1.0", "TLSv1.1", "SSL 3.0", "SSLv3", "tls1"} {
 			p := shows(w.self)
 			p.TLS = v
-			if d := w.decide(r, p); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonHandshake || !strings.Contains(d.Reason.Text, v) {
-				t.Errorf("%s: %s %s", v, d.Outcome, d.Reason.Text)
+			if d := w.decide(r, p); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonHandshake || !strings.Contains(explain.Text(d.Reason), v) {
+				t.Errorf("%s: %s %s", v, d.Outcome, explain.Text(d.Reason))
 			}
 		}
 		for _, v := range []string{"TLS 1.2", "TLSv1.2", "TLS 1.3", "TLSv1.3", "", "TLS1.2"} {
 			p := shows(w.self)
 			p.TLS = v
 			if d := w.decide(r, p); d.Outcome != engine.Authenticated {
-				t.Errorf("%s: %s %s", v, d.Outcome, d.Reason.Text)
+				t.Errorf("%s: %s %s", v, d.Outcome, explain.Text(d.Reason))
 			}
 		}
 		p := shows(w.self)
@@ -487,15 +488,15 @@ func TestDecide(t *testing.T) {
 		for name := range plans {
 			w, r, _ := plans[name](t)
 			d := w.decide(r, engine.Peer{Detail: "connection refused"})
-			if !strings.Contains(d.Reason.Text, fmt.Sprintf("%q", name)) || !strings.Contains(d.Reason.Text, "connection refused") {
-				t.Errorf("%s: %s", name, d.Reason.Text)
+			if !strings.Contains(explain.Text(d.Reason), fmt.Sprintf("%q", name)) || !strings.Contains(explain.Text(d.Reason), "connection refused") {
+				t.Errorf("%s: %s", name, explain.Text(d.Reason))
 			}
 		}
 	})
 	t.Run("both policies are reported when both fail", func(t *testing.T) {
 		w, r, _ := plans["dane+sts"](t)
 		d := w.decide(r, engine.Peer{Event: engine.NoSTARTTLS})
-		if d.Reason.Policy != "tlsa" || len(d.Details) != 1 || d.Details[0].Policy != "sts" || d.Details[0].ResultType != "starttls-not-supported" {
+		if d.Reason.Policy != "tlsa" || len(d.Details) != 1 || d.Details[0].Policy != "sts" || explain.Reason(d.Details[0]).ResultType != "starttls-not-supported" {
 			t.Errorf("%+v, %+v", d.Reason, d.Details)
 		}
 		d = w.decide(r, shows(w.wrong))
@@ -506,7 +507,7 @@ func TestDecide(t *testing.T) {
 		r.Options.DANEAndSTS = engine.DANEFirst
 		w.tlsa(tlsaOf(3, 1, w.self.cert))
 		d = w.decide(r, shows(w.self))
-		if d.Outcome != engine.Authenticated || len(d.Details) != 1 || d.Details[0].ID != engine.ReasonSTSUntrusted || d.Details[0].ResultType != "certificate-not-trusted" {
+		if d.Outcome != engine.Authenticated || len(d.Details) != 1 || d.Details[0].ID != engine.ReasonSTSUntrusted || explain.Reason(d.Details[0]).ResultType != "certificate-not-trusted" {
 			t.Errorf("%s, %+v", d.Outcome, d.Details)
 		}
 	})
@@ -523,8 +524,8 @@ func TestManyNames(t *testing.T) {
 		if want := min(n, 20); len(d.Presented) != want {
 			t.Errorf("%d names: %d are listed", n, len(d.Presented))
 		}
-		if !strings.Contains(d.Reason.Text, fmt.Sprintf("and %d more", min(n, 20)-6)) {
-			t.Error(d.Reason.Text)
+		if !strings.Contains(explain.Text(d.Reason), fmt.Sprintf("and %d more", min(n, 20)-6)) {
+			t.Error(explain.Text(d.Reason))
 		}
 	}
 }
@@ -561,8 +562,8 @@ func TestClassicCase(t *testing.T) {
 		t.Fatalf("%s %s %s", d.Outcome, d.Method, d.Reason.ID)
 	}
 	for _, word := range []string{"alt1.smtp-in.example", "mx.example", "encrypted", "nobody proved", "Nothing obliged", "DANE", "MTA-STS", "mta-sts.example", "not signed"} {
-		if !strings.Contains(d.Reason.Text, word) {
-			t.Errorf("the sentence lacks %q: %s", word, d.Reason.Text)
+		if !strings.Contains(explain.Text(d.Reason), word) {
+			t.Errorf("the sentence lacks %q: %s", word, explain.Text(d.Reason))
 		}
 	}
 	if got := strings.Join(d.Presented, " "); got != "mx.example CN=mx.example" {
@@ -577,8 +578,9 @@ func TestClassicCase(t *testing.T) {
 // is not told the names of others.
 func TestNameless(t *testing.T) {
 	w := newWorld(t).signed()
-	d := w.decide(engine.Request{}, shows(issue(t, certSpec{issuer: w.ca})))
-	if got := steps(d.Why, engine.StepCertificate); !strings.Contains(got, "a certificate without names") || len(d.Presented) != 0 {
+	p := w.plan(engine.Request{})
+	d := w.engine().Decide(p, 0, shows(issue(t, certSpec{issuer: w.ca})), w.now)
+	if got := steps(explain.Steps(p, 0, d), explain.StepCertificate); !strings.Contains(got, "a certificate without names") || len(d.Presented) != 0 {
 		t.Errorf("%q, %q", got, d.Presented)
 	}
 	secure := engine.Request{Level: engine.LevelSecure, Options: engine.Options{Names: []rfc6125.Host{host(t, "elsewhere.example")}}}

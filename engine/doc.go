@@ -19,8 +19,9 @@
 // which SMTP tries them (RFC 5321 section 5.1; policies never change it), each with
 // a [Requirement], the name for SNI and the names that count. The caller connects,
 // says EHLO and STARTTLS, and tells [Engine.Decide] what the peer showed ([Peer]),
-// or lets the *tls.Config of an [Attempt] do so. Decide asks nobody: it is a pure
-// function of the plan, the peer and the time, so it can be repeated years later.
+// or lets an [Attempt] watch the connection and its *tls.Config decide in the handshake.
+// Decide does no I/O: it is a pure function of the plan, the peer and the time, so it can
+// be repeated years later; [Engine.Record] says that a decision is acted on.
 // The [Decision] keeps two questions apart: its outcome (authenticated, encrypted,
 // cleartext, refused, deferred) and whether the message may go. A refusal is about
 // one host: the next one is tried ([Engine.Message] says what becomes of the
@@ -47,13 +48,17 @@
 //
 // # Why
 //
-// Everything that comes out carries its reasons: a [Reason] has a stable id, a
-// sentence with the names of the case for people who know no RFC, the section of the
-// rule, and the RFC 8460 result type where one exists; [Reasons] lists them all with
-// what either administrator can do. A [Step] is one line of what was looked up.
+// Everything that comes out carries its reasons in data: a [Reason] has the stable id of
+// the rule that decided and, as [Evidence], what the rule saw. No rule reads a sentence, and
+// this package makes none: [engine/explain] does, with the section of the rule, the RFC
+// 8460 result type where one exists, and what either administrator can do.
+//
+// A plan is made in two steps. All I/O comes first and its answers are gathered; then a
+// pure function of what was gathered makes the immutable [Plan] at once.
 //
 // What this package does not do: it speaks no SMTP ([engine/probe] does, up to
 // STARTTLS), keeps no queue, and sends no reports.
 //
+// [engine/explain]: https://pkg.go.dev/github.com/mxauth/mxauth/engine/explain
 // [engine/probe]: https://pkg.go.dev/github.com/mxauth/mxauth/engine/probe
 package engine

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -42,8 +43,8 @@ func TestEvidence(t *testing.T) {
 		w := newWorld(t).signed()
 		w.cfg.Resolver = failing{w.dns, dnssec.TypeMX, c.err}
 		p := w.plan(engine.Request{})
-		if p.MX.Outcome != engine.Deferred || !strings.Contains(p.MX.Reason.Text, "("+c.want+")") {
-			t.Errorf("%s\nwant %s", p.MX.Reason.Text, c.want)
+		if p.MX.Outcome != engine.Deferred || !strings.Contains(explain.Text(p.MX.Reason), "("+c.want+")") {
+			t.Errorf("%s\nwant %s", explain.Text(p.MX.Reason), c.want)
 		}
 	}
 }
@@ -54,8 +55,8 @@ func TestEdges(t *testing.T) {
 		for i := range engine.MaxHosts {
 			w.dns.Add(fmt.Sprintf("example.org. 300 IN MX 10 h%d.example.org.", i))
 		}
-		if p := w.plan(engine.Request{}); len(p.Hosts) != engine.MaxHosts || strings.Contains(steps(p.Why, engine.StepMX), "only the first") {
-			t.Errorf("%d hosts: %s", len(p.Hosts), steps(p.Why, engine.StepMX))
+		if p := w.plan(engine.Request{}); len(p.Hosts) != engine.MaxHosts || strings.Contains(steps(explain.Plan(p), explain.StepMX), "only the first") {
+			t.Errorf("%d hosts: %s", len(p.Hosts), steps(explain.Plan(p), explain.StepMX))
 		}
 	})
 	t.Run("a name is expected once", func(t *testing.T) {
@@ -104,7 +105,7 @@ func TestEdges(t *testing.T) {
 		kept.Row, kept.Cached, kept.FetchErr = sts.S7, true, sts.ErrFetchTimeout
 		w.sts.results["example.org"] = kept
 		p := w.plan(engine.Request{})
-		if p.Hosts[0].Requirement != engine.STS || len(p.Findings) != 1 || !strings.Contains(steps(p.Why, engine.StepSTSPolicy), "kept from 2000-01-01") {
+		if p.Hosts[0].Requirement != engine.STS || len(p.Findings) != 1 || !strings.Contains(steps(explain.Plan(p), explain.StepSTSPolicy), "kept from 2000-01-01") {
 			t.Errorf("%s %+v", p.Hosts[0].Requirement, p.Findings)
 		}
 	})
@@ -112,8 +113,8 @@ func TestEdges(t *testing.T) {
 		w, r, good := plans["sts"](t)
 		p := w.plan(r)
 		w.cfg.Roots, w.eng = nil, nil
-		if d := w.engine().Decide(p, 0, good, w.now); d.Outcome != engine.Refused || !strings.Contains(d.Reason.Text, "(") {
-			t.Errorf("%s", d.Reason.Text)
+		if d := w.engine().Decide(p, 0, good, w.now); d.Outcome != engine.Refused || !strings.Contains(explain.Text(d.Reason), "(") {
+			t.Errorf("%s", explain.Text(d.Reason))
 		}
 	})
 	t.Run("names of a configured list", func(t *testing.T) {
@@ -123,8 +124,8 @@ func TestEdges(t *testing.T) {
 			names = append(names, host(t, fmt.Sprintf("n%d.example", i)))
 		}
 		h := w.plan(engine.Request{Level: engine.LevelSecure, Options: engine.Options{Names: names}}).Hosts[0]
-		if !strings.Contains(h.Reason.Text, "n0.example, n1.example, n2.example, n3.example, n4.example, n5.example and 3 more") || len(h.PKIXRefs) != 9 {
-			t.Errorf("%s", h.Reason.Text)
+		if !strings.Contains(explain.Text(h.Reason), "n0.example, n1.example, n2.example, n3.example, n4.example, n5.example and 3 more") || len(h.PKIXRefs) != 9 {
+			t.Errorf("%s", explain.Text(h.Reason))
 		}
 	})
 }

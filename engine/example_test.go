@@ -11,6 +11,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // A plan says what must hold before anybody connects; the decision says whether it
@@ -36,8 +37,8 @@ func Example() {
 		fmt.Println(h.Name, h.Requirement, h.SNI)
 		// The server was connected to, and its EHLO reply had no STARTTLS in it.
 		d := e.Decide(plan, i, engine.Peer{Event: engine.NoSTARTTLS}, now)
-		fmt.Println(d.Outcome, d.Deliver, d.Code)
-		fmt.Println(d.Reason.Text)
+		fmt.Println(d.Outcome, d.Deliver, explain.Decision(d).Code)
+		fmt.Println(explain.Text(d.Reason))
 	}
 	// Output:
 	// mx.example.org dane mx.example.org

@@ -3,12 +3,11 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/tlsrpt"
 )
 
 // ErrException is wrapped by every error of [NewExceptions].
@@ -209,132 +208,15 @@ func (s *Exceptions) find(domain, host rfc6125.Host, now time.Time) *Exception {
 	return nil
 }
 
-// covers reports whether the exception lets a failure of this reason pass.
-func (x *Exception) covers(r Reason) bool {
+// covers reports whether the exception lets a failure of this policy pass.
+func (x *Exception) covers(p tlsrpt.PolicyType) bool {
 	switch x.Method {
 	case "":
 		return true
 	case "dane":
-		return r.Policy == policyTLSA
+		return p == tlsrpt.PolicyTLSA
 	case "mta-sts":
-		return r.Policy == policySTS
+		return p == tlsrpt.PolicySTS
 	}
-	return r.Policy == "" || r.Policy == policyNone
-}
-
-// sentence tells of the exception in a verdict.
-func (x *Exception) sentence() string {
-	return clip(fmt.Sprintf("exception %s of %s, until %s: %s", x.ID, x.Author, x.Ends.UTC().Format(time.DateOnly), x.Reason))
-}
-
-// except looks for an exception for a host whose requirement is ruled, and lowers what
-// would keep the host from being used at all. A failed lookup of addresses leaves no host
-// to go to, so nothing is lowered there.
-func (w *work) except(h *Host) {
-	if w.c.Exceptions == nil || w.Request.RequireTLS || h.Requirement == May {
-		return
-	}
-	x := w.c.Exceptions().find(w.Orig, h.Name, w.Made)
-	if x == nil {
-		return
-	}
-	h.Exception = x
-	w.until(x.Ends)
-	if h.Requirement != Skip || !x.covers(h.Reason) {
-		return
-	}
-	h.Waived = h.Reason
-	h.Report |= demanded(w.facts(h))
-	h.Requirement, h.Skipped = May, OutcomeNone
-	if x.Effect == EffectEncrypt {
-		h.Requirement = Encrypt
-	}
-	h.Reason = because(ReasonException, "%s would not be used, and is by an exception (%s). %s", h.label(), x.sentence(), h.Waived.Text)
-}
-
-// except lets the message go where the exception covers every failure, and says so. It
-// makes nobody authenticated.
-func (j *judge) except() {
-	d, x := &j.d, j.h.Exception
-	if x == nil || j.p.Request.RequireTLS || !j.at.Before(x.Ends) {
-		return
-	}
-	if j.h.Reason.ID == ReasonException {
-		// The host would not have been used at all.
-		if d.Outcome.Deliverable() {
-			j.excepted(d.Outcome, j.h.Waived)
-		}
-		return
-	}
-	if d.Outcome != Refused || len(j.failed) == 0 {
-		return
-	}
-	out := Encrypted
-	if d.Event != HandshakeDone {
-		if x.Effect == EffectEncrypt {
-			return
-		}
-		out = Cleartext
-	}
-	for _, f := range j.failed {
-		if !x.covers(f) {
-			return
-		}
-	}
-	d.Details = append([]Reason{d.Reason}, d.Details...)
-	d.RetryClear = out == Cleartext && d.DropConnection
-	j.excepted(out, d.Reason)
-}
-
-// excepted ends the decision under the exception.
-func (j *judge) excepted(o Outcome, failed Reason) {
-	how := "encrypted"
-	if o == Cleartext {
-		how = "in the clear"
-	}
-	why := because(ReasonException, "By an exception the message may go to %s, %s, although a policy forbids it (%s). %s", j.h.label(), how, j.h.Exception.sentence(), failed.Text)
-	why.ResultType, why.Policy = failed.ResultType, failed.Policy
-	j.d.Waived, j.d.Exception = true, j.h.Exception
-	j.end(o, why)
-}
-
-// An ExceptionUse counts what an exception has touched.
-type ExceptionUse struct {
-	ID        string
-	Decisions uint64    // decisions about hosts that it covers
-	Needed    uint64    // those of them in which the message could go by it alone
-	Last      time.Time // when it was needed last; zero if never
-}
-
-// ExceptionUses returns the counts since the engine was made, in the order of the ids. An
-// exception keeps its count when the set is read anew.
-func (e *Engine) ExceptionUses() []ExceptionUse {
-	e.usesMu.Lock()
-	defer e.usesMu.Unlock()
-	out := make([]ExceptionUse, 0, len(e.uses))
-	for _, id := range slices.Sorted(maps.Keys(e.uses)) {
-		out = append(out, *e.uses[id])
-	}
-	return out
-}
-
-// countException counts and tells of a decision that an exception touched.
-func (e *Engine) countException(x *Exception, needed bool, at time.Time) {
-	e.usesMu.Lock()
-	u := e.uses[x.ID]
-	if u == nil && len(e.uses) < MaxExceptions {
-		u = &ExceptionUse{ID: x.ID}
-		e.uses[x.ID] = u
-	}
-	if u != nil {
-		u.Decisions++
-		if needed {
-			u.Needed++
-			u.Last = at
-		}
-	}
-	e.usesMu.Unlock()
-	if t := e.c.Trace.Excepted; t != nil {
-		t(x, needed)
-	}
+	return p == "" || p == tlsrpt.PolicyNoFound
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // anException is good for example.org and every method, for a day.
@@ -85,12 +86,12 @@ func TestException(t *testing.T) {
 			w.except(with(c.change))
 			d := w.decide(c.r, c.peer)
 			if d.Outcome != c.want {
-				t.Fatalf("%s (%s: %s), want %s", d.Outcome, d.Reason.ID, d.Reason.Text, c.want)
+				t.Fatalf("%s (%s: %s), want %s", d.Outcome, d.Reason.ID, explain.Text(d.Reason), c.want)
 			}
 			if used := d.Exception != nil; used != c.used {
 				t.Errorf("used %v, want %v", used, c.used)
 			}
-			if c.used && (d.Reason.ID != engine.ReasonException || !d.Waived || d.Method != "" || !strings.Contains(d.Reason.Text, "exception ticket-1 of postmaster, until 2000-01-02: their key was changed")) {
+			if c.used && (d.Reason.ID != engine.ReasonException || !d.Waived || d.Method != "" || !strings.Contains(explain.Text(d.Reason), "exception ticket-1 of postmaster, until 2000-01-02: their key was changed")) {
 				t.Errorf("%+v", d.Reason)
 			}
 		})
@@ -131,7 +132,7 @@ func TestException(t *testing.T) {
 		w.cfg.Trace = &engine.Trace{Excepted: func(x *engine.Exception, needed bool) { told = append(told, fmt.Sprint(x.ID, " ", needed)) }}
 		p := w.plan(engine.Request{})
 		for _, peer := range []engine.Peer{shows(pki.good), shows(pki.self), shows(pki.self)} {
-			w.engine().Decide(p, 0, peer, w.now)
+			w.engine().Record(p, 0, w.engine().Decide(p, 0, peer, w.now))
 		}
 		if got := strings.Join(told, ", "); got != "ticket-1 false, ticket-1 true, ticket-1 true" {
 			t.Error(got)

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"crypto/x509"
-	"strings"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/store"
@@ -30,7 +29,7 @@ type STSState = stsState
 const (
 	MXNone, MXInsecure, MXSecure = mxNone, mxInsecure, mxSecure
 
-	STSUnknown, STSPending, STSNone, STSTesting, STSEnforce = stsUnknown, stsPending, stsNone, stsTesting, stsEnforce
+	STSUnknown, STSPending, STSNone, STSTesting, STSEnforce, STSNoTurn, STSNoStore = stsUnknown, stsPending, stsNone, stsTesting, stsEnforce, stsNoTurn, stsNoStore
 )
 
 // Ruling is ruling for tests.
@@ -78,20 +77,17 @@ func (e *Engine) CachedPlans() int {
 	if e.plans == nil {
 		return 0
 	}
-	return e.plans.Len()
+	return e.plans.plans.lru.Len()
 }
 
-// Clip is clip.
-func Clip(s string) string { return clip(s) }
+// KeptPlanBytes is what the kept plans count for.
+func (e *Engine) KeptPlanBytes() int64 { return e.plans.plans.bytes }
 
-// AllReasons returns the ids of the table.
-func AllReasons() string {
-	var b strings.Builder
-	for _, r := range Reasons() {
-		b.WriteString(string(r.ID) + "\n")
-	}
-	return b.String()
-}
+// MaxKeptPlan is maxKeptPlan.
+const MaxKeptPlan = maxKeptPlan
+
+// HeapSize is heapSize.
+func HeapSize(v any, most int64) int64 { return heapSize(v, most) }
 
 // PresentedNames is presentedNames.
 func PresentedNames(c *x509.Certificate) []string { return presentedNames(c) }

@@ -2,80 +2,80 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/sts"
 )
 
-// usable reports whether there is a host to connect to: its addresses are known.
-func (h *Host) usable() bool {
-	return h.Literal.IsValid() || h.DANE.Address == dane.AddressOK
+// A hostCase is what the rules for one host look at beside the host's own lookups.
+type hostCase struct {
+	r    *Request
+	g    *gathered
+	m    *recollection
+	self *Host // where the ruled host will be, for reasons to point to
 }
 
+func (c hostCase) reason(id ReasonID, ev Evidence) Reason { return c.g.reason(id, ev).about(c.self) }
+
 // ruleHost is sections 4, 5, 6 and 9 of the table for one host whose lookups have
-// ended.
-func (w *work) ruleHost(h *Host) {
-	h.dnsSteps()
+// ended. It returns the host with what was ruled.
+func ruleHost(c hostCase, h Host) Host {
 	if !h.usable() {
-		w.addressless(h)
-		h.step(StepRequirement, h.Requirement.String()+": "+h.Reason.Text, h.Reason)
-		return
+		return c.addressless(h)
 	}
-	if h.Name.IsValid() && w.STS.Policy != nil && w.sts != nil {
+	if asked := c.g.asked == STSWasAsked || c.g.asked == STSLeft; asked && h.Name.IsValid() && c.g.sts.Policy != nil {
 		// The name in the MX record counts, never an alias target (RFC 8461 section
 		// 4.1). For an implicit MX that is the domain itself.
-		if p, ok := w.STS.Policy.Match(h.Name); ok {
+		if p, ok := c.g.sts.Policy.Match(h.Name); ok {
 			h.STSMatch = p.String()
 		}
 	}
-	if h.Name.IsValid() {
-		h.Lacks = w.whyNoDANE(h) + ", and " + w.whyNoSTS()
-	}
-	r := combine(w.facts(h))
+	h.NoDANE, h.NoSTS = noDANE(c, &h), noSTS(c.g)
+	r := combine(factsOf(c.r, c.g, &h))
 	h.Requirement, h.Skipped, h.Row = r.requirement, r.skipped, r.row
-	h.Report, h.Strict = r.report, r.strict
-	h.Reason = w.explain(h, r.reason)
+	h.Report, h.Strict, h.Ground = r.report, r.strict, r.ground
+	h.Reason = c.ruled(&h, r.reason)
 	if r.waived != "" {
-		h.Waived = w.explain(h, r.waived)
+		h.Waived = c.ruled(&h, r.waived)
 	}
-	w.findings(h)
-	w.identify(h)
-	w.hold(h)
-	w.except(h)
-	h.step(StepRequirement, h.Requirement.String()+": "+h.Reason.Text, h.Reason)
+	h.Findings = c.findings(&h, r)
+	h.SNI, h.DANERefs, h.STSRefs, h.PKIXRefs = identities(c, &h)
+	return c.excepted(c.held(h))
 }
 
 // addressless is rows A1, A3 and A4.
-func (w *work) addressless(h *Host) {
+func (c hostCase) addressless(h Host) Host {
 	d := &h.DANE
 	h.Requirement, h.Row = Skip, d.Row
 	switch d.Address {
 	case dane.AddressNone:
 		h.Unusable, h.Skipped = true, Refused
-		h.Reason = because(ReasonNoAddress, "The mail host %s has no address.", h.label())
+		h.Reason = c.reason(ReasonNoAddress, nil)
 	case dane.AddressAlias:
 		h.Unusable, h.Skipped = true, Refused
-		h.Reason = because(ReasonAliasRefused, "The mail host %s is an alias of %s, and this server is set to refuse such hosts.", h.label(), d.Final)
+		h.Reason = c.reason(ReasonAliasRefused, nil)
 	default:
 		h.Skipped = Deferred
-		err := firstError(d.A.Err, d.AAAA.Err)
-		if errors.Is(d.A.Err, dnssec.ErrBogus) || errors.Is(d.AAAA.Err, dnssec.ErrBogus) {
-			if !errors.Is(err, dnssec.ErrBogus) {
-				err = d.AAAA.Err
+		id, err := ReasonAddressFailed, firstError(d.A.Err, d.AAAA.Err)
+		for _, e := range [...]error{d.AAAA.Err, d.A.Err} {
+			if errors.Is(e, dnssec.ErrBudget) && id == ReasonAddressFailed {
+				id, err = ReasonBudget, e
 			}
-			h.Reason = because(ReasonAddressBogus, "The addresses of the mail host %s can not be trusted, because the DNSSEC check of the answer failed (%s); it is not used now.", h.label(), lookupText(err))
-		} else {
-			h.Reason = because(ReasonAddressFailed, "The addresses of the mail host %s could not be looked up (%s); it is not used now.", h.label(), lookupText(err))
+			if errors.Is(e, dnssec.ErrBogus) {
+				id, err = ReasonAddressBogus, e
+			}
 		}
+		h.Reason = c.reason(id, &LookupFailed{Err: err})
 	}
-	if h.Unusable && w.Request.Options.NoAddressDefer {
+	if h.Unusable && c.r.Options.NoAddressDefer {
 		// O6: a denial that is not signed can be forged; the operator prefers to wait.
 		h.Skipped = Deferred
 	}
+	return h
 }
 
 func firstError(errs ...error) error {
@@ -87,191 +87,160 @@ func firstError(errs ...error) error {
 	return dnssec.ErrLookup
 }
 
-// explain makes the reason of a ruling, with the names of the case.
-func (w *work) explain(h *Host, id ReasonID) Reason {
-	name, dom := h.label(), w.label()
+// ruled makes the reason of a ruling on a usable host.
+func (c hostCase) ruled(h *Host, id ReasonID) Reason {
 	switch id {
-	case ReasonDANE:
-		return because(id, "%s has signed TLSA records (DANE, at %s) and must match them.", name, h.DANE.Base)
-	case ReasonHalfDANE:
-		return because(id, "%s has signed TLSA records and must match them; but %s, so it will not count as authenticated.", name, unsignedMX(w.Orig, h))
-	case ReasonTLSAUnusable:
-		return because(id, "%s has signed TLSA records, none of which can be used for mail (%s); so TLS is demanded and its certificate is not judged.", name, unusableText(h.DANE.Set))
 	case ReasonTLSALookupFailed:
-		return tlsaFailure(h)
-	case ReasonSTS:
-		return because(id, "The MTA-STS policy of %s is enforced and lists %s (%q): it must use TLS and show a certificate of that name from a public CA.", dom, name, clip(h.STSMatch))
+		return c.tlsaFailure(h)
 	case ReasonSTSNoMatch:
-		return because(id, "The MTA-STS policy of %s does not list %s (it lists %s), so mail may not go there.", dom, name, w.patterns())
-	case ReasonSTSUndetermined:
-		return because(id, "Whether %s has an MTA-STS policy could not be found out, and this server is set to wait for that.", dom)
-	case ReasonDANERequired:
-		return because(id, "This server delivers to %s only where DANE authenticates the host, and %s.", dom, w.whyNoDANE(h))
-	case ReasonNoMethod:
-		return because(id, "This server delivers to %s only where the host proves itself, and nothing tells what %s must prove: %s, there is no enforced MTA-STS policy, and no names are configured.", dom, name, w.whyNoDANE(h))
+		return c.reason(id, c.patterns())
+	case ReasonSTSStore:
+		return c.reason(id, &PolicyUnknown{Err: c.g.sts.StoreErr})
+	case ReasonSTSNoTurn:
+		return c.reason(id, &PolicyUnknown{Err: c.g.sts.FetchErr})
+	case ReasonSTSPending:
+		return c.reason(id, &PolicyUnknown{Record: c.g.sts.TXTErr != nil || c.g.sts.Row == sts.S12})
 	case ReasonNames:
-		return because(id, "%s must prove one of the configured names (%s) with a certificate of a trusted CA.", name, hostList(w.Request.Options.Names))
-	case ReasonRequireTLSPKIX:
-		return because(id, "The message demands TLS on its whole way (REQUIRETLS), so %s must prove its name with a certificate of a trusted CA.", name)
-	case ReasonRequireTLSMX:
-		return because(id, "The message demands TLS on its whole way (REQUIRETLS), and nothing proves that %s is a mail host of %s: the MX record is not signed and no enforced MTA-STS policy lists the host.", name, dom)
-	case ReasonRequireTLSLiteral:
-		return because(id, "The message demands TLS on its whole way (REQUIRETLS), and no certificate can prove the address %s as a name.", name)
-	case ReasonOpportunistic:
-		return because(id, "This server is set to authenticate nobody for %s; TLS is used if %s offers it.", dom, name)
+		return c.reason(id, &ConfiguredNames{c.r.Options.Names})
 	case ReasonTLSRequiredNo:
-		if w.Request.TLSRPTReport && !w.Request.TLSRequiredNo {
-			return because(ReasonTLSRPTReport, "The message is a report about TLS failures, which goes to %s whatever its policies say.", name)
+		if c.r.TLSRPTReport && !c.r.TLSRequiredNo {
+			id = ReasonTLSRPTReport
 		}
-		return because(id, "The sender asked for delivery even without TLS (TLS-Required: No), so nothing is demanded of %s.", name)
-	case ReasonAudit:
-		return because(id, "Audit mode: %s would not be used, and the message may go there all the same.", name)
+	case ReasonNoPolicy:
+		if h.Literal.IsValid() {
+			id = ReasonLiteral
+		}
 	}
-	if h.Literal.IsValid() {
-		return because(ReasonLiteral, "%s is an address, to which neither DANE nor MTA-STS applies; nothing is demanded, TLS is used if offered.", name)
-	}
-	return because(ReasonNoPolicy, "Nothing is demanded of %s, TLS is used if offered: %s.", name, h.Lacks)
+	return c.reason(id, nil)
 }
 
-// whyNoDANE says in a clause why DANE asks nothing (or not enough) of the host.
-func (w *work) whyNoDANE(h *Host) string {
+// patterns are those of the domain's policy.
+func (c hostCase) patterns() *PolicyHosts {
+	if c.g.sts.Policy == nil {
+		return &PolicyHosts{}
+	}
+	return &PolicyHosts{c.g.sts.Policy.MX}
+}
+
+// noDANE says why DANE asks nothing (or not enough) of the host.
+func noDANE(c hostCase, h *Host) NoDANE {
 	d := &h.DANE
-	name := h.label()
 	switch {
 	case h.Literal.IsValid():
-		return "DANE does not apply to an address"
-	case !w.Request.Level.usesDANE():
-		return "DANE is not looked at on this level"
-	case w.mx == mxInsecure && w.viaMX && d.State != dane.Usable && w.Request.Options.InsecureMX == InsecureMXMay:
-		return fmt.Sprintf("the MX record of %s is not signed (DNSSEC), so DANE is not looked at", w.Orig)
-	case w.mx == mxInsecure && d.State >= dane.Unusable:
-		return fmt.Sprintf("%s, so it is not proven that %s is its host", unsignedMX(w.Orig, h), name)
+		return NoDANELiteral
+	case !c.r.Level.usesDANE():
+		return NoDANELevel
+	case c.g.mx.sec == mxInsecure && c.g.mx.viaMX && d.State != dane.Usable && c.r.Options.InsecureMX == InsecureMXMay:
+		return NoDANEMXSkipped
+	case c.g.mx.sec == mxInsecure && d.State >= dane.Unusable:
+		return NoDANEMXInsecure
 	case d.State == dane.Unusable:
-		return fmt.Sprintf("none of the TLSA records of %s can be used for mail", name)
-	case d.State == dane.NA && w.skipsTLSA():
-		return "DANE was not looked up"
+		return NoDANEUnusable
+	case d.State == dane.NA && skipsTLSA(c.r, c.g.mx.sec):
+		return NoDANENotAsked
 	case d.State == dane.NA:
-		return fmt.Sprintf("the addresses of %s are not signed (DNSSEC), so DANE can not apply", name)
+		return NoDANEAddressInsecure
 	case d.State == dane.None:
-		return fmt.Sprintf("%s has no signed TLSA records (DANE)", name)
+		return NoDANENoRecords
 	}
-	return fmt.Sprintf("DANE does not apply to %s", name)
-}
-
-// unsignedMX says in a clause that the choice of host is not proven.
-func unsignedMX(domain rfc6125.Host, h *Host) string {
-	if h.Name == domain {
-		return fmt.Sprintf("the answer that %s has no MX record is not signed (DNSSEC)", domain)
-	}
-	return fmt.Sprintf("the MX record of %s that names it is not signed (DNSSEC)", domain)
-}
-
-// whyNoSTS says in a clause why MTA-STS asks nothing of the host.
-func (w *work) whyNoSTS() string {
-	switch {
-	case w.sts == nil:
-		return "MTA-STS is not looked at"
-	case w.state == stsTesting:
-		return fmt.Sprintf("the MTA-STS policy of %s is in mode testing", w.Orig)
-	case w.state == stsUnknown:
-		return fmt.Sprintf("whether %s has an MTA-STS policy could not be found out", w.Orig)
-	case w.STS.Policy != nil:
-		return fmt.Sprintf("the MTA-STS policy of %s is in mode none", w.Orig)
-	case w.STS.FetchErr != nil:
-		return fmt.Sprintf("the MTA-STS policy that %s announces could not be fetched", w.Orig)
-	}
-	return fmt.Sprintf("%s has no MTA-STS policy", w.Orig)
-}
-
-// patterns lists what the policy names.
-func (w *work) patterns() string {
-	if w.STS.Policy == nil {
-		return "nothing"
-	}
-	var names []string
-	for _, p := range w.STS.Policy.MX {
-		names = append(names, p.String())
-	}
-	return list(names)
+	return NoDANEOther
 }
 
 // tlsaFailure is row T1, by what failed.
-func tlsaFailure(h *Host) Reason {
-	owner, err := "its TLSA name", error(dnssec.ErrLookup)
+func (c hostCase) tlsaFailure(h *Host) Reason {
+	id, owner, err := h.tlsaFailure()
+	return c.reason(id, &LookupFailed{Owner: owner, Err: err})
+}
+
+// TLSAFailure returns the reason for which a lookup of the host's TLSA records failed.
+func (h *Host) TLSAFailure() ReasonID {
+	id, _, _ := h.tlsaFailure()
+	return id
+}
+
+func (h *Host) tlsaFailure() (id ReasonID, owner rfc6125.Name, err error) {
+	err = dnssec.ErrLookup
 	for _, l := range h.DANE.TLSA {
 		if l.Err != nil {
-			owner, err = l.Answer.Question.Name.String(), l.Err
+			owner, err = l.Answer.Question.Name, l.Err
 		}
 	}
 	var le *dnssec.LookupError
 	switch {
 	case errors.As(err, &le) && le.Reason.Code == dnssec.ReasonNSEC3Iterations:
-		return because(ReasonTLSAUnproved, "The zone of %s is signed, and its proof that there are no TLSA records at %s uses so many NSEC3 iterations that it proves nothing; the host is not used now.", h.label(), owner)
+		id = ReasonTLSAUnproved
+	case errors.Is(err, dnssec.ErrBudget):
+		id = ReasonBudget
 	case errors.Is(err, dnssec.ErrBogus):
-		return because(ReasonTLSABogus, "The DNSSEC check of the TLSA records of %s failed (%s, %s); somebody may be suppressing them, so it is not used now.", h.label(), owner, lookupText(err))
+		id = ReasonTLSABogus
 	case errors.Is(err, dnssec.ErrTimeout), errors.Is(err, dnssec.ErrUnreachable):
-		return because(ReasonTLSATimeout, "The question for TLSA records of %s got no answer (%s, %s); that is not the same as having none, so it is not used now.", h.label(), owner, lookupText(err))
+		id = ReasonTLSATimeout
+	default:
+		id = ReasonTLSALookupFailed
 	}
-	return because(ReasonTLSALookupFailed, "Whether %s has TLSA records could not be found out (%s, %s); that is not the same as having none, so it is not used now.", h.label(), owner, lookupText(err))
+	return id, owner, err
 }
 
-// findings keeps what was seen of the host before connecting, for the report.
-func (w *work) findings(h *Host) {
-	if h.DANE.State == dane.Unusable && h.Reason.ID != ReasonTLSAUnusable {
-		h.Findings = append(h.Findings, w.explain(h, ReasonTLSAUnusable))
+// findings are what was seen of the host before connecting and decides nothing, for the
+// report.
+func (c hostCase) findings(h *Host, r ruling) (out []Reason) {
+	if h.DANE.State == dane.Unusable && r.reason != ReasonTLSAUnusable {
+		out = append(out, c.reason(ReasonTLSAUnusable, nil))
 	}
-	if (w.state == stsTesting || w.state == stsEnforce) && h.STSMatch == "" && h.Name.IsValid() &&
-		h.Reason.ID != ReasonSTSNoMatch && h.Waived.ID != ReasonSTSNoMatch {
-		h.Findings = append(h.Findings, w.explain(h, ReasonSTSNoMatch))
+	if s := factsOf(c.r, c.g, h).sts; (s == stsTesting || s == stsEnforce) && h.STSMatch == "" && h.Name.IsValid() &&
+		r.reason != ReasonSTSNoMatch && r.waived != ReasonSTSNoMatch {
+		out = append(out, c.reason(ReasonSTSNoMatch, c.patterns()))
 	}
+	return out
 }
 
-// identify is section 6: the name for SNI, and the names that count for each method.
-func (w *work) identify(h *Host) {
+// identities is section 6: the name for SNI, and the names that count for each method.
+func identities(c hostCase, h *Host) (sni string, daneRefs, stsRefs, pkixRefs []rfc6125.Reference) {
 	judged := h.Requirement | h.Report | h.Strict
-	base := h.DANE.Base
-	h.SNI = h.Name.String()
+	base, names := h.DANE.Base, c.r.Options.Names
+	sni = h.Name.String()
 	switch {
 	case base.IsValid() && (judged&tlsa != 0 || h.Requirement == Encrypt):
 		// RFC 7672 section 8.1, also where MTA-STS would name the MX host.
-		h.SNI = base.String()
-	case (h.Requirement | h.Strict).Has(PKIX) && !h.Requirement.Has(STS) && len(w.Request.Options.Names) > 0:
-		h.SNI = w.Request.Options.Names[0].String()
+		sni = base.String()
+	case (h.Requirement | h.Strict).Has(PKIX) && !h.Requirement.Has(STS) && len(names) > 0:
+		sni = names[0].String()
 	}
 	if judged&tlsa != 0 && h.DANE.Set.HasUsage(dane.DANETA) {
-		h.DANERefs = w.daneRefs(h)
+		daneRefs = referencesOfDANE(c, base)
 	}
 	if judged.Has(STS) {
-		h.STSRefs = []rfc6125.Reference{rfc6125.NewReference(h.Name)}
+		stsRefs = []rfc6125.Reference{rfc6125.NewReference(h.Name)}
 	}
 	if judged.Has(PKIX) {
-		for _, n := range w.Request.Options.Names {
-			h.PKIXRefs = append(h.PKIXRefs, rfc6125.NewReference(n))
+		for _, n := range names {
+			pkixRefs = append(pkixRefs, rfc6125.NewReference(n))
 		}
-		if len(h.PKIXRefs) == 0 && h.Name.IsValid() {
-			h.PKIXRefs = []rfc6125.Reference{rfc6125.NewReference(h.Name)}
+		if len(pkixRefs) == 0 && h.Name.IsValid() {
+			pkixRefs = []rfc6125.Reference{rfc6125.NewReference(h.Name)}
 		}
 	}
+	return sni, daneRefs, stsRefs, pkixRefs
 }
 
-// daneRefs are the names of which DANE-TA must prove one (RFC 7672 section 3.2.2),
-// the TLSA base domain first.
-func (w *work) daneRefs(h *Host) []rfc6125.Reference {
-	base := h.DANE.Base
+// referencesOfDANE are the names of which DANE-TA must prove one (RFC 7672 section
+// 3.2.2), the TLSA base domain first.
+func referencesOfDANE(c hostCase, base rfc6125.Host) []rfc6125.Reference {
+	orig := c.g.next.host
 	names := []rfc6125.Host{base}
 	switch {
-	case w.mx != mxSecure:
+	case c.g.mx.sec != mxSecure:
 		// The next hop was not the one who chose this host, as far as is proven: its
 		// names do not count.
-	case w.viaMX:
-		names = append(names, w.Orig)
-		if exp, err := rfc6125.HostFromName(w.Exp); err == nil {
+	case c.g.mx.viaMX:
+		names = append(names, orig)
+		if exp, err := rfc6125.HostFromName(c.g.mx.exp); err == nil {
 			names = append(names, exp)
 		}
 	default:
 		// No MX was used: the host is the next hop, and the base domain may be its
 		// expansion.
-		names = append(names, w.Orig)
+		names = append(names, orig)
 	}
 	var refs []rfc6125.Reference
 	for _, n := range names {
@@ -282,125 +251,51 @@ func (w *work) daneRefs(h *Host) []rfc6125.Reference {
 	return refs
 }
 
-// dnsSteps writes down the lookups of the host.
-func (h *Host) dnsSteps() {
-	if h.Literal.IsValid() {
-		return
+// held keeps mail from a host while a drop of its domain is open, if the host need not
+// prove itself now.
+//
+// It does the same while it is not known whether there is a drop, unless an entry is
+// damaged: that would last until somebody repairs it.
+func (c hostCase) held(h Host) Host {
+	if c.g.memory.action != MemoryDefer || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
+		return h
 	}
-	d := &h.DANE
-	name := h.Name.String()
-	aliases := d.A.Answer.Chain
-	if len(aliases) == 0 {
-		aliases = d.AAAA.Answer.Chain
+	if c.m.unknown && !errors.Is(c.m.err, store.ErrDamaged) {
+		h.Requirement, h.Skipped, h.Ground = Skip, Deferred, GroundNone
+		h.Reason = c.reason(ReasonMemoryUnknown, &MemoryUnread{Err: c.m.err, Hold: true})
+		return h
 	}
-	for _, c := range aliases {
-		s := aliasStep(StepAddress, name, c)
-		s.Result += " (an MX host should not be an alias: RFC 2181 section 10.3)"
-		h.Why = append(h.Why, s)
-	}
-	for _, l := range []struct {
-		t dnssec.Type
-		l dane.Lookup
-	}{{dnssec.TypeA, d.A}, {dnssec.TypeAAAA, d.AAAA}} {
-		s := h.lookupStep(StepAddress, l.l)
-		s.Name, s.Type, s.Row, s.RFC = name, l.t.String(), d.Row, "7672 s.2.2.2"
-		h.Why = append(h.Why, s)
-	}
-	for _, l := range d.TLSA {
-		for _, c := range l.Answer.Chain {
-			h.Why = append(h.Why, aliasStep(StepTLSA, name, c))
-		}
-		s := h.lookupStep(StepTLSA, l)
-		s.Name, s.Type, s.RFC = l.Answer.Question.Name.String(), "TLSA", "7672 s.2.2.3"
-		h.Why = append(h.Why, s)
-	}
-	for _, u := range d.Set.Uses() {
-		if !u.Usable {
-			h.Why = append(h.Why, Step{Step: StepTLSARecord, Host: name, Name: clip(u.Record.String()), Type: "TLSA",
-				Result: "not used: " + clip(u.Why), RFC: "7672 s.3.1", ResultType: resultTLSAInvalid})
+	for _, d := range c.m.drops {
+		if d.open(c.g.at) {
+			h.Requirement, h.Skipped, h.Ground = Skip, Deferred, GroundNone
+			h.Reason = c.reason(d.Kind.reason(), &Lost{Drop: d, Hold: d.Until})
+			return h
 		}
 	}
+	return h
 }
 
-// lookupStep is a lookup as a step, without its question.
-func (h *Host) lookupStep(step string, l dane.Lookup) Step {
-	s := Step{Step: step, Host: h.Name.String(), Status: l.Answer.Status.String()}
-	switch {
-	case l.Err != nil:
-		s.Result = lookupText(l.Err)
-		if step == StepTLSA {
-			s.ResultType = tlsaFailure(h).ResultType
-		}
-	case l.Answer.Kind == dnssec.Data && step == StepAddress:
-		var addrs []string
-		for _, r := range l.Answer.Records {
-			addrs = append(addrs, r.Addr().String())
-		}
-		s.Result = list(addrs)
-	case l.Answer.Kind == dnssec.Data:
-		s.Result = fmt.Sprintf("%d records", len(l.Answer.Records))
-		if len(l.Answer.Records) == 1 {
-			s.Result = "1 record"
-		}
-	default:
-		s.Result = l.Answer.Kind.String()
+// excepted looks for an exception for a host whose requirement is ruled, and lowers what
+// would keep the host from being used at all. A failed lookup of addresses leaves no host
+// to go to, so nothing is lowered there.
+func (c hostCase) excepted(h Host) Host {
+	if c.r.RequireTLS || h.Requirement == May {
+		return h
 	}
-	if r := l.Answer.Reason.String(); r != "" && l.Err == nil {
-		s.Result += " (" + clip(r) + ")"
+	x := c.g.exceptions.find(c.g.next.host, h.Name, c.g.at)
+	if x == nil {
+		return h
 	}
-	return s
-}
-
-// step adds a line about the host.
-func (h *Host) step(step, result string, why Reason) {
-	h.Why = append(h.Why, Step{Step: step, Host: h.label(), Result: result, Row: h.Row, RFC: why.RFC, ResultType: why.ResultType})
-}
-
-// unusableText says why no record of the set can be used.
-func unusableText(s dane.Set) string {
-	var b []string
-	for _, u := range s.Uses() {
-		if !u.Usable {
-			r := u.Record
-			b = append(b, fmt.Sprintf("%d %d %d: %s", r.Usage, r.Selector, r.MatchingType, clip(u.Why)))
-		}
+	h.Exception = x
+	if h.Requirement != Skip || !x.covers(h.Reason.Policy) {
+		return h
 	}
-	return list(b)
-}
-
-// clipAt is how many octets of a foreign text go into a line for people.
-const clipAt = 200
-
-// clip cuts a text and takes out what does not belong on a terminal.
-func clip(s string) string {
-	safe := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r > 0x7f {
-			return '?'
-		}
-		return r
-	}, s)
-	if len(safe) > clipAt {
-		return safe[:clipAt] + "..."
+	h.Waived, h.Ground = h.Reason, GroundException
+	h.Report |= demanded(factsOf(c.r, c.g, &h))
+	h.Requirement, h.Skipped = May, OutcomeNone
+	if x.Effect == EffectEncrypt {
+		h.Requirement = Encrypt
 	}
-	return safe
-}
-
-// list joins names for a sentence; beyond a handful it only counts.
-func list(names []string) string {
-	const most = 6
-	if len(names) == 0 {
-		return "nothing"
-	}
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
-}
-
-func hostList(hosts []rfc6125.Host) string {
-	var names []string
-	for _, h := range hosts {
-		names = append(names, h.String())
-	}
-	return list(names)
+	h.Reason = c.reason(ReasonException, &Overridden{Failed: h.Waived, Exception: x})
+	return h
 }

@@ -7,11 +7,13 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/tlsrpt"
 )
 
 // failures are the ways in which a lookup can fail.
-var failures = []error{dnssec.ErrBogus, dnssec.ErrIndeterminate, dnssec.ErrServFail, dnssec.ErrRefused, dnssec.ErrTimeout, dnssec.ErrUnreachable, dnssec.ErrMalformed, dnssec.ErrAliasLoop}
+var failures = []error{dnssec.ErrBogus, dnssec.ErrIndeterminate, dnssec.ErrServFail, dnssec.ErrRefused, dnssec.ErrTimeout, dnssec.ErrUnreachable, dnssec.ErrMalformed, dnssec.ErrAliasLoop, dnssec.ErrBudget}
 
 // TestTable4 is section 4 of the table, end to end.
 func TestTable4(t *testing.T) {
@@ -137,18 +139,21 @@ func TestTable4(t *testing.T) {
 			w.dns.Fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, kind)
 			h := w.plan(engine.Request{}).Hosts[0]
 			want := engine.ReasonTLSALookupFailed
-			result := "dnssec-invalid"
+			result := tlsrpt.DNSSECInvalid
 			switch kind {
 			case dnssec.ErrBogus:
 				want = engine.ReasonTLSABogus
 			case dnssec.ErrTimeout, dnssec.ErrUnreachable:
 				want, result = engine.ReasonTLSATimeout, ""
+			case dnssec.ErrBudget:
+				want, result = engine.ReasonBudget, ""
 			}
-			if h.Requirement != engine.Skip || h.Skipped != engine.Deferred || h.Reason.ID != want || h.Reason.ResultType != result {
+			if h.Requirement != engine.Skip || h.Skipped != engine.Deferred || h.Reason.ID != want || explain.Reason(h.Reason).ResultType != result {
 				t.Errorf("%s %s %+v", h.Requirement, h.Skipped, h.Reason)
 			}
-			last := h.Why[len(h.Why)-2]
-			if last.Step != engine.StepTLSA || last.ResultType != result {
+			why := explain.Host(&h)
+			last := why[len(why)-2]
+			if last.Step != explain.StepTLSA || last.ResultType != result {
 				t.Errorf("step: %+v", last)
 			}
 		})
@@ -342,14 +347,14 @@ func TestWhichFailure(t *testing.T) {
 		w := newWorld(t).signed()
 		w.dns.Fail("mx.example.org", dnssec.TypeA, c[0])
 		w.dns.Fail("mx.example.org", dnssec.TypeAAAA, c[1])
-		if h := w.plan(engine.Request{}).Hosts[0]; h.Reason.ID != engine.ReasonAddressBogus || !strings.Contains(h.Reason.Text, "(dns lookup failed: bogus") {
-			t.Errorf("%s: %s", h.Reason.ID, h.Reason.Text)
+		if h := w.plan(engine.Request{}).Hosts[0]; h.Reason.ID != engine.ReasonAddressBogus || !strings.Contains(explain.Text(h.Reason), "(dns lookup failed: bogus") {
+			t.Errorf("%s: %s", h.Reason.ID, explain.Text(h.Reason))
 		}
 	}
 	for _, level := range []engine.InsecureMX{engine.InsecureMXDANE, engine.InsecureMXMay} {
 		h := newWorld(t).signed().plan(engine.Request{Options: engine.Options{InsecureMX: level}}).Hosts[0]
-		if !strings.HasPrefix(h.Lacks, "mx.example.org has no signed TLSA records (DANE)") {
-			t.Errorf("%s: %s", level, h.Lacks)
+		if h.NoDANE != engine.NoDANENoRecords || !strings.Contains(explain.Text(h.Reason), ": mx.example.org has no signed TLSA records (DANE)") {
+			t.Errorf("%s: %d: %s", level, h.NoDANE, explain.Text(h.Reason))
 		}
 	}
 }

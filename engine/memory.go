@@ -43,8 +43,12 @@ const (
 	// DefaultHold is how long a drop is open: a working day in which somebody can look.
 	DefaultHold = 24 * time.Hour
 	// MaxHold keeps messages in the queue for less than the four to five days after which
-	// they are returned (RFC 5321 section 4.5.4.1).
+	// they are returned (RFC 5321 section 4.5.4.1). It holds whatever the clock did: a drop
+	// whose hold would end later than that was noted by a wrong clock, and is not open.
 	MaxHold = 96 * time.Hour
+	// clockSkew is how far the clocks of machines that share a store may differ without
+	// consequence.
+	clockSkew = 10 * time.Minute
 	// DefaultKeep is how long a state is remembered after it was last proved.
 	DefaultKeep = 180 * 24 * time.Hour
 	// maxUnwritten bounds the domains that wait to be written.
@@ -53,7 +57,44 @@ const (
 	memoryPatience = 2 * time.Second
 	// writePatience bounds one write.
 	writePatience = 30 * time.Second
+	// writeAgain is the pause after a write that failed.
+	writeAgain = time.Minute
 )
+
+// A holding says what a drop does, and for how long.
+type holding struct {
+	action MemoryAction
+	hold   time.Duration
+}
+
+// until is the end of the time in which the drop has an effect; zero if it has none at that
+// time.
+func (h holding) until(d *Drop, at time.Time) time.Time {
+	end := h.end(d)
+	if h.action == MemoryAccept || end.Sub(at) > MaxHold {
+		return time.Time{}
+	}
+	return end
+}
+
+func (h holding) end(d *Drop) time.Time { return d.Noted.Add(min(h.hold, MaxHold-clockSkew)) }
+
+// endFuture ends the holds of drops that were noted so far in the future that they have no
+// effect now: without that they would begin to hold mail when the clock gets there. It
+// reports whether there were any.
+func (h holding) endFuture(p *Past, now time.Time) (ended bool) {
+	for i := range p.Drops {
+		d := &p.Drops[i]
+		if h.end(d).Sub(now) <= MaxHold {
+			continue
+		}
+		d.Noted, ended = now.Add(-MaxHold), true
+		if d.Since.After(d.Noted) {
+			d.Since = d.Noted
+		}
+	}
+	return ended
+}
 
 // A MemoryConfig is what a [Memory] is made of. Store is required.
 type MemoryConfig struct {
@@ -72,20 +113,23 @@ type MemoryConfig struct {
 // it to local policy). It may be used by many goroutines at once, and by several engines.
 //
 // It reads from its store while a plan is made, and writes behind it: nobody waits for a
-// write. What has not been written when the process dies is learned again. When the store
-// can not say what a domain once was, the plan goes on as if nothing were remembered, and
-// says so.
+// write. What can not be written is kept and tried again; what has not been written when
+// the process dies is learned again. When the store
+// cannot be read, the plan says so and goes on as if nothing were remembered; under
+// MemoryDefer hosts that need not prove themselves wait.
 type Memory struct {
 	c      MemoryConfig
 	wake   chan struct{} // holds one token when there is something to write
 	closed chan struct{}
 	done   chan struct{} // closed when the writer has ended
+	turn   chan struct{} // held, as a token, by who changes the store
 
-	mu    sync.Mutex // guards what follows
-	dirty map[string]*news
-	busy  map[string]*news // what the writer is at
-	stats MemoryStats
-	ended bool
+	mu      sync.Mutex // guards what follows
+	dirty   map[string]*news
+	busy    map[string]*news // what the writer is at
+	forgets uint64           // calls of Forget: what was read before one is not written after it
+	stats   MemoryStats
+	ended   bool
 }
 
 // MemoryStats count since the memory was made.
@@ -126,7 +170,7 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Memory{c: c, wake: make(chan struct{}, 1), closed: make(chan struct{}), done: make(chan struct{}), dirty: map[string]*news{}}
+	m := &Memory{c: c, wake: make(chan struct{}, 1), closed: make(chan struct{}), done: make(chan struct{}), turn: make(chan struct{}, 1), dirty: map[string]*news{}}
 	go m.write()
 	return m, nil
 }
@@ -146,6 +190,8 @@ func (m *Memory) Close() error {
 
 // Action returns what a drop does while it is open.
 func (m *Memory) Action() MemoryAction { return m.c.Action }
+
+func (m *Memory) holding() holding { return holding{m.c.Action, m.c.Hold} }
 
 // Hold returns how long a drop is open.
 func (m *Memory) Hold() time.Duration { return m.c.Hold }
@@ -196,15 +242,22 @@ func (m *Memory) All(ctx context.Context, f func(Past) bool) error {
 }
 
 // Forget drops what is remembered of a domain: the operator has looked at what became
-// weaker and takes it as it is. ok is false if there was nothing. An error wraps
-// [store.ErrUnavailable].
+// weaker and takes it as it is. ok is false if there was nothing. What plans that began
+// before have found is not remembered either. An error wraps [store.ErrUnavailable].
 func (m *Memory) Forget(ctx context.Context, domain rfc6125.Host, port uint16) (ok bool, err error) {
+	select {
+	case m.turn <- struct{}{}: // no write is under way that could undo it
+		defer func() { <-m.turn }()
+	case <-ctx.Done():
+		return false, fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
+	}
 	if _, ok, err = m.Past(ctx, domain, port); err != nil && !errors.Is(err, store.ErrDamaged) || err == nil && !ok {
 		return false, err
 	}
 	key := memoryKey(domain, port)
 	m.mu.Lock()
 	delete(m.dirty, key)
+	m.forgets++
 	m.mu.Unlock()
 	return true, m.c.Store.Delete(ctx, key)
 }
@@ -224,16 +277,15 @@ func (m *Memory) Restore(p Past) error {
 	return nil
 }
 
+// forgotten returns the count of calls of Forget.
+func (m *Memory) forgotten() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.forgets
+}
+
 func (m *Memory) count(f func(*MemoryStats)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f(&m.stats)
-}
-
-// memoryKey is the key of a domain. A domain name has no slash, and no space.
-func memoryKey(domain rfc6125.Host, port uint16) string {
-	if port == 0 || port == DefaultPort {
-		return memoryKeyPrefix + domain.String()
-	}
-	return fmt.Sprintf("%s%s %d", memoryKeyPrefix, domain, port)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -19,13 +20,8 @@ type news struct {
 	domain  string
 	port    uint16
 	hosts   map[string]sighting
-	noticed func(Drop) // told of a host that stopped to speak TLS
-}
-
-// A sighting is whether a host spoke TLS.
-type sighting struct {
-	tls bool
-	at  time.Time
+	noticed func(Drop)          // told of a host that stopped to speak TLS
+	told    map[string]struct{} // hosts of which noticed was told
 }
 
 // apply brings news to what is known, and returns drops that were not known.
@@ -53,18 +49,32 @@ func (n *news) apply(p Past) (Past, []Drop) {
 	return p, drops
 }
 
-// learn has news of a domain written soon.
-func (m *Memory) learn(domain rfc6125.Host, port uint16, f func(*news)) {
+// learn has news of a domain written soon. It returns false if there is no room for it.
+func (m *Memory) learn(domain rfc6125.Host, port uint16, f func(*news)) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.note(domain, port, f)
+}
+
+// learnPlan has what a plan found written soon. It returns false if there is no room for
+// it, or if Forget was called after the plan had read what the domain once proved: forgets
+// is the count of then.
+func (m *Memory) learnPlan(domain rfc6125.Host, p Past, forgets uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.forgets == forgets && m.note(domain, p.Port, func(n *news) { n.plan = &p })
+}
+
+// note is learn for who holds mu.
+func (m *Memory) note(domain rfc6125.Host, port uint16, f func(*news)) bool {
 	if port == DefaultPort {
 		port = 0
 	}
 	key := memoryKey(domain, port)
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	n := m.dirty[key]
 	if m.ended || n == nil && len(m.dirty) >= maxUnwritten {
 		m.stats.Lost++
-		return
+		return false
 	}
 	if n == nil {
 		n = &news{domain: domain.String(), port: port}
@@ -75,6 +85,32 @@ func (m *Memory) learn(domain rfc6125.Host, port uint16, f func(*news)) {
 	case m.wake <- struct{}{}:
 	default:
 	}
+	return true
+}
+
+// over puts n on top of older news of the same domain.
+func (n *news) over(older *news) *news {
+	if n == nil {
+		return older
+	}
+	if n.all != nil {
+		return n
+	}
+	merged := *n
+	merged.all, merged.hosts = older.all, maps.Clone(older.hosts)
+	if merged.plan == nil {
+		merged.plan = older.plan
+	}
+	if merged.noticed == nil {
+		merged.noticed = older.noticed
+	}
+	merged.told = older.told // what is newer has not been told of yet
+	if merged.hosts == nil {
+		merged.hosts = n.hosts
+	} else {
+		maps.Copy(merged.hosts, n.hosts)
+	}
+	return &merged
 }
 
 // write is the writer: it ends when the memory is closed and all is written or lost.
@@ -83,23 +119,64 @@ func (m *Memory) write() {
 	for {
 		select {
 		case <-m.wake:
-			m.flush()
 		case <-m.closed:
 			m.flush()
+			m.loseAll()
 			return
+		}
+		if m.flush() {
+			continue
+		}
+		// The store is left alone for a while; then what is new is written with it.
+		pause := time.NewTimer(writeAgain)
+		select {
+		case <-pause.C:
+			m.mu.Lock()
+			if len(m.dirty) > 0 {
+				select {
+				case m.wake <- struct{}{}:
+				default:
+				}
+			}
+			m.mu.Unlock()
+		case <-m.closed:
+			pause.Stop()
 		}
 	}
 }
 
-// flush writes what waits. It stays visible to [Memory.Past] until the store has it.
-func (m *Memory) flush() {
+// loseAll counts what could not be written before the end.
+func (m *Memory) loseAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stats.Lost += uint64(len(m.dirty))
+	clear(m.dirty)
+}
+
+// flush writes what waits and tells of the drops in it. What could not be written waits
+// again, and flush returns false.
+func (m *Memory) flush() bool {
+	tell, ok := m.writeDirty()
+	for _, f := range tell {
+		f() // without the turn: the observer may call Forget
+	}
+	return ok
+}
+
+// writeDirty writes what waits. It stays visible to [Memory.Past] until the store has it.
+// tell are the calls of observers.
+func (m *Memory) writeDirty() (tell []func(), ok bool) {
+	m.turn <- struct{}{}
+	defer func() { <-m.turn }()
 	m.mu.Lock()
 	m.busy, m.dirty = m.dirty, map[string]*news{}
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), writePatience)
 	defer cancel()
 	var entries []store.Entry
-	var failed []error
+	var keys []string // of entries
+	failed := map[string]error{}
+	now := m.c.Now()
 	for _, key := range slices.Sorted(maps.Keys(m.busy)) {
 		n := m.busy[key]
 		var old Past
@@ -108,30 +185,50 @@ func (m *Memory) flush() {
 			old, err = decodePast(e)
 		}
 		if err != nil && !errors.Is(err, store.ErrDamaged) {
-			failed = append(failed, err)
+			failed[key] = err
 			continue
 		}
-		p, drops := n.apply(old) // what is damaged is replaced
+		p := old.clone() // empty if it is damaged: then it is replaced
+		m.holding().endFuture(&p, now)
+		p, drops := n.apply(p)
 		for _, d := range drops {
-			n.noticed(d)
+			if _, told := n.told[d.Host]; !told {
+				tell = append(tell, func() { n.noticed(d) })
+			}
+			if n.told == nil {
+				n.told = map[string]struct{}{}
+			}
+			n.told[d.Host] = struct{}{}
 		}
 		if !p.Last().IsZero() && !p.equal(&old) {
-			entries = append(entries, p.encode(key, m.c.Keep))
+			entries, keys = append(entries, p.encode(key, m.c.Keep)), append(keys, key)
 		}
 	}
-	lost := len(failed)
 	if len(entries) > 0 {
 		if err := store.PutAll(ctx, m.c.Store, entries); err != nil {
-			failed = append(failed, err)
-			lost, entries = lost+len(entries), nil
+			for _, key := range keys {
+				failed[key] = err
+			}
+			entries = nil
 		}
-	}
-	if lost > 0 {
-		m.c.Logger.Warn("what domains proved could not be stored", "domains", lost, "error", failed[0])
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	busy := m.busy
 	m.busy = nil
 	m.stats.Written += uint64(len(entries))
-	m.stats.Lost += uint64(lost)
+	if len(failed) == 0 {
+		return tell, true
+	}
+	var first error
+	for _, key := range slices.Sorted(maps.Keys(failed)) {
+		first = cmp.Or(first, failed[key])
+		if m.dirty[key] == nil && len(m.dirty) >= maxUnwritten {
+			m.stats.Lost++
+			continue
+		}
+		m.dirty[key] = m.dirty[key].over(busy[key])
+	}
+	m.c.Logger.Warn("what domains proved could not be stored", "domains", len(failed), "error", first)
+	return tell, false
 }

@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -72,7 +69,6 @@ func (a Action) String() string { return enumString(actionWords[:], int(a)) }
 type Fate struct {
 	Action Action
 	Reason Reason
-	Code   string // enhanced status code: "5.1.10"; "" if delivered
 	// Host is the host whose decision is the record of the delivery, or that spoke for
 	// the others; -1 if none.
 	Host int
@@ -101,15 +97,14 @@ func (e *Engine) Message(p *Plan, tries []Try, c Circumstances) Fate {
 
 func fate(p *Plan, tries []Try, c Circumstances) Fate {
 	if p.MX.Outcome == Bounced { // O3
-		return Fate{Action: Bounce, Reason: p.MX.Reason, Code: p.MX.Code, Host: -1}
+		return Fate{Action: Bounce, Reason: p.MX.Reason, Host: -1}
 	}
 	tries = tries[:min(len(tries), len(p.Hosts))]
 	for i := range tries { // O1, O2: the first that took or rejected it ends the matter
 		t := &tries[i]
 		switch t.Status {
 		case HostDelivered:
-			return Fate{Action: Delivered, Host: i,
-				Reason: because(ReasonDelivered, "%s took the message: %s", p.Hosts[i].label(), t.Decision.Reason.Text)}
+			return Fate{Action: Delivered, Host: i, Reason: p.reason(ReasonDelivered, underlying(&t.Decision)).about(&p.Hosts[i])}
 		case HostRejected:
 			return rejected(p, i, t)
 		}
@@ -123,36 +118,32 @@ func fate(p *Plan, tries []Try, c Circumstances) Fate {
 		return unmet(p, tries, n, c)
 	}
 	// O5, O7: nothing is bounced for a policy while it can be tried again.
-	why, code := blame(p, tries)
+	why := blame(p, tries)
 	if !c.Expired {
-		return Fate{Action: Retry, Host: n.first, Code: code,
-			Reason: because(ReasonRetry, "No host of %s could take the message now; it stays in the queue. %s", p.label(), why.Text)}
+		return Fate{Action: Retry, Host: n.first, Reason: p.reason(ReasonRetry, why)}
 	}
 	if n.byPolicy && !c.Looked { // O8
 		return lookAgain(p, n)
 	}
-	return Fate{Action: Bounce, Host: n.first, Code: reasonByID[ReasonQueueExpired].Code,
-		Reason: because(ReasonQueueExpired, "No host of %s could take the message in time. %s", p.label(), why.Text)}
+	return Fate{Action: Bounce, Host: n.first, Reason: p.reason(ReasonQueueExpired, why)}
 }
 
 // rejected is O2.
 func rejected(p *Plan, i int, t *Try) Fate {
-	name := p.Hosts[i].label()
+	id := ReasonRejected
 	if t.Reply == 530 && p.Request.weakened() && t.Decision.Outcome == Cleartext {
-		return Fate{Action: Bounce, Host: i, Code: reasonByID[ReasonTLSDemanded].Code,
-			Reason: because(ReasonTLSDemanded, "%s takes no mail without TLS (%d %s), and TLS can not be had with it.", name, t.Reply, clip(t.Text))}
+		id = ReasonTLSDemanded
 	}
-	return Fate{Action: Bounce, Host: i, Code: reasonByID[ReasonRejected].Code,
-		Reason: because(ReasonRejected, "%s rejected the message: %d %s", name, t.Reply, clip(t.Text))}
+	return Fate{Action: Bounce, Host: i, Reason: p.reason(id, &Reply{Code: t.Reply, Text: t.Text}).about(&p.Hosts[i])}
 }
 
 // noAddresses is O6.
 func noAddresses(p *Plan, c Circumstances) Fate {
 	why := p.Hosts[0].Reason
 	if p.Request.Options.NoAddressDefer && !c.Expired {
-		return Fate{Action: Retry, Host: 0, Reason: why, Code: transient(why.code())}
+		return Fate{Action: Retry, Host: 0, Reason: why}
 	}
-	return Fate{Action: Bounce, Host: 0, Reason: why, Code: why.code()}
+	return Fate{Action: Bounce, Host: 0, Reason: why}
 }
 
 // unmet is O4: no host meets REQUIRETLS.
@@ -160,22 +151,19 @@ func unmet(p *Plan, tries []Try, n counts, c Circumstances) Fate {
 	if n.byPolicy && !c.Looked {
 		return lookAgain(p, n)
 	}
-	code := reasonByID[ReasonRequireTLSFails].Code
-	why := tries[n.first].Decision.Reason
+	why := &tries[n.first].Decision
 	for i := range tries {
-		if d := &tries[i].Decision; d.Reason.ID == ReasonNoREQUIRETLS {
-			code, why = reasonByID[ReasonNoREQUIRETLS].Code, d.Reason
+		if d := &tries[i].Decision; d.NoREQUIRETLS {
+			why = d
 			break
 		}
 	}
-	return Fate{Action: Bounce, Host: n.first, Code: code,
-		Reason: because(ReasonRequireTLSFails, "No host of %s meets the message's demand for TLS on its whole way (REQUIRETLS). %s", p.label(), why.Text)}
+	return Fate{Action: Bounce, Host: n.first, Reason: p.reason(ReasonRequireTLSFails, underlying(why))}
 }
 
 // lookAgain is the first half of O8.
 func lookAgain(p *Plan, n counts) Fate {
-	return Fate{Action: LookAgain, Host: n.first, Code: reasonByID[ReasonPolicyLastLook].Code,
-		Reason: because(ReasonPolicyLastLook, "Before the message goes back, %s is asked once more whether its MTA-STS policy has changed.", p.label())}
+	return Fate{Action: LookAgain, Host: n.first, Reason: p.reason(ReasonPolicyLastLook, nil)}
 }
 
 // counts are what the tries come to together.
@@ -211,46 +199,32 @@ func count(p *Plan, tries []Try) counts {
 
 // blame picks the reason that a person should see: that of the first host a policy
 // refused, else of the first that failed otherwise, else of the next hop.
-func blame(p *Plan, tries []Try) (Reason, string) {
+func blame(p *Plan, tries []Try) *Underlying {
 	for i := range tries {
 		if tries[i].Status == HostPolicy {
-			return tries[i].Decision.Reason, transient(tries[i].Decision.Code)
+			return underlying(&tries[i].Decision)
 		}
 	}
 	for i := range tries {
 		if tries[i].Status == HostTransient && !tries[i].Decision.Reason.IsZero() {
-			return tries[i].Decision.Reason, transient(tries[i].Decision.Code)
+			return underlying(&tries[i].Decision)
 		}
 	}
 	if p.MX.Outcome == Deferred {
-		return p.MX.Reason, transient(p.MX.Code)
+		return &Underlying{Reason: p.MX.Reason, Outcome: Deferred}
 	}
-	info := reasonByID[ReasonRetry]
-	return because(ReasonRetry, "Not every host has been tried."), info.Code
+	return &Underlying{Reason: p.reason(ReasonRetry, nil), Outcome: Deferred} // not every host has been tried
 }
 
-// LookAgain is the second half of O8: before a message is bounced because of an
-// enforced MTA-STS policy, the domain is asked whether it has changed (RFC 8461
-// section 5.1). If it has, changed is true and next is a new plan for one more
-// attempt; otherwise the message may go back, and the caller says so with
-// [Circumstances].Looked. An error is ctx's.
-func (e *Engine) LookAgain(ctx context.Context, p *Plan) (next *Plan, changed bool, err error) {
-	if e.c.STS == nil || !p.Orig.IsValid() {
-		return nil, false, nil
+func underlying(d *Decision) *Underlying {
+	return &Underlying{Reason: d.Reason, Outcome: d.Outcome, DemandsREQUIRETLS: d.DemandsREQUIRETLS}
+}
+
+// reason makes a reason about the next hop, which a literal is by its only host.
+func (p *Plan) reason(id ReasonID, ev Evidence) Reason {
+	r := reasonOf(id, p.Orig, ev)
+	if !p.Orig.IsValid() && len(p.Hosts) > 0 {
+		r.Host = &p.Hosts[0]
 	}
-	r := e.c.STS.Lookup(ctx, p.Orig)
-	if ctx.Err() != nil {
-		return nil, false, context.Cause(ctx)
-	}
-	if r.Policy != nil && p.STS.Policy != nil && r.ID == p.STS.ID && r.Policy.Text == p.STS.Policy.Text {
-		return nil, false, nil
-	}
-	if k, ok := keyOf(&p.Request); ok && e.plans != nil {
-		e.plans.Remove(k)
-	}
-	next, err = e.planAnew(ctx, p.Request, e.c.Now())
-	if err != nil {
-		return nil, false, fmt.Errorf("engine: plan after a changed policy: %w", err)
-	}
-	return next, true, nil
+	return r
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // TestTable10 is section 10 of the table.
@@ -16,10 +17,10 @@ func TestTable10(t *testing.T) {
 		return w
 	}
 	enforce := func(t *testing.T) *world { return plain(t).policy("enforce", "*.example.org") }
-	refused := engine.Decision{Outcome: engine.Refused, Code: "4.7.5", Reason: engine.Reason{ID: engine.ReasonSTSName, Text: "The name is wrong."}}
-	gone := engine.Decision{Outcome: engine.Deferred, Code: "4.4.1", Reason: engine.Reason{ID: engine.ReasonNoConnection, Text: "Nobody answers."}}
-	good := engine.Decision{Outcome: engine.Authenticated, Deliver: true, Reason: engine.Reason{ID: engine.ReasonSTSMatch, Text: "All is well."}}
-	q4 := engine.Decision{Outcome: engine.Refused, Code: "5.7.30", Reason: engine.Reason{ID: engine.ReasonNoREQUIRETLS, Text: "It does not offer it."}}
+	refused := engine.Decision{Outcome: engine.Refused, Reason: engine.Reason{ID: engine.ReasonSTSName}}
+	gone := engine.Decision{Outcome: engine.Deferred, Reason: engine.Reason{ID: engine.ReasonNoConnection, Evidence: &engine.NoTLS{}}}
+	good := engine.Decision{Outcome: engine.Authenticated, Deliver: true, Reason: engine.Reason{ID: engine.ReasonSTSMatch}}
+	q4 := engine.Decision{Outcome: engine.Refused, NoREQUIRETLS: true, Reason: engine.Reason{ID: engine.ReasonNoREQUIRETLS}}
 	try := func(d engine.Decision, s engine.HostStatus) engine.Try {
 		return engine.Try{Decision: d, Status: s, Reply: 550, Text: "no"}
 	}
@@ -53,7 +54,7 @@ func TestTable10(t *testing.T) {
 		{"O7 with one that is unusable", plain, engine.Request{}, []engine.Try{none, pol}, engine.Circumstances{}, "retry retry 4.7.5", 1},
 		{"O7 nothing was tried", plain, engine.Request{}, nil, engine.Circumstances{}, "retry retry 4.4.0", 0},
 		{"O7 more tries than hosts", plain, engine.Request{}, []engine.Try{trans, trans, deliver}, engine.Circumstances{}, "retry retry 4.4.1", 0},
-		{"O7 a decision without a code", plain, engine.Request{}, []engine.Try{{Decision: engine.Decision{Outcome: engine.Refused, Reason: refused.Reason}, Status: engine.HostPolicy}}, engine.Circumstances{}, "retry retry ", 0},
+		{"O7 a decision without a reason", plain, engine.Request{}, []engine.Try{{Decision: engine.Decision{Outcome: engine.Refused, Reason: engine.Reason{}}, Status: engine.HostPolicy}}, engine.Circumstances{}, "retry retry ", 0},
 		{"O8 time is up, a policy had a part", enforce, engine.Request{}, []engine.Try{pol, trans}, engine.Circumstances{Expired: true}, "look-again policy-last-look 4.7.5", 0},
 		{"O8 it was looked at", enforce, engine.Request{}, []engine.Try{pol, trans}, engine.Circumstances{Expired: true, Looked: true}, "bounce queue-expired 5.4.7", 0},
 		{"O8 no policy of mode enforce", plain, engine.Request{}, []engine.Try{pol, trans}, engine.Circumstances{Expired: true}, "bounce queue-expired 5.4.7", 0},
@@ -62,11 +63,11 @@ func TestTable10(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := c.world(t)
 			f := w.engine().Message(w.plan(c.r), c.tries, c.c)
-			got := f.Action.String() + " " + string(f.Reason.ID) + " " + f.Code
+			got := f.Action.String() + " " + string(f.Reason.ID) + " " + explain.Fate(f).Code
 			if got != c.want || f.Host != c.host {
-				t.Errorf("%q host %d, want %q host %d (%s)", got, f.Host, c.want, c.host, f.Reason.Text)
+				t.Errorf("%q host %d, want %q host %d (%s)", got, f.Host, c.want, c.host, explain.Text(f.Reason))
 			}
-			if f.Reason.Text == "" {
+			if explain.Text(f.Reason) == "" {
 				t.Error("no words")
 			}
 		})
@@ -84,29 +85,29 @@ func TestTable10(t *testing.T) {
 				t.Errorf("%s %s", tries[i].Status, d.Outcome)
 			}
 		}
-		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || f.Code != "5.4.4" || f.Reason.ID != engine.ReasonNoAddress {
+		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.4" || f.Reason.ID != engine.ReasonNoAddress {
 			t.Errorf("%+v", f)
 		}
-		if s := engine.Summarise(p, ds); s.Outcome != engine.Bounced || s.Code != "5.4.4" {
+		if s := engine.Summarise(p, ds); s.Outcome != engine.Bounced || explain.Summary(p, s).Code != "5.4.4" {
 			t.Errorf("%+v", s)
 		}
 		r := engine.Request{Options: engine.Options{NoAddressDefer: true}}
 		p = w.plan(r)
 		ds = []engine.Decision{w.engine().Decide(p, 0, engine.Peer{}, w.now), w.engine().Decide(p, 1, engine.Peer{}, w.now)}
 		tries = []engine.Try{p.TryOf(0, ds[0]), p.TryOf(1, ds[1])}
-		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Retry || f.Code != "4.4.4" {
+		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Retry || explain.Fate(f).Code != "4.4.4" {
 			t.Errorf("%+v", f)
 		}
 		if f := w.engine().Message(p, tries, engine.Circumstances{Expired: true}); f.Action != engine.Bounce {
 			t.Errorf("%+v", f)
 		}
-		if s := engine.Summarise(p, ds); s.Outcome != engine.Deferred || s.Code != "4.4.4" {
+		if s := engine.Summarise(p, ds); s.Outcome != engine.Deferred || explain.Summary(p, s).Code != "4.4.4" {
 			t.Errorf("%+v", s)
 		}
 		// With REQUIRETLS too: there is no host that could fail it.
 		p = w.plan(strict)
 		tries = []engine.Try{p.TryOf(0, w.engine().Decide(p, 0, engine.Peer{}, w.now)), p.TryOf(1, w.engine().Decide(p, 1, engine.Peer{}, w.now))}
-		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || f.Code != "5.4.4" {
+		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.4" {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -120,7 +121,7 @@ func TestTable10(t *testing.T) {
 	t.Run("SMTP5321-4.5.4.1-01 what is not delivered is kept, with a reason", func(t *testing.T) {
 		w := plain(t)
 		f := w.engine().Message(w.plan(engine.Request{}), []engine.Try{trans, trans}, engine.Circumstances{})
-		if f.Action != engine.Retry || !strings.Contains(f.Reason.Text, "Nobody answers.") {
+		if f.Action != engine.Retry || !strings.Contains(explain.Text(f.Reason), "No mail server answered at the host") {
 			t.Errorf("%+v", f)
 		}
 		var zero engine.Fate
@@ -178,8 +179,8 @@ func TestSummarise(t *testing.T) {
 			ds = append(ds, x)
 		}
 		s := engine.Summarise(p, ds)
-		if s.Outcome.String() != c.want || s.EveryHost != c.every || s.Deliver != (c.via >= 0) || s.Sentence() != c.counts {
-			t.Errorf("%s: %+v (%s)", c.hosts, s, s.Sentence())
+		if s.Outcome.String() != c.want || s.EveryHost != c.every || s.Deliver != (c.via >= 0) || explain.Authenticated(s) != c.counts {
+			t.Errorf("%s: %+v (%s)", c.hosts, s, explain.Authenticated(s))
 		}
 		if c.via >= 0 && s.Via != p.Hosts[c.via].Name || c.via < 0 && s.Via.IsValid() {
 			t.Errorf("%s: via %s", c.hosts, s.Via)
@@ -201,8 +202,8 @@ func TestSummarise(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	one := newWorld(t).signed()
-	if s := engine.Summarise(one.plan(engine.Request{}), nil); s.Sentence() != "0 of 1 host would be authenticated" {
-		t.Error(s.Sentence())
+	if s := engine.Summarise(one.plan(engine.Request{}), nil); explain.Authenticated(s) != "0 of 1 host would be authenticated" {
+		t.Error(explain.Authenticated(s))
 	}
 }
 
@@ -286,7 +287,7 @@ func TestWorked(t *testing.T) {
 			p := w.plan(r)
 			d := w.engine().Decide(p, 0, peer, w.now)
 			if got := p.Hosts[0].Requirement.String() + " " + d.Outcome.String() + " " + string(d.Method); got != c.want {
-				t.Errorf("%q, want %q (%s)", got, c.want, d.Reason.Text)
+				t.Errorf("%q, want %q (%s)", got, c.want, explain.Text(d.Reason))
 			}
 			checkDecision(t, d)
 		})

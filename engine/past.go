@@ -81,6 +81,9 @@ func (d *Drop) open(at time.Time) bool { return at.Before(d.Until) }
 // about reports whether two drops are of the same protection.
 func (d *Drop) about(o *Drop) bool { return d.Host == o.Host && d.Kind.part() == o.Kind.part() }
 
+// OfSTS reports whether the drop is of an MTA-STS policy.
+func (d *Drop) OfSTS() bool { return d.Kind.part() == "sts" }
+
 func (k DropKind) part() string {
 	part, _, _ := strings.Cut(string(k), "-")
 	return part
@@ -124,6 +127,20 @@ type Past struct {
 // PastPrecision is how old a time in a [Past] may grow before it is written anew.
 const PastPrecision = 12 * time.Hour
 
+// stale reports whether at is to be remembered in place of last: it is later by the
+// precision, or last lies in the future and was noted by a wrong clock.
+func stale(last, at, now time.Time) bool {
+	return at.Sub(last) >= PastPrecision || last.Sub(now) >= PastPrecision
+}
+
+// earlier returns the earlier of two times. The zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 func (p *Past) clone() Past {
 	q := *p
 	q.TLS, q.Drops = slices.Clone(p.TLS), slices.Clone(p.Drops)
@@ -164,7 +181,11 @@ func (p *Past) encode(key string, keep time.Duration) store.Entry {
 	if err != nil {
 		panic("engine: a Past that can not be written: " + err.Error()) // its enums are checked before
 	}
-	return store.Entry{Key: key, Value: b, Class: q.class(), Expires: p.Last().Add(keep)}
+	e := store.Entry{Key: key, Value: b, Class: q.class(), Expires: p.Last().Add(keep)}
+	if h, err := rfc6125.ParseHost(p.Domain); err == nil {
+		e.Group = h.Registrable()
+	}
+	return e
 }
 
 // class puts what is remembered below enforced policies, which a flood of domains must not
@@ -269,14 +290,14 @@ func (p *Past) saw(host string, s sighting) (d Drop, noted bool) {
 	switch {
 	case s.tls:
 		p.undrop("tls", host)
-		if seen == nil || s.at.Sub(seen.At) >= PastPrecision {
+		if seen == nil || stale(seen.At, s.at, s.at) {
 			p.sawTLS(host, s.at)
 		}
 		return d, false
 	case seen == nil:
 		return d, false
 	}
-	d = Drop{Kind: DropTLS, Host: host, Since: seen.At, Noted: s.at}
+	d = Drop{Kind: DropTLS, Host: host, Since: earlier(seen.At, s.at), Noted: s.at}
 	if slices.ContainsFunc(p.Drops, func(o Drop) bool { return o.about(&d) }) {
 		return d, false
 	}
@@ -297,4 +318,18 @@ func (p *Past) sawTLS(host string, at time.Time) {
 		p.undrop("tls", oldest)
 	}
 	p.TLS = append(p.TLS, TLSHost{Host: host, At: at})
+}
+
+// memoryKey is the key of a domain. A domain name has no slash, and no space.
+func memoryKey(domain rfc6125.Host, port uint16) string {
+	if port == 0 || port == DefaultPort {
+		return memoryKeyPrefix + domain.String()
+	}
+	return fmt.Sprintf("%s%s %d", memoryKeyPrefix, domain, port)
+}
+
+// A sighting is whether a host spoke TLS.
+type sighting struct {
+	tls bool
+	at  time.Time
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -59,11 +61,11 @@ func TestTable3(t *testing.T) {
 			w.sts.results["example.org"] = r
 			p := w.plan(engine.Request{})
 			if got := p.Hosts[0].Requirement.String(); got != c.want {
-				t.Errorf("%s, want %s (%s)", got, c.want, p.Hosts[0].Reason.Text)
+				t.Errorf("%s, want %s (%s)", got, c.want, explain.Text(p.Hosts[0].Reason))
 			}
 			var got []string
 			for _, f := range p.Findings {
-				got = append(got, string(f.ID)+" "+f.ResultType)
+				got = append(got, string(f.ID)+" "+string(explain.Reason(f).ResultType))
 				if f.Policy != "sts" {
 					t.Errorf("finding of %q", f.Policy)
 				}
@@ -72,11 +74,11 @@ func TestTable3(t *testing.T) {
 				t.Errorf("findings %q, want %q", got, c.finding)
 			}
 			found := false
-			for _, s := range p.Why {
-				found = found || s.Step == engine.StepSTSPolicy && s.Row == c.row.String()
+			for _, s := range explain.Plan(p) {
+				found = found || s.Step == explain.StepSTSPolicy && s.Row == c.row.String()
 			}
 			if !found {
-				t.Errorf("the row is not in the trace: %+v", p.Why)
+				t.Errorf("the row is not in the trace: %+v", explain.Plan(p))
 			}
 			// sts-undetermined = defer changes S2 alone.
 			d := w.plan(engine.Request{Options: engine.Options{STSUndetermined: engine.STSDefer}}).Hosts[0]
@@ -85,19 +87,81 @@ func TestTable3(t *testing.T) {
 			}
 		})
 	}
-	t.Run("S2 the store can not say", func(t *testing.T) {
-		w := newWorld(t).unsigned()
-		w.sts.results["example.org"] = sts.Result{Row: sts.S2, TXTErr: sts.ErrNoRecord, StoreErr: errors.New("down"), Until: epoch.Add(time.Minute)}
-		h := w.plan(engine.Request{Options: engine.Options{STSUndetermined: engine.STSDefer}}).Hosts[0]
-		if h.Skipped != engine.Deferred || h.Reason.ID != engine.ReasonSTSUndetermined {
-			t.Errorf("%s %s", h.Requirement, h.Reason.ID)
+	// What is not known by a fault of this program is no statement of the domain, whatever
+	// the option for failures of DNS says. Nothing is reported.
+	for name, c := range map[string]struct {
+		r    sts.Result
+		want engine.ReasonID
+		says string
+	}{
+		"S2 the store cannot say":   {sts.Result{Row: sts.S2, TXTErr: sts.ErrNoRecord, StoreErr: errors.New("down")}, engine.ReasonSTSStore, "(down)"},
+		"S13 no turn":               {sts.Result{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrNoTurn, Detail: "too many"}}, engine.ReasonSTSNoTurn, "too many"},
+		"S13 under way":             {sts.Result{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrPending}}, engine.ReasonSTSPending, "mta-sts.example.org has not answered"},
+		"S12 the caller's own time": {sts.Result{Row: sts.S12, Pending: true, TXTErr: context.DeadlineExceeded}, engine.ReasonSTSPending, "record of example.org was not there in time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, o := range []engine.STSUndetermined{engine.STSProceed, engine.STSDefer} {
+				w := newWorld(t).unsigned()
+				c.r.Until = epoch.Add(time.Minute)
+				w.sts.results["example.org"] = c.r
+				p := w.plan(engine.Request{Options: engine.Options{STSUndetermined: o}})
+				h := p.Hosts[0]
+				if h.Requirement != engine.Skip || h.Skipped != engine.Deferred || h.Reason.ID != c.want || !strings.Contains(explain.Text(h.Reason), c.says) {
+					t.Errorf("%s %s: %s", h.Requirement, h.Reason.ID, explain.Text(h.Reason))
+				}
+				if why := steps(explain.Plan(p), explain.StepSTSPolicy); c.r.StoreErr != nil && !strings.Contains(why, "the store cannot say whether one is kept (down)") {
+					t.Errorf("not told: %q", why)
+				}
+				if len(p.Findings) != 0 || w.engine().CachedPlans() != 0 {
+					t.Errorf("%+v, %d plans kept", p.Findings, w.engine().CachedPlans())
+				}
+				d := w.engine().Decide(p, 0, engine.Peer{}, w.now)
+				for _, e := range explain.Report(p, 0, d) {
+					if len(e.Failures) != 0 || e.Policy.Type == "sts" {
+						t.Errorf("reported: %+v", e)
+					}
+				}
+			}
+			w := newWorld(t).signed().tlsa(noMatch)
+			w.sts.results["example.org"] = c.r
+			if h := w.plan(engine.Request{}).Hosts[0]; h.Requirement != engine.DANE {
+				t.Errorf("DANE decides: %s", h.Requirement)
+			}
+		})
+	}
+	t.Run("S7 under way: the kept policy is applied, nothing is reported", func(t *testing.T) {
+		w := newWorld(t).unsigned().policy("enforce", "mx.example.org")
+		r := w.sts.results["example.org"]
+		r.Row, r.Cached, r.Pending, r.FetchErr = sts.S7, true, true, &sts.FetchError{Kind: sts.ErrPending}
+		w.sts.results["example.org"] = r
+		if p := w.plan(engine.Request{}); p.Hosts[0].Requirement != engine.STS || len(p.Findings) != 0 || !strings.Contains(steps(explain.Plan(p), explain.StepSTSPolicy), "the fetch goes on") {
+			t.Errorf("%s %+v %q", p.Hosts[0].Requirement, p.Findings, steps(explain.Plan(p), explain.StepSTSPolicy))
+		}
+	})
+	t.Run("nothing is said of MTA-STS where there is no mail host", func(t *testing.T) {
+		for name, add := range map[string]func(*world){
+			"null MX":     func(w *world) { w.dns.Add("example.org. 300 IN MX 0 .") },
+			"no domain":   func(*world) {},
+			"own host":    func(w *world) { w.signed().cfg.OwnHosts = []rfc6125.Host{host(w.t, "mx.example.org")} },
+			"failed (M3)": func(w *world) { w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrServFail) },
+		} {
+			for _, await := range []bool{false, true} {
+				w := newWorld(t).policy("enforce", "mx.example.org")
+				add(w)
+				w.cfg.AwaitSTS = await
+				w.sts.hold = make(chan struct{}) // never
+				p := w.plan(engine.Request{})
+				if s := steps(explain.Plan(p), explain.StepSTSPolicy) + steps(explain.Plan(p), explain.StepSTSRecord); s != "" || p.STS.Row != 0 || len(p.Hosts) != 0 {
+					t.Errorf("%s: %q, row %s", name, s, p.STS.Row)
+				}
+			}
 		}
 	})
 	t.Run("S12 nobody waits for HTTPS where DANE alone decides", func(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch)
 		w.sts.hold = make(chan struct{}) // never
 		p := w.plan(engine.Request{})
-		if !p.STS.Pending || p.STS.Row != sts.S12 || p.Hosts[0].Requirement != engine.DANE || !strings.Contains(steps(p.Why, engine.StepSTSPolicy), "not waited for") {
+		if !p.STS.Pending || p.STS.Row != sts.S12 || p.Hosts[0].Requirement != engine.DANE || !strings.Contains(steps(explain.Plan(p), explain.StepSTSPolicy), "not waited for") {
 			t.Errorf("%+v %s", p.STS, p.Hosts[0].Requirement)
 		}
 		if w.engine().CachedPlans() != 0 {
@@ -123,8 +187,8 @@ func TestTable3(t *testing.T) {
 		w.sts.results["example.org"] = kept
 		w.sts.hold = make(chan struct{})
 		p = w.plan(engine.Request{})
-		if p.STS.Policy == nil || len(p.Findings) != 0 || p.Hosts[0].Report != engine.STS || !strings.Contains(steps(p.Why, engine.StepSTSRecord), "not waited for") {
-			t.Errorf("%+v %+v", p.Findings, p.Why)
+		if p.STS.Policy == nil || len(p.Findings) != 0 || p.Hosts[0].Report != engine.STS || !strings.Contains(steps(explain.Plan(p), explain.StepSTSRecord), "not waited for") {
+			t.Errorf("%+v %+v", p.Findings, explain.Plan(p))
 		}
 	})
 	t.Run("S12 everybody else waits", func(t *testing.T) {
@@ -226,7 +290,7 @@ func TestRequirementsSTS(t *testing.T) {
 			}
 			tries = append(tries, p.TryOf(i, d))
 		}
-		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Retry || f.Code[:2] != "4." {
+		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Retry || explain.Fate(f).Code[:2] != "4." {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -237,7 +301,7 @@ func TestRequirementsSTS(t *testing.T) {
 			t.Errorf("%s %+v", d.Outcome, d.Details)
 		}
 		d = w.decide(engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
-		if !d.Deliver || len(d.Details) != 1 || d.Details[0].ResultType != "starttls-not-supported" {
+		if !d.Deliver || len(d.Details) != 1 || explain.Reason(d.Details[0]).ResultType != "starttls-not-supported" {
 			t.Errorf("%s %+v", d.Outcome, d.Details)
 		}
 		// Worked row: MX not in the pattern and a bad certificate: two failures.
@@ -269,7 +333,7 @@ func TestRequirementsSTS(t *testing.T) {
 		if next, changed, err := e.LookAgain(context.Background(), p); changed || next != nil || err != nil || len(w.sts.asked) != asked+1 {
 			t.Errorf("unchanged: %v %v, asked %v", changed, err, w.sts.asked)
 		}
-		if f := e.Message(p, tries, engine.Circumstances{Expired: true, Looked: true}); f.Action != engine.Bounce || f.Code != "5.4.7" {
+		if f := e.Message(p, tries, engine.Circumstances{Expired: true, Looked: true}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.7" {
 			t.Errorf("%+v", f)
 		}
 		// A new id means a new plan and one more attempt.
@@ -314,7 +378,7 @@ func TestRequirementsSTS(t *testing.T) {
 		w := newWorld(t).unsigned().policy("enforce", "mx.example.org")
 		p := w.plan(engine.Request{})
 		d := w.engine().Decide(p, 0, shows(w.wrong), w.now)
-		if f := w.engine().Message(p, []engine.Try{p.TryOf(0, d)}, engine.Circumstances{}); f.Action != engine.Retry || f.Code != "4.7.5" {
+		if f := w.engine().Message(p, []engine.Try{p.TryOf(0, d)}, engine.Circumstances{}); f.Action != engine.Retry || explain.Fate(f).Code != "4.7.5" {
 			t.Errorf("%+v", f)
 		}
 	})

@@ -1,6 +1,9 @@
 package engine_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/x509"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -16,95 +19,12 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
-	"github.com/mxauth/mxauth/tlsrpt"
 )
 
-var update = flag.Bool("update", false, "write docs/reasons.md and testdata/words.golden anew")
-
-const reasonsPage = "../docs/reasons.md"
-
-// TestReasonsPage holds docs/reasons.md to the table. `go test ./engine -run
-// TestReasonsPage -update` writes it.
-func TestReasonsPage(t *testing.T) {
-	want := page()
-	if *update {
-		if err := os.WriteFile(reasonsPage, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(reasonsPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Error("docs/reasons.md is stale: go test ./engine -run TestReasonsPage -update")
-	}
-}
-
-func page() string {
-	var b strings.Builder
-	b.WriteString(`# Reasons
-
-Every verdict of mxauth carries a reason: a stable word, a sentence with the names of
-the case, and the section of the rule behind it. This page lists all of them, with what
-the administrators of both sides can do. It is made from the table in package engine by
-` + "`go test ./engine -run TestReasonsPage -update`" + `.
-
-"TLSRPT" is the result type of RFC 8460 under which a failure is reported to the
-recipient's domain, with the policy that it belongs to; "status" is the enhanced status
-code for a log line or a notification.
-`)
-	for _, r := range engine.Reasons() {
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", r.ID, r.Says)
-		fmt.Fprintf(&b, "- Rule: RFC %s\n", strings.Replace(r.RFC, " s.", " section ", 1))
-		if r.ResultType != "" {
-			fmt.Fprintf(&b, "- TLSRPT: %s", r.ResultType)
-			if r.Policy != "" {
-				fmt.Fprintf(&b, " (%s)", r.Policy)
-			}
-			b.WriteString("\n")
-		}
-		if r.Code != "" {
-			fmt.Fprintf(&b, "- Status: %s\n", r.Code)
-		}
-		fmt.Fprintf(&b, "- Sender: %s\n- Recipient: %s\n", r.Sender, r.Recipient)
-	}
-	return b.String()
-}
-
-func TestReasonTable(t *testing.T) {
-	id, rfc, code := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`), regexp.MustCompile(`^\d{4} s\.\d+(\.\d+)*$`), regexp.MustCompile(`^[45]\.\d\.\d{1,2}$`)
-	seen := map[engine.ReasonID]bool{}
-	for _, r := range engine.Reasons() {
-		if seen[r.ID] || !id.MatchString(string(r.ID)) {
-			t.Errorf("%q: twice, or no word", r.ID)
-		}
-		seen[r.ID] = true
-		if !rfc.MatchString(r.RFC) || r.Code != "" && !code.MatchString(r.Code) {
-			t.Errorf("%s: %q %q", r.ID, r.RFC, r.Code)
-		}
-		if r.ResultType != "" && !tlsrpt.ResultType(r.ResultType).IsValid() || r.Policy != "" && !tlsrpt.PolicyType(r.Policy).IsValid() {
-			t.Errorf("%s: %q %q", r.ID, r.ResultType, r.Policy)
-		}
-		for _, s := range []string{r.Says, r.Sender, r.Recipient} {
-			if len(s) < 8 || !strings.HasSuffix(s, ".") || strings.ToUpper(s[:1]) != s[:1] && !strings.HasPrefix(s, "https://") {
-				t.Errorf("%s: no sentence: %q", r.ID, s)
-			}
-		}
-		info, ok := r.ID.Info()
-		if !ok || info != r {
-			t.Errorf("%s: Info gives %+v", r.ID, info)
-		}
-	}
-	if _, ok := engine.ReasonID("no-such-reason").Info(); ok {
-		t.Error("a reason that there is not")
-	}
-	if !(engine.Reason{}).IsZero() || (engine.Reason{ID: "x"}).IsZero() {
-		t.Error("IsZero")
-	}
-}
+var update = flag.Bool("update", false, "write testdata/words.golden")
 
 // TestEveryReason makes every reason of the table occur, by planning, deciding and
 // ending deliveries; none may be missing and none may come out that is not listed.
@@ -115,39 +35,40 @@ func TestEveryReason(t *testing.T) {
 		if r.IsZero() {
 			return
 		}
-		if _, ok := r.ID.Info(); !ok {
+		text := explain.Text(r)
+		if _, ok := explain.About(r.ID); !ok {
 			t.Errorf("%s is not in the table", r.ID)
 		}
-		if len(r.Text) < 20 || !strings.HasSuffix(r.Text, ".") && !strings.HasSuffix(r.Text, ")") && r.ID != engine.ReasonRejected || strings.Contains(r.Text, "%!") || strings.Contains(r.Text, "  ") {
-			t.Errorf("%s: %q", r.ID, r.Text)
+		if len(text) < 20 || !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, ")") && r.ID != engine.ReasonRejected || strings.ContainsAny(text, "{}") || strings.Contains(text, "%!") || strings.Contains(text, "  ") {
+			t.Errorf("%s: %q", r.ID, text)
 		}
-		found[r.ID] = r.Text
+		found[r.ID] = text
 	}
 	deliver := func(w *world, r engine.Request, peers ...engine.Peer) (*engine.Plan, []engine.Try) {
 		r.Sorted = true
 		p := w.plan(r)
 		took(p.MX.Reason)
-		told.steps(p.Why)
+		told.steps(explain.Plan(p))
 		for _, f := range p.Findings {
 			took(f)
-			told.line("finding", f.Text)
+			told.line("finding", explain.Text(f))
 		}
 		var tries []engine.Try
 		for i := range p.Hosts {
 			h := &p.Hosts[i]
 			took(h.Reason)
 			took(h.Waived)
-			told.steps(h.Why)
+			told.steps(explain.Host(h))
 			for _, f := range append(h.Findings, h.Waived) {
-				told.line("finding", f.Text)
+				told.line("finding", explain.Text(f))
 			}
 			for _, peer := range peers {
 				d := w.engine().Decide(p, i, peer, w.now)
 				took(d.Reason)
-				told.steps(d.Why)
+				told.steps(explain.Steps(p, i, d))
 				for _, r := range d.Details {
 					took(r)
-					told.line("detail", r.Text)
+					told.line("detail", explain.Text(r))
 				}
 				if len(tries) == i {
 					tries = append(tries, p.TryOf(i, d))
@@ -157,7 +78,7 @@ func TestEveryReason(t *testing.T) {
 		for _, c := range []engine.Circumstances{{}, {Expired: true}, {Expired: true, Looked: true}} {
 			f := w.engine().Message(p, tries, c)
 			took(f.Reason)
-			told.line("message", f.Action.String()+": "+f.Reason.Text)
+			told.line("message", f.Action.String()+": "+explain.Text(f.Reason))
 		}
 		return p, tries
 	}
@@ -182,7 +103,9 @@ func TestEveryReason(t *testing.T) {
 	deliver(make(func(w *world) { w.dns.Add("example.org. 300 IN MX 0 .") }), engine.Request{})
 	deliver(make(func(w *world) { w.dns.Add("example.org. 300 IN MX 0 192.0.2.1.") }), engine.Request{})
 	deliver(make(func(w *world) { w.signed().cfg.OwnHosts = []rfc6125.Host{host(t, "mx.example.org")} }), engine.Request{})
-	for _, r := range []sts.Result{{Row: sts.S2, TXTErr: dnssec.ErrTimeout}, {Row: sts.S4, FetchErr: sts.ErrFetchTCP}, {Row: sts.S4, FetchErr: sts.ErrFetchWebPKI}, {Row: sts.S4, FetchErr: sts.ErrFetchSyntax}} {
+	for _, r := range []sts.Result{{Row: sts.S2, TXTErr: dnssec.ErrTimeout}, {Row: sts.S4, FetchErr: sts.ErrFetchTCP}, {Row: sts.S4, FetchErr: sts.ErrFetchWebPKI}, {Row: sts.S4, FetchErr: sts.ErrFetchSyntax},
+		{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrPending}}, {Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrNoTurn, Detail: "too many fetches are under way"}},
+		{Row: sts.S12, Pending: true, TXTErr: dnssec.ErrTimeout}, {Row: sts.S2, TXTErr: sts.ErrNoRecord, StoreErr: errors.New("no disk")}} {
 		w := newWorld(t).signed()
 		w.sts.results["example.org"] = r
 		deliver(w, engine.Request{})
@@ -260,6 +183,13 @@ func TestEveryReason(t *testing.T) {
 	p := w.plan(req)
 	took(w.engine().Decide(p, 0, good, p.ValidUntil.Add(1)).Reason)
 	took(w.engine().Decide(p, 7, good, w.now).Reason)
+	took(w.engine().Decide(p, 0, engine.Peer{Untried: true, Detail: "the time was over"}, w.now).Reason)
+	took(w.engine().Decide(p, 0, engine.Peer{Code: 450, Detail: "EHLO was answered with 450 later"}, w.now).Reason)
+	begun := w.engine().Attempt(p, 0, netip.AddrPort{})
+	if _, _, err := shake(t, begun.TLSConfig(), serverConfig(&keyPair{good.Chain[0], keyOf(t, w, good.Chain[0])})); err != nil {
+		t.Fatal(err)
+	}
+	took(begun.Decision(false).Reason)
 	good.Address = netip.MustParseAddrPort("192.0.2.1:26")
 	took(w.engine().Decide(p, 0, good, w.now).Reason)
 	// What becomes of a message.
@@ -283,9 +213,14 @@ func TestEveryReason(t *testing.T) {
 			deliver(l.next(time.Hour, lost.then), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
 		}
 	}
+	for _, action := range []engine.MemoryAction{engine.MemoryAlert, engine.MemoryDefer} {
+		l := newLife(t, action)
+		l.store = &brokenStore{Store: l.store, get: errors.New("no disk")}
+		deliver(l.next(0, bare), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
+	}
 	told.check(t)
 	var missing []string
-	for _, r := range engine.Reasons() {
+	for _, r := range explain.Reasons() {
 		if found[r.ID] == "" {
 			missing = append(missing, string(r.ID))
 		}
@@ -325,10 +260,10 @@ func (o *teller) line(kind, text string) {
 	}
 }
 
-func (o *teller) steps(why []engine.Step) {
+func (o *teller) steps(why []explain.Step) {
 	for _, s := range why {
 		var words []string
-		for _, w := range []string{s.Host, s.Name, s.Type, s.Status, s.Row, s.RFC, s.ResultType} {
+		for _, w := range []string{s.Host, s.Name, s.Type, s.Status, s.Row, s.RFC, string(s.ResultType)} {
 			if w != "" {
 				words = append(words, w)
 			}
@@ -356,10 +291,14 @@ func (o *teller) check(t *testing.T) {
 	}
 }
 
-func TestClip(t *testing.T) {
-	for in, want := range map[string]string{"plain": "plain", "a\x00b\x1b[1m\u202e\xff": "a?b?[1m??", strings.Repeat("y", 201): strings.Repeat("y", 200) + "...", strings.Repeat("y", 200): strings.Repeat("y", 200)} {
-		if got := engine.Clip(in); got != want {
-			t.Errorf("%q: %q", in, got)
+// keyOf is the key of one of the certificates that the tests share.
+func keyOf(t *testing.T, w *world, c *x509.Certificate) *ecdsa.PrivateKey {
+	t.Helper()
+	for _, k := range []*keyPair{w.self, w.good, w.wrong} {
+		if k.cert == c {
+			return k.key
 		}
 	}
+	t.Fatal("a certificate without a key")
+	return nil
 }

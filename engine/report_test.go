@@ -7,6 +7,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
@@ -95,7 +96,7 @@ func TestTable8(t *testing.T) {
 			c.make(w)
 			p := w.plan(c.r)
 			d := w.engine().Decide(p, 0, c.peer, w.now)
-			if got := entries(engine.Report(p, 0, d)); got != c.want {
+			if got := entries(explain.Report(p, 0, d)); got != c.want {
 				t.Errorf("%s\nwant %s", got, c.want)
 			}
 		})
@@ -104,19 +105,19 @@ func TestTable8(t *testing.T) {
 		w := newWorld(t).signed()
 		w.dns.Fail("mx.example.org", dnssec.TypeA, dnssec.ErrBogus)
 		p := w.plan(engine.Request{})
-		if got := entries(engine.Report(p, 0, w.engine().Decide(p, 0, engine.Peer{}, w.now))); got != "no-policy-found example.org failed validation-failure/dnssec-bogus" {
+		if got := entries(explain.Report(p, 0, w.engine().Decide(p, 0, engine.Peer{}, w.now))); got != "no-policy-found example.org failed validation-failure/dnssec-bogus" {
 			t.Error(got)
 		}
 	})
 	t.Run("MX bogus, and MX gone", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrBogus)
-		if got := entries(engine.Report(w.plan(engine.Request{}), -1, engine.Decision{})); got != "no-policy-found example.org failed validation-failure/dnssec-bogus" {
+		if got := entries(explain.Report(w.plan(engine.Request{}), -1, engine.Decision{})); got != "no-policy-found example.org failed validation-failure/dnssec-bogus" {
 			t.Error(got)
 		}
 		w = newWorld(t)
 		w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrTimeout)
-		if got := entries(engine.Report(w.plan(engine.Request{}), -1, engine.Decision{})); got != "" {
+		if got := entries(explain.Report(w.plan(engine.Request{}), -1, engine.Decision{})); got != "" {
 			t.Error(got)
 		}
 	})
@@ -124,11 +125,11 @@ func TestTable8(t *testing.T) {
 		w := newWorld(t).signed()
 		p := w.plan(engine.Request{})
 		for _, id := range []engine.ReasonID{engine.ReasonPlanExpired, engine.ReasonNotInPlan, engine.ReasonWrongPort} {
-			if got := engine.Report(p, 0, engine.Decision{Event: engine.HandshakeDone, Reason: engine.Reason{ID: id}}); got != nil {
+			if got := explain.Report(p, 0, engine.Decision{Event: engine.HandshakeDone, Reason: engine.Reason{ID: id}}); got != nil {
 				t.Errorf("%s: %v", id, got)
 			}
 		}
-		if engine.Report(nil, 0, engine.Decision{}) != nil || engine.Report(p, 1, engine.Decision{}) != nil || engine.Report(p, -1, engine.Decision{}) != nil {
+		if explain.Report(nil, 0, engine.Decision{}) != nil || explain.Report(p, 1, engine.Decision{}) != nil || explain.Report(p, -1, engine.Decision{}) != nil {
 			t.Error("no plan, no host")
 		}
 	})
@@ -137,7 +138,7 @@ func TestTable8(t *testing.T) {
 		p := w.plan(engine.Request{})
 		peer := shows(w.good)
 		peer.Address = addrPort
-		all := engine.Report(p, 0, w.engine().Decide(p, 0, peer, w.now))
+		all := explain.Report(p, 0, w.engine().Decide(p, 0, peer, w.now))
 		if len(all) != 2 || len(all[0].Policy.Strings) != 2 || all[0].Policy.Strings[0] != noMatch ||
 			strings.Join(all[1].Policy.MXHosts, " ") != "mx.example.org *.example.net" || len(all[1].Policy.Strings) != 5 ||
 			all[0].Failures[0].ReceivingIP != "192.0.2.1" || all[0].Failures[0].MXHost != "mx.example.org" {

@@ -179,3 +179,9 @@ func (r *Request) check(haveSTS bool) (nextHop, error) {
 	}
 	return n, errors.Join(errs...)
 }
+
+// unheld reports whether mail goes whatever the memory says: in audit mode, where the
+// message asks for it, and where the operator wants nobody authenticated.
+func (r *Request) unheld() bool {
+	return r.Options.Audit || r.weakened() || r.Level == LevelOpportunistic
+}

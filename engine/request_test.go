@@ -9,6 +9,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -67,8 +68,8 @@ func TestRequests(t *testing.T) {
 		if _, err := w.engine().Plan(context.Background(), engine.Request{NextHop: "example.org", Level: engine.LevelSTS}); !errors.Is(err, engine.ErrRequest) {
 			t.Error(err)
 		}
-		if p := w.plan(engine.Request{}); !strings.Contains(steps(p.Why, engine.StepSTSRecord), "not looked at") {
-			t.Errorf("%+v", p.Why)
+		if p := w.plan(engine.Request{}); !strings.Contains(steps(explain.Plan(p), explain.StepSTSRecord), "not looked at") {
+			t.Errorf("%+v", explain.Plan(p))
 		}
 	})
 	t.Run("a context that is done", func(t *testing.T) {
@@ -107,8 +108,8 @@ func TestRequests(t *testing.T) {
 		w.tlsa(tlsaOf(3, 1, w.self.cert))
 		o := engine.Options{TLSA: dane.UsePolicy{Forbid: func(dane.Record) string { return "not here" }}}
 		p := w.plan(engine.Request{Options: o})
-		if p.Hosts[0].Requirement != engine.Encrypt || !strings.Contains(p.Hosts[0].Reason.Text, "not here") {
-			t.Errorf("%s: %s", p.Hosts[0].Requirement, p.Hosts[0].Reason.Text)
+		if p.Hosts[0].Requirement != engine.Encrypt || !strings.Contains(explain.Text(p.Hosts[0].Reason), "not here") {
+			t.Errorf("%s: %s", p.Hosts[0].Requirement, explain.Text(p.Hosts[0].Reason))
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // offering is a peer that offers REQUIRETLS inside TLS.
@@ -62,8 +63,8 @@ func TestRequirementsRequireTLS(t *testing.T) {
 	strict := engine.Request{RequireTLS: true}
 	want := func(t *testing.T, d engine.Decision, send bool, code string) {
 		t.Helper()
-		if d.SendRequireTLS != send || d.Deliver != send || d.Code != code {
-			t.Errorf("send %v, deliver %v, code %q (%s: %s)", d.SendRequireTLS, d.Deliver, d.Code, d.Outcome, d.Reason.Text)
+		if d.SendRequireTLS != send || d.Deliver != send || explain.Decision(d).Code != code {
+			t.Errorf("send %v, deliver %v, code %q (%s: %s)", d.SendRequireTLS, d.Deliver, explain.Decision(d).Code, d.Outcome, explain.Text(d.Reason))
 		}
 		checkDecision(t, d)
 	}
@@ -221,10 +222,10 @@ func TestRequirementsRequireTLS(t *testing.T) {
 	})
 	t.Run("REQTLS-4.2.1-04 the codes", func(t *testing.T) {
 		w := two(t)
-		if f := fateOf(w, strict, shows(w.good), offering(w.wrong)); f.Code != "5.7.30" {
+		if f := fateOf(w, strict, shows(w.good), offering(w.wrong)); explain.Fate(f).Code != "5.7.30" {
 			t.Errorf("%+v", f)
 		}
-		if f := fateOf(w, strict, engine.Peer{Event: engine.NoSTARTTLS}, offering(w.wrong)); f.Code != "5.7.10" {
+		if f := fateOf(w, strict, engine.Peer{Event: engine.NoSTARTTLS}, offering(w.wrong)); explain.Fate(f).Code != "5.7.10" {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -251,7 +252,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		p := w.plan(engine.Request{TLSRequiredNo: true})
 		d := w.engine().Decide(p, 0, engine.Peer{Event: engine.HandshakeFailed}, w.now)
 		f := w.engine().Message(p, []engine.Try{{Decision: d, Status: engine.HostRejected, Reply: 530, Text: "5.7.0 Must issue a STARTTLS command first\r\n"}}, engine.Circumstances{})
-		if f.Action != engine.Bounce || f.Reason.ID != engine.ReasonTLSDemanded || f.Code != "5.7.10" || strings.ContainsAny(f.Reason.Text, "\r\n") {
+		if f.Action != engine.Bounce || f.Reason.ID != engine.ReasonTLSDemanded || explain.Fate(f).Code != "5.7.10" || strings.ContainsAny(explain.Text(f.Reason), "\r\n") {
 			t.Errorf("%+v", f)
 		}
 		// Another rejection is one, and 530 inside TLS is not about TLS.
@@ -358,7 +359,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		if d := newWorld(t).signed().decide(engine.Request{}, p); d.Outcome != engine.Cleartext || d.RetryClear {
 			t.Errorf("%s", d.Outcome)
 		}
-		if d := newWorld(t).signed().tlsa(noMatch).decide(engine.Request{}, p); d.Outcome != engine.Refused || d.Reason.ResultType != "starttls-not-supported" {
+		if d := newWorld(t).signed().tlsa(noMatch).decide(engine.Request{}, p); d.Outcome != engine.Refused || explain.Reason(d.Reason).ResultType != "starttls-not-supported" {
 			t.Errorf("%s", d.Outcome)
 		}
 	})

@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"fmt"
-
-	"github.com/mxauth/mxauth/rfc6125"
-)
+import "github.com/mxauth/mxauth/rfc6125"
 
 // A Summary answers for the domain: decisions of all hosts together (section 10 and
 // the last section of DESIGN.md).
@@ -18,21 +14,9 @@ type Summary struct {
 	// not be reached or looked up now, gets no mail and does not count.
 	EveryHost bool
 	Reason    Reason
-	// Code is the enhanced status code of what may not be delivered.
-	Code string
 	// Total, Deliverable and Authenticated count the hosts: all of the plan, those over
 	// which the message may go, those of them that would be authenticated.
 	Total, Deliverable, Authenticated int
-}
-
-// Sentence tells how many hosts would be authenticated: "2 of 3 hosts would be
-// authenticated".
-func (s Summary) Sentence() string {
-	hosts := "hosts"
-	if s.Total == 1 {
-		hosts = "host"
-	}
-	return fmt.Sprintf("%d of %d %s would be authenticated", s.Authenticated, s.Total, hosts)
 }
 
 // Summarise combines the decisions of the hosts, in the order of the plan; hosts of
@@ -45,7 +29,7 @@ func (s Summary) Sentence() string {
 func Summarise(p *Plan, decisions []Decision) Summary {
 	s := Summary{Total: len(p.Hosts)}
 	if p.MX.Outcome != OutcomeNone {
-		s.Outcome, s.Reason, s.Code = p.MX.Outcome, p.MX.Reason, p.MX.Code
+		s.Outcome, s.Reason = p.MX.Outcome, p.MX.Reason
 		return s
 	}
 	decisions = decisions[:min(len(decisions), len(p.Hosts))]
@@ -66,46 +50,44 @@ func Summarise(p *Plan, decisions []Decision) Summary {
 		s.EveryHost = s.Authenticated == s.Deliverable
 		return s
 	}
-	s.Outcome, s.Reason, s.Code = nobody(p, decisions)
+	s.Outcome, s.Reason = nobody(p, decisions)
 	return s
 }
 
 // nobody is the outcome where the message may go nowhere.
-func nobody(p *Plan, decisions []Decision) (Outcome, Reason, string) {
-	unusable := len(p.Hosts) > 0
-	for i := range p.Hosts {
-		unusable = unusable && p.Hosts[i].Unusable
-	}
-	if unusable {
+func nobody(p *Plan, decisions []Decision) (Outcome, Reason) {
+	if p.Unusable() {
 		// O6; by option the operator waits instead.
-		why := p.Hosts[0].Reason
 		if p.Request.Options.NoAddressDefer {
-			return Deferred, why, transient(why.code())
+			return Deferred, p.Hosts[0].Reason
 		}
-		return Bounced, why, why.code()
+		return Bounced, p.Hosts[0].Reason
 	}
 	// The first host that is deferred speaks for the domain, else the first that a
 	// policy refused, else (hosts without address) the first.
 	for i := range p.Hosts {
 		if i >= len(decisions) {
-			return Deferred, because(ReasonNoConnection, "Nothing is known of the connection to %s.", p.Hosts[i].label()), ""
+			return Deferred, p.reason(ReasonNoConnection, nil).about(&p.Hosts[i])
 		}
 		if d := &decisions[i]; d.Outcome != Refused {
-			return Deferred, d.Reason, d.Code
+			return Deferred, d.Reason
 		}
 	}
 	for i := range decisions {
 		if !p.Hosts[i].Unusable {
-			return Refused, decisions[i].Reason, decisions[i].Code
+			return Refused, decisions[i].Reason
 		}
 	}
-	return Deferred, because(ReasonNoConnection, "There is no host to connect to."), ""
+	return Deferred, reasonOf(ReasonNoConnection, p.Orig, nil)
 }
 
-// transient turns a permanent enhanced status code into the transient one.
-func transient(code string) string {
-	if len(code) > 0 && code[0] == '5' {
-		return "4" + code[1:]
+// Unusable reports whether there are hosts, none of which has an address to connect to
+// (row O6).
+func (p *Plan) Unusable() bool {
+	for i := range p.Hosts {
+		if !p.Hosts[i].Unusable {
+			return false
+		}
 	}
-	return code
+	return len(p.Hosts) > 0
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -90,16 +91,18 @@ func TestAttempt(t *testing.T) {
 	for _, name := range []string{"may", "encrypt", "half-dane", "dane", "sts", "pkix", "half-dane+sts", "dane+sts"} {
 		t.Run(name, func(t *testing.T) {
 			w, a, key := begin(t, name)
-			if _, _, err := shake(t, a.TLSConfig(), serverConfig(key, w.ca)); err != nil {
+			_, state, err := shake(t, a.TLSConfig(), serverConfig(key, w.ca))
+			if err != nil {
 				t.Fatalf("the peer that satisfies it: %v", err)
 			}
+			a.Done(state, nil)
 			d := a.Decision(false)
 			if !d.Deliver || d.Requirement.String() != name || d.Address.Port() != 25 || len(d.Presented) == 0 {
-				t.Errorf("%s %s", d.Outcome, d.Reason.Text)
+				t.Errorf("%s %s", d.Outcome, explain.Text(d.Reason))
 			}
 			// A stranger.
 			w, a, _ = begin(t, name)
-			_, _, err := shake(t, a.TLSConfig(), serverConfig(w.alien))
+			_, _, err = shake(t, a.TLSConfig(), serverConfig(w.alien))
 			if demands := name != "may" && name != "encrypt"; demands != errors.Is(err, engine.ErrRefused) {
 				t.Errorf("a stranger: %v", err)
 			}
@@ -109,17 +112,19 @@ func TestAttempt(t *testing.T) {
 			}
 			d = a.Decision(true)
 			if d.Deliver || d.Outcome != engine.Refused || d.Event != engine.HandshakeDone || len(d.Presented) == 0 {
-				t.Errorf("%s %s: %s", d.Outcome, d.Event, d.Reason.Text)
+				t.Errorf("%s %s: %s", d.Outcome, d.Event, explain.Text(d.Reason))
 			}
 		})
 	}
 	t.Run("REQUIRETLS is known after EHLO only", func(t *testing.T) {
 		w := newWorld(t).signed()
 		a := w.engine().Attempt(w.plan(engine.Request{RequireTLS: true}), 0, netip.AddrPort{})
-		if _, _, err := shake(t, a.TLSConfig(), serverConfig(w.good)); err != nil {
+		_, state, err := shake(t, a.TLSConfig(), serverConfig(w.good))
+		if err != nil {
 			t.Fatal(err)
 		}
-		if d := a.Decision(false); d.Deliver || d.Code != "5.7.30" {
+		a.Done(state, nil)
+		if d := a.Decision(false); d.Deliver || explain.Decision(d).Code != "5.7.30" {
 			t.Errorf("%+v", d)
 		}
 		if d := a.Decision(true); !d.SendRequireTLS {
@@ -161,6 +166,7 @@ func TestAttempt(t *testing.T) {
 				s := serverConfig(key, w.ca)
 				s.MaxVersion = v
 				_, state, err := shake(t, a.TLSConfig(), s)
+				a.Done(state, err)
 				if err != nil || state.Version != v || a.Decision(false).Outcome != engine.Authenticated {
 					t.Errorf("%s: %v %+v", tls.VersionName(v), err, state.Version)
 				}
@@ -267,8 +273,9 @@ func TestResumption(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		a.Done(state, nil)
 		if d := a.Decision(false); !d.Deliver {
-			t.Errorf("%s", d.Reason.Text)
+			t.Errorf("%s", explain.Text(d.Reason))
 		}
 		return state.DidResume
 	}
@@ -391,7 +398,7 @@ func TestReuseKeyParts(t *testing.T) {
 	}
 	// What only matters to people does not count.
 	h := base
-	h.Why, h.Reason = nil, engine.Reason{}
+	h.Reason = engine.Reason{}
 	if h.ReuseKey() != base.ReuseKey() {
 		t.Error("words count")
 	}
@@ -406,7 +413,7 @@ func TestFailedDetail(t *testing.T) {
 		t.Error(d.Outcome)
 	}
 	a.Failed(engine.NoConnection, errors.New("no route to host"))
-	if d := a.Decision(false); !strings.Contains(d.Reason.Text, "no route to host") {
-		t.Error(d.Reason.Text)
+	if d := a.Decision(false); !strings.Contains(explain.Text(d.Reason), "no route to host") {
+		t.Error(explain.Text(d.Reason))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // vectorTime lies inside the dates of the chains of the vectors.
@@ -112,7 +113,7 @@ func TestVectorsSMTPDANE(t *testing.T) {
 			for _, level := range []engine.Level{engine.LevelDefault, engine.LevelDANE} {
 				for i, d := range judge(level) {
 					if got := class(d.Outcome); got != s.RFC7672 {
-						t.Errorf("level %s, host %d: %s (%s: %s), want %s: %s", level, i, got, d.Reason.ID, d.Reason.Text, s.RFC7672, s.Why)
+						t.Errorf("level %s, host %d: %s (%s: %s), want %s: %s", level, i, got, d.Reason.ID, explain.Text(d.Reason), s.RFC7672, s.Why)
 					}
 				}
 			}

@@ -13,9 +13,9 @@ import (
 // An Anchor is where a path may end: a certificate, or a bare public key. The
 // zero Anchor ends nothing. It is immutable.
 type Anchor struct {
-	cert *x509.Certificate
+	cert *Certificate
 	spki []byte
-	key  *x509.Certificate // of a bare key: a certificate that holds it alone
+	key  *Certificate // of a bare key: a certificate that holds it alone
 }
 
 // CertificateAnchor returns an anchor that is a certificate. Its constraints
@@ -23,16 +23,22 @@ type Anchor struct {
 // RFC 7671 section 5.2.3; doubt D8). It need not be self-signed, and its own
 // signature is not checked: the caller vouches for it. A nil c gives the zero
 // Anchor.
-func CertificateAnchor(c *x509.Certificate) Anchor { return Anchor{cert: c} }
+func CertificateAnchor(c *x509.Certificate) Anchor { return Anchor{cert: FromX509(c)} }
+
+// AnchorOf is [CertificateAnchor] for a certificate that was read by [Read].
+func AnchorOf(c *Certificate) Anchor { return Anchor{cert: c} }
 
 // KeyAnchor returns an anchor that is a bare key, a DER SubjectPublicKeyInfo
 // (RFC 6698 usage 2, selector 1, matching type 0). It has no name, no dates and
 // no constraints: what it signed is below it. An error wraps [ErrMalformed] and
 // says that the key does not parse.
 func KeyAnchor(spki []byte) (Anchor, error) {
-	k, err := x509.ParsePKIXPublicKey(spki)
+	k, err := ReadKey(spki)
 	if err != nil {
-		return Anchor{}, fmt.Errorf("%w: public key: %v", ErrMalformed, err)
+		return Anchor{}, err
+	}
+	if why := KeyFault(k); why != "" {
+		return Anchor{}, fmt.Errorf("%w: public key: %s", ErrMalformed, why)
 	}
 	key := &x509.Certificate{PublicKey: k}
 	switch k.(type) {
@@ -42,25 +48,29 @@ func KeyAnchor(spki []byte) (Anchor, error) {
 		key.PublicKeyAlgorithm = x509.ECDSA
 	case ed25519.PublicKey:
 		key.PublicKeyAlgorithm = x509.Ed25519
-	default:
-		return Anchor{}, fmt.Errorf("%w: a public key that signs no certificates", ErrMalformed)
 	}
-	return Anchor{spki: bytes.Clone(spki), key: key}, nil
+	return Anchor{spki: bytes.Clone(spki), key: FromX509(key)}, nil
 }
 
 // IsZero reports whether a ends nothing.
 func (a Anchor) IsZero() bool { return a.cert == nil && a.key == nil }
 
-// Certificate returns the certificate of a, nil if it is a bare key.
-func (a Anchor) Certificate() *x509.Certificate { return a.cert }
+// Certificate returns the certificate of a, nil if it is a bare key; of one that
+// crypto/x509 does not parse, what could be read of it ([Certificate.View]).
+func (a Anchor) Certificate() *x509.Certificate {
+	if a.cert == nil {
+		return nil
+	}
+	return a.cert.view
+}
 
 // PublicKey returns the key of a; nil for the zero Anchor.
 func (a Anchor) PublicKey() crypto.PublicKey {
 	switch {
 	case a.cert != nil:
-		return a.cert.PublicKey
+		return a.cert.view.PublicKey
 	case a.key != nil:
-		return a.key.PublicKey
+		return a.key.view.PublicKey
 	}
 	return nil
 }
@@ -69,9 +79,9 @@ func (a Anchor) PublicKey() crypto.PublicKey {
 func (a Anchor) String() string {
 	switch {
 	case a.cert != nil:
-		return subjectText(a.cert)
+		return a.cert.String()
 	case a.key != nil:
-		return "a bare " + a.key.PublicKeyAlgorithm.String() + " key"
+		return "a bare " + a.key.view.PublicKeyAlgorithm.String() + " key"
 	}
 	return "no anchor"
 }

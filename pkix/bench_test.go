@@ -2,8 +2,14 @@ package pkix_test
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"fmt"
+	"math/big"
 	"testing"
 
 	"github.com/mxauth/mxauth/pkix"
@@ -74,6 +80,47 @@ func benchFloor(b *testing.B, n int, leaf *x509.Certificate, by *entity) {
 			}
 		}
 	}
+}
+
+// BenchmarkSignatures gives the costs of signatures, from which those in signature.go
+// were taken, with the cost that is booked.
+func BenchmarkSignatures(b *testing.B) {
+	data := make([]byte, 1000)
+	bench := func(name string, alg x509.SignatureAlgorithm, key any, sig []byte) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				pkix.CheckSignature(alg, key, data, sig)
+			}
+			b.ReportMetric(float64(pkix.SignatureCost(alg, key, len(data))), "booked-ns")
+		})
+	}
+	for _, bits := range []int{1024, 2048, 4096, 8192} {
+		n := make([]byte, bits/8)
+		rand.Read(n)
+		n[0] |= 0x80
+		n[len(n)-1] |= 1
+		sig := make([]byte, bits/8)
+		rand.Read(sig)
+		sig[0] = 0
+		for _, e := range []int{3, 65537, 1<<33 - 1} {
+			bench(fmt.Sprintf("RSA-%d exponent %d", bits, e), x509.SHA256WithRSA, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: e}, sig)
+		}
+		bench(fmt.Sprintf("RSA-%d PSS", bits), x509.SHA256WithRSAPSS, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537}, sig)
+	}
+	for _, curve := range []elliptic.Curve{elliptic.P224(), elliptic.P256(), elliptic.P384(), elliptic.P521()} {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum := sha256.Sum256(data)
+		sig, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
+		if err != nil {
+			b.Fatal(err)
+		}
+		bench(curve.Params().Name, x509.ECDSAWithSHA256, key.Public(), sig)
+	}
+	private := ed25519.NewKeyFromSeed(make([]byte, 32))
+	bench("Ed25519", x509.PureEd25519, private.Public(), ed25519.Sign(private, data))
 }
 
 // BenchmarkHostile is the worst that a peer can ask for: the whole budget.

@@ -118,14 +118,30 @@ func TestBudgets(t *testing.T) {
 		a := r.ca("a", constrained(nil, tree))
 		want(t, verify(certs(r.cert), a.leaf(rawSAN(many...)), a.cert), pkix.ErrBudget, "names")
 		want(t, verify(certs(r.cert), a.leaf(rawSAN(many[:400]...)), a.cert), nil)
-		// 1 + 499*501 is the limit itself.
-		for n, kind := range map[[2]int]error{{499, 501}: nil, {500, 500}: pkix.ErrBudget} {
-			b := r.ca("b", constrained(nil, tree[:n[1]]))
-			_, err, work := pkix.VerifyCounted(pkix.Request{Chain: certs(b.leaf(rawSAN(many[:n[0]]...)), b.cert), Roots: pkix.NewRoots(r.cert), At: now})
-			if (err == nil) != (kind == nil) || err != nil && err.Kind != kind || work.Names != n[0]*n[1]+1 {
-				t.Errorf("%v: %v, %+v", n, err, work)
-			}
+		_, err, work := pkix.VerifyCounted(pkix.Request{Chain: certs(a.leaf(rawSAN(many[:400]...)), a.cert), Roots: pkix.NewRoots(r.cert), At: now})
+		if err != nil || work.Names != 400*600+1 {
+			t.Errorf("%v, %+v", err, work)
 		}
+	})
+	t.Run("a limit is met exactly", func(t *testing.T) {
+		a := r.ca("a", constrained(trees(dnsTree("example")), nil))
+		req := pkix.Request{Chain: certs(a.leaf(), a.cert), Roots: pkix.NewRoots(r.cert), At: now}
+		_, _, work := pkix.VerifyCounted(req)
+		for limit, kind := range map[time.Duration]error{work.Spent: nil, work.Spent - 1: pkix.ErrBudget} {
+			req.Work = &pkix.Work{Limit: limit}
+			_, err := pkix.Verify(req)
+			want(t, err, kind)
+		}
+		// Those that share it have it once, and a signature that was checked costs
+		// nothing again.
+		req.Certs, req.Chain = pkix.FromChain(req.Chain), nil
+		req.Work = &pkix.Work{Limit: 2*work.Spent - 2*pkix.SignatureCost(x509.ECDSAWithSHA256, r.key.Public(), 0)}
+		for range 2 {
+			_, err := pkix.Verify(req)
+			want(t, err, nil)
+		}
+		_, err := pkix.Verify(req)
+		want(t, err, pkix.ErrBudget)
 	})
 	t.Run("bare keys", func(t *testing.T) {
 		// Each of another pointer, none of them right: the budget ends it, and its

@@ -7,9 +7,29 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/mxauth/mxauth/rfc6125"
 )
+
+// Parts of an ASN.1 tag (X.690 section 8.1.2), and the tags of the two halves of
+// a NameConstraints.
+const (
+	classMask      asn1.Tag = 0xc0
+	classContext   asn1.Tag = 0x80
+	tagConstructed asn1.Tag = 0x20
+	tagPermitted   asn1.Tag = 0xa0 // permittedSubtrees
+	tagExcluded    asn1.Tag = 0xa1
+)
+
+// inside returns the body of der if it is one element with this tag and no more.
+func inside(der []byte, tag asn1.Tag) (body cryptobyte.String, ok bool) {
+	s := cryptobyte.String(der)
+	return body, s.ReadASN1(&body, tag) && s.Empty()
+}
 
 // Name constraints (RFC 5280 section 4.2.1.10).
 //
@@ -47,7 +67,7 @@ type subtrees struct {
 	has   [numForms]bool // a subtree of this form is there
 	dns   []rfc6125.Subtree
 	ip    [][]byte // address and mask, 8 or 32 octets
-	email []string
+	email []mailbox
 	uri   []string
 	dir   [][]string // see directory
 }
@@ -65,32 +85,36 @@ type constraintsOf struct {
 // judgeConstraints holds the names of all certificates of the path against the
 // constraints of c. Self-issued intermediates are exempt: they pass on what the
 // same CA may do already [PKIX5280-4.2.1.10-01].
-func (v *verifier) judgeConstraints(c *x509.Certificate) (fail, out *Error) {
-	nc := v.constraintsOf(c)
-	if nc.fail != nil || nc.c == nil {
-		return nc.fail, nil
+func (v *verifier) judgeConstraints(cert *Certificate) (fail, out *Error) {
+	nc, out := v.constraintsOf(cert)
+	if out != nil || nc.fail != nil || nc.c == nil {
+		return nc.fail, out
 	}
 	for i, d := range v.path {
 		if i > 0 && selfIssued(d) {
 			continue
 		}
-		names := v.namesOf(d, i == 0)
-		if names.fail != nil {
-			return names.fail, nil
+		names, out := v.namesOf(d, i == 0)
+		if out != nil || names.fail != nil {
+			if out == nil {
+				fail = names.fail
+			}
+			return fail, out
 		}
-		v.budget.names += nc.c.work(names)
-		if v.budget.names > maxNameChecks {
-			return nil, failure(ErrBudget, c, fmt.Sprintf("more than %d names held against constraints", maxNameChecks))
+		if out := v.work.spend(costName*time.Duration(nc.c.work(names)), "names held against constraints"); out != nil {
+			return nil, out
 		}
+		v.counted.names += nc.c.work(names)
 		if why := nc.c.refuses(names); why != "" {
-			return failure(ErrConstraint, d, why+", by "+subjectText(c)), nil
+			return failure(ErrConstraint, d.view, why+", by "+cert.String()), nil
 		}
 	}
 	return nil, nil
 }
 
 // constraintsOf reads the constraints of c once.
-func (v *verifier) constraintsOf(c *x509.Certificate) constraintsOf {
+func (v *verifier) constraintsOf(cert *Certificate) (constraintsOf, *Error) {
+	c := cert.view
 	var der []byte
 	found := false
 	for i := range c.Extensions {
@@ -100,10 +124,13 @@ func (v *verifier) constraintsOf(c *x509.Certificate) constraintsOf {
 		}
 	}
 	if !found {
-		return constraintsOf{}
+		return constraintsOf{}, nil
 	}
 	if nc, ok := v.constraints[c]; ok {
-		return nc
+		return nc, nil
+	}
+	if out := v.work.spend(costRead*time.Duration(len(der)), "the name constraints of a certificate"); out != nil {
+		return constraintsOf{}, out
 	}
 	nc := constraintsOf{}
 	var kind error
@@ -115,21 +142,22 @@ func (v *verifier) constraintsOf(c *x509.Certificate) constraintsOf {
 		v.constraints = make(map[*x509.Certificate]constraintsOf)
 	}
 	v.constraints[c] = nc
-	return nc
+	return nc, nil
 }
 
 // parseConstraints reads the value of the extension. kind is nil if all is well.
 func parseConstraints(der []byte) (nc *nameConstraints, why string, kind error) {
 	const malformed = "the name constraints can not be read"
-	body, ok := inside(der, tagSequence)
-	if !ok || len(body) == 0 {
+	body, ok := inside(der, asn1.SEQUENCE)
+	if !ok || body.Empty() {
 		return nil, malformed, ErrMalformed
 	}
 	nc = new(nameConstraints)
-	last := byte(0)
-	for len(body) > 0 {
-		tag, trees, rest, ok := element(body)
-		if !ok || tag != tagPermitted && tag != tagExcluded || tag <= last || len(trees) == 0 {
+	last := asn1.Tag(0)
+	for !body.Empty() {
+		var trees cryptobyte.String
+		var tag asn1.Tag
+		if !body.ReadAnyASN1(&trees, &tag) || tag != tagPermitted && tag != tagExcluded || tag <= last || trees.Empty() {
 			return nil, malformed, ErrMalformed
 		}
 		half := &nc.permitted
@@ -139,25 +167,24 @@ func parseConstraints(der []byte) (nc *nameConstraints, why string, kind error) 
 		if why, kind := half.read(trees); kind != nil {
 			return nil, why, kind
 		}
-		last, body = tag, rest
+		last = tag
 	}
 	return nc, "", nil
 }
 
-func (s *subtrees) read(trees []byte) (why string, kind error) {
+func (s *subtrees) read(trees cryptobyte.String) (why string, kind error) {
 	const malformed = "a name constraint can not be read"
-	for n := 0; len(trees) > 0; n++ {
+	for n := 0; !trees.Empty(); n++ {
 		if n == maxSubtrees {
 			return fmt.Sprintf("more than %d name constraints", maxSubtrees), ErrConstraint
 		}
-		tag, tree, rest, _ := element(trees)
-		if tag != tagSequence {
+		var bounds, base cryptobyte.String // bounds is the subtree, less its base
+		var tag asn1.Tag
+		if !trees.ReadASN1(&bounds, asn1.SEQUENCE) || !bounds.ReadAnyASN1(&base, &tag) {
 			return malformed, ErrMalformed
 		}
-		trees = rest
-		tag, base, bounds, _ := element(tree)
 		form := int(tag &^ (classContext | tagConstructed))
-		if tag&0xc0 != classContext || form >= numForms {
+		if tag&classMask != classContext || form >= numForms {
 			return malformed, ErrMalformed
 		}
 		if len(bounds) > 0 && !bytes.Equal(bounds, []byte{0x80, 1, 0}) {
@@ -178,7 +205,7 @@ func (s *subtrees) read(trees []byte) (why string, kind error) {
 			}
 			s.ip = append(s.ip, base)
 		case formEmail:
-			s.email = append(s.email, string(base))
+			s.email = append(s.email, parseMailbox(string(base)))
 		case formURI:
 			s.uri = append(s.uri, strings.ToLower(string(base)))
 		case formDirectory:
@@ -233,10 +260,10 @@ func (nc *nameConstraints) refuses(n *subjectNames) string {
 		}
 	}
 	for _, m := range n.email {
-		if slices.ContainsFunc(e.email, func(t string) bool { return mailbox(m, t, true) }) {
+		if slices.ContainsFunc(e.email, func(t mailbox) bool { return m.within(t, true) }) {
 			return "a mailbox is excluded"
 		}
-		if p.has[formEmail] && !slices.ContainsFunc(p.email, func(t string) bool { return mailbox(m, t, false) }) {
+		if p.has[formEmail] && !slices.ContainsFunc(p.email, func(t mailbox) bool { return m.within(t, false) }) {
 			return "a mailbox is not permitted"
 		}
 	}
@@ -281,18 +308,33 @@ func inNet(ip, subnet []byte) bool {
 	return true
 }
 
-// mailbox reports whether m lies in a constraint of the form local@host, host or
-// .domain; the answer for a malformed m is given. The local part is compared as
-// it is, the host without regard to case (RFC 5280 section 7.5).
-func mailbox(m, constraint string, malformed bool) bool {
-	at := strings.LastIndexByte(m, '@')
-	if at <= 0 || at == len(m)-1 {
+// A mailbox is an rfc822Name, or a constraint on them: local@host, and in a
+// constraint also a host or .domain by itself. The local part is compared as it is,
+// the host without regard to case (RFC 5280 section 7.5).
+type mailbox struct {
+	at    bool // it has an @
+	local string
+	host  string // lower case
+}
+
+func parseMailbox(s string) mailbox {
+	i := strings.LastIndexByte(s, '@')
+	if i < 0 {
+		return mailbox{host: strings.ToLower(s)}
+	}
+	return mailbox{true, s[:i], strings.ToLower(s[i+1:])}
+}
+
+// within reports whether m lies in a constraint; the answer for a malformed m is
+// given.
+func (m *mailbox) within(constraint mailbox, malformed bool) bool {
+	switch {
+	case !m.at || m.local == "" || m.host == "":
 		return malformed
+	case constraint.at:
+		return m.local == constraint.local && m.host == constraint.host
 	}
-	if i := strings.LastIndexByte(constraint, '@'); i >= 0 {
-		return m[:at] == constraint[:i] && strings.EqualFold(m[at+1:], constraint[i+1:])
-	}
-	return hostIn(strings.ToLower(m[at+1:]), strings.ToLower(constraint))
+	return hostIn(m.host, constraint.host)
 }
 
 // hostIn compares a host with a constraint of mailboxes or URIs: the host itself,

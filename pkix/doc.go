@@ -32,10 +32,22 @@
 // they are; a CA that requires an explicit one (RFC 5280 section 4.2.1.11) is
 // refused, since nobody configures policies for mail.
 //
+// # Certificates that crypto/x509 does not parse
+//
+//	c := pkix.Read(der)
+//	c.SPKI()                     // what a TLSA record 3 1 1 is compared with
+//	c.Unread(pkix.FieldDates)    // "notAfter is not a time: \"271301000000Z\""
+//
+// [Read] reads each field by itself, and [Verify] refuses a path through a
+// certificate if a field that it looks at is unread. So that no two readers find
+// different keys in the same bytes, everything up to the key must be DER.
+//
 // # Hostile chains
 //
-// Certificates come from the peer. Nothing here is recursive in their number
-// without a budget: signatures, steps and name comparisons are counted over a
-// whole verification, and when one count is used up the answer is [ErrBudget],
-// not a longer search.
+// Certificates come from the peer, with their keys. A [Work] bounds what a
+// verification may cost: each signature counts by the size of its key and
+// exponent, each name, step and byte by its own cost, over all paths together.
+// When it is used up the answer is [ErrBudget], not a longer search. RSA keys of
+// fewer than 1,023 or more than 8,192 bits, or with an exponent of more than 33,
+// sign nothing ([KeyFault]).
 package pkix

@@ -2,6 +2,8 @@ package pkix
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"strconv"
@@ -21,6 +23,7 @@ var (
 	ErrPurpose     = fmt.Errorf("%w: wrong purpose", ErrUntrusted) // key usage, extended key usage, CA flag
 	ErrPathLength  = fmt.Errorf("%w: path length", ErrUntrusted)
 	ErrExtension   = fmt.Errorf("%w: unknown critical extension", ErrUntrusted)
+	ErrKey         = fmt.Errorf("%w: public key not accepted", ErrUntrusted) // see [KeyFault]
 	ErrSignature   = fmt.Errorf("%w: bad signature", ErrUntrusted)
 	ErrNoAnchor    = fmt.Errorf("%w: no path to an anchor", ErrUntrusted)
 	// ErrBudget stands above the ranking: it ended the search, so nobody knows
@@ -36,7 +39,7 @@ var (
 // first: what an administrator can mend stands before what is only a symptom.
 var ranking = [...]error{
 	ErrName, ErrExpired, ErrNotYetValid, ErrConstraint, ErrPurpose, ErrPathLength,
-	ErrExtension, ErrMalformed, ErrSignature, ErrNoAnchor,
+	ErrExtension, ErrMalformed, ErrKey, ErrSignature, ErrNoAnchor,
 }
 
 // maxFailures bounds [Error.All]: a trace is for people.
@@ -48,12 +51,26 @@ type Error struct {
 	Kind    error  // one of the kinds above
 	Subject string // the certificate at fault, safe for a terminal; "" if none
 	Detail  string // for people
+	// Unnamed says that Subject is only the serial number: the certificate has no subject.
+	Unnamed bool
+	// Issuer says, for ErrNoAnchor, where the path of the certificate ends.
+	Issuer Issuer
 	// Presented holds, for ErrName, the names that the leaf offers.
 	Presented []string
 	// All holds every failure that was met on the way, Kind's own first, for a
 	// trace; bounded. Each is an *Error of its own, with All empty.
 	All []error
 }
+
+// Issuer says why a path ends at a certificate. The zero Issuer is IssuerOther.
+type Issuer uint8
+
+// Values of Issuer.
+const (
+	IssuerOther   Issuer = iota
+	IssuerSelf           // it is its own issuer, and no anchor
+	IssuerMissing        // its issuer was not presented, and is no anchor
+)
 
 // Error tells kind, certificate and detail.
 func (e *Error) Error() string {
@@ -74,7 +91,7 @@ func (e *Error) Unwrap() error { return e.Kind }
 func failure(kind error, cert *x509.Certificate, detail string) *Error {
 	e := &Error{Kind: kind, Detail: detail}
 	if cert != nil {
-		e.Subject = subjectText(cert)
+		e.Subject, e.Unnamed = subject(cert)
 	}
 	return e
 }
@@ -144,17 +161,60 @@ func (f *failures) verdict() *Error {
 // maxSubject bounds what is shown of a certificate's subject.
 const maxSubject = 120
 
+// maxShownAttributes bounds the attributes of a subject that are turned into text,
+// and their lengths: the subject comes from the peer and can be as long as the whole
+// certificate, and crypto/x509/pkix takes quadratic time.
+const maxShownAttributes = 16
+
 // subjectText names a certificate for people: its subject, or its serial number
 // where that is empty, as printable ASCII.
 func subjectText(c *x509.Certificate) string {
-	s := c.Subject.String()
-	if s == "" && c.SerialNumber != nil {
-		s = "serial number " + c.SerialNumber.Text(16)
+	text, _ := subject(c)
+	return text
+}
+
+// subject is subjectText; unnamed means that the certificate has no subject.
+func subject(c *x509.Certificate) (text string, unnamed bool) {
+	s := shownSubject(c).String()
+	unnamed = s == ""
+	if unnamed && c.SerialNumber != nil {
+		// 64 bytes: RFC 5280 allows 20.
+		if n := c.SerialNumber; n.BitLen() <= 8*64 {
+			s = "serial number " + n.Text(16)
+		} else {
+			s = fmt.Sprintf("serial number of %d bits", n.BitLen())
+		}
 	}
 	more := ""
 	if len(s) > maxSubject {
 		s, more = s[:maxSubject], "..."
 	}
 	q := strconv.QuoteToASCII(s)
-	return q[1:len(q)-1] + more
+	return q[1:len(q)-1] + more, unnamed
 }
+
+// shownSubject is the subject of c, or a part of it that is as good for
+// [subjectText].
+func shownSubject(c *x509.Certificate) pkix.Name {
+	const plain = 1024 // bytes; every usual subject is shorter
+	if len(c.RawSubject) <= plain {
+		return c.Subject
+	}
+	var part pkix.RDNSequence
+	add := func(a pkix.AttributeTypeAndValue) {
+		if v, ok := a.Value.(string); ok && len(v) > maxSubject+1 {
+			a.Value = v[:maxSubject+1]
+		}
+		part = append(part, pkix.RelativeDistinguishedNameSET{a})
+	}
+	for i, a := range c.Subject.Names {
+		if i < maxShownAttributes || a.Type.Equal(oidCommonName) && len(part) <= maxShownAttributes {
+			add(a)
+		}
+	}
+	var n pkix.Name
+	n.FillFromRDNSequence(&part)
+	return n
+}
+
+var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}

@@ -1,5 +1,7 @@
 package pkix
 
+import "time"
+
 // SystemRootsFrom is SystemRoots with the places to look at given.
 var SystemRootsFrom = systemRoots
 
@@ -11,10 +13,20 @@ const (
 	MaxPath       = maxPath
 )
 
-// MaxNameChecks and MaxShown are further limits.
+// MaxShown and MaxCertificate are further limits.
 const (
-	MaxNameChecks = maxNameChecks
-	MaxShown      = maxSubject
+	MaxShown       = maxSubject
+	MaxCertificate = maxCertificate
+	CostName       = costName
+)
+
+// ReadLenient is Read by the reader of this package alone.
+var ReadLenient = readLenient
+
+// CheckSignature and SignatureCost are for one signature.
+var (
+	CheckSignature = checkSignature
+	SignatureCost  = signatureCost
 )
 
 // Collect adds failures as a search does, and gives its verdict.
@@ -26,12 +38,15 @@ func Collect(list ...*Error) *Error {
 	return f.verdict()
 }
 
-// Work is what one verification cost.
-type Work struct{ Signatures, Steps, Names int }
+// Counted is what one verification cost.
+type Counted struct {
+	Signatures, Steps, Names int
+	Spent                    time.Duration
+}
 
 // VerifyCounted is Verify, with its cost.
-func VerifyCounted(r Request) (Path, *Error, Work) {
+func VerifyCounted(r Request) (Path, *Error, Counted) {
 	v := newVerifier(&r)
 	path, err := v.run()
-	return path, err, Work{v.budget.signatures, v.budget.steps, v.budget.names}
+	return path, err, Counted{v.work.signatures, v.counted.steps, v.counted.names, v.work.spent}
 }

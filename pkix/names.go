@@ -6,8 +6,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -18,22 +22,40 @@ type subjectNames struct {
 	has   [numForms]bool // a name of this form is there
 	dns   []rfc6125.Identifier
 	ip    [][]byte
-	email []string
+	email []mailbox
 	uri   []rfc6125.Host // the zero Host where a URI has no host name
 	dir   [][]string
 	fail  *Error // the names can not be read
 }
 
 // namesOf reads the names of c once.
-func (v *verifier) namesOf(c *x509.Certificate, leaf bool) *subjectNames {
+func (v *verifier) namesOf(cert *Certificate, leaf bool) (names *subjectNames, out *Error) {
+	c := cert.view
 	if n, ok := v.names[c]; ok {
-		return n
+		return n, nil
+	}
+	if out := v.work.spend(costRead*time.Duration(namesSize(c)), "the names of a certificate"); out != nil {
+		return nil, out
 	}
 	n := readNames(c, leaf && v.r.CNAsName)
+	if fail := unreadable(cert, FieldSubjectAltName); fail != nil {
+		n.fail = fail
+	}
 	if v.names == nil {
 		v.names = make(map[*x509.Certificate]*subjectNames)
 	}
 	v.names[c] = n
+	return n, nil
+}
+
+// namesSize counts the bytes in which the names of c stand.
+func namesSize(c *x509.Certificate) int {
+	n := len(c.RawSubject)
+	for i := range c.Extensions {
+		if e := &c.Extensions[i]; idCE(e.Id) == ceSubjectAltName {
+			n += len(e.Value)
+		}
+	}
 	return n
 }
 
@@ -70,19 +92,24 @@ func readNames(c *x509.Certificate, withCN bool) *subjectNames {
 	}
 	if !hasSAN {
 		// RFC 5280 section 4.2.1.10: old certificates have the mailbox here.
-		n.email = append(n.email, emailAttributes(c.RawSubject)...)
+		for _, m := range emailAttributes(c.RawSubject) {
+			n.email = append(n.email, parseMailbox(m))
+		}
 	}
 	return n
 }
 
 // readSAN takes the names that rfc6125 has no use for.
 func (n *subjectNames) readSAN(der []byte) bool {
-	body, ok := inside(der, tagSequence)
-	for ok && len(body) > 0 {
-		tag, name, rest, _ := element(body)
-		body = rest
+	body, ok := inside(der, asn1.SEQUENCE)
+	for ok && !body.Empty() {
+		var name cryptobyte.String
+		var tag asn1.Tag
+		if !body.ReadAnyASN1(&name, &tag) {
+			return false
+		}
 		form := int(tag &^ (classContext | tagConstructed))
-		if tag&0xc0 != classContext || form >= numForms {
+		if tag&classMask != classContext || form >= numForms {
 			return false
 		}
 		n.has[form] = true
@@ -90,7 +117,7 @@ func (n *subjectNames) readSAN(der []byte) bool {
 		case formIP:
 			n.ip = append(n.ip, name)
 		case formEmail:
-			n.email = append(n.email, string(name))
+			n.email = append(n.email, parseMailbox(string(name)))
 		case formURI:
 			n.uri = append(n.uri, uriHost(string(name)))
 		case formDirectory:
@@ -119,25 +146,18 @@ var oidEmail = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01}
 
 // attributes calls f for each attribute of an RDNSequence, with the number of
 // its RDN. It reports whether the sequence could be read.
-func attributes(der []byte, f func(rdn int, oid []byte, tag byte, value []byte)) bool {
-	seq, ok := inside(der, tagSequence)
-	for rdn := 0; ok && len(seq) > 0; rdn++ {
-		tag, set, rest, _ := element(seq)
-		if tag != tagSet || len(set) == 0 {
+func attributes(der []byte, f func(rdn int, oid []byte, tag asn1.Tag, value []byte)) bool {
+	seq, ok := inside(der, asn1.SEQUENCE)
+	for rdn := 0; ok && !seq.Empty(); rdn++ {
+		var set cryptobyte.String
+		if !seq.ReadASN1(&set, asn1.SET) || set.Empty() {
 			return false
 		}
-		for seq = rest; len(set) > 0; {
-			tag, att, rest, _ := element(set)
-			if tag != tagSequence {
-				return false
-			}
-			set = rest
-			tag, oid, value, _ := element(att)
-			if tag != tagOID {
-				return false
-			}
-			tag, text, rest, good := element(value)
-			if !good || len(rest) > 0 {
+		for !set.Empty() {
+			var att, oid, text cryptobyte.String
+			var tag asn1.Tag
+			if !set.ReadASN1(&att, asn1.SEQUENCE) || !att.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
+				!att.ReadAnyASN1(&text, &tag) || !att.Empty() {
 				return false
 			}
 			f(rdn, oid, tag, text)
@@ -151,7 +171,7 @@ func attributes(der []byte, f func(rdn int, oid []byte, tag byte, value []byte))
 // text without regard to case, to its string type and to how blanks are doubled.
 func directory(der []byte) ([]string, bool) {
 	var rdns [][]string
-	ok := attributes(der, func(rdn int, oid []byte, tag byte, value []byte) {
+	ok := attributes(der, func(rdn int, oid []byte, tag asn1.Tag, value []byte) {
 		if rdn == len(rdns) {
 			rdns = append(rdns, nil)
 		}
@@ -176,46 +196,51 @@ func within(d, tree []string) bool {
 
 // tagBMP and tagUniversal are text of two and four octets a character.
 const (
-	tagUniversal = 0x1c
-	tagBMP       = 0x1e
+	tagUniversal asn1.Tag = 0x1c
+	tagBMP       asn1.Tag = 0x1e
 )
 
 // fold brings the text of an attribute into the form that is compared; what is
 // no text is compared octet by octet with its tag.
-func fold(tag byte, value []byte) string {
+func fold(tag asn1.Tag, value []byte) string {
 	var text string
 	switch tag {
-	case tagUTF8, tagPrintable, tagIA5:
+	case asn1.UTF8String, asn1.PrintableString, asn1.IA5String:
 		text = string(value)
-	case tagT61:
-		// In practice Latin-1 (as OpenSSL and others write it).
-		r := make([]rune, len(value))
-		for i, c := range value {
-			r[i] = rune(c)
-		}
-		text = string(r)
+	case asn1.T61String:
+		text = latin1(value) // in practice (as OpenSSL and others write it)
 	case tagBMP:
-		u := make([]uint16, len(value)/2)
-		for i := range u {
-			u[i] = uint16(value[2*i])<<8 | uint16(value[2*i+1])
-		}
-		text = string(utf16.Decode(u))
+		text = decodeBMP(value)
 	case tagUniversal:
-		var b []byte
-		for i := 0; i+4 <= len(value); i += 4 {
-			b = utf8.AppendRune(b, rune(value[i])<<24|rune(value[i+1])<<16|rune(value[i+2])<<8|rune(value[i+3]))
-		}
-		text = string(b)
+		text = decodeUniversal(value)
 	default:
 		return string(rune(tag)) + "\x02" + string(value)
 	}
 	return strings.Join(strings.Fields(strings.ToLower(text)), " ")
 }
 
+// decodeBMP reads text of two bytes a character.
+func decodeBMP(value []byte) string {
+	u := make([]uint16, len(value)/2)
+	for i := range u {
+		u[i] = uint16(value[2*i])<<8 | uint16(value[2*i+1])
+	}
+	return string(utf16.Decode(u))
+}
+
+// decodeUniversal reads text of four bytes a character.
+func decodeUniversal(value []byte) string {
+	var b []byte
+	for i := 0; i+4 <= len(value); i += 4 {
+		b = utf8.AppendRune(b, rune(value[i])<<24|rune(value[i+1])<<16|rune(value[i+2])<<8|rune(value[i+3]))
+	}
+	return string(b)
+}
+
 // emailAttributes returns the emailAddress attributes of a subject.
 func emailAttributes(der []byte) []string {
 	var list []string
-	attributes(der, func(_ int, oid []byte, _ byte, value []byte) {
+	attributes(der, func(_ int, oid []byte, _ asn1.Tag, value []byte) {
 		if bytes.Equal(oid, oidEmail) {
 			list = append(list, string(value))
 		}

@@ -19,6 +19,9 @@ type Request struct {
 	// matter. Nil entries behind the leaf are ignored. More than MaxCertificates
 	// are refused with [ErrBudget].
 	Chain []*x509.Certificate
+	// Certs is Chain for certificates that were read by [Read]; it is not looked at
+	// if Chain is not empty.
+	Certs []*Certificate
 	// Extra are certificates that may stand on the path though the peer did not
 	// send them (for DANE-TA: those in DNS). They are no anchors.
 	Extra []*x509.Certificate
@@ -38,11 +41,15 @@ type Request struct {
 	MaxIntermediates int
 	// Names is how [VerifyServer] judges names. The zero value is RFC 9525.
 	Names rfc6125.Options
+	// Work bounds what the verification may cost, together with others that share
+	// it; nil means a [Work] of its own.
+	Work *Work
 }
 
 // A Path is a proved path, leaf first. Anchor is its last certificate, unless the
-// path ends at a bare key, which is then not in Certs. The zero Path proves
-// nothing.
+// path ends at a bare key, which is then not in Certs. A certificate that
+// crypto/x509 does not parse has there what [Certificate.View] returns; all fields
+// that path validation looks at were read. The zero Path proves nothing.
 type Path struct {
 	Certs   []*x509.Certificate
 	Anchor  Anchor
@@ -76,15 +83,18 @@ type ServerResult struct {
 // failed.
 func VerifyServer(r Request, refs []rfc6125.Reference) (ServerResult, error) {
 	r.CNAsName = r.CNAsName || r.Names.CNID
+	if len(r.Chain) > 0 {
+		r.Certs, r.Chain = FromChain(r.Chain[:min(len(r.Chain), MaxCertificates+1)]), nil
+	}
 	path, err := verify(&r)
-	if err != nil && (len(r.Chain) == 0 || r.Chain[0] == nil) {
+	if err != nil && (len(r.Certs) == 0 || r.Certs[0] == nil) {
 		return ServerResult{}, err
 	}
-	leaf := r.Chain[0]
-	presented := rfc6125.PresentedBy(leaf)
+	leaf := r.Certs[0]
+	presented := leaf.Presented()
 	match := presented.Match(refs, r.Names)
 	if !match.OK {
-		wrong := nameFailure(leaf, presented, refs)
+		wrong := nameFailure(leaf.view, presented, refs)
 		if err == nil {
 			return ServerResult{}, alone(wrong)
 		}

@@ -24,13 +24,13 @@ const maxBundle = 16 << 20
 // concurrent use; the zero value and nil hold none.
 type Roots struct {
 	n         int
-	bySubject map[string][]*x509.Certificate // by raw subject
+	bySubject map[string][]*Certificate // by raw subject
 }
 
 // NewRoots returns a set of the given certificates; nil ones and repetitions are
 // left out.
 func NewRoots(certs ...*x509.Certificate) *Roots {
-	r := &Roots{bySubject: make(map[string][]*x509.Certificate, len(certs))}
+	r := &Roots{bySubject: make(map[string][]*Certificate, len(certs))}
 	for _, c := range certs {
 		r.add(c)
 	}
@@ -41,7 +41,7 @@ func (r *Roots) add(c *x509.Certificate) {
 	if c == nil || r.contains(c) {
 		return
 	}
-	r.bySubject[string(c.RawSubject)] = append(r.bySubject[string(c.RawSubject)], c)
+	r.bySubject[string(c.RawSubject)] = append(r.bySubject[string(c.RawSubject)], FromX509(c))
 	r.n++
 }
 
@@ -63,7 +63,7 @@ func (r *Roots) Equal(o *Roots) bool {
 	}
 	for _, same := range r.bySubject {
 		for _, c := range same {
-			if !o.contains(c) {
+			if !o.contains(c.view) {
 				return false
 			}
 		}
@@ -72,7 +72,7 @@ func (r *Roots) Equal(o *Roots) bool {
 }
 
 // withSubject returns the roots of this raw subject.
-func (r *Roots) withSubject(subject []byte) []*x509.Certificate {
+func (r *Roots) withSubject(subject []byte) []*Certificate {
 	if r == nil {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (r *Roots) withSubject(subject []byte) []*x509.Certificate {
 
 func (r *Roots) contains(c *x509.Certificate) bool {
 	for _, d := range r.withSubject(c.RawSubject) {
-		if c.Equal(d) {
+		if c.Equal(d.view) {
 			return true
 		}
 	}

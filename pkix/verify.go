@@ -2,7 +2,6 @@ package pkix
 
 import (
 	"bytes"
-	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"time"
@@ -21,75 +20,66 @@ import (
 // does less work on good chains with many cross-signatures and far more on bad
 // ones. With the results of signatures kept, the first form costs a good chain
 // exactly its own signatures.
-
-// The budget of one verification. Each count is for all paths together.
-const (
-	// MaxCertificates is how many certificates of a peer are looked at: TLS
-	// messages could carry some hundreds; a sane peer sends five.
-	MaxCertificates = 256
-	// maxSignatures bounds public-key operations, as crypto/x509 and rustls do:
-	// a tenth of a second at worst.
-	maxSignatures = 100
-	// maxSteps bounds the certificates that are tried as issuers.
-	maxSteps = 10_000
-	// maxNameChecks bounds comparisons of a name with a constraint.
-	maxNameChecks = 250_000
-	// maxPath bounds a path including self-issued certificates.
-	maxPath = 16
-	// maxRSABits bounds the cost of one check of an RSA signature; crypto/tls
-	// has the same limit.
-	maxRSABits = 8192
-)
+//
+// What a peer can make it cost is bounded by [Work].
 
 type verifier struct {
 	r       *Request
-	issuers []*x509.Certificate // what may stand between leaf and anchor
-	limit   int                 // intermediates, self-issued ones not counted
+	work    *Work
+	issuers []*Certificate // what may stand between leaf and anchor
+	limit   int            // intermediates, self-issued ones not counted
+	extend1 time.Duration  // what it costs to look for the issuers of one certificate
 
-	path   []*x509.Certificate
-	done   Path
-	fails  failures
-	budget struct{ signatures, steps, names int }
+	path    []*Certificate
+	done    Path
+	fails   failures
+	counted struct{ steps, names int }
 
-	signed      []signature // results so far
 	constraints map[*x509.Certificate]constraintsOf
 	names       map[*x509.Certificate]*subjectNames
-}
-
-// signature is a result of a check: whether parent's key signed child.
-type signature struct {
-	child, parent *x509.Certificate
-	fail          *Error // nil if it did
 }
 
 // verify is Verify with the error in its own type.
 func verify(r *Request) (Path, *Error) { return newVerifier(r).run() }
 
 func newVerifier(r *Request) *verifier {
+	v := &verifier{r: r, work: r.Work, limit: max(r.MaxIntermediates, 0)}
 	if r.MaxIntermediates == 0 {
-		return &verifier{r: r, limit: DefaultMaxIntermediates}
+		v.limit = DefaultMaxIntermediates
 	}
-	return &verifier{r: r, limit: max(r.MaxIntermediates, 0)}
+	if v.work == nil {
+		v.work = new(Work)
+	}
+	return v
 }
 
 func (v *verifier) run() (Path, *Error) {
 	r := v.r
+	chain := r.Certs
+	if len(r.Chain) > 0 {
+		chain = FromChain(r.Chain[:min(len(r.Chain), MaxCertificates+1)])
+	}
 	switch {
-	case len(r.Chain) == 0 || r.Chain[0] == nil:
+	case len(chain) == 0 || chain[0] == nil:
 		return Path{}, alone(failure(ErrNoCert, nil, ""))
 	case r.At.IsZero():
 		return Path{}, alone(failure(ErrNoTime, nil, ""))
-	case len(r.Chain)+len(r.Extra) > MaxCertificates:
-		return Path{}, alone(failure(ErrBudget, r.Chain[0], fmt.Sprintf("more than %d certificates", MaxCertificates)))
+	case len(chain)+len(r.Extra) > MaxCertificates:
+		return Path{}, alone(failure(ErrBudget, chain[0].view, fmt.Sprintf("more than %d certificates", MaxCertificates)))
 	}
-	v.path = append(make([]*x509.Certificate, 0, 4), r.Chain[0])
-	v.issuers = r.Chain[1:]
+	leaf := chain[0]
+	if fail := unreadable(leaf, FieldStructure); fail != nil {
+		return Path{}, alone(fail)
+	}
+	v.path = append(make([]*Certificate, 0, 4), leaf)
+	v.issuers = chain[1:]
 	if len(r.Extra) > 0 {
-		v.issuers = append(append([]*x509.Certificate(nil), v.issuers...), r.Extra...)
+		v.issuers = append(append([]*Certificate(nil), v.issuers...), FromChain(r.Extra)...)
 	}
+	v.extend1 = v.extendCost()
 	// A leaf that fails by itself ends no search: whether the chain leads to an
 	// anchor belongs into the trace all the same.
-	good := v.judgeLeaf(r.Chain[0])
+	good := v.judgeLeaf(leaf)
 	found, out := v.extend()
 	switch {
 	case out != nil:
@@ -100,23 +90,39 @@ func (v *verifier) run() (Path, *Error) {
 	return Path{}, v.fails.verdict()
 }
 
+// extendCost is what one call of extend costs by itself: every name, and every
+// anchor, is compared, and a hostile peer makes them long and equal.
+func (v *verifier) extendCost() time.Duration {
+	const compare, perByte = 40 * time.Nanosecond, 8 // bytes in a nanosecond
+	cost := costStep + compare*time.Duration(len(v.issuers)+len(v.r.Anchors))
+	for _, c := range v.issuers {
+		if c != nil {
+			cost += time.Duration(len(c.view.RawSubject)) * time.Nanosecond / perByte
+		}
+	}
+	return cost
+}
+
 // extend looks for an anchor above the last certificate of the path. An Error
-// means that the budget is used up and stops everything.
+// means that the work is used up and stops everything.
 func (v *verifier) extend() (bool, *Error) {
 	cur := v.path[len(v.path)-1]
+	if out := v.work.spend(v.extend1+time.Duration(len(cur.view.RawIssuer)+len(cur.view.RawSubject)), "the search for issuers"); out != nil {
+		return false, out
+	}
 	for _, a := range v.r.Anchors {
 		if a.cert != nil && a.cert.Equal(cur) {
 			return v.finish(a, false), nil
 		}
 	}
-	if v.r.Roots.contains(cur) {
-		return v.finish(CertificateAnchor(cur), false), nil
+	if v.r.Roots.contains(cur.view) {
+		return v.finish(AnchorOf(cur), false), nil
 	}
 	named := false // somebody has the name of the issuer
 	for _, a := range v.r.Anchors {
 		switch {
 		case a.key != nil:
-			fail, out := v.checkSignature(cur, a.key)
+			fail, out := v.work.signature(cur, a.key)
 			if out != nil {
 				return false, out
 			}
@@ -124,14 +130,14 @@ func (v *verifier) extend() (bool, *Error) {
 				return v.finish(a, true), nil
 			}
 			// The key has no name, so this says nothing about cur.
-		case a.cert != nil && bytes.Equal(a.cert.RawSubject, cur.RawIssuer):
+		case a.cert != nil && issued(a.cert, cur):
 			named = true
 			if ok, out := v.try(a.cert, true); ok || out != nil {
 				return ok, out
 			}
 		}
 	}
-	for _, c := range v.r.Roots.withSubject(cur.RawIssuer) {
+	for _, c := range v.r.Roots.withSubject(cur.view.RawIssuer) {
 		named = true
 		if ok, out := v.try(c, true); ok || out != nil {
 			return ok, out
@@ -141,7 +147,7 @@ func (v *verifier) extend() (bool, *Error) {
 	// just this choice, and as a hint only.
 	for _, fits := range [...]bool{true, false} {
 		for _, c := range v.issuers {
-			if c == nil || !bytes.Equal(c.RawSubject, cur.RawIssuer) || keyFits(cur, c) != fits || v.onPath(c) {
+			if c == nil || !issued(c, cur) || keyFits(cur, c) != fits || v.onPath(c) {
 				continue
 			}
 			named = true
@@ -151,32 +157,45 @@ func (v *verifier) extend() (bool, *Error) {
 		}
 	}
 	if !named {
-		why := "its issuer was not presented and is no anchor"
-		if bytes.Equal(cur.RawSubject, cur.RawIssuer) {
-			why = "it is its own issuer and no anchor"
+		why, issuer := "its issuer was not presented and is no anchor", IssuerMissing
+		if bytes.Equal(cur.view.RawSubject, cur.view.RawIssuer) {
+			why, issuer = "it is its own issuer and no anchor", IssuerSelf
 		}
-		v.fails.add(failure(ErrNoAnchor, cur, why))
+		e := failure(ErrNoAnchor, cur.view, why)
+		e.Issuer = issuer
+		v.fails.add(e)
 	}
 	return false, nil
 }
 
+// issued reports whether c has the name of the issuer of cur. A certificate whose
+// structure could not be read has no name.
+func issued(c, cur *Certificate) bool {
+	return c.view.RawSubject != nil && bytes.Equal(c.view.RawSubject, cur.view.RawIssuer)
+}
+
 // finish notes the path that was found.
 func (v *verifier) finish(a Anchor, bare bool) bool {
-	v.done = Path{Certs: v.path, Anchor: a, BareKey: bare}
+	certs := make([]*x509.Certificate, len(v.path))
+	for i, c := range v.path {
+		certs[i] = c.view
+	}
+	v.done = Path{Certs: certs, Anchor: a, BareKey: bare}
 	return true
 }
 
 // keyFits reports whether nothing in the key identifiers speaks against c as the
 // issuer of cur.
-func keyFits(cur, c *x509.Certificate) bool {
-	return len(cur.AuthorityKeyId) == 0 || len(c.SubjectKeyId) == 0 || bytes.Equal(cur.AuthorityKeyId, c.SubjectKeyId)
+func keyFits(cur, c *Certificate) bool {
+	a, s := cur.view.AuthorityKeyId, c.view.SubjectKeyId
+	return len(a) == 0 || len(s) == 0 || bytes.Equal(a, s)
 }
 
 // onPath reports whether c, or another certificate for the same name and key, is
 // on the path already: the path through c would be a circle [PKIX5280-6.1-02].
-func (v *verifier) onPath(c *x509.Certificate) bool {
+func (v *verifier) onPath(c *Certificate) bool {
 	for _, d := range v.path {
-		if bytes.Equal(c.RawSubject, d.RawSubject) && bytes.Equal(c.RawSubjectPublicKeyInfo, d.RawSubjectPublicKeyInfo) {
+		if bytes.Equal(c.view.RawSubject, d.view.RawSubject) && bytes.Equal(c.view.RawSubjectPublicKeyInfo, d.view.RawSubjectPublicKeyInfo) {
 			return true
 		}
 	}
@@ -185,42 +204,44 @@ func (v *verifier) onPath(c *x509.Certificate) bool {
 
 // try judges c as the issuer of the last certificate of the path, and goes on
 // from it if it may be.
-func (v *verifier) try(c *x509.Certificate, anchor bool) (bool, *Error) {
-	v.budget.steps++
-	if v.budget.steps > maxSteps {
+func (v *verifier) try(c *Certificate, anchor bool) (bool, *Error) {
+	if v.counted.steps++; v.counted.steps > maxSteps {
 		return false, failure(ErrBudget, nil, fmt.Sprintf("more than %d certificates tried as issuers", maxSteps))
 	}
-	switch {
-	case !anchor && v.tooLong(c):
-		v.fails.add(failure(ErrPathLength, c, fmt.Sprintf("more than %d intermediates", v.limit)))
-		return false, nil
-	case len(v.path) == maxPath:
-		v.fails.add(failure(ErrPathLength, c, fmt.Sprintf("more than %d certificates", maxPath)))
-		return false, nil
-	}
-	fail, out := v.checkSignature(v.path[len(v.path)-1], c)
-	if out != nil {
+	if out := v.work.spend(costStep, "a certificate tried as an issuer"); out != nil {
 		return false, out
 	}
-	if fail == nil {
-		if fail, out = v.judgeIssuer(c, anchor); out != nil {
-			return false, out
-		}
-	}
+	ok, fail, out := v.step(c, anchor)
 	if fail != nil {
 		v.fails.add(fail)
-		return false, nil
-	}
-	v.path = append(v.path, c)
-	ok, out := v.extend()
-	if !ok {
-		v.path = v.path[:len(v.path)-1]
+		out = v.work.spend(costFail, "the failures of certificates")
 	}
 	return ok, out
 }
 
+// step is try without its budget.
+func (v *verifier) step(c *Certificate, anchor bool) (ok bool, fail, out *Error) {
+	switch {
+	case !anchor && v.tooLong(c):
+		return false, failure(ErrPathLength, c.view, fmt.Sprintf("more than %d intermediates", v.limit)), nil
+	case len(v.path) == maxPath:
+		return false, failure(ErrPathLength, c.view, fmt.Sprintf("more than %d certificates", maxPath)), nil
+	}
+	if fail, out = v.work.signature(v.path[len(v.path)-1], c); fail != nil || out != nil {
+		return false, fail, out
+	}
+	if fail, out = v.judgeIssuer(c, anchor); fail != nil || out != nil {
+		return false, fail, out
+	}
+	v.path = append(v.path, c)
+	if ok, out = v.extend(); !ok {
+		v.path = v.path[:len(v.path)-1]
+	}
+	return ok, nil, out
+}
+
 // tooLong reports whether c would be one intermediate too many.
-func (v *verifier) tooLong(c *x509.Certificate) bool {
+func (v *verifier) tooLong(c *Certificate) bool {
 	n := v.intermediates()
 	if !selfIssued(c) {
 		n++
@@ -240,43 +261,14 @@ func (v *verifier) intermediates() int {
 	return n
 }
 
-func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
-
-// checkSignature reports whether the key of parent signed child; an anchor's bare
-// key comes as a certificate that holds nothing else.
-func (v *verifier) checkSignature(child, parent *x509.Certificate) (fail, out *Error) {
-	for _, s := range v.signed {
-		if s.child == child && s.parent == parent {
-			return s.fail, nil
-		}
-	}
-	v.budget.signatures++
-	if v.budget.signatures > maxSignatures {
-		return nil, failure(ErrBudget, nil, fmt.Sprintf("more than %d signatures checked", maxSignatures))
-	}
-	fail = signatureFailure(child, parent)
-	v.signed = append(v.signed, signature{child, parent, fail})
-	return fail, nil
-}
-
-func signatureFailure(child, parent *x509.Certificate) *Error {
-	switch child.SignatureAlgorithm {
-	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
-		// Collisions can be made to order: nobody knows what was signed.
-		return failure(ErrSignature, child, "made with "+child.SignatureAlgorithm.String()+", which is broken")
-	}
-	if k, ok := parent.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() > maxRSABits {
-		return failure(ErrSignature, child, fmt.Sprintf("made with an RSA key of more than %d bits", maxRSABits))
-	}
-	if err := parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature); err != nil {
-		return failure(ErrSignature, child, "not made by "+subjectText(parent)+" ("+printable(err.Error())+")")
-	}
-	return nil
-}
+func selfIssued(c *Certificate) bool { return bytes.Equal(c.view.RawSubject, c.view.RawIssuer) }
 
 // judgeDates checks the validity of c [PKIX5280-6.1-01].
-func judgeDates(c *x509.Certificate, at time.Time) *Error {
-	switch {
+func judgeDates(cert *Certificate, at time.Time) *Error {
+	if fail := unreadable(cert, FieldDates); fail != nil {
+		return fail
+	}
+	switch c := cert.view; {
 	case at.After(c.NotAfter):
 		return failure(ErrExpired, c, "valid until "+c.NotAfter.UTC().Format(time.RFC3339))
 	case at.Before(c.NotBefore):

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Limits on what is read of one certificate. A certificate of this size came
@@ -140,36 +143,64 @@ const (
 	tagIP        = 7
 )
 
+// Parts of an ASN.1 tag (X.690 section 8.1.2).
+const (
+	classMask    asn1.Tag = 0xc0
+	classContext asn1.Tag = 0x80
+	constructed  asn1.Tag = 0x20
+)
+
+// inside returns the body of der if it is one element with this tag and no more.
+func inside(der []byte, tag asn1.Tag) (body cryptobyte.String, ok bool) {
+	s := cryptobyte.String(der)
+	return body, s.ReadASN1(&body, tag) && s.Empty()
+}
+
 func (p *Presented) readSAN(der []byte) {
 	bad := func(why string) {
 		// Nobody can say which names stood there, so no other may step in.
 		p.noCN = true
 		p.ids = append(p.ids, Identifier{Form: "subjectAltName", Text: show(der), Invalid: why})
 	}
-	names, ok := inside(der, tagSequence)
+	names, ok := inside(der, asn1.SEQUENCE)
 	if !ok {
 		bad("the extension is no sequence of names")
 		return
 	}
-	p.ids = make([]Identifier, 0, 4)
-	for len(names) > 0 {
+	p.ids = make([]Identifier, 0, countElements(names))
+	for !names.Empty() {
 		if len(p.ids) == MaxIdentifiers {
 			bad(fmt.Sprintf("more than %d names", MaxIdentifiers))
 			return
 		}
-		tag, name, rest, ok := element(names)
-		if !ok {
+		var name cryptobyte.String
+		var tag asn1.Tag
+		if !names.ReadAnyASN1(&name, &tag) {
 			bad("the extension is cut short or malformed")
 			return
 		}
 		p.ids = append(p.ids, p.generalName(tag, name))
-		names = rest
 	}
 }
 
-func (p *Presented) generalName(tag byte, name []byte) Identifier {
+// countElements counts the elements of s, up to the number that is looked at and one
+// for a fault.
+func countElements(s cryptobyte.String) int {
+	n := 1
+	for n <= MaxIdentifiers && !s.Empty() {
+		var element cryptobyte.String
+		var tag asn1.Tag
+		if !s.ReadAnyASN1(&element, &tag) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+func (p *Presented) generalName(tag asn1.Tag, name cryptobyte.String) Identifier {
 	form := int(tag &^ (classContext | constructed))
-	if tag&0xc0 != classContext || form >= len(generalNames) {
+	if tag&classMask != classContext || form >= len(generalNames) {
 		return Identifier{Form: "subjectAltName", Text: show(name), Invalid: "a name of unknown form"}
 	}
 	id := Identifier{Form: generalNames[form], Text: show(name)}
@@ -181,7 +212,11 @@ func (p *Presented) generalName(tag byte, name []byte) Identifier {
 			id.Invalid = "not an IA5String"
 			return id
 		}
-		id.setName(string(name))
+		if id.Text == string(name) { // as it nearly always is
+			id.setName(id.Text)
+		} else {
+			id.setName(string(name))
+		}
 	case tagURI:
 		p.noCN = true
 		id.Invalid = "a URI proves no host name"
@@ -191,14 +226,14 @@ func (p *Presented) generalName(tag byte, name []byte) Identifier {
 			id.Text = a.String()
 		}
 	case tagOtherName:
-		t, oid, rest, _ := element(name)
-		if t != tagOID || string(oid) != oidSRVName {
+		var oid cryptobyte.String
+		if !name.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) || string(oid) != oidSRVName {
 			id.Invalid = "proves no host name"
 			break
 		}
 		p.noCN = true
 		id.Kind, id.Form = SRVID, formSRV
-		id.setSRV(rest)
+		id.setSRV(name)
 	default:
 		id.Invalid = "proves no host name"
 	}
@@ -209,7 +244,7 @@ func (p *Presented) generalName(tag byte, name []byte) Identifier {
 // (RFC 4985 section 2).
 func (id *Identifier) setSRV(der []byte) {
 	outer, ok := inside(der, classContext|constructed)
-	text, ok2 := inside(outer, tagIA5)
+	text, ok2 := inside(outer, asn1.IA5String)
 	if !ok || !ok2 {
 		id.Invalid = "not an SRVName"
 		return
@@ -276,31 +311,25 @@ func presentedName(s string) (name string, wildcard bool, why string) {
 // no CN-ID (RFC 6125 section 1.8).
 func (p *Presented) readSubject(der []byte) {
 	most := len(p.ids) + MaxIdentifiers
-	rdns, ok := inside(der, tagSequence)
+	rdns, ok := inside(der, asn1.SEQUENCE)
 	if !ok {
 		return
 	}
-	for len(rdns) > 0 {
-		tag, set, rest, _ := element(rdns)
-		if tag != tagSet {
+	for !rdns.Empty() {
+		var set cryptobyte.String
+		if !rdns.ReadASN1(&set, asn1.SET) {
 			return
 		}
-		rdns = rest
 		first := len(p.ids)
-		for len(set) > 0 {
-			tag, att, rest, _ := element(set)
-			if tag != tagSequence {
-				return
-			}
-			set = rest
-			tag, oid, value, _ := element(att)
-			if tag != tagOID {
+		for !set.Empty() {
+			var attribute, oid cryptobyte.String
+			if !set.ReadASN1(&attribute, asn1.SEQUENCE) || !attribute.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) {
 				return
 			}
 			if string(oid) != oidCommonName || len(p.ids) == most {
 				continue
 			}
-			p.ids = append(p.ids, commonName(value))
+			p.ids = append(p.ids, commonName(attribute))
 		}
 		if len(p.ids)-first > 1 {
 			for i := first; i < len(p.ids); i++ {
@@ -311,13 +340,16 @@ func (p *Presented) readSubject(der []byte) {
 	}
 }
 
-func commonName(value []byte) Identifier {
-	tag, text, rest, _ := element(value)
+func commonName(value cryptobyte.String) Identifier {
+	var text cryptobyte.String
+	var tag asn1.Tag
+	rest := value
+	ok := rest.ReadAnyASN1(&text, &tag)
 	id := Identifier{Kind: CNID, Form: formCN, Text: show(text)}
 	switch {
-	case len(rest) > 0:
+	case ok && !rest.Empty():
 		id.Text, id.Invalid = show(value), "more than a text string"
-	case tag == tagUTF8 || tag == tagPrintable || tag == tagIA5 || tag == tagT61:
+	case ok && (tag == asn1.UTF8String || tag == asn1.PrintableString || tag == asn1.IA5String || tag == asn1.T61String):
 		id.setName(string(text))
 	default:
 		// BMPString and UniversalString: two and four octets a character.
@@ -332,6 +364,19 @@ func show(b []byte) string {
 	if len(b) > maxShown {
 		b, more = b[:maxShown], "..."
 	}
+	if plain(b) { // nearly all, and a certificate can have thousands
+		return string(b) + more
+	}
 	q := strconv.QuoteToASCII(string(b))
 	return q[1:len(q)-1] + more
+}
+
+// plain reports whether b is printable ASCII that needs no escape.
+func plain(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

@@ -24,6 +24,9 @@ const (
 	downFor = 5 * time.Second
 	// maxUnwritten bounds the entries that wait for a store that has failed.
 	maxUnwritten = 10_000
+	// maxNoted bounds the keys whose use was told to the store behind; with more, all are
+	// told once more.
+	maxNoted = 65_536
 )
 
 // FrontConfig is the configuration of a [Front].
@@ -65,6 +68,7 @@ type Front struct {
 	down      time.Time  // the store behind is left alone until then
 	isDown    bool       // it failed when it was last asked
 	unwritten map[string]Entry
+	noted     map[string]time.Time // when the store behind was told last that a copy is used
 	stats     FrontStats
 }
 
@@ -81,7 +85,7 @@ func NewFront(c FrontConfig) (*Front, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	f := &Front{mem: c.Memory, behind: c.Behind, shared: shared(c.Behind), age: c.Age, now: c.Now, log: c.Logger, unwritten: map[string]Entry{}}
+	f := &Front{mem: c.Memory, behind: c.Behind, shared: shared(c.Behind), age: c.Age, now: c.Now, log: c.Logger, unwritten: map[string]Entry{}, noted: map[string]time.Time{}}
 	if f.age == 0 {
 		f.age = DefaultFrontAge
 	}
@@ -109,19 +113,31 @@ const (
 	copyHead     = 8 // octets before the value of a copy: when it was made, Unix nanoseconds
 )
 
+// within reports whether less than d has gone by since then. What lies in the future was
+// noted by a clock that was ahead, and is not trusted.
+func within(then, now time.Time, d time.Duration) bool {
+	age := now.Sub(then)
+	return age >= 0 && age < d
+}
+
 // Get implements [Store].
 func (f *Front) Get(ctx context.Context, key string) (Entry, bool, error) {
-	return f.get(ctx, key, false)
+	return f.get(ctx, key, false, true)
 }
 
 // Fresh is [Front.Get] without trusting a copy of what others may have changed: the
 // store behind is asked first. Should it be unavailable, the copy is served.
 func (f *Front) Fresh(ctx context.Context, key string) (Entry, bool, error) {
-	return f.get(ctx, key, f.shared)
+	return f.get(ctx, key, f.shared, true)
 }
 
-func (f *Front) get(ctx context.Context, key string, ask bool) (Entry, bool, error) {
-	e, have, made, err := f.copyOf(ctx, key)
+// Peek implements [Peeker], as far as the store behind does.
+func (f *Front) Peek(ctx context.Context, key string) (Entry, bool, error) {
+	return f.get(ctx, key, false, false)
+}
+
+func (f *Front) get(ctx context.Context, key string, ask, use bool) (Entry, bool, error) {
+	e, have, made, err := f.copyOf(ctx, key, use)
 	if err != nil {
 		return Entry{}, false, err
 	}
@@ -130,20 +146,25 @@ func (f *Front) get(ctx context.Context, key string, ask bool) (Entry, bool, err
 			return e, true, nil
 		}
 	}
+	if have && use {
+		f.noteUse(key)
+	}
 	if !ask {
-		if have && (!f.shared || f.now().Sub(made) < f.age) {
+		if have && (!f.shared || within(made, f.now(), f.age)) {
 			return e, true, nil
 		}
-		if !have {
-			if _, absent, err := f.mem.Get(ctx, absentPrefix+key); err == nil && absent {
-				return Entry{}, false, nil
-			}
+		if !have && f.isAbsent(ctx, key) {
+			return Entry{}, false, nil
 		}
 	}
 	var got Entry
 	var ok bool
 	err = f.call(ctx, func(ctx context.Context) (err error) {
-		got, ok, err = f.behind.Get(ctx, key)
+		if use {
+			got, ok, err = f.behind.Get(ctx, key)
+		} else {
+			got, ok, err = Peek(ctx, f.behind, key)
+		}
 		return err
 	})
 	switch {
@@ -168,26 +189,60 @@ func (f *Front) get(ctx context.Context, key string, ask bool) (Entry, bool, err
 		_ = f.Put(ctx, e)
 		return e, true, nil
 	}
-	_ = f.mem.Put(ctx, Entry{Key: absentPrefix + key, Class: Negative, Expires: f.now().Add(f.age)})
+	_ = f.mem.Put(ctx, Entry{Key: absentPrefix + key, Value: f.stamp(0), Class: Negative, Expires: f.now().Add(f.age)})
 	return Entry{}, false, nil
 }
 
+// isAbsent reports whether the store behind has said a moment ago that nothing is there.
+func (f *Front) isAbsent(ctx context.Context, key string) bool {
+	a, ok, err := f.mem.Get(ctx, absentPrefix+key)
+	return err == nil && ok && within(stamped(a), f.now(), f.age)
+}
+
+// stamp is the time at the beginning of what is kept in memory, with room for n octets
+// more; stamped reads it.
+func (f *Front) stamp(n int) []byte {
+	return binary.BigEndian.AppendUint64(make([]byte, 0, copyHead+n), uint64(f.now().UnixNano()))
+}
+
+func stamped(e Entry) time.Time { return time.Unix(0, int64(binary.BigEndian.Uint64(e.Value))) }
+
+// noteUse tells the store behind, which does not see it, that a copy is used: now and then.
+func (f *Front) noteUse(key string) {
+	u, ok := f.behind.(UseNoter)
+	if !ok {
+		return
+	}
+	now := f.now()
+	f.mu.Lock()
+	at, told := f.noted[key]
+	told = told && within(at, now, UsePrecision)
+	if !told {
+		if len(f.noted) >= maxNoted {
+			clear(f.noted)
+		}
+		f.noted[strings.Clone(key)] = now
+	}
+	f.mu.Unlock()
+	if !told {
+		u.NoteUse(key)
+	}
+}
+
 // copyOf returns the copy of an entry and when it was made.
-func (f *Front) copyOf(ctx context.Context, key string) (e Entry, ok bool, made time.Time, err error) {
-	e, ok, err = f.mem.Get(ctx, copyPrefix+key)
+func (f *Front) copyOf(ctx context.Context, key string, use bool) (e Entry, ok bool, made time.Time, err error) {
+	e, ok, err = f.mem.get(ctx, copyPrefix+key, use)
 	if err != nil || !ok {
 		return Entry{}, false, time.Time{}, err
 	}
-	made = time.Unix(0, int64(binary.BigEndian.Uint64(e.Value)))
+	made = stamped(e)
 	e.Key, e.Value = key, e.Value[copyHead:]
 	return e, true, made, nil
 }
 
 // keep makes a copy of e. What is in the way of that is no fault: the copy is for speed.
 func (f *Front) keep(ctx context.Context, e Entry) {
-	v := make([]byte, copyHead, copyHead+len(e.Value))
-	binary.BigEndian.PutUint64(v, uint64(f.now().UnixNano()))
-	_ = f.mem.Put(ctx, Entry{Key: copyPrefix + e.Key, Value: append(v, e.Value...), Class: e.Class, Expires: e.Expires})
+	_ = f.mem.Put(ctx, Entry{Key: copyPrefix + e.Key, Value: append(f.stamp(len(e.Value)), e.Value...), Class: e.Class, Expires: e.Expires, Group: e.Group})
 	_ = f.mem.Delete(ctx, absentPrefix+e.Key)
 }
 
@@ -214,7 +269,8 @@ func (f *Front) call(ctx context.Context, do func(context.Context) error) error 
 		return err
 	}
 	f.mu.Lock()
-	down := f.now().Before(f.down)
+	left := f.down.Sub(f.now())
+	down := left > 0 && left <= downFor
 	f.mu.Unlock()
 	if down {
 		return fmt.Errorf("%w: it has failed less than %s ago", ErrUnavailable, downFor)

@@ -1,14 +1,17 @@
 package store
 
 import (
+	"cmp"
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/mxauth/mxauth/store/internal/room"
 )
 
 // Defaults of a [Memory] store.
@@ -28,26 +31,27 @@ type MemoryConfig struct {
 	Now        func() time.Time // nil: time.Now
 }
 
-// Memory is a [Store] that lives and dies with the process. It has one least
-// recently used list a class (golang-lru), so that what it drops when it is full is
-// the least recently used entry of the lowest class that it holds, once it has found
-// no more expired ones. A Put counts as a use, and so does a Get.
+// Memory is a [Store] that lives and dies with the process.
 //
 // It is for tests, for programs that run once, and as what stands before a slower
 // store ([Front]). It starts no goroutine. It never returns ErrUnavailable before it
 // is closed, save for a done context.
 type Memory struct {
-	maxEntries int
-	maxBytes   int64
-	now        func() time.Time
+	limits room.Limits
+	now    func() time.Time
 
-	mu      sync.Mutex // guards what follows
-	lists   [Classes]*simplelru.LRU[string, held]
-	entries int
+	mu sync.Mutex // guards what follows
+	// index holds all nodes, each of which is in one of the lists, the one used last in
+	// front. Within a list sizes differ by a factor of four at most (but in the last), so
+	// that the node of the highest cost is, within that factor, at the end of one of them.
+	index   map[string]*list.Element
+	lists   [Classes][tiers]list.List
+	groups  map[string]*group
+	over    map[*group]struct{} // those with more than their share
 	bytes   int64
 	evicted [Classes]uint64
 	expired uint64
-	swept   int64 // when all expired entries were last looked for
+	swept   time.Time // when all expired entries were last looked for
 	closed  bool
 }
 
@@ -56,15 +60,45 @@ type Memory struct {
 // of milliseconds for the default bound) does not count.
 const sweepEvery = time.Minute
 
-// held is what is kept of an entry; the key is that of the list. A time.Time would
-// be three words where one does.
-type held struct {
+// A node is one entry.
+type node struct {
+	key     string
 	value   []byte
-	expires int64 // Unix time in nanoseconds
+	expires int64 // Unix time in nanoseconds, as used
+	used    int64
+	group   *group // nil: of its own
+	at      int    // in group.nodes
+	class   Class
 }
 
-func (h held) entry(key string, c Class) Entry {
-	return Entry{Key: key, Value: h.value, Class: c, Expires: time.Unix(0, h.expires)}
+// A group holds the entries of one Group.
+type group struct {
+	name  string
+	nodes []*list.Element
+	bytes int64
+}
+
+func (n *node) size() int64 { return int64(len(n.key) + len(n.value)) }
+
+func (n *node) cost(now time.Time) float64 { return room.Cost(n.size(), time.Unix(0, n.used), now) }
+
+func (n *node) entry() Entry {
+	e := Entry{Key: n.key, Value: n.value, Class: n.class, Expires: time.Unix(0, n.expires), Used: time.Unix(0, n.used)}
+	if n.group != nil {
+		e.Group = n.group.name
+	}
+	return e
+}
+
+// tiers are the lists of one class, by size: up to 1, 4, 16 KiB, and larger.
+const tiers = 4
+
+func tierOf(size int64) int {
+	tier := 0
+	for limit := int64(1 << 10); size > limit && tier < tiers-1; limit *= 4 {
+		tier++
+	}
+	return tier
 }
 
 // NewMemory returns an empty store. The error reports a negative bound.
@@ -79,53 +113,58 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	m := &Memory{maxEntries: c.MaxEntries, maxBytes: c.MaxBytes, now: c.Now}
-	if m.maxEntries == 0 {
-		m.maxEntries = DefaultMemoryEntries
+	m := &Memory{limits: room.Limits{Entries: c.MaxEntries, Bytes: c.MaxBytes}, now: c.Now,
+		index: map[string]*list.Element{}, groups: map[string]*group{}, over: map[*group]struct{}{}}
+	if m.limits.Entries == 0 {
+		m.limits.Entries = DefaultMemoryEntries
 	}
-	if m.maxBytes == 0 {
-		m.maxBytes = DefaultMemoryBytes
+	if m.limits.Bytes == 0 {
+		m.limits.Bytes = DefaultMemoryBytes
 	}
 	if m.now == nil {
 		m.now = time.Now
-	}
-	for i := range m.lists {
-		// A list never drops by itself: makeRoom keeps the sum of all lists at or
-		// below maxEntries before each Add.
-		l, err := simplelru.NewLRU[string, held](m.maxEntries+1, nil)
-		if err != nil {
-			return nil, fmt.Errorf("store: %w", err)
-		}
-		m.lists[i] = l
 	}
 	return m, nil
 }
 
 // Get implements [Store].
 func (m *Memory) Get(ctx context.Context, key string) (Entry, bool, error) {
+	return m.get(ctx, key, true)
+}
+
+// Peek implements [Peeker].
+func (m *Memory) Peek(ctx context.Context, key string) (Entry, bool, error) {
+	return m.get(ctx, key, false)
+}
+
+func (m *Memory) get(ctx context.Context, key string, use bool) (Entry, bool, error) {
 	if err := cancelled(ctx); err != nil {
 		return Entry{}, false, err
 	}
-	now := m.now().UnixNano()
+	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return Entry{}, false, errClosed
 	}
-	for c := Classes - 1; c >= 0; c-- {
-		h, ok := m.lists[c].Get(key)
-		if !ok {
-			continue
-		}
-		if h.expires <= now {
-			m.remove(Class(c), key, h)
-			m.expired++
-			return Entry{}, false, nil
-		}
-		return h.entry(key, Class(c)), true, nil
+	el, ok := m.index[key]
+	if !ok {
+		return Entry{}, false, nil
 	}
-	return Entry{}, false, nil
+	n := el.Value.(*node)
+	if n.expires <= now.UnixNano() {
+		m.remove(el)
+		m.expired++
+		return Entry{}, false, nil
+	}
+	if use {
+		n.used = now.UnixNano()
+		m.listOf(n).MoveToFront(el)
+	}
+	return n.entry(), true, nil
 }
+
+func (m *Memory) listOf(n *node) *list.List { return &m.lists[n.class][tierOf(n.size())] }
 
 // Put implements [Store].
 func (m *Memory) Put(ctx context.Context, e Entry) error {
@@ -135,75 +174,188 @@ func (m *Memory) Put(ctx context.Context, e Entry) error {
 	if err := cancelled(ctx); err != nil {
 		return err
 	}
-	now := m.now().UnixNano()
-	h := held{e.Value, e.Expires.UnixNano()}
+	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return errClosed
 	}
-	m.drop(e.Key)
-	if h.expires <= now {
+	used := now.UnixNano()
+	var after *list.Element
+	if el, ok := m.index[e.Key]; ok {
+		// To replace is no use: the place in the order stays.
+		old := el.Value.(*node)
+		if old.expires > now.UnixNano() {
+			used = old.used
+		}
+		if old.class == e.Class && tierOf(old.size()) == tierOf(int64(len(e.Key)+len(e.Value))) {
+			after = el
+		}
+	}
+	expires := e.Expires.UnixNano()
+	if expires <= now.UnixNano() {
+		m.drop(e.Key)
 		return nil
 	}
-	m.lists[e.Class].Add(strings.Clone(e.Key), h)
-	m.entries++
-	m.bytes += size(e.Key, h)
+	n := &node{key: strings.Clone(e.Key), value: e.Value, expires: expires, used: used, class: e.Class}
+	l := m.listOf(n)
+	var el *list.Element
+	if after != nil {
+		el = l.InsertAfter(n, after)
+	} else {
+		el = insert(l, n)
+	}
+	m.drop(e.Key)
+	m.add(el, e.Group)
 	m.makeRoom(now)
 	return nil
 }
 
+// insert puts n into its place in the order of uses. What is new goes in front at once; what
+// has changed its size or class is seldom.
+func insert(l *list.List, n *node) *list.Element {
+	for el := l.Front(); el != nil; el = el.Next() {
+		if el.Value.(*node).used <= n.used {
+			return l.InsertBefore(n, el)
+		}
+	}
+	return l.PushBack(n)
+}
+
+// add counts a node that is in its list. The caller holds mu.
+func (m *Memory) add(el *list.Element, name string) {
+	n := el.Value.(*node)
+	m.index[n.key] = el
+	m.bytes += n.size()
+	if name == "" {
+		return
+	}
+	g := m.groups[name]
+	if g == nil {
+		g = &group{name: strings.Clone(name)}
+		m.groups[g.name] = g
+	}
+	n.group, n.at = g, len(g.nodes)
+	g.nodes = append(g.nodes, el)
+	g.bytes += n.size()
+	m.counted(g)
+}
+
+// counted notes whether g has more than its share. The caller holds mu.
+func (m *Memory) counted(g *group) {
+	switch {
+	case len(g.nodes) == 0:
+		delete(m.groups, g.name)
+		delete(m.over, g)
+	case m.limits.Over(len(g.nodes), g.bytes):
+		m.over[g] = struct{}{}
+	default:
+		delete(m.over, g)
+	}
+}
+
+// remove takes a node out. The caller holds mu.
+func (m *Memory) remove(el *list.Element) {
+	n := el.Value.(*node)
+	m.listOf(n).Remove(el)
+	if m.index[n.key] == el {
+		delete(m.index, n.key)
+	}
+	m.bytes -= n.size()
+	if g := n.group; g != nil {
+		last := g.nodes[len(g.nodes)-1]
+		g.nodes[n.at] = last
+		last.Value.(*node).at = n.at
+		g.nodes[len(g.nodes)-1] = nil
+		g.nodes = g.nodes[:len(g.nodes)-1]
+		g.bytes -= n.size()
+		m.counted(g)
+	}
+}
+
+func (m *Memory) full() bool { return m.limits.Full(len(m.index), m.bytes) }
+
 // makeRoom drops entries until the bounds hold. The caller holds mu.
-func (m *Memory) makeRoom(now int64) {
-	for m.entries > m.maxEntries || m.bytes > m.maxBytes {
-		if now-m.swept >= int64(sweepEvery) {
+func (m *Memory) makeRoom(now time.Time) {
+	for m.full() {
+		if d := now.Sub(m.swept); d >= sweepEvery || d < 0 { // d < 0: the clock was ahead
 			m.sweep(now)
 			continue
 		}
-		for c := range m.lists {
-			if key, h, ok := m.lists[c].RemoveOldest(); ok {
-				m.entries--
-				m.bytes -= size(key, h)
-				if h.expires > now {
-					m.evicted[c]++
-				} else {
-					m.expired++
-				}
+		if len(m.over) > 0 {
+			for g := range m.over {
+				m.trim(g, now)
 				break
 			}
+			continue
 		}
+		m.evict(m.costliest(now), now)
+	}
+}
+
+// costliest returns the entry of the highest cost in the lowest class. The caller holds mu
+// and knows that there is one.
+func (m *Memory) costliest(now time.Time) (worst *list.Element) {
+	most := -1.0
+	for c := range m.lists {
+		for t := range m.lists[c] {
+			if el := m.lists[c][t].Back(); el != nil {
+				if cost := el.Value.(*node).cost(now); cost > most {
+					worst, most = el, cost
+				}
+			}
+		}
+		if worst != nil {
+			break
+		}
+	}
+	return worst
+}
+
+// trim drops entries of a group until it has its share or there is room to spare, the lowest
+// class and highest cost first. The caller holds mu.
+func (m *Memory) trim(g *group, now time.Time) {
+	els := slices.Clone(g.nodes)
+	slices.SortFunc(els, func(a, b *list.Element) int {
+		x, y := a.Value.(*node), b.Value.(*node)
+		return cmp.Or(cmp.Compare(x.class, y.class), -cmp.Compare(x.cost(now), y.cost(now)))
+	})
+	for _, el := range els {
+		if !m.limits.Over(len(g.nodes), g.bytes) || m.limits.Spare(len(m.index), m.bytes) {
+			return
+		}
+		m.evict(el, now)
+	}
+}
+
+// evict drops an entry and counts it. The caller holds mu.
+func (m *Memory) evict(el *list.Element, now time.Time) {
+	n := el.Value.(*node)
+	m.remove(el)
+	if n.expires > now.UnixNano() {
+		m.evicted[n.class]++
+	} else {
+		m.expired++
 	}
 }
 
 // sweep removes all entries that have expired. The caller holds mu.
-func (m *Memory) sweep(now int64) {
+func (m *Memory) sweep(now time.Time) {
 	m.swept = now
-	for c, l := range m.lists {
-		for _, key := range l.Keys() {
-			if h, _ := l.Peek(key); h.expires <= now {
-				m.remove(Class(c), key, h)
-				m.expired++
-			}
+	for _, el := range m.index {
+		if el.Value.(*node).expires <= now.UnixNano() {
+			m.remove(el)
+			m.expired++
 		}
 	}
 }
 
 // drop removes what is under key, if anything. The caller holds mu.
 func (m *Memory) drop(key string) {
-	for c := range m.lists {
-		if h, ok := m.lists[c].Peek(key); ok {
-			m.remove(Class(c), key, h)
-		}
+	if el, ok := m.index[key]; ok {
+		m.remove(el)
 	}
 }
-
-func (m *Memory) remove(c Class, key string, h held) {
-	m.lists[c].Remove(key)
-	m.entries--
-	m.bytes -= size(key, h)
-}
-
-func size(key string, h held) int64 { return int64(len(key) + len(h.value)) }
 
 // Delete implements [Store].
 func (m *Memory) Delete(ctx context.Context, key string) error {
@@ -230,12 +382,10 @@ func (m *Memory) All(ctx context.Context, prefix string, f func(Entry) bool) err
 		m.mu.Unlock()
 		return errClosed
 	}
-	keys := make([]string, 0, m.entries)
-	for _, l := range m.lists {
-		for _, k := range l.Keys() {
-			if strings.HasPrefix(k, prefix) {
-				keys = append(keys, k)
-			}
+	keys := make([]string, 0, len(m.index))
+	for k := range m.index {
+		if strings.HasPrefix(k, prefix) {
+			keys = append(keys, k)
 		}
 	}
 	m.mu.Unlock()
@@ -254,7 +404,7 @@ func (m *Memory) All(ctx context.Context, prefix string, f func(Entry) bool) err
 	return nil
 }
 
-// peek is Get without being a use.
+// peek is Peek without a context, and leaves what has expired.
 func (m *Memory) peek(key string) (Entry, bool, error) {
 	now := m.now().UnixNano()
 	m.mu.Lock()
@@ -262,9 +412,9 @@ func (m *Memory) peek(key string) (Entry, bool, error) {
 	if m.closed {
 		return Entry{}, false, errClosed
 	}
-	for c, l := range m.lists {
-		if h, ok := l.Peek(key); ok && h.expires > now {
-			return h.entry(key, Class(c)), true, nil
+	if el, ok := m.index[key]; ok {
+		if n := el.Value.(*node); n.expires > now {
+			return n.entry(), true, nil
 		}
 	}
 	return Entry{}, false, nil
@@ -275,10 +425,7 @@ func (m *Memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
-	for _, l := range m.lists {
-		l.Purge()
-	}
-	m.entries, m.bytes = 0, 0
+	m.index, m.groups, m.over, m.lists, m.bytes = nil, nil, nil, [Classes][tiers]list.List{}, 0
 	return nil
 }
 
@@ -296,5 +443,5 @@ type Stats struct {
 func (m *Memory) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Stats{Entries: m.entries, Bytes: m.bytes, Expired: m.expired, Evicted: m.evicted}
+	return Stats{Entries: len(m.index), Bytes: m.bytes, Expired: m.expired, Evicted: m.evicted}
 }

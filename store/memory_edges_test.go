@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"errors"
-	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -13,12 +12,6 @@ import (
 )
 
 // What ends just now, what is cancelled and what is closed.
-
-func TestMemoryTooManyEntries(t *testing.T) {
-	if m, err := store.NewMemory(store.MemoryConfig{MaxEntries: math.MaxInt}); err == nil {
-		t.Errorf("a bound that can not be is taken: %+v", m.Stats())
-	}
-}
 
 func TestMemoryPutExpired(t *testing.T) {
 	c := newClock()

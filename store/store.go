@@ -37,6 +37,8 @@ var ErrEntry = errors.New("store: bad entry")
 const (
 	// MaxKey is the longest key in bytes: a domain name (255) and a prefix.
 	MaxKey = 512
+	// MaxGroup is the longest name of a group in bytes: a domain name.
+	MaxGroup = 255
 	// MaxValue is the longest value in bytes: an MTA-STS policy of 64 KiB and what
 	// is noted beside it.
 	MaxValue = 72 << 10
@@ -78,10 +80,23 @@ type Entry struct {
 	Value   []byte // must not be changed, neither by who stores it nor by who gets it
 	Class   Class
 	Expires time.Time // from then on the entry is absent; kept to the millisecond or finer
+
+	// Group names what a full store shares its room by, such as the registrable domain that
+	// the entry is about: a group that has more than its share loses entries before others
+	// do. An entry without one is a group of its own. A store that leaves it to others what
+	// to drop may give the entry back without its group.
+	Group string
+	// Used is when the entry was last used, to half a day; zero if the store does not know
+	// it. Put does not look at it.
+	Used time.Time
 }
 
+// UsePrecision is how old a noted use may grow before a store notes the next one: so much
+// less is written than read.
+const UsePrecision = 12 * time.Hour
+
 // Check reports what makes e unfit for any store: an empty or over-long key, an
-// over-long value, an unknown class, a zero expiry or one outside the years 1970 to
+// over-long value or group, an unknown class, a zero expiry or one outside the years 1970 to
 // 2261. The error wraps [ErrEntry]. An empty value is fit.
 func (e Entry) Check() error {
 	switch {
@@ -91,6 +106,8 @@ func (e Entry) Check() error {
 		return fmt.Errorf("%w: key of %d bytes, more than %d", ErrEntry, len(e.Key), MaxKey)
 	case len(e.Value) > MaxValue:
 		return fmt.Errorf("%w: value of %d bytes, more than %d", ErrEntry, len(e.Value), MaxValue)
+	case len(e.Group) > MaxGroup:
+		return fmt.Errorf("%w: group of %d bytes, more than %d", ErrEntry, len(e.Group), MaxGroup)
 	case e.Class >= Classes:
 		return fmt.Errorf("%w: class %d", ErrEntry, e.Class)
 	case e.Expires.Year() < 1970 || e.Expires.Year() > 2261:
@@ -117,9 +134,12 @@ func (e Entry) Check() error {
 //     store on disk has it on the disk. When Put returns an error the entry may have
 //     been stored or not, and what was there before is still whole if it was not.
 //   - Lost. A store may drop an unexpired entry for want of room, and only for that:
-//     never while one of a lower class is left. It counts what it drops. An entry
-//     that is itself the least precious of a full store may be dropped at once; its
-//     Put still returns nil. Expired entries may go at any time.
+//     first of groups that have more than their share, then of the lowest class, and
+//     among those by size and last use. How long an entry would last does not count:
+//     that is for others to choose. It counts what it drops. An entry that is itself
+//     the least precious of a full store may be dropped at once; its Put still returns
+//     nil. Expired entries may go at any time. A Get is a use, and so is a Put under a
+//     new key; to replace an entry is none.
 //   - Many. All methods may be called by many goroutines at once, Close too. Nobody
 //     changes a Value: what is given to Put, and what comes from Get and All, is
 //     shared.
@@ -131,7 +151,7 @@ func (e Entry) Check() error {
 //     wraps [ErrDamaged], never a panic and never absence.
 //
 // Abilities that not every store has are interfaces of their own, found by
-// assertion: [Batcher], [Locker], [Sharer].
+// assertion: [Batcher], [Locker], [Sharer], [Peeker], [UseNoter].
 type Store interface {
 	// Get returns the entry under key; ok is false if there is none or it has expired.
 	Get(ctx context.Context, key string) (e Entry, ok bool, err error)
@@ -176,6 +196,28 @@ type Lock interface {
 // A Sharer is a store that may be changed by others than this process. A store that
 // does not have the method is this process's own.
 type Sharer interface{ Shared() bool }
+
+// A Peeker is a store that can be looked at without that being a use of the entry: for work
+// that goes through all entries, whether somebody needs them or not.
+type Peeker interface {
+	// Peek is Get without being a use.
+	Peek(ctx context.Context, key string) (e Entry, ok bool, err error)
+}
+
+// Peek looks at an entry of s: as its use only if s is no [Peeker].
+func Peek(ctx context.Context, s Store, key string) (Entry, bool, error) {
+	if p, ok := s.(Peeker); ok {
+		return p.Peek(ctx, key)
+	}
+	return s.Get(ctx, key)
+}
+
+// A UseNoter is a store that can be told of the use of an entry that was read from a copy.
+type UseNoter interface {
+	// NoteUse notes that the entry under key is used now. It waits for nothing; that a use
+	// was noted may be lost with the process.
+	NoteUse(key string)
+}
 
 // PutAll stores es through s: as a batch if s is a [Batcher], else one by one until
 // the first error.

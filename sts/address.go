@@ -16,6 +16,7 @@ import (
 // IPv4-mapped addresses are judged as the IPv4 address that they are. The other
 // three are refused as such; where the operator allows the block (an IPv6-only
 // sender behind NAT64 needs 64:ff9b::/96) the address inside must be allowed as well.
+// For a network's own NAT64 prefix, see nat64.go.
 
 // A special is one block of the registries.
 type special struct {
@@ -77,9 +78,16 @@ var special6 = specials(
 // globalUnicast6 is the IPv6 space that IANA hands out as global unicast.
 var globalUnicast6 = netip.MustParsePrefix("2000::/3")
 
-// vetAddr reports why a policy host may not lie at a, nil if it may. An address in one
-// of the allowed prefixes may be special; one that it carries inside is vetted too.
-func vetAddr(a netip.Addr, allow []netip.Prefix) error {
+// addressRules say where a policy host may lie beyond what is built in.
+type addressRules struct {
+	allow []netip.Prefix // special-purpose ones that are allowed
+	deny  []netip.Prefix // refused, whatever is allowed
+	nat64 []netip.Prefix // of translators: the IPv4 address inside is vetted too
+}
+
+// vet reports why a policy host may not lie at a, nil if it may. An address in one of the
+// allowed prefixes may be special; one that it carries inside is vetted too.
+func (r addressRules) vet(a netip.Addr) error {
 	if !a.IsValid() {
 		return errors.New("no address")
 	}
@@ -87,16 +95,28 @@ func vetAddr(a netip.Addr, allow []netip.Prefix) error {
 		return fmt.Errorf("%s has a zone", a)
 	}
 	a = a.Unmap()
+	for _, p := range r.deny {
+		if p.Contains(a) {
+			return fmt.Errorf("%s is in the denied prefix %s", a, p)
+		}
+	}
+	for _, p := range r.nat64 {
+		if p.Contains(a) {
+			if err := r.vet(embedded(a, p.Bits())); err != nil {
+				return fmt.Errorf("%s is behind the NAT64 prefix %s of this network and holds %w", a, p, err)
+			}
+		}
+	}
 	why := specialPurpose(a)
 	if why == "" {
 		return nil
 	}
-	for _, p := range allow {
+	for _, p := range r.allow {
 		if !p.Contains(a) {
 			continue
 		}
 		if in, ok := inner(a); ok {
-			if err := vetAddr(in, allow); err != nil {
+			if err := r.vet(in); err != nil {
 				return fmt.Errorf("%s is %s and holds %w", a, why, err)
 			}
 		}

@@ -39,6 +39,11 @@ func (c *Cache) get(ctx context.Context, domain rfc6125.Host) (kept, bool, error
 	return c.decode(c.store.Get(ctx, policyPrefix+domain.String()))
 }
 
+// peek is get without being a use of the policy: a full store drops what is not used.
+func (c *Cache) peek(ctx context.Context, domain rfc6125.Host) (kept, bool, error) {
+	return c.decode(store.Peek(ctx, c.store, policyPrefix+domain.String()))
+}
+
 // A fresher is a store that can be asked past its own copies.
 type fresher interface {
 	Fresh(ctx context.Context, key string) (store.Entry, bool, error)
@@ -98,7 +103,7 @@ func (c *Cache) put(ctx context.Context, domain rfc6125.Host, k kept) error {
 	return c.store.Put(ctx, k.encode(domain))
 }
 
-// failures returns the ids of domain that are in back-off. A store that can not say
+// failures returns the ids of domain whose fetch has failed within the last hour. A store that cannot be read
 // forbids nothing: the back-off spares the policy host, it protects nobody.
 func (c *Cache) failures(ctx context.Context, domain rfc6125.Host) []failure {
 	e, ok, err := c.store.Get(ctx, backoffPrefix+domain.String())
@@ -115,4 +120,32 @@ func (c *Cache) putFailures(ctx context.Context, domain rfc6125.Host, fs []failu
 
 func (c *Cache) dropFailures(ctx context.Context, domain rfc6125.Host) error {
 	return c.store.Delete(ctx, backoffPrefix+domain.String())
+}
+
+// clockSkew is how far the clocks of machines that share a store may differ without
+// consequence.
+const clockSkew = 10 * time.Minute
+
+// settle corrects a policy whose fetch lies in the future: it was fetched under a clock that
+// was ahead, and would be kept until that time plus max_age. Its life now begins at once.
+// The caller has had an answer from DNS, which a clock that is far behind keeps a validator
+// from giving: under such a clock every policy seems to come from the future, and would lose
+// its life.
+func (c *Cache) settle(ctx context.Context, domain rfc6125.Host, k kept) kept {
+	now := c.now()
+	if k.fetched.Sub(now) <= clockSkew {
+		return k
+	}
+	old := k
+	k.expires = now.Add(k.expires.Sub(k.fetched))
+	k.fetched = now
+	if k.tried.After(now) {
+		k.tried = now
+	}
+	c.log.LogAttrs(ctx, slog.LevelWarn, "mta-sts policy was fetched in the future; its max_age counts from now", slog.String("domain", domain.String()),
+		slog.Time("fetched", old.fetched), slog.Time("expires", k.expires))
+	if err := c.put(ctx, domain, k); err != nil {
+		c.log.LogAttrs(ctx, slog.LevelError, "mta-sts store failed", slog.String("domain", domain.String()), slog.String("error", err.Error()))
+	}
+	return k
 }

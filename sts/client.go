@@ -2,7 +2,6 @@ package sts
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -35,6 +34,14 @@ const (
 	// fetch with its own time-out on top.
 	maxLookup = 30 * time.Second
 
+	// DefaultWait is how long a Lookup waits for a fetch, and with it a message: most
+	// policy hosts answer within a second.
+	DefaultWait = 10 * time.Second
+
+	// turnPatience is how long a fetch waits for its turns after the lookup has given up: a
+	// mail server tries a deferred message again after about as long.
+	turnPatience = 5 * time.Minute
+
 	// closeTimeout bounds the last attempt to write what a store did not take.
 	closeTimeout = 2 * time.Second
 )
@@ -46,10 +53,13 @@ type Client struct {
 	resolver  dnssec.Resolver
 	roots     *pkix.Roots
 	cache     *Cache
-	allow     []netip.Prefix
+	addr      addressRules
+	nat64     *nat64Finder
 	port      uint16
 	dial      func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	timeout   time.Duration
+	wait      time.Duration
+	patience  time.Duration // of a fetch for a lookup
 	checkPath func(pkix.Path) error
 	observer  Observer
 	now       func() time.Time
@@ -58,16 +68,17 @@ type Client struct {
 	front     *store.Front // made by the client; nil if there is none
 	hash      maphash.Seed
 
-	slots   *slots
-	flights singleflight.Group
+	turns   *turns
+	flights singleflight.Group // of lookups that go on without their caller
 
 	// life is the context of what goes on without a caller; end ends it.
 	life context.Context
 	end  context.CancelFunc
 
-	mu     sync.Mutex // guards closed and the Add side of wg
-	closed bool
-	wg     sync.WaitGroup
+	mu      sync.Mutex // guards closed, updates and the Add side of wg
+	closed  bool
+	updates map[updateKey]*updating // under way
+	wg      sync.WaitGroup
 }
 
 // NewClient checks c and returns a client. It starts no goroutine. The error reports
@@ -84,6 +95,12 @@ func NewClient(c Config) (*Client, error) {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = DefaultFetchTimeout
+	}
+	if c.Wait == 0 {
+		c.Wait = DefaultWait
+	}
+	if c.NAT64 == nil {
+		c.NAT64 = c.Resolver
 	}
 	if c.Port == 0 {
 		c.Port = 443
@@ -120,9 +137,14 @@ func NewClient(c Config) (*Client, error) {
 	}
 	cl := &Client{
 		resolver: c.Resolver, roots: c.Roots, cache: newCache(c.Store, c.Now, c.Logger),
-		allow: slices.Clone(c.Allow), port: c.Port, dial: c.Dial, timeout: c.Timeout,
+		addr:  addressRules{allow: slices.Clone(c.Allow), deny: slices.Clone(c.Deny)},
+		nat64: &nat64Finder{resolver: c.NAT64}, port: c.Port, dial: c.Dial, timeout: c.Timeout,
+		wait: c.Wait, patience: turnPatience, updates: map[updateKey]*updating{},
 		checkPath: c.CheckPath, observer: c.Observer, now: c.Now, log: c.Logger, own: own, front: front, hash: maphash.MakeSeed(),
-		slots: newSlots(maxFetches, maxFetchesPerHost),
+		turns: newTurns(turnLimits{all: maxFetches, perDomain: maxFetchesPerDomain, perHost: maxFetchesPerHost, waiting: maxWaiting}),
+	}
+	if cl.waitsForAll() {
+		cl.patience = cl.wait
 	}
 	cl.life, cl.end = context.WithCancel(context.Background())
 	return cl, nil
@@ -201,10 +223,14 @@ func (r *Result) apply(k kept, p *Policy, cached bool) {
 // compares its id with the cached policy's; only for an id not seen (and not in
 // back-off) it fetches. It never fails: what failed is in the Result.
 //
-// Lookup blocks until the answer is there. When ctx ends before, it returns what is
-// known (Pending) and the lookup goes on under the client's own bounded context, so
-// that a later Lookup finds the policy in the cache. A domain that is the zero Host
-// has no policy (S1).
+// Lookup blocks until the answer is there, but waits for a fetch no longer than
+// Config.Wait, and not at all for the repeated fetch of an id that has failed within the
+// last hour: then the failure is the answer. When ctx ends before, it returns what is
+// known. In these cases the lookup goes on under the client's own bounded context, so that
+// a later Lookup finds the policy in the cache. A domain that is the zero Host has no
+// policy (S1).
+//
+// A limit or the end of this program is no answer of the domain's (Pending, row S13).
 func (c *Client) Lookup(ctx context.Context, domain rfc6125.Host) Result {
 	r := Result{Domain: domain}
 	if !domain.IsValid() {
@@ -219,6 +245,10 @@ func (c *Client) Lookup(ctx context.Context, domain rfc6125.Host) Result {
 	r.StoreErr = serr
 
 	r.Record, r.Answer, r.TXTErr = c.record(ctx, domain)
+	if have != nil && (r.TXTErr == nil || errors.Is(r.TXTErr, ErrNoRecord)) {
+		k = c.cache.settle(context.WithoutCancel(ctx), domain, k)
+		r.apply(k, have, true)
+	}
 	switch {
 	case r.TXTErr != nil && ctx.Err() != nil:
 		c.goOn(domain)
@@ -236,31 +266,34 @@ func (c *Client) Lookup(ctx context.Context, domain rfc6125.Host) Result {
 		if r.Row = S2; have != nil {
 			r.Row = S9
 		}
+		if dnssec.IsShortage(r.TXTErr) {
+			return c.undetermined(r, have != nil, &FetchError{Kind: ErrNoTurn, Detail: "looking up the record", Cause: r.TXTErr})
+		}
 	case have != nil && k.id == r.Record.ID:
 		r.Row = S5
 	default:
-		ch, ok := c.update(domain, r.Record.ID)
-		if !ok {
-			return c.failed(r, have != nil, update{err: c.closedErr(domain)})
+		up := c.update(domain, r.Record.ID, have != nil)
+		if up == nil {
+			return c.undetermined(r, have != nil, &FetchError{Kind: ErrNoTurn, Detail: "the client is closed"})
 		}
-		select {
-		case res := <-ch:
-			u := res.Val.(update)
-			r.Chain = u.chain
-			if u.err != nil {
-				return c.failed(r, have != nil, u)
-			}
-			if r.Row = S3; have != nil {
-				r.Row = S6
-			}
-			// A policy that another process of the fleet had fetched comes from the
-			// store; for this one it is new all the same.
-			r.apply(u.kept, u.policy, false)
-			if u.storeErr != nil {
-				r.StoreErr = u.storeErr
-			}
-		case <-ctx.Done():
+		u := c.await(ctx, up)
+		r.Chain = u.chain
+		switch {
+		case ctx.Err() != nil && u.err != nil && errors.Is(u.err, ErrPending):
 			return c.left(ctx, r, have != nil)
+		case u.err != nil && !errors.Is(u.err, ErrFetch):
+			return c.undetermined(r, have != nil, u.err)
+		case u.err != nil:
+			return c.failed(r, have != nil, u)
+		}
+		if r.Row = S3; have != nil {
+			r.Row = S6
+		}
+		// A policy that another process of the fleet had fetched comes from the
+		// store; for this one it is new all the same.
+		r.apply(u.kept, u.policy, false)
+		if u.storeErr != nil {
+			r.StoreErr = u.storeErr
 		}
 	}
 	r.setUntil(c.now())
@@ -279,9 +312,27 @@ func (c *Client) failed(r Result, have bool, u update) Result {
 		r.Row = S4
 	}
 	r.setUntil(c.now())
-	if until := u.err.Until; !until.IsZero() && until.Before(r.Until) {
+	until := u.err.Until
+	if until.IsZero() {
+		until = c.now().Add(retryTXT) // it is being tried again
+	}
+	if until.Before(r.Until) {
 		r.Until = until
 	}
+	return r
+}
+
+// undetermined completes a result for which the fetch has no outcome, by a limit or the
+// end of this program or because it takes longer than anybody waits. That says nothing of
+// the domain: row S13, unless a cached policy applies.
+func (c *Client) undetermined(r Result, have bool, why *FetchError) Result {
+	if why.Host, _ = policyHost(r.Domain); !have {
+		r.Row = S13
+	} else if r.Row == 0 {
+		r.Row = S7
+	}
+	r.Pending, r.FetchErr = true, why
+	r.Until = c.now()
 	return r
 }
 
@@ -297,15 +348,10 @@ func (c *Client) left(ctx context.Context, r Result, have bool) Result {
 	}
 	if r.TXTErr == nil {
 		host, _ := policyHost(r.Domain)
-		r.FetchErr = &FetchError{Host: host, Kind: ErrFetchTimeout, Detail: "not waited for", Cause: context.Cause(ctx)}
+		r.FetchErr = &FetchError{Host: host, Kind: ErrPending, Detail: "not waited for", Cause: context.Cause(ctx)}
 	}
 	r.Until = c.now()
 	return r
-}
-
-func (c *Client) closedErr(domain rfc6125.Host) *FetchError {
-	host, _ := policyHost(domain)
-	return &FetchError{Host: host, Kind: ErrFetchTimeout, Detail: "the client was closed", Cause: context.Canceled}
 }
 
 // setUntil sets Until to the end of the TXT answer or of the policy, whichever is
@@ -371,8 +417,8 @@ func (c *Client) goOn(domain rfc6125.Host) {
 		rec, _, err := c.record(ctx, domain)
 		if err == nil {
 			// That looks whether the policy of this id is there already.
-			if ch, ok := c.update(domain, rec.ID); ok {
-				<-ch
+			if up := c.update(domain, rec.ID, false); up != nil {
+				<-up.done
 			}
 		}
 		return nil, nil
@@ -383,136 +429,9 @@ func (c *Client) goOn(domain rfc6125.Host) {
 	}()
 }
 
-// An update is what the fetch of a new id came to.
-type update struct {
-	kept     kept
-	policy   *Policy // nil exactly if err is not
-	err      *FetchError
-	storeErr error
-	chain    []*x509.Certificate
-}
-
-// update brings the policy of domain under a new id into the cache: one flight for
-// all who ask at the same time. The channel yields one update. ok is false if the
-// client is closed.
-func (c *Client) update(domain rfc6125.Host, id string) (ch <-chan singleflight.Result, ok bool) {
-	if !c.begin() {
-		return nil, false
-	}
-	out := make(chan singleflight.Result, 1)
-	shared := c.flights.DoChan("id\x00"+id+"\x00"+domain.String(), func() (any, error) {
-		return c.doUpdate(c.life, domain, id), nil
-	})
-	go func() {
-		defer c.wg.Done()
-		out <- <-shared
-	}()
-	return out, true
-}
-
-func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string) update {
-	// Another flight, or another process of the fleet, may have been faster. What is not
-	// there has no id.
-	if k, _, _ := c.cache.fresh(ctx, domain); k.id == id {
-		if p, err := k.policy(domain); err == nil {
-			return update{kept: k, policy: p}
-		}
-	}
-	host, _ := policyHost(domain)
-	failures := c.cache.failures(ctx, domain)
-	if f, ok := inBackOff(failures, id); ok {
-		return update{err: f.err(host)}
-	}
-	old, oldPolicy, _ := c.cached(ctx, domain)
-	got, err := c.Fetch(ctx, domain)
-	row := S3
-	if oldPolicy != nil {
-		row = S6
-	}
-	if err != nil {
-		row++ // S3 to S4, S6 to S7
-		if c.observer.Fetched != nil {
-			c.observer.Fetched(domain, row, got.Took, err)
-		}
-		u := update{err: asFetchError(err), chain: got.Chain}
-		if ctx.Err() != nil {
-			return u // the client was closed: no fault of the policy host
-		}
-		u.err.Until = got.At.Add(BackOff)
-		c.log.LogAttrs(ctx, slog.LevelWarn, "mta-sts policy not fetched", slog.String("domain", domain.String()),
-			slog.String("id", id), slog.String("row", row.String()), slog.String("error", u.err.Error()))
-		failures = append(failures, failure{id: id, until: u.err.Until, word: FetchWord(u.err), status: uint16(u.err.Status), detail: u.err.text()})
-		if err := c.cache.putFailures(ctx, domain, failures); err != nil {
-			u.storeErr = err
-			c.storeFailed(ctx, domain, err)
-		}
-		return u
-	}
-	if c.observer.Fetched != nil {
-		c.observer.Fetched(domain, row, got.Took, nil)
-	}
-	u := update{policy: &got.Policy, chain: got.Chain, kept: keptOf(got, id)}
-	u.storeErr = c.keep(ctx, domain, u.kept, len(failures) > 0)
-	c.changed(ctx, domain, old, oldPolicy, u)
-	return u
-}
-
-// keep puts k into the cache, and ends the back-offs of the domain if it has any.
-func (c *Client) keep(ctx context.Context, domain rfc6125.Host, k kept, hasFailures bool) error {
-	err := c.cache.put(ctx, domain, k)
-	if err == nil && hasFailures {
-		err = c.cache.dropFailures(ctx, domain)
-	}
-	if err != nil {
-		c.storeFailed(ctx, domain, err)
-	}
-	return err
-}
-
-// changed tells of a policy that is not the cached one.
-func (c *Client) changed(ctx context.Context, domain rfc6125.Host, old kept, oldPolicy *Policy, u update) {
-	if oldPolicy == nil || old.text == u.kept.text {
-		return
-	}
-	same := old.id == u.kept.id
-	level, msg := slog.LevelInfo, "mta-sts policy changed"
-	if same {
-		level, msg = slog.LevelWarn, "mta-sts policy changed under an unchanged id"
-	}
-	c.log.LogAttrs(ctx, level, msg, slog.String("domain", domain.String()), slog.String("id", u.kept.id),
-		slog.String("old_mode", oldPolicy.Mode.String()), slog.String("mode", u.policy.Mode.String()))
-	if c.observer.Changed != nil {
-		c.observer.Changed(domain, *oldPolicy, *u.policy, same)
-	}
-}
-
 func (c *Client) storeFailed(ctx context.Context, domain rfc6125.Host, err error) {
 	c.log.LogAttrs(ctx, slog.LevelError, "mta-sts store failed", slog.String("domain", domain.String()), slog.String("error", err.Error()))
 	if c.observer.StoreFailed != nil {
 		c.observer.StoreFailed(err)
 	}
-}
-
-// keptOf is what is kept of a fetch that was made for id.
-func keptOf(f Fetched, id string) kept {
-	return kept{id: id, fetched: f.At, text: f.Policy.Text, mode: f.Policy.Mode, expires: f.At.Add(f.Policy.MaxAge)}
-}
-
-// asFetchError returns err, which Fetch has returned, as what it is; a copy, since
-// errors are shared by those who wait for a flight.
-func asFetchError(err error) *FetchError {
-	var f *FetchError
-	if errors.As(err, &f) {
-		g := *f
-		return &g
-	}
-	return &FetchError{Kind: ErrFetch, Cause: err}
-}
-
-// text is what is kept of a failure beside its kind.
-func (e *FetchError) text() string {
-	if e.Detail != "" || e.Cause == nil {
-		return e.Detail
-	}
-	return safeText(e.Cause.Error())
 }

@@ -118,8 +118,9 @@ func TestReadFailures(t *testing.T) {
 		{"cut in the id", good[:13], -1},
 		{"cut at the end", good[:len(good)-1], -1},
 		{"cut in the second", twice[:len(good)+9], -1},
-		{"over", failureValue(now, "one", "dns", "x"), 0},
-		{"just not over", failureValue(now.Add(1), "one", "dns", "x"), 1},
+		{"back-off over", failureValue(now, "one", "dns", "x"), 1},
+		{"forgotten", failureValue(now.Add(sts.BackOff-time.Hour), "one", "dns", "x"), 0},
+		{"just not forgotten", failureValue(now.Add(sts.BackOff-time.Hour+1), "one", "dns", "x"), 1},
 		{"as long as may be", failureValue(now.Add(sts.BackOff), "one", "dns", "x"), 1},
 		{"longer than may be", failureValue(now.Add(sts.BackOff+1), "one", "dns", "x"), 0},
 	} {

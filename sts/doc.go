@@ -26,7 +26,7 @@
 //     [Lint] lists every deviation for the domain's owner.
 //   - [Policy.Match] says whether an MX host is one that the policy names.
 //   - [Client] looks up, fetches, remembers: its answer, [Result], is a row of the
-//     state machine S1 to S12 (docs, decision table section 3).
+//     state machine S1 to S13 (docs, decision table section 3).
 //   - [Client.Run] refreshes what is kept, about daily, whatever DNS says.
 //   - [Cache] lists, shows, exports, imports and deletes what is kept.
 //

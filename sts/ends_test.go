@@ -123,7 +123,7 @@ func TestClosedClientBeginsNothing(t *testing.T) {
 		c.Close()
 		r := c.Lookup(context.Background(), host("example.org"))
 		var fe *sts.FetchError
-		if r.Row != sts.S4 || !errors.As(r.FetchErr, &fe) || fe.Detail != "the client was closed" || fe.Host != host("mta-sts.example.org") {
+		if r.Row != sts.S13 || !r.Pending || !errors.Is(r.FetchErr, sts.ErrNoTurn) || !errors.As(r.FetchErr, &fe) || fe.Detail != "the client is closed" || fe.Host != host("mta-sts.example.org") {
 			t.Errorf("row %s, %v", r.Row, r.FetchErr)
 		}
 		if r.Until.Before(time.Now()) {
@@ -211,49 +211,6 @@ func TestSystemRootsMissing(t *testing.T) {
 	if c, err := sts.NewClient(cfg); err == nil || c != nil {
 		t.Errorf("%v, %v", c, err)
 	}
-}
-
-// TestTurnsComeBack: whoever waited in vain, and whoever had a turn, leaves nothing.
-func TestTurnsComeBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		left := sts.TurnsLeft(3, 2, func(acquire func(context.Context, string) (func(), error)) {
-			take := func(key string) func() {
-				t.Helper()
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				defer cancel()
-				release, err := acquire(ctx, key)
-				if err != nil {
-					return nil
-				}
-				return release
-			}
-			wants := func(key string, want bool) func() {
-				t.Helper()
-				release := take(key)
-				if (release != nil) != want {
-					t.Fatalf("a turn for %s: %v", key, !want)
-				}
-				return release
-			}
-			a1, a2 := wants("a", true), wants("a", true)
-			wants("a", false) // two of a key
-			b := wants("b", true)
-			wants("c", false) // three in all
-			wants("b", false)
-			a1()
-			b2 := wants("b", true) // what waited in vain holds no turn of the key
-			b()
-			b2()
-			a2()
-			d, e, f := wants("d", true), wants("e", true), wants("f", true) // all three are there again
-			d()
-			e()
-			f()
-		})
-		if left != 0 {
-			t.Errorf("%d keys are left", left)
-		}
-	})
 }
 
 // TestOneGoesOnForAll: those who have left are looked after by one lookup, which lasts until

@@ -65,7 +65,7 @@ func (k kept) encode(domain rfc6125.Host) store.Entry {
 	b = binary.BigEndian.AppendUint16(b, k.failures)
 	b = append(append(b, byte(len(head))), head...)
 	b = append(b, k.text...)
-	return store.Entry{Key: policyPrefix + domain.String(), Value: b, Class: classOf(k.mode), Expires: k.expires}
+	return store.Entry{Key: policyPrefix + domain.String(), Value: b, Class: classOf(k.mode), Expires: k.expires, Group: domain.Registrable()}
 }
 
 // decodeKept reads the frame of an entry without parsing the policy in it.
@@ -160,7 +160,17 @@ const BackOff = 5 * time.Minute
 // tried until the first of them has ended.
 const maxBackOffs = 8
 
-// A failure is one id in back-off.
+// failedFor is how long a failed fetch is remembered after its end. In that time a lookup
+// does not wait for the repeated fetch of the same id (row S13), so that a policy host that
+// does not answer delays a message once.
+const failedFor = time.Hour
+
+// maxPatience bounds the ids of one domain that are waited for within failedFor: a domain
+// whose id changes with every answer, and whose policy host does not answer, would delay
+// its mail without end.
+const maxPatience = 3
+
+// A failure is the failed fetch of one id: in back-off, or remembered after it.
 type failure struct {
 	id     string
 	until  time.Time
@@ -172,8 +182,8 @@ type failure struct {
 // maxBackOffText bounds the text that is kept with a failure.
 const maxBackOffText = 200
 
-// encodeFailures makes the store's entry; it ends with the last back-off. fs is not
-// empty.
+// encodeFailures makes the store's entry; it ends when the last failure is forgotten. fs
+// is not empty.
 //
 //	1 octet   version, 1
 //	then for each: 8 octets until (Unix nanoseconds), 2 octets status, and id, word and
@@ -191,10 +201,10 @@ func encodeFailures(domain rfc6125.Host, fs []failure) store.Entry {
 			end = f.until
 		}
 	}
-	return store.Entry{Key: backoffPrefix + domain.String(), Value: b, Class: store.Negative, Expires: end}
+	return store.Entry{Key: backoffPrefix + domain.String(), Value: b, Class: store.Negative, Expires: end.Add(failedFor - BackOff), Group: domain.Registrable()}
 }
 
-// decodeFailures returns those whose back-off lasts at now.
+// decodeFailures returns those that are remembered at now.
 func decodeFailures(e store.Entry, now time.Time) ([]failure, error) {
 	v := e.Value
 	if len(v) == 0 || v[0] != entryVersion {
@@ -215,23 +225,40 @@ func decodeFailures(e store.Entry, now time.Time) ([]failure, error) {
 		}
 		// A back-off that would last longer than any that we begin was written under
 		// another clock.
-		if now.Before(f.until) && f.until.Sub(now) <= BackOff {
+		if now.Before(f.until.Add(failedFor-BackOff)) && f.until.Sub(now) <= BackOff {
 			fs = append(fs, f)
 		}
 	}
 	return fs, nil
 }
 
-// inBackOff returns the failure that forbids a fetch of id, if one does.
-func inBackOff(fs []failure, id string) (failure, bool) {
+// failedBefore returns the failure because of which a lookup does not wait for a fetch of
+// id, if there is one: of the same id, or of too many others.
+func failedBefore(fs []failure, id string) (failure, bool) {
 	for _, f := range fs {
 		if f.id == id {
+			return f, true
+		}
+	}
+	if len(fs) >= maxPatience {
+		return fs[len(fs)-1], true
+	}
+	return failure{}, false
+}
+
+// inBackOff returns the failure that forbids a fetch of id at now, if one does.
+func inBackOff(fs []failure, id string, now time.Time) (failure, bool) {
+	for _, f := range fs {
+		if f.id == id && now.Before(f.until) {
 			return f, true
 		}
 	}
 	if len(fs) >= maxBackOffs {
 		first := fs[0]
 		for _, f := range fs {
+			if !now.Before(f.until) {
+				return failure{}, false // fewer are in back-off
+			}
 			if f.until.Before(first.until) {
 				first = f
 			}
@@ -240,6 +267,13 @@ func inBackOff(fs []failure, id string) (failure, bool) {
 		return first, true
 	}
 	return failure{}, false
+}
+
+// again is the error of a failure whose back-off is over, while the fetch is repeated.
+func (f failure) again(host rfc6125.Host) *FetchError {
+	e := f.err(host)
+	e.Until, e.Cause = time.Time{}, nil
+	return e
 }
 
 func (f failure) err(host rfc6125.Host) *FetchError {

@@ -19,7 +19,15 @@ func Keep(c *Client, domain rfc6125.Host, id, text string, fetched time.Time) er
 }
 
 // Vet is the check of the address of a policy host.
-func Vet(a netip.Addr, allow ...netip.Prefix) error { return vetAddr(a, allow) }
+func Vet(a netip.Addr, allow ...netip.Prefix) error { return addressRules{allow: allow}.vet(a) }
+
+// VetBy is the check with all rules.
+func VetBy(a netip.Addr, allow, deny, nat64 []netip.Prefix) error {
+	return addressRules{allow, deny, nat64}.vet(a)
+}
+
+// NAT64Prefixes are those by which the addresses of ipv4only.arpa were translated.
+func NAT64Prefixes(addrs ...netip.Addr) []netip.Prefix { return nat64Prefixes(addrs) }
 
 // ReadEntry reads an entry of the store as the cache does, and writes it again.
 func ReadEntry(e store.Entry, domain rfc6125.Host) (store.Entry, error) {
@@ -36,12 +44,35 @@ func ReadFailures(e store.Entry, now time.Time) (int, error) {
 	return len(fs), err
 }
 
-// TurnsLeft gives f a set of turns, and counts the keys that are left in it in the end.
-func TurnsLeft(all, perKey int64, f func(acquire func(context.Context, string) (func(), error))) int {
-	s := newSlots(all, perKey)
-	f(s.acquire)
-	return len(s.keys)
+// A Turns is a set of turns for policy hosts.
+type Turns struct{ s *turns }
+
+// NewTurns makes a set with these bounds.
+func NewTurns(all, perDomain, perHost, waiting int) Turns {
+	return Turns{newTurns(turnLimits{all, perDomain, perHost, waiting})}
+}
+
+// Acquire waits for a turn for a connection to a host for a domain. Ended reports
+// whether the turn was ended for others.
+func (t Turns) Acquire(ctx context.Context, patience time.Duration, domain, host string, first bool, length time.Duration) (release func(), ended func() bool, err error) {
+	h, err := rfc6125.ParseName(host)
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err := t.s.acquire(ctx, patience, turnKey{domain, h}, first, length)
+	if err != nil {
+		return nil, nil, err
+	}
+	return u.release, u.wasEnded, nil
+}
+
+// Left counts what is kept of those who had turns or waited.
+func (t Turns) Left() int {
+	return len(t.s.domains) + len(t.s.hosts) + len(t.s.queue[0]) + len(t.s.queue[1]) + len(t.s.overdue) + t.s.running + t.s.ending
 }
 
 // IsEnding says whether a policy that could not be refreshed is reported as about to end.
 var IsEnding = isEnding
+
+// Compact is what is kept of a policy.
+func (p Policy) Compact() Policy { return p.compact() }

@@ -44,8 +44,9 @@ const (
 	// maxAddrs is how many addresses of a policy host are tried: two of each family.
 	maxAddrs = 4
 
-	// connectTimeout bounds one connect and one handshake, so that one dead address
-	// leaves time for the others.
+	// connectTimeout bounds one connect and one handshake. With several addresses each
+	// has its share of the time that is left, so that a dead one leaves time for the
+	// others.
 	connectTimeout = 10 * time.Second
 
 	userAgent = "mxauth (MTA-STS)"
@@ -76,10 +77,21 @@ func policyHost(domain rfc6125.Host) (rfc6125.Host, error) {
 // Fetch fetches the policy of domain now, whatever the TXT record says and without
 // looking at the cache or changing it. An error is a [*FetchError]; what was learnt
 // before the failure (address, chain) is in the Fetched beside it. Fetch may be
-// called by many goroutines at once. It waits for its turn if too many fetches are
-// under way, at most for Config.Timeout and not counted to it, and returns soon after
-// ctx is done.
+// called by many goroutines at once. It waits for a turn if too many fetches are under
+// way, which does not count to Config.Timeout; if none comes the error wraps [ErrNoTurn].
+// It returns soon after ctx is done.
 func (c *Client) Fetch(ctx context.Context, domain rfc6125.Host) (Fetched, error) {
+	return c.fetchPolicy(ctx, domain, fetchOptions{patience: c.timeout})
+}
+
+// fetchOptions say how a fetch waits for its turns.
+type fetchOptions struct {
+	patience time.Duration // how long it waits in all
+	first    bool          // its policy is kept, so its host has answered before
+	waiting  func(bool)    // called when it begins and ends to wait; may be nil
+}
+
+func (c *Client) fetchPolicy(ctx context.Context, domain rfc6125.Host, o fetchOptions) (Fetched, error) {
 	start := c.now()
 	f := Fetched{}
 	var ferr *FetchError
@@ -87,7 +99,7 @@ func (c *Client) Fetch(ctx context.Context, domain rfc6125.Host) (Fetched, error
 		ferr = &FetchError{Kind: ErrFetchDNS, Detail: "no policy host can exist: the name would be too long", Cause: err}
 	} else {
 		f.Host = host
-		ferr = c.fetch(ctx, &f)
+		ferr = c.fetch(ctx, &f, o)
 	}
 	f.At = c.now()
 	f.Took = f.At.Sub(start)
@@ -99,48 +111,37 @@ func (c *Client) Fetch(ctx context.Context, domain rfc6125.Host) (Fetched, error
 }
 
 // fetch fills f.
-func (c *Client) fetch(ctx context.Context, f *Fetched) *FetchError {
+func (c *Client) fetch(ctx context.Context, f *Fetched, o fetchOptions) *FetchError {
 	// By the monotonic clock: Config.Now is for judging, not for waiting.
 	begin := time.Now()
 	dctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	addrs, ferr := c.addresses(dctx, f)
+	targets, ferr := c.addresses(dctx, f)
 	if ferr != nil {
 		return ferr
 	}
-	left := c.timeout - time.Since(begin)
-	wctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	release, err := c.slots.acquire(wctx, f.turn().String())
-	if err != nil {
-		return &FetchError{Kind: ErrFetchTimeout, Detail: "no turn came: too many fetches are under way", Cause: err}
-	}
-	defer release()
-	fctx, cancel := context.WithTimeout(ctx, left)
-	defer cancel()
-	ferr = c.fetchFrom(fctx, addrs, f)
-	if ferr != nil && fctx.Err() != nil {
-		switch ferr.Kind {
-		case ErrFetchTCP, ErrFetchTLS, ErrFetchHTTP:
-			// Whatever broke last, it broke because the time was over.
-			ferr.Kind = ErrFetchTimeout
-		}
+	ferr = c.fetchFrom(ctx, targets, c.timeout-time.Since(begin), f, o)
+	switch {
+	case ferr == nil:
+		c.turns.noteAnswer(f.Host, true)
+	case errors.Is(ferr.Kind, ErrFetchTimeout), errors.Is(ferr.Kind, ErrFetchTCP), errors.Is(ferr.Kind, ErrFetchTLS):
+		c.turns.noteAnswer(f.Host, false)
 	}
 	return ferr
 }
 
-// turn is the name by which fetches from one policy host are counted: its final one,
-// since many domains sit behind one provider.
-func (f *Fetched) turn() rfc6125.Name {
-	if n := len(f.Aliases); n > 0 {
-		return f.Aliases[n-1].Target
-	}
-	return f.Host.Name()
+// A target is an address of a policy host, with the name at the end of the aliases that
+// led to it: fetches from one host are counted by that, since many domains share one
+// provider. Each family has its own aliases, so that a hostile domain cannot count
+// its own address as a provider's.
+type target struct {
+	addr netip.AddrPort
+	name rfc6125.Name
 }
 
 // addresses asks for the addresses of the policy host and vets them. A family whose
 // lookup fails does not spoil the other.
-func (c *Client) addresses(ctx context.Context, f *Fetched) ([]netip.AddrPort, *FetchError) {
+func (c *Client) addresses(ctx context.Context, f *Fetched) ([]target, *FetchError) {
 	name := f.Host.Name()
 	type reply struct {
 		ans dnssec.Answer
@@ -155,25 +156,31 @@ func (c *Client) addresses(ctx context.Context, f *Fetched) ([]netip.AddrPort, *
 	r4 := ask(dnssec.TypeA)
 	r6 := <-ch
 
-	var good [2][]netip.AddrPort
+	rules := c.addr
+	if r6.err == nil && len(r6.ans.Records) > 0 {
+		rules.nat64 = c.nat64.find(ctx)
+	}
+	var good [2][]target
 	var refused []error
 	for i, r := range []reply{r6, r4} {
 		if r.err != nil {
 			continue
 		}
-		if len(r.ans.Chain) > 0 {
+		final := name
+		if n := len(r.ans.Chain); n > 0 {
 			f.Aliases = r.ans.Chain
+			final = r.ans.Chain[n-1].Target
 		}
 		for _, rec := range r.ans.Records {
 			a := rec.Addr()
-			if err := vetAddr(a, c.allow); err != nil {
+			if err := rules.vet(a); err != nil {
 				refused = append(refused, err)
 				continue
 			}
-			good[i] = append(good[i], netip.AddrPortFrom(a.Unmap(), c.port))
+			good[i] = append(good[i], target{netip.AddrPortFrom(a.Unmap(), c.port), final})
 		}
 	}
-	var addrs []netip.AddrPort
+	var addrs []target
 	for i := 0; i < len(good[0]) || i < len(good[1]); i++ {
 		for _, fam := range good {
 			if i < len(fam) && len(addrs) < maxAddrs {
@@ -184,6 +191,8 @@ func (c *Client) addresses(ctx context.Context, f *Fetched) ([]netip.AddrPort, *
 	switch lookup := errors.Join(r4.err, r6.err); {
 	case len(addrs) > 0:
 		return addrs, nil
+	case dnssec.IsShortage(lookup):
+		return nil, &FetchError{Kind: ErrNoTurn, Detail: "looking up its addresses", Cause: lookup}
 	case len(refused) > 0:
 		return nil, &FetchError{Kind: ErrFetchAddress, Detail: refused[0].Error()}
 	case lookup != nil && ctx.Err() != nil:
@@ -195,10 +204,10 @@ func (c *Client) addresses(ctx context.Context, f *Fetched) ([]netip.AddrPort, *
 }
 
 // fetchFrom connects to the first address that lets itself be connected to and proves
-// its name, and asks it for the policy. Of several failures that of the address which
-// came furthest is returned.
-func (c *Client) fetchFrom(ctx context.Context, addrs []netip.AddrPort, f *Fetched) *FetchError {
-	var worst *FetchError
+// its name, and asks it for the policy, all within left. Of several failures that of the
+// address which came furthest is returned.
+func (c *Client) fetchFrom(ctx context.Context, targets []target, left time.Duration, f *Fetched, o fetchOptions) *FetchError {
+	var worst, lacking *FetchError
 	rank := func(e *FetchError) int {
 		switch e.Kind {
 		case ErrFetchWebPKI:
@@ -208,25 +217,82 @@ func (c *Client) fetchFrom(ctx context.Context, addrs []netip.AddrPort, f *Fetch
 		}
 		return 0
 	}
-	for _, addr := range addrs {
-		conn, ferr := c.connect(ctx, addr, f)
+	length := turnLength
+	for i := 0; i < len(targets); {
+		t := targets[i]
+		start := time.Now()
+		if o.waiting != nil {
+			o.waiting(true)
+		}
+		turn, err := c.turns.acquire(ctx, o.patience, turnKey{registrable(f.Host), t.name}, o.first || c.turns.hasAnswered(f.Host), length)
+		if o.waiting != nil {
+			o.waiting(false)
+		}
+		if err != nil {
+			return &FetchError{Kind: ErrNoTurn, Detail: err.Error(), Cause: err}
+		}
+		o.patience -= time.Since(start)
+		start = time.Now()
+		actx, cancel := context.WithTimeout(turn.ctx, left)
+		connected, ferr := c.attempt(actx, t.addr, left/time.Duration(len(targets)-i), f)
+		timeout := actx.Err() != nil
+		cancel()
+		ended := turn.wasEnded()
+		turn.release()
 		if ferr == nil {
-			f.Addr = addr
-			ferr = c.get(ctx, conn, f)
-			if ferr != nil {
-				ferr.Addr = addr
+			return nil
+		}
+		ferr.Addr = t.addr
+		broke := false // by the network or the time, not by what was said
+		switch ferr.Kind {
+		case ErrFetchTCP, ErrFetchTLS, ErrFetchHTTP:
+			broke = true
+		}
+		switch {
+		case dnssec.IsShortage(ferr.Cause) && ctx.Err() == nil && !ended:
+			// No file descriptor, or the like: it says nothing about the host.
+			lacking = &FetchError{Kind: ErrNoTurn, Addr: t.addr, Detail: ferr.text(), Cause: ferr.Cause}
+		case ended && broke:
+			// Interrupted for others: that counts for nothing. The next turn for this
+			// address is longer, up to one that is not interrupted.
+			if length *= 2; length >= c.timeout {
+				length = 0
 			}
+			continue
+		}
+		if broke && timeout {
+			// Whatever broke last, it broke because the time was over.
+			ferr.Kind = ErrFetchTimeout
+		}
+		if connected {
 			return ferr
 		}
-		ferr.Addr = addr
 		if worst == nil || rank(ferr) > rank(worst) {
 			worst = ferr
 		}
-		if ctx.Err() != nil {
+		if left -= time.Since(start); left <= 0 || ctx.Err() != nil {
 			break
 		}
+		i++
+		length = turnLength
+	}
+	if lacking != nil {
+		return lacking
 	}
 	return worst
+}
+
+// attempt connects to one address and asks it for the policy. connected says that it has
+// proved its name; up to there it may take share.
+func (c *Client) attempt(ctx context.Context, addr netip.AddrPort, share time.Duration, f *Fetched) (connected bool, ferr *FetchError) {
+	cctx, cancel := context.WithTimeout(ctx, share)
+	conn, ferr := c.connect(cctx, addr, f)
+	cancel()
+	if ferr != nil {
+		return false, ferr
+	}
+	f.Addr = addr
+	return true, c.get(ctx, conn, f)
 }
 
 // connect opens a TLS connection to addr and proves the name of the policy host.

@@ -28,8 +28,16 @@ var (
 	ErrFetchRedirect  = fmt.Errorf("%w: redirect", ErrFetch)    // 3xx, never followed
 	ErrFetchMediaType = fmt.Errorf("%w: media type", ErrFetch)  // not text/plain, or a content encoding
 	ErrFetchSize      = fmt.Errorf("%w: too large", ErrFetch)   // more than MaxPolicySize
-	ErrFetchTimeout   = fmt.Errorf("%w: time-out", ErrFetch)    // Config.Timeout is over, or the client was closed
+	ErrFetchTimeout   = fmt.Errorf("%w: time-out", ErrFetch)    // Config.Timeout is over
 	ErrFetchSyntax    = fmt.Errorf("%w: %w", ErrFetch, ErrPolicy)
+)
+
+// What keeps a fetch from having an outcome. Neither wraps [ErrFetch], because neither
+// says anything about the domain: RFC 8461 section 3.3 lets a sender go on without a
+// policy after a failed fetch, not after one that it has not made (row S13).
+var (
+	ErrNoTurn  = errors.New("sts: no turn for the policy fetch") // a limit or the end of this program
+	ErrPending = errors.New("sts: policy fetch under way")
 )
 
 // fetchKinds are the kinds with the stable words by which they are kept in a store
@@ -50,11 +58,13 @@ var fetchKinds = [...]struct {
 	{"size", ErrFetchSize},
 	{"timeout", ErrFetchTimeout},
 	{"syntax", ErrFetchSyntax},
+	{"no-turn", ErrNoTurn},
+	{"pending", ErrPending},
 }
 
 // FetchWord returns the stable word for what a fetch failed by: "dns", "address",
 // "tcp", "tls", "webpki", "http", "status", "redirect", "media-type", "size",
-// "timeout" or "syntax"; "" if err wraps none of the kinds. There is a fixed set of
+// "timeout" or "syntax", or "no-turn" or "pending"; "" if err wraps none of the kinds. There is a fixed set of
 // them, so they serve as metric labels.
 func FetchWord(err error) string {
 	for _, k := range fetchKinds {
@@ -88,8 +98,8 @@ type FetchError struct {
 	// Until is the end of the back-off for the id: until then it is not fetched
 	// again (RFC 8461 section 3.3). Zero if the failure began none.
 	Until time.Time
-	// Repeated: this is the failure of an earlier fetch, and nothing was tried now
-	// since its back-off lasts.
+	// Repeated: this is the failure of an earlier fetch. Until its back-off is over
+	// nothing is tried; if Until is zero it is over, and the fetch is under way again.
 	Repeated bool
 	Cause    error // may be nil
 }
@@ -107,7 +117,10 @@ func (e *FetchError) Error() string {
 	case e.Cause != nil:
 		b.WriteString(": " + safeText(e.Cause.Error()))
 	}
-	if e.Repeated {
+	switch {
+	case e.Repeated && e.Until.IsZero():
+		b.WriteString(" (being tried again)")
+	case e.Repeated:
 		fmt.Fprintf(&b, " (not tried again before %s)", e.Until.UTC().Format(time.RFC3339))
 	}
 	return b.String()

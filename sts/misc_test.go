@@ -217,8 +217,8 @@ func TestCloseEndsAFetch(t *testing.T) {
 			t.Errorf("Close took %s", time.Since(start))
 		}
 		r := <-got
-		if r.Row != sts.S4 || r.Policy != nil {
-			t.Errorf("row %s", r.Row)
+		if r.Row != sts.S13 || !r.Pending || r.Policy != nil || !errors.Is(r.FetchErr, sts.ErrNoTurn) {
+			t.Errorf("row %s, %v", r.Row, r.FetchErr)
 		}
 		if n := st.Stats().Entries; n != 0 {
 			t.Errorf("%d entries: a back-off was noted", n)
@@ -227,7 +227,7 @@ func TestCloseEndsAFetch(t *testing.T) {
 		if !errors.As(r.FetchErr, &fe) || !fe.Until.IsZero() || r.StoreErr != nil {
 			t.Errorf("%+v, %v", fe, r.StoreErr)
 		}
-		if told := ev.take(); told != "fetched example.org S4 timeout" || strings.Contains(w.logs.String(), "not fetched") {
+		if told := ev.take(); told != "fetched example.org S13 no-turn" || strings.Contains(w.logs.String(), "not fetched") {
 			t.Errorf("told %q; log:\n%s", told, w.logs.String())
 		}
 	})

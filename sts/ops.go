@@ -2,6 +2,7 @@ package sts
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -138,12 +139,13 @@ func (c *Cache) Export(ctx context.Context, w io.Writer) (n int, err error) {
 type Imported struct {
 	Stored  int
 	Expired int // left out: their time is over
-	Older   int // left out: what is kept was fetched later, or at the same time
+	Older   int // left out: another line for the domain, or what is kept, is newer or the same
 }
 
 // Import reads what [Cache.Export] has written and keeps it. Of each line only domain, id,
 // fetched and policy count; the end is counted anew from them, and a fetch that lies in the
-// future is an error. What is kept and newer stays. who is noted in the log.
+// future is an error. For each domain the newest wins, among the lines in whatever order and
+// what is kept. A policy that was deleted comes back. who is noted in the log.
 //
 // The first bad line ends the import with an error that wraps [ErrImport] and names it;
 // lines before it may have been stored, and importing again does no harm.
@@ -155,14 +157,15 @@ func (c *Cache) Import(ctx context.Context, r io.Reader, who string) (n Imported
 		}
 		c.log.LogAttrs(ctx, level, "mta-sts policies imported", attrs...)
 	}()
-	var batch []store.Entry
+	batch := map[rfc6125.Host]kept{} // the newest line of each domain
 	flush := func() error {
-		if err := store.PutAll(ctx, c.store, batch); err != nil {
-			return err
+		stored, err := c.putNewer(ctx, batch)
+		n.Stored += stored
+		if err == nil {
+			n.Older += len(batch) - stored
 		}
-		n.Stored += len(batch)
-		batch = batch[:0]
-		return nil
+		clear(batch)
+		return err
 	}
 	sc := bufio.NewScanner(r)
 	sc.Buffer(nil, maxImportLine)
@@ -180,15 +183,13 @@ func (c *Cache) Import(ctx context.Context, r io.Reader, who string) (n Imported
 			n.Expired++
 			continue
 		}
-		old, ok, err := c.get(ctx, domain)
-		if err != nil {
-			return n, err
+		if other, ok := batch[domain]; ok {
+			n.Older++ // one of the two
+			if !k.newer(other) {
+				continue
+			}
 		}
-		if ok && !old.fetched.Before(k.fetched) {
-			n.Older++
-			continue
-		}
-		if batch = append(batch, k.encode(domain)); len(batch) == importBatch {
+		if batch[domain] = k; len(batch) == importBatch {
 			if err := flush(); err != nil {
 				return n, err
 			}
@@ -198,6 +199,36 @@ func (c *Cache) Import(ctx context.Context, r io.Reader, who string) (n Imported
 		return n, errors.Join(fmt.Errorf("%w %d: %w", ErrImport, line+1, err), flush())
 	}
 	return n, flush()
+}
+
+// putNewer stores those of batch that are newer than what is kept of their domains, and
+// returns how many.
+func (c *Cache) putNewer(ctx context.Context, batch map[rfc6125.Host]kept) (stored int, err error) {
+	var entries []store.Entry
+	for domain, k := range batch {
+		old, ok, err := c.fresh(ctx, domain)
+		switch {
+		case err != nil:
+			return 0, err
+		case !ok || k.newer(old):
+			entries = append(entries, k.encode(domain))
+		}
+	}
+	if len(entries) == 0 {
+		return 0, nil
+	}
+	if err := store.PutAll(ctx, c.store, entries); err != nil {
+		return 0, err
+	}
+	return len(entries), nil
+}
+
+// newer reports whether k takes the place of old: it was fetched later. Of two fetched at
+// the same instant the stricter mode counts, then the longer life, then the order of their
+// octets, so that the order in which they come decides nothing.
+func (k kept) newer(old kept) bool {
+	return cmp.Or(k.fetched.Compare(old.fetched), cmp.Compare(k.mode, old.mode), k.expires.Compare(old.expires),
+		strings.Compare(k.id, old.id), strings.Compare(k.text, old.text)) > 0
 }
 
 func (c *Cache) importLine(b []byte) (rfc6125.Host, kept, error) {
@@ -228,6 +259,7 @@ func (c *Cache) importLine(b []byte) (rfc6125.Host, kept, error) {
 	if err != nil {
 		return rfc6125.Host{}, kept{}, err
 	}
+	p = p.compact()
 	return i.Domain, kept{id: i.ID, fetched: i.Fetched, text: p.Text, mode: p.Mode, expires: i.Fetched.Add(p.MaxAge)}, nil
 }
 

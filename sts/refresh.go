@@ -108,8 +108,8 @@ func (c *Client) due(ctx context.Context) []due {
 	now := c.now()
 	err := c.cache.each(ctx, func(domain rfc6125.Host, k kept) bool {
 		next := NextRefresh(k.fetched, k.expires, k.tried, int(k.failures), c.seed(domain, k))
-		// A fetch that lies in the future was made under a wrong clock.
-		if !next.IsZero() && !next.After(now) || k.fetched.After(now) {
+		// A fetch or an attempt that lies in the future was made under a wrong clock.
+		if !next.IsZero() && !next.After(now) || k.fetched.After(now) || k.tried.After(now) {
 			list = append(list, due{domain, k})
 		}
 		return len(list) < maxDue
@@ -126,16 +126,20 @@ func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
 	// The id is looked at before the fetch: should the policy be changed in between, the
 	// next lookup sees an id that is not the one noted here.
 	id := old.id
-	if rec, _, err := c.record(ctx, domain); err == nil {
+	rec, _, rerr := c.record(ctx, domain)
+	if rerr == nil {
 		id = rec.ID
 	}
+	if rerr == nil || errors.Is(rerr, ErrNoRecord) {
+		old = c.cache.settle(ctx, domain, old)
+	}
 	failures := c.cache.failures(ctx, domain)
-	if _, ok := inBackOff(failures, id); ok {
+	if _, ok := inBackOff(failures, id, c.now()); ok {
 		return // RFC 8461 section 3.3: five minutes for a failed id, here too
 	}
-	got, err := c.Fetch(ctx, domain)
-	if ctx.Err() != nil {
-		return // we were stopped: no fault of the policy host
+	got, err := c.fetchPolicy(ctx, domain, fetchOptions{patience: c.patience, first: true})
+	if ctx.Err() != nil || errors.Is(err, ErrNoTurn) {
+		return // stopped, or not tried: no failure of the policy host
 	}
 	row := S10
 	if err != nil {
@@ -146,10 +150,11 @@ func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
 	}
 	// A lookup may have fetched meanwhile: then that is the newer state. What is gone, or
 	// can not be had, was fetched at no time.
-	if now, _, _ := c.cache.get(ctx, domain); !now.fetched.Equal(old.fetched) {
+	if now, _, _ := c.cache.peek(ctx, domain); !now.fetched.Equal(old.fetched) {
 		return
 	}
 	if err == nil {
+		got.Policy = got.Policy.compact()
 		u := update{policy: &got.Policy, kept: keptOf(got, id)}
 		oldPolicy, perr := old.policy(domain)
 		if perr != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// A Row is a row S1 to S12 of the decision table's section 3; zero is none.
+// A Row is a row S1 to S13 of the decision table's section 3; zero is none.
 type Row uint8
 
 // Rows of the state machine. "Cached" is an unexpired cached policy.
@@ -25,10 +25,11 @@ const (
 	S9                 // cached, the lookup of the record failed: the cached policy
 	S10                // background refresh succeeded
 	S11                // background refresh failed
-	S12                // nothing cached, and the answer is not there yet: pending
+	S12                // nothing cached, and the caller has left before the answer: pending
+	S13                // nothing cached, and the fetch has no turn or is under way: not known
 )
 
-// String prints "S1" to "S12"; "" for the zero Row.
+// String prints "S1" to "S13"; "" for the zero Row.
 func (r Row) String() string {
 	if r == 0 {
 		return ""
@@ -48,8 +49,9 @@ type Result struct {
 	ID      string    // the id under which it was fetched
 	Fetched time.Time // the last successful HTTPS fetch
 	Expires time.Time // Fetched plus max_age
-	// Pending: the caller's context ended before the lookup did, which goes on without
-	// it and will be remembered. With nothing cached that is row S12.
+	// Pending: there is no outcome yet. The caller's context ended (row S12 if nothing is
+	// cached), or the fetch has no turn or is still under way (S13). The lookup goes on
+	// and will be remembered. Nothing is to be reported until it ends.
 	Pending bool
 	// TXTErr is what the record lookup came to: nil, or wraps ErrNoRecord (known
 	// absent), or is a dnssec lookup failure (not known).
@@ -57,12 +59,12 @@ type Result struct {
 	Record Record
 	Answer dnssec.Answer // of the TXT question, for the trace
 	// FetchErr is why the fetch failed, if one was tried (wraps ErrFetch), or the
-	// failure still in back-off; a *FetchError. With Pending it says that the caller
-	// left.
+	// earlier failure; a *FetchError. With Pending it wraps ErrNoTurn or ErrPending.
 	FetchErr error
 	// StoreErr is why the store could not say what is cached, or could not keep what
 	// was fetched (wraps store.ErrUnavailable). If it could not say, and no policy was
-	// fetched, the row is S2: an enforce policy may be there and unreachable.
+	// fetched, the row is S2: an enforce policy may be there and unreachable, which is
+	// not a failure of the domain's.
 	StoreErr error
 	Chain    []*x509.Certificate // what the policy host presented, if it got so far
 	// Until is when this result should be asked for again: the earliest end of what

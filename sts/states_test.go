@@ -254,7 +254,7 @@ func TestStates(t *testing.T) {
 		}()
 		r := c.Lookup(cctx, domain)
 		check(t, r, sts.S12, 0, false)
-		if !r.Pending || !errors.Is(r.FetchErr, sts.ErrFetchTimeout) || !errors.Is(r.FetchErr, context.Canceled) {
+		if !r.Pending || !errors.Is(r.FetchErr, sts.ErrPending) || errors.Is(r.FetchErr, sts.ErrFetch) || !errors.Is(r.FetchErr, context.Canceled) {
 			t.Errorf("pending %v, fetch %v", r.Pending, r.FetchErr)
 		}
 		close(gate)
@@ -320,7 +320,7 @@ func TestStates(t *testing.T) {
 		w.record("example.org", "v=STSv1; id=two;")
 		r := c.Lookup(ctx, domain)
 		check(t, r, sts.S7, sts.ModeEnforce, true)
-		if w.fetches() != 1 || !errors.Is(r.FetchErr, sts.ErrFetchTimeout) {
+		if w.fetches() != 1 || !r.Pending || !errors.Is(r.FetchErr, sts.ErrNoTurn) {
 			t.Errorf("%d fetches, %v", w.fetches(), r.FetchErr)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
@@ -46,8 +47,8 @@ Who changed what, and when, goes to standard error. The exit status is 0 if it w
 const exitNoPolicy = 1
 
 // withCache runs f on the policies of the daemon, or of the store that --store names.
-func (e *env) withCache(cmd *cobra.Command, f func(policyBook) error) error {
-	return e.withStore(cmd, func(c *daemonClient) error { return f(remotePolicies{c}) }, func(s store.Store) error {
+func (e *env) withCache(cmd *cobra.Command, use storeUse, f func(policyBook) error) error {
+	return e.withStore(cmd, use, func(c *daemonClient) error { return f(remotePolicies{c}) }, func(s store.Store) error {
 		// What is changed is always logged, with or without --verbose.
 		return f(sts.NewCache(s, e.now, e.out.logger(slog.LevelInfo)))
 	})
@@ -55,7 +56,7 @@ func (e *env) withCache(cmd *cobra.Command, f func(policyBook) error) error {
 
 // withStore runs remote with a daemon that holds the store, or local on the store, which has
 // to be one that stays. A store that --store names is opened here if that is possible.
-func (e *env) withStore(cmd *cobra.Command, remote func(*daemonClient) error, local func(store.Store) error) (err error) {
+func (e *env) withStore(cmd *cobra.Command, use storeUse, remote func(*daemonClient) error, local func(store.Store) error) (err error) {
 	set, daemon, err := e.daemon(cmd)
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func (e *env) withStore(cmd *cobra.Command, remote func(*daemonClient) error, lo
 	if e.flags.store == storeMemory {
 		return &exitError{code: exitUsage, err: errors.New("a store in memory is empty"), hint: "name the store by --store bolt:FILE or --store redis://HOST"}
 	}
-	s, err := e.openStoreOnly()
+	s, err := e.openStoreOnly(use)
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func newCacheList(e *env) *cobra.Command {
 		Short: "List the policies that are kept, sorted by domain",
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withCache(cmd, func(c policyBook) error {
+			return e.withCache(cmd, storeReads, func(c policyBook) error {
 				var list []sts.Item
 				err := c.List(cmd.Context(), func(i sts.Item) bool {
 					list = append(list, i)
@@ -144,7 +145,7 @@ func (e *env) eachKept(cmd *cobra.Command, args []string, f func(c policyBook, d
 	if err != nil {
 		return err
 	}
-	return e.withCache(cmd, func(c policyBook) error {
+	return e.withCache(cmd, storeReads, func(c policyBook) error {
 		code := 0
 		for _, d := range names {
 			kept, err := f(c, d)
@@ -197,8 +198,8 @@ func newCacheExport(e *env) *cobra.Command {
 		Short: "Write all policies to standard output, one JSON object a line",
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withCache(cmd, func(c policyBook) error {
-				n, err := c.Export(cmd.Context(), e.out.stdout())
+			return e.withCache(cmd, storeReads, func(c policyBook) error {
+				n, err := c.Export(cmd.Context(), text.JSONWriter(e.out.stdout()))
 				if err == nil {
 					e.out.Notef("%d policies exported", n)
 				}
@@ -221,7 +222,7 @@ later stays; what has ended is left out. A life begins with the fetch, not with 
 				return usageError("%w", err)
 			}
 			defer in.Close()
-			return e.withCache(cmd, func(c policyBook) error {
+			return e.withCache(cmd, storeFills, func(c policyBook) error {
 				n, err := c.Import(cmd.Context(), in, who())
 				e.out.Notef("%d policies imported, %d had ended, %d were kept already", n.Stored, n.Expired, n.Older)
 				if errors.Is(err, sts.ErrImport) {
@@ -255,6 +256,9 @@ into a new store. A policy that had been deleted may come back.`,
 		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := bolt.Rescue(cmd.Context(), args[0], bolt.Config{Path: args[1], Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
+			if errors.Is(err, bolt.ErrExposed) {
+				return configError("what other users can write to may be forged; see that it is not, and then: chmod 600 "+shellWord(args[0]), "%w", err)
+			}
 			if err != nil {
 				return configError("", "%w", err)
 			}

@@ -89,13 +89,16 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 	}
 	defer r.close()
 	r.progress()
-	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }, r.waiting); err != nil {
 		return err
 	}
 	if r.count == 0 {
 		return errNoDomains
 	}
 	r.collector.tell(e.out)
+	if r.nameDoubted {
+		e.out.Hintf("give the full name of this machine in EHLO by --helo NAME")
+	}
 	if !r.alone {
 		e.tellExceptions(r.stack.engine.ExceptionUses())
 	}
@@ -118,7 +121,9 @@ type checkRun struct {
 	collector *collector // of --tlsrpt-socket; nil: there is none
 	checker   *checker
 
-	code, count int // so far
+	waits       waitList
+	code, count int  // so far
+	nameDoubted bool // a host may have refused the name given in EHLO
 }
 
 // newCheckRun reads the command line. Nothing is opened yet.
@@ -148,7 +153,7 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l looking) (*checkRun,
 		if !r.alone {
 			return nil, usageError("--evidence wants one domain as its argument")
 		}
-		r.record = new(evidence.Recorder)
+		r.record = &evidence.Recorder{Now: e.now}
 	}
 	if r.memory, err = d.memory(e.flags.store); err != nil {
 		return nil, err
@@ -158,14 +163,14 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l looking) (*checkRun,
 
 // open opens what the run needs. After an error there is nothing to close.
 func (r *checkRun) open(ctx context.Context) (err error) {
-	if r.stack, err = r.e.openDelivery(ctx, delivery{own: r.own, record: r.record, memory: r.memory}); err != nil {
+	if r.stack, err = r.e.openDelivery(ctx, delivery{own: r.own, record: r.record, memory: r.memory, observer: r.waits.observer()}); err != nil {
 		return err
 	}
 	if r.collector, err = openCollector(r.flags.tlsrptSocket, r.stack.dns.resolver); err != nil {
 		r.stack.close()
 		return err
 	}
-	r.checker = &checker{engine: r.stack.engine, prober: r.stack.prober, request: r.request}
+	r.checker = &checker{engine: r.stack.engine, prober: r.stack.prober, request: r.request, probing: r.waits.probe}
 	return nil
 }
 
@@ -205,6 +210,7 @@ func (r *checkRun) work(ctx context.Context, a asked) (*verdict, error) {
 func (r *checkRun) done(ctx context.Context, v *verdict) error {
 	r.count++
 	r.code = worse(r.code, r.exit(v))
+	r.nameDoubted = r.nameDoubted || v.nameDoubted()
 	if r.alone && v.err != nil {
 		return usageError("%w", v.err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
@@ -87,7 +88,7 @@ func (c *collector) hand(v *verdict) {
 func sessions(v *verdict) [][]tlsrpt.Entry {
 	var out [][]tlsrpt.Entry
 	add := func(i int, d engine.Decision) {
-		if entries := engine.Report(v.plan, i, d); len(entries) > 0 {
+		if entries := explain.Report(v.plan, i, d); len(entries) > 0 {
 			out = append(out, entries)
 		}
 	}

@@ -81,7 +81,9 @@ Passwords in URLs are not printed.`,
 					return err
 				}
 			}
-			e.out.Raw([]byte(b.String()))
+			for line := range strings.Lines(b.String()) {
+				e.out.Linef("%s", strings.TrimSuffix(line, "\n"))
+			}
 			return nil
 		},
 	}
@@ -93,7 +95,7 @@ Passwords in URLs are not printed.`,
 // apply puts the settings into the flags that the rest of the program reads.
 func (f *sharedFlags) apply(s *settings.Settings) {
 	f.resolvers, f.dnssec, f.trustAnchor, f.caFile = s.Servers, s.DNSSEC, s.TrustAnchor, s.CAFile
-	f.store, f.timeout, f.concurrency, f.allow, f.exceptions = s.Store, s.Timeout, s.Concurrency, s.Allow, s.Exceptions
+	f.store, f.timeout, f.concurrency, f.allow, f.deny, f.exceptions = s.Store, s.Timeout, s.Concurrency, s.Allow, s.Deny, s.Exceptions
 }
 
 // apply does the same for local policy.

@@ -109,7 +109,7 @@ func runDemo(ctx context.Context, e *env, full bool, worlds []lab.World) error {
 		}
 		return e.printDemo(r, full)
 	}
-	if err := inOrder(ctx, max(e.flags.concurrency, demoConcurrency), iter.Seq2[lab.World, error](seq), d.look, done); err != nil {
+	if err := inOrder(ctx, max(e.flags.concurrency, demoConcurrency), iter.Seq2[lab.World, error](seq), d.look, done, nil); err != nil {
 		return err
 	}
 	if failed > 0 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/forecast"
 	"github.com/mxauth/mxauth/engine/survey"
 )
@@ -66,7 +67,7 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 				return err
 			}
 			if len(snap.Plan.Hosts) == 0 {
-				e.out.Notef("there is no mail host to look at: %s", snap.Plan.MX.Reason.Text)
+				e.out.Notef("there is no mail host to look at: %s", explain.Text(snap.Plan.MX.Reason))
 			}
 			return e.printForecast(args[0], forecast.Forecast(snap, o), snap.At, asICal)
 		},

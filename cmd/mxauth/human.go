@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // human prints a verdict for people: the verdict, its reason and what to do about it;
@@ -28,9 +30,9 @@ func (v *verdict) human(c *console) {
 			}
 		}
 	}
-	if len(v.plan.Why) > 0 {
+	if why := explain.Plan(v.plan); len(why) > 0 {
 		c.Linef("")
-		steps(c, 2, v.plan.Why, false)
+		steps(c, 2, why, false)
 	}
 	for i, h := range v.plan.Hosts {
 		v.host(c, i, hostName(h), said)
@@ -40,6 +42,7 @@ func (v *verdict) human(c *console) {
 // headline is the outcome in words.
 func (v *verdict) headline() string {
 	s := v.summary
+	code := explain.Summary(v.plan, s).Code
 	switch {
 	case s.Outcome == engine.Authenticated && s.EveryHost:
 		return "authenticated by " + string(s.Method)
@@ -47,8 +50,8 @@ func (v *verdict) headline() string {
 		return "authenticated by " + string(s.Method) + " at the first host, but not at every host"
 	case s.Outcome == engine.Encrypted, s.Outcome == engine.Cleartext:
 		return s.Outcome.String() + ", not authenticated"
-	case s.Code != "":
-		return s.Outcome.String() + " (" + s.Code + ")"
+	case code != "":
+		return s.Outcome.String() + " (" + code + ")"
 	}
 	return s.Outcome.String()
 }
@@ -58,7 +61,7 @@ func (v *verdict) count() string {
 	if v.summary.Total < 2 {
 		return ""
 	}
-	return "; " + v.summary.Sentence()
+	return "; " + explain.Authenticated(v.summary)
 }
 
 // short is a verdict with the first sentence of its reason, in one line.
@@ -66,10 +69,11 @@ func (v *verdict) short() string {
 	if v.err != nil {
 		return "not checked: " + errorText(v.err)
 	}
-	if v.summary.Reason.Text == "" {
+	text := explain.Text(v.summary.Reason)
+	if text == "" {
 		return v.headline()
 	}
-	return v.headline() + ": " + firstSentence(v.summary.Reason.Text)
+	return v.headline() + ": " + firstSentence(text)
 }
 
 // firstSentence cuts a text behind its first full stop that a capital letter follows. A dot
@@ -85,12 +89,13 @@ func firstSentence(text string) string {
 
 // explain prints a reason, and what each administrator can do about it.
 func (v *verdict) explain(c *console, indent int, r engine.Reason) {
-	text := r.Text
-	if r.RFC != "" {
-		text += " (RFC " + r.RFC + ")"
+	words := explain.Reason(r)
+	text := words.Text
+	if words.RFC != "" {
+		text += " (RFC " + words.RFC + ")"
 	}
 	block(c, indent, "", text)
-	info, ok := r.ID.Info()
+	info, ok := explain.About(r.ID)
 	if !ok || v.summary.Outcome == engine.Authenticated && v.summary.Reason == r {
 		return
 	}
@@ -121,15 +126,18 @@ func (v *verdict) host(c *console, i int, name string, said map[engine.ReasonID]
 		v.explain(c, 4, d.Reason)
 		said[d.Reason.ID] = name
 	}
-	steps(c, 4, h.Why, known && before != name)
-	steps(c, 4, d.Why, false)
+	steps(c, 4, explain.Host(&v.plan.Hosts[i]), known && before != name)
+	steps(c, 4, explain.Steps(v.plan, i, d), false)
 	for _, f := range d.Details {
-		block(c, 4, pad("finding"), f.Text)
+		block(c, 4, pad("finding"), explain.Text(f))
 	}
 	if r.Differ() {
 		for _, a := range r.Addresses {
-			block(c, 4, pad("address"), a.Address.String()+": "+a.Decision.Outcome.String()+": "+a.Decision.Reason.Text)
+			block(c, 4, pad("address"), a.Address.String()+": "+a.Decision.Outcome.String()+": "+explain.Text(a.Decision.Reason))
 		}
+	}
+	if n := r.Untried(); n > 0 && n < len(r.Addresses) {
+		block(c, 4, pad("address"), fmt.Sprintf("%d of %d were not reached: the time for connecting to the hosts of the domain was over", n, len(r.Addresses)))
 	}
 	if r.Left > 0 {
 		block(c, 4, pad("address"), fmt.Sprintf("%d more were not connected to", r.Left))
@@ -138,12 +146,12 @@ func (v *verdict) host(c *console, i int, name string, said map[engine.ReasonID]
 
 // steps prints what was looked up and compared, a step a line. The verdict itself is
 // not repeated; brief leaves the sentence out that says why a requirement holds.
-func steps(c *console, indent int, why []engine.Step, brief bool) {
+func steps(c *console, indent int, why []explain.Step, brief bool) {
 	for _, s := range why {
-		if s.Step == engine.StepVerdict {
+		if s.Step == explain.StepVerdict {
 			continue
 		}
-		if brief && s.Step == engine.StepRequirement {
+		if brief && s.Step == explain.StepRequirement {
 			s.Result, _, _ = strings.Cut(s.Result, ": ")
 		}
 		block(c, indent, pad(s.Step), stepText(s))
@@ -151,9 +159,9 @@ func steps(c *console, indent int, why []engine.Step, brief bool) {
 }
 
 // stepText is one step in words: "example.org MX, secure: mx.example.org (10)".
-func stepText(s engine.Step) string {
+func stepText(s explain.Step) string {
 	what := strings.TrimSpace(s.Name + " " + s.Type)
-	if s.Step == engine.StepTLSARecord {
+	if s.Step == explain.StepTLSARecord {
 		what = strings.TrimSpace(s.Type + " " + s.Name)
 	}
 	if s.Status != "" {
@@ -174,15 +182,15 @@ const labelWidth = 13
 
 func pad(label string) string { return fmt.Sprintf("%-*s", labelWidth, label) }
 
-// block prints text behind a label, broken into lines of the console's width, the
-// later ones below the beginning of the text.
-func block(c *console, indent int, label, text string) {
+// block prints a text after a label, broken into lines of the console's width. Later lines
+// are indented to the start of the text.
+func block(c *console, indent int, label, said string) {
 	label = strings.Repeat(" ", indent) + label
 	hang := strings.Repeat(" ", utf8.RuneCountInString(label))
 	if strings.HasSuffix(label, ": ") { // a heading of prose, not a column
 		hang = strings.Repeat(" ", indent+2)
 	}
-	for i, line := range wrap(safe(text), c.width-utf8.RuneCountInString(hang), len(label)-len(hang)) {
+	for i, line := range wrap(text.Escape(said), c.width-utf8.RuneCountInString(hang), len(label)-len(hang)) {
 		if i == 0 {
 			c.Linef("%s%s", paint(faint, label), line)
 		} else {

@@ -47,7 +47,7 @@ const exitNoMemory = 1
 
 // withMemory runs f on what the daemon remembers, or the store that --store names.
 func (e *env) withMemory(cmd *cobra.Command, f func(memoryBook) error) (err error) {
-	return e.withStore(cmd, func(c *daemonClient) error { return f(remoteMemory{c}) }, func(s store.Store) error {
+	return e.withStore(cmd, storeReads, func(c *daemonClient) error { return f(remoteMemory{c}) }, func(s store.Store) error {
 		m, err := engine.NewMemory(engine.MemoryConfig{Store: s, Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"strings"
 	"sync"
+	"time"
 )
 
 // maxLine bounds one line of standard input, in octets: no domain is longer than 253,
@@ -77,16 +78,22 @@ func lines(r io.Reader) iter.Seq2[string, error] {
 // takes little memory.
 const lookAhead = 16
 
+// waitingEvery is how often inOrder reports what it waits for.
+const waitingEvery = time.Second
+
 // inOrder calls work for each item of seq, up to limit at once, and done for each
 // result in the order of seq as soon as it and all before it are there. While one item
-// takes long it goes on with up to lookAhead*limit items behind it. It stops at the first error of work, done
-// or seq, waits for what is running, and returns it.
+// takes long it goes on with up to lookAhead*limit items behind it, and calls waiting (if
+// that is not nil) every second with that item and for how long it holds up the others.
+// It stops at the first error of work, done or seq, waits for what is running, and returns
+// it. done and waiting are never called at the same time.
 func inOrder[T, R any](ctx context.Context, limit int, seq iter.Seq2[T, error],
-	work func(context.Context, T) (R, error), done func(R) error) error {
+	work func(context.Context, T) (R, error), done func(R) error, waiting func(T, time.Duration)) error {
 	type slot struct {
-		res R
-		err error
-		ok  chan struct{} // closed when res and err are set
+		item T
+		res  R
+		err  error
+		ok   chan struct{} // closed when res and err are set
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -97,7 +104,7 @@ func inOrder[T, R any](ctx context.Context, limit int, seq iter.Seq2[T, error],
 	wg.Go(func() {
 		defer close(queue)
 		for item, err := range seq {
-			s := &slot{ok: make(chan struct{})}
+			s := &slot{item: item, ok: make(chan struct{})}
 			if err != nil {
 				s.err = err
 				close(s.ok)
@@ -123,7 +130,11 @@ func inOrder[T, R any](ctx context.Context, limit int, seq iter.Seq2[T, error],
 		}
 	})
 	for s := range queue {
-		<-s.ok
+		await(s.ok, func(d time.Duration) {
+			if waiting != nil {
+				waiting(s.item, d)
+			}
+		})
 		err := s.err
 		if err == nil {
 			err = done(s.res)
@@ -134,4 +145,24 @@ func inOrder[T, R any](ctx context.Context, limit int, seq iter.Seq2[T, error],
 		}
 	}
 	return context.Cause(ctx)
+}
+
+// await waits until ok is closed, and calls tell every second with the time since.
+func await(ok <-chan struct{}, tell func(time.Duration)) {
+	select {
+	case <-ok:
+		return
+	default:
+	}
+	start := time.Now()
+	t := time.NewTicker(waitingEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ok:
+			return
+		case <-t.C:
+			tell(time.Since(start))
+		}
+	}
 }

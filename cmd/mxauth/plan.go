@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // newPlan makes the verb plan.
@@ -42,26 +43,26 @@ var planning = looking{(*checker).plan, (*verdict).humanPlan, (*verdict).shortPl
 
 // A planRow is the JSON object of one domain's plan.
 type planRow struct {
-	V          int           `json:"v"`
-	Domain     string        `json:"domain"` // as asked
-	Level      engine.Level  `json:"level"`
-	Outcome    string        `json:"outcome"` // "bounced" or "deferred" where there is nothing to try, else "none"
-	Reason     string        `json:"reason"`
-	ReasonID   string        `json:"reason_id"`
-	RFC        string        `json:"rfc"`
-	MXStatus   string        `json:"mx_status"`
-	STS        planSTS       `json:"sts"`
-	ValidUntil time.Time     `json:"valid_until"`
-	KeptUntil  *time.Time    `json:"kept_until,omitempty"` // of a plan that may be used again
-	Past       *engine.Past  `json:"past,omitempty"`       // what the domain once proved
-	Drops      []engine.Drop `json:"drops,omitempty"`      // what it has lost since
-	Hosts      []planHost    `json:"hosts"`
-	Why        []engine.Step `json:"why"`
+	V          int            `json:"v"`
+	Domain     string         `json:"domain"` // as asked
+	Level      engine.Level   `json:"level"`
+	Outcome    string         `json:"outcome"` // "bounced" or "deferred" where there is nothing to try, else "none"
+	Reason     string         `json:"reason"`
+	ReasonID   string         `json:"reason_id"`
+	RFC        string         `json:"rfc"`
+	MXStatus   string         `json:"mx_status"`
+	STS        planSTS        `json:"sts"`
+	ValidUntil time.Time      `json:"valid_until"`
+	KeptUntil  *time.Time     `json:"kept_until,omitempty"` // of a plan that may be used again
+	Past       *engine.Past   `json:"past,omitempty"`       // what the domain once proved
+	Drops      []engine.Drop  `json:"drops,omitempty"`      // what it has lost since
+	Hosts      []planHost     `json:"hosts"`
+	Why        []explain.Step `json:"why"`
 }
 
 // A planSTS is what MTA-STS says of the domain.
 type planSTS struct {
-	Row     string     `json:"row"`  // of the decision table: "S1" to "S12"
+	Row     string     `json:"row"`  // of the decision table: "S1" to "S13"; "" where MTA-STS was not looked at
 	Mode    string     `json:"mode"` // "" for no policy
 	ID      string     `json:"id,omitempty"`
 	Cached  bool       `json:"cached,omitempty"`
@@ -100,12 +101,13 @@ func (v *verdict) planRow() any {
 		return v.row()
 	}
 	p := v.plan
+	said := explain.Reason(p.MX.Reason)
 	r := planRow{
 		V: rowVersion, Domain: v.asked, Level: p.Request.Level, Outcome: p.MX.Outcome.String(),
-		Reason: p.MX.Reason.Text, ReasonID: string(p.MX.Reason.ID), RFC: p.MX.Reason.RFC,
+		Reason: said.Text, ReasonID: string(p.MX.Reason.ID), RFC: said.RFC,
 		MXStatus: p.MX.Status.String(), ValidUntil: p.ValidUntil.UTC(),
 		STS:   planSTS{Row: p.STS.Row.String(), ID: p.STS.ID, Cached: p.STS.Cached, Pending: p.STS.Pending},
-		Hosts: []planHost{}, Why: append([]engine.Step{}, p.Why...),
+		Hosts: []planHost{}, Why: append([]explain.Step{}, explain.Plan(p)...),
 	}
 	if p.STS.Policy != nil {
 		r.STS.Mode = p.STS.Policy.Mode.String()
@@ -118,12 +120,13 @@ func (v *verdict) planRow() any {
 		r.KeptUntil = &until
 	}
 	r.Past, r.Drops = p.Past, p.Drops
-	for _, h := range p.Hosts {
+	for i, h := range p.Hosts {
+		said := explain.Reason(h.Reason)
 		ph := planHost{
 			Host: hostName(h), Preference: h.Preference, Port: h.Port, Addresses: append([]netip.Addr{}, h.Addresses...),
 			Requirement: h.Requirement.String(), Outcome: h.Skipped.String(), SNI: h.SNI,
 			DANENames: texts(h.DANERefs), STSNames: texts(h.STSRefs), PKIXNames: texts(h.PKIXRefs),
-			Reason: h.Reason.Text, ReasonID: string(h.Reason.ID), RFC: h.Reason.RFC,
+			Reason: said.Text, ReasonID: string(h.Reason.ID), RFC: said.RFC,
 			Row: h.Row, STSMatch: h.STSMatch, Waived: string(h.Waived.ID), TLSSeen: tlsSeen(p.Past, h),
 		}
 		if h.Exception != nil {
@@ -131,7 +134,7 @@ func (v *verdict) planRow() any {
 		}
 		ph.TLSA = texts(h.DANE.Set.Usable())
 		r.Hosts = append(r.Hosts, ph)
-		r.Why = append(r.Why, h.Why...)
+		r.Why = append(r.Why, explain.Host(&p.Hosts[i])...)
 	}
 	return r
 }
@@ -187,7 +190,7 @@ func (v *verdict) shortPlan() string {
 		return "not planned: " + errorText(v.err)
 	}
 	if v.plan.MX.Outcome != engine.OutcomeNone {
-		return v.plan.MX.Outcome.String() + ": " + v.plan.MX.Reason.Text
+		return v.plan.MX.Outcome.String() + ": " + explain.Text(v.plan.MX.Reason)
 	}
 	var hosts []string
 	for _, h := range v.plan.Hosts {
@@ -211,20 +214,20 @@ func (v *verdict) humanPlan(c *console) {
 		headline = "one host"
 	}
 	c.Linef("%s: %s", paint(strong, v.asked), headline)
-	if p.MX.Reason.Text != "" {
+	if !p.MX.Reason.IsZero() {
 		c.Linef("")
 		v.explain(c, 2, p.MX.Reason)
 	}
 	c.Linef("")
-	steps(c, 2, p.Why, false)
-	for _, h := range p.Hosts {
+	steps(c, 2, explain.Plan(p), false)
+	for i, h := range p.Hosts {
 		word := h.Requirement.String()
 		if h.Requirement == engine.Skip {
 			word += ", " + h.Skipped.String()
 		}
 		c.Linef("")
 		c.Linef("  %s (preference %d, port %d): %s", paint(strong, hostName(h)), h.Preference, h.Port, paint(strong, word))
-		steps(c, 4, h.Why, false)
+		steps(c, 4, explain.Host(&p.Hosts[i]), false)
 		for _, f := range []struct {
 			label, text string
 		}{

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -18,23 +19,25 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/sts"
 )
 
 // The two functions below stand in the README word for word.
 
-func authenticated(e *engine.Engine, conn net.Conn, plan *engine.Plan, i int) (engine.Decision, error) {
-	client, err := smtp.NewClient(conn, plan.Hosts[i].Name.String())
-	if err != nil {
-		return engine.Decision{}, err
-	}
+func decide(e *engine.Engine, conn net.Conn, plan *engine.Plan, i int) (engine.Decision, *smtp.Client) {
 	attempt := e.Attempt(plan, i, conn.RemoteAddr().(*net.TCPAddr).AddrPort())
-	if ok, _ := client.Extension("STARTTLS"); !ok {
-		attempt.Failed(engine.NoSTARTTLS, nil)
-	} else if err := client.StartTLS(attempt.TLSConfig()); err != nil {
-		attempt.Failed(engine.HandshakeFailed, err)
+	client, err := smtp.NewClient(attempt.Watch(conn), plan.Hosts[i].Name.String())
+	if err == nil {
+		err = client.Hello("mx.sender.example") // the full name of this machine
 	}
-	return attempt.Decision(false), nil // MAIL FROM only if it says Deliver
+	var state tls.ConnectionState
+	if err == nil && attempt.OffersSTARTTLS() {
+		err = client.StartTLS(attempt.TLSConfig()) // and EHLO inside TLS
+		state, _ = client.TLSConnectionState()
+	}
+	attempt.Done(state, err)
+	return attempt.Decision(false), client // MAIL FROM only if it says Deliver
 }
 
 func newEngine(servers []upstream.Server) (*engine.Engine, error) {
@@ -89,6 +92,8 @@ func TestReadmeEngine(t *testing.T) {
 	for domain, want := range map[string]engine.Outcome{
 		"dane-ee.test": engine.Authenticated, "tlsa-mismatch.test": engine.Refused,
 		"stripped-dane.test": engine.Refused, "stripped-nothing.test": engine.Cleartext,
+		"dane-injected.test": engine.Refused, "may-injected.test": engine.Cleartext, "dane-alert.test": engine.Refused,
+		"ehlo-close.test": engine.Deferred,
 	} {
 		plan, err := e.Plan(t.Context(), engine.Request{NextHop: domain})
 		if err != nil || len(plan.Hosts) != 1 {
@@ -99,10 +104,10 @@ func TestReadmeEngine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := authenticated(e, at{conn, addr}, plan, 0)
+		d, client := decide(e, at{conn, addr}, plan, 0)
 		_ = conn.Close()
-		if err != nil || d.Outcome != want || d.Deliver != want.Deliverable() {
-			t.Errorf("%s: %v %v, want %v; %v", domain, d.Outcome, d.Deliver, want, err)
+		if client == nil || d.Outcome != want || d.Deliver != want.Deliverable() {
+			t.Errorf("%s: %v %v, want %v: %s", domain, d.Outcome, d.Deliver, want, explain.Text(d.Reason))
 		}
 	}
 }

@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 		mainOverDialer()
 		main()
 	}
+	if name := os.Getenv(statusFile); name != "" {
+		os.Exit(runMeasured(name))
+	}
 	os.Exit(m.Run())
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/text"
+	"github.com/mxauth/mxauth/tlsrpt"
 )
 
 // rowVersion is the "v" of every JSON object that check prints; it changes when a
@@ -13,21 +15,22 @@ const rowVersion = 1
 
 // A checkRow is the JSON object of one domain; docs/check.schema.json describes it.
 type checkRow struct {
-	V          int           `json:"v"`
-	Domain     string        `json:"domain"` // as asked
-	Outcome    string        `json:"outcome"`
-	Method     string        `json:"method"`
-	Deliver    bool          `json:"deliver"`
-	Via        string        `json:"via"`
-	EveryHost  bool          `json:"every_host"`
-	Reason     string        `json:"reason"`
-	ReasonID   string        `json:"reason_id"`
-	RFC        string        `json:"rfc"`
-	ResultType string        `json:"result_type"`
-	Code       string        `json:"code,omitempty"` // RFC 3463, of what may not go
-	Findings   []findingRow  `json:"findings,omitempty"`
-	Hosts      []hostRow     `json:"hosts"`
-	Why        []engine.Step `json:"why"`
+	V          int               `json:"v"`
+	Domain     string            `json:"domain"` // as asked
+	Outcome    string            `json:"outcome"`
+	Method     string            `json:"method"`
+	Deliver    bool              `json:"deliver"`
+	Via        string            `json:"via"`
+	EveryHost  bool              `json:"every_host"`
+	Reason     string            `json:"reason"`
+	ReasonID   string            `json:"reason_id"`
+	RFC        string            `json:"rfc"`
+	ResultType tlsrpt.ResultType `json:"result_type"`
+	Code       string            `json:"code,omitempty"` // RFC 3463, of what may not go
+	Findings   []findingRow      `json:"findings,omitempty"`
+	Hosts      []hostRow         `json:"hosts"`
+	Why        []explain.Step    `json:"why"`
+	Replay     *replayRow        `json:"replay,omitempty"` // of mxauth replay
 }
 
 // An errorRow stands in the place of a domain that could not be looked at: the text
@@ -40,73 +43,80 @@ type errorRow struct {
 
 // A hostRow is one MX host: the weakest of its addresses that could be reached.
 type hostRow struct {
-	Host        string       `json:"host"`
-	Preference  uint16       `json:"preference"`
-	Outcome     string       `json:"outcome"`
-	Method      string       `json:"method"`
-	Deliver     bool         `json:"deliver"`
-	Requirement string       `json:"requirement"`
-	SNI         string       `json:"sni"`
-	Reason      string       `json:"reason"`
-	ReasonID    string       `json:"reason_id"`
-	RFC         string       `json:"rfc"`
-	ResultType  string       `json:"result_type"`
-	Code        string       `json:"code,omitempty"`
-	Waived      bool         `json:"waived,omitempty"`    // a policy forbids it, and audit or the message's own wish let it go
-	Exception   string       `json:"exception,omitempty"` // id of the exception by which alone the message may go
-	TLS         string       `json:"tls,omitempty"`
-	Presented   []string     `json:"presented,omitempty"`
-	Expected    []string     `json:"expected,omitempty"`
-	Addresses   []addressRow `json:"addresses,omitempty"`
-	Findings    []findingRow `json:"findings,omitempty"`
+	Host        string            `json:"host"`
+	Preference  uint16            `json:"preference"`
+	Outcome     string            `json:"outcome"`
+	Method      string            `json:"method"`
+	Deliver     bool              `json:"deliver"`
+	Requirement string            `json:"requirement"`
+	SNI         string            `json:"sni"`
+	Reason      string            `json:"reason"`
+	ReasonID    string            `json:"reason_id"`
+	RFC         string            `json:"rfc"`
+	ResultType  tlsrpt.ResultType `json:"result_type"`
+	Code        string            `json:"code,omitempty"`
+	Waived      bool              `json:"waived,omitempty"`    // a policy forbids it, and audit or the message's own wish let it go
+	Exception   string            `json:"exception,omitempty"` // id of the exception by which alone the message may go
+	TLS         string            `json:"tls,omitempty"`
+	Presented   []string          `json:"presented,omitempty"`
+	Expected    []string          `json:"expected,omitempty"`
+	Addresses   []addressRow      `json:"addresses,omitempty"`
+	Findings    []findingRow      `json:"findings,omitempty"`
 }
 
 // An addressRow is one address of a host, given where they differ.
 type addressRow struct {
-	Address    netip.Addr `json:"address"`
-	Outcome    string     `json:"outcome"`
-	Method     string     `json:"method"`
-	Deliver    bool       `json:"deliver"`
-	Reason     string     `json:"reason"`
-	ReasonID   string     `json:"reason_id"`
-	RFC        string     `json:"rfc"`
-	ResultType string     `json:"result_type"`
+	Address    netip.Addr        `json:"address"`
+	Outcome    string            `json:"outcome"`
+	Method     string            `json:"method"`
+	Deliver    bool              `json:"deliver"`
+	Reason     string            `json:"reason"`
+	ReasonID   string            `json:"reason_id"`
+	RFC        string            `json:"rfc"`
+	ResultType tlsrpt.ResultType `json:"result_type"`
 }
 
 // A findingRow is a further reason, such as what a policy in mode testing would have
 // refused.
 type findingRow struct {
-	Reason     string `json:"reason"`
-	ReasonID   string `json:"reason_id"`
-	RFC        string `json:"rfc"`
-	ResultType string `json:"result_type"`
+	Reason     string            `json:"reason"`
+	ReasonID   string            `json:"reason_id"`
+	RFC        string            `json:"rfc"`
+	ResultType tlsrpt.ResultType `json:"result_type"`
 }
 
 // row makes the JSON object of a verdict.
 func (v *verdict) row() any {
 	if v.err != nil {
-		return errorRow{rowVersion, v.asked, safe(errorText(v.err))}
+		return errorRow{rowVersion, v.asked, text.Escape(errorText(v.err))}
 	}
+	return v.checkRow()
+}
+
+// checkRow makes that of a domain that was looked at.
+func (v *verdict) checkRow() checkRow {
 	s := v.summary
+	said := explain.Summary(v.plan, s)
 	r := checkRow{
 		V: rowVersion, Domain: v.asked,
 		Outcome: s.Outcome.String(), Method: string(s.Method), Deliver: s.Deliver,
 		EveryHost: s.EveryHost,
-		Reason:    s.Reason.Text, ReasonID: string(s.Reason.ID), RFC: s.Reason.RFC, ResultType: s.Reason.ResultType,
-		Code: s.Code, Findings: findings(v.plan.Findings),
-		Hosts: []hostRow{}, Why: slices.Clip(v.plan.Why),
+		Reason:    said.Text, ReasonID: string(s.Reason.ID), RFC: said.RFC, ResultType: said.ResultType,
+		Code: said.Code, Findings: findings(v.plan.Findings),
+		Hosts: []hostRow{}, Why: explain.Plan(v.plan),
 	}
 	for i, h := range v.plan.Hosts {
 		d := v.hosts[i].Decision
 		if r.Via == "" && d.Deliver {
 			r.Via = hostName(h)
 		}
+		said := explain.Decision(d)
 		row := hostRow{
 			Host: hostName(h), Preference: h.Preference,
 			Outcome: d.Outcome.String(), Method: string(d.Method), Deliver: d.Deliver,
 			Requirement: h.Requirement.String(), SNI: h.SNI,
-			Reason: d.Reason.Text, ReasonID: string(d.Reason.ID), RFC: d.Reason.RFC, ResultType: d.Reason.ResultType,
-			Code: d.Code, Waived: d.Waived,
+			Reason: said.Text, ReasonID: string(d.Reason.ID), RFC: said.RFC, ResultType: said.ResultType,
+			Code: said.Code, Waived: d.Waived,
 			Presented: d.Presented, Expected: d.Expected, Findings: findings(d.Details),
 		}
 		if d.Exception != nil {
@@ -115,19 +125,20 @@ func (v *verdict) row() any {
 		if v.hosts[i].Differ() {
 			for _, a := range v.hosts[i].Addresses {
 				ad := a.Decision
+				said := explain.Decision(ad)
 				row.Addresses = append(row.Addresses, addressRow{
 					a.Address, ad.Outcome.String(), string(ad.Method), ad.Deliver,
-					ad.Reason.Text, string(ad.Reason.ID), ad.Reason.RFC, ad.Reason.ResultType,
+					said.Text, string(ad.Reason.ID), said.RFC, said.ResultType,
 				})
 			}
 		}
 		row.TLS = v.tls(i)
 		r.Hosts = append(r.Hosts, row)
-		r.Why = append(r.Why, h.Why...)
-		r.Why = append(r.Why, d.Why...)
+		r.Why = append(r.Why, explain.Host(&v.plan.Hosts[i])...)
+		r.Why = append(r.Why, explain.Steps(v.plan, i, d)...)
 	}
 	if r.Why == nil {
-		r.Why = []engine.Step{}
+		r.Why = []explain.Step{}
 	}
 	return r
 }
@@ -135,7 +146,8 @@ func (v *verdict) row() any {
 // findings makes the JSON form of further reasons.
 func findings(reasons []engine.Reason) (out []findingRow) {
 	for _, r := range reasons {
-		out = append(out, findingRow{r.Text, string(r.ID), r.RFC, r.ResultType})
+		said := explain.Reason(r)
+		out = append(out, findingRow{said.Text, string(r.ID), said.RFC, said.ResultType})
 	}
 	return out
 }

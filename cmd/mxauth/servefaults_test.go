@@ -19,8 +19,8 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// A wire is what lies between the daemon and its resolver.
-type wire struct {
+// A resolverLine is what lies between the daemon and its resolver.
+type resolverLine struct {
 	t   *testing.T
 	to  netip.AddrPort
 	udp *net.UDPConn
@@ -31,10 +31,10 @@ type wire struct {
 	delay atomic.Int64 // of each answer, nanoseconds
 }
 
-// newWire leads to a resolver.
-func newWire(t *testing.T, to netip.AddrPort) *wire {
+// newResolverLine leads to a resolver.
+func newResolverLine(t *testing.T, to netip.AddrPort) *resolverLine {
 	t.Helper()
-	w := &wire{t: t, to: to}
+	w := &resolverLine{t: t, to: to}
 	for try := 0; ; try++ {
 		var err error
 		if w.udp, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
@@ -58,9 +58,9 @@ func newWire(t *testing.T, to netip.AddrPort) *wire {
 	return w
 }
 
-func (w *wire) addr() string { return w.udp.LocalAddr().String() }
+func (w *resolverLine) addr() string { return w.udp.LocalAddr().String() }
 
-func (w *wire) serveUDP() {
+func (w *resolverLine) serveUDP() {
 	buf := make([]byte, 4096)
 	for {
 		n, from, err := w.udp.ReadFromUDPAddrPort(buf)
@@ -96,7 +96,7 @@ func (w *wire) serveUDP() {
 	}
 }
 
-func (w *wire) serveTCP() {
+func (w *resolverLine) serveTCP() {
 	for {
 		c, err := w.tcp.Accept()
 		if err != nil {
@@ -129,8 +129,8 @@ func (w *wire) serveTCP() {
 	}
 }
 
-// through makes a daemon of the tests ask its resolver through the wire.
-func (w *wire) through(t *testing.T, l *testLab) *served {
+// through makes a daemon of the tests ask its resolver through the line.
+func (w *resolverLine) through(t *testing.T, l *testLab) *served {
 	t.Helper()
 	d := newServed(t, l, "")
 	d.env["MXAUTH_RESOLVER_SERVERS"], d.env["MXAUTH_RESOLVER_TIMEOUT"] = w.addr(), "1s"
@@ -158,7 +158,7 @@ const (
 // back, so are the answers.
 func TestResolverFaults(t *testing.T) {
 	l := startLab(t, serveWorlds(t, "dane-ee", "dane-ta", "sts-enforce", "stripped-nothing", "tlsa-mismatch"), nil)
-	w := newWire(t, l.Plain())
+	w := newResolverLine(t, l.Plain())
 	d := w.through(t, l)
 	d.start()
 	const patience = 15*time.Second + 3*time.Second // and what a loaded machine takes
@@ -218,7 +218,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 // on, and the next question gets its answer.
 func TestSlowResolver(t *testing.T) {
 	l := startLab(t, serveWorlds(t, "dane-ee", "sts-enforce"), nil)
-	w := newWire(t, l.Plain())
+	w := newResolverLine(t, l.Plain())
 	d := w.through(t, l)
 	d.env["MXAUTH_SERVE_PATIENCE"] = "300ms"
 	w.delay.Store(int64(250 * time.Millisecond))
@@ -353,13 +353,13 @@ func TestClockJumps(t *testing.T) {
 	}
 }
 
-// hostile are worlds that cost as much as they can.
-var hostile = []string{"zone-keytrap", "zone-colliding", "sts-hang", "sts-hang-in-body"}
+// costly are worlds that cost as much as they can.
+var costly = []string{"zone-keytrap", "zone-colliding", "sts-hang", "sts-hang-in-body"}
 
 // TestHostileBeside: hostile domains, asked about without end, keep no honest one from being
 // answered, and take a bounded amount of memory.
 func TestHostileBeside(t *testing.T) {
-	l := startLab(t, serveWorlds(t, append(hostile, "dane-ee", "dane-ta", "sts-enforce", "sts-testing", "stripped-nothing")...), nil)
+	l := startLab(t, serveWorlds(t, append(costly, "dane-ee", "dane-ta", "sts-enforce", "sts-testing", "stripped-nothing")...), nil)
 	d := newServed(t, l, "[log]\nlevel = \"error\"\n")
 	d.env["MXAUTH_SERVE_PATIENCE"] = "2s"
 	d.start()
@@ -382,7 +382,7 @@ func TestHostileBeside(t *testing.T) {
 				default:
 				}
 				// A port of its own makes each question a lookup of its own.
-				key := fmt.Sprintf("%s.test:%d", hostile[(i+n)%len(hostile)], 1+(i*5000+n)%65000)
+				key := fmt.Sprintf("%s.test:%d", costly[(i+n)%len(costly)], 1+(i*5000+n)%65000)
 				if _, err := askOn(c, r, "QUERY", key); err != nil {
 					return // the test has ended
 				}

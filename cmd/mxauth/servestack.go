@@ -158,7 +158,7 @@ func (d *daemonStack) configure(ctx context.Context) error {
 		}
 	}
 	d.base = mxauth.Config{
-		Servers: servers, TrustAD: s.DNSSEC == modeTrustAD, AllowAddresses: set.allow,
+		Servers: servers, TrustAD: s.DNSSEC == modeTrustAD, AllowAddresses: set.allow, DenyAddresses: set.deny,
 		OwnHosts: own.names, OwnAddresses: own.addresses, Exceptions: d.inForce,
 		Timeout: s.Timeout, Dial: e.dial, Now: e.now, Logger: d.log,
 		Lookups: d.metrics.DNS(),
@@ -188,7 +188,7 @@ func (d *daemonStack) inForce() *engine.Exceptions {
 // openStore opens the store. It is opened once: a file belongs to one process, and what
 // waits to be written must outlive a reload.
 func (d *daemonStack) openStore() (err error) {
-	if d.store, err = d.e.openStoreOnly(); err != nil {
+	if d.store, err = d.e.openStoreOnly(storeFills); err != nil {
 		if errors.Is(err, bolt.ErrLocked) {
 			return configError("another mxauth holds the store; stop it, or use a store on a server (redis://)", "%w", err)
 		}

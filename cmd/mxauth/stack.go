@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,6 +57,9 @@ type delivery struct {
 	own    ownHosts           // this MTA, which plans must not lead back to
 	record *evidence.Recorder // nil: what is received is not recorded
 	memory *memorySetting     // nil: what domains prove is not remembered
+	use    storeUse           // of --store
+	// observer is told of policy fetches; its zero value hears nothing.
+	observer sts.Observer
 }
 
 // A memorySetting is the setting of an [engine.Memory] over the stack's store.
@@ -66,6 +71,11 @@ type memorySetting struct {
 // open puts a stack together as the shared flags say. Its errors are usage or
 // configuration errors.
 func (e *env) open(ctx context.Context) (*stack, error) { return e.openDelivery(ctx, delivery{}) }
+
+// openSpare is open for verbs that keep nothing in the store.
+func (e *env) openSpare(ctx context.Context) (*stack, error) {
+	return e.openDelivery(ctx, delivery{use: storeSpare})
+}
 
 // openDelivery is open for check and plan.
 func (e *env) openDelivery(ctx context.Context, d delivery) (s *stack, err error) {
@@ -87,7 +97,7 @@ func (e *env) openDelivery(ctx context.Context, d delivery) (s *stack, err error
 	if s.dns, err = e.openResolver(ctx, set); err != nil {
 		return s, err
 	}
-	if s.store, err = e.openStore(); err != nil {
+	if s.store, err = e.openStore(d.use); err != nil {
 		return s, err
 	}
 	exceptions, err := e.exceptions(ctx)
@@ -96,8 +106,8 @@ func (e *env) openDelivery(ctx context.Context, d delivery) (s *stack, err error
 	}
 	s.line, err = newLine(lineConfig{
 		exceptions: exceptions,
-		resolver:   s.dns.resolver, roots: s.roots, store: s.store, allow: set.allow,
-		dial: e.dial, timeout: e.flags.timeout, now: e.now, logger: e.logger(), delivery: d,
+		resolver:   s.dns.resolver, roots: s.roots, store: s.store, allow: set.allow, deny: set.deny, nat64: s.dns.nat64,
+		dial: e.dial, helo: set.helo, probeTime: e.flags.probeTime, timeout: e.flags.timeout, now: e.now, logger: e.logger(), delivery: d,
 	})
 	return s, err
 }
@@ -132,6 +142,9 @@ type resolving struct {
 	upstream *upstream.Client
 	resolver *watcher
 	cache    *dnssec.Cached
+	nat64    dnssec.Resolver // for RFC 7050: it asks without CD
+
+	toldUnused bool // complain has named the servers that are not used
 }
 
 func (r *resolving) close() {
@@ -162,7 +175,7 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg := upstream.Config{Servers: r.servers, Timeout: e.flags.timeout, RootCAs: pool, Logger: e.logger()}
+	cfg := upstream.Config{Servers: r.servers, SignedZone: signedZone(anchors), Timeout: e.flags.timeout, RootCAs: pool, Logger: e.logger()}
 	if e.flags.dnssec == modeTrustAD {
 		if err := e.checkTrustAD(ctx, cfg); err != nil {
 			return nil, err
@@ -174,6 +187,16 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 		return nil, err
 	}
 	return r, nil
+}
+
+// signedZone is a zone that must be signed if anything is: the root, unless only other zones
+// have trust anchors.
+func signedZone(anchors []anchor.Anchor) rfc6125.Name {
+	root := rfc6125.RootName()
+	if len(anchors) == 0 || slices.ContainsFunc(anchors, func(a anchor.Anchor) bool { return a.Zone == root }) {
+		return root
+	}
+	return anchors[0].Zone
 }
 
 // A resolverConfig says how status comes to answers.
@@ -188,6 +211,10 @@ type resolverConfig struct {
 // make puts upstream, validator or stub, cache and watcher on top of each other.
 func (r *resolving) make(cfg upstream.Config, c resolverConfig) (err error) {
 	if r.upstream, err = upstream.New(cfg); err != nil {
+		return err
+	}
+	// What it says can only refuse, so the way to the resolver need not be protected.
+	if r.nat64, err = dnssec.NewStub(dnssec.StubConfig{Upstream: r.upstream, TrustPath: true, Now: c.now}); err != nil {
 		return err
 	}
 	var source dnssec.Resolver
@@ -308,10 +335,15 @@ type lineConfig struct {
 	roots    *pkix.Roots
 	store    store.Store
 	allow    []netip.Prefix
+	deny     []netip.Prefix
+	nat64    dnssec.Resolver // nil: resolver
 	dial     func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	timeout  time.Duration
 	now      func() time.Time
 	logger   *slog.Logger
+
+	helo      string        // in EHLO; "": the name of the machine
+	probeTime time.Duration // for all hosts of a domain; 0: the default
 
 	exceptions func() *engine.Exceptions // nil: there are none
 }
@@ -324,12 +356,16 @@ func newLine(c lineConfig) (*line, error) {
 		}
 		c.roots = r
 	}
-	policies, err := sts.NewClient(sts.Config{Resolver: c.resolver, Roots: c.roots, Store: c.store, Allow: c.allow,
-		Dial: c.dial, Timeout: c.timeout, Now: c.now, Logger: c.logger})
+	// This program ends: the time that a plan waits for a policy is also the time that its
+	// fetch may take, and MTA-STS is waited for in any case, so that the answer does not
+	// depend on what comes first.
+	wait := cmp.Or(c.timeout, sts.DefaultWait)
+	policies, err := sts.NewClient(sts.Config{Resolver: c.resolver, Roots: c.roots, Store: c.store, Allow: c.allow, Deny: c.deny, NAT64: c.nat64,
+		Dial: c.dial, Timeout: wait, Wait: wait, Observer: c.observer, Now: c.now, Logger: c.logger})
 	if err != nil {
 		return nil, err
 	}
-	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, Timeout: c.timeout, Now: c.now, Logger: c.logger})}
+	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, HELO: c.helo, Timeout: c.timeout, PlanTimeout: c.probeTime, Logger: c.logger})}
 	var client engine.STSClient = policies
 	if c.record != nil {
 		client = c.record.STS(policies)
@@ -341,7 +377,7 @@ func newLine(c lineConfig) (*line, error) {
 			return nil, err
 		}
 	}
-	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: c.record != nil, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
+	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.timeout)}, STS: client, AwaitSTS: true, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {
 		l.close()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -15,20 +16,41 @@ import (
 // storeMemory is the value of --store for a store that ends with the program.
 const storeMemory = "memory"
 
+// A storeUse says what a verb does when the file that --store names does not exist.
+type storeUse uint8
+
+const (
+	storeFills storeUse = iota // the verb fills the store: the file is created
+	storeReads                 // the verb works on what is kept: an error
+	storeSpare                 // the verb needs nothing of it: a store in memory does
+)
+
 // openStore opens the store that --store names. A file that another process has open is
-// no reason not to answer: the answer is then found without what is kept there.
-func (e *env) openStore() (store.Store, error) {
-	s, err := e.openStoreOnly()
+// no reason not to answer: the answer is then found without what is kept there, which is
+// not known, rather than absent.
+func (e *env) openStore(use storeUse) (store.Store, error) {
+	s, err := e.openStoreOnly(use)
 	if errors.Is(err, bolt.ErrLocked) {
-		e.out.Notef("%v; going on without it, in memory", err)
-		return store.NewMemory(store.MemoryConfig{Now: e.now})
+		e.out.Notef("%v; going on in memory, and what is kept in the store is not known", err)
+		return store.NewFront(store.FrontConfig{Behind: heldStore{err}, Now: e.now})
 	}
 	return s, err
 }
 
+// A heldStore is a store that another process has: nothing is known of what is in it.
+type heldStore struct{ err error }
+
+func (s heldStore) Get(context.Context, string) (store.Entry, bool, error) {
+	return store.Entry{}, false, s.err
+}
+func (s heldStore) Put(context.Context, store.Entry) error                    { return s.err }
+func (s heldStore) Delete(context.Context, string) error                      { return s.err }
+func (s heldStore) All(context.Context, string, func(store.Entry) bool) error { return s.err }
+func (heldStore) Close() error                                                { return nil }
+
 // openStoreOnly opens the store that --store names, and no other. A store that can not be
 // used is a configuration error.
-func (e *env) openStoreOnly() (store.Store, error) {
+func (e *env) openStoreOnly(use storeUse) (store.Store, error) {
 	name := e.flags.store
 	scheme, rest, _ := strings.Cut(name, ":")
 	switch scheme {
@@ -40,14 +62,20 @@ func (e *env) openStoreOnly() (store.Store, error) {
 		if rest == "" {
 			return nil, usageError("--store: bolt: wants a file, as in bolt:/var/lib/mxauth/policies.db")
 		}
-		s, err := bolt.Open(bolt.Config{Path: rest, Now: e.now, Logger: e.logger()})
+		s, err := bolt.Open(bolt.Config{Path: rest, MustExist: use != storeFills, Now: e.now, Logger: e.logger()})
 		switch {
 		case err == nil:
 			return s, nil
 		case errors.Is(err, bolt.ErrLocked):
 			return nil, configError("stop the other process, or ask it", "%w", err)
+		case errors.Is(err, bolt.ErrNotExist) && use == storeSpare:
+			return store.NewMemory(store.MemoryConfig{Now: e.now})
+		case errors.Is(err, bolt.ErrNotExist):
+			return nil, configError("the file is created by the verbs that fill it, such as check, plan and cache import", "the store %s does not exist", rest)
+		case errors.Is(err, bolt.ErrExposed):
+			return nil, configError("see that its content is what you expect, and then: chmod 600 "+shellWord(rest), "%w", err)
 		case errors.Is(err, store.ErrDamaged):
-			return nil, configError("rescue what is sound with: mxauth cache rescue "+rest+" NEWFILE", "%w", err)
+			return nil, configError("rescue what is sound with: mxauth cache rescue "+shellWord(rest)+" NEWFILE", "%w", err)
 		}
 		return nil, configError("see that the folder exists and may be written to", "%w", err)
 	case "redis", "rediss", "valkey", "valkeys", "unix":
@@ -66,6 +94,15 @@ func (e *env) openStoreOnly() (store.Store, error) {
 		return s, nil
 	}
 	return nil, usageError("--store: %.80q is neither memory, bolt:FILE nor a redis:// URL", withoutPassword(name))
+}
+
+// shellWord quotes s for a POSIX shell, if it needs that.
+func shellWord(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%="
+	if s != "" && strings.Trim(s, plain) == "" && !strings.HasPrefix(s, "-") {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // withoutPassword takes user and password out of a URL that is shown.

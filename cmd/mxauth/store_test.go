@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
@@ -22,18 +24,37 @@ func TestStoreHeldByAnother(t *testing.T) {
 	var stderr bytes.Buffer
 	e := newEnv(strings.NewReader(""), &bytes.Buffer{}, &stderr, func(string) string { return "" })
 	e.flags.store = "bolt:" + path
-	s, err := e.openStore()
+	s, err := e.openStore(storeFills)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, ok := s.(*store.Memory); !ok {
-		t.Errorf("got %T", s)
+	// What the other process keeps is not known, rather than absent; what is learned now is
+	// remembered.
+	if _, ok, err := s.Get(t.Context(), "k"); ok || !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v, %v", ok, err)
+	}
+	en := store.Entry{Key: "k", Class: store.Enforce, Expires: time.Now().Add(time.Hour)}
+	if err := s.Put(t.Context(), en); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if _, ok, err := s.Get(t.Context(), "k"); !ok || err != nil {
+		t.Errorf("got %v, %v", ok, err)
 	}
 	if text := stderr.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "another process") || !strings.Contains(text, "in memory") {
 		t.Errorf("said %q", text)
 	}
-	if _, err := e.openStoreOnly(); exitCode(err) != exitConfig {
+	if _, err := e.openStoreOnly(storeReads); exitCode(err) != exitConfig {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestShellWord(t *testing.T) {
+	for s, want := range map[string]string{
+		"/var/lib/mxauth/policies.db": "/var/lib/mxauth/policies.db", "": "''", "-x": "'-x'", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "ä": "'ä'",
+	} {
+		if got := shellWord(s); got != want {
+			t.Errorf("%q becomes %s, want %s", s, got, want)
+		}
 	}
 }

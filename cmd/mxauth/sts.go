@@ -41,14 +41,15 @@ over TLS that proves mta-sts.DOMAIN, without redirects, text/plain, 64 KiB at th
 changes no cache.
 
 The exit status is 0 if there is a record and a policy, 1 if there is no record, 2 if the
-policy could not be fetched or is invalid, 3 if the record could not be looked up.`,
+policy could not be fetched or is invalid, 3 if the record could not be looked up or a
+limit of this machine kept the policy from being fetched.`,
 		Args: arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, err := parseDomains(args)
 			if err != nil {
 				return err
 			}
-			s, err := e.open(cmd.Context())
+			s, err := e.openSpare(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -110,7 +111,10 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 	}
 	if err != nil {
 		row.Error, row.ErrorKind = err.Error(), sts.FetchWord(err)
-		if rerr == nil {
+		switch {
+		case !errors.Is(err, sts.ErrFetch):
+			code = exitSTSFailed // by a limit of this machine: nothing is known
+		case rerr == nil:
 			code = exitSTSBroken
 		}
 	} else {
@@ -199,7 +203,7 @@ take what is published, 3 if it could not be looked at.`,
 					return err
 				}
 				if s == nil {
-					if s, err = e.open(cmd.Context()); err != nil {
+					if s, err = e.openSpare(cmd.Context()); err != nil {
 						return err
 					}
 					defer s.close()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -162,7 +163,7 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.
 	if err != nil {
 		return dane.Material{}, rfc6125.Host{}, &exitError{code: exitUsage, err: fmt.Errorf("%.200q is neither a file nor a host: %w", arg, err)}
 	}
-	s, err := e.open(ctx)
+	s, err := e.openSpare(ctx)
 	if err != nil {
 		return dane.Material{}, rfc6125.Host{}, err
 	}
@@ -175,19 +176,15 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.
 	h := p.Hosts[0]
 	f.port = h.Port
 	err = &exitError{code: exitDeferred, err: fmt.Errorf("%s has no address that could be found", arg)}
-	for _, addr := range h.Addresses[:min(len(h.Addresses), maxTLSAAddresses)] {
-		peer := s.prober.Probe(ctx, h, addr)
-		if peer.Event == engine.HandshakeDone && len(peer.Chain) > 0 {
-			c := peer.Chain
-			return dane.Material{Chain: c, SPKI: c[0].RawSubjectPublicKeyInfo, Kind: "certificate"}, h.Name, nil
+	for _, a := range s.prober.Host(ctx, s.engine, p, 0).Addresses {
+		peer := a.Peer
+		if c := peer.Certificates(); peer.Event == engine.HandshakeDone && len(c) > 0 {
+			return dane.Material{Chain: c, SPKI: c[0].SPKI(), Kind: "certificate"}, h.Name, nil
 		}
 		err = &exitError{code: exitDeferred, err: fmt.Errorf("%s at %s shows no certificate (%s): %s", arg, peer.Address, peer.Event, peer.Detail)}
 	}
 	return dane.Material{}, rfc6125.Host{}, err
 }
-
-// maxTLSAAddresses bounds the addresses of one host that are asked.
-const maxTLSAAddresses = 8
 
 // isFile reports whether arg is meant to be a file: there is one, or it looks like the
 // name of one and of no host.
@@ -249,7 +246,7 @@ func hostNames(m dane.Material) []rfc6125.Host {
 		return nil
 	}
 	var out []rfc6125.Host
-	for _, n := range m.Chain[0].DNSNames {
+	for _, n := range m.Chain[0].View().DNSNames {
 		if h, err := rfc6125.ParseHost(n); err == nil && !strings.HasPrefix(n, "*") && !slices.Contains(out, h) {
 			out = append(out, h)
 		}
@@ -262,8 +259,19 @@ func (e *env) remark(m dane.Material, r dane.Record, live rfc6125.Host) {
 	if live.IsValid() {
 		e.out.Notef("this is what %s shows to this machine; nothing but the network vouches for it: compare it with the server's own file before you publish it", live.String())
 	}
+	if key, err := pkix.ReadKey(m.SPKI); err == nil && r.Usage == dane.DANEEE {
+		if why := pkix.KeyFault(key); why != "" {
+			e.out.Notef("senders do not accept this key (%s): make a new one", why)
+		}
+	}
+	for _, c := range m.Chain {
+		if faults := c.Faults(); len(faults) > 0 {
+			e.out.Notef("senders whose TLS library is Go's cannot read the certificate of %s (%s) and refuse the whole chain; one that is issued again without this fault has no such problem", c, faults[0])
+			break
+		}
+	}
 	if r.Usage == dane.DANETA && len(m.Chain) > 0 {
-		top := m.Chain[len(m.Chain)-1]
+		top := m.Chain[len(m.Chain)-1].View()
 		if !top.IsCA && !bytes.Equal(top.RawSubject, top.RawIssuer) {
 			e.out.Notef("the certificate of this record is no authority (it is for %s): give the file of the authority, or use --usage 3", strings.Join(top.DNSNames, ", "))
 		} else {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +12,8 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/probe"
 )
 
 // tlsaCheckFlags are the flags of tlsa check, as typed.
@@ -124,8 +126,9 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 		return exitWith(exitRefused)
 	}
 	code := 0
+	results := c.probe(ctx, s, plan)
 	for i, h := range plan.Hosts {
-		row := c.host(ctx, s, h)
+		row := c.host(h, results[i])
 		row.Domain = arg
 		code = worse(code, row.exit())
 		if err := c.print(row, i > 0); err != nil {
@@ -201,9 +204,25 @@ type tlsaNext struct {
 // exit is the exit status that a host asks for.
 func (r *tlsaRow) exit() int { return r.code }
 
-// host looks at one host of the plan.
-func (c *tlsaChecker) host(ctx context.Context, s *stack, h engine.Host) *tlsaRow {
-	row := &tlsaRow{V: rowVersion, Host: hostName(h), Port: h.Port, State: h.DANE.State.String(), Reason: h.Reason.Text,
+// probe connects to the hosts whose records can be held against what they show.
+func (c *tlsaChecker) probe(ctx context.Context, s *stack, plan *engine.Plan) []probe.HostResult {
+	p := *plan
+	p.Hosts = slices.Clone(plan.Hosts)
+	for i := range p.Hosts {
+		h := &p.Hosts[i]
+		if h.DANE.State != dane.Usable || c.f.noConnect {
+			h.Requirement, h.Skipped = engine.Skip, engine.Deferred
+			continue
+		}
+		h.Requirement = engine.DANE
+		h.SNI = h.DANE.Base.String() // as a sender with DANE says it (RFC 7672 section 8.1)
+	}
+	return s.prober.Hosts(ctx, s.engine, &p)
+}
+
+// host looks at one host of the plan, and at what its addresses showed.
+func (c *tlsaChecker) host(h engine.Host, shown probe.HostResult) *tlsaRow {
+	row := &tlsaRow{V: rowVersion, Host: hostName(h), Port: h.Port, State: h.DANE.State.String(), Reason: explain.Text(h.Reason),
 		Records: []tlsaUse{}, Addresses: []tlsaAddress{}}
 	if h.DANE.Address == dane.AddressFailed && h.Name.IsValid() {
 		row.code = exitDeferred
@@ -226,17 +245,14 @@ func (c *tlsaChecker) host(ctx context.Context, s *stack, h engine.Host) *tlsaRo
 	}
 	ttl := c.ttl(h)
 	row.TTL = int64(ttl / time.Second)
-	if row.State == dane.Usable.String() && !c.f.noConnect {
-		h.SNI = row.Base // as a sender with DANE says it (RFC 7672 section 8.1)
-		for _, addr := range h.Addresses[:min(len(h.Addresses), maxTLSAAddresses)] {
-			a := c.address(ctx, s, h, addr)
-			row.Addresses = append(row.Addresses, a)
-			switch {
-			case a.Event == engine.NoConnection.String():
-				row.code = worse(row.code, exitDeferred)
-			case !a.OK:
-				row.code = worse(row.code, exitRefused)
-			}
+	for _, r := range shown.Addresses {
+		a := c.address(h, r)
+		row.Addresses = append(row.Addresses, a)
+		switch {
+		case a.Event == engine.NoConnection.String():
+			row.code = worse(row.code, exitDeferred)
+		case !a.OK:
+			row.code = worse(row.code, exitRefused)
 		}
 	}
 	if c.next != nil && h.Name.IsValid() {
@@ -259,15 +275,15 @@ func (c *tlsaChecker) ttl(h engine.Host) time.Duration {
 	return time.Duration(ttl) * time.Second
 }
 
-// address asks one address what it shows, and judges it.
-func (c *tlsaChecker) address(ctx context.Context, s *stack, h engine.Host, addr netip.Addr) tlsaAddress {
-	peer := s.prober.Probe(ctx, h, addr)
-	out := tlsaAddress{Address: addr.String(), Event: peer.Event.String(), Depth: -1}
+// address judges what one address showed.
+func (c *tlsaChecker) address(h engine.Host, r probe.AddressResult) tlsaAddress {
+	peer := r.Peer
+	out := tlsaAddress{Address: r.Address.String(), Event: peer.Event.String(), Depth: -1}
 	if peer.Event != engine.HandshakeDone {
 		out.Error = peer.Detail
 		return out
 	}
-	out.peer = dane.Peer{Chain: peer.Chain, RawKey: peer.RawKey}
+	out.peer = dane.Peer{Certs: peer.Certificates(), RawKey: peer.RawKey}
 	res, err := h.DANE.Set.Verify(out.peer, dane.Options{References: h.DANERefs, At: c.e.now()})
 	out.OK, out.Depth = err == nil, res.Depth
 	if err == nil {
@@ -292,7 +308,7 @@ func (c *tlsaChecker) rollover(h engine.Host, row *tlsaRow, ttl time.Duration) *
 	req := dane.RolloverRequest{Set: h.DANE.Set, TTL: ttl, Published: c.since, Next: *c.next,
 		Options: dane.Options{References: h.DANERefs, At: c.e.now()}}
 	for _, a := range row.Addresses {
-		if len(a.peer.Chain) > 0 || len(a.peer.RawKey) > 0 {
+		if len(a.peer.Certs) > 0 || len(a.peer.RawKey) > 0 {
 			req.Current = a.peer
 			break
 		}
@@ -341,8 +357,8 @@ func (c *tlsaChecker) print(r *tlsaRow, more bool) error {
 // noHosts says why there is no host to look at.
 func (c *tlsaChecker) noHosts(p *engine.Plan, arg string) {
 	if c.e.flags.json {
-		c.e.printJSON(errorRow{rowVersion, arg, p.MX.Reason.Text})
+		c.e.printJSON(errorRow{rowVersion, arg, explain.Text(p.MX.Reason)})
 		return
 	}
-	c.e.out.Linef("%s: %s", paint(strong, arg), p.MX.Reason.Text)
+	c.e.out.Linef("%s: %s", paint(strong, arg), explain.Text(p.MX.Reason))
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/mxauth/mxauth/conformance"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/conformance/register"
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/lint"
 )
 
@@ -91,7 +91,7 @@ func makePage(vectors string, tests []string) (p conformance.Page, err error) {
 			rows[r] = true
 		}
 	}
-	p.Rows, p.Reasons, p.Findings = len(rows), len(engine.Reasons()), len(lint.Kinds())
+	p.Rows, p.Reasons, p.Findings = len(rows), len(explain.Reasons()), len(lint.Kinds())
 	return p, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -14,7 +15,7 @@ import (
 // through: read from what the check found, not from what the world says of itself.
 func met(w lab.World, f finding) map[string]bool {
 	rows := map[string]bool{f.plan.MX.Row: true, f.plan.STS.Row.String(): true}
-	for _, s := range f.plan.Why {
+	for _, s := range explain.Plan(f.plan) {
 		rows[s.Row] = true
 	}
 	switch f.plan.STS.Row.String() {
@@ -29,7 +30,7 @@ func met(w lab.World, f finding) map[string]bool {
 	}
 	for i := range f.plan.Hosts {
 		h := &f.plan.Hosts[i]
-		for _, s := range h.Why {
+		for _, s := range explain.Host(h) {
 			for _, r := range strings.Fields(s.Row) {
 				rows[r] = true
 				if strings.HasPrefix(r, "C") {

@@ -14,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -120,7 +121,7 @@ func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.
 	if f.plan, err = e.Plan(ctx, r); err != nil {
 		return f, err
 	}
-	prober := probe.New(probe.Config{Dial: j.lab.Dial, HELO: "probe.invalid", Timeout: probeTime, Now: cfg.Now})
+	prober := probe.New(probe.Config{Dial: j.lab.Dial, HELO: "probe.invalid", Timeout: probeTime})
 	var ds []engine.Decision
 	for i := range f.plan.Hosts {
 		hr := prober.Host(ctx, e, f.plan, i)
@@ -212,17 +213,17 @@ func differences(w lab.World, f finding) []string {
 	return out
 }
 
-// explain is the finding in a few lines.
-func explain(f finding) string {
+// narrate is the finding in a few lines.
+func narrate(f finding) string {
 	if f.plan == nil {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", f.sum.Reason.ID, f.sum.Reason.Text)
+	fmt.Fprintf(&b, "%s: %s\n", f.sum.Reason.ID, explain.Text(f.sum.Reason))
 	fmt.Fprintf(&b, "  mx %s sts %s\n", f.plan.MX.Row, f.plan.STS.Row)
 	for i, h := range f.plan.Hosts {
 		d := f.results[i].Decision
-		fmt.Fprintf(&b, "  %s: %s, %s %s, %s: %s\n", h.Name, h.Requirement, d.Outcome, d.Method, d.Reason.ID, d.Reason.Text)
+		fmt.Fprintf(&b, "  %s: %s, %s %s, %s: %s\n", h.Name, h.Requirement, d.Outcome, d.Method, d.Reason.ID, explain.Text(d.Reason))
 	}
 	return b.String()
 }
@@ -249,7 +250,7 @@ func (j *judge) each(t *testing.T, judged func(*testing.T, lab.World, finding)) 
 			}
 			judged(t, w, findings[i])
 			if t.Failed() {
-				t.Log(explain(findings[i]))
+				t.Log(narrate(findings[i]))
 			}
 		})
 	}

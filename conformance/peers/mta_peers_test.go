@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/mta"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/sts"
@@ -66,7 +67,7 @@ func TestMTA(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := fate.Action == engine.Delivered; got != d.want.Deliver {
-				t.Fatalf("%s: %s; may be delivered: %v", fate.Action, fate.Reason.Text, d.want.Deliver)
+				t.Fatalf("%s: %s; may be delivered: %v", fate.Action, explain.Text(fate.Reason), d.want.Deliver)
 			}
 			if bounced := d.want.Outcome == "bounced"; (fate.Action == engine.Bounce) != bounced {
 				t.Errorf("%s, and the domain is %s", fate.Action, d.want.Outcome)
@@ -82,7 +83,7 @@ func TestMTA(t *testing.T) {
 				return
 			}
 			if strings.Contains(w.postfix.Output(), line) {
-				t.Errorf("Postfix was given a message that must not go: %s", fate.Reason.Text)
+				t.Errorf("Postfix was given a message that must not go: %s", explain.Text(fate.Reason))
 			}
 		})
 	}

@@ -260,8 +260,5 @@ func RR(s string) dns.RR {
 	return rr
 }
 
-// Name is the question's name in lower case, Type its type.
+// Name is the question's name in lower case.
 func (r *Request) Name() string { return strings.ToLower(r.Msg.Question[0].Name) }
-
-// Type is the type that the question asks for.
-func (r *Request) Type() uint16 { return r.Msg.Question[0].Qtype }

@@ -17,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
@@ -131,10 +132,10 @@ func written(t *testing.T, f *evidence.File) *evidence.File {
 // result prints all that a replay came to.
 func result(t *testing.T, r *evidence.Replayed) string {
 	t.Helper()
-	var why []engine.Step
-	why = append(why, r.Plan.Why...)
-	for i, h := range r.Plan.Hosts {
-		why = append(append(why, h.Why...), r.Hosts[i].Decision.Why...)
+	var why []explain.Step
+	why = append(why, explain.Plan(r.Plan)...)
+	for i := range r.Plan.Hosts {
+		why = append(append(why, explain.Host(&r.Plan.Hosts[i])...), explain.Steps(r.Plan, i, r.Hosts[i].Decision)...)
 	}
 	b, err := json.Marshal(map[string]any{"summary": r.Summary, "why": why, "differences": r.Differences, "unasked": r.Unasked})
 	if err != nil {
@@ -170,7 +171,7 @@ func TestReplay(t *testing.T) {
 			t.Run(mode+"/"+w.Name, func(t *testing.T) {
 				c := tape(t, l, w, mode)
 				f := written(t, c.file)
-				r, err := f.Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots})
+				r, err := f.Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots, AllowTrustAD: true})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -180,7 +181,7 @@ func TestReplay(t *testing.T) {
 				if r.Summary.Outcome != c.summary.Outcome || r.Summary.Reason.ID != c.summary.Reason.ID {
 					t.Errorf("%s (%s), want %s (%s)", r.Summary.Outcome, r.Summary.Reason.ID, c.summary.Outcome, c.summary.Reason.ID)
 				}
-				again, err := written(t, f).Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots})
+				again, err := written(t, f).Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots, AllowTrustAD: true})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -215,7 +216,7 @@ func TestNothingIsBelieved(t *testing.T) {
 	dane, policy := one(t, "dane-ee"), one(t, "sts-enforce")
 	replay := func(t *testing.T, c taped, f *evidence.File) *evidence.Replayed {
 		t.Helper()
-		r, err := f.Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots})
+		r, err := f.Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots, AllowTrustAD: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,11 +305,11 @@ func TestRemembered(t *testing.T) {
 		}
 		later := replay(c.file.At.Add(engine.DefaultHold + time.Minute))
 		for _, f := range later.Plan.Findings {
-			t.Errorf("%s: after the hold: %s", name, f.Text)
+			t.Errorf("%s: after the hold: %s", name, explain.Text(f))
 		}
 		for _, h := range later.Hosts {
 			if strings.HasPrefix(string(h.Decision.Reason.ID), "memory-") {
-				t.Errorf("%s: after the hold: %s", name, h.Decision.Reason.Text)
+				t.Errorf("%s: after the hold: %s", name, explain.Text(h.Decision.Reason))
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package evidence
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
@@ -18,6 +19,7 @@ func memoryOf(ctx context.Context, m *engine.Memory, plan *engine.Plan) *Memory 
 	}
 	out := &Memory{Action: m.Action(), HoldSeconds: int64(m.Hold() / time.Second)}
 	if plan.Past == nil {
+		out.Unread = slices.ContainsFunc(plan.Findings, func(r engine.Reason) bool { return r.ID == engine.ReasonMemoryUnknown })
 		return out
 	}
 	p, ok, err := m.Past(ctx, plan.Orig, plan.Past.Port)
@@ -28,6 +30,13 @@ func memoryOf(ctx context.Context, m *engine.Memory, plan *engine.Plan) *Memory 
 		out.Past = &p
 	}
 	return out
+}
+
+// unread is a store that cannot be read.
+type unread struct{ store.Store }
+
+func (unread) Get(context.Context, string) (store.Entry, bool, error) {
+	return store.Entry{}, false, fmt.Errorf("%w: as it was when the evidence was recorded", store.ErrUnavailable)
 }
 
 // open makes a memory that knows what the file says. The plan of a replay finds in it what
@@ -43,7 +52,11 @@ func (p *Memory) open(now func() time.Time) (m *engine.Memory, end func(), err e
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err = engine.NewMemory(engine.MemoryConfig{Store: s, Action: p.Action, Hold: time.Duration(p.HoldSeconds) * time.Second, Now: now})
+	var from store.Store = s
+	if p.Unread {
+		from = unread{s}
+	}
+	m, err = engine.NewMemory(engine.MemoryConfig{Store: from, Action: p.Action, Hold: time.Duration(p.HoldSeconds) * time.Second, Now: now})
 	if err == nil && p.Past != nil {
 		err = m.Restore(*p.Past)
 	}

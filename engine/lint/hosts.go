@@ -7,6 +7,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -20,7 +21,7 @@ func (r *report) mx() {
 			"The MX records of %s can not be looked up, or fail the DNSSEC check, so mail to it waits.", dom).saw("%s", mxCause(r.snap))
 		return
 	}
-	if p.MX.Reason.ID == engine.ReasonNoSuchDomain {
+	if p.MX.Row == "M4" {
 		r.add(MXNoDomain, rfc6125.Host{}, "Look for a slip in the name; else register the domain, or put it into the zone above.",
 			"The domain %s does not exist, so mail to it comes back.", dom).saw("%s MX: no such domain (%s)", dom, signed(p.MX.Status))
 		return
@@ -84,9 +85,9 @@ func (r *report) mx() {
 // mxCause is why the MX records were not had.
 func mxCause(s *survey.Snapshot) string {
 	if s.MX.Err != nil {
-		return cause(s.MX.Err)
+		return explain.Cause(s.MX.Err)
 	}
-	return s.Plan.MX.Reason.Text
+	return explain.Text(s.Plan.MX.Reason)
 }
 
 // signZone is what to do about a zone that is not signed.
@@ -116,7 +117,7 @@ func (r *report) hosts() {
 				"The addresses of the MX host %s can not be looked up, or fail the DNSSEC check, so it gets no mail.", h.Name)
 			for _, l := range [...]dane.Lookup{d.A, d.AAAA} {
 				if l.Err != nil {
-					f.saw("%s", cause(l.Err))
+					f.saw("%s", explain.Cause(l.Err))
 				}
 			}
 			continue
@@ -124,7 +125,7 @@ func (r *report) hosts() {
 		for _, l := range [...]dane.Lookup{d.A, d.AAAA} {
 			if l.Err != nil {
 				r.add(HostFamilyFail, h.Name, "Repair the zone or its name servers: where a host has no addresses of one kind, the answer must say so (no records, no error), signed where the zone is.",
-					"One of the two address lookups (A and AAAA) of %s fails; strict senders pass the host over.", h.Name).saw("%s", cause(l.Err))
+					"One of the two address lookups (A and AAAA) of %s fails; strict senders pass the host over.", h.Name).saw("%s", explain.Cause(l.Err))
 			}
 		}
 		if a, b := d.A.Answer, d.AAAA.Answer; d.A.Err == nil && d.AAAA.Err == nil && len(a.Records) > 0 && len(b.Records) > 0 && a.Status != b.Status {

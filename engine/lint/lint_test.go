@@ -69,7 +69,7 @@ func (s street) look(ctx context.Context, domain string, timeout time.Duration) 
 		return nil, err
 	}
 	snap, err := survey.Collect(ctx, survey.Config{
-		Engine: e, Resolver: s.resolver, Roots: s.roots, Prober: probe.New(probe.Config{Dial: s.lab.Dial, Timeout: timeout, Now: clock}), Now: clock,
+		Engine: e, Resolver: s.resolver, Roots: s.roots, Prober: probe.New(probe.Config{Dial: s.lab.Dial, Timeout: timeout}), Now: clock,
 	}, domain)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ package mta
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -25,7 +26,9 @@ const connectionLife = 5 * time.Minute
 // A Client sends messages. It may be used by many goroutines at once.
 type Client struct {
 	Engine *engine.Engine
-	HELO   string // the name to say in EHLO; "" means "localhost"
+	// HELO is the name to say in EHLO: the full name of this machine, with a dot. "" means
+	// "localhost", which strict servers refuse.
+	HELO string
 	// Dial opens a connection; nil: a net.Dialer.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 }
@@ -59,20 +62,14 @@ func (c *Client) Send(ctx context.Context, r engine.Request, m Message) (engine.
 // host tries the addresses of one host in turn (RFC 5321 section 5.1) until one answers.
 func (c *Client) host(ctx context.Context, plan *engine.Plan, i int, m Message) engine.Try {
 	h := &plan.Hosts[i]
-	// Of a host that is skipped, or that nobody answers at, the decision says so.
-	try := plan.TryOf(i, c.Engine.Decide(plan, i, engine.Peer{}, time.Now()))
-	if h.Requirement == engine.Skip {
-		return try
+	if h.Requirement == engine.Skip || len(h.Addresses) == 0 {
+		// Nothing is connected to; the decision says why.
+		return plan.TryOf(i, c.Engine.Attempt(plan, i, netip.AddrPort{}).Decision(false))
 	}
+	var try engine.Try
 	for _, a := range h.Addresses {
 		addr := netip.AddrPortFrom(a, h.Port)
-		try = c.address(ctx, plan, i, addr, m, true)
-		if try.Decision.RetryClear {
-			// Nothing demands TLS, and it can not be had on this connection.
-			clear := c.address(ctx, plan, i, addr, m, false)
-			clear.Decision = try.Decision
-			try = clear
-		}
+		try = c.address(ctx, plan, i, addr, m)
 		if try.Decision.Event != engine.NoConnection {
 			break
 		}
@@ -80,38 +77,34 @@ func (c *Client) host(ctx context.Context, plan *engine.Plan, i int, m Message) 
 	return try
 }
 
-// address makes one connection. Unless starttls is false it decides; otherwise the
-// decision has been taken on an earlier one.
-func (c *Client) address(ctx context.Context, plan *engine.Plan, i int, addr netip.AddrPort, m Message, starttls bool) engine.Try {
+// address makes one connection, decides, and sends if the decision allows it.
+func (c *Client) address(ctx context.Context, plan *engine.Plan, i int, addr netip.AddrPort, m Message) engine.Try {
 	attempt := c.Engine.Attempt(plan, i, addr)
-	s, err := c.connect(ctx, addr, plan.Hosts[i].Name.String())
-	if err != nil {
-		attempt.Failed(engine.NoConnection, err)
-		return plan.TryOf(i, attempt.Decision(false))
+	host := plan.Hosts[i].Name.String()
+	s, err := c.connect(ctx, addr, host, &attempt.Conversation)
+	if s != nil {
+		defer s.Close()
 	}
-	defer s.Close()
-	if !starttls {
-		return c.hand(s, engine.Try{Status: engine.HostTransient}, m, false)
-	}
+	var state tls.ConnectionState
 	requiretls := false
-	if offered, _ := s.Extension("STARTTLS"); !offered {
-		attempt.Failed(engine.NoSTARTTLS, nil)
-	} else if err := s.StartTLS(attempt.TLSConfig()); err != nil {
-		var reply *textproto.Error
-		if errors.As(err, &reply) {
-			attempt.Failed(engine.STARTTLSRefused, err)
-		} else {
-			attempt.Failed(engine.HandshakeFailed, err)
+	if err == nil && attempt.OffersSTARTTLS() {
+		err = s.StartTLS(attempt.TLSConfig()) // and EHLO inside TLS
+		state, _ = s.TLSConnectionState()
+		if err == nil {
+			// What was offered before TLS is forgotten.
+			requiretls, _ = s.Extension("REQUIRETLS")
 		}
-	} else {
-		// StartTLS has said EHLO again; what was offered before TLS is forgotten.
-		requiretls, _ = s.Extension("REQUIRETLS")
 	}
+	attempt.Done(state, err)
 	d := attempt.Decision(requiretls)
 	c.Engine.Remember(plan, i, d)
 	try := plan.TryOf(i, d)
-	if !d.Deliver || d.DropConnection {
-		if !d.DropConnection {
+	switch {
+	case d.RetryClear:
+		// Nothing demands TLS, and it cannot be had on this connection.
+		return c.inClear(ctx, addr, host, try, m)
+	case !d.Deliver || s == nil:
+		if s != nil && !d.DropConnection {
 			s.Quit() // RFC 3207 section 4.1
 		}
 		return try
@@ -119,8 +112,22 @@ func (c *Client) address(ctx context.Context, plan *engine.Plan, i int, addr net
 	return c.hand(s, try, m, d.SendRequireTLS)
 }
 
-// connect dials, reads the greeting and says EHLO.
-func (c *Client) connect(ctx context.Context, addr netip.AddrPort, name string) (*smtp.Client, error) {
+// inClear sends over a new connection without STARTTLS, as the decision in try allows.
+func (c *Client) inClear(ctx context.Context, addr netip.AddrPort, host string, try engine.Try, m Message) engine.Try {
+	s, err := c.connect(ctx, addr, host, nil)
+	if s != nil {
+		defer s.Close()
+	}
+	if err != nil {
+		try.Status, try.Text = engine.HostTransient, err.Error()
+		return try
+	}
+	return c.hand(s, try, m, false)
+}
+
+// connect dials, reads the greeting and says EHLO. watch, unless nil, watches the
+// connection. With an error the client may be nil; if it is not, it can say QUIT.
+func (c *Client) connect(ctx context.Context, addr netip.AddrPort, name string, watch *engine.Conversation) (*smtp.Client, error) {
 	dial := c.Dial
 	if dial == nil {
 		var d net.Dialer
@@ -137,6 +144,9 @@ func (c *Client) connect(ctx context.Context, addr netip.AddrPort, name string) 
 		end = t
 	}
 	conn.SetDeadline(end)
+	if watch != nil {
+		conn = watch.Watch(conn)
+	}
 	s, err := smtp.NewClient(conn, name)
 	if err != nil {
 		conn.Close()
@@ -146,11 +156,7 @@ func (c *Client) connect(ctx context.Context, addr netip.AddrPort, name string) 
 	if helo == "" {
 		helo = "localhost"
 	}
-	if err := s.Hello(helo); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	return s, s.Hello(helo)
 }
 
 // hand hands the message over and says what came of it.

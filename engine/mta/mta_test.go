@@ -23,6 +23,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/internal/smtptest"
 	"github.com/mxauth/mxauth/engine/mta"
 	"github.com/mxauth/mxauth/pkix"
@@ -50,15 +51,22 @@ func selfSigned(t testing.TB, name string) (tls.Certificate, string) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, fmt.Sprintf("3 1 1 %x", sha256.Sum256(cert.RawSubjectPublicKeyInfo))
 }
 
-// A net has hosts at addresses of their own and a client that reaches them.
+// wantsCertificate makes a server demand a certificate of the client.
+func wantsCertificate(c *tls.Config) *tls.Config {
+	c.ClientAuth = tls.RequireAnyClientCert
+	return c
+}
+
+// A network has hosts at addresses of their own and a client that reaches them.
 type network struct {
 	dns    *dnsfake.Resolver
 	at     map[netip.Addr]netip.AddrPort
 	roots  *pkix.Roots
 	memory *engine.Memory // nil: nothing is remembered
 
-	mu   sync.Mutex // guards last
-	last engine.ReasonID
+	mu      sync.Mutex // guards what follows
+	last    engine.ReasonID
+	decided []string // requirement and event of each decision
 }
 
 func newNetwork() *network {
@@ -75,6 +83,7 @@ func (n *network) client(t testing.TB) *mta.Client {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.last = d.Reason.ID
+			n.decided = append(n.decided, d.Requirement.String()+" "+d.Event.String())
 		},
 	}})
 	if err != nil {
@@ -118,6 +127,19 @@ func TestSend(t *testing.T) {
 		{"REQUIRETLS offered before TLS only", &smtptest.Server{TLS: server(), Before: []string{"REQUIRETLS"}}, record, engine.Request{RequireTLS: true}, "bounce requiretls-failed", "CONNECT | EHLO localhost | STARTTLS | TLS | EHLO localhost | QUIT"},
 		{"rejected", &smtptest.Server{TLS: server(), MAIL: "550 no"}, record, engine.Request{}, "bounce rejected", ""},
 		{"not now", &smtptest.Server{TLS: server(), MAIL: "451 later"}, record, engine.Request{}, "retry retry", ""},
+		{"DANE, plaintext behind the reply to STARTTLS", &smtptest.Server{TLS: server(), Inject: "250 evil\r\n"}, record, engine.Request{}, "retry starttls-injected", "CONNECT | EHLO localhost | STARTTLS"},
+		{"nothing published, plaintext behind the reply to STARTTLS", &smtptest.Server{TLS: server(), Inject: "250 evil\r\n"}, "", engine.Request{}, "delivered cleartext-injected", ""},
+		{"DANE, plaintext in place of the handshake", &smtptest.Server{TLS: server(), Late: "250 evil\r\n"}, record, engine.Request{}, "retry starttls-injected", ""},
+		{"DANE, EHLO refused inside TLS", &smtptest.Server{TLS: server(), InsideEHLO: "550 5.7.1 no"}, record, engine.Request{}, "retry no-connection", "CONNECT | EHLO localhost | STARTTLS | TLS | EHLO localhost | QUIT"},
+		{"nothing published, EHLO refused inside TLS", &smtptest.Server{TLS: server(), InsideEHLO: "450 4.7.1 no"}, "", engine.Request{}, "retry no-connection", ""},
+		{"DANE, EHLO 450", &smtptest.Server{TLS: server(), EHLO: "450 4.7.1 later"}, record, engine.Request{}, "retry no-connection", "CONNECT | EHLO localhost | HELO localhost | QUIT"},
+		{"nothing published, EHLO is not known", &smtptest.Server{EHLO: "502 what"}, "", engine.Request{}, "delivered cleartext-no-starttls", "CONNECT | EHLO localhost | HELO localhost | MAIL FROM:<a@sender.example> | RCPT TO:<b@example.org> | DATA | QUIT"},
+		{"nothing published, EHLO 554", &smtptest.Server{TLS: server(), EHLO: "554 no"}, "", engine.Request{}, "retry no-connection", ""},
+		{"DANE, STARTTLS 421", &smtptest.Server{TLS: server(), STARTTLS: "421 busy"}, record, engine.Request{}, "retry no-connection", ""},
+		{"nothing published, STARTTLS 421", &smtptest.Server{TLS: server(), STARTTLS: "421 busy"}, "", engine.Request{}, "retry no-connection", ""},
+		{"DANE, a client certificate is wanted", &smtptest.Server{TLS: wantsCertificate(server())}, record, engine.Request{}, "retry handshake-failed", ""},
+		{"nothing published, a client certificate is wanted", &smtptest.Server{TLS: wantsCertificate(server())}, "", engine.Request{}, "delivered cleartext-handshake-failed", ""},
+		{"DANE, starttls and a tab", &smtptest.Server{TLS: server(), EHLO: "250-test\r\n250-starttls\t\r\n250 8BITMIME"}, record, engine.Request{}, "delivered dane-ee-match", ""},
 		{"level secure", &smtptest.Server{TLS: server()}, "", engine.Request{Level: engine.LevelSecure}, "retry no-method", " "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -135,7 +157,7 @@ func TestSend(t *testing.T) {
 			}
 			action, reason, _ := strings.Cut(c.want, " ")
 			if fate.Action.String() != action {
-				t.Errorf("%s, want %s: %s", fate.Action, c.want, fate.Reason.Text)
+				t.Errorf("%s, want %s: %s", fate.Action, c.want, explain.Text(fate.Reason))
 			}
 			if fate.Reason.ID != engine.ReasonID(reason) && n.last != engine.ReasonID(reason) {
 				t.Errorf("%s after %s, want %s", fate.Reason.ID, n.last, reason)
@@ -144,6 +166,10 @@ func TestSend(t *testing.T) {
 				t.Errorf("%d messages arrived", got)
 			} else if got == 1 && c.s.Mail()[0] != string(message.Data) {
 				t.Errorf("%q arrived", c.s.Mail()[0])
+			}
+			// One decision for the one host, and none about a connection that was not made.
+			if len(n.decided) != 1 {
+				t.Errorf("decided: %q", n.decided)
 			}
 			if c.said != "" && c.s.Said() != strings.TrimSpace(c.said) {
 				t.Errorf("said %s\nwant %s", c.s.Said(), c.said)
@@ -175,6 +201,9 @@ func TestSend(t *testing.T) {
 		if err != nil || fate.Action != engine.Delivered || len(s.Mail()) != 1 {
 			t.Errorf("%+v %v", fate, err)
 		}
+		if got := strings.Join(n.decided, ", "); got != "dane no-connection, dane handshake-done" && got != "dane handshake-done" {
+			t.Errorf("decided: %s", got)
+		}
 	})
 	t.Run("TLS is remembered", func(t *testing.T) {
 		n := newNetwork()
@@ -205,7 +234,7 @@ func TestSend(t *testing.T) {
 		n := newNetwork()
 		n.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN A 192.0.2.1")
 		fate, err := n.client(t).Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
-		if err != nil || fate.Action != engine.Retry || !strings.Contains(fate.Reason.Text, "connection refused") {
+		if err != nil || fate.Action != engine.Retry || !strings.Contains(explain.Text(fate.Reason), "connection refused") {
 			t.Errorf("%+v %v", fate, err)
 		}
 	})
@@ -213,7 +242,7 @@ func TestSend(t *testing.T) {
 		n := newNetwork()
 		n.dns.Add("example.org. 300 IN MX 0 .")
 		fate, err := n.client(t).Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
-		if err != nil || fate.Action != engine.Bounce || fate.Code != "5.1.10" {
+		if err != nil || fate.Action != engine.Bounce || explain.Fate(fate).Code != "5.1.10" {
 			t.Errorf("%+v %v", fate, err)
 		}
 	})
@@ -240,8 +269,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(fate.Action, fate.Code)
-	fmt.Println(fate.Reason.Text)
+	fmt.Println(fate.Action, explain.Fate(fate).Code)
+	fmt.Println(explain.Text(fate.Reason))
 	// Output:
 	// bounce 5.1.10
 	// The domain example.org says that it takes no mail (null MX, insecure).

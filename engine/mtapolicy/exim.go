@@ -46,7 +46,7 @@ func init() { weakerIDs[WeakerEximHalfDANE] = true }
 func Exim(p *engine.Plan, name string) (Reply, error) {
 	r := &p.Request
 	if r.RequireTLS || r.TLSRequiredNo || r.NullReturnPath || r.TLSRPTReport {
-		return eximReply(p, EximDefer, X2, engine.Reason{Text: ErrMessage.Error()}), ErrMessage
+		return eximReply(p, EximDefer, X2, "", ErrMessage.Error()), ErrMessage
 	}
 	hosts := read(p)
 	if name == "" {
@@ -54,7 +54,7 @@ func Exim(p *engine.Plan, name string) (Reply, error) {
 	}
 	h := find(hosts, name)
 	if h == nil {
-		return eximReply(p, EximDefer, X3, engine.Reason{Text: "this host is not among the mail hosts of the plan"}), nil
+		return eximReply(p, EximDefer, X3, "", "this host is not among the mail hosts of the plan"), nil
 	}
 	return eximHost(p, h), nil
 }
@@ -123,7 +123,7 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	case q.Has(engine.May):
 		word = EximMay
 	}
-	reply := eximReply(p, word, X1, h.Reason)
+	reply := eximReply(p, word, X1, h.Reason.ID, textOf(h.Reason))
 	switch {
 	case word == EximDANE && q.Has(engine.STS):
 		reply.deviate(WeakerSTSUnchecked, h.label())
@@ -132,7 +132,7 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	case word == EximEncrypt && q.Has(engine.HalfDANE):
 		reply.deviate(WeakerEximHalfDANE, h.label())
 	case word == EximPKIX && !ownName(h):
-		reply = eximReply(p, EximDefer, X1, engine.Reason{ID: h.Reason.ID, Text: "the configured names cannot be told to Exim"})
+		reply = eximReply(p, EximDefer, X1, h.Reason.ID, "the configured names cannot be told to Exim")
 		reply.deviate(StrongerEximNames, h.label())
 	}
 	switch {
@@ -173,19 +173,19 @@ func eximDomain(p *engine.Plan, hosts []host) Reply {
 	switch {
 	case p.MX.Outcome == engine.Bounced && !enforced, len(hosts) > 0 && w.absent == len(hosts) && !enforced:
 		// Exim's own lookup says so, and in its own words.
-		return eximReply(p, EximMay, X2, engine.Reason{})
+		return eximReply(p, EximMay, X2, "", "")
 	case p.MX.Outcome != engine.OutcomeNone:
-		return eximReply(p, EximDefer, X2, p.MX.Reason)
+		return eximReply(p, EximDefer, X2, p.MX.Reason.ID, textOf(p.MX.Reason))
 	case usable == 0:
 		wait := w.wait(X2)
-		return eximReply(p, EximDefer, X2, engine.Reason{ID: wait.Reason, Text: wait.Text})
+		return eximReply(p, EximDefer, X2, wait.Reason, wait.Text)
 	}
 	for i := range hosts {
 		if h := &hosts[i]; h.state == open {
-			return eximReply(p, first(eximHost(p, h).Text), X2, engine.Reason{})
+			return eximReply(p, first(eximHost(p, h).Text), X2, "", "")
 		}
 	}
-	return eximReply(p, EximMay, X2, engine.Reason{})
+	return eximReply(p, EximMay, X2, "", "")
 }
 
 // first is the word of a text that begins with "req=".
@@ -194,18 +194,18 @@ func first(text string) string {
 	return word
 }
 
-func eximReply(p *engine.Plan, word string, row Row, why engine.Reason) Reply {
+func eximReply(p *engine.Plan, word string, row Row, id engine.ReasonID, why string) Reply {
 	reply := Reply{Kind: Found, Row: row}
 	if word == EximDefer {
-		reply.Kind, reply.Reason = TryLater, why.ID
+		reply.Kind, reply.Reason = TryLater, id
 	}
 	var b strings.Builder
 	b.WriteString("req=" + word)
 	if until, ok := p.Keep(); ok && word != EximDefer {
 		b.WriteString(" until=" + until.UTC().Format(time.RFC3339))
 	}
-	if why.Text != "" {
-		b.WriteString(" reason=" + quote(why.Text))
+	if why != "" {
+		b.WriteString(" reason=" + quote(why))
 	}
 	reply.Text = b.String()
 	return reply

@@ -11,6 +11,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -255,7 +256,7 @@ func (w *writer) wait(row Row) Reply {
 		}
 	}
 	why := w.cause()
-	reply.Reason, reply.Text = why.ID, clause(why.Text)
+	reply.Reason, reply.Text = why.ID, clause(textOf(why))
 	if reply.Text == "" {
 		reply.Text = "no mail host can be used now"
 	}
@@ -491,6 +492,14 @@ func appendName(names []string, n string) []string {
 		return names
 	}
 	return append(names, n)
+}
+
+// textOf is the sentence of a reason; "" of none.
+func textOf(r engine.Reason) string {
+	if r.IsZero() {
+		return ""
+	}
+	return explain.Text(r)
 }
 
 // clause cuts a text for the log of a mail server and keeps printable ASCII of it.

@@ -366,11 +366,8 @@ func FuzzReply(f *testing.F) {
 			policy: []sts.Mode{0, sts.ModeTesting, sts.ModeEnforce, sts.ModeNone}[flags>>5%4]}
 		s.level = []engine.Level{engine.LevelDefault, engine.LevelOpportunistic, engine.LevelDANE, engine.LevelDANEOnly, engine.LevelSTS, engine.LevelSecure}[level%6]
 		p := s.plan()
-		for i := range p.Hosts {
-			p.Hosts[i].Reason.Text = reason
-		}
 		if len(hosts) == 0 {
-			p.MX = engine.MXState{Outcome: engine.Deferred, Reason: engine.Reason{ID: "x", Text: reason}}
+			p.MX = engine.MXState{Outcome: engine.Deferred, Reason: engine.Reason{ID: engine.ReasonMXBogus, Domain: p.Orig}}
 		}
 		if p.STS.Policy != nil {
 			p.STS.Policy.MaxAge = time.Duration(age) * time.Second
@@ -379,6 +376,11 @@ func FuzzReply(f *testing.F) {
 			}
 			if h, err := rfc6125.ParseHost(strings.TrimPrefix(pattern, "*.")); err == nil {
 				p.Orig = h
+			}
+		}
+		if reason != "" {
+			if err := mustParse(mtapolicy.Failed(reason), mtapolicy.Plain); err != nil {
+				t.Errorf("%q: %v", reason, err)
 			}
 		}
 		for _, form := range tableForms {

@@ -3,15 +3,13 @@ package probe
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"sync"
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/rfc6125"
 )
 
 const (
@@ -22,7 +20,11 @@ const (
 	// DefaultMaxAddresses is how many addresses of one host are probed: real hosts have
 	// up to a handful in each family.
 	DefaultMaxAddresses = 8
-	// quitTimeout bounds the farewell: what had to be known is known.
+	// DefaultPlanTimeout is how long all hosts of one plan may take together. A domain can
+	// list hundreds of addresses that accept a connection and stay silent; somebody
+	// waits for the answer, and real hosts greet within seconds.
+	DefaultPlanTimeout = time.Minute
+	// quitTimeout bounds QUIT: what had to be known is known.
 	quitTimeout = 2 * time.Second
 )
 
@@ -30,21 +32,25 @@ const (
 type Config struct {
 	// Dial opens the connection; nil: a net.Dialer. The lab's maps port 25 elsewhere.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
-	// HELO is the name said in EHLO, A-labels or U-labels (RFC 8616 section 4: what is
-	// sent is A-labels), or an address literal; "" means the local host's name. What is
-	// neither becomes "localhost".
+	// HELO is the name said in EHLO, as [ParseHELO] reads it. "" means the full name of
+	// this machine, if the system or /etc/hosts knows one, else its short name. What is no
+	// name becomes "localhost".
 	HELO string
 	// Timeout of one probe of one address; 0 means DefaultTimeout.
 	Timeout time.Duration
 	// MaxAddresses of one host that are probed; 0 means DefaultMaxAddresses.
 	MaxAddresses int
-	// Now is the time by which decisions are taken; nil: time.Now.
-	Now    func() time.Time
-	Logger *slog.Logger // nil: discard
+	// PlanTimeout of all hosts of a plan together; 0 means DefaultPlanTimeout, or Timeout
+	// if that is longer.
+	PlanTimeout time.Duration
+	Logger      *slog.Logger // nil: discard
 }
 
 // A Prober probes hosts. It may be used by many goroutines at once.
-type Prober struct{ c Config }
+type Prober struct {
+	c     Config
+	slots chan struct{} // holds one for each open connection of [Prober.Hosts]
+}
 
 // New returns a prober.
 func New(c Config) *Prober {
@@ -56,62 +62,63 @@ func New(c Config) *Prober {
 	}
 	c.HELO = heloName(c.HELO)
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.PlanTimeout = cmp.Or(c.PlanTimeout, max(DefaultPlanTimeout, c.Timeout))
 	c.MaxAddresses = cmp.Or(c.MaxAddresses, DefaultMaxAddresses)
-	if c.Now == nil {
-		c.Now = time.Now
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Prober{c}
-}
-
-// heloName is the name to say in EHLO: ASCII (RFC 8616 section 4, RFC 5321 section
-// 4.1.1.1).
-func heloName(s string) string {
-	if s == "" {
-		s, _ = os.Hostname()
-	}
-	if n := len(s); n > 2 && s[0] == '[' && s[n-1] == ']' {
-		inner := s[1 : n-1]
-		if len(inner) > 5 && inner[:5] == "IPv6:" {
-			inner = inner[5:]
-		}
-		if _, err := netip.ParseAddr(inner); err == nil {
-			return s
-		}
-	}
-	h, err := rfc6125.ParseHost(s)
-	if err != nil {
-		return "localhost"
-	}
-	return h.String()
+	return &Prober{c, make(chan struct{}, maxConnections)}
 }
 
 // Probe connects to one address and says what it showed. It never fails: a failed
 // connection is the event NoConnection. It returns soon after ctx is done, and has
 // closed the connection.
 func (p *Prober) Probe(ctx context.Context, h engine.Host, addr netip.Addr) engine.Peer {
+	var c engine.Conversation
+	peer, _ := p.converse(ctx, &c, &h, netip.AddrPortFrom(addr, h.Port), time.Time{})
+	return peer
+}
+
+// converse makes one connection and returns what it showed. planEnd is when the time
+// for the plan is over, zero if there is no plan. nameDoubted means that the server closed
+// the connection after EHLO, or refused it, and that the name there is not a full one.
+func (p *Prober) converse(ctx context.Context, c *engine.Conversation, h *engine.Host, target netip.AddrPort, planEnd time.Time) (peer engine.Peer, nameDoubted bool) {
+	cutShort := !planEnd.IsZero() && planEnd.Before(time.Now().Add(p.c.Timeout))
 	ctx, cancel := context.WithTimeout(ctx, p.c.Timeout)
 	defer cancel()
-	target := netip.AddrPortFrom(addr, h.Port)
-	peer := engine.Peer{Address: target}
+	end := p.connect(ctx, c, h, target)
+	if cutShort && isTimeout(ended(ctx, end.err)) {
+		c.GiveUp(fmt.Sprintf("the time for connecting to the hosts of the domain, %v, was over before it answered", p.c.PlanTimeout))
+	}
+	if end.atEHLO && ctx.Err() == nil && !isFull(p.c.HELO) {
+		if peer := c.Peer(); peer.Event == engine.NoConnection && peer.Code != 421 {
+			nameDoubted = true
+			c.Remark(fmt.Sprintf("this machine gave its name as %q, and some servers demand a full name, with a dot", p.c.HELO))
+		}
+	}
+	peer = c.Peer()
+	peer.Address = target
+	peer.RequireTLS = end.requireTLS && peer.Event == engine.HandshakeDone
+	p.c.Logger.DebugContext(ctx, "probed", "host", h.Name.String(), "address", target.String(), "event", peer.Event.String())
+	return peer, nameDoubted
+}
+
+// connect dials, speaks SMTP and reports the end to c.
+func (p *Prober) connect(ctx context.Context, c *engine.Conversation, h *engine.Host, target netip.AddrPort) end {
 	conn, err := p.c.Dial(ctx, target)
 	if err != nil {
-		peer.Detail = dialText(ctx, err)
-		return peer
+		c.Failed(engine.NoConnection, dialError(ctx, err))
+		return end{err: err}
 	}
 	defer conn.Close()
 	// A deadline for everything, and an end at once when the caller leaves.
-	end, _ := ctx.Deadline()
-	conn.SetDeadline(end)
+	deadline, _ := ctx.Deadline()
+	conn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	s := newSession(conn, p.c.HELO)
-	peer = s.talk(ctx, &h)
-	peer.Address = target
-	p.c.Logger.DebugContext(ctx, "probed", "host", h.Name.String(), "address", target.String(), "event", peer.Event.String())
-	return peer
+	r := newSession(c.Watch(conn), p.c.HELO).talk(ctx, c, h)
+	c.Done(r.state, ended(ctx, r.err))
+	return r
 }
 
 // A HostResult is what the addresses of one host came to.
@@ -122,6 +129,8 @@ type HostResult struct {
 	Addresses []AddressResult // in the order of the plan; empty where nothing was dialled
 	// Left counts the addresses beyond the limit, which were not probed.
 	Left int
+	// At is when the host was decided, if nothing was dialled.
+	At time.Time
 }
 
 // An AddressResult is what one address came to.
@@ -129,6 +138,10 @@ type AddressResult struct {
 	Address  netip.Addr
 	Peer     engine.Peer
 	Decision engine.Decision
+	// NameDoubted says that the server refused EHLO, or closed the connection after it, and
+	// that the name given there was not a full one.
+	NameDoubted bool
+	At          time.Time // when it was decided
 }
 
 // Differ reports whether the addresses came to different outcomes, methods or
@@ -143,37 +156,48 @@ func (r HostResult) Differ() bool {
 	return false
 }
 
-// Host probes every address of host i of the plan, up to the limit and side by side,
-// and decides each. No connection is opened to a host that the plan skips (RFC 7672
-// section 10). It waits for all that it began.
+// Untried counts the addresses that were not reached because the time for the hosts of
+// the plan was over.
+func (r HostResult) Untried() int {
+	n := 0
+	for _, a := range r.Addresses {
+		if a.Peer.Untried {
+			n++
+		}
+	}
+	return n
+}
+
+// Host is [Prober.Hosts] for host i of the plan alone.
 func (p *Prober) Host(ctx context.Context, e *engine.Engine, plan *engine.Plan, i int) HostResult {
-	h := plan.Hosts[i]
-	if h.Requirement == engine.Skip || len(h.Addresses) == 0 {
-		return HostResult{Decision: e.Decide(plan, i, engine.Peer{}, p.c.Now())}
-	}
-	addrs := h.Addresses[:min(len(h.Addresses), p.c.MaxAddresses)]
-	r := HostResult{Addresses: make([]AddressResult, len(addrs)), Left: len(h.Addresses) - len(addrs)}
-	var wg sync.WaitGroup
-	for n, addr := range addrs {
-		wg.Go(func() {
-			peer := p.Probe(ctx, h, addr)
-			r.Addresses[n] = AddressResult{Address: addr, Peer: peer, Decision: e.Decide(plan, i, peer, p.c.Now())}
-		})
-	}
-	wg.Wait()
-	r.Decision = weakest(r.Addresses)
-	return r
+	return p.hosts(ctx, e, plan, []int{i})[0]
 }
 
 // Judge decides host i of the plan by what its addresses showed when they were probed
 // before, as [Prober.Host] does; left counts those that were not. It connects to nobody.
 func Judge(e *engine.Engine, plan *engine.Plan, i int, peers []engine.Peer, left int, at time.Time) HostResult {
-	if plan.Hosts[i].Requirement == engine.Skip || len(peers) == 0 {
-		return HostResult{Decision: e.Decide(plan, i, engine.Peer{}, at)}
+	shown := make([]Shown, len(peers))
+	for n, p := range peers {
+		shown[n] = Shown{p, at}
+	}
+	return JudgeShown(e, plan, i, shown, left, at)
+}
+
+// Shown is what one address showed, and when it is judged.
+type Shown struct {
+	Peer engine.Peer
+	At   time.Time
+}
+
+// JudgeShown is [Judge] with a time for each address; at is that of a host to which no
+// connection was made.
+func JudgeShown(e *engine.Engine, plan *engine.Plan, i int, shown []Shown, left int, at time.Time) HostResult {
+	if plan.Hosts[i].Requirement == engine.Skip || len(shown) == 0 {
+		return HostResult{Decision: e.Decide(plan, i, engine.Peer{}, at), At: at}
 	}
 	r := HostResult{Left: left}
-	for _, p := range peers {
-		r.Addresses = append(r.Addresses, AddressResult{Address: p.Address.Addr(), Peer: p, Decision: e.Decide(plan, i, p, at)})
+	for _, s := range shown {
+		r.Addresses = append(r.Addresses, AddressResult{Address: s.Peer.Address.Addr(), Peer: s.Peer, Decision: e.Decide(plan, i, s.Peer, s.At), At: s.At})
 	}
 	r.Decision = weakest(r.Addresses)
 	return r

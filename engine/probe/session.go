@@ -5,26 +5,19 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
+	"net/textproto"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/internal/smtpreply"
 )
 
-const (
-	// maxLine is the longest reply line that is read. RFC 5321 section 4.5.3.1.5
-	// allows 512 octets; servers that exceed it exist, ones that need more than this
-	// do not.
-	maxLine = 2048
-	// maxLines bounds the lines of one reply: EHLO lists a few dozen extensions.
-	maxLines = 128
-)
-
-// A session is a conversation with one server.
+// A session speaks SMTP with one server. What its replies mean for the delivery is
+// for the [engine.Conversation] that watches the connection.
 type session struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -32,178 +25,116 @@ type session struct {
 }
 
 func newSession(conn net.Conn, helo string) *session {
-	return &session{conn: conn, r: bufio.NewReaderSize(conn, maxLine), helo: helo}
+	return &session{conn: conn, r: bufio.NewReaderSize(conn, smtpreply.MaxLine), helo: helo}
 }
 
-// A reply of the server: its code, and the texts of its lines, of which there is one at
-// least.
-type reply struct {
-	code  int
-	lines []string
-}
-
-// String prints the code and the first line of text.
-func (r reply) String() string {
-	return fmt.Sprintf("%d %s", r.code, r.lines[0])
-}
-
-// offers reports whether an EHLO reply lists the extension; the first line is the
-// server's name (RFC 5321 section 4.1.1.1).
-func (r reply) offers(keyword string) bool {
-	for n, l := range r.lines {
-		word, _, _ := strings.Cut(l, " ")
-		if n > 0 && strings.EqualFold(word, keyword) {
-			return true
-		}
-	}
-	return false
-}
-
-var errReply = errors.New("not an SMTP reply")
-
-// read reads one reply, all of its lines (RFC 5321 section 4.2).
-func (s *session) read() (reply, error) {
-	var r reply
+// read reads one reply.
+func (s *session) read() (smtpreply.Reply, error) {
+	var p smtpreply.Parser
 	for {
-		line, err := s.r.ReadSlice('\n')
+		if _, err := s.r.Peek(1); err != nil {
+			return smtpreply.Reply{}, err
+		}
+		b, _ := s.r.Peek(s.r.Buffered())
+		n, done, err := p.Feed(b)
+		s.r.Discard(n)
 		if err != nil {
-			if errors.Is(err, bufio.ErrBufferFull) {
-				return r, fmt.Errorf("%w: a line of more than %d octets", errReply, maxLine)
-			}
-			return r, err
+			return smtpreply.Reply{}, err
 		}
-		text := strings.TrimRight(string(line), "\r\n")
-		if len(text) < 3 || !digits(text[:3]) || len(text) > 3 && text[3] != ' ' && text[3] != '-' {
-			return r, fmt.Errorf("%w: %.60q", errReply, text)
-		}
-		code := int(text[0]-'0')*100 + int(text[1]-'0')*10 + int(text[2]-'0')
-		if r.code != 0 && code != r.code {
-			return r, fmt.Errorf("%w: lines of different codes", errReply)
-		}
-		r.code = code
-		rest := ""
-		if len(text) > 4 {
-			rest = text[4:]
-		}
-		r.lines = append(r.lines, rest)
-		if len(text) == 3 || text[3] == ' ' {
-			return r, nil
-		}
-		if len(r.lines) == maxLines {
-			return r, fmt.Errorf("%w: more than %d lines", errReply, maxLines)
+		if done {
+			return p.Reply(), nil
 		}
 	}
-}
-
-func digits(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return true
 }
 
 // say sends a command and reads the reply to it.
-func (s *session) say(command string) (reply, error) {
+func (s *session) say(command string) (smtpreply.Reply, error) {
 	if _, err := io.WriteString(s.conn, command+"\r\n"); err != nil {
-		return reply{}, err
+		return smtpreply.Reply{}, err
 	}
 	return s.read()
 }
 
-// talk is the whole conversation. The events are those of section 7 of the decision
-// table.
-func (s *session) talk(ctx context.Context, h *engine.Host) engine.Peer {
+// replyError is a reply that ends the conversation, as client libraries return it.
+func replyError(r smtpreply.Reply) error {
+	return &textproto.Error{Code: r.Code, Msg: strings.Join(r.Lines, "\n")}
+}
+
+// An end is how a conversation ended.
+type end struct {
+	state      tls.ConnectionState // zero if TLS was not established
+	requireTLS bool                // EHLO inside TLS offered REQUIRETLS
+	err        error               // of the first step that failed; nil for a host without STARTTLS
+	atEHLO     bool                // that step was EHLO
+}
+
+// talk is the whole conversation, up to the reply to EHLO inside TLS.
+func (s *session) talk(ctx context.Context, c *engine.Conversation, h *engine.Host) end {
 	greeting, err := s.read()
 	if err != nil {
-		return engine.Peer{Detail: "no greeting: " + text(ctx, err)}
+		return end{err: err}
 	}
-	if greeting.code != 220 {
-		s.quit()
-		return engine.Peer{Code: greeting.code, Detail: "greeted with " + greeting.String()}
+	if greeting.Code != 220 {
+		s.quit(ctx)
+		return end{err: replyError(greeting)}
 	}
 	ehlo, err := s.say("EHLO " + s.helo)
 	if err != nil {
-		return engine.Peer{Detail: "no answer to EHLO: " + text(ctx, err)}
+		return end{err: err, atEHLO: true}
 	}
-	if ehlo.code == 421 || ehlo.code == 554 {
-		s.quit()
-		return engine.Peer{Code: ehlo.code, Detail: "EHLO was answered with " + ehlo.String()}
+	if ehlo.Code != 250 {
+		s.quit(ctx)
+		return end{err: replyError(ehlo), atEHLO: true}
 	}
-	if ehlo.code != 250 || !ehlo.offers("STARTTLS") {
-		// A server that knows no EHLO has no extensions (RFC 5321 section 3.2).
-		s.quit()
-		p := engine.Peer{Event: engine.NoSTARTTLS, Code: ehlo.code}
-		if ehlo.code != 250 {
-			p.Detail = "EHLO was answered with " + ehlo.String()
-		}
-		return p
+	if !c.OffersSTARTTLS() {
+		s.quit(ctx)
+		return end{}
 	}
-	// STARTTLS is sent alone and nothing follows it before the handshake (RFC 3207
-	// section 4).
+	// STARTTLS3207-4-01 (RFC 3207 section 4): STARTTLS is sent alone, and nothing follows it
+	// before the handshake.
 	start, err := s.say("STARTTLS")
-	if errors.Is(err, errReply) {
-		return engine.Peer{Event: engine.STARTTLSRefused, Injected: true, Detail: "STARTTLS was answered with " + text(ctx, err)}
-	}
 	if err != nil {
-		// The connection is gone: whatever is said next is said on a new one.
-		return engine.Peer{Event: engine.HandshakeFailed, Detail: "no answer to STARTTLS: " + text(ctx, err)}
+		return end{err: err}
 	}
-	if start.code != 220 {
-		s.quit()
-		return engine.Peer{Event: engine.STARTTLSRefused, Code: start.code, Detail: start.String()}
-	}
-	if s.r.Buffered() > 0 {
-		// What stands here came in the clear and would be read as if it had come
-		// through TLS. The connection is dropped without another word.
-		return engine.Peer{Event: engine.STARTTLSRefused, Injected: true, Code: start.code, Detail: "plain data behind the reply to STARTTLS"}
+	if start.Code != 220 {
+		s.quit(ctx)
+		return end{err: replyError(start)}
 	}
 	return s.handshake(ctx, h)
 }
 
-// handshake starts TLS and says EHLO inside. Nothing from before is remembered (RFC
-// 3207 section 4.2), and no second STARTTLS is sent whatever is offered.
-func (s *session) handshake(ctx context.Context, h *engine.Host) engine.Peer {
+// handshake starts TLS and says EHLO inside. Nothing from before is remembered
+// (STARTTLS3207-4.2-01, RFC 3207 section 4.2), and no second STARTTLS is sent whatever is
+// offered (STARTTLS3207-4.2-02).
+func (s *session) handshake(ctx context.Context, h *engine.Host) end {
 	conn := tls.Client(s.conn, h.ClientTLS())
 	if err := conn.HandshakeContext(ctx); err != nil {
-		// RFC 3207 section 4: where TLS can not start, the connection is ended.
-		var rh tls.RecordHeaderError
-		if errors.As(err, &rh) && !isRecord(rh.RecordHeader[0]) {
-			return engine.Peer{Event: engine.STARTTLSRefused, Injected: true, Code: 220, Detail: "plain data behind the reply to STARTTLS"}
-		}
-		return engine.Peer{Event: engine.HandshakeFailed, Detail: text(ctx, err)}
+		// STARTTLS3207-4-02 (RFC 3207 section 4): where TLS cannot start, the connection is
+		// ended.
+		return end{err: err}
 	}
-	peer := engine.PeerFromState(conn.ConnectionState())
-	s.conn, s.r = conn, bufio.NewReaderSize(conn, maxLine)
+	r := end{state: conn.ConnectionState()}
+	s.conn, s.r = conn, bufio.NewReaderSize(conn, smtpreply.MaxLine)
 	ehlo, err := s.say("EHLO " + s.helo)
 	if err != nil {
-		if peer.Version == tls.VersionTLS13 && isAlert(err) {
-			// In TLS 1.3 a server's refusal of the handshake arrives with the first
-			// data.
-			return engine.Peer{Event: engine.HandshakeFailed, Detail: text(ctx, err)}
-		}
-		peer.Detail = "no answer to EHLO inside TLS: " + text(ctx, err)
-		return peer
+		r.err, r.atEHLO = err, true
+		return r
 	}
-	peer.RequireTLS = ehlo.code == 250 && ehlo.offers("REQUIRETLS")
-	s.quit()
-	return peer
+	s.quit(ctx)
+	if ehlo.Code != 250 {
+		r.err, r.atEHLO = replyError(ehlo), true
+		return r
+	}
+	r.requireTLS = ehlo.Offers("REQUIRETLS")
+	return r
 }
 
-// isRecord reports whether b is the first octet of a TLS record (RFC 8446 section
-// 5.1): change_cipher_spec, alert, handshake, application_data, heartbeat. Text is none.
-func isRecord(b byte) bool { return 20 <= b && b <= 24 }
-
-// isAlert reports whether err is a TLS alert that the server sent.
-func isAlert(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "remote error"
-}
-
-// quit says farewell (RFC 3207 section 4.1, RFC 5321 section 4.1.1.10) and waits a
-// little for the answer, so that the server sees an orderly end.
-func (s *session) quit() {
+// quit says QUIT (STARTTLS3207-4.1-02, RFC 3207 section 4.1; RFC 5321 section 4.1.1.10) and waits a little for
+// the answer, so that the server sees an orderly end.
+func (s *session) quit(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
 	s.conn.SetDeadline(time.Now().Add(quitTimeout))
 	s.say("QUIT") // the answer changes nothing
 	if c, ok := s.conn.(*tls.Conn); ok {
@@ -211,24 +142,24 @@ func (s *session) quit() {
 	}
 }
 
-// text says in a few words what went wrong.
-func text(ctx context.Context, err error) string {
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return "cancelled"
-	case ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded):
-		return "time-out"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the server closed the connection"
+// ended is err, or that of ctx where ctx ended the conversation.
+func ended(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
 	}
-	return err.Error()
+	return err
 }
 
-// dialText says why there is no connection.
-func dialText(ctx context.Context, err error) string {
+// isTimeout reports whether a conversation ended because its time was over.
+func isTimeout(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// dialError is why there is no connection, without what every such error begins with.
+func dialError(ctx context.Context, err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil && ctx.Err() == nil {
-		return op.Err.Error()
+		return op.Err
 	}
-	return text(ctx, err)
+	return ended(ctx, err)
 }

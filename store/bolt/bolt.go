@@ -29,6 +29,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/store/internal/room"
 )
 
 const (
@@ -46,9 +47,20 @@ const (
 // wraps [store.ErrUnavailable].
 var ErrLocked = fmt.Errorf("%w: another process has the store open", store.ErrUnavailable)
 
+// ErrNotExist is wrapped by the error of [Open] if Config.MustExist is set and there is no
+// file. It wraps [store.ErrUnavailable] and [fs.ErrNotExist].
+var ErrNotExist = fmt.Errorf("%w: no such store: %w", store.ErrUnavailable, fs.ErrNotExist)
+
+// ErrExposed is wrapped by the error of [Open] if users other than the owner of the file can
+// read it, and learn whom mail is sent to, or write to it, and so decide which policies
+// apply. It wraps [store.ErrUnavailable].
+var ErrExposed = fmt.Errorf("%w: not private", store.ErrUnavailable)
+
 // Config is the configuration of a [Store].
 type Config struct {
-	Path string // required; created, with mode 0600, if it is not there
+	Path string // required; created, with mode 0600, if it does not exist
+	// MustExist makes Open fail with ErrNotExist instead of creating the file.
+	MustExist bool
 	// MaxEntries and MaxBytes (of keys and values) bound what is kept; 0 means the
 	// defaults. See [store.Store] for what is dropped first.
 	MaxEntries int
@@ -61,12 +73,12 @@ type Config struct {
 
 // Store is a store in one file. It starts no goroutine.
 type Store struct {
-	db         *bbolt.DB
-	path       string
-	maxEntries uint64
-	maxBytes   uint64
-	now        func() time.Time
-	log        *slog.Logger
+	db     *bbolt.DB
+	path   string
+	limits room.Limits
+	opened time.Time // for the last use of entries where it is not noted
+	now    func() time.Time
+	log    *slog.Logger
 
 	// turn is held, as a token, by the writer that commits for all.
 	turn chan struct{}
@@ -77,7 +89,8 @@ type Store struct {
 	pending []*op
 	using   sync.WaitGroup // calls in progress; Add only while closed is false
 	stats   store.Stats
-	sweep   []byte // the key after which the next look for expired entries begins
+	uses    map[string]struct{} // keys that were used, to be noted
+	sweep   []byte              // the key after which the next look for expired entries begins
 }
 
 var (
@@ -87,11 +100,20 @@ var (
 	keyTotals     = []byte("totals")
 )
 
-const formatName = "mxauth store 1"
+// The name of the format. A file of version 1 becomes one of version 2 with the first
+// write; its records are of either version.
+const (
+	formatName1 = "mxauth store 1"
+	formatName  = "mxauth store 2"
+)
+
+// maxUses bounds the uses that wait to be noted. They are written with the next change, or
+// by whoever finds so many.
+const maxUses = 4096
 
 // Open opens the store in a file, or creates it. The error wraps [ErrLocked] if another
-// process has it open, [store.ErrDamaged] if it is damaged, and [store.ErrUnavailable]
-// in any case but that of a bad Config.
+// process has it open, [store.ErrDamaged] if it is damaged, [ErrExposed] if other users
+// have access to it, and [store.ErrUnavailable] in any case but that of a bad Config.
 func Open(c Config) (*Store, error) {
 	var errs []error
 	if c.Path == "" {
@@ -103,12 +125,13 @@ func Open(c Config) (*Store, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	s := &Store{path: c.Path, maxEntries: uint64(c.MaxEntries), maxBytes: uint64(c.MaxBytes), now: c.Now, log: c.Logger, turn: make(chan struct{}, 1)}
-	if s.maxEntries == 0 {
-		s.maxEntries = DefaultMaxEntries
+	s := &Store{path: c.Path, limits: room.Limits{Entries: c.MaxEntries, Bytes: c.MaxBytes}, now: c.Now, log: c.Logger,
+		turn: make(chan struct{}, 1), uses: map[string]struct{}{}}
+	if s.limits.Entries == 0 {
+		s.limits.Entries = DefaultMaxEntries
 	}
-	if s.maxBytes == 0 {
-		s.maxBytes = DefaultMaxBytes
+	if s.limits.Bytes == 0 {
+		s.limits.Bytes = DefaultMaxBytes
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -116,7 +139,11 @@ func Open(c Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.opened = s.now()
 	_, err := os.Lstat(c.Path)
+	if errors.Is(err, fs.ErrNotExist) && c.MustExist {
+		return nil, fmt.Errorf("store %s: %w", c.Path, ErrNotExist)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		s.log.Info("a new store is created", "path", c.Path)
 		err = create(c.Path)
@@ -226,7 +253,36 @@ func check(f *os.File) error {
 	if !st.Mode().IsRegular() {
 		return fmt.Errorf("it is no regular file but %s", st.Mode().Type())
 	}
-	return verify(f, st.Size())
+	// Damage is reported first: it needs more than another mode.
+	if err := verify(f, st.Size()); err != nil {
+		return err
+	}
+	return exposed(st, othersAccess)
+}
+
+// Permissions that a file of the store must not give.
+const (
+	othersAccess fs.FileMode = 0o077 // anything to group and others: it holds whom mail is sent to
+	othersWrite  fs.FileMode = 0o022
+)
+
+// exposed returns an error if the file gives one of the permissions in mask. The checksums
+// in the file find damage; they do not show that another user has changed a policy.
+func exposed(st fs.FileInfo, mask fs.FileMode) error {
+	mode := st.Mode().Perm()
+	if !hasModes || mode&mask == 0 {
+		return nil
+	}
+	can := "have access to"
+	switch {
+	case mode&0o044 != 0 && mode&0o022 != 0:
+		can = "can read and change"
+	case mode&0o044 != 0:
+		can = "can read"
+	case mode&0o022 != 0:
+		can = "can change"
+	}
+	return fmt.Errorf("%w: other users %s the file (mode %04o)", ErrExposed, can, mode)
 }
 
 // guard turns a panic, and a fault in mapped memory (a file that was cut short under us),
@@ -297,12 +353,22 @@ func (s *Store) view(f func(*bbolt.Bucket) error) (err error) {
 }
 
 // Get implements [store.Store].
-func (s *Store) Get(ctx context.Context, key string) (e store.Entry, ok bool, err error) {
+func (s *Store) Get(ctx context.Context, key string) (store.Entry, bool, error) {
+	return s.get(ctx, key, true)
+}
+
+// Peek implements [store.Peeker].
+func (s *Store) Peek(ctx context.Context, key string) (store.Entry, bool, error) {
+	return s.get(ctx, key, false)
+}
+
+func (s *Store) get(ctx context.Context, key string, use bool) (e store.Entry, ok bool, err error) {
 	if err := s.enter(ctx); err != nil {
 		return e, false, err
 	}
 	defer s.using.Done()
-	now := s.now().UnixNano()
+	now := s.now()
+	stale := false
 	err = s.view(func(b *bbolt.Bucket) error {
 		k := []byte(key)
 		v := b.Get(k)
@@ -310,15 +376,42 @@ func (s *Store) Get(ctx context.Context, key string) (e store.Entry, ok bool, er
 			return nil
 		}
 		r, err := decodeRecord(k, v)
-		if err == nil && r.expires > now {
-			e, ok = r.entry(k), true
+		if err == nil && r.expires > now.UnixNano() {
+			e, ok, stale = r.entry(k), true, r.stale(now)
 		}
 		return err
 	})
 	if err != nil {
 		return store.Entry{}, false, s.met(err)
 	}
+	if stale && use {
+		s.noteUse(key)
+	}
 	return e, ok, nil
+}
+
+// NoteUse implements [store.UseNoter].
+func (s *Store) NoteUse(key string) {
+	if s.enter(context.Background()) == nil {
+		s.noteUse(key)
+		s.using.Done()
+	}
+}
+
+func (s *Store) noteUse(key string) {
+	s.mu.Lock()
+	s.uses[strings.Clone(key)] = struct{}{}
+	many := len(s.uses) >= maxUses
+	s.mu.Unlock()
+	if !many {
+		return
+	}
+	select {
+	case s.turn <- struct{}{}:
+		s.commit()
+		<-s.turn
+	default: // a writer is about to take them
+	}
 }
 
 // chunk is how many entries All reads in one transaction: one that stays open keeps the
@@ -385,6 +478,7 @@ func (s *Store) Close() (err error) {
 	s.closed = true
 	s.mu.Unlock()
 	s.using.Wait()
+	s.commit() // uses that wait; nobody else can have the turn
 	s.mu.Lock()
 	broken := s.broken != nil
 	s.mu.Unlock()

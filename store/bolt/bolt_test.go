@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -24,6 +25,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(childEnv); path != "" {
 		child(path)
 		return
+	}
+	if path := os.Getenv(aloneEnv); path != "" {
+		alone(path)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -145,6 +149,7 @@ func TestOpenErrors(t *testing.T) {
 		is   error
 		text string
 	}{
+		{"no such file, and none is to be made", bolt.Config{Path: filepath.Join(dir, "none.db"), MustExist: true}, bolt.ErrNotExist, "none.db"},
 		{"no path", bolt.Config{}, nil, "no Path"},
 		{"negative", bolt.Config{Path: good, MaxEntries: -1}, nil, "negative"},
 		{"negative bytes", bolt.Config{Path: good, MaxBytes: -1}, nil, "negative"},
@@ -167,11 +172,46 @@ func TestOpenErrors(t *testing.T) {
 			}
 		})
 	}
+	if _, err := os.Lstat(filepath.Join(dir, "none.db")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a store that must exist was created: %v", err)
+	}
 	if st, err := os.Stat(empty); err != nil || st.Size() != 0 {
 		t.Error("the empty file was changed")
 	}
 	if !errors.Is(bolt.ErrLocked, store.ErrUnavailable) || errors.Is(bolt.ErrLocked, store.ErrDamaged) {
 		t.Error("ErrLocked is unavailable and not damaged")
+	}
+}
+
+// TestExposed: a file that other users can read or write is refused, and not changed.
+func TestExposed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.db")
+	s := open(t, bolt.Config{Path: path})
+	put(t, s, "k", "v", store.Enforce, time.Now().Add(time.Hour))
+	s.Close()
+	for _, mode := range []fs.FileMode{0o644, 0o640, 0o660, 0o606, 0o666, 0o620, 0o601} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		s, err := bolt.Open(bolt.Config{Path: path, MustExist: true})
+		if err == nil {
+			s.Close()
+		}
+		if !errors.Is(err, bolt.ErrExposed) || !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), path) ||
+			!strings.Contains(err.Error(), fmt.Sprintf("mode %04o", mode)) {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+		// What may be forged is not rescued; what others can only read is.
+		to := filepath.Join(t.TempDir(), "to.db")
+		if _, err := bolt.Rescue(ctx, path, bolt.Config{Path: to}); errors.Is(err, bolt.ErrExposed) != (mode&0o022 != 0) {
+			t.Errorf("rescue from mode %o: %v", mode, err)
+		}
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, open(t, bolt.Config{Path: path})); got["k"] != "v" {
+		t.Errorf("mode 600: %v", got)
 	}
 }
 
@@ -244,14 +284,30 @@ func TestEviction(t *testing.T) {
 			t.Errorf("left %q, stats %+v", got, s.Stats())
 		}
 	})
-	t.Run("within a class what ends first", func(t *testing.T) {
+	t.Run("within a class what was used last stays, whatever its end", func(t *testing.T) {
 		s := open(t, 3, 0)
-		put(t, s, "a", "v", store.Enforce, in(3*time.Hour))
-		put(t, s, "b", "v", store.Enforce, in(1*time.Hour))
-		put(t, s, "c", "v", store.Enforce, in(2*time.Hour))
-		put(t, s, "d", "v", store.Enforce, in(4*time.Hour))
+		put(t, s, "a", "v", store.Enforce, in(30*24*time.Hour))
+		put(t, s, "b", "v", store.Enforce, in(366*24*time.Hour))
+		put(t, s, "c", "v", store.Enforce, in(60*24*time.Hour))
+		c.Advance(24 * time.Hour)
+		s.Get(ctx, "a")
+		s.Peek(ctx, "b") // is no use, nor is it to be replaced
+		s.NoteUse("c")
+		put(t, s, "b", "w", store.Enforce, in(366*24*time.Hour))
+		put(t, s, "d", "v", store.Enforce, in(time.Hour))
 		if got := keys(t, s); got != "acd" || s.Stats().Evicted != [4]uint64{store.Enforce: 1} {
 			t.Errorf("left %q, stats %+v", got, s.Stats())
+		}
+	})
+	t.Run("within a class what is large goes", func(t *testing.T) {
+		s := open(t, 3, 0)
+		put(t, s, "a", "small", store.Enforce, in(time.Hour))
+		put(t, s, "b", strings.Repeat("v", 5000), store.Enforce, in(9*time.Hour))
+		put(t, s, "c", "small", store.Enforce, in(time.Hour))
+		c.Advance(30 * time.Minute)
+		put(t, s, "d", "small", store.Enforce, in(time.Hour))
+		if got := keys(t, s); got != "acd" {
+			t.Errorf("left %q", got)
 		}
 	})
 	t.Run("a cheap entry does not drive out precious ones", func(t *testing.T) {

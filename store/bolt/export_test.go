@@ -1,6 +1,10 @@
 package bolt
 
-import "bytes"
+import (
+	"bytes"
+
+	"go.etcd.io/bbolt"
+)
 
 // Verify walks through a file that is in memory.
 func Verify(b []byte) error { return verify(bytes.NewReader(b), int64(len(b))) }
@@ -85,4 +89,43 @@ func InUse(b []byte) int {
 		panic(err)
 	}
 	return int(r.meta.high) * int(r.meta.pageSize)
+}
+
+// CheckRecords reads all records by bbolt, and compares them with their checksums and with
+// the totals.
+func CheckRecords(tx *bbolt.Tx) error {
+	want, err := readTotals(tx)
+	if err != nil {
+		return err
+	}
+	var got totals
+	err = tx.Bucket(bucketEntries).ForEach(func(k, v []byte) error {
+		r, err := decodeRecord(k, v)
+		if err == nil {
+			got.add(k, r)
+		}
+		return err
+	})
+	if err == nil && got != want {
+		err = damaged("totals differ")
+	}
+	return err
+}
+
+// Branch is where the branch page at the top of the entries begins.
+func Branch(b []byte) int {
+	r, err := newReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		panic(err)
+	}
+	at := -1
+	if err := r.tree(r.meta.root, nil, nil, 0, func(e element) error {
+		if string(e.key) == string(bucketEntries) {
+			at = int(order.Uint64(e.value)) * int(r.meta.pageSize)
+		}
+		return nil
+	}); err != nil || order.Uint16(b[at+8:]) != flagBranch {
+		panic("no branch page")
+	}
+	return at
 }

@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// hasModes: the permissions of a file say who has access to it.
+const hasModes = true
+
 // lock takes the lock that bbolt takes too, on the same open file, so that the file can
 // be checked before bbolt maps it. held is true if another has it.
 func lock(f *os.File) (held bool, err error) {

@@ -12,14 +12,20 @@ import (
 // A record is what stands under a key of the bucket of entries, all numbers big-endian:
 //
 //	8 octets  checksum of the key and all that follows
-//	1 octet   version, 1
+//	1 octet   version, 2
 //	1 octet   class
 //	8 octets  expires, Unix nanoseconds
 //	8 octets  number of the transaction that wrote it
+//	4 octets  hours from 1970 to the last use that was noted
+//	1 octet   length of the group, then the group
 //	the rest  value
+//
+// Version 1, which is still read, has neither use nor group.
 const (
-	recordVersion = 1
-	recordHead    = 8 + 1 + 1 + 8 + 8
+	recordVersion1 = 1
+	recordVersion  = 2
+	recordHead1    = 8 + 1 + 1 + 8 + 8
+	recordHead     = recordHead1 + 4 + 1
 )
 
 // checksum is two CRC-32 of different polynomials: both are computed by the processor,
@@ -32,29 +38,58 @@ func checksum(key, rest []byte) uint64 {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func encodeRecord(e store.Entry, tx uint64) (value []byte, sum uint64) {
-	b := make([]byte, recordHead, recordHead+len(e.Value))
+// hourOf is a time as it is noted in a record.
+func hourOf(t time.Time) uint32 { return uint32(max(1, t.Unix()/3600)) }
+
+func timeOf(hour uint32) time.Time { return time.Unix(int64(hour)*3600, 0) }
+
+func encodeRecord(e store.Entry, tx uint64, used uint32) (value []byte, sum uint64) {
+	b := make([]byte, recordHead1, recordHead+len(e.Group)+len(e.Value))
 	b[8], b[9] = recordVersion, byte(e.Class)
 	binary.BigEndian.PutUint64(b[10:], uint64(e.Expires.UnixNano()))
 	binary.BigEndian.PutUint64(b[18:], tx)
+	b = binary.BigEndian.AppendUint32(b, used)
+	b = append(append(b, byte(len(e.Group))), e.Group...)
 	b = append(b, e.Value...)
 	sum = checksum([]byte(e.Key), b[8:])
 	binary.BigEndian.PutUint64(b, sum)
 	return b, sum
 }
 
-// A record read back. Value points into what was read.
+// A record read back. Value and group point into what was read.
 type record struct {
 	class   store.Class
 	expires int64
 	tx      uint64
 	sum     uint64
+	used    uint32 // 0: not known
+	group   []byte
 	value   []byte
 }
 
 // decodeRecord checks the checksum and reads a record.
 func decodeRecord(key, v []byte) (record, error) {
-	if len(v) < recordHead || v[8] != recordVersion || v[9] >= store.Classes {
+	r, err := readRecord(key, v)
+	if err == nil && checksum(key, v[8:]) != r.sum {
+		return record{}, fmt.Errorf("%w: the checksum of the record of %.80q is wrong", store.ErrDamaged, key)
+	}
+	return r, err
+}
+
+// readRecord reads a record and does not check its checksum, which would read all octets of
+// all values: for the choice of what is dropped.
+func readRecord(key, v []byte) (record, error) {
+	unsound := len(v) < recordHead1 || v[9] >= store.Classes
+	if !unsound {
+		switch v[8] {
+		case recordVersion1:
+		case recordVersion:
+			unsound = len(v) < recordHead || len(v) < recordHead+int(v[recordHead-1])
+		default:
+			unsound = true
+		}
+	}
+	if unsound {
 		return record{}, fmt.Errorf("%w: the record of %.80q has no sound form", store.ErrDamaged, key)
 	}
 	r := record{
@@ -62,17 +97,28 @@ func decodeRecord(key, v []byte) (record, error) {
 		class:   store.Class(v[9]),
 		expires: int64(binary.BigEndian.Uint64(v[10:])),
 		tx:      binary.BigEndian.Uint64(v[18:]),
-		value:   v[recordHead:],
+		value:   v[recordHead1:],
 	}
-	if checksum(key, v[8:]) != r.sum {
-		return record{}, fmt.Errorf("%w: the checksum of the record of %.80q is wrong", store.ErrDamaged, key)
+	if v[8] == recordVersion {
+		r.used = binary.BigEndian.Uint32(v[recordHead1:])
+		n := recordHead + int(v[recordHead-1])
+		r.group, r.value = v[recordHead:n], v[n:]
 	}
 	return r, nil
 }
 
 // entry copies a record out of the file.
 func (r record) entry(key []byte) store.Entry {
-	return store.Entry{Key: string(key), Value: append([]byte(nil), r.value...), Class: r.class, Expires: time.Unix(0, r.expires)}
+	e := store.Entry{Key: string(key), Value: append([]byte(nil), r.value...), Class: r.class, Expires: time.Unix(0, r.expires), Group: string(r.group)}
+	if r.used != 0 {
+		e.Used = timeOf(r.used)
+	}
+	return e
+}
+
+// stale reports whether a use at now is to be noted.
+func (r record) stale(now time.Time) bool {
+	return r.used == 0 || now.Sub(timeOf(r.used)) >= store.UsePrecision || timeOf(r.used).After(now)
 }
 
 // Totals are kept in the file beside the entries and changed with every transaction, so

@@ -15,7 +15,8 @@ import (
 // page by itself, whatever the tree says, so it also finds older states of an entry, of
 // which it takes the newest, and entries that had been replaced by nothing: what was
 // deleted may come back. That errs on the side of remembering. Expired entries are left
-// out. It changes nothing in from, which no process may have open ([ErrLocked]).
+// out. It changes nothing in from, which no process may have open ([ErrLocked]) and no
+// other user may be able to write to ([ErrExposed]).
 func Rescue(ctx context.Context, from string, c Config) (n int, err error) {
 	f, err := os.Open(from)
 	if err != nil {
@@ -26,6 +27,11 @@ func Rescue(ctx context.Context, from string, c Config) (n int, err error) {
 		return 0, unavailable(err)
 	} else if held {
 		return 0, fmt.Errorf("store %s: %w", from, ErrLocked)
+	}
+	if st, err := f.Stat(); err != nil {
+		return 0, unavailable(err)
+	} else if err := exposed(st, othersWrite); err != nil {
+		return 0, fmt.Errorf("store %s: %w", from, err)
 	}
 	if _, err := os.Lstat(c.Path); !errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("%w: %s exists already", store.ErrUnavailable, c.Path)
@@ -76,7 +82,7 @@ func salvage(f *os.File) (map[string]salvaged, error) {
 		if order.Uint16(head[8:]) != flagLeaf {
 			continue
 		}
-		length := min((1+int64(order.Uint32(head[12:])))*ps, st.Size()-off, store.MaxValue+store.MaxKey+recordHead+2*maxPageSize)
+		length := min((1+int64(order.Uint32(head[12:])))*ps, st.Size()-off, store.MaxValue+store.MaxKey+store.MaxGroup+recordHead+2*maxPageSize)
 		page := make([]byte, length)
 		if _, err := f.ReadAt(page, off); err != nil {
 			return nil, err

@@ -5,11 +5,14 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"slices"
+	"time"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/store/internal/room"
 )
 
 // A wait for the disk costs milliseconds and is the same for one entry or a thousand. So
@@ -102,12 +105,16 @@ func (s *Store) commit() {
 	}
 	ops := slices.Clone(s.pending[:n])
 	s.pending = slices.Delete(s.pending, 0, n)
-	s.mu.Unlock()
-	if len(ops) == 0 {
+	uses := s.uses
+	if len(ops) == 0 && len(uses) == 0 {
+		s.mu.Unlock()
 		return
 	}
-	b := batch{now: s.now().UnixNano(), sweep: s.sweep}
-	err := s.update(func(tx *bbolt.Tx) error { return b.run(tx, ops, s.maxEntries, s.maxBytes) })
+	s.uses = map[string]struct{}{}
+	s.mu.Unlock()
+	now := s.now()
+	b := batch{at: now, now: now.UnixNano(), opened: s.opened, sweep: s.sweep}
+	err := s.update(func(tx *bbolt.Tx) error { return b.run(tx, ops, uses, s.limits) })
 	if err == nil {
 		s.sweep = b.sweep
 		s.mu.Lock()
@@ -140,7 +147,9 @@ func (s *Store) update(f func(*bbolt.Tx) error) error {
 
 // A batch is one transaction.
 type batch struct {
-	now     int64
+	at      time.Time
+	now     int64 // at, Unix nanoseconds
+	opened  time.Time
 	sweep   []byte
 	totals  totals
 	expired uint64
@@ -150,16 +159,28 @@ type batch struct {
 	tx      uint64
 }
 
-func (b *batch) run(tx *bbolt.Tx, ops []*op, maxEntries, maxBytes uint64) (err error) {
+func (b *batch) run(tx *bbolt.Tx, ops []*op, uses map[string]struct{}, limits room.Limits) (err error) {
 	if b.totals, err = readTotals(tx); err != nil {
 		return err
 	}
+	about := tx.Bucket(bucketAbout)
+	if string(about.Get(keyFormat)) != formatName {
+		if err := about.Put(keyFormat, []byte(formatName)); err != nil {
+			return err
+		}
+	}
 	b.entries, b.tx = tx.Bucket(bucketEntries), uint64(tx.ID())
+	// Uses come first: they decide what is dropped for want of room.
+	for key := range uses {
+		if err := b.use([]byte(key)); err != nil {
+			return err
+		}
+	}
 	changes := 0
 	for _, o := range ops {
 		changes += o.size()
 		if o.puts == nil {
-			if err := b.remove([]byte(o.del)); err != nil {
+			if _, _, err := b.remove([]byte(o.del)); err != nil {
 				return err
 			}
 		}
@@ -172,23 +193,49 @@ func (b *batch) run(tx *bbolt.Tx, ops []*op, maxEntries, maxBytes uint64) (err e
 	if err := b.sweepSome(2*changes + 8); err != nil {
 		return err
 	}
-	for b.totals.entries > maxEntries || b.totals.bytes > maxBytes {
-		if err := b.makeRoom(maxEntries, maxBytes); err != nil {
+	for limits.Full(int(b.totals.entries), int64(b.totals.bytes)) {
+		if err := b.makeRoom(limits); err != nil {
 			return err
 		}
 	}
-	return tx.Bucket(bucketAbout).Put(keyTotals, b.totals.encode())
+	return about.Put(keyTotals, b.totals.encode())
+}
+
+// use notes that an entry was used, if that was not noted in the last half day.
+func (b *batch) use(key []byte) error {
+	v := b.entries.Get(key)
+	if v == nil {
+		return nil
+	}
+	r, err := decodeRecord(key, v)
+	if err != nil || r.expires <= b.now || !r.stale(b.at) {
+		return err
+	}
+	return b.write(r.entry(key), hourOf(b.at))
 }
 
 func (b *batch) put(e store.Entry) error {
-	key := []byte(e.Key)
-	if err := b.remove(key); err != nil {
+	old, was, err := b.remove([]byte(e.Key))
+	if err != nil {
 		return err
 	}
 	if e.Expires.UnixNano() <= b.now {
 		return nil
 	}
-	v, _ := encodeRecord(e, b.tx)
+	used := hourOf(b.at)
+	if was && old.expires > b.now {
+		used = hourOf(b.usedAt(old)) // to replace is no use
+	}
+	return b.write(e, used)
+}
+
+// write stores e under its key, in place of what is there.
+func (b *batch) write(e store.Entry, used uint32) error {
+	key := []byte(e.Key)
+	if _, _, err := b.remove(key); err != nil {
+		return err
+	}
+	v, _ := encodeRecord(e, b.tx, used)
 	r, err := decodeRecord(key, v)
 	if err != nil {
 		return err
@@ -197,18 +244,28 @@ func (b *batch) put(e store.Entry) error {
 	return b.entries.Put(key, v)
 }
 
-// remove takes an entry out, if it is there.
-func (b *batch) remove(key []byte) error {
+// usedAt is when an entry was used last; where that is not known, the store counts from when
+// it was opened.
+func (b *batch) usedAt(r record) time.Time {
+	if r.used == 0 {
+		return b.opened
+	}
+	return timeOf(r.used)
+}
+
+// remove takes an entry out, if it is there, and returns what of it is no octet of the file.
+func (b *batch) remove(key []byte) (r record, was bool, err error) {
 	v := b.entries.Get(key)
 	if v == nil {
-		return nil
+		return record{}, false, nil
 	}
-	r, err := decodeRecord(key, v)
-	if err != nil {
-		return err
+	if r, err = decodeRecord(key, v); err != nil {
+		return record{}, false, err
 	}
 	b.totals.sub(key, r)
-	return b.entries.Delete(key)
+	err = b.entries.Delete(key)
+	r.group, r.value = nil, nil
+	return r, true, err
 }
 
 // sweepSome looks at the next n entries, and around again at the end, and removes those
@@ -230,7 +287,7 @@ func (b *batch) sweepSome(n int) error {
 	b.sweep = bytes.Clone(k) // nil at the end: from the beginning
 	for _, k := range gone {
 		b.expired++
-		if err := b.remove(k); err != nil {
+		if _, _, err := b.remove(k); err != nil {
 			return err
 		}
 	}
@@ -239,18 +296,22 @@ func (b *batch) sweepSome(n int) error {
 
 // A victim is an entry that may have to go.
 type victim struct {
-	class   store.Class
-	expires int64
-	key     []byte
+	over  bool // its group has more than its share
+	class store.Class
+	cost  float64
+	key   []byte
+	group uint64 // see groups
 }
 
-// precious reports whether v is worth more than w: of a higher class, or of the same and
-// longer to live.
+// precious reports whether v is worth more than w.
 func (v victim) precious(w victim) bool {
-	if v.class != w.class {
+	switch {
+	case v.over != w.over:
+		return w.over
+	case v.class != w.class:
 		return v.class > w.class
 	}
-	return v.expires > w.expires
+	return v.cost < w.cost
 }
 
 // victims is a heap with the most precious on top.
@@ -262,59 +323,113 @@ func (h victims) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h *victims) Push(x any)        { *h = append(*h, x.(victim)) }
 func (h *victims) Pop() any          { x := (*h)[len(*h)-1]; *h = (*h)[:len(*h)-1]; return x }
 
-// makeRoom looks through all entries once, removes the expired ones, and, should that not
-// be enough, the least precious: one in a hundred beyond what is needed, so that the look
+// groups counts what each group has. They are known by a hash whose seed nobody outside
+// knows, so that a million of them cost 40 MB at most while room is made.
+type groups map[uint64]usage
+
+type usage struct {
+	entries int
+	bytes   int64
+}
+
+var groupSeed = maphash.MakeSeed()
+
+// makeRoom looks through all entries, removes the expired ones, and, should that not be
+// enough, the least precious: up to one in a hundred beyond what is needed, so that the look
 // through all is seldom.
-func (b *batch) makeRoom(maxEntries, maxBytes uint64) error {
-	most := int(maxEntries/100) + 1
-	if b.totals.entries > maxEntries {
-		most += int(b.totals.entries - maxEntries)
-	}
-	var least victims
+func (b *batch) makeRoom(limits room.Limits) error {
+	full := func() bool { return limits.Full(int(b.totals.entries), int64(b.totals.bytes)) }
+	of := groups{}
+	over := false
 	var gone [][]byte
-	c := b.entries.Cursor()
-	for k, v := c.First(); k != nil; k, v = c.Next() {
-		r, err := decodeRecord(k, v)
-		if err != nil {
-			return err
-		}
+	least, err := b.least(limits, nil, func(k []byte, r record) bool {
 		if r.expires <= b.now {
 			gone = append(gone, bytes.Clone(k))
-			continue
+			return false
 		}
-		w := victim{r.class, r.expires, k}
-		if len(least) < most {
-			w.key = bytes.Clone(k)
-			heap.Push(&least, w)
-		} else if least[0].precious(w) {
-			w.key = bytes.Clone(k)
-			least[0] = w
-			heap.Fix(&least, 0)
+		if len(r.group) > 0 {
+			g := maphash.Bytes(groupSeed, r.group)
+			u := of[g]
+			u = usage{u.entries + 1, u.bytes + int64(len(k)+len(r.value))}
+			of[g] = u
+			over = over || limits.Over(u.entries, u.bytes)
 		}
+		return true
+	})
+	if err != nil {
+		return err
 	}
 	for _, k := range gone {
 		b.expired++
-		if err := b.remove(k); err != nil {
+		if _, _, err := b.remove(k); err != nil {
 			return err
 		}
 	}
-	// The least precious first, and no more than needed: from the room that would be
-	// made ahead, entries of the classes that protect nobody are taken, no others.
-	slices.SortFunc(least, func(v, w victim) int {
-		if v.precious(w) {
-			return 1
+	if !full() {
+		return nil
+	}
+	if over { // once more, now that it is known which groups have too much
+		if least, err = b.least(limits, of, func([]byte, record) bool { return true }); err != nil {
+			return err
 		}
-		return -1
-	})
+	}
 	for _, v := range least {
-		full := b.totals.entries > maxEntries || b.totals.bytes > maxBytes
-		if !full && (v.class > store.None || b.totals.entries <= maxEntries-maxEntries/100) {
+		// Room is made ahead only from the classes that protect nobody.
+		if !full() && (v.class > store.None || int(b.totals.entries) <= limits.Entries-limits.Entries/100) {
 			break
 		}
-		b.evicted[v.class]++
-		if err := b.remove(v.key); err != nil {
+		u := of[v.group]
+		if v.over && !limits.Over(u.entries, u.bytes) {
+			continue // its group has its share by now
+		}
+		before := b.totals.bytes
+		if _, _, err := b.remove(v.key); err != nil {
 			return err
 		}
+		b.evicted[v.class]++
+		of[v.group] = usage{u.entries - 1, u.bytes - int64(before-b.totals.bytes)}
 	}
 	return nil
+}
+
+// least returns the least precious entries for which keep says true, the first to go in
+// front: one in a hundred of what the store may hold, and as many as there are too many. of
+// is nil if no group has more than its share. What keep is given points into the file.
+func (b *batch) least(limits room.Limits, of groups, keep func(key []byte, r record) bool) (victims, error) {
+	most := limits.Entries/100 + 1 + max(0, int(b.totals.entries)-limits.Entries)
+	var least victims
+	c := b.entries.Cursor()
+	for k, value := c.First(); k != nil; k, value = c.Next() {
+		r, err := readRecord(k, value)
+		if err != nil {
+			return nil, err
+		}
+		if !keep(k, r) {
+			continue
+		}
+		v := victim{class: r.class, cost: room.Cost(int64(len(k)+len(r.value)), b.usedAt(r), b.at), key: k}
+		if len(r.group) > 0 {
+			v.group = maphash.Bytes(groupSeed, r.group)
+			u := of[v.group]
+			v.over = limits.Over(u.entries, u.bytes)
+		}
+		if len(least) < most {
+			v.key = bytes.Clone(k)
+			heap.Push(&least, v)
+		} else if least[0].precious(v) {
+			v.key = bytes.Clone(k)
+			least[0] = v
+			heap.Fix(&least, 0)
+		}
+	}
+	slices.SortFunc(least, func(v, w victim) int {
+		switch {
+		case v.precious(w):
+			return 1
+		case w.precious(v):
+			return -1
+		}
+		return bytes.Compare(v.key, w.key)
+	})
+	return least, nil
 }

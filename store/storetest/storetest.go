@@ -56,6 +56,7 @@ func Run(t *testing.T, o Options) {
 		{"cancel", (*suite).cancel},
 		{"close", (*suite).close},
 		{"close in the middle", (*suite).closeInTheMiddle},
+		{"groups and uses", (*suite).groups},
 		{"many at once", (*suite).many},
 		{"lock", (*suite).lock},
 		{"lock ends", (*suite).lockEnds},
@@ -312,6 +313,7 @@ func (s *suite) badEntries() {
 		"long value":  func(e *store.Entry) { e.Value = make([]byte, store.MaxValue+1) },
 		"class":       func(e *store.Entry) { e.Class = store.Classes },
 		"no expiry":   func(e *store.Entry) { e.Expires = time.Time{} },
+		"long group":  func(e *store.Entry) { e.Group = strings.Repeat("g", store.MaxGroup+1) },
 		"far expiry":  func(e *store.Entry) { e.Expires = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"past expiry": func(e *store.Entry) { e.Expires = time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {

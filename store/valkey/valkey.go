@@ -11,12 +11,15 @@
 // never older than [DefaultCopyAge]. What this process has written it reads back itself.
 //
 // As durable as the server is what Put has stored; a server that keeps nothing on disk
-// forgets when it restarts. Set its maxmemory-policy to noeviction or volatile-ttl: a
-// server that evicts of its own accord knows nothing of classes. The Front writes back
-// what it still knows.
+// forgets when it restarts. Set its maxmemory-policy to noeviction, with room for all that
+// is kept, or else to volatile-lru. Never to volatile-ttl: that drops what ends first, which
+// the owner of a policy chooses, and policies of a year would push out those of a week. A
+// server that evicts of its own accord knows nothing of classes and groups. The Front writes
+// back what it still knows.
 package valkey
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -388,41 +391,46 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 }
 
 // All implements [store.Store]. It may show an entry twice. The deadline of a call is for
-// each few hundred entries.
+// each few hundred entries. A damaged value does not hide the others: the first error about
+// one is returned in the end.
 func (s *Store) All(ctx context.Context, prefix string, f func(store.Entry) bool) error {
 	match := globEscape(s.entries+prefix) + "*"
 	var cursor uint64
+	var damaged error
 	for {
 		var es []store.Entry
+		var bad error
 		err := s.do(ctx, func(ctx context.Context, c valkey.Client) (err error) {
-			es, cursor, err = s.scan(ctx, c, cursor, match)
+			es, bad, cursor, err = s.scan(ctx, c, cursor, match)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		damaged = cmp.Or(damaged, bad)
 		for _, e := range es {
 			if !f(e) {
 				return nil
 			}
 		}
 		if cursor == 0 {
-			return nil
+			return damaged
 		}
 	}
 }
 
-func (s *Store) scan(ctx context.Context, c valkey.Client, from uint64, match string) (es []store.Entry, cursor uint64, err error) {
+// scan returns some entries, the first error about a damaged one, and where to go on.
+func (s *Store) scan(ctx context.Context, c valkey.Client, from uint64, match string) (es []store.Entry, bad error, cursor uint64, err error) {
 	page, err := c.Do(ctx, c.B().Scan().Cursor(from).Match(match).Count(pipeline).Build()).AsScanEntry()
 	if err != nil || len(page.Elements) == 0 {
-		return nil, page.Cursor, err
+		return nil, nil, page.Cursor, err
 	}
 	values, err := c.Do(ctx, c.B().Mget().Key(page.Elements...).Build()).ToArray()
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	if len(values) != len(page.Elements) {
-		return nil, 0, fmt.Errorf("%d values for %d keys", len(values), len(page.Elements))
+		return nil, nil, 0, fmt.Errorf("%d values for %d keys", len(values), len(page.Elements))
 	}
 	now := s.now()
 	for i, v := range values {
@@ -431,17 +439,18 @@ func (s *Store) scan(ctx context.Context, c valkey.Client, from uint64, match st
 			continue // it ended in between
 		}
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, 0, err
 		}
 		e, err := decode(strings.TrimPrefix(page.Elements[i], s.entries), b)
 		if err != nil {
-			return nil, 0, err
+			bad = cmp.Or(bad, err)
+			continue
 		}
 		if now.Before(e.Expires) {
 			es = append(es, e)
 		}
 	}
-	return es, page.Cursor, nil
+	return es, bad, page.Cursor, nil
 }
 
 // globEscape makes a pattern of the server match s and nothing else.

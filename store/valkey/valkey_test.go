@@ -251,6 +251,16 @@ func TestForeignBytes(t *testing.T) {
 	if err := s.All(ctx, "", func(store.Entry) bool { return true }); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("All: %v", err)
 	}
+	// The others are shown all the same.
+	for i := range 2000 {
+		if err := s.Put(ctx, entry(fmt.Sprint("sound", i), "value")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sound := map[string]bool{}
+	if err := s.All(ctx, "", func(e store.Entry) bool { sound[e.Key] = true; return true }); !errors.Is(err, store.ErrDamaged) || len(sound) != 2000 {
+		t.Errorf("All: %d sound ones, %v", len(sound), err)
+	}
 	m.Set("mxauth/e/other", good) // a sound value under another key
 	if _, ok, err := s.Get(ctx, "other"); ok || !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a value of another key: %v, %v", ok, err)

@@ -30,6 +30,7 @@ type Server struct {
 	Before     []string    // extensions offered before TLS
 	Inside     []string    // extensions offered inside
 	MAIL       string      // the reply to MAIL FROM; "" means 250
+	InsideEHLO string      // the reply to EHLO inside TLS in place of the usual one; "-" closes
 	AskSNI     func(string)
 	HangInside bool // no answer to EHLO inside TLS
 
@@ -44,9 +45,19 @@ type Server struct {
 // Start listens on 127.0.0.1 and stops when the test ends.
 func (s *Server) Start(tb testing.TB) netip.AddrPort {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	a, err := s.Listen()
 	if err != nil {
 		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Stop)
+	return a
+}
+
+// Listen listens on 127.0.0.1 until Stop is called.
+func (s *Server) Listen() (netip.AddrPort, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return netip.AddrPort{}, err
 	}
 	s.l, s.open = l, map[net.Conn]bool{}
 	s.wg.Go(func() {
@@ -65,11 +76,11 @@ func (s *Server) Start(tb testing.TB) netip.AddrPort {
 			})
 		}
 	})
-	tb.Cleanup(s.stop)
-	return netip.MustParseAddrPort(l.Addr().String())
+	return netip.MustParseAddrPort(l.Addr().String()), nil
 }
 
-func (s *Server) stop() {
+// Stop ends the server and its connections, and waits for them.
+func (s *Server) Stop() {
 	s.l.Close()
 	s.mu.Lock()
 	for c := range s.open {
@@ -126,8 +137,11 @@ func (s *Server) serve(c net.Conn) {
 			case inside && s.HangInside:
 				io.Copy(io.Discard, r)
 				return
-			case !inside && s.EHLO == "-":
+			case !inside && s.EHLO == "-", inside && s.InsideEHLO == "-":
 				return
+			case inside && s.InsideEHLO != "":
+				fmt.Fprintf(c, "%s\r\n", s.InsideEHLO)
+				continue
 			case !inside && s.EHLO != "":
 				fmt.Fprintf(c, "%s\r\n", s.EHLO)
 				continue
@@ -143,6 +157,8 @@ func (s *Server) serve(c net.Conn) {
 				fmt.Fprintf(c, "250-%s\r\n", e)
 			}
 			fmt.Fprint(c, "250 8BITMIME\r\n")
+		case "HELO":
+			fmt.Fprint(c, "250 test\r\n")
 		case "STARTTLS":
 			reply := s.STARTTLS
 			if reply == "-" {

@@ -1,0 +1,79 @@
+package evidence_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// TestReplayShortage: what the check could not find out by a limit of its own is not known
+// in the replay either.
+func TestReplayShortage(t *testing.T) {
+	for _, c := range []struct {
+		policy evidence.Policy
+		want   engine.ReasonID
+	}{
+		{evidence.Policy{Row: "S13", Pending: true, Failed: sts.FetchWord(sts.ErrNoTurn), FailedDetail: "too many"}, engine.ReasonSTSNoTurn},
+		{evidence.Policy{Row: "S13", Pending: true, Failed: sts.FetchWord(sts.ErrPending)}, engine.ReasonSTSPending},
+		{evidence.Policy{Row: "S2", StoreFailed: "no disk"}, engine.ReasonSTSStore},
+	} {
+		world := "sts-404"
+		if c.policy.StoreFailed != "" {
+			world = "sts-txt-none"
+		}
+		f := one(t, world)
+		f.file.STS = &c.policy
+		r, err := written(t, f.file).Replay(t.Context(), evidence.ReplayConfig{Anchors: f.anchors, Roots: f.roots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Summary.Outcome != engine.Deferred || r.Summary.Reason.ID != c.want || r.Summary.Deliver {
+			t.Errorf("%+v: %s %s, want %s", c.policy, r.Summary.Outcome, r.Summary.Reason.ID, c.want)
+		}
+	}
+}
+
+// unreadStore cannot be read.
+type unreadStore struct{ store.Store }
+
+func (unreadStore) Get(context.Context, string) (store.Entry, bool, error) {
+	return store.Entry{}, false, fmt.Errorf("%w: no disk", store.ErrUnavailable)
+}
+
+// TestReplayUnreadMemory: the same for the memory.
+func TestReplayUnreadMemory(t *testing.T) {
+	s, err := store.NewMemory(store.MemoryConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	m, err := engine.NewMemory(engine.MemoryConfig{Store: unreadStore{s}, Action: engine.MemoryDefer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for _, w := range lab.Worlds() {
+		if w.Name != "signed-nothing" {
+			continue
+		}
+		l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{w}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		c := tapeWith(t, l, w, evidence.ModeValidate, m)
+		r, err := written(t, c.file).Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.summary.Reason.ID != engine.ReasonMemoryUnknown || r.Summary.Reason.ID != engine.ReasonMemoryUnknown || len(r.Differences) > 0 {
+			t.Errorf("%s, replayed %s: %q", c.summary.Reason.ID, r.Summary.Reason.ID, r.Differences)
+		}
+	}
+}

@@ -1,0 +1,7 @@
+package explain
+
+// Clip is clip.
+func Clip(s string) string { return clip(s) }
+
+// Words are words.
+var WordsOfKinds = words

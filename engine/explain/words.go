@@ -1,0 +1,377 @@
+package explain
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/tlsrpt"
+)
+
+// Words are a reason in words. The zero Words say nothing.
+type Words struct {
+	Text       string            // one sentence or more, with the names of the case
+	RFC        string            // section of the rule: "7672 s.2.2"
+	ResultType tlsrpt.ResultType // RFC 8460 section 4.3; "" where none exists
+	Code       string            // enhanced status code (RFC 3463) of what may not be delivered, else ""
+}
+
+// Reason puts a reason into words. Code is that of the reason alone: [Decision], [Summary]
+// and [Fate] know better.
+func Reason(r engine.Reason) Words {
+	i := byID[r.ID]
+	if i == nil {
+		return Words{}
+	}
+	return Words{Text: Text(r), RFC: i.RFC, ResultType: resultType(r), Code: i.Code}
+}
+
+// Decision puts the reason of a decision into words.
+func Decision(d engine.Decision) Words {
+	w := Reason(d.Reason)
+	w.Code = ""
+	if !d.Deliver {
+		w.Code = code(d.DemandsREQUIRETLS, d.Outcome, d.Reason)
+	}
+	return w
+}
+
+// Summary puts the reason of a summary into words.
+func Summary(p *engine.Plan, s engine.Summary) Words {
+	w := Reason(s.Reason)
+	switch {
+	case s.Deliver, s.Reason.ID == engine.ReasonNoConnection && s.Reason.Evidence == nil:
+		w.Code = ""
+	case p.MX.Outcome != engine.OutcomeNone, s.Outcome == engine.Bounced:
+	case p.Unusable():
+		w.Code = transient(w.Code)
+	default:
+		w.Code = code(p.Request.RequireTLS && !p.Request.NullReturnPath, s.Outcome, s.Reason)
+	}
+	return w
+}
+
+// Fate puts the reason of a fate into words.
+func Fate(f engine.Fate) Words {
+	w := Reason(f.Reason)
+	u, _ := f.Reason.Evidence.(*engine.Underlying)
+	switch {
+	case f.Action == engine.Retry && u != nil:
+		w.Code = transient(code(u.DemandsREQUIRETLS, u.Outcome, u.Reason))
+	case f.Action == engine.Retry:
+		w.Code = transient(w.Code)
+	case f.Reason.ID == engine.ReasonRequireTLSFails && u != nil && u.Reason.ID == engine.ReasonNoREQUIRETLS:
+		w.Code = byID[u.Reason.ID].Code
+	}
+	return w
+}
+
+// Authenticated says how many hosts would be authenticated: "2 of 3 hosts would be
+// authenticated".
+func Authenticated(s engine.Summary) string {
+	hosts := "hosts"
+	if s.Total == 1 {
+		hosts = "host"
+	}
+	return fmt.Sprintf("%d of %d %s would be authenticated", s.Authenticated, s.Total, hosts)
+}
+
+// code is the enhanced status code of what may not be delivered. A message that demands
+// REQUIRETLS and is refused for it says so (RFC 8689 section 4.2.1), except where there is
+// no host to demand it of.
+func code(demands bool, o engine.Outcome, r engine.Reason) string {
+	if demands && o == engine.Refused {
+		switch r.ID {
+		case engine.ReasonNoREQUIRETLS, engine.ReasonNoAddress, engine.ReasonAliasRefused:
+		default:
+			return byID[engine.ReasonRequireTLSFails].Code
+		}
+	}
+	if i := byID[r.ID]; i != nil {
+		return i.Code
+	}
+	return ""
+}
+
+// transient turns a permanent enhanced status code into the transient one.
+func transient(code string) string {
+	if len(code) > 0 && code[0] == '5' {
+		return "4" + code[1:]
+	}
+	return code
+}
+
+// resultType is that of the reason, or of the failure that it lets pass.
+func resultType(r engine.Reason) tlsrpt.ResultType {
+	switch ev := r.Evidence.(type) {
+	case *engine.Overridden:
+		if ev.Outcome != engine.OutcomeNone {
+			return resultType(ev.Failed)
+		}
+	case *engine.Underlying:
+		if r.ID == engine.ReasonTLSRequiredNo || r.ID == engine.ReasonTLSRPTReport {
+			return resultType(ev.Reason)
+		}
+	}
+	if i := byID[r.ID]; i != nil {
+		return i.ResultType
+	}
+	return ""
+}
+
+// A variant is a case in which a reason has another sentence.
+type variant uint8
+
+const (
+	variantNone    variant = iota
+	variantShort           // without a list that was given before
+	variantSession         // about a connection rather than a plan
+	variantHold            // mail waits for it
+	variantHost            // about a host of the plan
+	variantNoHost          // there is no host
+	variantUnknown         // nothing was connected to
+	variantNothing         // no certificate was presented
+	variantUnasked         // nothing was asked of the certificate
+	variantEarly           // a certificate is not valid yet
+	variantUntried         // not every host was tried
+	variantBusy            // the host answers that it takes no mail now
+	variantKey             // the key proves nothing
+	variantRecord          // of a record rather than a policy
+)
+
+// variantOf chooses the sentence by the evidence.
+func variantOf(r engine.Reason) variant {
+	switch ev := r.Evidence.(type) {
+	case nil:
+		switch {
+		case r.ID == engine.ReasonSTSNoMatch:
+			return variantShort
+		case r.ID == engine.ReasonRetry:
+			return variantUntried
+		case r.ID == engine.ReasonNoConnection && r.Host == nil:
+			return variantNoHost
+		case r.ID == engine.ReasonNoConnection:
+			return variantUnknown
+		case r.Host != nil:
+			return variantHost
+		}
+	case *engine.Overridden:
+		if ev.Outcome != engine.OutcomeNone {
+			return variantSession
+		}
+	case *engine.Underlying:
+		return variantSession
+	case *engine.NoTLS:
+		if r.ID == engine.ReasonNoConnection && ev.Peer.Code != 0 {
+			return variantBusy
+		}
+	case *engine.LookupFailed:
+		switch {
+		case r.ID != engine.ReasonBudget || r.Host == nil:
+		case ev.Owner.IsValid():
+			return variantRecord
+		default:
+			return variantHost
+		}
+	case *engine.Lost:
+		if !ev.Hold.IsZero() {
+			return variantHold
+		}
+	case *engine.MemoryUnread:
+		if ev.Hold {
+			return variantHold
+		}
+	case *engine.PolicyUnknown:
+		if ev.Record {
+			return variantRecord
+		}
+	case *engine.Shown:
+		switch {
+		case r.ID == engine.ReasonLiteral, r.ID == engine.ReasonOpportunistic:
+			return variantSession
+		case r.ID == engine.ReasonEncryptedCA && ev.Err == nil:
+			return variantNothing
+		case r.ID == engine.ReasonEncryptedUnproved && len(ev.References) == 0:
+			return variantUnasked
+		case errors.Is(ev.Err, dane.ErrKey):
+			return variantKey
+		case errors.Is(ev.Err, pkix.ErrNotYetValid):
+			return variantEarly
+		}
+	}
+	return variantNone
+}
+
+// Text is the sentence of a reason, "" of one that is not in the table.
+func Text(r engine.Reason) string {
+	i := byID[r.ID]
+	if i == nil {
+		return ""
+	}
+	text := i.Text
+	if v, ok := i.Variants[variantOf(r)]; ok {
+		text = v
+	}
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "{")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		b.WriteString(field(r, name))
+		text = after
+	}
+}
+
+// field is what stands for a name in braces.
+func field(r engine.Reason, name string) string {
+	switch name {
+	case "domain":
+		return domain(r)
+	case "host":
+		return host(r.Host)
+	case "no-dane":
+		return noDANE(r)
+	case "no-sts":
+		return noSTS(r)
+	case "unsigned-mx":
+		return unsignedMX(r)
+	case "free":
+		return free(r)
+	}
+	if h := r.Host; h != nil {
+		switch name {
+		case "base":
+			return h.DANE.Base.String()
+		case "target":
+			return h.DANE.Final.String()
+		case "pattern":
+			return fmt.Sprintf("%q", clip(h.STSMatch))
+		case "unusable":
+			return unusable(h.DANE.Set)
+		case "records":
+			return usable(h.DANE.Set)
+		case "port":
+			return fmt.Sprint(h.Port)
+		case "requirement":
+			return fmt.Sprintf("%q", h.Requirement)
+		}
+	}
+	switch ev := r.Evidence.(type) {
+	case *engine.LookupFailed:
+		switch name {
+		case "lookup":
+			return lookup(ev.Err)
+		case "limit":
+			return limit(ev.Err)
+		case "owner":
+			if ev.Owner.IsValid() {
+				return ev.Owner.String()
+			}
+			return "its TLSA name"
+		}
+	case *engine.Denied:
+		switch name {
+		case "denied":
+			return ev.Name.String()
+		case "status":
+			return ev.Status.String()
+		}
+	case *engine.SelfListed:
+		return ev.Self.String()
+	case *engine.PolicyFailed:
+		switch name {
+		case "error":
+			return clip(ev.Err.Error())
+		case "lookup":
+			return lookup(ev.Err)
+		case "fetched":
+			return ev.Fetched.UTC().Format(time.DateOnly)
+		}
+	case *engine.PolicyUnknown:
+		switch name {
+		case "error":
+			return clause(ev.Err)
+		case "shortage":
+			return shortage(ev.Err)
+		}
+	case *engine.MemoryUnread:
+		return clause(cmp.Or(errors.Unwrap(ev.Err), ev.Err))
+	case *engine.PolicyHosts:
+		return list(texts(ev.Patterns))
+	case *engine.ConfiguredNames:
+		return list(texts(ev.Names))
+	case *engine.Overridden:
+		switch name {
+		case "failed":
+			return Text(ev.Failed)
+		case "exception":
+			return exception(ev.Exception)
+		case "how":
+			if ev.Outcome == engine.Cleartext {
+				return "in the clear"
+			}
+			return "encrypted"
+		}
+	case *engine.Underlying:
+		return Text(ev.Reason)
+	case *engine.Lost:
+		switch name {
+		case "drop":
+			return drop(r, &ev.Drop)
+		case "hold":
+			return ev.Hold.UTC().Format("2006-01-02 15:04 MST")
+		}
+	case *engine.NoTLS:
+		switch name {
+		case "detail":
+			return detail(&ev.Peer)
+		case "demand":
+			return demand(r, ev.Part)
+		}
+	case *engine.Shown:
+		return shown(ev, name)
+	case *engine.Expired:
+		return ev.At.UTC().Format(time.RFC3339)
+	case *engine.OtherPort:
+		return fmt.Sprint(ev.Port)
+	case *engine.Reply:
+		return fmt.Sprintf("%d %s", ev.Code, clip(ev.Text))
+	}
+	return ""
+}
+
+// shown is what stands for a name in braces where a certificate was judged.
+func shown(s *engine.Shown, name string) string {
+	switch name {
+	case "presented":
+		return presented(s.Presented)
+	case "references":
+		return list(texts(s.References))
+	case "common-name":
+		return commonName(s.CommonName)
+	case "certificate":
+		return certificate(s.Err)
+	case "record":
+		return record(s.Record)
+	case "fault":
+		return clip(s.Fault)
+	case "unread":
+		if s.Fault == "" {
+			return ""
+		}
+		return ". The key in its certificate could not be compared (" + clip(s.Fault) + ")"
+	case "proved":
+		return clip(s.Name)
+	case "reference":
+		return s.Name
+	}
+	return ""
+}

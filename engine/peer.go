@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+	"strings"
+
+	"github.com/mxauth/mxauth/pkix"
+)
+
+// An Event is what a connection came to (section 7). The zero Event is E0.
+type Event uint8
+
+// Events.
+const (
+	NoConnection    Event = iota // E0: no TCP, no greeting, no answer to EHLO or none that takes mail now
+	NoSTARTTLS                   // E1: EHLO did not offer STARTTLS
+	STARTTLSRefused              // E2: 4yz, 5yz, junk, plaintext after 220
+	HandshakeFailed              // E3: alert, no common version, disconnect
+	HandshakeDone                // E4: a chain or a raw key was presented
+)
+
+var eventWords = [...]string{"no-connection", "no-starttls", "starttls-refused", "handshake-failed", "handshake-done"}
+
+// String returns the word of the event: "no-connection", "no-starttls",
+// "starttls-refused", "handshake-failed", "handshake-done".
+func (e Event) String() string { return enumString(eventWords[:], int(e)) }
+
+// MarshalText prints e as [Event.String] does.
+func (e Event) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText reads what [Event.MarshalText] prints.
+func (e *Event) UnmarshalText(b []byte) error {
+	i, err := word("event", eventWords[:], string(b))
+	*e = Event(i)
+	return err
+}
+
+// A Peer is what one connection showed.
+type Peer struct {
+	Event Event
+	// Address is the address and port of the plan that was dialled; zero if unknown.
+	// A port that is not the plan's is refused.
+	Address netip.AddrPort
+	Detail  string // for people: the reply, the alert; escaped when printed
+	// Untried says that this program did not connect, or gave up for want of time of its
+	// own, so that E0 says nothing of the peer.
+	Untried bool
+	// Injected says that plaintext followed the reply to STARTTLS (E2): the connection
+	// must be dropped whatever the requirement.
+	Injected bool
+	Code     int                 // SMTP reply code of E0, E1, E2; 0 if none
+	Chain    []*x509.Certificate // E4: as sent, leaf first
+	// Raw is Chain in DER, for callers with another TLS library than Go's: any
+	// certificate that a TLS library takes is judged (RFC 7671 section 5.1), also one
+	// that crypto/x509 does not parse. It is not looked at if Chain is not empty.
+	Raw    [][]byte
+	RawKey []byte // E4: SubjectPublicKeyInfo in place of a chain (RFC 7250)
+	TLS    string // E4: "TLS 1.3"
+	// Version is the TLS version of E4 as in crypto/tls, for callers that have it; 0
+	// if not. What is older than TLS 1.2, here or in TLS, is not TLS (RFC 8996).
+	Version uint16
+	// RequireTLS: EHLO inside TLS offered REQUIRETLS (Q4). An offer before TLS counts
+	// for nothing (RFC 3207 section 4.2).
+	RequireTLS bool
+}
+
+// Certificates returns what the peer presented, leaf first, from Chain or Raw.
+func (p *Peer) Certificates() []*pkix.Certificate {
+	if len(p.Chain) > 0 {
+		return pkix.FromChain(p.Chain)
+	}
+	return pkix.ReadChain(p.Raw)
+}
+
+// Outdated reports whether the session's version is one that does not count as TLS.
+func (p *Peer) Outdated() bool {
+	if p.Version != 0 && p.Version < tls.VersionTLS12 {
+		return true
+	}
+	if p.TLS == "" || p.TLS == "TLS 1.3" || p.TLS == "TLS 1.2" {
+		return false // as crypto/tls writes them
+	}
+	v := strings.ToLower(strings.ReplaceAll(p.TLS, " ", ""))
+	v = strings.TrimSuffix(v, ".0")
+	return strings.HasPrefix(v, "ssl") || v == "tls1" || v == "tlsv1" || v == "tls1.1" || v == "tlsv1.1"
+}
+
+// PeerFromState is what a finished handshake showed, for [Engine.Decide].
+func PeerFromState(s tls.ConnectionState) Peer {
+	return Peer{Event: HandshakeDone, Chain: s.PeerCertificates, TLS: tls.VersionName(s.Version), Version: s.Version}
+}

@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// Evidence is a pointer to one of the types below.
+type Evidence interface{ evidence() }
+
+// LookupFailed is a DNS lookup that failed.
+type LookupFailed struct {
+	Owner rfc6125.Name // of the TLSA question; zero for other types
+	Err   error
+}
+
+// Denied is a name or a type that DNS says does not exist.
+type Denied struct {
+	Name   rfc6125.Name
+	Status dnssec.Status // of the denial
+}
+
+// SelfListed is the MX host that is this server.
+type SelfListed struct{ Self rfc6125.Host }
+
+// PolicyFailed is a failed lookup of the MTA-STS record, or a failed fetch of the policy.
+type PolicyFailed struct {
+	Err     error
+	Fetched time.Time // of the cached policy that stays in force; zero if none
+}
+
+// PolicyUnknown says why it is not known whether the domain has an MTA-STS policy.
+type PolicyUnknown struct {
+	Record bool  // the record did not come in time; else the policy
+	Err    error // of the store, or of the limit of this program; nil if neither is at fault
+}
+
+// PolicyHosts are the mx patterns of an MTA-STS policy.
+type PolicyHosts struct{ Patterns []sts.Pattern }
+
+// ConfiguredNames are the names that the operator set for a next hop.
+type ConfiguredNames struct{ Names []rfc6125.Host }
+
+// Lost is a protection that the domain once proved and does not have now.
+type Lost struct {
+	Drop Drop
+	Hold time.Time // until when mail waits for it; zero: it does not wait
+}
+
+// MemoryUnread is a memory that cannot say what the domain once proved.
+type MemoryUnread struct {
+	Err  error
+	Hold bool // mail waits for it
+}
+
+// NoTLS is a connection that came to no TLS session.
+type NoTLS struct {
+	Peer Peer
+	Part Requirement // the part of the requirement that needs TLS; Skip where none does
+}
+
+// Shown is a certificate or key and what it was compared with.
+type Shown struct {
+	Presented  []string            // names of the leaf
+	References []rfc6125.Reference // of which one had to match
+	CommonName CommonName
+	Err        error       // of the path; nil if it is good
+	Fault      string      // of the key, or why it could not be read; "" if none
+	Record     dane.Record // the TLSA record that matched; zero if none
+	Name       string      // the name that was proved, safe for a terminal; "" if none
+}
+
+// CommonName says why a reference that is the subject's Common Name did not count. The
+// zero CommonName is CommonNameOther: no reference is.
+type CommonName uint8
+
+// Values of CommonName.
+const (
+	CommonNameOther   CommonName = iota
+	CommonNameNever              // never counts (RFC 8461 section 4.2, RFC 9525 section 2)
+	CommonNameOff                // this operator takes none ([Options].NoCNID)
+	CommonNameWithSAN            // counts only without a subjectAltName (RFC 6125 section 6.4.4)
+)
+
+// Expired is a plan whose time is over.
+type Expired struct{ At time.Time }
+
+// OtherPort is the port that was connected to in place of the plan's.
+type OtherPort struct{ Port uint16 }
+
+// Reply is the SMTP reply that rejected a message.
+type Reply struct {
+	Code int
+	Text string // escaped when printed
+}
+
+func (*LookupFailed) evidence()    {}
+func (*Denied) evidence()          {}
+func (*SelfListed) evidence()      {}
+func (*PolicyFailed) evidence()    {}
+func (*PolicyUnknown) evidence()   {}
+func (*PolicyHosts) evidence()     {}
+func (*ConfiguredNames) evidence() {}
+func (*Lost) evidence()            {}
+func (*MemoryUnread) evidence()    {}
+func (*NoTLS) evidence()           {}
+func (*Shown) evidence()           {}
+func (*Expired) evidence()         {}
+func (*OtherPort) evidence()       {}
+func (*Reply) evidence()           {}
+
+// A Ground says why nothing, or less than its policies say, is demanded of a host. The
+// zero Ground is GroundNone: what the policies say is demanded.
+type Ground uint8
+
+// Grounds.
+const (
+	GroundNone      Ground = iota
+	GroundNoPolicy         // no policy is in force for it
+	GroundLiteral          // the next hop is an address
+	GroundLevel            // the level opportunistic
+	GroundMessage          // the message is to be delivered whatever policies say (section 9)
+	GroundAudit            // audit mode lets a host be used that a policy refuses
+	GroundException        // an exception lets a host be used that a policy refuses
+)
+
+// NoDANE says why DANE asks nothing, or not enough, of a host. The zero NoDANE is
+// NoDANEOther.
+type NoDANE uint8
+
+// Values of NoDANE.
+const (
+	NoDANEOther           NoDANE = iota
+	NoDANELiteral                // DANE does not apply to an address
+	NoDANELevel                  // the level does not look at it
+	NoDANEMXSkipped              // the MX is insecure, and insecure-mx = may
+	NoDANEMXInsecure             // there are TLSA records, and the MX that leads to them is insecure
+	NoDANEUnusable               // no TLSA record can be used
+	NoDANENotAsked               // TLSA records were not looked up
+	NoDANEAddressInsecure        // the addresses are insecure (RFC 7672 section 2.2.2)
+	NoDANENoRecords              // there are no TLSA records
+)
+
+// NoSTS says why MTA-STS asks nothing of a host. The zero NoSTS is NoSTSNotAsked.
+type NoSTS uint8
+
+// Values of NoSTS.
+const (
+	NoSTSNotAsked NoSTS = iota
+	NoSTSTesting        // mode testing
+	NoSTSPending        // not known yet
+	NoSTSStore          // the store cannot say whether a policy is cached
+	NoSTSUnknown        // the record lookup failed and nothing is cached
+	NoSTSModeNone       // mode none
+	NoSTSFetch          // a policy is announced and could not be fetched
+	NoSTSNone           // no policy is published
+)
