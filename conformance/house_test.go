@@ -69,6 +69,7 @@ var owners = map[string][]string{
 	module + "/conformance/lab":           {"conformance", "cmd"},
 	module + "/conformance":               {"conformance", "cmd"},
 	"github.com/mxauth/mxauth/cmd/mxauth": {},
+	module + "/cmd/mxauth/internal":       {"cmd/mxauth"},
 }
 
 var (
@@ -90,6 +91,12 @@ func forbidden(room, path string, test bool) string {
 	}
 	if test {
 		return ""
+	}
+	if path == module { // the front door
+		if under(room, "cmd") {
+			return ""
+		}
+		return "the package at the root is for programs"
 	}
 	ours, isOurs := strings.CutPrefix(path, module+"/")
 	if isOurs {
@@ -185,6 +192,10 @@ func TestHouseRules(t *testing.T) {
 		{"engine", module + "/conformance/lab", false, false},
 		{"engine", module + "/conformance/lab", true, true},
 		{"engine", module + "/cmd/mxauth", false, false},
+		{"engine", module, false, false},
+		{"cmd/mxauth", module, false, true},
+		{"cmd/mxauth", module + "/cmd/mxauth/internal/settings", false, true},
+		{"cmd/mxconform", module + "/cmd/mxauth/internal/settings", false, false},
 		{"dane", module + "/sts", false, false},
 		{"dane", module + "/tlsrpt", false, false},
 		{"sts", module + "/dane", false, false},

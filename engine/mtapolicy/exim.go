@@ -36,8 +36,6 @@ const (
 	StrongerEximUnusable DeviationID = "exim-no-exception" // an exception for a host that must prove itself has no effect
 )
 
-func init() { weakerIDs[WeakerEximHalfDANE] = true }
-
 // Exim says what the plan demands of one MX host, by the name under which Exim knows it:
 // that of the MX record, or the target of its alias. With an empty name it answers for the
 // domain as a whole: "defer" if the message can go to no host now. The text is a line of
