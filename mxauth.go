@@ -222,6 +222,15 @@ func (k *Client) Memory() *engine.Memory { return k.memory }
 // Resolver answers DNS questions with a security status, from a cache.
 func (k *Client) Resolver() dnssec.Resolver { return k.c.Resolver }
 
+// Exchange asks the recursive resolvers one question in wire form, past validator and cache.
+// With [Config].Resolver there are none, and the error wraps [dnssec.ErrUnreachable].
+func (k *Client) Exchange(ctx context.Context, query []byte) (dnssec.Response, error) {
+	if k.upstream == nil {
+		return dnssec.Response{}, fmt.Errorf("%w: the client has a resolver of its caller's", dnssec.ErrUnreachable)
+	}
+	return k.upstream.Exchange(ctx, query)
+}
+
 // Upstreams returns the state of each recursive resolver; nil with [Config].Resolver.
 func (k *Client) Upstreams() []upstream.Health {
 	if k.upstream == nil {
