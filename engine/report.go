@@ -39,8 +39,9 @@ func Report(p *Plan, i int, d Decision) []tlsrpt.Entry {
 		// This server's own caution: no policy of the domain had a part in it, and nothing
 		// was tried.
 		return nil
-	case ReasonBudget:
-		return nil // this server did not look for long enough to say anything
+	}
+	if d.Reason.ID == ReasonBudget || h.Waived.ID == ReasonBudget {
+		return nil // this server did not look for long enough to say what policy there is
 	}
 	if h.Requirement != Skip && d.Event == NoConnection {
 		// RFC 8460 section 4: what failed before TLS was tried is no TLS failure.
