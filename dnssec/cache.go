@@ -225,7 +225,7 @@ func (c *Cached) ask(share *Share, q Question) (*entry, error) {
 	defer cancel()
 	if share != nil {
 		var end context.CancelFunc
-		ctx, end = share.Context(ctx)
+		ctx, end = share.until(ctx)
 		defer end()
 	}
 	a, err := c.r.Resolve(ctx, q)

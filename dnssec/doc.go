@@ -35,6 +35,17 @@
 // failure is a [*LookupError], with what was asked, which server decided, why, and the
 // RFC 8914 code that fits.
 //
+// What a hostile zone can make its reader spend is bounded. All lookups for one delivery,
+// of the domain and of its hosts, are paid for from one [Budget] that the context carries,
+// with a [Share] for each host:
+//
+//	b := dnssec.NewBudget("example.org", dnssec.Limits{})
+//	ctx, done := b.Share("mx1.example.org").Context(ctx)
+//	defer done()
+//	a, err := resolver.Resolve(ctx, question) // fails with ErrBudget when the share is used up
+//
+// A question without a budget in its context has one of its own.
+//
 // The package does not resolve names from the root down; it always asks a recursive
 // resolver.
 package dnssec

@@ -191,6 +191,7 @@ type task struct {
 	bytes   atomic.Int64 // what is left
 	held    atomic.Int64 // bytes of replies that are counted for the share
 	asked   map[Question]*future
+	again   map[Question]bool // what is to be asked anew, whatever the plan has
 	zones   map[rfc6125.Name]*zone
 	wg      sync.WaitGroup // of the exchanges sent ahead
 }
@@ -227,9 +228,10 @@ func (t *task) ahead(q Question) {
 	t.queries--
 	f := &future{done: make(chan struct{})}
 	t.asked[q] = f
+	anew := t.again[q]
 	t.wg.Go(func() {
 		defer close(f.done)
-		f.reply, f.err = t.send(q)
+		f.reply, f.err = t.send(q, anew)
 	})
 }
 
@@ -245,7 +247,7 @@ func (t *task) get(q Question) (*reply, *verdict) {
 		t.queries--
 		f = &future{}
 		t.asked[q] = f
-		f.reply, f.err = t.send(q)
+		f.reply, f.err = t.send(q, t.again[q])
 	} else if f.done != nil {
 		// The exchange ends when the task's context does: no second case is needed.
 		<-f.done
@@ -263,19 +265,27 @@ func (t *task) get(q Question) (*reply, *verdict) {
 }
 
 // send asks q once and pays for the reply, whether it is needed in the end or not: what is
-// too much is dropped at once.
-func (t *task) send(q Question) (*reply, error) {
-	enter := func(ctx context.Context) (*Turn, error) { return t.v.turns.enter(ctx, t.share) }
-	exchange := func(ctx context.Context) (*reply, error) { return t.v.exchange(ctx, q) }
-	r, first, err := t.v.flights.do(t.ctx, q, enter, exchange, t.v.cfg.ExchangeTimeout)
-	if err != nil {
-		return nil, err
-	}
-	if first {
-		if err := t.v.turns.hold(t.share, r.size); err != nil {
+// too much is dropped at once. Unless it is to be asked anew, a reply that another question
+// of the plan has got will do.
+func (t *task) send(q Question, anew bool) (*reply, error) {
+	plan := t.share.of
+	r := plan.reply(t.v, q)
+	if r == nil || anew {
+		enter := func(ctx context.Context) (*Turn, error) { return t.v.turns.enter(ctx, t.share) }
+		exchange := func(ctx context.Context) (*reply, error) { return t.v.exchange(ctx, q) }
+		got, first, err := t.v.flights.do(t.ctx, q, enter, exchange, t.v.cfg.ExchangeTimeout)
+		if err != nil {
 			return nil, err
 		}
-		t.held.Add(int64(r.size))
+		if r = got; first {
+			if err := t.v.turns.hold(t.share, r.size); err != nil {
+				return nil, err
+			}
+			t.held.Add(int64(r.size))
+		}
+		if !t.share.alone {
+			plan.keep(t.v, q, r)
+		}
 	}
 	if t.bytes.Add(-int64(r.size)) < 0 {
 		return nil, &proof.Error{Kind: proof.ErrBudget, Text: fmt.Sprintf("answers of more than %d bytes", t.v.cfg.MaxBytes)}
@@ -284,4 +294,10 @@ func (t *task) send(q Question) (*reply, error) {
 }
 
 // forget makes the next get of q ask anew.
-func (t *task) forget(q Question) { delete(t.asked, q) }
+func (t *task) forget(q Question) {
+	delete(t.asked, q)
+	if t.again == nil {
+		t.again = make(map[Question]bool)
+	}
+	t.again[q] = true
+}
