@@ -102,7 +102,7 @@ type DiscoverOptions struct {
 // called by many goroutines at once, and returns soon after ctx is done.
 func Discover(ctx context.Context, r dnssec.Resolver, host rfc6125.Host, o DiscoverOptions) Host {
 	h := Host{Name: host, Final: host.Name()}
-	candidates := h.addresses(ctx, r, o)
+	candidates := h.addresses(ctx, r, o) // DANE7672-2.2.2-01: RFC 7672 section 2.2.2
 	if h.Address != AddressOK {
 		if h.Address != AddressFailed {
 			h.State = NA
@@ -114,7 +114,7 @@ func Discover(ctx context.Context, r dnssec.Resolver, host rfc6125.Host, o Disco
 		return h
 	}
 	h.State = None
-	for _, base := range candidates {
+	for _, base := range candidates { // DANE7672-2.1.2-03: RFC 7672 section 2.1.2
 		if h.tlsa(ctx, r, base, o) {
 			break
 		}
@@ -203,6 +203,7 @@ func (h *Host) candidates(a dnssec.Answer) ([]rfc6125.Host, string) {
 		}
 		// RFC 6698 section 3: a base domain is a host name; an alias may end at a name
 		// that is none, and then only the host's own name is left.
+		// TLSA6698-3-02: RFC 6698 section 3
 		if f, err := rfc6125.HostFromName(a.Final); err == nil {
 			return []rfc6125.Host{f, h.Name}, "A7"
 		}
@@ -243,9 +244,11 @@ func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o
 		return true
 	}
 	h.rests(a)
+	// DANE7672-2.2.3-04: RFC 7672 section 2.2.3; TLSA6698-4.1-02: RFC 6698 section 4.1
 	if a.Kind != dnssec.Data || a.Status != dnssec.Secure || len(a.Records) == 0 {
 		return false
 	}
+	// TLSA6698-4.1-01: RFC 6698 section 4.1
 	h.Base, h.Set = base, NewSetFromDNS(a.Records, o.Policy)
 	h.TLSA[len(h.TLSA)-1].Answer.Records = withoutData(a.Records)
 	h.State = Unusable
@@ -273,6 +276,7 @@ func Owner(base rfc6125.Host, port uint16) (rfc6125.Name, error) {
 	if !base.IsValid() {
 		return rfc6125.Name{}, fmt.Errorf("%w: no base domain", rfc6125.ErrName)
 	}
+	// DANE7672-2.2.3-01: RFC 7672 section 2.2.3
 	return rfc6125.ParseName("_" + strconv.Itoa(int(port)) + "._tcp." + base.String())
 }
 
@@ -280,6 +284,7 @@ func Owner(base rfc6125.Host, port uint16) (rfc6125.Name, error) {
 // insecure, or of no kind, is a failure whatever the resolver says.
 func lookup(ctx context.Context, r dnssec.Resolver, q dnssec.Question) Lookup {
 	a, err := r.Resolve(ctx, q)
+	// DANE7672-2.1.1-03: RFC 7672 section 2.1.1
 	if err == nil && (a.Status != dnssec.Secure && a.Status != dnssec.Insecure || a.Kind == 0) {
 		kind := dnssec.ErrIndeterminate
 		if a.Status == dnssec.Bogus {

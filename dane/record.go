@@ -169,7 +169,7 @@ func ParseRecord(s string) (Record, error) {
 		return Record{}, fmt.Errorf("%w: %q has not the four parts usage, selector, matching type and data", ErrRecord, cut(s))
 	}
 	var r Record
-	if r.Usage, err = ParseUsage(f[0]); err != nil {
+	if r.Usage, err = ParseUsage(f[0]); err != nil { // TLSA6698-2.2-01: RFC 6698 section 2.2
 		return Record{}, err
 	}
 	if r.Selector, err = ParseSelector(f[1]); err != nil {

@@ -135,6 +135,7 @@ func (s *Set) judge(p UsePolicy) {
 			continue
 		}
 		if r := u.Record; r.MatchingType != Full {
+			// DANE7672-5-01: RFC 7672 section 5
 			if b := best[r.Usage-DANETA][r.Selector]; slices.Index(strength, r.MatchingType) != b {
 				u.Why = "a record with the stronger digest " + strength[b].String() + " is present (RFC 7671 section 9)"
 				continue
@@ -172,9 +173,9 @@ func (s *Set) prepare() {
 // unusable tells why r can not be used for SMTP; "" if it can.
 func unusable(r Record, strength []MatchingType) string {
 	switch {
-	case r.Usage == PKIXTA || r.Usage == PKIXEE:
+	case r.Usage == PKIXTA || r.Usage == PKIXEE: // TLSA6698-6-01: RFC 6698 section 6
 		return "usage " + r.Usage.String() + " is not used for SMTP (RFC 7672 section 3.1.3)"
-	case r.Usage > DANEEE:
+	case r.Usage > DANEEE: // TLSA6698-4.1-04: RFC 6698 section 4.1
 		return "unknown usage " + strconv.Itoa(int(r.Usage))
 	case r.Selector > SPKI:
 		return "unknown selector " + strconv.Itoa(int(r.Selector))
@@ -183,10 +184,11 @@ func unusable(r Record, strength []MatchingType) string {
 	case r.MatchingType == Full:
 		return fullUnusable(r)
 	}
+	// TLSA6698-4.1-05: RFC 6698 section 4.1
 	if want := digestLen(r.MatchingType); len(r.Data) != want {
 		return fmt.Sprintf("%s data of %d octets, not %d", r.MatchingType, len(r.Data), want)
 	}
-	if !slices.Contains(strength, r.MatchingType) {
+	if !slices.Contains(strength, r.MatchingType) { // TLSA6698-4.1-06: RFC 6698 section 4.1
 		return "digest " + r.MatchingType.String() + " is switched off by local policy"
 	}
 	return ""
@@ -274,5 +276,6 @@ func (s Set) HasUsage(u Usage) bool {
 // WantsRawKey reports whether a usable record can match a bare public key (RFC 7250):
 // a client whose TLS has them may offer them only then (RFC 7671 section 5.1).
 func (s Set) WantsRawKey() bool {
+	// RPK7250-4.1-01: RFC 7250 section 4.1
 	return slices.ContainsFunc(s.usable, func(p prepared) bool { return p.record.Usage == DANEEE && p.record.Selector == SPKI })
 }

@@ -175,6 +175,9 @@ func (s Set) Verify(p Peer, o Options) (res Result, err error) {
 		v := values{raw: leaf.Raw, spki: leaf.RawSubjectPublicKeyInfo}
 		for i := range s.ee {
 			if v.match(&s.usable[i]) {
+				// DANE7672-3.1.1-01: RFC 7672 section 3.1.1
+				// DANE7672-3.2.1-01: RFC 7672 section 3.2.1
+				// TLSA6698-2.1.1-02: RFC 6698 section 2.1.1
 				return s.matchedEE(res, i, leaf.PublicKey)
 			}
 		}
@@ -294,13 +297,14 @@ func (s *Set) verifyTA(res Result, p *Peer, o Options) (Result, error) {
 		// as a name: here the CN, if it may (doubt D3).
 		CNAsName: !o.NoCNID,
 	}
-	path, err := pkix.Verify(req)
+	path, err := pkix.Verify(req) // TLSA6698-2.1.1-01: RFC 6698 section 2.1.1
 	if err != nil {
 		return res, s.explain(&res, req, hits, err)
 	}
 	depth := len(path.Certs) - 1
 	name := chain[0].Presented()
 	// RFC 7672 section 3.2.3: a Common Name counts where there is no DNS-ID at all.
+	// DANE7672-3.2.2-01: RFC 7672 section 3.2.2
 	m := name.Match(o.References, rfc6125.Options{CNID: !o.NoCNID})
 	res.Path, res.Depth, res.Name, res.OK = path, depth, m, m.OK
 	var nameErr error
@@ -400,7 +404,7 @@ func (s *Set) hits(hits []hit, res *Result, p *Peer, work *pkix.Work) (_ []hit, 
 			continue
 		}
 		switch {
-		case rec.cert != nil:
+		case rec.cert != nil: // DANE7671-5.2.2-02: RFC 7671 section 5.2.2
 			hits = append(hits, hit{rec, rec.anchor, rec.cert, false, -1})
 		case rec.key:
 			hits = append(hits, hit{rec, rec.anchor, nil, false, -1})

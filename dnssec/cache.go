@@ -197,7 +197,7 @@ func key(q Question) string {
 func (c *Cached) lookup(q Question, now time.Time) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e, ok := c.lru.Get(q); ok && now.Before(e.until) {
+	if e, ok := c.lru.Get(q); ok && now.Before(e.until) { // TLSA6698-8.2-01: RFC 6698 section 8.2
 		return e
 	}
 	return nil
@@ -236,6 +236,7 @@ func (c *Cached) ask(share *Share, q Question) (*entry, error) {
 	e := &entry{answer: compact(a), err: err, until: a.Expires}
 	if err != nil {
 		e.failures = c.failuresOf(q)
+		// DNSSEC4035-4.7-01: RFC 4035 section 4.7
 		e.until = now.Add(min(c.cfg.FailureTTL<<e.failures, MaxFailureTTL))
 		if c.ctx.Err() != nil || spentBy(err) != nil {
 			return e, nil // closed meanwhile, or not affordable; that is no fault of the question

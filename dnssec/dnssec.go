@@ -14,6 +14,7 @@ import (
 type Status uint8
 
 // The four statuses. They are ordered: of several steps the lowest decides.
+// DNSSEC4035-4.3-01: RFC 4035 section 4.3.
 const (
 	Indeterminate Status = iota // it can not be known; treated as a lookup failure
 	Bogus                       // a signature or proof is wrong or missing where there must be one

@@ -76,6 +76,7 @@ func NewStub(cfg StubConfig) (*Stub, error) {
 	// RFC 6698 section 4.1, RFC 4035 section 4.9.3: the path to the one who validates
 	// must be protected.
 	p, ok := cfg.Upstream.(ProtectedPath)
+	// TLSA6698-4.1-03: RFC 6698 section 4.1; DNSSEC4035-4.6-02: RFC 4035 section 4.6
 	if !cfg.TrustPath && !(ok && p.ProtectedPath()) {
 		return nil, fmt.Errorf("%w: use a resolver at a loopback address, or by DNS over TLS or HTTPS, or validate here", ErrUnprotectedPath)
 	}
@@ -153,7 +154,7 @@ func (l *lookup) run(ctx context.Context) *LookupError {
 // judge sets the status of the whole.
 func (l *lookup) judge(m *wire.Message) {
 	a := l.a
-	if l.secure && m.AuthenticData() {
+	if l.secure && m.AuthenticData() { // DANE7672-2.1.1-05: RFC 7672 section 2.1.1
 		a.Status = Secure
 		return
 	}

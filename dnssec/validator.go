@@ -202,7 +202,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 			p = &point{zone: a.Zone}
 			v.points[a.Zone] = p
 		}
-		p.anchors = append(p.anchors, a)
+		p.anchors = append(p.anchors, a) // DNSSEC4035-4.4-01: RFC 4035 section 4.4
 	}
 	for _, n := range cfg.NegativeAnchors {
 		if !n.Name.IsValid() {

@@ -45,6 +45,8 @@ type Request struct {
 // weakened reports whether the message asks for delivery whatever policies say, and
 // the level lets it (section 9, doubt D10).
 func (r *Request) weakened() bool {
+	// TLSRPT-5.3.1-01: RFC 8460 section 5.3.1; TLSRPT-3-08: RFC 8460 section 3
+	// REQTLS-4.1-01: RFC 8689 section 4.1
 	return (r.TLSRequiredNo || r.TLSRPTReport) && !r.RequireTLS &&
 		(!r.Level.mandatory() || r.Options.LowerAll)
 }
@@ -55,6 +57,7 @@ func (r *Request) weakened() bool {
 // section 3). The field is also without effect beside the REQUIRETLS parameter
 // (section 4.1); [Engine.Plan] sees to that.
 func ParseTLSRequired(values []string) bool {
+	// REQTLS-3-03: RFC 8689 section 3
 	return len(values) == 1 && strings.EqualFold(strings.Trim(values[0], " \t\r\n"), "no")
 }
 

@@ -97,6 +97,7 @@ func asciiHints(a string) Hints {
 	if strings.HasPrefix(a, "-") || strings.HasSuffix(a, "-") {
 		x |= HintHyphen
 	}
+	// IDNA5890-2.3.1-02: RFC 5890 section 2.3.1
 	if len(a) >= 4 && a[2:4] == "--" && !strings.HasPrefix(a, acePrefix) {
 		x |= HintReserved
 	}

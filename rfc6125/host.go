@@ -60,6 +60,7 @@ func ParseHost(s string) (Host, error) {
 	}
 	ascii := strings.ToLower(s)
 	if !isPlain(s) {
+		// SID9525-6.3-02: RFC 9525 section 6.3; IDNA5891-3.1-01: RFC 5891 section 3.1
 		a, err := toASCII(s)
 		if err != nil {
 			return Host{}, fmt.Errorf("%w: %q: %w", ErrHost, cut(s), err)

@@ -36,6 +36,7 @@ func (p Presented) Match(refs []Reference, o Options) Match {
 		for i := range p.ids {
 			id := &p.ids[i]
 			if id.matches(ref, below) && p.counts(id, o) == "" {
+				// SID9525-6.6-01: RFC 9525 section 6.6
 				return Match{OK: true, Reference: ref, Presented: id.Text, Kind: id.Kind}
 			}
 		}
@@ -59,15 +60,17 @@ func (id *Identifier) matches(ref Reference, below string) bool {
 	if id.wildcard {
 		want = below
 	}
+	// SID9525-6.3-01: RFC 9525 section 6.3; SID9525-6.5-01: RFC 9525 section 6.5
+	// PKIX5280-7.2-01: RFC 5280 section 7.2; IDNA5891-3.1-02: RFC 5891 section 3.1
 	return id.name == want && id.name != "" && id.service == ref.service
 }
 
 // counts says why the rule book does not let id prove anything, "" if it does.
 func (p *Presented) counts(id *Identifier, o Options) string {
 	switch {
-	case id.Kind == CNID && !o.CNID:
+	case id.Kind == CNID && !o.CNID: // SID9525-2-01: RFC 9525 section 2
 		return "a Common Name identifies no service (RFC 9525 section 2)"
-	case id.Kind == CNID && p.noCN:
+	case id.Kind == CNID && p.noCN: // SID6125-6.4.4-01: RFC 6125 section 6.4.4
 		return "a Common Name counts only where there is no DNS-ID, SRV-ID or URI (RFC 6125 section 6.4.4)"
 	case id.Kind == SRVID && !o.SRVID:
 		return "an SRV-ID is not asked for"

@@ -78,7 +78,7 @@ func SelectRecord(txt []string) (Record, error) {
 	case 1:
 		return ParseRecord(found[0])
 	}
-	return Record{}, ErrSeveral
+	return Record{}, ErrSeveral // TLSRPT-3-05: RFC 8460 section 3
 }
 
 // ParseRecord reads one TLSRPT record by the ABNF of RFC 8460 section 3, and its URIs by
@@ -136,7 +136,7 @@ func ParseRecord(s string) (Record, error) {
 // points and semicolons inside a URI come percent-encoded (RFC 8460 section 3).
 func parseRUA(value string) ([]string, error) {
 	var list []string
-	for i, u := range strings.Split(value, ",") {
+	for i, u := range strings.Split(value, ",") { // TLSRPT-3-03: RFC 8460 section 3
 		if i > 0 {
 			u = strings.TrimLeft(u, " \t")
 		}
@@ -209,7 +209,7 @@ func Lookup(ctx context.Context, r dnssec.Resolver, domain rfc6125.Host) (Record
 	var txt []string
 	for _, rr := range a.Records {
 		if parts, err := rr.TXT(); err == nil {
-			txt = append(txt, strings.Join(parts, ""))
+			txt = append(txt, strings.Join(parts, "")) // TLSRPT-3-06: RFC 8460 section 3
 		}
 	}
 	return SelectRecord(txt)

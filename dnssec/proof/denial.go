@@ -69,7 +69,7 @@ func (r *Records) Deny(name rfc6125.Name, typ uint16, b *Budget) (Denial, error)
 	if !name.IsSubdomainOf(r.Zone) {
 		return Denial{}, errorf(ErrNotDenied, "%s is not in %s", name, r.Zone)
 	}
-	if len(r.NSEC) > 0 {
+	if len(r.NSEC) > 0 { // DNSSEC6840-2.1-01: RFC 6840 section 2.1
 		if d, ok := r.denyNSEC(name, typ); ok {
 			return d, nil
 		}
@@ -97,7 +97,7 @@ func (r *Records) DenyCloser(name, encloser rfc6125.Name, b *Budget) (Denial, er
 		return Denial{Iterations: err == nil}, err
 	}
 	next := name.Ancestor(encloser.NumLabels() + 1)
-	n, err := h.cover(next)
+	n, err := h.cover(next) // NSEC3-5155-8.8-01: RFC 5155 section 8.8
 	if err != nil {
 		return Denial{}, err
 	}

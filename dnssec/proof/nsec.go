@@ -39,6 +39,7 @@ func (n NSEC) covers(zone, name rfc6125.Name) bool {
 	if n.Next != zone && (n.Next.Compare(n.Owner) <= 0 || n.Next.Compare(name) <= 0) {
 		return false
 	}
+	// DNSSEC6840-4.1-01: RFC 6840 section 4.1; DNSSEC6840-4.1-02: RFC 6840 section 4.1
 	return !name.IsSubdomainOf(n.Owner) || n.Types.deniesBelow()
 }
 

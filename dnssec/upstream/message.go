@@ -65,7 +65,7 @@ func questionEnd(msg []byte) (int, bool) {
 // length octets of TCP.
 func (q query) withID(id uint16) []byte {
 	b := make([]byte, 2+len(q.msg))
-	binary.BigEndian.PutUint16(b, uint16(len(q.msg)))
+	binary.BigEndian.PutUint16(b, uint16(len(q.msg))) // DOT7858-3.3-01: RFC 7858 section 3.3
 	copy(b[2:], q.msg)
 	binary.BigEndian.PutUint16(b[2:], id)
 	return b
@@ -96,6 +96,7 @@ func (q query) answeredBy(msg []byte, id uint16) bool {
 			return false
 		}
 	}
+	// DOT7858-3.3-02: RFC 7858 section 3.3
 	return string(msg[name:q.questionEnd]) == string(q.msg[name:q.questionEnd])
 }
 

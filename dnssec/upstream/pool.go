@@ -176,6 +176,7 @@ func (p *pool) connect(ctx context.Context) (*stream, error) {
 	if p.tls != nil {
 		// RFC 7858 section 3.1, RFC 8310 section 5.1: if the handshake fails nothing is
 		// sent, and there is no other way to this server.
+		// DOT7858-3.1-02: RFC 7858 section 3.1; DOT8310-5.1-01: RFC 8310 section 5.1
 		if conn, err = handshake(ctx, conn, p.tls); err != nil {
 			return nil, netError(ctx, err)
 		}

@@ -76,6 +76,7 @@ func ParseServer(s string) (Server, error) {
 	switch {
 	case strings.HasPrefix(s, "tls://"):
 		return parseTLS(s)
+	// DOH8484-5-01: RFC 8484 section 5
 	case strings.HasPrefix(s, "https://"):
 		return parseHTTPS(s)
 	case strings.Contains(s, "://"):
@@ -134,7 +135,7 @@ func parseTLS(s string) (Server, error) {
 	if err != nil {
 		return Server{}, serverError(s, err.Error())
 	}
-	if srv.port == portPlain {
+	if srv.port == portPlain { // DOT7858-3.1-01: RFC 7858 section 3.1
 		return Server{}, serverError(s, "port 53 is for plain DNS only (RFC 7858 section 3.1)")
 	}
 	for _, arg := range strings.Split(args, "&") {

@@ -118,7 +118,7 @@ func (s *stream) enlist(q query) (uint16, <-chan []byte, error) {
 		return 0, nil, errConnClosed
 	}
 	id := randomID()
-	for s.waiting[id] != nil {
+	for s.waiting[id] != nil { // DNSTCP7766-6.2.1-01: RFC 7766 section 6.2.1
 		id++
 	}
 	// The question is copied: the entry may outlive the caller's Exchange.

@@ -15,9 +15,9 @@ var errPin = errors.New("no certificate has a pinned key")
 // other place), pins checked where there are any.
 func tlsConfig(s *server, alpn ...string) *tls.Config {
 	cfg := &tls.Config{
-		MinVersion: tls.VersionTLS12,
+		MinVersion: tls.VersionTLS12, // DOT8310-6.6-01: RFC 8310 section 6.6
 		RootCAs:    s.cfg.RootCAs,
-		ServerName: s.host,
+		ServerName: s.host, // DOT8310-8.1-01: RFC 8310 section 8.1
 		NextProtos: alpn,
 	}
 	if s.pins == "" {
@@ -40,7 +40,7 @@ func tlsConfig(s *server, alpn ...string) *tls.Config {
 				}
 			}
 		}
-		return errPin // RFC 7858 section 4.2: a hard failure
+		return errPin // a hard failure. DOT7858-4.2-01: RFC 7858 section 4.2
 	}
 	return cfg
 }
