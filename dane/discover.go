@@ -96,7 +96,7 @@ type DiscoverOptions struct {
 	Policy      UsePolicy
 }
 
-// Discover asks for the addresses of host (both families side by side) and then,
+// Discover asks for the addresses of host (both families in parallel) and then,
 // where section 2.2.2 of RFC 7672 lets it, for TLSA records at the candidate base
 // domains, expanded name first. It never fails: what failed is in the Host. It may be
 // called by many goroutines at once, and returns soon after ctx is done.
@@ -157,7 +157,7 @@ func (h *Host) addresses(ctx context.Context, r dnssec.Resolver, o DiscoverOptio
 		h.Row = "A1"
 		return nil
 	case by == nil:
-		// RFC 7672 section 2.2.2: the host can not be reached, and no TLSA query follows.
+		// RFC 7672 section 2.2.2: the host cannot be reached, and no TLSA query follows.
 		h.Address, h.Row = AddressNone, "A3"
 		return nil
 	}
@@ -191,7 +191,7 @@ func rank(a dnssec.Answer) int {
 	return 0
 }
 
-// candidates are the names at which TLSA records may stand (RFC 7672 section 2.2.2),
+// candidates are the names that may have TLSA records (RFC 7672 section 2.2.2),
 // by the answer with the addresses. Names in the middle of an alias chain never are
 // (section 2.2.3).
 func (h *Host) candidates(a dnssec.Answer) ([]rfc6125.Host, string) {
@@ -231,7 +231,7 @@ func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o
 	l := lookup(ctx, r, dnssec.Question{Name: owner, Type: dnssec.TypeTLSA})
 	a := l.Answer
 	if l.Err == nil && a.Status == dnssec.Insecure && a.Reason.Code == dnssec.ReasonNSEC3Iterations {
-		// Doubt D6: the host is secure, so its zone is signed, and a denial that can not
+		// Doubt D6: the host is secure, so its zone is signed, and a denial that cannot
 		// be proved, because an NSEC3 proof asks for more iterations than are computed,
 		// must not switch DANE off.
 		l.Err = &dnssec.LookupError{Question: a.Question, Kind: dnssec.ErrIndeterminate, Reason: a.Reason, Server: a.Server, EDE: a.EDE}
@@ -293,7 +293,7 @@ func lookup(ctx context.Context, r dnssec.Resolver, q dnssec.Question) Lookup {
 		err = &dnssec.LookupError{Question: q, Kind: kind, Reason: a.Reason, Server: a.Server, EDE: a.EDE}
 	}
 	if err == nil && a.Kind == dnssec.Data && q.Type != dnssec.TypeTLSA && (len(a.Records) == 0 || len(addrs(a)) < len(a.Records)) {
-		// The addresses that can be read do not stand for the set.
+		// The addresses that can be read are not the whole set.
 		err = &dnssec.LookupError{Question: q, Kind: dnssec.ErrMalformed, Server: a.Server, Reason: dnssec.Reason{
 			Code: dnssec.ReasonMalformed, Name: a.Final, Type: q.Type, Text: "a malformed " + q.Type.String() + " record at " + a.Final.String()}}
 	}

@@ -13,7 +13,7 @@ type Options struct {
 	// NoTopLevelWildcard refuses `*.tld`, a wildcard right under a top-level
 	// label. RFC 9525 section 6.3 sets no such minimum, so the zero Options let
 	// it match, but Postfix and Exim (through OpenSSL), NSS and rustls refuse
-	// it: nobody can rightly hold a certificate for all of `.com`. A caller who
+	// it: no one may hold a certificate for all of `.com`. A caller who
 	// wants to judge as they do sets it. `*.co.uk` is not refused: that needs a
 	// list of public suffixes, which no MTA carries.
 	NoTopLevelWildcard bool
@@ -44,7 +44,7 @@ func (p Presented) Match(refs []Reference, o Options) Match {
 	return Match{}
 }
 
-// belowAsterisk returns what stands behind the first dot of the reference: what a
+// belowAsterisk returns what follows the first dot of the reference: what a
 // presented name with an asterisk must have below it. "" if there is no dot.
 func (r Reference) belowAsterisk() string {
 	_, below, _ := strings.Cut(r.host.ascii, ".")

@@ -64,7 +64,7 @@ type Presented struct {
 }
 
 // PresentedBy reads the identifiers of cert. It never fails: what is no valid
-// identifier is kept with the reason why it can not match, and printed. The
+// identifier is kept with the reason why it cannot match, and printed. The
 // names are read from the raw extension and subject, not from the fields that
 // crypto/x509 fills. A nil cert gives the zero Presented.
 func PresentedBy(cert *x509.Certificate) Presented {
@@ -158,7 +158,7 @@ func inside(der []byte, tag asn1.Tag) (body cryptobyte.String, ok bool) {
 
 func (p *Presented) readSAN(der []byte) {
 	bad := func(why string) {
-		// Nobody can say which names stood there, so no other may step in.
+		// The names in it are not known, so no other name may replace them.
 		p.noCN = true
 		p.ids = append(p.ids, Identifier{Form: "subjectAltName", Text: show(der), Invalid: why})
 	}

@@ -14,7 +14,7 @@ import (
 // one. No report is sent for it (RFC 8460 section 3).
 var ErrNoRecord = errors.New("tlsrpt: no record")
 
-// ErrSeveral: more than one TLSRPT record stands at the name. It wraps [ErrNoRecord].
+// ErrSeveral: the name has more than one TLSRPT record. It wraps [ErrNoRecord].
 var ErrSeveral = fmt.Errorf("%w: several records begin with v=TLSRPTv1", ErrNoRecord)
 
 // Limits of a record. A TXT record can hold 65,535 octets; nothing real comes near.
@@ -43,7 +43,7 @@ type SyntaxError struct {
 	Why  string
 }
 
-// Error tells what is wrong, with the offending text quoted.
+// Error says what is wrong, with the offending text quoted.
 func (e *SyntaxError) Error() string {
 	if e.Text == "" {
 		return "tlsrpt: malformed record: " + e.Why
@@ -98,7 +98,7 @@ func ParseRecord(s string) (Record, error) {
 	}
 	fields := strings.Split(rest[1:], ";")
 	if strings.Trim(fields[len(fields)-1], " \t") == "" {
-		fields = fields[:len(fields)-1] // one delimiter may stand at the end
+		fields = fields[:len(fields)-1] // one delimiter is allowed at the end
 	}
 	uris := 0
 	for _, f := range fields {
@@ -185,7 +185,7 @@ func (r Record) Destinations() []string {
 	return out
 }
 
-// RecordName is the name at which the record of a policy domain stands.
+// RecordName returns the owner name of a policy domain's record.
 func RecordName(domain rfc6125.Host) (rfc6125.Name, error) {
 	n, err := domain.Name().Child("_tls")
 	if err == nil {

@@ -41,7 +41,7 @@ type PolicyReport struct {
 }
 
 // A FailureCount counts the sessions that failed in one way. Counts are not exclusive: a
-// session may stand under several (RFC 8460 section 4).
+// session may be counted under several (RFC 8460 section 4).
 type FailureCount struct {
 	Failure
 	Sessions uint64
