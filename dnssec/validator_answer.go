@@ -13,7 +13,7 @@ import (
 const typeANY Type = wire.TypeANY
 
 // resolve answers the task's question: it asks, follows the aliases of the response
-// one by one, each proved, and asks anew where the response ends.
+// one by one, each proved, and asks again where the response ends.
 func (t *task) resolve() (Answer, *LookupError) {
 	a := Answer{Question: t.q, Final: t.q.Name, Status: Secure}
 	if !t.q.Name.IsValid() {
@@ -348,7 +348,7 @@ func dnameAbove(sets []proof.RRset, name rfc6125.Name) *proof.RRset {
 	return found
 }
 
-// rcodeVerdict tells what a response with an rcode that is no answer means.
+// rcodeVerdict says what a response with an rcode that is no answer means.
 func (t *task) rcodeVerdict(r *reply, asked Question) verdict {
 	v := verdict{status: Indeterminate, server: r.server}
 	if r.msg.Rcode != wire.RcodeServFail {
@@ -367,7 +367,7 @@ func (t *task) rcodeVerdict(r *reply, asked Question) verdict {
 }
 
 // refusesCD reports whether the upstream validates in spite of CD, or answers SERVFAIL
-// to whatever has CD set: it says so, or it can not even give the root's keys.
+// to whatever has CD set: it says so, or it cannot even give the root's keys.
 func (t *task) refusesCD(r *reply) bool {
 	for _, e := range extendedErrors(r.msg.Errors) {
 		if e.SaysBogus() {

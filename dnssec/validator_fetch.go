@@ -128,7 +128,7 @@ func (f *flights) do(ctx context.Context, q Question, enter func(context.Context
 	fl.refs--
 	last := fl.refs == 0
 	if last && f.m[q] == fl {
-		delete(f.m, q) // whoever comes now starts anew
+		delete(f.m, q) // the next caller starts again
 	}
 	f.mu.Unlock()
 	if last {
@@ -286,5 +286,5 @@ func (t *task) send(q Question) (*reply, error) {
 	return r, nil
 }
 
-// forget makes the next get of q ask anew.
+// forget makes the next get of q ask again.
 func (t *task) forget(q Question) { delete(t.asked, q) }

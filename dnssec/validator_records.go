@@ -122,7 +122,7 @@ func (t *task) verifyBy(r *reply, set *proof.RRset, signer rfc6125.Name) proven 
 	z := t.zone(signer)
 	switch {
 	case z.status == Insecure:
-		// Whoever made the signature, what lies below an unsigned zone is unsigned;
+		// Whatever zone made the signature, what lies below an unsigned zone is unsigned;
 		// unless an anchor below it says otherwise.
 		if p, _ := t.v.covering(set.Owner, t.now); p != nil && !signer.IsSubdomainOf(p.zone) {
 			return proven{verdict: bogus(set.Owner, Type(set.Type), &proof.Error{Kind: proof.ErrSigner, Text: signer.String()})}
@@ -154,8 +154,8 @@ func (t *task) verifyBy(r *reply, set *proof.RRset, signer rfc6125.Name) proven 
 }
 
 // cutBetween finds a zone that is known to be cut out below signer and to hold the
-// RRset: then signer can not (RFC 4035 section 5.3.1). Only what is known already is
-// looked at, which costs nothing; it is asked for anew, since cuts come and go.
+// RRset: then signer cannot (RFC 4035 section 5.3.1). Only what is known already is
+// looked at, which costs nothing; it is asked for again, since cuts come and go.
 func (t *task) cutBetween(signer rfc6125.Name, set *proof.RRset) rfc6125.Name {
 	home := set.Owner
 	if set.Type == wire.TypeDS {
@@ -375,7 +375,7 @@ func (t *task) denyBy(r *reply, name rfc6125.Name, typ Type, signer rfc6125.Name
 	}
 	if soa := find(r.authority, signer, wire.TypeSOA); soa != nil {
 		// RFC 2308 section 5, RFC 9077 section 3: whichever of the two is smaller. The
-		// SOA record is no part of the proof, but whoever alters it has no good in mind.
+		// SOA record is no part of the proof, but one that was altered shows an attack.
 		if !strict {
 			// Its TTL can only make the denial shorter.
 		} else if _, err := z.keys.Verify(soa, t.now, t.budget); err != nil {

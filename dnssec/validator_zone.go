@@ -23,7 +23,7 @@ type zone struct {
 	cut     bool
 	missing bool // no cut, and the name provably does not exist
 	keys    *proof.KeySet
-	expires time.Time // when this is to be proved anew
+	expires time.Time // when this is to be proved again
 	sigEnd  time.Time // when the first signature of the chain ends; zero for an insecure one
 }
 
@@ -56,7 +56,7 @@ func (t *task) zone(name rfc6125.Name) *zone {
 
 // prove proves what name is as a zone, and keeps that.
 func (t *task) prove(name rfc6125.Name) *zone {
-	// Whoever comes back here on the way, by records that vouch for themselves, finds
+	// A call that comes back here on the way, by records that vouch for themselves, finds
 	// nothing proved.
 	t.zones[name] = &zone{verdict: bogusBy(name, TypeDS, ReasonDenialMissing, EDEBogus, "the proof of the zone leads back to the zone")}
 	z := t.proveZone(name)
@@ -331,7 +331,7 @@ func (t *task) zoneAhead(name rfc6125.Name) {
 	}
 }
 
-// stripped reports whether the upstream hands on no signatures at all: not even those
+// stripped reports whether the upstream passes on no signatures at all: not even those
 // of the root's keys, or of the keys that a trust anchor above name fits if the root has
 // none, which are surely there and signed. One that denies their name is no better.
 func (t *task) stripped(name rfc6125.Name) bool {
@@ -413,7 +413,7 @@ func anyAnchored(t proof.Trust, name rfc6125.Name, keys [][]byte) bool {
 	return false
 }
 
-// anchored reports whether one of the anchors stands for the key, which has been read
+// anchored reports whether one of the anchors designates the key, which has been read
 // before.
 func anchored(t proof.Trust, name rfc6125.Name, data []byte) bool {
 	k, _ := proof.ParseKey(data)

@@ -10,7 +10,7 @@ import (
 )
 
 // The rollover of anchors by RFC 5011 is here a pure step: a state, a key set that was
-// seen, and a time make the next state. Whoever keeps the state (a resolver, or a
+// seen, and a time make the next state. The one that keeps the state (a resolver, or a
 // program around this package) asks for the key set when [State.Refresh] says so, lets
 // [State.Observe] judge it and [State.Step] draw the conclusion.
 

@@ -99,7 +99,7 @@ func RSA(hash crypto.Hash, minBits int) Algorithm {
 			return nil, errorf(ErrKeySize, "RSA key of %d bits", bits)
 		}
 		// RFC 3110 section 2 allows exponents of any length. A check costs as many
-		// squarings as the exponent has bits; nobody uses more than 33 (2^32+1).
+		// squarings as the exponent has bits; those in use have at most 33 (2^32+1).
 		if e.BitLen() > maxExponentBits || e.Bit(0) == 0 || e.BitLen() < 2 || m.Bit(0) == 0 {
 			return nil, errorf(ErrKey, "RSA exponent or modulus out of bounds")
 		}
@@ -137,7 +137,7 @@ func (k *rsaKey) Verify(data, sig []byte) bool {
 }
 
 // verifyByHand is for what crypto/rsa does not take: an exponent above 2^31-1, and the
-// short keys of old test data. Everything in it is public, so its timing tells nothing.
+// short keys of old test data. Everything in it is public, so its timing reveals nothing.
 func (k *rsaKey) verifyByHand(sum, sig []byte) bool {
 	size := (k.n.BitLen() + 7) / 8
 	s := new(big.Int).SetBytes(sig)

@@ -216,7 +216,7 @@ type Trust struct {
 
 // usableDS returns the DS records that count: algorithm and digest supported (RFC
 // 4035 section 5.2, RFC 6840 section 5.2), and none with SHA-1 where a stronger
-// digest stands beside it (RFC 4509 section 3). The rule of RFC 4509 goes by the
+// digest is present (RFC 4509 section 3). The rule of RFC 4509 goes by the
 // algorithm of the key, so that a SHA-256 digest for a key of one algorithm does
 // not take away the only digest there is for another's.
 func usableDS(all []DS, a Algorithms) []DS {
@@ -240,7 +240,7 @@ func usableDS(all []DS, a Algorithms) []DS {
 // Authenticate proves the DNSKEY RRset of a zone: some key in it fits a DS record
 // or anchor of t, is a zone key, is not revoked, and signs the set (RFC 4035
 // section 5 and 5.2). Any one will do. Errors wrap [ErrNoDS] (the zone counts as
-// unsigned), [ErrNoMatch], [ErrRevoked], [ErrBudget], or tell why the signature of
+// unsigned), [ErrNoMatch], [ErrRevoked], [ErrBudget], or say why the signature of
 // the key that fits is no good.
 func Authenticate(set *RRset, t Trust, a Algorithms, now time.Time, b *Budget) (*KeySet, Signed, error) {
 	if len(set.Data) > maxKeys || len(t.DS) > maxDS {

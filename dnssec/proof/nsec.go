@@ -84,7 +84,7 @@ func (r *Records) denyNSEC(name rfc6125.Name, typ uint16) (Denial, bool) {
 					return Denial{}, true
 				}
 			case w.covers(r.Zone, wildcard):
-				// An asterisk that is an empty non-terminal still stands for the name
+				// An asterisk that is an empty non-terminal still matches the name
 				// (RFC 4592 section 2.2.3), without any type.
 				return Denial{NXDomain: !w.Next.IsSubdomainOf(wildcard)}, true
 			}

@@ -248,7 +248,7 @@ func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Sign
 }
 
 // CanSign reports whether the zone may hold an RRset of the type at owner, as far
-// as the names alone tell (RFC 4035 section 5.3.1): owner is in the zone, a DS is
+// as the names alone show (RFC 4035 section 5.3.1): owner is in the zone, a DS is
 // below its apex, and what belongs to an apex is at it.
 func CanSign(zone, owner rfc6125.Name, typ uint16) bool {
 	switch typ {
@@ -262,7 +262,7 @@ func CanSign(zone, owner rfc6125.Name, typ uint16) bool {
 }
 
 // signedData is what RFC 4034 section 3.1.8.1 has signed: the RRSIG's RDATA without
-// the signature, then the records in order, each with the owner as it stands in the
+// the signature, then the records in order, each with the owner as it is in the
 // zone and the original TTL.
 func signedData(set *RRset, sig *RRSIG, owner rfc6125.Name) []byte {
 	n := len(sig.head)

@@ -50,7 +50,7 @@ func (t Types) delegation() bool { return t.Has(wire.TypeNS) && !t.Has(wire.Type
 func (t Types) deniesBelow() bool { return !t.delegation() && !t.Has(wire.TypeDNAME) }
 
 // denies reports whether the record, whose owner is the name asked for, proves
-// that there is no typ and nothing that would stand for it.
+// that there is no typ and nothing that would replace it.
 func (t Types) denies(typ uint16, root bool) bool {
 	// RFC 6840 section 4.3: a CNAME would have been the answer.
 	// DNSSEC6840-4.3-01: RFC 6840 section 4.3; DNSSEC4035-5.4-04: RFC 4035 section 5.4

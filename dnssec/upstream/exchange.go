@@ -108,7 +108,7 @@ func (s *server) udp(ctx context.Context, q query) ([]byte, error) {
 // answer that is longer is cut by the kernel and asked for again over TCP.
 const maxDatagram = 4096
 
-// randomID returns an id that can not be guessed.
+// randomID returns an id that cannot be guessed.
 func randomID() uint16 {
 	var b [2]byte
 	rand.Read(b[:]) // never fails (crypto/rand)

@@ -106,7 +106,7 @@ func (h *https) close() {
 }
 
 // exchange makes one attempt. A question that met a connection which the server was
-// just closing is sent again (a DNS question does no harm twice, net/http can not
+// just closing is sent again (a DNS question does no harm twice, net/http cannot
 // know that).
 func (h *https) exchange(ctx context.Context, q query) ([]byte, error) {
 	var msg []byte
@@ -137,7 +137,7 @@ func (h *https) post(ctx context.Context, q query) (msg []byte, reused bool, err
 	req.Header["Content-Type"] = []string{mediaType}
 	req.Header["Accept"] = []string{mediaType}
 	req.Header["User-Agent"] = nil
-	// RoundTrip, not a Client: there is nobody who could follow a redirect.
+	// RoundTrip, not a Client: nothing follows a redirect.
 	resp, err := h.transport.RoundTrip(req) // DOH8484-3-01: RFC 8484 section 3
 	if err != nil {
 		return nil, reused, netError(ctx, err)

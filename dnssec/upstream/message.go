@@ -131,7 +131,7 @@ func rcode(msg []byte) int { return int(msg[3] & 0x0f) }
 
 func truncated(msg []byte) bool { return msg[2]&0x02 != 0 }
 
-// errRecords says that the records of a message can not be told apart.
+// errRecords says that the records of a message cannot be told apart.
 var errRecords = &failure{dnssec.ErrMalformed, errors.New("records run past the end of the message")}
 
 // walk calls f, which may be nil, with the offset of the TYPE field of each record behind

@@ -47,7 +47,7 @@ type pool struct {
 	singlesUntil time.Time
 }
 
-// A dialCall is one connection being made, for whoever waits.
+// A dialCall is one connection being made, for all that wait.
 type dialCall struct {
 	done chan struct{}
 	st   *stream
@@ -165,7 +165,7 @@ func (p *pool) dialShared(call *dialCall) {
 }
 
 // connect opens one connection. An exchange is under way, or the caller holds a place in
-// p.wg: nobody waits for p.wg yet.
+// p.wg: nothing waits for p.wg yet.
 func (p *pool) connect(ctx context.Context) (*stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()

@@ -92,7 +92,7 @@ func ParseServer(s string) (Server, error) {
 	return plainServer(ap)
 }
 
-// parseAddr reads an address that may stand in brackets.
+// parseAddr reads an address, which may be in brackets.
 func parseAddr(s string) (netip.Addr, bool) {
 	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
 		s = s[1 : len(s)-1]
@@ -222,11 +222,11 @@ func (s Server) Protocol() Protocol { return s.proto }
 func (s Server) Addr() netip.AddrPort { return s.addr }
 
 // IsLoopback reports whether s is at an address of this host alone, so that
-// nobody stands on the way to it.
+// there is no one on the path to it.
 func (s Server) IsLoopback() bool { return s.addr.Addr().IsLoopback() }
 
 // IsAuthenticated reports whether the server proves who it is (strict DNS over
-// TLS, or HTTPS), so that nobody on the way to it can write its answers.
+// TLS, or HTTPS), so that no one on the path to it can write its answers.
 func (s Server) IsAuthenticated() bool { return s.proto == TLS || s.proto == HTTPS }
 
 // String prints s as [ParseServer] reads it. Default ports of TLS and HTTPS are left

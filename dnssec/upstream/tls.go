@@ -23,8 +23,8 @@ func tlsConfig(s *server, alpn ...string) *tls.Config {
 	if s.pins == "" {
 		return cfg
 	}
-	// WARNING: without a name crypto/tls is told to verify nothing, so VerifyConnection
-	// is all that stands between us and any server; it runs on every handshake, and no
+	// WARNING: without a name crypto/tls verifies nothing, so VerifyConnection
+	// is the only check of the server; it runs on every handshake, and no
 	// session is ever resumed.
 	cfg.InsecureSkipVerify = s.host == ""
 	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
