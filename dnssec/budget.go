@@ -216,7 +216,7 @@ var budgets atomic.Uint64
 type Share struct {
 	of    *Budget
 	name  string
-	alone bool // a question without a plan: what it cannot afford, nobody can
+	alone bool // a question without a plan: what it cannot afford, no other can
 
 	spent Amounts // guarded by of.mu
 	broke error   // guarded by of.mu; what the share could not pay, after which it pays nothing

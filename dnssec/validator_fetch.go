@@ -128,7 +128,7 @@ func (f *flights) do(ctx context.Context, q Question, enter func(context.Context
 	fl.refs--
 	last := fl.refs == 0
 	if last && f.m[q] == fl {
-		delete(f.m, q) // whoever comes now starts anew
+		delete(f.m, q) // the next caller starts again
 	}
 	f.mu.Unlock()
 	if last {
@@ -141,6 +141,8 @@ func (f *flights) do(ctx context.Context, q Question, enter func(context.Context
 // exchange asks the upstream once. The message that comes back is known to be an
 // answer to q, whatever it says.
 func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
+	// DANE7672-2.1.1-01: RFC 7672 section 2.1.1; DNSSEC4035-4.1-01: RFC 4035 section 4.1
+	// DNSSEC4035-4.6-01: RFC 4035 section 4.6
 	query := wire.Query{ID: uint16(rand.Uint32()), Name: q.Name, Type: uint16(q.Type), CD: true, DO: true, Signal: v.signal}
 	r, err := v.cfg.Upstream.Exchange(ctx, query.Append(make([]byte, 0, 512)))
 	if err != nil {
@@ -152,6 +154,7 @@ func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
 	}
 	asked := wire.Question{Name: q.Name, Type: uint16(q.Type), Class: wire.ClassIN}
 	switch {
+	// DNSSEC6840-5.6-01: RFC 6840 section 5.6
 	case !m.Response() || m.ID != query.ID || m.Opcode() != 0:
 		return nil, fmt.Errorf("%w: no response to our query", ErrMalformed)
 	case m.Question != asked && (m.Rcode == wire.RcodeNoError || m.Rcode == wire.RcodeNXDomain || m.NumQuestions != 0):
@@ -240,7 +243,7 @@ func (t *task) ahead(q Question) {
 func (t *task) get(q Question) (*reply, *verdict) {
 	f := t.asked[q]
 	if f == nil {
-		if t.queries <= 0 {
+		if t.queries <= 0 { // DNSSEC4035-5.4-05: RFC 4035 section 5.4
 			v := bogus(q.Name, q.Type, &proof.Error{Kind: proof.ErrBudget, Text: fmt.Sprintf("more than %d questions", t.v.cfg.MaxQueries)})
 			return nil, &v
 		}
@@ -293,7 +296,7 @@ func (t *task) send(q Question, anew bool) (*reply, error) {
 	return r, nil
 }
 
-// forget makes the next get of q ask anew.
+// forget makes the next get of q ask again.
 func (t *task) forget(q Question) {
 	delete(t.asked, q)
 	if t.again == nil {

@@ -20,8 +20,12 @@ import (
 // before MAIL FROM sends mail to anybody. Use [Attempt.TLSConfig], which decides
 // inside the handshake.
 func (h *Host) ClientTLS() *tls.Config {
+	// TLS9325-4.1-01: RFC 9325 section 4.1
 	return &tls.Config{
+		// DANE7671-3-01: RFC 7671 section 3
 		ServerName: h.SNI,
+		// TLS8996-4-01: RFC 8996 section 4; TLS8996-5-01: RFC 8996 section 5
+		// TLS9325-3.1.1-01: RFC 9325 section 3.1.1; STS-7.2-01: RFC 8461 section 7.2
 		MinVersion: tls.VersionTLS12,
 		// The standard library would look for a WebPKI path to the SNI name, which is
 		// neither necessary nor sufficient here.
@@ -75,11 +79,12 @@ func (a *Attempt) TLSConfig() *tls.Config {
 		}
 		peer := PeerFromState(s)
 		peer.Address = a.address
+		// STARTTLS3207-4.1-01: RFC 3207 section 4.1
 		d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{beforeEHLO: true})
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.shown, a.resumes = peer, resumes
-		if a.refused = !d.Deliver; a.refused {
+		if a.refused = !d.Deliver; a.refused { // TLSA6698-4.1-08: RFC 6698 section 4.1
 			return fmt.Errorf("%w: %s", ErrRefused, d.Reason.ID)
 		}
 		return nil

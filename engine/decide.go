@@ -127,6 +127,7 @@ func (c *connection) settled() (v verdict, ok bool) {
 			return v.end(Refused, h.Reason), true
 		}
 		return v.end(Deferred, h.Reason), true
+	// TLSA6698-4-01: RFC 6698 section 4
 	case addr.IsValid() && addr.Port() != 0 && addr.Port() != h.Port:
 		return v.end(Refused, c.reason(ReasonWrongPort, &OtherPort{addr.Port()})), true
 	}
@@ -179,7 +180,7 @@ func (c *connection) demanded(v verdict) verdict {
 		}
 	}
 	switch {
-	case len(v.failed) > 0:
+	case len(v.failed) > 0: // STS-2-01: RFC 8461 section 2; DANE7672-3.2-01: RFC 7672 section 3.2
 		v.details = append(v.details, v.failed[1:]...)
 		return v.end(Refused, v.failed[0])
 	case best.method != "":
@@ -319,17 +320,18 @@ func (c *connection) requireTLS(v verdict) verdict {
 	case !c.p.Request.RequireTLS:
 	case c.p.Request.NullReturnPath:
 		return c.bounceWithREQUIRETLS(v)
+	// REQTLS-2-02: RFC 8689 section 2; REQTLS-2-04: RFC 8689 section 2
 	case v.outcome != Authenticated:
 		// Q3: already refused, or a plan that was not raised.
 		if v.outcome.Deliverable() {
 			return v.end(Refused, c.reason(ReasonRequireTLSFails, nil))
 		}
 	case c.how.beforeEHLO:
-	case !c.peer.RequireTLS:
+	case !c.peer.RequireTLS: // REQTLS-2-05: RFC 8689 section 2
 		v.notOffered = true
 		return v.end(Refused, c.reason(ReasonNoREQUIRETLS, nil))
 	default:
-		v.send = true
+		v.send = true // REQTLS-2-01: RFC 8689 section 2
 	}
 	return v
 }

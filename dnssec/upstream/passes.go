@@ -28,7 +28,7 @@ const judgedFor = 5 * time.Minute
 type passing uint8
 
 const (
-	passesUnknown passing = iota // not asked, or the answers do not tell
+	passesUnknown passing = iota // not asked, or the answers do not show it
 	passesAll
 	passesNot
 )

@@ -15,16 +15,16 @@ var errPin = errors.New("no certificate has a pinned key")
 // other place), pins checked where there are any.
 func tlsConfig(s *server, alpn ...string) *tls.Config {
 	cfg := &tls.Config{
-		MinVersion: tls.VersionTLS12,
+		MinVersion: tls.VersionTLS12, // DOT8310-6.6-01: RFC 8310 section 6.6
 		RootCAs:    s.cfg.RootCAs,
-		ServerName: s.host,
+		ServerName: s.host, // DOT8310-8.1-01: RFC 8310 section 8.1
 		NextProtos: alpn,
 	}
 	if s.pins == "" {
 		return cfg
 	}
-	// WARNING: without a name crypto/tls is told to verify nothing, so VerifyConnection
-	// is all that stands between us and any server; it runs on every handshake, and no
+	// WARNING: without a name crypto/tls verifies nothing, so VerifyConnection
+	// is the only check of the server; it runs on every handshake, and no
 	// session is ever resumed.
 	cfg.InsecureSkipVerify = s.host == ""
 	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
@@ -40,7 +40,7 @@ func tlsConfig(s *server, alpn ...string) *tls.Config {
 				}
 			}
 		}
-		return errPin // RFC 7858 section 4.2: a hard failure
+		return errPin // a hard failure. DOT7858-4.2-01: RFC 7858 section 4.2
 	}
 	return cfg
 }

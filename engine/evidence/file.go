@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
@@ -83,46 +84,12 @@ type TLSAPolicy struct {
 	Forbidden [][]byte `json:"forbidden,omitempty"` // SHA-256 of the RDATA
 }
 
-// A Request is what was asked, in the words of the options.
+// A Request is what was asked, with what the sender's configuration adds to it.
 type Request struct {
-	NextHop        string       `json:"next_hop"`
-	Smarthost      bool         `json:"smarthost,omitempty"`
-	Port           uint16       `json:"port,omitempty"`
-	Level          engine.Level `json:"level"`
-	RequireTLS     bool         `json:"requiretls,omitempty"`
-	TLSRequiredNo  bool         `json:"tls_required_no,omitempty"`
-	NullReturnPath bool         `json:"null_return_path,omitempty"`
-	TLSRPTReport   bool         `json:"tlsrpt_report,omitempty"`
-	Options        Options      `json:"options"`
-	OwnHosts       []string     `json:"own_hosts,omitempty"`
-	OwnAddresses   []netip.Addr `json:"own_addresses,omitempty"`
-	Exceptions     []Exception  `json:"exceptions,omitempty"` // those that were in force for a host
-}
-
-// An Exception is engine.Exception.
-type Exception struct {
-	ID     string        `json:"id"`
-	Domain string        `json:"domain"`
-	MXHost string        `json:"mx,omitempty"`
-	Method string        `json:"method,omitempty"`
-	Effect engine.Effect `json:"effect"`
-	Reason string        `json:"reason"`
-	Author string        `json:"author"`
-	Ends   time.Time     `json:"ends"`
-}
-
-// Options are engine.Options without functions.
-type Options struct {
-	InsecureMX      engine.InsecureMX      `json:"insecure_mx"`
-	DANEAndSTS      engine.DANEAndSTS      `json:"dane_and_sts"`
-	STSUndetermined engine.STSUndetermined `json:"sts_undetermined"`
-	RefuseMXAlias   bool                   `json:"refuse_mx_alias,omitempty"`
-	NoCNID          bool                   `json:"no_cn_id,omitempty"`
-	NoClearFallback bool                   `json:"no_clear_fallback,omitempty"`
-	Audit           bool                   `json:"audit,omitempty"`
-	NoAddressDefer  bool                   `json:"no_address_defer,omitempty"`
-	LowerAll        bool                   `json:"lower_all,omitempty"`
-	Names           []string               `json:"names,omitempty"`
+	engine.Request
+	OwnHosts     []rfc6125.Host     `json:"own_hosts,omitempty"`
+	OwnAddresses []netip.Addr       `json:"own_addresses,omitempty"`
+	Exceptions   []engine.Exception `json:"exceptions,omitempty"` // those that were in force for a host
 }
 
 // A Message is one DNS question with what came back.
@@ -276,6 +243,8 @@ func (f *File) check() error {
 		return bad("a next hop of %d bytes", len(f.Request.NextHop))
 	case len(f.Request.Options.Names) > maxNames, len(f.Request.OwnHosts) > maxNames, len(f.Request.OwnAddresses) > maxNames, len(f.Request.Exceptions) > maxHosts:
 		return bad("more names, addresses or exceptions in the request than %d", maxNames)
+	case slices.Contains(f.Request.Options.Names, rfc6125.Host{}), slices.Contains(f.Request.OwnHosts, rfc6125.Host{}):
+		return bad("an empty name in the request")
 	case f.STS != nil && (len(f.STS.Chain) > maxChain || len(f.STS.Text) > sts.MaxPolicySize):
 		return bad("a policy of more than %d bytes, or a chain of more than %d certificates", sts.MaxPolicySize, maxChain)
 	case f.TLSA != nil && (len(f.TLSA.Forbidden) > maxForbidden || len(f.TLSA.Strength) > maxStrength):

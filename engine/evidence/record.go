@@ -193,7 +193,7 @@ func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engi
 	defer r.mu.Unlock()
 	left := r.left
 	f := &File{
-		V: Version, At: at.UTC(), Mode: set.Mode, Request: requestOf(plan.Request), TLSA: tlsaPolicyOf(plan), DNS: append([]Message{}, r.dns...),
+		V: Version, At: at.UTC(), Mode: set.Mode, Request: Request{Request: plan.Request}, TLSA: tlsaPolicyOf(plan), DNS: append([]Message{}, r.dns...),
 		Memory: memoryOf(ctx, set.Memory, plan), Hosts: []Host{}, Verdict: VerdictOf(plan, hosts, summary),
 	}
 	if !plan.Made.After(at) && at.Sub(plan.Made) <= maxSpan {
@@ -205,13 +205,10 @@ func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engi
 			f.DNS[i].At, f.DNS[i].Took = time.Time{}, 0
 		}
 	}
-	for _, h := range set.OwnHosts {
-		f.Request.OwnHosts = append(f.Request.OwnHosts, h.String())
-	}
-	f.Request.OwnAddresses = set.OwnAddresses
+	f.Request.OwnHosts, f.Request.OwnAddresses = set.OwnHosts, set.OwnAddresses
 	for i := range plan.Hosts {
-		if x := plan.Hosts[i].Exception; x != nil && !slices.ContainsFunc(f.Request.Exceptions, func(y Exception) bool { return y.ID == x.ID }) {
-			f.Request.Exceptions = append(f.Request.Exceptions, Exception(*x))
+		if x := plan.Hosts[i].Exception; x != nil && !slices.ContainsFunc(f.Request.Exceptions, func(y engine.Exception) bool { return y.ID == x.ID }) {
+			f.Request.Exceptions = append(f.Request.Exceptions, *x)
 		}
 	}
 	if r.sts != nil {
@@ -308,22 +305,6 @@ func hostName(h *engine.Host) string {
 		return h.Name.String()
 	}
 	return "[" + h.Literal.String() + "]"
-}
-
-func requestOf(r engine.Request) Request {
-	out := Request{
-		NextHop: r.NextHop, Smarthost: r.Smarthost, Port: r.Port, Level: r.Level,
-		RequireTLS: r.RequireTLS, TLSRequiredNo: r.TLSRequiredNo, NullReturnPath: r.NullReturnPath, TLSRPTReport: r.TLSRPTReport,
-		Options: Options{
-			InsecureMX: r.Options.InsecureMX, DANEAndSTS: r.Options.DANEAndSTS, STSUndetermined: r.Options.STSUndetermined,
-			RefuseMXAlias: r.Options.RefuseMXAlias, NoCNID: r.Options.NoCNID, NoClearFallback: r.Options.NoClearFallback,
-			Audit: r.Options.Audit, NoAddressDefer: r.Options.NoAddressDefer, LowerAll: r.Options.LowerAll,
-		},
-	}
-	for _, n := range r.Options.Names {
-		out.Options.Names = append(out.Options.Names, n.String())
-	}
-	return out
 }
 
 // digestOf names a TLSA record in a [TLSAPolicy].

@@ -144,10 +144,8 @@ func (s *session) at(t time.Time) time.Time {
 // plan makes the plan again.
 func (s *session) plan(ctx context.Context, anchors []anchor.Anchor) (*engine.Plan, error) {
 	f := s.f
-	req, own, err := f.request()
-	if err != nil {
-		return nil, err
-	}
+	req := f.Request.Request
+	req.Sorted = true // [session.arrange] puts them into the order of the file
 	if s.noRecord {
 		req.Options.STSUndetermined = engine.STSDefer
 	}
@@ -156,6 +154,7 @@ func (s *session) plan(ctx context.Context, anchors []anchor.Anchor) (*engine.Pl
 	clock := newClock(s.fixed, s.at(f.Planned))
 	s.tape.clock = newClock(s.fixed, clock.read())
 	var source dnssec.Resolver
+	var err error
 	if f.Mode == ModeTrustAD {
 		source, err = dnssec.NewStub(dnssec.StubConfig{Upstream: s.tape, TrustPath: true, Now: s.tape.clock.read})
 	} else {
@@ -168,14 +167,10 @@ func (s *session) plan(ctx context.Context, anchors []anchor.Anchor) (*engine.Pl
 	s.sts = &tapedSTS{f: f, resolver: s.resolver, roots: s.roots, clock: clock, fixed: s.fixed}
 	cfg := engine.Config{
 		Resolver: s.resolver, Roots: s.roots, Now: clock.read, AwaitSTS: true, CachedPlans: -1,
-		OwnHosts: own, OwnAddresses: f.Request.OwnAddresses,
+		OwnHosts: f.Request.OwnHosts, OwnAddresses: f.Request.OwnAddresses,
 	}
 	if len(f.Request.Exceptions) > 0 {
-		var list []engine.Exception
-		for _, x := range f.Request.Exceptions {
-			list = append(list, engine.Exception(x))
-		}
-		set, err := engine.NewExceptions(list)
+		set, err := engine.NewExceptions(f.Request.Exceptions)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrFile, err)
 		}
@@ -254,34 +249,6 @@ func (s *session) lacks(p *engine.Plan) bool {
 		s.noRecord, again = true, true
 	}
 	return again
-}
-
-// request makes the engine's request of the file's.
-func (f *File) request() (engine.Request, []rfc6125.Host, error) {
-	q := f.Request
-	r := engine.Request{
-		NextHop: q.NextHop, Smarthost: q.Smarthost, Port: q.Port, Level: q.Level, Sorted: true,
-		RequireTLS: q.RequireTLS, TLSRequiredNo: q.TLSRequiredNo, NullReturnPath: q.NullReturnPath, TLSRPTReport: q.TLSRPTReport,
-		Options: engine.Options{
-			InsecureMX: q.Options.InsecureMX, DANEAndSTS: q.Options.DANEAndSTS, STSUndetermined: q.Options.STSUndetermined,
-			RefuseMXAlias: q.Options.RefuseMXAlias, NoCNID: q.Options.NoCNID, NoClearFallback: q.Options.NoClearFallback,
-			Audit: q.Options.Audit, NoAddressDefer: q.Options.NoAddressDefer, LowerAll: q.Options.LowerAll,
-		},
-	}
-	var own []rfc6125.Host
-	for _, list := range [...]struct {
-		names []string
-		to    *[]rfc6125.Host
-	}{{q.Options.Names, &r.Options.Names}, {q.OwnHosts, &own}} {
-		for _, n := range list.names {
-			h, err := rfc6125.ParseHost(n)
-			if err != nil {
-				return r, nil, fmt.Errorf("%w: %w", ErrFile, err)
-			}
-			*list.to = append(*list.to, h)
-		}
-	}
-	return r, own, nil
 }
 
 // peers finds what the file says of the connections to a host.
