@@ -33,7 +33,7 @@ type Server struct {
 	InsideEHLO string      // the reply to EHLO inside TLS in place of the usual one; "-" closes
 	AskSNI     func(string)
 	Serve      func(net.Conn) // takes the connection after the reply to STARTTLS, in place of TLS
-	HangInside bool // no answer to EHLO inside TLS
+	HangInside bool           // no answer to EHLO inside TLS
 
 	l    net.Listener
 	wg   sync.WaitGroup
