@@ -1,0 +1,40 @@
+package lint
+
+import (
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/internal/plain"
+	"github.com/mxauth/mxauth/engine/probe"
+)
+
+// ownTLS makes the finding of a host that the TLS library of this program cannot speak
+// with, or not with its usual settings. Its owner sees mail of senders with such a library
+// stay away, or come in the clear.
+func (r *report) ownTLS(h *engine.Host, a probe.AddressResult) {
+	for _, why := range append([]engine.Reason{a.Decision.Reason}, a.Decision.Details...) {
+		lib, ok := why.Evidence.(*engine.Library)
+		if !ok {
+			continue
+		}
+		f := r.add(TLSLibrary, h.Name, explain.ObstacleCure(lib),
+			"Senders whose TLS library is that of Go cannot speak TLS with %s: %s. Senders with OpenSSL or GnuTLS, such as Postfix and Exim, may.", plain.Host(h), explain.Obstacle(lib))
+		if a.Peer.Detail != "" {
+			f.saw("%s: %s", a.Peer.Address, a.Peer.Detail)
+		}
+		for i, c := range lib.Certificates {
+			for _, fault := range c.Faults() {
+				f.saw("certificate %d, %s", i+1, fault)
+			}
+		}
+		if lib.Unproved != "" {
+			f.saw("possession of the key was not proved: %s", lib.Unproved)
+		}
+		return
+	}
+}
+
+// danePeer is what the host shows, also certificates that crypto/x509 does not parse.
+func danePeer(p engine.Peer) dane.Peer {
+	return dane.Peer{Certs: p.Certificates(), RawKey: p.RawKey}
+}
