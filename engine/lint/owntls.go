@@ -18,10 +18,12 @@ func (r *report) ownTLS(h *engine.Host, a probe.AddressResult) {
 			continue
 		}
 		f := r.add(TLSLibrary, h.Name, explain.ObstacleCure(lib),
-			"Senders whose TLS library is that of Go cannot speak TLS with %s: %s. Senders with OpenSSL or GnuTLS, such as Postfix and Exim, may.", plain.Host(h), explain.Obstacle(lib))
-		if a.Peer.Detail != "" {
-			f.saw("%s: %s", a.Peer.Address, a.Peer.Detail)
+			"Senders whose TLS library is that of Go cannot speak TLS with %s, at least by default: %s. Senders with OpenSSL or GnuTLS, such as Postfix and Exim, may.", plain.Host(h), explain.Obstacle(lib))
+		what := lib.Obstacle.String()
+		if lib.Detail != "" {
+			what += ": " + lib.Detail
 		}
+		f.saw("%s: %s", a.Peer.Address, what)
 		for i, c := range lib.Certificates {
 			for _, fault := range c.Faults() {
 				f.saw("certificate %d, %s", i+1, fault)
@@ -36,5 +38,16 @@ func (r *report) ownTLS(h *engine.Host, a probe.AddressResult) {
 
 // danePeer is what the host shows, also certificates that crypto/x509 does not parse.
 func danePeer(p engine.Peer) dane.Peer {
+	if len(p.Chain) > 0 {
+		return dane.Peer{Chain: p.Chain, RawKey: p.RawKey}
+	}
 	return dane.Peer{Certs: p.Certificates(), RawKey: p.RawKey}
+}
+
+// peerNames are the names in the certificate of the host.
+func peerNames(p dane.Peer) []string {
+	if len(p.Certs) > 0 {
+		return p.Certs[0].Presented().Names()
+	}
+	return presentedNames(p.Chain)
 }

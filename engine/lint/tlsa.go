@@ -166,7 +166,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 	case errors.Is(err, dane.ErrName):
 		f = r.add(TLSAName, h.Name, "Use a certificate that names the MX host or the mail domain.",
 			"The CA in the TLSA records of %s issued its certificate, which has none of the names that count.", h.Name)
-		f.saw("%s", namesOf(presentedNames(dp.Chain)))
+		f.saw("%s", namesOf(peerNames(dp)))
 		for _, ref := range h.DANERefs {
 			f.saw("this name would count: %s", ref)
 		}

@@ -120,18 +120,9 @@ func TestOddCertificates(t *testing.T) {
 		}
 		t.Run("DANE7671-5.1 "+k.Name, func(t *testing.T) {
 			t.Parallel()
-			der, key := k.Server(ca, "mx.example.org")
-			s := &tlstest.Server{Chain: [][]byte{der, ca.DER}, Key: key, Suites: tlstest.Usual(key)}
-			switch k.Name {
-			case "rsa-pss":
-				s.Scheme = 0x0809
-			case "ed448":
-				s.Scheme, s.Suites = 0x0808, []uint16{tlstest.ECDHEECDSAWithAES128GCM}
-			case "dsa":
-				s.Scheme, s.Suites = 0x0402, []uint16{tlstest.DHEDSSWithAES128GCM}
-			case "secp256k1":
-				s.Scheme, s.Suites = 0x0403, []uint16{tlstest.ECDHEECDSAWithAES128GCM}
-			}
+			made := k.Server(ca, "mx.example.org")
+			der := made.DER
+			s := tlstest.For(k.Name, [][]byte{der, ca.DER}, made.Key)
 			serve := func(c net.Conn) { s.Serve(c) }
 			d := looked(t, serve, recordFor(der))
 			want, is := unusual[k.Name]
@@ -416,7 +407,7 @@ func TestOwnWords(t *testing.T) {
 	var ed448 []byte
 	for _, k := range certtest.Kinds() {
 		if k.Name == "ed448" {
-			ed448, _ = k.Server(ca, "mx.example.org")
+			ed448 = k.Server(ca, "mx.example.org").DER
 		}
 	}
 	for name, c := range map[string]struct {

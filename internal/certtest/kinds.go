@@ -30,18 +30,24 @@ func (k Kind) Leaf(ca *CA, host string, key Key) []byte {
 	return c.Sign(ca.Key)
 }
 
-// Server returns a certificate of this kind for host, and the key with which its server
-// signs: nil if crypto does not have such keys.
-func (k Kind) Server(ca *CA, host string) (der []byte, key crypto.Signer) {
+// A Served is a certificate with what a server does with it.
+type Served struct {
+	DER, SPKI []byte
+	Key       crypto.Signer // nil if crypto does not have such keys
+}
+
+// Server returns a certificate of this kind for host, with the key with which its server
+// signs.
+func (k Kind) Server(ca *CA, host string) Served {
 	own := NewKey()
 	c := New(host, own.SPKI)
 	c.Issuer = ca.Name
 	k.Change(c)
-	der = c.Sign(ca.Key)
-	if c.Private == nil && bytes.Equal(c.SPKI, own.SPKI) {
-		return der, own.Private
+	s := Served{DER: c.Sign(ca.Key), SPKI: c.SPKI, Key: c.Private}
+	if s.Key == nil && bytes.Equal(c.SPKI, own.SPKI) {
+		s.Key = own.Private
 	}
-	return der, c.Private
+	return s
 }
 
 // Kinds lists the kinds.

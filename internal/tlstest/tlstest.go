@@ -68,6 +68,23 @@ func Usual(key crypto.Signer) []uint16 {
 	return []uint16{ECDHERSAWithAES128GCM}
 }
 
+// For returns a server for a certificate of a kind of package certtest, with the suite and
+// the signature algorithm that go with its key.
+func For(kind string, chain [][]byte, key crypto.Signer) *Server {
+	s := &Server{Chain: chain, Key: key, Suites: Usual(key)}
+	switch kind {
+	case "rsa-pss":
+		s.Scheme = 0x0809
+	case "ed448":
+		s.Scheme, s.Suites = 0x0808, []uint16{ECDHEECDSAWithAES128GCM}
+	case "secp256k1":
+		s.Scheme, s.Suites = 0x0403, []uint16{ECDHEECDSAWithAES128GCM}
+	case "dsa":
+		s.Scheme, s.Suites = 0x0402, []uint16{DHEDSSWithAES128GCM}
+	}
+	return s
+}
+
 // Serve answers the client and reads until it has gone. An error says what the client
 // sent that is no ClientHello.
 func (s *Server) Serve(conn net.Conn) error {
