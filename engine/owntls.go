@@ -47,14 +47,16 @@ const (
 	ObstacleNone        Obstacle = iota
 	ObstacleCertificate          // it does not parse a certificate of the chain
 	ObstacleKey                  // it refuses the key of the certificate
+	ObstacleSignature            // it takes no certificate that is signed like the leaf, and says so in its ClientHello
 	ObstacleSuite                // it shares no cipher suite with the server
 	ObstacleGroup                // it shares no group for the key exchange with the server
 	ObstacleHello                // its ClientHello is too large for the server, or for something before it
 )
 
-var obstacleWords = [...]string{"none", "certificate", "key", "cipher-suite", "group", "client-hello"}
+var obstacleWords = [...]string{"none", "certificate", "key", "signature", "cipher-suite", "group", "client-hello"}
 
-// String returns "none", "certificate", "key", "cipher-suite", "group" or "client-hello".
+// String returns "none", "certificate", "key", "signature", "cipher-suite", "group" or
+// "client-hello".
 func (o Obstacle) String() string { return enumString(obstacleWords[:], int(o)) }
 
 // MarshalText prints o as [Obstacle.String] does.

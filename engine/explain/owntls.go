@@ -70,6 +70,8 @@ func Obstacle(l *engine.Library) string {
 		return "it does not parse a certificate of the host" + inBrackets(l.Detail)
 	case engine.ObstacleKey:
 		return "it refuses the key of the host's certificate" + inBrackets(l.Detail)
+	case engine.ObstacleSignature:
+		return "it takes no certificate that is signed with " + clip(l.Detail) + ", as the host's is, and says so to the host"
 	case engine.ObstacleSuite:
 		return "they share no cipher suite; the host takes " + clip(l.Detail)
 	case engine.ObstacleGroup:
@@ -92,6 +94,8 @@ func ObstacleCure(l *engine.Library) string {
 		return "So that every sender can deliver, have the certificate issued once more without that."
 	case engine.ObstacleKey:
 		return "So that every sender can deliver, use a key that every TLS library takes: ECDSA P-256, or RSA with 2,048 bits and the exponent 65537."
+	case engine.ObstacleSignature:
+		return "So that every sender can deliver, have the certificate issued once more, signed with SHA-256."
 	case engine.ObstacleSuite:
 		return "So that every sender can deliver, switch on ECDHE cipher suites with AES-GCM, or TLS 1.3."
 	case engine.ObstacleGroup:

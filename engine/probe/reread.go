@@ -217,7 +217,7 @@ func (l *again) said(failed error) (engine.Peer, bool) {
 	for _, w := range ownWords {
 		if detail, ok := strings.CutPrefix(text, w.prefix); ok {
 			peer := l.peer
-			peer.OwnTLS = &engine.OwnTLS{Obstacle: w.obstacle, Detail: strings.TrimSpace(w.keep + detail), Unproved: "the server sends its certificate encrypted (TLS 1.3)"}
+			peer.OwnTLS = &engine.OwnTLS{Obstacle: w.obstacle, Detail: strings.TrimSpace(w.keep + detail), Unproved: "the server shows this certificate with TLS 1.3 only, encrypted"}
 			return peer, true
 		}
 	}
@@ -266,6 +266,8 @@ func obstacle(f *tlswire.Flight, refused bool) *engine.OwnTLS {
 		return nil
 	case !implemented(f.Suite):
 		return &engine.OwnTLS{Obstacle: engine.ObstacleSuite, Detail: f.Suite.String()}
+	case !offersSignature(leaf.SignatureAlgorithm):
+		return &engine.OwnTLS{Obstacle: engine.ObstacleSignature, Detail: signatureName(leaf.SignatureAlgorithm)}
 	case f.Group != 0 && !hasGroup(f.Group):
 		return &engine.OwnTLS{Obstacle: engine.ObstacleGroup, Detail: f.Group.String()}
 	}
@@ -280,6 +282,24 @@ func implemented(s tlswire.Suite) bool {
 		}
 	}
 	return false
+}
+
+// offersSignature reports whether crypto/tls lists an algorithm in the extension
+// signature_algorithms_cert. OpenSSL does not show a certificate that is signed with
+// another one (RFC 8446 section 4.4.2.2).
+func offersSignature(a x509.SignatureAlgorithm) bool {
+	switch a {
+	case x509.UnknownSignatureAlgorithm, x509.MD2WithRSA, x509.MD5WithRSA, x509.DSAWithSHA1, x509.DSAWithSHA256:
+		return false
+	}
+	return true
+}
+
+func signatureName(a x509.SignatureAlgorithm) string {
+	if a == x509.UnknownSignatureAlgorithm {
+		return "an algorithm that it does not know"
+	}
+	return a.String()
 }
 
 // hasGroup reports whether crypto/tls has a group.

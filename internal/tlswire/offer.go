@@ -240,7 +240,9 @@ func extensions(b *cryptobyte.Builder, name string) {
 			}
 		})
 	})
-	ext(extPointFormats, func(b *cryptobyte.Builder) { b.AddBytes([]byte{1, 0}) })
+	// All point formats, as OpenSSL has it: a server may want that for a certificate with a
+	// compressed point. Nothing is computed with the points.
+	ext(extPointFormats, func(b *cryptobyte.Builder) { b.AddBytes([]byte{3, 0, 1, 2}) })
 	ext(extSignatureAlgorithms, func(b *cryptobyte.Builder) {
 		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 			for _, s := range schemes {
