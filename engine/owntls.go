@@ -137,7 +137,7 @@ func (c *connection) settleRead() {
 		return
 	}
 	c.peer.RequireTLS = false
-	if c.p.Request.RequireTLS {
+	if c.p.Request.RequireTLS && !c.p.Request.NullReturnPath {
 		c.event = HandshakeFailed
 	}
 }

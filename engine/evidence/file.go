@@ -235,6 +235,8 @@ type HostVerdict struct {
 	Method      string `json:"method"`
 	Requirement string `json:"requirement"`
 	Reason      string `json:"reason_id"`
+	// Handshake is not complete where the verdict is not of a usual handshake.
+	Handshake engine.Handshake `json:"handshake,omitzero"`
 }
 
 // Write prints the file as one JSON object. What [Read] would refuse is an error, and

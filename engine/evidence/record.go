@@ -313,6 +313,7 @@ func VerdictOf(plan *engine.Plan, hosts []probe.HostResult, s engine.Summary) Ve
 		v.Hosts = append(v.Hosts, HostVerdict{
 			Host: hostName(&plan.Hosts[i]), Outcome: d.Outcome.String(), Method: string(d.Method),
 			Requirement: plan.Hosts[i].Requirement.String(), Reason: string(d.Reason.ID),
+			Handshake: d.Peer.Handshake,
 		})
 	}
 	return v

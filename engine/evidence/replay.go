@@ -412,6 +412,7 @@ func compare(was, is Verdict) []string {
 		diff(who+"method", a.Method, b.Method)
 		diff(who+"requirement", a.Requirement, b.Requirement)
 		diff(who+"reason", a.Reason, b.Reason)
+		diff(who+"handshake", a.Handshake, b.Handshake)
 	}
 	return out
 }
