@@ -14,7 +14,7 @@ type checker struct {
 	prober  *probe.Prober
 	request engine.Request // all but NextHop, unless smarthost is set
 	// probing is called before the hosts of a domain are spoken with, and what it returns
-	// after that; nil: nobody wants to know.
+	// after that; nil: not called.
 	probing func(domain string) (end func())
 }
 

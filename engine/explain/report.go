@@ -45,6 +45,8 @@ func Report(p *engine.Plan, i int, d engine.Decision) []tlsrpt.Entry {
 		// This server's own caution: no policy of the domain had a part in it, and nothing
 		// was tried.
 		return nil
+	case engine.ReasonBudget:
+		return nil // this server did not look for long enough to say anything
 	}
 	if d.Peer.Handshake == engine.HandshakeRead || d.Event == engine.HandshakeFailed && d.Peer.OwnTLS != nil {
 		// This program's TLS library is at fault, so there was no session to count and there
