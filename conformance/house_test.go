@@ -24,14 +24,14 @@ const module = "github.com/mxauth/mxauth"
 var floors = map[string][]string{
 	"rfc6125":              {},
 	"store":                {},
-	"dnssec":               {"rfc6125"},
+	"dnssec":               {"rfc6125", "internal/tlsfloor"},
 	"pkix":                 {"rfc6125"},
 	"dane":                 {"dnssec", "pkix", "rfc6125"},
-	"sts":                  {"dnssec", "pkix", "store", "rfc6125"},
+	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor"},
 	"tlsrpt":               {"dnssec", "rfc6125"},
-	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text"},
+	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire"},
 	"conformance/vectors":  {},
-	"conformance/lab":      {"engine", "rfc6125"}, // for the request of a world; it judges by itself
+	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/tlstest"}, // engine for the request of a world; it judges by itself
 	"conformance/generate": {},
 	"conformance/grammar":  {},
 }

@@ -43,6 +43,9 @@ func (h *Host) ClientTLS() *tls.Config {
 // The examples show it with net/smtp and with github.com/emersion/go-smtp.
 type Attempt struct {
 	Conversation
+	// Choice is for TLSConfig, which is called after it is set.
+	Choice TLSChoice
+
 	e *Engine
 	p *Plan
 	i int
@@ -63,10 +66,11 @@ func (e *Engine) Attempt(p *Plan, i int, addr netip.AddrPort) *Attempt {
 // of what it presents is known later, when the handshake is complete
 // ([Conversation.Done]). A session is only ever resumed into a plan with the same
 // [Host.ReuseKey]; a cache that the caller puts into the returned configuration is not
-// used: the handshake is then refused.
+// used: the handshake is then refused. Cipher suites and groups may be changed in it, or
+// chosen by Choice; [TLSChoice] says what crypto/tls cannot do.
 func (a *Attempt) TLSConfig() *tls.Config {
 	h := &a.p.Hosts[a.i]
-	c := h.ClientTLS()
+	c := h.ClientTLSWith(a.Choice)
 	c.Time = a.e.c.Now
 	resumes := a.e.c.Sessions != nil
 	if resumes {

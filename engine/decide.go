@@ -39,6 +39,7 @@ func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decisi
 			c.peer.Chain = append(c.peer.Chain, x.View()) // for what is shown; certs is what is judged
 		}
 	}
+	c.settleRead()
 	if how.unconfirmed || c.event == NoConnection || c.event > HandshakeDone {
 		c.event = NoConnection
 		id := ReasonNoConnection
@@ -59,7 +60,7 @@ func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decisi
 	} else {
 		v = c.demanded(v)
 	}
-	return c.decision(c.requireTLS(c.excepted(c.audited(c.recalled(c.reported(v))))))
+	return c.decision(c.diagnosed(c.requireTLS(c.excepted(c.audited(c.recalled(c.reported(v)))))))
 }
 
 // A verdict is a decision as far as the rules have come; each rule makes the next of it.
@@ -146,10 +147,16 @@ func (c *connection) undemanded(v verdict) verdict {
 		v = v.end(Cleartext, c.unspoken(ReasonClearRefused, Skip))
 	case !fallback:
 		// Both cases left want a new connection without STARTTLS.
+		if c.isOwn() {
+			return v.end(Deferred, c.ownTLS(Skip, Deferred))
+		}
 		return v.end(Deferred, c.unspoken(ReasonNoFallback, Skip))
 	case c.event == STARTTLSRefused:
 		v.retryClear = true
 		v = v.end(Cleartext, c.unspoken(ReasonClearInjected, Skip))
+	case c.isOwn():
+		v.retryClear = true
+		v = v.end(Cleartext, c.ownTLS(Skip, Cleartext))
 	default:
 		v.retryClear = true
 		v = v.end(Cleartext, c.unspoken(ReasonClearHandshake, Skip))
@@ -232,7 +239,7 @@ func (c *connection) reported(v verdict) verdict {
 // recalled looks whether TLS was seen where there is none now.
 func (c *connection) recalled(v verdict) verdict {
 	m := c.memory
-	if m == nil || v.outcome != Cleartext || c.h.Requirement != May {
+	if m == nil || v.outcome != Cleartext || c.isOwn() || c.h.Requirement != May {
 		return v
 	}
 	drop := c.p.tlsDrop(c.h, c.at)

@@ -181,6 +181,8 @@ func (c *connection) noTLS(part Requirement) Reason {
 	}
 	id := ReasonHandshake
 	switch {
+	case c.isOwn():
+		return c.ownTLS(part, Refused).of(policy)
 	case c.event == NoSTARTTLS:
 		id = ReasonNoSTARTTLS
 	case c.event == STARTTLSRefused && c.peer.Injected:

@@ -230,6 +230,10 @@ type Chain struct {
 	Starts, Ends time.Duration
 	Send         Sending
 	Fault        ChainFault
+	// Odd is a kind of package certtest: a certificate that no library would write, of a CA
+	// that nobody trusts. Its server speaks TLS 1.2 and goes no further than its first
+	// flight. By, Names, CN, Starts, Ends, Send and Fault are not looked at.
+	Odd string
 }
 
 // A Sending says which certificates are sent.
@@ -294,6 +298,12 @@ const (
 	HangAfterEHLO     SMTPState = "hang-after-ehlo"
 	HangSTARTTLS      SMTPState = "hang-starttls"
 	HangInHandshake   SMTPState = "hang-in-handshake"
+	DHEOnly           SMTPState = "dhe-only"              // no ECDHE, TLS 1.2; first flight only
+	CBC384Only        SMTPState = "cbc-sha384-only"       // ECDHE with CBC and SHA-384; first flight only
+	CamelliaOnly      SMTPState = "camellia-only"         // ECDHE with Camellia; first flight only
+	X448Only          SMTPState = "x448-only"             // ECDHE with X448; first flight only
+	RSAExchangeOnly   SMTPState = "rsa-key-exchange-only" // no ECDHE, no DHE
+	ShortHello        SMTPState = "short-client-hello"    // a ClientHello of at most 1,400 bytes
 	ConnRefused       SMTPState = "connection-refused"
 	ConnTimeout       SMTPState = "connection-time-out"
 )

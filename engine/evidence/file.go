@@ -168,9 +168,21 @@ type Peer struct {
 	TLS        string         `json:"tls,omitempty"`
 	TLSVersion uint16         `json:"tls_version,omitempty"`
 	RequireTLS bool           `json:"requiretls,omitempty"`
+	// Handshake and OwnTLS are those of [engine.Peer]: a handshake that was tried with other
+	// settings, or only read, and why.
+	Handshake engine.Handshake `json:"handshake,omitzero"`
+	OwnTLS    *OwnTLS          `json:"own_tls,omitempty"`
 	// ChainLeftOut: the chain is not in the file ([LeftOut]).
 	ChainLeftOut bool      `json:"chain_left_out,omitempty"`
 	At           time.Time `json:"at,omitzero"` // when it was decided
+}
+
+// An OwnTLS is engine.OwnTLS.
+type OwnTLS struct {
+	Obstacle engine.Obstacle `json:"obstacle"`
+	Detail   string          `json:"detail,omitempty"`
+	Chain    [][]byte        `json:"chain,omitempty"` // DER, leaf first
+	Unproved string          `json:"unproved,omitempty"`
 }
 
 // A Verdict is what was concluded, as far as it is compared.
@@ -190,6 +202,8 @@ type HostVerdict struct {
 	Method      string `json:"method"`
 	Requirement string `json:"requirement"`
 	Reason      string `json:"reason_id"`
+	// Handshake is not complete where the verdict is not of a usual handshake.
+	Handshake engine.Handshake `json:"handshake,omitzero"`
 }
 
 // Write prints the file as one JSON object. What [Read] would refuse is an error, and
@@ -296,6 +310,27 @@ func (h *Host) check() error {
 		case len(p.Detail) > maxText, len(p.TLS) > maxText, len(p.RawKey) > math.MaxUint16:
 			return fmt.Errorf("a text of more than %d bytes", maxText)
 		}
+		if err := p.checkOwnTLS(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOwnTLS refuses a second look at a peer that cannot have been recorded.
+func (p *Peer) checkOwnTLS() error {
+	switch o := p.OwnTLS; {
+	case o == nil && p.Handshake == engine.HandshakeComplete:
+		return nil
+	case o == nil, o.Obstacle == engine.ObstacleNone,
+		p.Event != engine.HandshakeFailed && p.Event != engine.HandshakeDone,
+		(p.Event == engine.HandshakeDone) == (p.Handshake == engine.HandshakeComplete),
+		p.Handshake == engine.HandshakeRead && p.RequireTLS:
+		return fmt.Errorf("a handshake %q of a connection %q", p.Handshake, p.Event)
+	case len(o.Chain) > maxChain:
+		return fmt.Errorf("a chain of more than %d certificates", maxChain)
+	case len(o.Detail) > maxText, len(o.Unproved) > maxText:
+		return fmt.Errorf("a text of more than %d bytes", maxText)
 	}
 	return nil
 }

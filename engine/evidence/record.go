@@ -239,16 +239,23 @@ func hostOf(plan *engine.Host, r *probe.HostResult, room *int, left *LeftOut) Ho
 		out := Peer{
 			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: presented(p), RawKey: p.RawKey, TLS: clip(p.TLS), TLSVersion: p.Version, RequireTLS: p.RequireTLS, At: a.At.UTC(),
+			Handshake: p.Handshake,
+		}
+		if o := p.OwnTLS; o != nil {
+			out.OwnTLS = &OwnTLS{Obstacle: o.Obstacle, Detail: clip(o.Detail), Chain: o.Chain, Unproved: clip(o.Unproved)}
 		}
 		size, octets := overhead+jsonText(out.Detail)+base64.StdEncoding.EncodedLen(len(p.RawKey)), 0
-		for _, c := range out.Chain {
+		for _, c := range out.chains() {
 			size += base64.StdEncoding.EncodedLen(len(c)) + len("\n      \"\",")
 			octets += len(c)
 		}
-		if size > own || size > *room || len(out.Chain) > maxChain {
+		if size > own || size > *room || len(out.chains()) > maxChain {
 			left.Chains++
 			left.Bytes += int64(octets)
 			out.Chain, out.ChainLeftOut = nil, true
+			if out.OwnTLS != nil {
+				out.OwnTLS.Chain = nil
+			}
 		} else {
 			own -= size
 			*room -= size
@@ -256,6 +263,14 @@ func hostOf(plan *engine.Host, r *probe.HostResult, room *int, left *LeftOut) Ho
 		h.Peers = append(h.Peers, out)
 	}
 	return h
+}
+
+// chains are all certificates of a peer.
+func (p *Peer) chains() [][]byte {
+	if p.OwnTLS == nil {
+		return p.Chain
+	}
+	return append(p.Chain[:len(p.Chain):len(p.Chain)], p.OwnTLS.Chain...)
 }
 
 // tlsaPolicyOf is what the operator's own rules about TLSA records did; nil: there are
@@ -295,6 +310,7 @@ func VerdictOf(plan *engine.Plan, hosts []probe.HostResult, s engine.Summary) Ve
 		v.Hosts = append(v.Hosts, HostVerdict{
 			Host: hostName(&plan.Hosts[i]), Outcome: d.Outcome.String(), Method: string(d.Method),
 			Requirement: plan.Hosts[i].Requirement.String(), Reason: string(d.Reason.ID),
+			Handshake: d.Peer.Handshake,
 		})
 	}
 	return v

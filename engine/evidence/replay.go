@@ -305,7 +305,12 @@ func (s *session) shown(r *Replayed, i int) (out []probe.Shown, left int, err er
 				return nil, 0, err
 			}
 		}
+		var own *engine.OwnTLS
+		if o := p.OwnTLS; o != nil {
+			own = &engine.OwnTLS{Obstacle: o.Obstacle, Detail: o.Detail, Chain: o.Chain, Unproved: o.Unproved}
+		}
 		out = append(out, probe.Shown{At: s.at(p.At), Peer: engine.Peer{
+			Handshake: p.Handshake, OwnTLS: own,
 			Address: p.Address, Event: p.Event, Detail: p.Detail, Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: chain, Raw: p.Chain, RawKey: p.RawKey, TLS: p.TLS, Version: p.TLSVersion, RequireTLS: p.RequireTLS,
 		}})
@@ -374,6 +379,7 @@ func compare(was, is Verdict) []string {
 		diff(who+"method", a.Method, b.Method)
 		diff(who+"requirement", a.Requirement, b.Requirement)
 		diff(who+"reason", a.Reason, b.Reason)
+		diff(who+"handshake", a.Handshake, b.Handshake)
 	}
 	return out
 }
