@@ -293,7 +293,7 @@ func lookup(ctx context.Context, r dnssec.Resolver, q dnssec.Question) Lookup {
 		err = &dnssec.LookupError{Question: q, Kind: kind, Reason: a.Reason, Server: a.Server, EDE: a.EDE}
 	}
 	if err == nil && a.Kind == dnssec.Data && q.Type != dnssec.TypeTLSA && (len(a.Records) == 0 || len(addrs(a)) < len(a.Records)) {
-		// The addresses that can be read are not the whole set.
+		// The addresses that can be read are only a part of the set.
 		err = &dnssec.LookupError{Question: q, Kind: dnssec.ErrMalformed, Server: a.Server, Reason: dnssec.Reason{
 			Code: dnssec.ReasonMalformed, Name: a.Final, Type: q.Type, Text: "a malformed " + q.Type.String() + " record at " + a.Final.String()}}
 	}

@@ -327,7 +327,7 @@ func (r Report) good(ids []ID) bool {
 	return !slices.ContainsFunc(ids, func(id ID) bool { return r.level(id) != Good })
 }
 
-// open reports whether the findings say nothing only for lack of a name to test with: all of
+// open reports whether the findings are incomplete only for want of a name to test with: all of
 // them are good or could have been made with another name.
 func (r Report) open(ids []ID) bool {
 	return !r.good(ids) && !slices.ContainsFunc(ids, func(id ID) bool { return r.level(id) != Good && !slices.Contains(r.unfit, id) })
