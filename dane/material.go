@@ -223,7 +223,7 @@ func keyOf(t string, der []byte) (spki []byte, word string, err error) {
 	return spki, "private key", err
 }
 
-// servable tells whether a TLS server can have a key like this.
+// servable reports whether a TLS server can have a key like this.
 func servable(pub crypto.PublicKey) error {
 	switch pub.(type) {
 	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:

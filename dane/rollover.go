@@ -28,7 +28,7 @@ const (
 	// RolloverSafe: switch now, before Rollover.Latest if there is one.
 	RolloverSafe
 	// RolloverUnfit: a record matches and the next certificate fails by its name, its
-	// dates or its chain: no waiting mends it.
+	// dates or its chain: waiting does not fix it.
 	RolloverUnfit
 )
 
@@ -50,9 +50,9 @@ type RolloverRequest struct {
 	Set Set           // what is published now
 	TTL time.Duration // of the published records, as their zone has it
 	// Published is since when the set has been published as it is; the zero time means
-	// that nobody knows, and counts as At.
+	// that is not known, and counts as At.
 	Published time.Time
-	Current   Peer // what the server presents now; empty if nobody knows
+	Current   Peer // what the server presents now; empty if not known
 	Next      Peer // what it is to present
 	// Options are those of [Set.Verify]; At is now.
 	Options
@@ -82,7 +82,7 @@ type Rollover struct {
 
 // CheckRollover says whether a published set fits the certificate that a server is to
 // present next, and when it may switch (RFC 7671 section 8.1: publish current and next
-// records side by side, two TTLs before the switch, and take the old ones away after
+// records together, two TTLs before the switch, and take the old ones away after
 // it). It is a pure function of its argument.
 func CheckRollover(r RolloverRequest) Rollover {
 	var out Rollover
@@ -184,7 +184,7 @@ func (r *RolloverRequest) compare(known bool) (missing, stale []Record) {
 
 // matchesAny reports whether the data of r is that of what p presents: of the leaf or
 // the bare key for DANE-EE, of any certificate for DANE-TA, or that r is an authority in
-// DNS that stands above p.
+// DNS above p.
 func (r *RolloverRequest) matchesAny(rec Record, p Peer) bool {
 	record := prepare(rec, 0)
 	if p.sent() == 0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // A reading is what one response says about one question, without a word on whether
-// it is true: the alias steps that begin at the question's name, and what stands at
+// it is true: the alias steps that begin at the question's name, and the records at
 // their end. What does not belong to that chain is left out: a response may
 // hold anything.
 type reading struct {

@@ -49,7 +49,7 @@ var (
 // SystemServers reads a resolv.conf file; "" means [ResolvConfPath]. A missing file is no
 // error: see [SystemConfig]. Nothing is read but `nameserver` and the option `trust-ad`:
 // search lists and ndots do not apply, since every name that mxauth asks for is absolute,
-// and time-outs and rotation are its own.
+// and timeouts and rotation are its own.
 func SystemServers(path string) (SystemConfig, error) {
 	if path == "" {
 		path = ResolvConfPath

@@ -65,7 +65,7 @@ func (c *zoneCache) Add(name rfc6125.Name, z *zone) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lru.Remove(name) // Add would not tell of an old value that it replaces
+	c.lru.Remove(name) // Add would not report an old value that it replaces
 	c.lru.Add(name, z)
 	for c.bytes += size; c.bytes > c.most; {
 		c.lru.RemoveOldest()

@@ -89,34 +89,13 @@ type planCache struct {
 	plans   *planLRU
 	shuffle func(int, func(i, j int)) // nil: math/rand/v2
 
-	mu     sync.Mutex // guards purges, and adding to plans
-	purges uint64     // calls of purge
+	mu     sync.Mutex // guards purged, and adding to plans
+	purged uint64     // calls of purge
 }
 
 func newPlanCache(most int, bytes int64, shuffle func(int, func(i, j int))) (*planCache, error) {
 	plans, err := newPlanLRU(most, bytes)
 	return &planCache{plans: plans, shuffle: shuffle}, err
-}
-
-// mark is to be taken before a plan is begun, for put.
-func (c *planCache) mark() uint64 {
-	if c == nil {
-		return 0
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.purges
-}
-
-// purge drops every plan, and lets none be put that was begun before.
-func (c *planCache) purge() {
-	if c == nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.purges++
-	c.plans.Purge()
 }
 
 // get returns the plan of the same request that still holds at now; nil if none.
@@ -143,9 +122,10 @@ func (c *planCache) get(r *Request, now time.Time) *Plan {
 }
 
 // put keeps a plan, if nothing in it failed: a failed lookup is asked again the next time.
-// mark is from before it was begun.
-func (c *planCache) put(p *Plan, now time.Time, mark uint64) {
-	if c == nil || !p.steady || !p.ends.After(now) {
+// purged is what [planCache.purges] said when the plan was begun: one that was begun before
+// a purge rests on what the operator has changed.
+func (c *planCache) put(p *Plan, now time.Time, purged uint64) {
+	if _, ok := p.Keep(); c == nil || !ok || !p.ends.After(now) {
 		return
 	}
 	key, ok := keyOf(&p.Request)
@@ -158,9 +138,30 @@ func (c *planCache) put(p *Plan, now time.Time, mark uint64) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if mark == c.purges {
+	if purged == c.purged {
 		c.plans.Add(key, k)
 	}
+}
+
+// purges returns how often the cache was emptied.
+func (c *planCache) purges() uint64 {
+	if c == nil {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.purged
+}
+
+// purge drops every plan, and keeps none that is being made.
+func (c *planCache) purge() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.purged++
+	c.plans.Purge()
 }
 
 // remove drops the plan of a request.

@@ -21,12 +21,12 @@ func (e *Engine) Plan(ctx context.Context, r Request) (*Plan, error) {
 		e.planned(p, true, start)
 		return p, nil
 	}
-	mark := e.plans.mark()
+	purged := e.plans.purges()
 	p, err := e.planAnew(ctx, r, start)
 	if err != nil {
 		return nil, err
 	}
-	e.plans.put(p, e.c.Now(), mark)
+	e.plans.put(p, e.c.Now(), purged)
 	e.planned(p, false, start)
 	return p, nil
 }
@@ -70,6 +70,15 @@ func (e *Engine) Decide(p *Plan, i int, peer Peer, at time.Time) Decision {
 // certificates are judged.
 func (e *Engine) Replay(p *Plan, i int, peer Peer, at time.Time) Decision {
 	return e.decide(p, i, peer, at, judging{replay: true})
+}
+
+// Diagnose decides on a peer that package engine/probe looked at once more after a
+// handshake had failed ([Peer].Handshake, [Peer].OwnTLS), and records the decision. It is
+// no decision to send by.
+func (e *Engine) Diagnose(p *Plan, i int, peer Peer) Decision {
+	d := e.decide(p, i, peer, e.c.Now(), judging{})
+	e.Record(p, i, d)
+	return d
 }
 
 func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) Decision {

@@ -26,7 +26,7 @@ import (
 type verifier struct {
 	r       *Request
 	work    *Work
-	issuers []*Certificate // what may stand between leaf and anchor
+	issuers []*Certificate // what may be between leaf and anchor
 	limit   int            // intermediates, self-issued ones not counted
 	extend1 time.Duration  // what it costs to look for the issuers of one certificate
 
@@ -118,7 +118,7 @@ func (v *verifier) extend() (bool, *Error) {
 	if v.r.Roots.contains(cur.view) {
 		return v.finish(AnchorOf(cur), false), nil
 	}
-	named := false // somebody has the name of the issuer
+	named := false // a candidate has the name of the issuer
 	for _, a := range v.r.Anchors {
 		switch {
 		case a.key != nil:

@@ -29,7 +29,7 @@ const (
 const (
 	costStep = 2 * time.Microsecond  // a certificate tried as an issuer
 	costName = 80 * time.Nanosecond  // a name compared with a constraint
-	costFail = 10 * time.Microsecond // a failure told in words
+	costFail = 10 * time.Microsecond // the text of a failure
 	costRead = 20                    // nanoseconds for a byte of names or constraints read
 )
 

@@ -56,8 +56,8 @@ func NewClient(c ClientConfig) (*Client, error) {
 // Stats counts what was sent and what was dropped since the start.
 func (c *Client) Stats() (sent, dropped uint64) { return c.sent.Load(), c.dropped.Load() }
 
-// Send hands s to the collector. It takes a few milliseconds at the most and never
-// waits for the collector; a caller may ignore the error, which only tells what
+// Send hands s to the collector. It takes a few milliseconds at most and never
+// waits for the collector; a caller may ignore the error, which only says what
 // [Client.Stats] counts: it wraps [ErrSession] or [ErrDropped].
 func (c *Client) Send(s Session) error {
 	b, err := Datagram(s)

@@ -138,7 +138,7 @@ func (s Session) check() error {
 	for _, e := range s.Entries {
 		// RFC 8460 section 4.4: A-labels only.
 		for _, name := range append([]string{s.Domain, e.Policy.Domain}, e.Policy.MXHosts...) {
-			if !isASCII(name) {
+			if !isASCII(name) { // TLSRPT-4.4-02: RFC 8460 section 4.4
 				return fmt.Errorf("%w: %.80q is not in A-labels", ErrSession, name)
 			}
 		}

@@ -567,7 +567,7 @@ func FuzzParseReport(f *testing.F) {
 		}
 		out, err := json.Marshal(r)
 		if err != nil {
-			return // a year that RFC 3339 has no form for can not come from one
+			return // a year that RFC 3339 has no form for cannot come from one
 		}
 		again, err := tlsrpt.ParseReport(out)
 		if err != nil {

@@ -81,9 +81,7 @@ Passwords in URLs are not printed.`,
 					return err
 				}
 			}
-			for line := range strings.Lines(b.String()) {
-				e.out.Linef("%s", strings.TrimSuffix(line, "\n"))
-			}
+			e.out.answer(b.String())
 			return nil
 		},
 	}
@@ -95,7 +93,7 @@ Passwords in URLs are not printed.`,
 // apply puts the settings into the flags that the rest of the program reads.
 func (f *sharedFlags) apply(s *settings.Settings) {
 	f.resolvers, f.dnssec, f.trustAnchor, f.caFile = s.Servers, s.DNSSEC, s.TrustAnchor, s.CAFile
-	f.store, f.timeout, f.concurrency, f.allow, f.deny, f.exceptions = s.Store, s.Timeout, s.Concurrency, s.Allow, s.Deny, s.Exceptions
+	f.store, f.timeout, f.concurrency, f.allow, f.exceptions = s.Store, s.Timeout, s.Concurrency, s.Allow, s.Exceptions
 }
 
 // apply does the same for local policy.

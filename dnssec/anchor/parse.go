@@ -20,7 +20,7 @@ const (
 	maxAnchors = 1000
 )
 
-// Load reads the trust anchors of a file, see [Parse]. It opens nothing but files: whoever
+// Load reads the trust anchors of a file, see [Parse]. It opens nothing but files: a caller that
 // fetches anchors has to do it by HTTPS and to look at them (RFC 7958 section 4), so a
 // name that is a URL is an error. Errors wrap [ErrAnchor].
 func Load(file string) ([]Anchor, error) {

@@ -85,7 +85,7 @@ func (k keyDigestXML) anchor(zone rfc6125.Name) (Anchor, error) {
 		flags = *k.Flags
 	}
 	key, _ := proof.ParseKey(append([]byte{byte(flags >> 8), byte(flags), 3, k.Algorithm}, pub...))
-	if !a.DS.Matches(zone, key) {
+	if !a.DS.Matches(zone, key) { // TA9718-SecCons-01: RFC 9718, Security Considerations
 		return Anchor{}, fmt.Errorf("the digest is not that of the public key beside it")
 	}
 	return a, nil

@@ -243,7 +243,7 @@ func (p *prober) rejects() {
 
 func saysBogus(e wire.ExtendedError) bool { return dnssec.ExtendedError{Code: e.Code}.SaysBogus() }
 
-// falseAD looks for AD where it can not be true.
+// falseAD looks for AD where it cannot be true.
 func (p *prober) falseAD() {
 	asked, missing := false, false // of the unsigned zone
 	for _, n := range []rfc6125.Name{p.names.Unsigned, p.names.Broken} {
@@ -313,7 +313,7 @@ func median(took []time.Duration) time.Duration {
 	return took[len(took)/2]
 }
 
-// software asks the server what it is, as BIND once began to tell it: version.bind TXT
+// software asks the server what it is, in the way that BIND began: version.bind TXT
 // in class CH. Many keep it to themselves.
 func (p *prober) software() {
 	n := mustName("version.bind")

@@ -43,7 +43,7 @@ type Config struct {
 	// connection must send one datagram for each Write and yield one for each Read.
 	// Nil means a plain net.Dialer. It is called by many goroutines at once.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Logger is told about servers that fail and come back, at level Debug. Nil
+	// Logger logs servers that fail and come back, at level Debug. Nil
 	// discards.
 	Logger *slog.Logger
 }
@@ -128,7 +128,7 @@ func (c *Client) Close() error {
 	c.closed = true
 	c.mu.Unlock()
 	c.cancel()
-	c.running.Wait() // nobody uses the connections from here on
+	c.running.Wait() // the connections are not used from here on
 	for _, s := range c.servers {
 		s.close()
 	}

@@ -66,7 +66,7 @@ func byHealth(servers []*server) []*server {
 	return out
 }
 
-// Health tells how a server has done so far.
+// Health says how a server has done so far.
 type Health struct {
 	Server   Server
 	Failures int           // questions in a row that it left without an answer

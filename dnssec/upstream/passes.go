@@ -28,7 +28,7 @@ const judgedFor = 5 * time.Minute
 type passing uint8
 
 const (
-	passesUnknown passing = iota // not asked, or the answers do not tell
+	passesUnknown passing = iota // not asked, or not clear from the answers
 	passesAll
 	passesNot
 )
@@ -77,7 +77,7 @@ func (s *server) passes(ctx context.Context) passing {
 	}
 }
 
-// findPasses asks s and remembers what comes of it. It closes busy.
+// findPasses asks s and remembers the result. It closes busy.
 func (s *server) findPasses(ctx context.Context, busy chan struct{}) passing {
 	got := s.askPasses(ctx)
 	j := &s.judgement

@@ -238,7 +238,7 @@ func (p *parser) name() (rfc6125.Name, error) {
 }
 
 // expand appends the uncompressed form of the name at off to dst, letters as
-// they stand, and returns the offset behind the name. Pointers may only go back
+// they are, and returns the offset after the name. Pointers may only go back
 // (RFC 1035 section 4.1.4: "a prior occurrence").
 func expand(msg []byte, off int, dst []byte) (name []byte, next int, err error) {
 	start := len(dst)
@@ -305,7 +305,7 @@ func (p *parser) section(n int) ([]RR, error) {
 	return out, nil
 }
 
-// header reads what stands before the RDATA and says where that lies.
+// header reads what precedes the RDATA and says where that lies.
 func (p *parser) header() (rr RR, start, end int, err error) {
 	if rr.Owner, err = p.name(); err != nil {
 		return rr, 0, 0, err

@@ -44,7 +44,7 @@ const (
 func Exim(p *engine.Plan, name string) (Reply, error) {
 	r := &p.Request
 	if r.RequireTLS || r.TLSRequiredNo || r.NullReturnPath || r.TLSRPTReport {
-		return eximReply(p, EximDefer, X2, "", ErrMessage.Error()), ErrMessage
+		return eximReply(p, EximDefer, X2, cause{text: ErrMessage.Error()}), ErrMessage
 	}
 	hosts := read(p)
 	if name == "" {
@@ -52,7 +52,7 @@ func Exim(p *engine.Plan, name string) (Reply, error) {
 	}
 	h := find(hosts, name)
 	if h == nil {
-		return eximReply(p, EximDefer, X3, "", "this host is not among the mail hosts of the plan"), nil
+		return eximReply(p, EximDefer, X3, cause{text: "this host is not among the mail hosts of the plan"}), nil
 	}
 	return eximHost(p, h), nil
 }
@@ -121,7 +121,7 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	case q.Has(engine.May):
 		word = EximMay
 	}
-	reply := eximReply(p, word, X1, h.Reason.ID, textOf(h.Reason))
+	reply := eximReply(p, word, X1, said(h.Reason))
 	switch {
 	case word == EximDANE && q.Has(engine.STS):
 		reply.deviate(WeakerSTSUnchecked, h.label())
@@ -130,7 +130,7 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	case word == EximEncrypt && q.Has(engine.HalfDANE):
 		reply.deviate(WeakerEximHalfDANE, h.label())
 	case word == EximPKIX && !ownName(h):
-		reply = eximReply(p, EximDefer, X1, h.Reason.ID, "the configured names cannot be told to Exim")
+		reply = eximReply(p, EximDefer, X1, cause{id: h.Reason.ID, text: "the configured names cannot be told to Exim"})
 		reply.deviate(StrongerEximNames, h.label())
 	}
 	switch {
@@ -171,19 +171,19 @@ func eximDomain(p *engine.Plan, hosts []host) Reply {
 	switch {
 	case p.MX.Outcome == engine.Bounced && !enforced, len(hosts) > 0 && w.absent == len(hosts) && !enforced:
 		// Exim's own lookup says so, and in its own words.
-		return eximReply(p, EximMay, X2, "", "")
+		return eximReply(p, EximMay, X2, cause{})
 	case p.MX.Outcome != engine.OutcomeNone:
-		return eximReply(p, EximDefer, X2, p.MX.Reason.ID, textOf(p.MX.Reason))
+		return eximReply(p, EximDefer, X2, said(p.MX.Reason))
 	case usable == 0:
 		wait := w.wait(X2)
-		return eximReply(p, EximDefer, X2, wait.Reason, wait.Text)
+		return eximReply(p, EximDefer, X2, cause{id: wait.Reason, text: wait.Text})
 	}
 	for i := range hosts {
 		if h := &hosts[i]; h.state == open {
-			return eximReply(p, first(eximHost(p, h).Text), X2, "", "")
+			return eximReply(p, first(eximHost(p, h).Text), X2, cause{})
 		}
 	}
-	return eximReply(p, EximMay, X2, "", "")
+	return eximReply(p, EximMay, X2, cause{})
 }
 
 // first is the word of a text that begins with "req=".
@@ -192,18 +192,18 @@ func first(text string) string {
 	return word
 }
 
-func eximReply(p *engine.Plan, word string, row Row, id engine.ReasonID, why string) Reply {
+func eximReply(p *engine.Plan, word string, row Row, why cause) Reply {
 	reply := Reply{Kind: Found, Row: row}
 	if word == EximDefer {
-		reply.Kind, reply.Reason = TryLater, id
+		reply.Kind, reply.Reason = TryLater, why.id
 	}
 	var b strings.Builder
 	b.WriteString("req=" + word)
 	if until, ok := p.Keep(); ok && word != EximDefer {
 		b.WriteString(" until=" + until.UTC().Format(time.RFC3339))
 	}
-	if why != "" {
-		b.WriteString(" reason=" + quote(why))
+	if why.text != "" {
+		b.WriteString(" reason=" + quote(why.text))
 	}
 	reply.Text = b.String()
 	return reply

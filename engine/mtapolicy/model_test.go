@@ -152,7 +152,7 @@ func (s situation) host(n rfc6125.Host, v server) engine.Host {
 	h := engine.Host{Name: n, Port: 25, SNI: n.String(), Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
 	h.DANE.Address = dane.AddressOK
 	skip := func(o engine.Outcome, id engine.ReasonID) {
-		h.Requirement, h.Skipped, h.Reason = engine.Skip, o, engine.Reason{ID: id, Host: &h}
+		h.Requirement, h.Skipped, h.Reason = engine.Skip, o, engine.Reason{ID: id}
 	}
 	switch v.addr {
 	case addrNone:

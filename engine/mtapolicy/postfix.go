@@ -256,7 +256,7 @@ func (w *writer) wait(row Row) Reply {
 		}
 	}
 	why := w.cause()
-	reply.Reason, reply.Text = why.ID, clause(textOf(why))
+	reply.Reason, reply.Text = why.ID, clause(explain.Text(why))
 	if reply.Text == "" {
 		reply.Text = "no mail host can be used now"
 	}
@@ -494,14 +494,6 @@ func appendName(names []string, n string) []string {
 	return append(names, n)
 }
 
-// textOf is the sentence of a reason; "" of none.
-func textOf(r engine.Reason) string {
-	if r.IsZero() {
-		return ""
-	}
-	return explain.Text(r)
-}
-
 // clause cuts a text for the log of a mail server and keeps printable ASCII of it.
 func clause(s string) string {
 	s = strings.Map(func(r rune) rune {
@@ -515,3 +507,12 @@ func clause(s string) string {
 	}
 	return s
 }
+
+// A cause is why a message waits, for the text of a reply.
+type cause struct {
+	id   engine.ReasonID
+	text string
+}
+
+// said is the cause that a reason gives.
+func said(r engine.Reason) cause { return cause{id: r.ID, text: explain.Text(r)} }
