@@ -61,7 +61,7 @@ func SystemServers(path string) (SystemConfig, error) {
 		cfg.Missing = true
 		return cfg, nil
 	case err != nil:
-		return SystemConfig{}, fmt.Errorf("dnssec: the host's resolvers can not be read: %w", err)
+		return SystemConfig{}, fmt.Errorf("dnssec: the host's resolvers cannot be read: %w", err)
 	}
 	defer f.Close()
 	cfg, err := ParseResolvConf(f)

@@ -248,7 +248,7 @@ func (v *Validator) Resolve(ctx context.Context, q Question) (Answer, error) {
 func (v *Validator) note(err *LookupError) {
 	switch err.Reason.Code {
 	case ReasonUpstreamStrips, ReasonUpstreamCD, ReasonNoUsableAnchor, ReasonAnchorMismatch:
-		v.cfg.Logger.Warn("dnssec: can not validate", "question", err.Question.String(),
+		v.cfg.Logger.Warn("dnssec: cannot validate", "question", err.Question.String(),
 			"reason", string(err.Reason.Code), "text", err.Reason.Text, "server", err.Server)
 	}
 }

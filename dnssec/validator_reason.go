@@ -51,7 +51,7 @@ const (
 )
 
 // stripsCure says what to do about [ReasonUpstreamStrips].
-const stripsCure = "use a resolver that hands on DNSSEC records (dnsmasq.conf: proxy-dnssec; systemd-resolved's stub: DNSSEC=yes; or a resolver of your own)"
+const stripsCure = "use a resolver that passes DNSSEC records through (dnsmasq.conf: proxy-dnssec; systemd-resolved's stub: DNSSEC=yes; or a resolver of your own)"
 
 // A verdict is what became of one RRset, denial or zone.
 type verdict struct {

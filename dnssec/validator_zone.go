@@ -352,7 +352,7 @@ func (t *task) stripped(name rfc6125.Name) bool {
 func stripped(name rfc6125.Name, typ Type) verdict {
 	return verdict{status: Indeterminate, kind: ErrIndeterminate, reason: Reason{
 		Code: ReasonUpstreamStrips, Name: name, Type: typ, EDE: EDERRSIGsMissing,
-		Text: "the resolver hands on no DNSSEC signatures, not even those of the root: " + stripsCure,
+		Text: "the resolver passes no DNSSEC signatures through, not even those of the root: " + stripsCure,
 	}}
 }
 
