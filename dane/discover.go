@@ -56,7 +56,7 @@ const (
 	AddressOK
 )
 
-// A Host is what DNS says of one host, addresses and TLSA.
+// A Host holds the DNS data of one host, addresses and TLSA.
 type Host struct {
 	Name      rfc6125.Host
 	Addresses []netip.Addr // IPv6 and IPv4 as they came, usable ones

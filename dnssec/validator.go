@@ -48,7 +48,7 @@ type ValidatorConfig struct {
 	// Upstream is the recursive resolver. It need not validate, and need not be
 	// trusted; it must pass on DNSSEC records.
 	Upstream Upstream
-	// Anchors are what is believed without proof; nil means [anchor.Root]. An empty
+	// Anchors are the trust anchors; nil means [anchor.Root]. An empty
 	// slice that is not nil means none: then every answer is insecure, by
 	// [ReasonNoAnchor].
 	Anchors []anchor.Anchor

@@ -53,7 +53,7 @@ const (
 // stripsCure says what to do about [ReasonUpstreamStrips].
 const stripsCure = "use a resolver that passes DNSSEC records through (dnsmasq.conf: proxy-dnssec; systemd-resolved's stub: DNSSEC=yes; or a resolver of your own)"
 
-// A verdict is what became of one RRset, denial or zone.
+// A verdict is the result for one RRset, denial or zone.
 type verdict struct {
 	status Status
 	reason Reason

@@ -12,7 +12,7 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// A zone is what is known of a name as a zone. Kept ones are shared and must not be
+// A zone holds what is known of a name as a zone. Kept ones are shared and must not be
 // changed.
 //
 // Its verdict is Secure if the name is the apex of a signed zone, whose keys are then

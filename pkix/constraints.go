@@ -76,7 +76,7 @@ type nameConstraints struct {
 	permitted, excluded subtrees
 }
 
-// constraintsOf is what one certificate says: none, some, or nothing readable.
+// constraintsOf holds the constraints of one certificate: none, some, or unreadable ones.
 type constraintsOf struct {
 	c    *nameConstraints
 	fail *Error

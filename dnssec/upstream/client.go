@@ -68,7 +68,7 @@ var (
 	_ dnssec.ProtectedPath = (*Client)(nil)
 )
 
-// ErrClosed is wrapped (beside [dnssec.ErrUnreachable]) by Exchange after Close. It wraps
+// ErrClosed is wrapped (with [dnssec.ErrUnreachable]) by Exchange after Close. It wraps
 // [dnssec.ErrShortage].
 var ErrClosed = dnssec.Shortage("upstream: the client is closed")
 
