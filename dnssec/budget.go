@@ -13,7 +13,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/proof"
 )
 
-// A Resource is what a [Budget] counts.
+// A Resource is one of the quantities that a [Budget] counts.
 type Resource uint8
 
 // What is counted. Time has a limit of its own in [Limits].
@@ -124,7 +124,7 @@ func (l Limits) or(d Limits) Limits {
 	return l
 }
 
-// A Budget is what the DNS lookups for one plan may cost, all hosts together. Its time
+// A Budget limits the cost of the DNS lookups for one plan, all hosts together. Its time
 // begins when it is made. It is safe for use by many goroutines at once.
 //
 // Who asks puts a [Share] of it into the context. Questions without one have a budget of

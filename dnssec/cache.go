@@ -94,7 +94,7 @@ type Cached struct {
 
 var _ Resolver = (*Cached)(nil)
 
-// An entry is what one question came to. It is never changed once it is in the cache.
+// An entry is the result of one question. It is never changed once it is in the cache.
 type entry struct {
 	answer   Answer
 	err      error
@@ -334,7 +334,7 @@ func compact(a Answer) Answer {
 	return a
 }
 
-// What an entry costs beside its data, measured on 64-bit systems and rounded up (a
+// What an entry costs in addition to its data, measured on 64-bit systems and rounded up (a
 // test holds the sum against the heap): the entry itself, its place in the list and
 // in the map, whose table may be half empty.
 const (

@@ -319,7 +319,7 @@ func (l *lookup) send(ctx context.Context, q Question, cd bool) (*wire.Message, 
 		perr = errors.New("it answers another question")
 	}
 	if perr != nil {
-		e := failed(l.q, ErrMalformed, malformedAt(q.Name, q.Type, "the resolver's answer can not be read"))
+		e := failed(l.q, ErrMalformed, malformedAt(q.Name, q.Type, "the resolver's answer cannot be read"))
 		e.Server, e.Cause = resp.Server, perr
 		return nil, e
 	}

@@ -32,7 +32,7 @@ const (
 	sizeFuture = 512 // a reply, and what it takes to wait for it
 )
 
-// sizeOf estimates what sets take in memory beside the message that they are made from.
+// sizeOf estimates what sets take in memory in addition to the message that they are made from.
 func sizeOf(sets []proof.RRset) int {
 	n := sizeRRset * cap(sets)
 	for i := range sets {
@@ -181,7 +181,7 @@ type future struct {
 }
 
 // A task is the work for one call to Resolve. Its proofs run one after the other in
-// the caller's goroutine; only exchanges run beside it.
+// the caller's goroutine; only exchanges run concurrently.
 type task struct {
 	v       *Validator
 	ctx     context.Context

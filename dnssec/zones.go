@@ -30,7 +30,7 @@ func newZoneCache(zones, bytes int) *zoneCache {
 	return c
 }
 
-// What a zone takes beside its keys and texts: itself, and its place in the cache.
+// What a zone takes in addition to its keys and texts: itself, and its place in the cache.
 const sizeZone = 640
 
 // size estimates the memory of a zone that is kept under a name.
