@@ -1,6 +1,7 @@
 package dnssec_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -419,6 +420,29 @@ func TestTurns(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestUnreadableReplies: a message that cannot be read costs as much as one that can.
+func TestUnreadableReplies(t *testing.T) {
+	broken := upstreamFunc(func(_ context.Context, query []byte) (dnssec.Response, error) {
+		return dnssec.Response{Message: append(append([]byte{query[0], query[1], 0x80, 0, 0, 1, 0, 9}, query[8:]...), bytes.Repeat([]byte{255}, 10_000)...), Server: "broken"}, nil
+	})
+	v := newTree(t).validator(func(c *dnssec.ValidatorConfig) { c.Upstream = broken })
+	stub, err := dnssec.NewStub(dnssec.StubConfig{Upstream: broken, TrustPath: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, r := range map[string]dnssec.Resolver{"validator": v, "stub": stub} {
+		s := dnssec.NewBudget("example.test", dnssec.Limits{Amounts: dnssec.Amounts{dnssec.Bytes: 4 * 100_000}}).Share("mx")
+		var got []string
+		for i := range 4 {
+			a, err := resolveFor(t, r, s, fmt.Sprintf("n%d.test. A", i))
+			got = append(got, outcome(a, err))
+		}
+		if want := "[indeterminate malformed indeterminate malformed indeterminate budget-spent indeterminate budget-spent]"; fmt.Sprint(got) != want {
+			t.Errorf("%s: %s", what, got)
+		}
+	}
 }
 
 // TestNothingIsLeft: what questions take of the turns and the memory they give back, whatever

@@ -138,8 +138,12 @@ func (f *flights) do(ctx context.Context, q Question, enter func(context.Context
 	return nil, false, context.Cause(ctx)
 }
 
+// unreadable is what a message counts that cannot be read, which may show at its very end:
+// what it would take in memory if it could, by order of magnitude.
+func unreadable(message []byte) int { return sizeFuture + 4*len(message) }
+
 // exchange asks the upstream once. The message that comes back is known to be an
-// answer to q, whatever it says.
+// answer to q, whatever it says. A reply beside an error has only the size.
 func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
 	query := wire.Query{ID: uint16(rand.Uint32()), Name: q.Name, Type: uint16(q.Type), CD: true, DO: true, Signal: v.signal}
 	r, err := v.cfg.Upstream.Exchange(ctx, query.Append(make([]byte, 0, 512)))
@@ -148,7 +152,7 @@ func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
 	}
 	m, err := wire.Parse(r.Message)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return &reply{size: unreadable(r.Message)}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	asked := wire.Question{Name: q.Name, Type: uint16(q.Type), Class: wire.ClassIN}
 	switch {
@@ -275,6 +279,11 @@ func (t *task) send(q Question, anew bool) (*reply, error) {
 		exchange := func(ctx context.Context) (*reply, error) { return t.v.exchange(ctx, q) }
 		got, first, err := t.v.flights.do(t.ctx, q, enter, exchange, t.v.cfg.ExchangeTimeout)
 		if err != nil {
+			if got != nil && first {
+				if spent := t.share.pay(Bytes, got.size); spent != nil {
+					return nil, spent
+				}
+			}
 			return nil, err
 		}
 		if r = got; first {
