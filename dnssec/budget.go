@@ -216,7 +216,7 @@ var budgets atomic.Uint64
 type Share struct {
 	of    *Budget
 	name  string
-	alone bool // a question without a plan: what it cannot afford, nobody can
+	alone bool // a question without a plan; running out is then a property of the records
 
 	spent Amounts // guarded by of.mu
 	broke error   // guarded by of.mu; what the share could not pay, after which it pays nothing
@@ -281,8 +281,9 @@ func (s *Share) plan() string {
 
 type shareKey struct{}
 
-// WithShare returns a context whose lookups are paid for from s. It does not end with the
-// time of the budget, but the work for the lookups does; see [Share.Context].
+// WithShare returns a context whose lookups are paid for from s, in addition to those of
+// [Share.Context]. It does not end with the time of the budget, but the work for the lookups
+// does.
 func WithShare(ctx context.Context, s *Share) context.Context {
 	return context.WithValue(ctx, shareKey{}, s)
 }

@@ -74,7 +74,7 @@ func TestShareRunsOut(t *testing.T) {
 			if _, err := resolveFor(t, v, s, "mx.unsigned.test. A"); spentBy(t, err).What != tt.what || len(tr.asked) != 0 {
 				t.Errorf("%v, asked %q", err, tr.asked)
 			}
-			// What was proved stands: the next share goes on from there.
+			// What was proved is kept: the next share starts from there.
 			if tt.what == dnssec.SignatureCost || tt.what == dnssec.Digests {
 				if a, err = resolveFor(t, v, b.Share("other"), tt.q); err != nil {
 					t.Errorf("another share: %s: %v", outcome(a, err), err)
@@ -111,7 +111,7 @@ func TestPlanRunsOut(t *testing.T) {
 	}
 }
 
-// TestBudgetTime: the work of a plan ends with its time; what had been found by then stands.
+// TestBudgetTime: the work of a plan ends with its time; what was found before is kept.
 func TestBudgetTime(t *testing.T) {
 	for _, what := range []string{"validator", "cache"} {
 		t.Run(what, func(t *testing.T) {
@@ -277,7 +277,7 @@ func TestCacheAndBudgets(t *testing.T) {
 			})
 		})
 	}
-	t.Run("nobody waits long for the turn of another plan", func(t *testing.T) {
+	t.Run("no plan waits long for the turn of another plan", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			silent := make(chan struct{})
 			tr, c := setup(t, nil)

@@ -154,8 +154,8 @@ func (c *Cached) Resolve(ctx context.Context, q Question) (Answer, error) {
 // and must not hold up others by that.
 const joinPatience = time.Second
 
-// join waits for the work for q, which it begins if nobody has. What the plan that does the
-// work cannot afford is nothing to the others.
+// join waits for the work for q, and starts it if it is not under way. If the plan that
+// pays for the work runs out of budget, the others try on their own.
 func (c *Cached) join(ctx context.Context, q Question) (e *entry, shared bool, err error) {
 	share := shareFrom(ctx)
 	name, own := key(q), key(q)+share.plan()

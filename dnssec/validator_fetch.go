@@ -32,7 +32,7 @@ const (
 	sizeFuture = 512 // a reply, and what it takes to wait for it
 )
 
-// sizeOf estimates what sets take in memory beside the message that they are made from.
+// sizeOf estimates the memory of sets without that of the message they are made from.
 func sizeOf(sets []proof.RRset) int {
 	n := sizeRRset * cap(sets)
 	for i := range sets {
@@ -143,7 +143,7 @@ func (f *flights) do(ctx context.Context, q Question, enter func(context.Context
 func unreadable(message []byte) int { return sizeFuture + 4*len(message) }
 
 // exchange asks the upstream once. The message that comes back is known to be an
-// answer to q, whatever it says. A reply beside an error has only the size.
+// answer to q, whatever it says. A reply that comes with an error has only its size set.
 func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
 	query := wire.Query{ID: uint16(rand.Uint32()), Name: q.Name, Type: uint16(q.Type), CD: true, DO: true, Signal: v.signal}
 	r, err := v.cfg.Upstream.Exchange(ctx, query.Append(make([]byte, 0, 512)))
@@ -195,7 +195,7 @@ type task struct {
 	bytes   atomic.Int64 // what is left
 	held    atomic.Int64 // bytes of replies that are counted for the share
 	asked   map[Question]*future
-	again   map[Question]bool // what is to be asked anew, whatever the plan has
+	again   map[Question]bool // questions to send even if the plan has kept a reply
 	zones   map[rfc6125.Name]*zone
 	wg      sync.WaitGroup // of the exchanges sent ahead
 }
@@ -232,10 +232,10 @@ func (t *task) ahead(q Question) {
 	t.queries--
 	f := &future{done: make(chan struct{})}
 	t.asked[q] = f
-	anew := t.again[q]
+	force := t.again[q]
 	t.wg.Go(func() {
 		defer close(f.done)
-		f.reply, f.err = t.send(q, anew)
+		f.reply, f.err = t.send(q, force)
 	})
 }
 
@@ -269,12 +269,12 @@ func (t *task) get(q Question) (*reply, *verdict) {
 }
 
 // send asks q once and pays for the reply, whether it is needed in the end or not: what is
-// too much is dropped at once. Unless it is to be asked anew, a reply that another question
-// of the plan has got will do.
-func (t *task) send(q Question, anew bool) (*reply, error) {
+// too much is dropped at once. A reply that another question of the plan has got is used, unless
+// force is set.
+func (t *task) send(q Question, force bool) (*reply, error) {
 	plan := t.share.of
 	r := plan.reply(t.v, q)
-	if r == nil || anew {
+	if r == nil || force {
 		enter := func(ctx context.Context) (*Turn, error) { return t.v.turns.enter(ctx, t.share) }
 		exchange := func(ctx context.Context) (*reply, error) { return t.v.exchange(ctx, q) }
 		got, first, err := t.v.flights.do(t.ctx, q, enter, exchange, t.v.cfg.ExchangeTimeout)

@@ -32,7 +32,7 @@ func (w *work) lookupsOf(ctx context.Context, h *Host) (context.Context, context
 	return w.dnsBudget().Share(h.label()).Context(ctx)
 }
 
-// spent tells the observer what the lookups cost.
+// spent reports to the observer what the lookups cost.
 func (w *work) spent() {
 	if t := w.c.Trace.Spent; t != nil && w.budget != nil {
 		t(w.Orig, w.budget.Spent(), w.budget.Limits())
