@@ -422,6 +422,98 @@ func TestTurns(t *testing.T) {
 	})
 }
 
+// TestScarceQuestions: when half of the questions are spent, the first eight shares go on and
+// the others wait until those are finished, but for what the first ones wait for themselves.
+func TestScarceQuestions(t *testing.T) {
+	// half has a budget of which half is spent, by shares that are finished.
+	half := func(t *testing.T) (b *dnssec.Budget, spend func(n int)) {
+		b = dnssec.NewBudget("example.test", dnssec.Limits{Amounts: dnssec.Amounts{dnssec.Questions: 400}})
+		return b, func(n int) {
+			s := b.Share("spent")
+			_, done := s.Context(t.Context())
+			defer done()
+			if err := s.Spend(dnssec.Questions, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Run("in order", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			tr := newTree(t)
+			v := tr.validator()
+			b, spend := half(t)
+			spend(100)
+			spend(100)
+			var wg sync.WaitGroup
+			var dones []func()
+			var mu sync.Mutex
+			answered := map[int]bool{}
+			for i := range 10 {
+				s := b.Share(fmt.Sprint(i))
+				ctx, done := s.Context(t.Context())
+				dones = append(dones, done)
+				wg.Go(func() {
+					if _, err := v.Resolve(ctx, question(t, fmt.Sprintf("mx%d.hashed.test.", i), dnssec.TypeA)); err == nil {
+						mu.Lock()
+						answered[i] = true
+						mu.Unlock()
+					}
+				})
+			}
+			synctest.Wait()
+			if len(answered) != 8 || answered[8] || answered[9] {
+				t.Errorf("answered: %v", answered)
+			}
+			dones[3]()
+			synctest.Wait()
+			if len(answered) != 9 || !answered[8] {
+				t.Errorf("answered after one is finished: %v", answered)
+			}
+			for _, done := range dones {
+				done()
+			}
+			wg.Wait()
+		})
+	})
+	t.Run("the first wait for one of the last", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			tr := newTree(t)
+			open := make(chan struct{})
+			tr.delay = func(_ context.Context, q dns.Question) {
+				if q.Name == "example.test." && q.Qtype == dns.TypeDS {
+					<-open
+				}
+			}
+			v := tr.validator()
+			b, spend := half(t)
+			spend(60) // so that the zones above are not asked about ahead
+			var all []*dnssec.Share
+			for i := range 10 {
+				all = append(all, b.Share(fmt.Sprint(i)))
+			}
+			var wg sync.WaitGroup
+			ask := func(s *dnssec.Share, q string) {
+				wg.Go(func() {
+					if a, err := resolveFor(t, v, s, q); err != nil {
+						t.Errorf("%s: %s: %v", q, outcome(a, err), err)
+					}
+				})
+				synctest.Wait()
+			}
+			begin := time.Now()
+			ask(all[9], "mx.example.test. A") // proves the zone, for which it has more to ask
+			ask(all[0], "mx.example.test. AAAA")
+			spend(70)
+			spend(70)
+			close(open)
+			wg.Wait()
+			if took := time.Since(begin); took != 0 {
+				t.Errorf("after %v", took)
+			}
+		})
+	})
+}
+
 // TestUnreadableReplies: a message that cannot be read costs as much as one that can.
 func TestUnreadableReplies(t *testing.T) {
 	broken := upstreamFunc(func(_ context.Context, query []byte) (dnssec.Response, error) {

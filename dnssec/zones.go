@@ -97,6 +97,7 @@ type proofKey struct {
 
 // A zoneProof is under way until done is closed; then zone is set.
 type zoneProof struct {
+	by   *Share
 	done chan struct{}
 	zone *zone
 }
@@ -106,26 +107,30 @@ type zoneProof struct {
 func (p *proofs) begin(ctx context.Context, s *Share, name rfc6125.Name) (*zone, func(*zone)) {
 	key := proofKey{s.of, name}
 	p.mu.Lock()
-	by := p.m[key]
-	if by == nil {
-		by = &zoneProof{done: make(chan struct{})}
+	proof := p.m[key]
+	if proof == nil {
+		proof = &zoneProof{by: s, done: make(chan struct{})}
 		if p.m == nil {
 			p.m = make(map[proofKey]*zoneProof)
 		}
-		p.m[key] = by
+		p.m[key] = proof
 		p.mu.Unlock()
 		return nil, func(z *zone) {
-			by.zone = z
+			proof.zone = z
 			p.mu.Lock()
 			delete(p.m, key)
 			p.mu.Unlock()
-			close(by.done)
+			close(proof.done)
 		}
 	}
 	p.mu.Unlock()
+	if proof.by != s {
+		proof.by.await(1)
+		defer proof.by.await(-1)
+	}
 	select {
-	case <-by.done:
-		return by.zone, nil
+	case <-proof.done:
+		return proof.zone, nil
 	case <-ctx.Done():
 		return nil, nil
 	}
