@@ -30,8 +30,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
@@ -269,22 +267,9 @@ func (k *Client) CheckRequest(ctx context.Context, r engine.Request) (Verdict, e
 	return k.Probe(ctx, p)
 }
 
-// hostsAtOnce is how many hosts of one plan are probed side by side: few domains have
-// more, and one connection to each address does no harm.
-const hostsAtOnce = 8
-
 // Probe speaks with each host of a plan up to STARTTLS and decides. The error is ctx's.
 func (k *Client) Probe(ctx context.Context, p *engine.Plan) (Verdict, error) {
-	hosts := make([]probe.HostResult, len(p.Hosts))
-	var g errgroup.Group
-	g.SetLimit(hostsAtOnce)
-	for i := range p.Hosts {
-		g.Go(func() error {
-			hosts[i] = k.prober.Host(ctx, k.engine, p, i)
-			return nil
-		})
-	}
-	_ = g.Wait() // the functions return no error
+	hosts := k.prober.Hosts(ctx, k.engine, p)
 	if ctx.Err() != nil {
 		return Verdict{}, context.Cause(ctx)
 	}

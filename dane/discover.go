@@ -56,7 +56,7 @@ const (
 	AddressOK
 )
 
-// A Host is what DNS says of one host, addresses and TLSA.
+// A Host holds the DNS data of one host, addresses and TLSA.
 type Host struct {
 	Name      rfc6125.Host
 	Addresses []netip.Addr // IPv6 and IPv4 as they came, usable ones
@@ -136,7 +136,7 @@ func (h *Host) addresses(ctx context.Context, r dnssec.Resolver, o DiscoverOptio
 		if l.Err != nil {
 			continue
 		}
-		h.rests(l.Answer)
+		h.limitExpiry(l.Answer)
 		found := addrs(l.Answer)
 		if len(found) == 0 {
 			continue
@@ -243,7 +243,7 @@ func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o
 		h.State = Failed
 		return true
 	}
-	h.rests(a)
+	h.limitExpiry(a)
 	// DANE7672-2.2.3-04: RFC 7672 section 2.2.3; TLSA6698-4.1-02: RFC 6698 section 4.1
 	if a.Kind != dnssec.Data || a.Status != dnssec.Secure || len(a.Records) == 0 {
 		return false
@@ -311,8 +311,8 @@ func addrs(a dnssec.Answer) []netip.Addr {
 	return out
 }
 
-// rests cuts the life of h to that of an answer that it rests on.
-func (h *Host) rests(a dnssec.Answer) {
+// limitExpiry cuts the expiry of h to that of an answer that it depends on.
+func (h *Host) limitExpiry(a dnssec.Answer) {
 	if h.Expires.IsZero() || a.Expires.Before(h.Expires) {
 		h.Expires = a.Expires
 	}

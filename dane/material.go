@@ -26,7 +26,7 @@ var ErrMaterial = errors.New("no certificate or key")
 // certificates has 20 kB.
 const MaxMaterial = 1 << 20
 
-// A Material is what TLSA records are made of: certificates, or a key alone. The zero
+// A Material is the input of TLSA records: certificates, or a key alone. The zero
 // Material is nothing.
 type Material struct {
 	// Chain holds the certificates in the order of the file; for a server that is the

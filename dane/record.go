@@ -166,7 +166,7 @@ func ParseRecord(s string) (Record, error) {
 		return parseGeneric(f[1:])
 	}
 	if len(f) < 4 {
-		return Record{}, fmt.Errorf("%w: %q has not the four parts usage, selector, matching type and data", ErrRecord, cut(s))
+		return Record{}, fmt.Errorf("%w: %q lacks one of the four parts usage, selector, matching type and data", ErrRecord, cut(s))
 	}
 	var r Record
 	if r.Usage, err = ParseUsage(f[0]); err != nil { // TLSA6698-2.2-01: RFC 6698 section 2.2

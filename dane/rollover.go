@@ -21,7 +21,7 @@ type RolloverState uint8
 // Rollover states.
 const (
 	// RolloverPublish: no published record authenticates the next certificate. Publish
-	// those of Rollover.Missing beside the present ones first.
+	// those of Rollover.Missing in addition to the present ones first.
 	RolloverPublish RolloverState = iota
 	// RolloverWait: the records are there; wait until Rollover.Earliest.
 	RolloverWait
@@ -45,7 +45,7 @@ func (s RolloverState) String() string {
 	return "publish"
 }
 
-// A RolloverRequest is what [CheckRollover] judges.
+// A RolloverRequest is the input of [CheckRollover].
 type RolloverRequest struct {
 	Set Set           // what is published now
 	TTL time.Duration // of the published records, as their zone has it
@@ -71,7 +71,7 @@ type Rollover struct {
 	// authenticates no more, by the dates that DANE-TA looks at; the zero time if it
 	// has no end. Where Latest is before Earliest there is a gap in which mail waits.
 	Earliest, Latest time.Time
-	// Missing are the records to publish beside the present ones: RFC 7671 section 8
+	// Missing are the records to publish in addition to the present ones: RFC 7671 section 8
 	// wants one for the next certificate of each kind (usage, selector, matching type)
 	// that the set has. It can be non-empty in every state.
 	Missing []Record

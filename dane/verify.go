@@ -44,7 +44,7 @@ var (
 	ErrNoUsable = fmt.Errorf("%w: no usable record", ErrNotAuthenticated)
 )
 
-// A Peer is what the peer presented in the handshake.
+// A Peer holds the certificates or key that the peer presented in the handshake.
 type Peer struct {
 	// Chain is the certificates sent, leaf first. A nil leaf is none, and nil entries
 	// behind it are ignored.
@@ -129,7 +129,7 @@ type Result struct {
 	Trace []RecordResult
 }
 
-// A RecordResult is what one record came to.
+// A RecordResult is the result for one record.
 type RecordResult struct {
 	Record Record
 	// Depth is the certificate it matched: its index in the verified path if there is

@@ -132,7 +132,7 @@ func aliasAt(rrs []wire.RR, owner rfc6125.Name) (step Alias, ok bool, why *Reaso
 func substitute(owner rfc6125.Name, dname wire.RR) (rfc6125.Name, error) {
 	to, err := rfc6125.NameFromWire(dname.Data)
 	if err != nil {
-		return rfc6125.Name{}, fmt.Errorf("the target of the DNAME can not be read")
+		return rfc6125.Name{}, fmt.Errorf("the target of the DNAME cannot be read")
 	}
 	for i := owner.NumLabels() - dname.Owner.NumLabels() - 1; i >= 0; i-- {
 		if to, err = to.Child(owner.Label(i)); err != nil {

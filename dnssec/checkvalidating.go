@@ -38,7 +38,7 @@ func CheckValidating(ctx context.Context, up Upstream) error {
 	server := l.a.Server
 	if m.Rcode == wire.RcodeServFail {
 		if m, err = l.servFail(ctx, q, m); err != nil && errors.Is(err.Kind, ErrBogus) {
-			return fmt.Errorf("%w: %s can not validate the keys of the root; see to its clock and to its trust anchor", ErrNotValidating, server)
+			return fmt.Errorf("%w: %s cannot validate the keys of the root; see to its clock and to its trust anchor", ErrNotValidating, server)
 		}
 		if err != nil {
 			return err

@@ -50,7 +50,7 @@ func (s *Status) UnmarshalText(b []byte) error {
 	return fmt.Errorf("dnssec: no such security status: %.20q", b)
 }
 
-// A Question is what is asked, always of class IN. It is comparable.
+// A Question is a name and type to look up, always of class IN. It is comparable.
 type Question struct {
 	Name rfc6125.Name
 	Type Type
@@ -65,7 +65,7 @@ func (q Question) String() string { return q.Name.String() + " " + q.Type.String
 // exactly if there is an answer whose Status is Secure or Insecure: data, NODATA
 // or NXDOMAIN ([Answer.Kind] says which). Everything else is a lookup failure and
 // comes as a [*LookupError] that wraps [ErrLookup]: bogus, indeterminate, SERVFAIL,
-// timeout, malformed, alias loop. The Answer that comes beside an error holds what
+// timeout, malformed, alias loop. The Answer that comes with an error holds what
 // was learnt before the failure (the alias chain, the server) and is only for
 // showing to a person; its Status is Bogus or Indeterminate.
 //
@@ -98,7 +98,7 @@ func (k Kind) String() string {
 	return "none"
 }
 
-// An Answer is what one question came to. The zero Answer is none: its Kind is 0
+// An Answer is the result of one question. The zero Answer is none: its Kind is 0
 // and its Status Indeterminate.
 type Answer struct {
 	Question Question
@@ -152,7 +152,7 @@ type Alias struct {
 	TTL           uint32 // seconds
 }
 
-// A Reason is a stable word for a cause, with the evidence beside it. The zero
+// A Reason is a stable word for a cause, with its evidence. The zero
 // Reason says nothing.
 type Reason struct {
 	Code ReasonCode // stable, lower case with hyphens; "" for none

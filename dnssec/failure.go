@@ -56,7 +56,7 @@ func upstreamFailed(q, asked Question, err error) *LookupError {
 		e.Reason.Text = "no resolver answered in time"
 	case errors.Is(err, ErrMalformed):
 		e.Kind, e.Reason.Code, e.Reason.EDE = ErrMalformed, ReasonMalformed, EDEOther
-		e.Reason.Text = "the resolver's answer can not be read"
+		e.Reason.Text = "the resolver's answer cannot be read"
 	}
 	e.Cause = err
 	return e

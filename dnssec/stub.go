@@ -315,18 +315,22 @@ func (l *lookup) send(ctx context.Context, q Question, cd bool) (*wire.Message, 
 	}
 	l.a.Server = resp.Server
 	m, perr := wire.Parse(resp.Message)
+	size := unreadable(resp.Message)
+	if perr == nil {
+		size = m.Size
+	}
+	if err := l.share.pay(Bytes, size); err != nil {
+		return nil, upstreamFailed(l.q, q, err)
+	}
 	if perr == nil && !answers(m, q) {
 		perr = errors.New("it answers another question")
 	}
 	if perr != nil {
-		e := failed(l.q, ErrMalformed, malformedAt(q.Name, q.Type, "the resolver's answer can not be read"))
+		e := failed(l.q, ErrMalformed, malformedAt(q.Name, q.Type, "the resolver's answer cannot be read"))
 		e.Server, e.Cause = resp.Server, perr
 		return nil, e
 	}
 	l.a.EDE = extendedErrors(m.Errors)
-	if err := l.share.pay(Bytes, m.Size); err != nil {
-		return nil, upstreamFailed(l.q, q, err)
-	}
 	return m, nil
 }
 

@@ -48,7 +48,7 @@ type ValidatorConfig struct {
 	// Upstream is the recursive resolver. It need not validate, and need not be
 	// trusted; it must pass on DNSSEC records.
 	Upstream Upstream
-	// Anchors are what is believed without proof; nil means [anchor.Root]. An empty
+	// Anchors are the trust anchors; nil means [anchor.Root]. An empty
 	// slice that is not nil means none: then every answer is insecure, by
 	// [ReasonNoAnchor].
 	Anchors []anchor.Anchor
@@ -248,7 +248,7 @@ func (v *Validator) Resolve(ctx context.Context, q Question) (Answer, error) {
 func (v *Validator) note(err *LookupError) {
 	switch err.Reason.Code {
 	case ReasonUpstreamStrips, ReasonUpstreamCD, ReasonNoUsableAnchor, ReasonAnchorMismatch:
-		v.cfg.Logger.Warn("dnssec: can not validate", "question", err.Question.String(),
+		v.cfg.Logger.Warn("dnssec: cannot validate", "question", err.Question.String(),
 			"reason", string(err.Reason.Code), "text", err.Reason.Text, "server", err.Server)
 	}
 }

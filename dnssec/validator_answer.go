@@ -361,7 +361,7 @@ func (t *task) rcodeVerdict(r *reply, asked Question) verdict {
 	if t.refusesCD(r) {
 		v.kind = ErrIndeterminate
 		v.reason.Code, v.reason.EDE = ReasonUpstreamCD, EDEIndeterminate
-		v.reason.Text = "the resolver answers SERVFAIL though it is asked not to validate (CD), so it can not be seen whether the zone or the resolver is wrong: use one that honours CD"
+		v.reason.Text = "the resolver answers SERVFAIL though it is asked not to validate (CD), so it cannot be seen whether the zone or the resolver is wrong: use one that honours CD"
 	}
 	return v
 }

@@ -51,9 +51,9 @@ const (
 )
 
 // stripsCure says what to do about [ReasonUpstreamStrips].
-const stripsCure = "use a resolver that hands on DNSSEC records (dnsmasq.conf: proxy-dnssec; systemd-resolved's stub: DNSSEC=yes; or a resolver of your own)"
+const stripsCure = "use a resolver that passes DNSSEC records through (dnsmasq.conf: proxy-dnssec; systemd-resolved's stub: DNSSEC=yes; or a resolver of your own)"
 
-// A verdict is what became of one RRset, denial or zone.
+// A verdict is the result for one RRset, denial or zone.
 type verdict struct {
 	status Status
 	reason Reason

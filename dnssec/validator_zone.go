@@ -12,7 +12,7 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// A zone is what is known of a name as a zone. Kept ones are shared and must not be
+// A zone holds what is known of a name as a zone. Kept ones are shared and must not be
 // changed.
 //
 // Its verdict is Secure if the name is the apex of a signed zone, whose keys are then
@@ -352,7 +352,7 @@ func (t *task) stripped(name rfc6125.Name) bool {
 func stripped(name rfc6125.Name, typ Type) verdict {
 	return verdict{status: Indeterminate, kind: ErrIndeterminate, reason: Reason{
 		Code: ReasonUpstreamStrips, Name: name, Type: typ, EDE: EDERRSIGsMissing,
-		Text: "the resolver hands on no DNSSEC signatures, not even those of the root: " + stripsCure,
+		Text: "the resolver passes no DNSSEC signatures through, not even those of the root: " + stripsCure,
 	}}
 }
 

@@ -76,7 +76,7 @@ type nameConstraints struct {
 	permitted, excluded subtrees
 }
 
-// constraintsOf is what one certificate says: none, some, or nothing readable.
+// constraintsOf holds the constraints of one certificate: none, some, or unreadable ones.
 type constraintsOf struct {
 	c    *nameConstraints
 	fail *Error
@@ -147,7 +147,7 @@ func (v *verifier) constraintsOf(cert *Certificate) (constraintsOf, *Error) {
 
 // parseConstraints reads the value of the extension. kind is nil if all is well.
 func parseConstraints(der []byte) (nc *nameConstraints, why string, kind error) {
-	const malformed = "the name constraints can not be read"
+	const malformed = "the name constraints cannot be read"
 	body, ok := inside(der, asn1.SEQUENCE)
 	if !ok || body.Empty() {
 		return nil, malformed, ErrMalformed
@@ -173,7 +173,7 @@ func parseConstraints(der []byte) (nc *nameConstraints, why string, kind error) 
 }
 
 func (s *subtrees) read(trees cryptobyte.String) (why string, kind error) {
-	const malformed = "a name constraint can not be read"
+	const malformed = "a name constraint cannot be read"
 	for n := 0; !trees.Empty(); n++ {
 		if n == maxSubtrees {
 			return fmt.Sprintf("more than %d name constraints", maxSubtrees), ErrConstraint

@@ -78,13 +78,13 @@ func readNames(c *x509.Certificate, withCN bool) *subjectNames {
 		if e := &c.Extensions[i]; idCE(e.Id) == ceSubjectAltName {
 			hasSAN = true
 			if !n.readSAN(e.Value) {
-				n.fail = failure(ErrMalformed, c, "its subjectAltName can not be read")
+				n.fail = failure(ErrMalformed, c, "its subjectAltName cannot be read")
 			}
 		}
 	}
 	d, ok := directory(c.RawSubject)
 	if !ok {
-		n.fail = failure(ErrMalformed, c, "its subject can not be read")
+		n.fail = failure(ErrMalformed, c, "its subject cannot be read")
 	}
 	if len(d) > 0 {
 		n.has[formDirectory] = true

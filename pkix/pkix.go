@@ -13,7 +13,7 @@ import (
 // three or four; rustls stops at six.
 const DefaultMaxIntermediates = 8
 
-// A Request is what [Verify] judges.
+// A Request is the input of [Verify].
 type Request struct {
 	// Chain is what the peer presented, leaf first; the order of the rest does not
 	// matter. Nil entries behind the leaf are ignored. More than MaxCertificates
@@ -70,7 +70,7 @@ func Verify(r Request) (Path, error) {
 	return path, nil
 }
 
-// A ServerResult is what [VerifyServer] proved.
+// A ServerResult is the result of [VerifyServer].
 type ServerResult struct {
 	Path  Path
 	Match rfc6125.Match

@@ -44,7 +44,7 @@ func asNobody(t *testing.T, f func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := syscall.Setfsuid(65534); err != nil {
-		t.Fatalf("can not become nobody: %v", err)
+		t.Fatalf("cannot become nobody: %v", err)
 	}
 	defer func() {
 		if err := syscall.Setfsuid(0); err != nil {

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// An algorithm is what a signature algorithm is made of.
+// An algorithm holds the parts of a signature algorithm.
 type algorithm struct {
 	id   x509.SignatureAlgorithm
 	oid  asn1.ObjectIdentifier
@@ -143,7 +143,7 @@ func wrongKey(want x509.PublicKeyAlgorithm, key crypto.PublicKey) error {
 	return fmt.Errorf("x509: signature algorithm specifies an %s public key, but have public key of type %T", want, key)
 }
 
-// digestInfo is what precedes the digest in a PKCS #1 signature (RFC 8017
+// digestInfo is the prefix of the digest in a PKCS #1 signature (RFC 8017
 // section 9.2, note 1).
 var digestInfo = map[crypto.Hash]string{
 	crypto.SHA1:   "\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14",
@@ -195,7 +195,7 @@ const (
 	costHash    = 3 // nanoseconds for a byte
 )
 
-// signatureCost is what one check of a signature over n bytes costs.
+// signatureCost returns the cost of one check of a signature over n bytes.
 func signatureCost(id x509.SignatureAlgorithm, key crypto.PublicKey, n int) time.Duration {
 	cost := time.Duration(n) * costHash
 	switch k := key.(type) {

@@ -90,7 +90,7 @@ func (v *verifier) run() (Path, *Error) {
 	return Path{}, v.fails.verdict()
 }
 
-// extendCost is what one call of extend costs by itself: every name, and every
+// extendCost returns the cost of one call of extend by itself: every name, and every
 // anchor, is compared, and a hostile peer makes them long and equal.
 func (v *verifier) extendCost() time.Duration {
 	const compare, perByte = 40 * time.Nanosecond, 8 // bytes in a nanosecond

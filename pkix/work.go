@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// DefaultWork is what a [Work] allows whose Limit is zero. A peer's chain of three
+// DefaultWork is the limit of a [Work] whose Limit is zero. A peer's chain of three
 // P-384 signatures takes a quarter of it, one of three RSA keys of 4,096 bits a
 // twentieth; a hostile peer can make a sender spend no more on one connection.
 const DefaultWork = 20 * time.Millisecond
@@ -46,7 +46,7 @@ const (
 // seen, so a second verification over the same certificates is cheap. It must not
 // be used by two goroutines at a time.
 type Work struct {
-	// Limit is what may be spent in all; zero means DefaultWork.
+	// Limit is the most that may be spent in all; zero means DefaultWork.
 	Limit time.Duration
 
 	spent      time.Duration

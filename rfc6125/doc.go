@@ -73,7 +73,7 @@
 //
 // # References and presented identifiers
 //
-// A [Reference] is what must be proved, a [Presented] what a certificate offers.
+// A [Reference] is a name to be proved; a [Presented] holds the names in a certificate.
 // Presented is read from the raw certificate: crypto/x509 would drop or refuse
 // some names, and a person who asks "why not" needs to see just those. Match
 // them with [Presented.Match]; [Presented.Explain] says why each one does not.

@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// Hints are what a person should know about a host name before trusting their
+// Hints list what a person should know about a host name before trusting their
 // eyes. They change no verdict. The zero Hints mean that nothing is unusual.
 type Hints uint16
 

@@ -439,7 +439,7 @@ func (f *Front) Close() error {
 	return errors.Join(err, f.behind.Close())
 }
 
-// FrontStats is what a [Front] has seen since its start.
+// FrontStats counts the events of a [Front] since its start.
 type FrontStats struct {
 	Memory    Stats  // of the copies
 	Stale     uint64 // copies served because the store behind did not answer

@@ -429,7 +429,7 @@ func (m *Memory) Close() error {
 	return nil
 }
 
-// Stats is what a store holds and has dropped.
+// Stats counts what a store holds and has dropped.
 type Stats struct {
 	Entries int    // that are kept, expired ones that were not yet removed among them
 	Bytes   int64  // of keys and values

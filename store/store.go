@@ -247,5 +247,5 @@ func cancelled(ctx context.Context) error {
 	return nil
 }
 
-// errClosed is what a closed store says.
+// errClosed is the error of a closed store.
 var errClosed = fmt.Errorf("%w: closed", ErrUnavailable)

@@ -12,7 +12,7 @@ import (
 
 // ErrSession: the session given to [Client.Send] is not one that can be reported. It is
 // a mistake of the caller.
-var ErrSession = errors.New("tlsrpt: session can not be reported")
+var ErrSession = errors.New("tlsrpt: session cannot be reported")
 
 // ErrDropped: the collector did not take a datagram: it is not there, its queue is
 // full, or the datagram is too large. Nothing is retried; it is counted.

@@ -111,7 +111,7 @@ type Failure struct {
 	ReasonCode  string // failure-reason-code: a short word, wanted for two of the types
 }
 
-// An Entry is what one session was under one policy.
+// An Entry is the result of one session under one policy.
 type Entry struct {
 	Policy Policy
 	// Compliant says that the session kept the policy. A session counts once, whatever
@@ -120,7 +120,7 @@ type Entry struct {
 	Failures  []Failure
 }
 
-// A Session is what one delivery attempt is to be reported as: an entry for each policy
+// A Session is the report of one delivery attempt: an entry for each policy
 // that was applied (RFC 8460 section 4: both, where both were evaluated).
 type Session struct {
 	// Domain is the recipient's (next-hop) domain, in A-labels.

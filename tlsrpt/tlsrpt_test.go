@@ -212,7 +212,7 @@ func TestRecord(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-	t.Run("names that can not be are refused", func(t *testing.T) {
+	t.Run("names that cannot be are refused", func(t *testing.T) {
 		label := strings.Repeat("a", 61)
 		h := host(t, label+"."+label+"."+label+"."+label)
 		if _, err := tlsrpt.Lookup(t.Context(), &one{}, h); !errors.Is(err, tlsrpt.ErrNoRecord) {

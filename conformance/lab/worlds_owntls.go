@@ -32,6 +32,9 @@ func ownTLSWorlds() []World {
 		dane("own-rsa-exchange-may", "RSA key exchange only, and nothing published demands anything", Zone{}, encrypted, smtp(RSAExchangeOnly), free, own, rows("7/may/E4")),
 		dane("own-short-hello", "DANE, and a ClientHello of at most 1,400 bytes", Zone{}, byDANEEE, smtp(ShortHello), own, rows("7/dane/E4")),
 		dane("own-short-hello-may", "a ClientHello of at most 1,400 bytes, and nothing published demands anything", Zone{}, encrypted, smtp(ShortHello), free, own, rows("7/may/E4")),
+		dane("own-two-addresses", "DANE, a negative serial number at one address and another key at the other", Zone{}, wantRefused, odd("serial-negative"), rows("7/dane/E4"), func(w *World) {
+			w.Hosts = append(w.Hosts, Host{Name: w.Hosts[0].Name, Pref: 10, Chain: selfSigned})
+		}),
 		dane("own-requiretls", "DANE, a negative serial number, and the message demands REQUIRETLS: a session is needed", Zone{}, wantRefused, odd("serial-negative"), own,
 			option(func(r *Request) { r.RequireTLS = true })),
 		sts("own-enforce", "a policy in force, a negative serial number, and a CA that nobody knows", STS{Mode: "enforce"}, wantRefused, odd("serial-negative"), rows("7/sts/E4")),

@@ -86,7 +86,7 @@ var reasons = []struct{ reason, worlds string }{
 		tlsa-mismatch two-addresses-one-bad agility-weak both-strict-dane-fails half-dane-mismatch
 		half-dane-enforce-mismatch level-dane-mismatch level-dane-only-mismatch
 		level-secure-mismatch ta-root-not-sent ta-incomplete ta-other ee-ca
-		tls-required-no-dane-only own-serial-other`},
+		tls-required-no-dane-only own-serial-other own-two-addresses`},
 	{"dane-untrusted", `ta-no-ca ta-constraint ta-client ta-signature ta-critical`},
 	{"handshake-failed", `
 		both-strict-alert half-dane-alert level-secure-names-alert dane-alert dane-unknown-name

@@ -261,7 +261,7 @@ func (s statement) ds(zone rfc6125.Name, w []string) (Anchor, error) {
 	dig, err3 := digestNumber(w[2])
 	hash, err4 := hex.DecodeString(unbroken(w[3:]))
 	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || len(hash) == 0 {
-		return Anchor{}, s.errorf("DS with a field that can not be read")
+		return Anchor{}, s.errorf("DS with a field that cannot be read")
 	}
 	return Anchor{Zone: zone, DS: &proof.DS{KeyTag: uint16(tag), Algorithm: alg, Digest: dig, Hash: hash}}, nil
 }
@@ -276,7 +276,7 @@ func (s statement) key(zone rfc6125.Name, w []string) (Anchor, error) {
 	alg, err3 := algorithmNumber(w[2])
 	pub, err4 := base64.StdEncoding.DecodeString(unbroken(w[3:]))
 	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || len(pub) == 0 {
-		return Anchor{}, s.errorf("DNSKEY with a field that can not be read")
+		return Anchor{}, s.errorf("DNSKEY with a field that cannot be read")
 	}
 	data := append([]byte{byte(flags >> 8), byte(flags), byte(proto), alg}, pub...)
 	k, _ := proof.ParseKey(data)

@@ -68,7 +68,7 @@ type KeyState struct {
 	TTL time.Duration
 }
 
-// A State is what is known of a zone's keys. The zero State follows nothing.
+// A State holds the known keys of a zone. The zero State follows nothing.
 type State struct {
 	Zone rfc6125.Name
 	Keys []KeyState

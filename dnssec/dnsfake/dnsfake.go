@@ -45,7 +45,7 @@ type Resolver struct {
 	asked []dnssec.Question
 }
 
-// An rrset is what is known of one name and type: records, a denial or a failure.
+// An rrset holds what is known of one name and type: records, a denial or a failure.
 type rrset struct {
 	records []dnssec.Record
 	target  rfc6125.Name // of a CNAME

@@ -105,7 +105,7 @@ type Finding struct {
 	Cure  string `json:"cure,omitempty"` // what to change where; "" where nothing needs to be
 }
 
-// A Report is what became of one server.
+// A Report holds the findings about one server.
 type Report struct {
 	Server   upstream.Server `json:"server"`
 	Software string          `json:"software,omitempty"` // what it says of itself (version.bind), escaped; "" if nothing

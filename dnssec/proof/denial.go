@@ -5,7 +5,7 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// A Denial is what NSEC or NSEC3 records of one zone prove of a name. The zero
+// A Denial says what the NSEC or NSEC3 records of one zone prove of a name. The zero
 // Denial proves nothing.
 type Denial struct {
 	// NXDomain: the name does not exist and no wildcard matches it. Otherwise

@@ -22,7 +22,7 @@ import (
 // records failed, the error reported is the one that comes last here.
 var (
 	ErrUnsigned     = errors.New("no signature")
-	ErrSigner       = errors.New("signed by a zone that can not hold it")
+	ErrSigner       = errors.New("signed by a zone that cannot hold it")
 	ErrLabels       = errors.New("signature names more labels than the owner has")
 	ErrAlgorithm    = errors.New("unsupported algorithm")
 	ErrNoKey        = errors.New("the zone has no key that fits the signature")

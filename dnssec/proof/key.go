@@ -207,7 +207,7 @@ func (ds DS) digestOf(owner rfc6125.Name, data []byte) bool {
 	return false
 }
 
-// Trust is what a zone's keys are to be measured by: the DS records of its parent,
+// Trust holds what the keys of a zone are compared with: the DS records of its parent,
 // or trust anchors as DS and DNSKEY.
 type Trust struct {
 	DS   []DS

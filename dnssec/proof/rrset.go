@@ -261,7 +261,7 @@ func CanSign(zone, owner rfc6125.Name, typ uint16) bool {
 	return owner.IsSubdomainOf(zone)
 }
 
-// signedData is what RFC 4034 section 3.1.8.1 has signed: the RRSIG's RDATA without
+// signedData returns the signed data of RFC 4034 section 3.1.8.1: the RRSIG's RDATA without
 // the signature, then the records in order, each with the owner as it is in the
 // zone and the original TTL.
 func signedData(set *RRset, sig *RRSIG, owner rfc6125.Name) []byte {

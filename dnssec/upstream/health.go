@@ -14,7 +14,7 @@ const (
 	restMost  = 5 * time.Minute // a restarted resolver is found again by then
 )
 
-// health is what is remembered of one server.
+// health is the record of one server's answers and failures.
 type health struct {
 	mu       sync.Mutex // guards all below
 	failures int        // in a row

@@ -33,7 +33,7 @@ const (
 	passesNot
 )
 
-// A judgement is what is known of one server.
+// A judgement says what is known of one server.
 type judgement struct {
 	mu    sync.Mutex    // guards all below
 	last  passing       // what was seen last, however long ago
@@ -99,7 +99,7 @@ func (s *server) findPasses(ctx context.Context, busy chan struct{}) passing {
 }
 
 // askPasses asks s for the keys of the signed zone and for a type that its apex does not
-// have: signatures, keys and denials are what a chain of trust is made of.
+// have: a chain of trust consists of signatures, keys and denials.
 func (s *server) askPasses(ctx context.Context) passing {
 	zone := s.cfg.SignedZone
 	if !zone.IsValid() {

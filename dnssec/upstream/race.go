@@ -43,7 +43,7 @@ const (
 	viaCount // how many there are
 )
 
-// String is what an error adds to the server's name.
+// String returns what an error adds to the server's name.
 func (w way) String() string {
 	return [viaCount]string{viaUDP: " over UDP", viaTCP: " over TCP", viaHTTPS: ""}[w]
 }
@@ -70,7 +70,7 @@ type entrant struct {
 	took     time.Duration
 }
 
-// An outcome is what one attempt came to.
+// An outcome is the result of one attempt.
 type outcome struct {
 	s    *entrant
 	w    way

@@ -153,7 +153,7 @@ func parseTLS(s string) (Server, error) {
 	case named:
 		h, err := rfc6125.ParseHost(name)
 		if err != nil {
-			return Server{}, serverError(s, "behind # stands no host name")
+			return Server{}, serverError(s, "the text after # is not a host name")
 		}
 		srv.host = h.String()
 	case srv.pins == "" || !srv.addr.IsValid():

@@ -2,7 +2,7 @@
 // RFC 6891), as far as a stub needs it: header, question, the answer and authority
 // sections, and the EDNS options of the additional section.
 //
-// It exists beside a full DNS library for one reason: DNSSEC signs octets. Parse
+// It exists in addition to a full DNS library for one reason: DNSSEC signs octets. Parse
 // brings every record straight into the canonical form of RFC 4034 section 6.2
 // (names uncompressed, and in lower case where the RFC says so), so that a
 // signature is checked over what was received, without a detour through text.
@@ -181,8 +181,8 @@ func Parse(b []byte) (*Message, error) {
 	return m, nil
 }
 
-// What the parts of a message take in memory beside their octets, on 64-bit systems. The
-// allocator rounds blocks of octets up, by an eighth at most.
+// Overhead of the parts of a message in memory, on 64-bit systems. The allocator rounds
+// blocks of bytes up, by an eighth at most.
 const (
 	sizeMessage = 256
 	sizeRR      = 48

@@ -25,7 +25,7 @@ import (
 // behind others.
 const maxBatch = 4096
 
-// An op is what one caller wants to be changed.
+// An op is the change that one caller asks for.
 type op struct {
 	puts []store.Entry
 	del  string // if puts is nil
