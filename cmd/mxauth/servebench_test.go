@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -353,5 +354,48 @@ func pin(b *testing.B, pid int, cpus ...int) {
 	}
 	if out, err := exec.Command("taskset", "-a", "-p", "-c", strings.Join(list, ","), strconv.Itoa(pid)).CombinedOutput(); err != nil {
 		b.Logf("not pinned: %v %s", err, out)
+	}
+}
+
+// noSTS has no policy for any domain.
+type noSTS struct{}
+
+func (noSTS) Lookup(context.Context, rfc6125.Host) sts.Result {
+	return sts.Result{Row: sts.S1, Until: time.Now().Add(time.Hour)}
+}
+func (noSTS) Cached(context.Context, rfc6125.Host) (sts.Result, bool) { return sts.Result{}, false }
+
+// BenchmarkKeptBytes measures what a kept domain costs: the slope of the heap from 20,000 to
+// 100,000 domains.
+func BenchmarkKeptBytes(b *testing.B) {
+	for name, client := range map[string]engine.STSClient{"mta-sts": benchSTS{}, "not-found": noSTS{}} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				e, err := engine.New(engine.Config{Resolver: benchResolver{}, STS: client, CachedPlans: -1})
+				if err != nil {
+					b.Fatal(err)
+				}
+				a := answers.New(answers.Config{Plan: e.Plan})
+				heap := func() uint64 {
+					var m runtime.MemStats
+					runtime.GC()
+					runtime.GC()
+					runtime.ReadMemStats(&m)
+					return m.HeapAlloc
+				}
+				fill := func(from, to int) {
+					for i := from; i < to; i++ {
+						a.Answer(b.Context(), mtapolicy.Extended, benchKey(i))
+					}
+				}
+				fill(0, 20_000)
+				before := heap()
+				fill(20_000, 100_000)
+				n, estimated := a.Kept()
+				b.ReportMetric(float64(heap()-before)/80_000, "bytes/domain")
+				b.ReportMetric(float64(estimated)/float64(n), "estimated/domain")
+				a.Close()
+			}
+		})
 	}
 }

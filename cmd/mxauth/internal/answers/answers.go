@@ -72,8 +72,9 @@ type Config struct {
 
 // An Answers answers. It may be used by many goroutines at once.
 type Answers struct {
-	c     Config
-	cache *cache
+	c      Config
+	cache  *cache
+	shapes shapes
 
 	ctx    context.Context // of lookups
 	cancel context.CancelFunc
@@ -282,7 +283,7 @@ func (a *Answers) answer(ctx context.Context, e *Event, host string) {
 
 // tell puts the reply of a call that has ended into an event.
 func (a *Answers) tell(e *Event, c *call) {
-	e.Reply = *c.kept.reply
+	e.Reply = c.kept.full()
 	if c.kept.until > 0 {
 		e.Made, e.Until = time.Unix(0, c.kept.made), time.Unix(0, c.kept.until)
 	}

@@ -2,6 +2,7 @@ package answers
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -38,37 +39,78 @@ type keptReply struct {
 	variant
 	kind        mtapolicy.Kind
 	until, made int64
-	text        string           // of the reply
-	reply       *mtapolicy.Reply // shared, never changed
+	text        string // of the reply
+	shape       *shape // the rest of it, never changed
 }
 
 // holds reports whether the reply may be given at a time.
 func (k *keptReply) holds(now int64) bool { return k.made <= now && now < k.until }
 
+// size is what a kept reply takes beside itself.
 func (k *keptReply) size() int {
-	n := len(k.host)
-	if k.reply == plainNotFound[k.reply.Row] {
+	n := len(k.host) + len(k.text)
+	if k.shape.shared {
 		return n
 	}
-	n += int(unsafe.Sizeof(*k.reply)) + len(k.text)
-	for i := range k.reply.Deviations {
-		n += int(unsafe.Sizeof(k.reply.Deviations[i])) + len(k.reply.Deviations[i].Host)
+	n += int(unsafe.Sizeof(*k.shape))
+	for i := range k.shape.Deviations {
+		n += int(unsafe.Sizeof(k.shape.Deviations[i])) + len(k.shape.Deviations[i].Host)
 	}
 	return n
 }
 
-// plainNotFound are the replies of most domains, which need only one copy.
-var plainNotFound = map[mtapolicy.Row]*mtapolicy.Reply{
-	mtapolicy.P4:  {Kind: mtapolicy.NotFound, Row: mtapolicy.P4},
-	mtapolicy.P11: {Kind: mtapolicy.NotFound, Row: mtapolicy.P11},
+// full is the reply as it was made.
+func (k *keptReply) full() mtapolicy.Reply {
+	r := k.shape.Reply
+	r.Text = k.text
+	return r
 }
 
-// shared returns the one copy of a reply without a text, or a new copy.
-func shared(r mtapolicy.Reply) *mtapolicy.Reply {
-	if s := plainNotFound[r.Row]; s != nil && r.Kind == mtapolicy.NotFound && len(r.Deviations) == 0 && r.Reason == "" && r.Would == "" {
-		return s
+// A shape is a reply without its text. Domains have few, so they share them.
+type shape struct {
+	mtapolicy.Reply
+	shared bool
+}
+
+// maxShapes bounds the shapes that are shared: rows, reasons and sets of deviations make some
+// hundred.
+const maxShapes = 1024
+
+// shapes are those that are shared.
+type shapes struct {
+	mu sync.Mutex // guards m
+	m  map[string]*shape
+}
+
+// of returns the shape of a reply. One that names a host is its own.
+func (s *shapes) of(r mtapolicy.Reply) *shape {
+	r.Text = ""
+	var id strings.Builder
+	id.WriteByte(byte(r.Kind))
+	for _, w := range []string{string(r.Row), string(r.Reason), string(r.Would)} {
+		id.WriteString(w)
+		id.WriteByte(' ')
 	}
-	return &r
+	for _, d := range r.Deviations {
+		if d.Host != "" {
+			return &shape{Reply: r}
+		}
+		id.WriteString(string(d.ID))
+		id.WriteByte(' ')
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.m[id.String()]; x != nil {
+		return x
+	}
+	x := &shape{Reply: r, shared: len(s.m) < maxShapes}
+	if x.shared {
+		if s.m == nil {
+			s.m = map[string]*shape{}
+		}
+		s.m[id.String()] = x
+	}
+	return x
 }
 
 // An entry holds the replies for one next hop. Most have one. The entries of a shard are in a
@@ -189,7 +231,6 @@ func (c *cache) getBytes(nextHop []byte, v variant, now time.Time) (keptReply, b
 // put keeps a reply in place of an older one. Replies of the next hop that no longer hold
 // are dropped.
 func (c *cache) put(nextHop string, k keptReply) {
-	k.kind, k.text = k.reply.Kind, k.reply.Text
 	s := c.shard(nextHop)
 	s.mu.Lock()
 	defer s.mu.Unlock()

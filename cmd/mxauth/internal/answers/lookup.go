@@ -56,7 +56,7 @@ func (a *Answers) join(key mtapolicy.Key, v variant) (c *call, joined bool) {
 	}
 	switch {
 	case a.closed:
-		return &call{kept: keptReply{reply: shuttingDown}, warm: true}, false
+		return &call{kept: a.keptOf(v, mtapolicy.Failed("shutting down")), warm: true}, false
 	case len(a.calls) >= maxWaiting*a.c.MaxLookups:
 		return nil, false
 	}
@@ -66,13 +66,15 @@ func (a *Answers) join(key mtapolicy.Key, v variant) (c *call, joined bool) {
 	return c, false
 }
 
-var shuttingDown = func() *mtapolicy.Reply { r := mtapolicy.Failed("shutting down"); return &r }()
+// keptOf is a reply that is not kept yet.
+func (a *Answers) keptOf(v variant, r mtapolicy.Reply) keptReply {
+	return keptReply{variant: v, kind: r.Kind, text: r.Text, shape: a.shapes.of(r)}
+}
 
 // run waits for a turn, looks up, and keeps the reply.
 func (a *Answers) run(c *call, key mtapolicy.Key) {
 	ctx, cancel := context.WithTimeout(a.ctx, lookupTime)
 	defer cancel()
-	c.kept = keptReply{variant: c.id.variant}
 	var until time.Time
 	now := a.c.Now()
 	select {
@@ -80,9 +82,9 @@ func (a *Answers) run(c *call, key mtapolicy.Key) {
 		reply, hold := a.lookUp(ctx, key, c.id.variant)
 		<-a.turns
 		now = a.c.Now()
-		c.kept.reply, until = shared(reply), hold(now)
+		c.kept, until = a.keptOf(c.id.variant, reply), hold(now)
 	case <-ctx.Done():
-		c.kept.reply = shared(mtapolicy.Failed(fmt.Sprintf("%s: too many lookups are under way", key)))
+		c.kept = a.keptOf(c.id.variant, mtapolicy.Failed(fmt.Sprintf("%s: too many lookups are under way", key)))
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
