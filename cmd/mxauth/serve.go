@@ -14,6 +14,7 @@ import (
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/daemon"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
+	"github.com/mxauth/mxauth/engine/mtapolicy"
 )
 
 // serveFlags are the flags of serve.
@@ -96,6 +97,14 @@ func (d *daemonStack) serve(ctx context.Context) error {
 		debug.SetGCPercent(garbage)
 	}
 	d.start()
+	for _, l := range d.s.Listen {
+		if l.Door == "socketmap" {
+			d.log.Info("said once, since a daemon cannot see which Postfix asks: before 3.10.5, or with smtp_tls_enforce_sts_mx_patterns = no, a host that the plan excludes "+
+				"is used if its certificate carries the name of a usable one; before 3.6.17, 3.7.13, 3.8.8 and 3.9.2 set smtp_tls_dane_insecure_mx_policy = dane",
+				"deviations", string(mtapolicy.WeakerSharedName)+","+string(mtapolicy.WeakerOldInsecureMX))
+			break
+		}
+	}
 	run, err := daemon.Open(daemon.Config{Settings: d.s, Answers: d.answers, Metrics: d.metrics, Reload: d.reload, Alive: d.alive,
 		Control: d.control(), Logger: d.log})
 	if err != nil {

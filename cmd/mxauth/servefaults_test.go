@@ -21,7 +21,7 @@ import (
 
 // A resolverLine is what lies between the daemon and its resolver.
 type resolverLine struct {
-	t   *testing.T
+	t   testing.TB
 	to  netip.AddrPort
 	udp *net.UDPConn
 	tcp net.Listener
@@ -32,7 +32,7 @@ type resolverLine struct {
 }
 
 // newResolverLine leads to a resolver.
-func newResolverLine(t *testing.T, to netip.AddrPort) *resolverLine {
+func newResolverLine(t testing.TB, to netip.AddrPort) *resolverLine {
 	t.Helper()
 	w := &resolverLine{t: t, to: to}
 	for try := 0; ; try++ {
