@@ -161,7 +161,7 @@ func (t *task) collect(r *reply, set *proof.RRset, a *Answer) verdict {
 
 // take adds the records of a set that was proved.
 func (a *Answer) take(set *proof.RRset, p proven) {
-	a.Kind = Data
+	a.Kind, a.OriginalTTL = Data, p.original
 	for _, d := range set.Data {
 		a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
 	}

@@ -32,7 +32,10 @@ signatures end and its policy is forgotten, and what that does to mail:
 With --cert it says when a server may switch to that certificate (or key), given the
 TLSA records. With --ical it prints a calendar with a reminder a week before each event.
 
-The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.`,
+The exit status is 0 if all of this is to come, 1 if something protects less already, 2
+if mail is delayed or refused already, 3 if a lookup fails, so that not all can be seen;
+with --ical it is 0. What --cert plans does not count. 64: bad usage, 78: bad
+configuration.`,
 		Example: `  mxauth forecast example.org
   mxauth forecast --cert next.pem --ttl 1h example.org
   mxauth forecast --ical example.org > mail.ics`,
@@ -69,7 +72,14 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 			if len(snap.Plan.Hosts) == 0 {
 				e.out.Notef("there is no mail host to look at: %s", explain.Text(snap.Plan.MX.Reason))
 			}
-			return e.printForecast(args[0], forecast.Forecast(snap, o), snap.At, asICal)
+			events := forecast.Forecast(snap, o)
+			if err := e.printForecast(args[0], events, snap.At, asICal); err != nil {
+				return err
+			}
+			if asICal {
+				return nil
+			}
+			return exitWith(forecastExit(events, snap.At))
 		},
 	}
 	f := cmd.Flags()
@@ -77,6 +87,23 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 	f.DurationVar(&ttl, "ttl", 0, "with --cert: the `TTL` of the TLSA records in their zone, such as 1h (default: as received)")
 	f.BoolVar(&asICal, "ical", false, "print a calendar (iCalendar, RFC 5545)")
 	return cmd
+}
+
+// forecastExit is the exit status that what has happened already asks for.
+func forecastExit(events []forecast.Event, now time.Time) int {
+	code := 0
+	for _, ev := range events {
+		switch {
+		case ev.When.After(now), ev.ID == forecast.SwitchPublish, ev.ID == forecast.SwitchUnfit:
+		case ev.ID == forecast.LookupFails:
+			code = worse(code, exitDeferred)
+		case ev.Effect == forecast.Broken:
+			code = worse(code, exitRefused)
+		case ev.Effect == forecast.Weaker:
+			code = worse(code, exitDeliverable)
+		}
+	}
+	return code
 }
 
 func (e *env) printForecast(domain string, events []forecast.Event, now time.Time, asICal bool) error {

@@ -30,6 +30,8 @@ const (
 	ChainCertificate  ID = "chain-certificate-ends"  // above the host's own, on the path that counts
 	PolicyCertificate ID = "policy-host-certificate-ends"
 	Signatures        ID = "signatures-end"
+	SignaturesEnded   ID = "signatures-ended"
+	LookupFails       ID = "lookup-fails"
 	Policy            ID = "policy-forgotten"
 	SwitchPublish     ID = "switch-publish-first"
 	SwitchEarliest    ID = "switch-earliest"
@@ -79,8 +81,8 @@ type Event struct {
 type Options struct {
 	// Next is the certificate (or key) that the hosts will show; zero if none is planned.
 	Next dane.Material
-	// TTL is that of the TLSA records in their zone; 0: as they were received, which is less
-	// where a resolver had them in its cache.
+	// TTL is that of the TLSA records in their zone; 0: that of their signature, or
+	// [dane.UnknownTTL] where there is none.
 	TTL time.Duration
 	// Published is since when the TLSA records have been as they are; zero: not known,
 	// counts as now.

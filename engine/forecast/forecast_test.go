@@ -345,3 +345,22 @@ func TestChangeIsFree(t *testing.T) {
 		}
 	}
 }
+
+// TestEnded: signatures that have ended are not "nothing that ends".
+func TestEnded(t *testing.T) {
+	for _, c := range []struct {
+		world string
+		want  forecast.ID
+		says  string
+	}{
+		{"tlsa-expired", forecast.SignaturesEnded, "the TLSA records of mx.tlsa-expired.test"},
+		{"zone-expired", forecast.SignaturesEnded, "the MX records of zone-expired.test"},
+		{"tlsa-servfail", forecast.LookupFails, "SERVFAIL"},
+	} {
+		s := surveyOf(t, c.world)
+		e, ok := ids(forecast.Forecast(s, forecast.Options{}))[c.want]
+		if !ok || e.Effect != forecast.Broken || e.When.After(s.At) || !strings.Contains(e.Text, c.says) {
+			t.Errorf("%s: %+v, want %s with %q", c.world, e, c.want, c.says)
+		}
+	}
+}
