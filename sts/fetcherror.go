@@ -108,7 +108,7 @@ type FetchError struct {
 	Note   FetchNote
 	// Location is where a redirect points; what the peer sent, cut. "" if it sent none.
 	Location string
-	Detail string         // for people, safe for a terminal
+	Detail   string // for people, safe for a terminal
 	// Until is the end of the back-off for the id: until then it is not fetched
 	// again (RFC 8461 section 3.3). Zero if the failure began none.
 	Until time.Time
