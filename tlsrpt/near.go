@@ -56,6 +56,14 @@ func Near(txt string) (why string) {
 		if rest[0] != ';' {
 			return fmt.Sprintf("%q after \"v=TLSRPTv1\" in place of a semicolon", rest[:1])
 		}
+		if !strings.Contains(rest, "rua=") {
+			return "no \"rua\" field"
+		}
+		if v := strings.TrimSpace(rest[strings.Index(rest, "rua=")+len("rua="):]); v == "" || v[0] == ';' || v[0] == ',' {
+			return "no address after \"rua=\""
+		} else if !strings.Contains(v, ":") {
+			return fmt.Sprintf("%.60q after \"rua=\" is no URI: an address is written mailto:name@example.org", v)
+		}
 		return ""
 	case strings.HasPrefix(low, "v=tlsrptv1"):
 		return fmt.Sprintf("%q is not \"v=TLSRPTv1\": upper and lower case count", txt[:len("v=TLSRPTv1")])

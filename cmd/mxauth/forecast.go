@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,7 @@ configuration.`,
 			if err := checkDomain(args[0]); err != nil {
 				return usageError("%w", err)
 			}
+			e.policyHostNote("mxauth forecast", args[0])
 			if err := checkTTL(ttl); err != nil {
 				return err
 			}
@@ -60,19 +62,22 @@ configuration.`,
 					return configError("", "--cert: %w", err)
 				}
 			}
-			s, err := e.open(cmd.Context())
+			s, config, err := e.openSurvey(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			snap, err := survey.Collect(cmd.Context(), survey.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: s.roots, Now: e.now}, args[0])
+			snap, err := survey.Collect(cmd.Context(), config, args[0])
 			if err != nil {
 				return err
 			}
-			if len(snap.Plan.Hosts) == 0 {
+			events := forecast.Forecast(snap, o)
+			told := func(ev forecast.Event) bool {
+				return ev.ID == forecast.SignaturesEnded || ev.ID == forecast.LookupFails
+			}
+			if len(snap.Plan.Hosts) == 0 && !slices.ContainsFunc(events, told) {
 				e.out.Notef("there is no mail host to look at: %s", explain.Text(snap.Plan.MX.Reason))
 			}
-			events := forecast.Forecast(snap, o)
 			if err := e.printForecast(args[0], events, snap.At, asICal); err != nil {
 				return err
 			}
@@ -125,7 +130,7 @@ func (e *env) printForecast(domain string, events []forecast.Event, now time.Tim
 	}
 	e.out.Linef("%s: what comes by itself, the soonest first (times are UTC)", paint(strong, domain))
 	for _, p := range together(events, func(ev forecast.Event) (host, words string) {
-		if len(ev.Publish) > 0 {
+		if len(ev.Publish)+len(ev.Steps) > 0 {
 			return "", "" // each host has lines of its own
 		}
 		return ev.Host, strings.Join([]string{string(ev.ID), ev.When.String(), ev.Effect.String(), ev.Text, ev.Do}, "\n")
@@ -137,6 +142,7 @@ func (e *env) printForecast(domain string, events []forecast.Event, now time.Tim
 		e.also(p.also)
 		block(e.out, 2, pad("do"), ev.Do)
 		e.paste("publish", "in DNS:", ev.Publish)
+		e.printSteps(ev.Steps)
 		block(e.out, 2, pad("see"), fmt.Sprintf("%s, RFC %s", ev.ID, ev.RFC))
 	}
 	return nil

@@ -123,7 +123,7 @@ func each(t *testing.T, ps []*patient, f func(*patient)) {
 
 // TestCuresBreakNothing applies the steps of every finding of every world of the lab, one
 // after another, to what the world publishes, and looks again after each: no outcome is ever
-// worse than at the beginning, and after the last every finding whose steps were all applied
+// worse than before the step, and after the last every finding whose steps were all applied
 // is gone.
 func TestCuresBreakNothing(t *testing.T) {
 	if testing.Short() {
@@ -149,6 +149,11 @@ func TestCuresBreakNothing(t *testing.T) {
 		}
 		p.before, p.told = judge(snap), lint.Check(snap)
 		for _, f := range p.told {
+			for _, st := range f.Steps {
+				if st.Kind == lint.StepServe && slices.Contains(st.File, "mode: testing") && meansEnforce(p.world) {
+					t.Errorf("%s: %s lowers enforce to testing", p.world.Name, f.ID)
+				}
+			}
 			whole := len(f.Steps) > 0
 			for _, st := range f.Steps {
 				// Without a web server of its own a world serves no policy.
@@ -195,9 +200,11 @@ func TestCuresBreakNothing(t *testing.T) {
 			if worse(judge(snap), p.before) != "" { // not for want of time?
 				snap, ok = look(p, 10*time.Second)
 			}
-			if why := worse(judge(snap), p.before); ok && why != "" {
+			now := judge(snap)
+			if why := worse(now, p.before); ok && why != "" {
 				t.Errorf("%s: after %+v: %s", p.world.Name, p.applied[len(p.applied)-1], why)
 			}
+			p.before = now
 			p.after = lint.Check(snap)
 		})
 	}
@@ -212,6 +219,19 @@ func TestCuresBreakNothing(t *testing.T) {
 	if steps < 200 {
 		t.Errorf("%d steps are no test", steps)
 	}
+}
+
+// meansEnforce reports whether the policy that a world serves is one to enforce, in whatever
+// way it is written.
+func meansEnforce(w lab.World) bool {
+	s := w.STS
+	switch {
+	case s == nil || s.HTTP != lab.HTTP200 || s.At != "" || s.NoHost:
+		return false
+	case s.Body != "":
+		return strings.HasPrefix(w.Name, "near-policy-") && w.Name != "near-policy-html"
+	}
+	return s.Mode == "enforce"
 }
 
 // sameChange reports whether two steps make the same change.

@@ -69,6 +69,7 @@ type Kind struct {
 type report struct {
 	snap     *survey.Snapshot
 	findings []*Finding
+	files    []string // the policies that are proposed, in the order of their ids
 }
 
 // add adds a finding of a kind. The text is made from format and args; its host may be

@@ -77,7 +77,7 @@ func (r *report) mx() {
 	}
 	if len(withTLSA) > 0 {
 		f := r.add(MXUnsignedTLSA, rfc6125.Host{}, signZone(dom),
-			"The TLSA records of the hosts prove nothing for %s, because the MX records that lead to them are not signed: whoever forges those chooses another host.", dom)
+			"The TLSA records of the hosts prove nothing for %s, because the MX records that lead to them are not signed: an attacker can name another host there.", dom)
 		f.saw("%s MX: %s", dom, signed(p.MX.Status))
 		for _, n := range withTLSA {
 			f.saw("%s: signed TLSA records", n)
@@ -85,7 +85,7 @@ func (r *report) mx() {
 		return
 	}
 	r.add(MXUnsigned, rfc6125.Host{}, signZone(dom)+" Until then an MTA-STS policy of mode enforce is what keeps mail away from a forged host.",
-		"The MX records of %s are not signed (DNSSEC), so whoever stands between can name another host.", dom).saw("%s MX: %s", dom, signed(p.MX.Status))
+		"The MX records of %s are not signed (DNSSEC), so an attacker on the path can name another host.", dom).saw("%s MX: %s", dom, signed(p.MX.Status))
 }
 
 // mxWrongName tells of an MX record whose name cannot be that of a mail server.
@@ -96,7 +96,7 @@ func (r *report) mxWrongName(h rfc6125.Host, why string, preference uint16) {
 	if ok && r.snap.Exists[meant] {
 		do = "Name " + meant.String() + ". in the MX record, with the dot at its end."
 	}
-	r.add(MXWrongName, h, do, "An MX record of %s names %s, which can be no mail server (%s); senders pass over it.", dom, h, why).
+	r.add(MXWrongName, h, do, "An MX record of %s names %s, which cannot be its mail server (%s); senders pass over it.", dom, h, why).
 		saw("%s. MX %d %s.", dom, preference, h).steps(r.mxSteps()...)
 }
 
@@ -299,7 +299,7 @@ func lastLookup(l []dane.Lookup) dane.Lookup {
 // policyHostAlias is the name of the policy host if it is an alias that leads nowhere.
 func (r *report) policyHostAlias() string {
 	a, aaaa := r.snap.PolicyHost[0], r.snap.PolicyHost[1]
-	if a.Err != nil || aaaa.Err != nil || len(a.Answer.Records)+len(aaaa.Answer.Records) > 0 || len(a.Answer.Chain) == 0 {
+	if a.Err != nil || aaaa.Err != nil || len(a.Answer.Records)+len(aaaa.Answer.Records) > 0 || len(a.Answer.Chain) == 0 || a.Answer.Chain[0].Type != dnssec.TypeCNAME {
 		return ""
 	}
 	return a.Answer.Chain[0].Owner.String()

@@ -33,29 +33,34 @@ func (r *report) path() []Step {
 	out = append(out, r.tlsaUnpublished()...)
 	out = append(out, r.stsPath()...)
 	var unsigned []string
+	add := func(d string) {
+		if !slices.Contains(unsigned, d) {
+			unsigned = append(unsigned, d)
+		}
+	}
 	if r.snap.Plan.MX.Status == dnssec.Insecure {
-		unsigned = append(unsigned, r.snap.Plan.Orig.String())
+		add(r.snap.Plan.Orig.Registrable())
 	}
 	for i := range r.snap.Plan.Hosts {
 		h := &r.snap.Plan.Hosts[i]
-		if h.Name.IsValid() && h.DANE.State == dane.NA && h.DANE.Address == dane.AddressOK && !slices.Contains(unsigned, h.Name.String()) {
-			unsigned = append(unsigned, h.Name.String())
+		if h.Name.IsValid() && h.DANE.State == dane.NA && h.DANE.Address == dane.AddressOK {
+			add(h.Name.Registrable())
 		}
 	}
 	if len(unsigned) > 0 {
-		out = append(out, do("For DANE sign the zones of "+strings.Join(unsigned, ", ")+" with DNSSEC and have the DS records published in the zones above. When mxauth resolver and mxauth lint find them signed, mxauth lint says which TLSA records to publish."))
+		out = append(out, do("For DANE sign "+listText(unsigned)+" with DNSSEC and have the DS records published in the zones above. Once that is done, mxauth lint "+r.snap.Plan.Orig.String()+" names the TLSA records to publish."))
 	}
 	return out
 }
 
 // stsPath is the way to an MTA-STS policy in force.
 func (r *report) stsPath() []Step {
-	s, ok := r.serveStep(sts.ModeTesting, 0)
+	s, ok := r.serveStep(sts.ModeTesting)
 	if !ok {
 		return nil
 	}
 	out := []Step{s.wait(testingTime)}
-	return append(out, r.enforceSteps(1)...)
+	return append(out, r.enforceSteps()...)
 }
 
 func tlsrptMeans(txt string) bool { return tlsrpt.MeansRecord(txt) }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
@@ -82,27 +83,43 @@ func (r *report) recordThere() bool {
 }
 
 // announce adds the steps by which a policy that is served comes to count. The record alone
-// would bring a policy into force that may stop mail, so it comes with the file.
+// would bring a policy into force that may stop mail, so it comes with the file, and what
+// the hosts lack comes first.
 func (r *report) announce(f *Finding) {
 	mode := r.keepMode()
-	s, ok := r.serveStep(mode, 0)
+	s, ok := r.serveStep(mode)
 	if !ok {
 		return
 	}
-	pol, _ := r.policy()
-	if pol != nil && pol.Mode == sts.ModeEnforce && mode != sts.ModeEnforce {
-		s.Text += " Its mode is testing at first: to enforce it now would stop mail."
-		f.steps(s.wait(testingTime))
-		f.steps(r.enforceSteps(1)...)
-		return
+	if mode == sts.ModeEnforce {
+		if first := r.misfitSteps(); len(first) > 0 {
+			f.Do = plain.Text("Take the steps in their order: the policy is one to enforce, and in force now it would stop mail.")
+			f.steps(first...)
+		}
+	}
+	if r.sameAsServed(s) {
+		s = Step{Kind: StepPublish, Text: "Publish the record; the policy that is served may stay as it is.", Owner: s.Owner, Type: s.Type, Records: s.Records, Instead: s.Instead}
 	}
 	f.steps(s)
+}
+
+// sameAsServed reports whether a step serves what is served already.
+func (r *report) sameAsServed(s Step) bool {
+	if r.snap.Served == nil || r.snap.Served.Policy.Mode == 0 {
+		return false
+	}
+	p, err := sts.ParsePolicy([]byte(strings.Join(s.File, "\n")))
+	return err == nil && p.String() == r.snap.Served.Policy.String()
 }
 
 // unannounced tells of a policy that is served and that no record announces.
 func (r *report) unannounced() {
 	served := r.snap.Served
-	if served == nil || r.recordThere() || r.snap.Plan.STS.TXTErr == nil {
+	c := r.snap.STSRecord.Answer
+	if served == nil || r.recordThere() || r.snap.Plan.STS.TXTErr == nil || len(c.Chain) > 0 && c.Chain[0].Type == dnssec.TypeCNAME && c.Kind == dnssec.NXDomain {
+		return // or told: by what is there, or by the alias that leads nowhere
+	}
+	if slices.ContainsFunc(r.snap.Elsewhere, func(m survey.Misplaced) bool { return m.Standard == "MTA-STS" }) {
 		return
 	}
 	pol, _ := r.policy()
@@ -157,7 +174,7 @@ const month = 30 * 24 * time.Hour
 // serve adds the policy that fits the domain's hosts, in the mode given, with the record that
 // announces it.
 func (r *report) serve(f *Finding, mode sts.Mode) *Finding {
-	if s, ok := r.serveStep(mode, 0); ok {
+	if s, ok := r.serveStep(mode); ok {
 		return f.steps(s)
 	}
 	if _, bad := r.listed(); len(bad) > 0 {
@@ -283,10 +300,7 @@ func (r *report) stsInvalid(err error) {
 		switch {
 		case !x.Fatal:
 		case i == 0 && x.Line > 0:
-			first = fmt.Sprintf("line %d has %s", x.Line, x.Why)
-			if strings.HasPrefix(x.Why, "the file") || strings.HasPrefix(x.Why, "lines end") || strings.Contains(x.Why, " is ") {
-				first = fmt.Sprintf("in line %d, %s", x.Line, x.Why)
-			}
+			first = fmt.Sprintf("line %d: %s", x.Line, x.Why)
 		case i == 0:
 			first = x.Why
 		default:
@@ -297,7 +311,7 @@ func (r *report) stsInvalid(err error) {
 		first += fmt.Sprintf(" (and %s more)", plain.Count(more, "fault"))
 	}
 	f := r.add(STSInvalid, rfc6125.Host{}, "Correct the policy; one that fits the MX hosts is below.",
-		"The MTA-STS policy of %s is fetched and does not parse, so it counts for nothing: %s.", dom, first)
+		"The MTA-STS policy of %s is malformed, so senders do not take it: %s.", dom, first)
 	for _, x := range found {
 		if !x.Fatal {
 			continue
@@ -345,7 +359,7 @@ func (r *report) stsPolicy(s *sts.Result) {
 	}
 	if pol.MaxAge < shortMaxAge {
 		r.serve(r.add(STSShort, rfc6125.Host{}, "Set max_age to a month (2592000 seconds) or more.",
-			"Senders forget the policy of %s after %s; whoever can keep them from the web host for so long is rid of it.", dom, plain.Span(pol.MaxAge)).
+			"Senders forget the policy of %s after %s; an attacker who can block the web server for so long is rid of it.", dom, plain.Span(pol.MaxAge)).
 			saw("max_age: %d", int64(pol.MaxAge/time.Second)), pol.Mode)
 	}
 	if pol.Mode == sts.ModeTesting {
@@ -357,7 +371,11 @@ func (r *report) stsPolicy(s *sts.Result) {
 			continue
 		}
 		if _, ok := pol.Match(h.Name); !ok {
-			r.serve(r.add(STSNotListed, h.Name, "Add the host to the policy, then change the id of the record; the next time do so before it comes into the MX records.",
+			do := "Add the host to the policy, then change the id of the record; the next time do so before it comes into the MX records."
+			if r.snap.Plan.MX.Row == "M5" {
+				do = fmt.Sprintf("If a host that the policy lists takes the mail, publish an MX record that names it. Else list %s in the policy, then change the id of the record.", h.Name)
+			}
+			r.serve(r.add(STSNotListed, h.Name, do,
 				"The policy of %s does not list its MX host %s: senders that honour it do not deliver there.", dom, h.Name).
 				saw("the policy lists %s", patterns(pol)).stars(pol, h.Name), pol.Mode)
 			continue
@@ -370,7 +388,7 @@ func (r *report) stsPolicy(s *sts.Result) {
 			used = used || pat.Match(r.snap.Plan.Hosts[i].Name)
 		}
 		if !used && r.snap.Plan.MX.Row != "M5" {
-			r.serve(r.add(STSUnused, rfc6125.Host{}, "Remove it unless it stands for a host to come: whoever gets hold of such a name may receive the mail.",
+			r.serve(r.add(STSUnused, rfc6125.Host{}, "Remove it unless it is for a future host: an attacker who gets such a name may receive the mail.",
 				"The policy of %s allows %s, which is none of its MX hosts.", dom, pat).saw("mx: %s", pat), pol.Mode)
 		}
 	}
@@ -382,11 +400,11 @@ func (r *report) stsTesting(s *sts.Result) {
 	if at, ok := idDate(s.ID); ok && r.snap.At.Sub(at) > longTesting {
 		r.add(STSTestingLong, rfc6125.Host{}, do,
 			"The policy of %s has been in mode testing since %s, by the id of its record; it protects nothing yet.", dom, at.Format(time.DateOnly)).
-			saw("id=%s, mode: testing", s.ID).steps(r.enforceSteps(1)...)
+			saw("id=%s, mode: testing", s.ID).steps(r.enforceSteps()...)
 		return
 	}
 	r.add(STSTesting, rfc6125.Host{}, do,
-		"The policy of %s is in mode testing: failures are reported and nothing is refused.", dom).saw("mode: testing").steps(r.enforceSteps(1)...)
+		"The policy of %s is in mode testing: failures are reported and nothing is refused.", dom).saw("mode: testing").steps(r.enforceSteps()...)
 }
 
 // idDate reads an id that begins with a date, as most do: 20240131 or 20240131120000.
@@ -420,7 +438,7 @@ func (r *report) deadPolicyHost() {
 		if d.Address.Addr().Is4() {
 			typ = "A"
 		}
-		r.add(STSDeadAddress, rfc6125.Host{}, "Have the web server listen there, or remove the "+typ+" record of "+d.Address.Addr().String()+".",
+		r.add(STSDeadAddress, rfc6125.Host{}, "Have the web server listen there, or remove the "+typ+" record with that address.",
 			"The policy host mta-sts.%s has the address %s, which does not answer from here; some senders try it first and wait, or give up.", r.snap.Plan.Orig, d.Address.Addr()).
 			saw("%s: %v", d.Address, d.Err)
 	}
@@ -442,8 +460,16 @@ func (r *report) stsCertificate(h *engine.Host, v *survey.HostView) {
 		}
 		leaf := a.Peer.Chain[0]
 		if err := r.webpki(a.Peer.Chain, h.Name); err != nil {
-			r.add(STSHostCert, h.Name, "Get a certificate of a public CA for the host's name, and send the whole chain.",
-				"The certificate of %s does not satisfy the MTA-STS policy of %s, which asks for a valid one of a public CA with the host's name.", h.Name, r.snap.Plan.Orig).
+			do := "Get a certificate of a public CA that names " + h.Name.String() + ", and send the whole chain."
+			switch {
+			case !errors.Is(err, pkix.ErrExpired):
+			case leaf.NotAfter.Before(r.snap.At):
+				do = "Renew it, and find out why that did not happen by itself."
+			default:
+				do = "Have the server send the present certificate of its CA (intermediate): the one that it sends has expired, its own has not."
+			}
+			r.add(STSHostCert, h.Name, do,
+				"The certificate of %s does not satisfy the MTA-STS policy of %s: %s.", h.Name, r.snap.Plan.Orig, r.certificateFault(a.Peer.Chain, h.Name)).
 				saw("%s: %s", a.Address, cause(err)).saw("%s", namesOf(presentedNames(a.Peer.Chain)))
 		} else if left := leaf.NotAfter.Sub(r.snap.At); left < soon {
 			r.add(STSCertExpiring, h.Name, "Renew it, and find out why that did not happen by itself.",

@@ -1,6 +1,8 @@
 package lint
 
 import (
+	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/survey"
+	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -52,7 +55,7 @@ func wrongName(h, dom rfc6125.Host) string {
 	last := s[strings.LastIndexByte(s, '.')+1:]
 	switch {
 	case last == "localhost":
-		return "each host's name for itself"
+		return "every host calls itself so"
 	case slices.Contains([]string{"invalid", "local", "internal", "localdomain", "lan", "home", "onion"}, last):
 		return "." + last + " names exist in no public DNS"
 	case h.Name().NumLabels() == 1:
@@ -177,8 +180,8 @@ func (r *report) mxSteps() []Step {
 		return nil
 	}
 	var steps []Step
-	if pol, _ := r.policy(); moved && pol != nil && pol.Mode != sts.ModeNone {
-		s, ok := r.serveStep(r.keepMode(), 0)
+	if pol, announced := r.policy(); moved && announced && pol != nil && pol.Mode != sts.ModeNone {
+		s, ok := r.serveStep(r.keepMode())
 		if !ok {
 			return nil
 		}
@@ -285,23 +288,19 @@ func (r *report) misfits() []rfc6125.Host {
 	return out
 }
 
-// keepMode is the mode of a corrected policy: what it is now. A policy that nothing
-// announces, or that does not parse, is enforced only if that stops no mail.
+// keepMode is the mode of a corrected policy: what it is now. It is never lowered: to take
+// "enforce" back is the owner's decision.
 func (r *report) keepMode() sts.Mode {
-	pol, announced := r.policy()
-	switch {
-	case pol == nil || pol.Mode == 0 || pol.Mode == sts.ModeNone:
-		return sts.ModeTesting
-	case pol.Mode == sts.ModeEnforce && !announced && len(r.misfits()) > 0:
+	pol, _ := r.policy()
+	if pol == nil || pol.Mode == 0 || pol.Mode == sts.ModeNone {
 		return sts.ModeTesting
 	}
 	return pol.Mode
 }
 
-// serveStep is the step that serves a policy for the domain's hosts and announces it. stage
-// counts the policies of one proposal, each of which has an id of its own. ok is false if
-// no policy can list the hosts.
-func (r *report) serveStep(mode sts.Mode, stage int) (s Step, ok bool) {
+// serveStep is the step that serves a policy for the domain's hosts and announces it. Each
+// policy of a report has an id of its own. ok is false if no policy can list the hosts.
+func (r *report) serveStep(mode sts.Mode) (s Step, ok bool) {
 	p := r.snap.Plan
 	hosts, bad := r.listed()
 	if len(hosts) == 0 || len(bad) > 0 || r.snap.MX.Err != nil {
@@ -335,6 +334,11 @@ func (r *report) serveStep(mode sts.Mode, stage int) (s Step, ok bool) {
 	}
 	s.File = append(s.File, fmt.Sprintf("max_age: %d", int64(age/time.Second)))
 	s.Text = "Serve this file at " + s.URL + ", then publish the record with its new id."
+	file := strings.Join(s.File, "\n")
+	stage := slices.Index(r.files, file)
+	if stage < 0 {
+		stage, r.files = len(r.files), append(r.files, file)
+	}
 	r.record(&s, stage)
 	return s, true
 }
@@ -402,37 +406,140 @@ func ownerOf(l dane.Lookup, name string) (owner, instead string) {
 }
 
 // enforceSteps lead from a policy in mode testing to one in force.
-func (r *report) enforceSteps(stage int) []Step {
-	s, ok := r.serveStep(sts.ModeEnforce, stage)
+func (r *report) enforceSteps() []Step {
+	s, ok := r.serveStep(sts.ModeEnforce)
 	if !ok {
 		return nil
 	}
 	var out []Step
-	for _, h := range r.misfits() {
-		out = append(out, r.certificateStep(h))
-	}
+	out = append(out, r.misfitSteps()...)
 	s.Text = "When the TLSRPT reports show no failures, serve this file at " + s.URL + " and publish the record with its new id."
 	return append(out, s)
 }
 
-// certificateStep is the step that lets a host satisfy a policy.
-func (r *report) certificateStep(h rfc6125.Host) Step {
+// A misfit is why a policy in force would stop the mail to a host.
+type misfit uint8
+
+const (
+	misfitSilent misfit = iota // does not answer, so that nothing is known
+	misfitNoTLS
+	misfitCertificate
+)
+
+// misfitOf says what keeps a host from satisfying a policy, and what it shows.
+func (r *report) misfitOf(h rfc6125.Host) (misfit, string) {
 	for i := range r.snap.Plan.Hosts {
 		if r.snap.Plan.Hosts[i].Name != h {
 			continue
 		}
 		for _, a := range r.snap.Hosts[i].Probe.Addresses {
 			switch {
-			case a.Peer.Event == engine.HandshakeDone && len(a.Peer.Chain) > 0 && r.snap.Roots != nil:
-				if err := r.webpki(a.Peer.Chain, h); err != nil {
-					return do(fmt.Sprintf("First give %s a certificate of a public CA that names %s, with the whole chain: what it shows now would be refused (%s).", h, h, cause(err)))
+			case a.Peer.Event == engine.HandshakeDone && len(a.Peer.Chain) > 0 && !a.Peer.Outdated():
+				if fault := r.certificateFault(a.Peer.Chain, h); fault != "" {
+					return misfitCertificate, fault
 				}
 			case a.Peer.Event != engine.NoConnection:
-				return do(fmt.Sprintf("First see that %s offers STARTTLS with TLS 1.2 or later: without it a policy in force stops its mail.", h))
+				return misfitNoTLS, ""
 			}
 		}
 	}
-	return do(fmt.Sprintf("First see that %s answers on port 25 and shows a certificate of a public CA that names %s.", h, h))
+	return misfitSilent, ""
+}
+
+// notChecked are names that the MX records should have and that this look did not connect
+// to.
+func (r *report) notChecked() []string {
+	var out []string
+	for _, x := range r.mxRecords() {
+		known := x.moved || !x.to.IsValid() || x.to.IsRoot()
+		for i := range r.snap.Plan.Hosts {
+			known = known || r.snap.Plan.Hosts[i].Name.Name() == x.to
+		}
+		if !known {
+			out = append(out, strings.TrimSuffix(x.to.FQDN(), "."))
+		}
+	}
+	return out
+}
+
+// certificateFault says in a few words why a chain does not satisfy MTA-STS for a name; ""
+// if it does.
+func (r *report) certificateFault(chain []*x509.Certificate, name rfc6125.Host) string {
+	err := r.webpki(chain, name)
+	leaf := chain[0]
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, pkix.ErrName):
+		return namesOf(presentedNames(chain))
+	case bytes.Equal(leaf.RawIssuer, leaf.RawSubject):
+		return "it is self-signed"
+	case leaf.NotAfter.Before(r.snap.At):
+		return "it expired on " + leaf.NotAfter.UTC().Format(time.DateOnly)
+	case leaf.NotBefore.After(r.snap.At):
+		return "it is not valid before " + leaf.NotBefore.UTC().Format(time.DateOnly)
+	}
+	return cause(err)
+}
+
+// misfitSteps are what has to be done before a policy can be enforced, one step for each
+// cause and each organisation that has to do it.
+func (r *report) misfitSteps() []Step {
+	type group struct {
+		why     misfit
+		foreign string // the domain of another organisation; "" for the domain's own hosts
+	}
+	var order []group
+	hosts, seen := map[group][]string{}, map[group]string{}
+	for _, h := range r.misfits() {
+		why, shows := r.misfitOf(h)
+		g := group{why, r.foreign(h)}
+		if _, known := hosts[g]; !known {
+			order = append(order, g)
+			seen[g] = shows
+		}
+		hosts[g] = append(hosts[g], h.String())
+	}
+	var out []Step
+	if l := r.notChecked(); len(l) > 0 {
+		dom := r.snap.Plan.Orig.String()
+		out = append(out, do("First correct the MX records and run mxauth lint "+dom+" again: whether "+listText(l)+" fits a policy has not been checked."))
+	}
+	for _, g := range order {
+		list := hosts[g]
+		who, of := "First", listText(list)
+		if g.foreign != "" {
+			who = "First ask the owner of " + g.foreign + ", or do it yourself if that is you:"
+		}
+		switch {
+		case g.why == misfitNoTLS:
+			out = append(out, do(fmt.Sprintf("%s see that STARTTLS with TLS 1.2 or later is offered by %s: without it a policy in force stops mail.", who, of)))
+		case g.why == misfitSilent:
+			out = append(out, do(fmt.Sprintf("%s see that port 25 answers, with a certificate of a public CA for the host's own name, at %s.", who, of)))
+		case len(list) == 1:
+			out = append(out, do(fmt.Sprintf("%s get a certificate of a public CA that names %s, with the whole chain. What it shows now would be refused: %s.", who, of, seen[g])))
+		default:
+			out = append(out, do(fmt.Sprintf("%s get certificates of a public CA, with the whole chain, in which each of these hosts finds its own name: %s. What %s shows now would be refused: %s.", who, of, list[0], seen[g])))
+		}
+	}
+	return out
+}
+
+// foreign is the domain of another organisation that a host belongs to; "" for a host of
+// the domain's own.
+func (r *report) foreign(h rfc6125.Host) string {
+	if d := h.Registrable(); d != r.snap.Plan.Orig.Registrable() {
+		return d
+	}
+	return ""
+}
+
+// listText lists names: "a, b and c".
+func listText(l []string) string {
+	if len(l) < 2 {
+		return strings.Join(l, "")
+	}
+	return strings.Join(l[:len(l)-1], ", ") + " and " + l[len(l)-1]
 }
 
 // tlsaOwner is the owner name of a host's TLSA records, and the type of records that go for
@@ -484,12 +591,6 @@ func (r *report) tlsaStep(h *engine.Host, v *survey.HostView) (s Step, ok bool) 
 			return Step{}, false // the records would keep mail from that address
 		}
 	}
-	ttl := uint32(hour)
-	if n := len(h.DANE.TLSA); n > 0 {
-		if t, known := h.DANE.TLSA[n-1].PublishedTTL(); known && t <= longTTL {
-			ttl = uint32(t / time.Second)
-		}
-	}
 	recs, fresh := r.tlsaTarget(h, peers)
 	if len(recs) == 0 {
 		return Step{}, false
@@ -504,8 +605,11 @@ func (r *report) tlsaStep(h *engine.Host, v *survey.HostView) (s Step, ok bool) 
 	if fresh {
 		s.Caution = keySeen
 	}
+	if d := r.foreign(h.Name); d != "" {
+		s.Caution = strings.TrimSpace("This is a record of " + d + ": its owner has to publish it. " + s.Caution)
+	}
 	for _, rec := range recs {
-		s.Records = append(s.Records, dane.Entry{Owner: owner, TTL: time.Duration(ttl) * time.Second, Record: rec}.Zone())
+		s.Records = append(s.Records, dane.Entry{Owner: owner, TTL: hour * time.Second, Record: rec}.Zone())
 	}
 	return s, true
 }
@@ -553,21 +657,26 @@ func (r *report) tlsaTarget(h *engine.Host, peers []dane.Peer) (recs []dane.Reco
 		return rec.Usage == dane.DANEEE && (rec.Selector == dane.Cert || rec.MatchingType == dane.Full) &&
 			slices.ContainsFunc(peers, func(p dane.Peer) bool { return verifies([]dane.Record{rec}, p) })
 	})
-	digest := dane.SHA2_256
-	for _, rec := range keep {
-		if rec.Usage == dane.DANEEE && rec.Selector == dane.SPKI && rec.MatchingType == dane.SHA2_512 {
-			digest = dane.SHA2_512
-		}
+	strong := func(rec dane.Record) bool {
+		return rec.Usage == dane.DANEEE && rec.Selector == dane.SPKI && rec.MatchingType == dane.SHA2_512
+	}
+	// Where there is a SHA2-512 digest of another key, one of this key takes its place: a
+	// weaker one beside it would not count (RFC 7671 section 9).
+	digest, replace := dane.SHA2_256, false
+	if slices.ContainsFunc(known, strong) {
+		digest, replace = dane.SHA2_512, !slices.ContainsFunc(keep, strong)
 	}
 	for _, p := range peers {
-		if verifies(keep, p) {
+		if verifies(keep, p) && !replace {
 			continue
 		}
 		rec, err := dane.Generate(dane.Recipe{Usage: dane.DANEEE, Selector: dane.SPKI, MatchingType: digest}, p.Chain[0])
 		if err != nil || !verifies(append(slices.Clone(keep), rec), p) {
 			return nil, false
 		}
-		keep, fresh = append(keep, rec), true
+		if !slices.Contains(keep, rec) {
+			keep, fresh = append(keep, rec), true
+		}
 	}
 	if !all(keep) {
 		return nil, false
@@ -591,12 +700,23 @@ func (r *report) tlsaUnpublished() []Step {
 	return out
 }
 
+// reportTexts are the TLSRPT records that are there, in the right place or not.
+func (r *report) reportTexts() []string {
+	out := survey.Texts(r.snap.TLSRPTRecord)
+	for _, m := range r.snap.Elsewhere {
+		if m.Standard == "TLSRPT" {
+			out = append(out, m.Text)
+		}
+	}
+	return out
+}
+
 // reportsStep publishes a TLSRPT record; to are the addresses that the present one names.
 func (r *report) reportsStep() Step {
 	dom := r.snap.Plan.Orig
 	owner, instead := ownerOf(r.snap.TLSRPTRecord, "_smtp._tls."+dom.String()+".")
 	to := "mailto:tlsrpt@" + dom.String()
-	if found := destinations(survey.Texts(r.snap.TLSRPTRecord)); found != "" {
+	if found := destinations(r.reportTexts()); found != "" {
 		to = found
 	}
 	return Step{Kind: StepPublish, Text: "Ask senders to report failures; have somebody read the mailbox.", Owner: owner, Type: "TXT", Instead: instead,

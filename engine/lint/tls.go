@@ -46,7 +46,7 @@ func (r *report) session(h *engine.Host, p engine.Peer) {
 			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", plain.Host(h)).saw("%s: EHLO without STARTTLS", p.Address)
 	case p.Injected:
 		r.add(TLSInjected, h.Name, "Update the mail server, or the proxy or firewall in front of it.",
-			"%s sends unencrypted data behind its reply to STARTTLS, which somebody on the way may have put there; careful senders hang up.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
+			"%s sends unencrypted data behind its reply to STARTTLS, which an attacker on the path may have put there; careful senders end the connection.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.STARTTLSRefused:
 		r.add(TLSRefused, h.Name, "Look into the mail server's log; often its key or certificate file cannot be read.",
 			"%s offers STARTTLS and then refuses it.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
@@ -112,6 +112,8 @@ func (r *report) together() {
 	elsewhere := r.snap.Served != nil || slices.ContainsFunc(r.snap.Elsewhere, func(m survey.Misplaced) bool { return m.Standard == "MTA-STS" })
 	_, bad := r.listed()
 	switch {
+	case p.MX.Row == "M5" && p.Hosts[0].DANE.Address == dane.AddressNone:
+		// No host takes the mail yet.
 	case elsewhere:
 		// What is there and does not count has been told.
 	case usable == 0 && unsigned == 0 && !usingSTS && none && !anyTLSA(p):

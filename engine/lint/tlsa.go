@@ -86,7 +86,7 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 	uses := h.DANE.Set.Uses()
 	if h.DANE.State == dane.Unusable {
 		f := r.add(TLSAAllUnusable, h.Name, "Publish a record of usage 3 (3 1 1, DANE-EE) for the host.",
-			"%s has TLSA records, and none of them counts for mail: TLS is demanded and nobody is authenticated.", h.Name)
+			"%s has TLSA records, and none of them counts for mail: TLS is demanded and the host is not authenticated.", h.Name)
 		for _, u := range uses {
 			f.saw("%s: %s", short(u.Record), u.Why)
 		}
@@ -123,7 +123,7 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 		for _, rr := range l.Answer.Records {
 			if ttl := time.Duration(rr.TTL) * time.Second; ttl > longTTL {
 				f := r.add(TLSALongTTL, h.Name, "Lower the TTL of these records to an hour or so (3600).",
-					"Senders may keep the TLSA records of %s for %s: if the key must be replaced in a hurry, mail stays away for so long.", h.Name, plain.Span(ttl)).saw("%s TLSA: TTL %d", ownerText(h), rr.TTL)
+					"Senders may keep the TLSA records of %s for %s: if the key must be replaced in a hurry, mail fails for so long.", h.Name, plain.Span(ttl)).saw("%s TLSA: TTL %d", ownerText(h), rr.TTL)
 				f.steps(r.tlsaOf(h, v)...)
 				break
 			}
@@ -149,7 +149,7 @@ func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Pee
 	for _, t := range res.Trace {
 		u := use(h.DANE.Set, t.Record)
 		if t.Depth < 0 && u.Usable && !matchesAny(t.Record, dp, o) {
-			r.add(TLSAStale, h.Name, "Fine if it stands for the next key; else remove it.",
+			r.add(TLSAStale, h.Name, "Keep it if it is for the next key; else remove it.",
 				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s", short(t.Record))
 		}
 	}
@@ -178,7 +178,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 		f = r.add(TLSAExpired, h.Name, "Renew the certificate that has expired: records of usage 2 (DANE-TA) look at dates.",
 			"The chain from the certificate of %s to the CA in its TLSA records has expired.", h.Name)
 	case errors.Is(err, pkix.ErrNotYetValid):
-		f = r.add(TLSAPath, h.Name, "Use a certificate that is valid already, and see that the clock of whoever issues it is right.",
+		f = r.add(TLSAPath, h.Name, "Use a certificate that is valid already, and check the clock of the CA that issues it.",
 			"The chain from the certificate of %s to the CA in its TLSA records is not valid yet.", h.Name)
 	case errors.Is(err, dane.ErrPath):
 		f = r.add(TLSAPath, h.Name, "Send the certificates between the host's own and the CA, and use a CA certificate that may issue.",
@@ -196,7 +196,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 			}
 		}
 		if f == nil {
-			f = r.add(TLSANoMatch, h.Name, "Publish a record for the key in use, or give the host back the key that the records name.",
+			f = r.add(TLSANoMatch, h.Name, "If the key was changed on purpose, publish the record below; else give the host back the key that the records name, and find out who answers at its address.",
 				"What %s shows matches none of its TLSA records: senders that do DANE deliver nothing to it.", h.Name)
 			f.steps(r.tlsaOf(h, v)...)
 			r.anchorUnsent(h)
