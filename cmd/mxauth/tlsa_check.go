@@ -81,6 +81,10 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 	if err := checkTTL(f.ttl); err != nil {
 		return err
 	}
+	var meant *meantError
+	if err := noDomain(arg); errors.As(err, &meant) && (meant.host == "" || meant.domain == "" || strings.HasPrefix(arg, "_")) {
+		return usageError("%w", err)
+	}
 	req := engine.Request{NextHop: arg, Level: engine.LevelDANE, Port: f.port, Sorted: true}
 	if strings.Contains(arg, ":") && !strings.HasPrefix(arg, "[") {
 		if req.NextHop, err = bracketed(arg, dane.DefaultPort); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -52,6 +53,8 @@ func noDomain(s string) error {
 	t := strings.Trim(strings.TrimSpace(s), "<>\"',;")
 	low := strings.ToLower(t)
 	switch {
+	case s == "-":
+		return &exitError{code: exitUsage, err: errors.New("this verb reads no list from standard input"), hint: "give the domain as an argument; check, plan and lint read a list with -"}
 	case strings.Contains(t, "://"):
 		u, err := url.Parse(t)
 		if err != nil || u.Hostname() == "" {

@@ -364,3 +364,12 @@ func TestEnded(t *testing.T) {
 		}
 	}
 }
+
+// TestOriginalTTL: the TTL of the zone comes with a proved answer.
+func TestOriginalTTL(t *testing.T) {
+	s := surveyOf(t, "lint-short-ttl")
+	tlsa := s.Plan.Hosts[0].DANE.TLSA
+	if l := tlsa[len(tlsa)-1]; l.Answer.OriginalTTL != 3600 {
+		t.Errorf("%d", l.Answer.OriginalTTL)
+	}
+}
