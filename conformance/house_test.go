@@ -29,7 +29,7 @@ var floors = map[string][]string{
 	"dane":                 {"dnssec", "pkix", "rfc6125"},
 	"sts":                  {"dnssec", "pkix", "store", "rfc6125"},
 	"tlsrpt":               {"dnssec", "rfc6125"},
-	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125"},
+	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text"},
 	"conformance/vectors":  {},
 	"conformance/lab":      {},
 	"conformance/generate": {},
@@ -38,36 +38,38 @@ var floors = map[string][]string{
 
 // owners say which rooms may import a module that is not for everybody.
 var owners = map[string][]string{
-	"github.com/miekg/dns":                {"dnssec", "conformance"},
-	"github.com/spf13/cobra":              {"cmd"},
-	"github.com/spf13/pflag":              {"cmd"},
-	"github.com/BurntSushi/toml":          {"cmd"},
-	"github.com/prometheus":               {"cmd"},
-	"github.com/coreos/go-systemd":        {"cmd"},
-	"golang.org/x/term":                   {"cmd"},
-	"go.etcd.io/bbolt":                    {"store/bolt"},
-	"github.com/valkey-io/valkey-go":      {"store/valkey"},
-	"github.com/hashicorp/golang-lru":     everybody,
-	"golang.org/x/net":                    everybody,
-	"golang.org/x/sync":                   everybody,
-	"golang.org/x/time":                   everybody,
-	"golang.org/x/crypto":                 everybody,
-	"github.com/google/go-cmp":            testsOnly,
-	"pgregory.net/rapid":                  testsOnly,
-	"go.uber.org/goleak":                  testsOnly,
-	"github.com/rogpeppe/go-internal":     testsOnly,
-	"github.com/alicebob/miniredis":       testsOnly,
-	"github.com/emersion/go-smtp":         testsOnly,
-	module + "/dnssec/dnsfake":            {"conformance"},
-	module + "/dnssec/fakeserver":         testsOnly,
-	module + "/store/storetest":           testsOnly,
-	module + "/conformance/peers":         testsOnly,
-	module + "/store/bolt":                {"cmd", "conformance"},
-	module + "/store/valkey":              {"cmd", "conformance"},
-	module + "/conformance/vectors":       {"conformance", "cmd/mxconform"},
-	module + "/conformance/lab":           {"conformance", "cmd"},
-	module + "/conformance":               {"conformance", "cmd"},
-	"github.com/mxauth/mxauth/cmd/mxauth": {},
+	"github.com/miekg/dns":            {"dnssec", "conformance"},
+	"github.com/spf13/cobra":          {"cmd"},
+	"github.com/spf13/pflag":          {"cmd"},
+	"github.com/BurntSushi/toml":      {"cmd"},
+	"github.com/prometheus":           {"cmd"},
+	"github.com/coreos/go-systemd":    {"cmd"},
+	"golang.org/x/term":               {"cmd"},
+	"go.etcd.io/bbolt":                {"store/bolt"},
+	"github.com/valkey-io/valkey-go":  {"store/valkey"},
+	"github.com/hashicorp/golang-lru": everybody,
+	"golang.org/x/net":                everybody,
+	"golang.org/x/sync":               everybody,
+	"golang.org/x/time":               everybody,
+	"golang.org/x/crypto":             everybody,
+	"github.com/google/go-cmp":        testsOnly,
+	"pgregory.net/rapid":              testsOnly,
+	"go.uber.org/goleak":              testsOnly,
+	"github.com/rogpeppe/go-internal": testsOnly,
+	"github.com/alicebob/miniredis":   testsOnly,
+	"github.com/emersion/go-smtp":     testsOnly,
+	module + "/dnssec/dnsfake":        {"conformance"},
+	module + "/dnssec/fakeserver":     {"dnssec/hostile"},
+	module + "/dnssec/hostile":        testsOnly,
+	module + "/store/storetest":       testsOnly,
+	module + "/conformance/peers":     testsOnly,
+	module + "/store/bolt":            {"cmd", "conformance"},
+	module + "/store/valkey":          {"cmd", "conformance"},
+	module + "/conformance/vectors":   {"conformance", "cmd/mxconform"},
+	module + "/conformance/lab":       {"conformance", "cmd"},
+	module + "/conformance":           {"conformance", "cmd"},
+	module + "/cmd/mxauth":            {"cmd/mxauth"},
+	module + "/cmd/mxconform":         {},
 }
 
 var (
@@ -89,6 +91,12 @@ func forbidden(room, path string, test bool) string {
 	}
 	if test {
 		return ""
+	}
+	if path == module { // the front door: for programs, and for nothing below it
+		if under(room, "cmd") {
+			return ""
+		}
+		return "the front door is for programs"
 	}
 	ours, isOurs := strings.CutPrefix(path, module+"/")
 	if isOurs {
@@ -356,4 +364,63 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%q: %q, want %q", c.src[:min(len(c.src), 60)], got, c.want)
 		}
 	}
+}
+
+// fiveWords is how long a text of package engine may be: it decides in data, and only
+// engine/explain makes sentences. Errors, panics and logs are no sentences about a plan.
+const fiveWords = 5
+
+// TestEngineMakesNoSentences holds the string literals of package engine against that.
+func TestEngineMakesNoSentences(t *testing.T) {
+	names, err := filepath.Glob("../engine/*.go")
+	if err != nil || len(names) < 20 {
+		t.Fatalf("%d files: %v", len(names), err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sentences(t, name, src) {
+			t.Errorf("%s: %s", name, s)
+		}
+	}
+	if got := sentences(t, "a.go", []byte("package a\n\nvar s = f(\"one two three four five six\")\nvar e = errors.New(\"one two three four five six\")\n")); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+// sentences lists the literals of more than five words that no error, panic or log is made
+// of.
+func sentences(t *testing.T, name string, src []byte) (out []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			switch name := called(n); {
+			case name == "errors.New", name == "fmt.Errorf", name == "panic", name == "bad":
+				return false
+			case strings.HasSuffix(name, ".Warn"):
+				return false
+			}
+			if s, ok := n.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == "Warn" {
+				return false
+			}
+		case *ast.BasicLit:
+			if n.Kind == token.STRING && len(strings.Fields(n.Value)) > fiveWords {
+				out = append(out, fmt.Sprintf("line %d: %s", fset.Position(n.Pos()).Line, n.Value))
+			}
+		}
+		return true
+	}
+	ast.Inspect(f, free)
+	return out
 }

@@ -38,7 +38,7 @@ func recordOf(usage, selector int, der []byte) string {
 func TestRawPeer(t *testing.T) {
 	ca := certtest.NewCA(aroundEpoch)
 	for _, k := range certtest.Kinds() {
-		t.Run("DANE7671-5.1 "+k.Name, func(t *testing.T) {
+		t.Run("DANE7671-5.1-02 "+k.Name, func(t *testing.T) {
 			der := k.Leaf(ca, "mx.example.org", certtest.NewKey())
 			for selector, data := range [][]byte{der, mxpkix.Read(der).SPKI()} {
 				w := newWorld(t).signed().tlsa(recordOf(3, selector, data))
@@ -190,7 +190,7 @@ func TestHostileCertificates(t *testing.T) {
 						t.Fatalf("%s: %s", d.Outcome, explain.Text(d.Reason))
 					}
 				}
-				if t.Logf("%s of CPU", handshake); handshake > c.most {
+				if t.Logf("%s of CPU", handshake); handshake > c.most && !certtest.Race {
 					t.Errorf("%s of CPU, more than %s", handshake, c.most)
 				}
 			})

@@ -18,6 +18,10 @@ import (
 // Config of an [Engine]. Resolver is required.
 type Config struct {
 	Resolver dnssec.Resolver
+	// DNSLimits bound what the DNS lookups for one plan may cost, with the time that they
+	// may take (30 s by default); each host may spend a quarter of it. Zero fields mean
+	// [dnssec.DefaultLimits].
+	DNSLimits dnssec.Limits
 	// STS answers for MTA-STS; nil: MTA-STS is not looked at (as if every domain had
 	// no policy), which only suits the levels dane and dane-only.
 	STS STSClient
@@ -42,6 +46,10 @@ type Config struct {
 	// CachedPlans is how many plans are kept until what they rest on ends; 0 means
 	// [DefaultCachedPlans], less than 0 none.
 	CachedPlans int
+	// CachedPlanBytes bounds the memory of the kept plans; 0 means
+	// [DefaultCachedPlanBytes], less than 0 none are kept. One plan takes at most a small
+	// part of it: a larger one is made again each time.
+	CachedPlanBytes int64
 	// Sessions is where [Attempt.TLSConfig] keeps TLS sessions, under keys that no
 	// other plan shares (section 7). Nil: sessions are not resumed.
 	Sessions tls.ClientSessionCache
@@ -52,10 +60,6 @@ type Config struct {
 	Logger  *slog.Logger     // nil: discard
 	Trace   *Trace           // observer callbacks; nil: none
 }
-
-// DefaultCachedPlans is how many plans an engine keeps by default: a plan is a few
-// kilobytes, and a busy server talks to a few thousand domains at a time.
-const DefaultCachedPlans = 4096
 
 // An STSClient is what the engine asks of MTA-STS; [sts.Client] is one.
 type STSClient interface {
@@ -116,8 +120,11 @@ func New(c Config) (*Engine, error) {
 	if c.CachedPlans == 0 {
 		c.CachedPlans = DefaultCachedPlans
 	}
-	if c.CachedPlans > 0 {
-		cache, err := newPlanCache(c.CachedPlans, c.Shuffle)
+	if c.CachedPlanBytes == 0 {
+		c.CachedPlanBytes = DefaultCachedPlanBytes
+	}
+	if c.CachedPlans > 0 && c.CachedPlanBytes > 0 {
+		cache, err := newPlanCache(c.CachedPlans, c.CachedPlanBytes, c.Shuffle)
 		if err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
 		}
@@ -137,6 +144,8 @@ type Trace struct {
 	GotSTS func(r sts.Result, took time.Duration)
 	// GotHost: addresses and TLSA records of a host are known.
 	GotHost func(h *Host, took time.Duration)
+	// Spent: the DNS lookups of a plan have ended, and cost so much of what they may.
+	Spent func(domain rfc6125.Host, spent dnssec.Amounts, limits dnssec.Limits)
 	// Planned: a plan is ready; cached says that nobody was asked.
 	Planned func(p *Plan, cached bool, took time.Duration)
 	// Dropped: a domain has lost a protection that it once proved; called once for each

@@ -16,7 +16,7 @@ func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decisi
 		if p != nil {
 			domain = p.Orig
 		}
-		return Decision{Outcome: Deferred, Reason: reasonOf(ReasonNotInPlan, domain, nil)}
+		return Decision{Outcome: Deferred, At: at, Reason: reasonOf(ReasonNotInPlan, domain, nil)}
 	}
 	c := connection{local: l, p: p, h: &p.Hosts[i], peer: peer, event: peer.Event, at: at, how: how}
 	if v, settled := c.settled(); settled {
@@ -97,7 +97,7 @@ func (c *connection) decision(v verdict) Decision {
 	d := Decision{
 		Host: c.h.Name, Outcome: v.outcome, Deliver: v.outcome.Deliverable(), Requirement: c.h.Requirement, Reason: v.reason,
 		Details: v.details, DropConnection: v.drop, DemandsREQUIRETLS: c.p.Request.RequireTLS && !c.p.Request.NullReturnPath, NoREQUIRETLS: v.notOffered, Waived: v.waived, Exception: v.exception,
-		Event: c.event, Address: c.peer.Address, Judged: v.judged, Peer: c.peer, TLSA: v.tlsa, Lost: v.lost,
+		Event: c.event, Address: c.peer.Address, At: c.at, Judged: v.judged, Peer: c.peer, TLSA: v.tlsa, Lost: v.lost,
 	}
 	if v.strict {
 		d.Requirement = c.h.Strict

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -44,6 +45,7 @@ type Decision struct {
 	// Event is what the connection came to, Address where it went (zero if unknown).
 	Event   Event
 	Address netip.AddrPort
+	At      time.Time // when it was taken, by which certificates were judged
 	// Judged says that what the peer showed was looked at; false where plan, port or time
 	// settle the matter. Peer is what it showed; an Event of Peer that is not Event is a
 	// session of a TLS version that does not count.

@@ -21,11 +21,12 @@ func (e *Engine) Plan(ctx context.Context, r Request) (*Plan, error) {
 		e.planned(p, true, start)
 		return p, nil
 	}
+	purged := e.plans.purges()
 	p, err := e.planAnew(ctx, r, start)
 	if err != nil {
 		return nil, err
 	}
-	e.plans.put(p, e.c.Now())
+	e.plans.put(p, e.c.Now(), purged)
 	e.planned(p, false, start)
 	return p, nil
 }
@@ -75,7 +76,7 @@ func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) De
 	return judge(local{roots: e.roots, rootsErr: e.rootsErr, memory: e.c.Memory}, p, i, peer, at, how)
 }
 
-// Record tells the observers ([Trace].Decided, [Trace].Excepted) of a decision that is
+// Record calls the observers ([Trace].Decided, [Trace].Excepted) with a decision that is
 // acted on, and counts it for the exception that covers the host. [Attempt.Decision] does
 // so itself.
 func (e *Engine) Record(p *Plan, i int, d Decision) {
@@ -116,13 +117,9 @@ func (e *Engine) LookAgain(ctx context.Context, p *Plan) (next *Plan, changed bo
 	return next, true, nil
 }
 
-// Forget drops every kept plan; the next of each is made anew. It is for operators
+// Forget drops every kept plan, and keeps none that is being made. It is for operators
 // who changed something that plans rest on.
-func (e *Engine) Forget() {
-	if e.plans != nil {
-		e.plans.plans.Purge()
-	}
-}
+func (e *Engine) Forget() { e.plans.purge() }
 
 // ExceptionUses returns the counts since the engine was made, in the order of the ids. An
 // exception keeps its count when the set is read anew.

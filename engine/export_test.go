@@ -77,8 +77,17 @@ func (e *Engine) CachedPlans() int {
 	if e.plans == nil {
 		return 0
 	}
-	return e.plans.plans.Len()
+	return e.plans.plans.lru.Len()
 }
+
+// KeptPlanBytes is what the kept plans count for.
+func (e *Engine) KeptPlanBytes() int64 { return e.plans.plans.bytes }
+
+// MaxKeptPlan is maxKeptPlan.
+const MaxKeptPlan = maxKeptPlan
+
+// HeapSize is heapSize.
+func HeapSize(v any, most int64) int64 { return heapSize(v, most) }
 
 // PresentedNames is presentedNames.
 func PresentedNames(c *x509.Certificate) []string { return presentedNames(c) }

@@ -53,6 +53,24 @@ func (r *Roots) Len() int {
 	return r.n
 }
 
+// Equal reports whether two sets hold the same certificates.
+func (r *Roots) Equal(o *Roots) bool {
+	if r.Len() != o.Len() {
+		return false
+	}
+	if r == nil {
+		return true
+	}
+	for _, same := range r.bySubject {
+		for _, c := range same {
+			if !o.contains(c.view) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // withSubject returns the roots of this raw subject.
 func (r *Roots) withSubject(subject []byte) []*Certificate {
 	if r == nil {

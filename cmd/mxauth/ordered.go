@@ -94,7 +94,7 @@ func listed(line string) string {
 // takes little memory.
 const lookAhead = 16
 
-// waitingEvery is how often inOrder tells what it waits for: as often as a person looks.
+// waitingEvery is how often inOrder reports what it waits for.
 const waitingEvery = time.Second
 
 // inOrder calls work for each item of seq, up to limit at once, and done for each

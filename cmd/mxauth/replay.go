@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,17 +18,12 @@ const exitDiffers = 1
 // writeEvidence writes the evidence of a verdict to a new file, whole or not at all.
 func (e *env) writeEvidence(ctx context.Context, path string, rec *evidence.Recorder, v *verdict, set evidence.Setup) error {
 	f := rec.File(ctx, e.now(), set, v.plan, v.hosts, v.summary)
-	part := path + ".part"
-	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
-	if err != nil {
+	if err := writeFile(path, f.Write); err != nil {
 		return configError("", "--evidence: %w", err)
 	}
-	err = errors.Join(f.Write(out), out.Close())
-	if err == nil {
-		err = os.Rename(part, path)
-	}
-	if err != nil {
-		return configError("", "--evidence: %w", errors.Join(err, os.Remove(part)))
+	if l := f.LeftOut; l != nil {
+		e.out.Notef("%s leaves out %d DNS answers and %d certificate chains, %d bytes in all, to stay below %d MiB; a replay counts them as not known",
+			path, l.Messages, l.Chains, l.Bytes, evidence.MaxFile>>20)
 	}
 	return nil
 }
@@ -36,17 +31,43 @@ func (e *env) writeEvidence(ctx context.Context, path string, rec *evidence.Reco
 // newReplay makes the verb replay.
 func newReplay(e *env) *cobra.Command {
 	var at string
-	var short bool
+	var short, trustAD bool
 	cmd := &cobra.Command{
 		Use:   "replay FILE",
 		Short: "Decide again, offline, by the evidence that check has written",
 		Long: `Replay reads a file of mxauth check --evidence ("-": standard input) and decides again
-by what is in it, without asking anybody: DNSSEC proofs, policies and certificates are
-checked anew, by the trust anchors and certification authorities of this machine (or of
---trust-anchor and --ca-file). It prints the answer as check does.
+by what is in it, without asking anybody. It prints the answer as check does, and then
+what of it was proved again and what rests on the word of the file.
+
+Proved again, from the trust anchors and certification authorities of this machine (or
+of --trust-anchor and --ca-file):
+
+  - DNSSEC signatures: MX records, addresses, TLSA records, the MTA-STS record. With
+    TLSA records that match, it is proved whose certificate it is.
+  - the certificate chain of the policy host, if the check fetched the policy itself
+  - that the certificates of the mail hosts match the TLSA records, or name the host and
+    lead to a certification authority
+
+Not proved by anything that a file can hold:
+
+  - the time: DNSSEC signatures and certificates only say between which dates it was
+  - that a mail host has the private key of its certificate: TLS leaves no proof of it
+    for others, and the certificate itself is public
+  - the text of the MTA-STS policy: HTTPS leaves no proof of it either. An answer
+    "authenticated by mta-sts" rests on it as a whole. Of a policy that the check had
+    kept from before the file holds no certificate of the policy host; none would help,
+    since that certificate is public too.
+  - DNS answers without signatures, what servers replied, what did not answer, and the
+    sender's settings, exceptions and memory
+
+So replay shows what must be believed; it cannot make a file out of unknown hands a
+proof. Evidence of a check with --dnssec trust-ad is refused unless --allow-trust-ad is
+given: there every DNSSEC status is the word of the file. Connections to addresses that
+are not the host's are ignored, and what a file of a very large check left out
+(it has at most 16 MiB) counts as not known: the host is deferred.
 
 The exit status is 0 if the verdict is the same as the file says, 1 if it differs (the
-differences stand on standard error), 78 if the file can not be used.`,
+differences are printed on standard error), 78 if the file cannot be used.`,
 		Example: `  mxauth check --evidence example.json example.org
   mxauth replay example.json
   mxauth replay --at 2027-01-01T00:00:00Z example.json`,
@@ -79,17 +100,24 @@ differences stand on standard error), 78 if the file can not be used.`,
 			if c.Roots, err = e.openRoots(); err != nil {
 				return err
 			}
+			c.AllowTrustAD = trustAD
 			r, err := file.Replay(cmd.Context(), c)
-			if err != nil {
+			switch {
+			case errors.Is(err, evidence.ErrTrustAD):
+				return configError("--allow-trust-ad takes it all the same, if you trust who wrote it", "%s: %w", name, err)
+			case err != nil:
 				return configError("", "%s: %w", name, err)
 			}
-			v := &verdict{asked: file.Request.NextHop, plan: r.Plan, hosts: r.Hosts, summary: r.Summary}
-			e.print(v, checking, short, false)
+			again := replayed{&verdict{asked: file.Request.NextHop, plan: r.Plan, hosts: r.Hosts, summary: r.Summary}, r}
+			e.print(again.verdict, again.looking(), short, false)
 			if file.Mode == evidence.ModeTrustAD {
 				e.out.Notef("the security status of each answer in this file is the word of a resolver (trust-ad)")
 			}
 			for _, q := range r.Unasked {
 				e.out.Notef("the file has no answer to %s", q)
+			}
+			for _, c := range r.Ignored {
+				e.out.Notef("not judged: %s", c)
 			}
 			for _, d := range r.Differences {
 				e.out.Notef("differs from the file: %s", d)
@@ -102,5 +130,68 @@ differences stand on standard error), 78 if the file can not be used.`,
 	}
 	cmd.Flags().StringVar(&at, "at", "", "decide as of this `TIME` (RFC 3339) in place of the recorded one")
 	cmd.Flags().BoolVar(&short, "short", false, "one line")
+	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "take evidence whose DNSSEC statuses are the word of a resolver, and so of whoever wrote the file")
 	return cmd
+}
+
+// A replayed is the verdict of a replay, with what it rests on.
+type replayed struct {
+	*verdict
+	r *evidence.Replayed
+}
+
+// A replayRow is what the JSON of a replay has beyond that of a check.
+type replayRow struct {
+	At          time.Time        `json:"at"`
+	Proved      []evidence.Claim `json:"proved"`
+	Rests       []evidence.Claim `json:"rests_on_file"`
+	Missing     []string         `json:"missing,omitempty"`
+	Ignored     []string         `json:"ignored,omitempty"`
+	Differences []string         `json:"differences,omitempty"`
+}
+
+// looking prints a replay as check prints its answer.
+func (a replayed) looking() looking {
+	return looking{
+		human: func(v *verdict, c *console) { v.human(c); a.human(c) },
+		short: func(v *verdict) string { return v.short() + a.short() },
+		row: func(v *verdict) any {
+			row := v.checkRow()
+			row.Replay = &replayRow{At: a.r.At.UTC(), Proved: append([]evidence.Claim{}, a.r.Proved...), Rests: append([]evidence.Claim{}, a.r.Rests...),
+				Missing: a.r.Unasked, Ignored: a.r.Ignored, Differences: a.r.Differences}
+			return row
+		},
+	}
+}
+
+// human prints what the verdict rests on.
+func (a replayed) human(c *console) {
+	list := func(title string, claims []evidence.Claim) {
+		c.Linef("")
+		block(c, 2, "", title)
+		for _, l := range claims {
+			block(c, 4, "- ", l.Text)
+		}
+	}
+	if len(a.r.Proved) == 0 {
+		list("Nothing was proved again.", nil)
+	} else {
+		list("Proved again:", a.r.Proved)
+	}
+	list("On the word of the file, which whoever wrote it can have made up:", a.r.Rests)
+}
+
+// short is the same in the words of the claims.
+func (a replayed) short() string {
+	words := func(claims []evidence.Claim) string {
+		var all []string
+		for _, c := range claims {
+			all = append(all, string(c.ID))
+		}
+		if len(all) == 0 {
+			return "nothing"
+		}
+		return strings.Join(all, ", ")
+	}
+	return " (proved again: " + words(a.r.Proved) + "; on the word of the file: " + words(a.r.Rests) + ")"
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -29,6 +30,7 @@ type checkRow struct {
 	Findings   []findingRow      `json:"findings,omitempty"`
 	Hosts      []hostRow         `json:"hosts"`
 	Why        []explain.Step    `json:"why"`
+	Replay     *replayRow        `json:"replay,omitempty"` // of mxauth replay
 }
 
 // An errorRow stands in the place of a domain that could not be looked at: the text
@@ -86,8 +88,13 @@ type findingRow struct {
 // row makes the JSON object of a verdict.
 func (v *verdict) row() any {
 	if v.err != nil {
-		return errorRow{rowVersion, v.asked, safe(errorText(v.err))}
+		return errorRow{rowVersion, v.asked, text.Escape(errorText(v.err))}
 	}
+	return v.checkRow()
+}
+
+// checkRow makes that of a domain that was looked at.
+func (v *verdict) checkRow() checkRow {
 	s := v.summary
 	said := explain.Summary(v.plan, s)
 	r := checkRow{

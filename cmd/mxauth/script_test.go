@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // terminal is a world whose servers try to write to the terminal of who checks it.
@@ -46,6 +47,15 @@ var reported = []lab.World{
 	},
 }
 
+// ending is a world whose policy ends at once: it holds for the delivery that fetched it.
+var ending = lab.World{
+	Name: "sts-zero", Domain: "sts-zero.test", About: "the policy has a max_age of 0, and the certificate is self-signed",
+	Zones: []lab.Zone{{Apex: "sts-zero.test", Sign: lab.Unsigned}},
+	Hosts: []lab.Host{{Name: "mx.sts-zero.test", Pref: 10, Chain: lab.Chain{By: lab.SelfSigned}}},
+	STS:   &lab.STS{Body: "version: STSv1\r\nmode: enforce\r\nmx: mx.sts-zero.test\r\nmax_age: 0\r\n"},
+	Want:  lab.Want{Outcome: "refused"},
+}
+
 // lastExit is the key of the exit status that a script's last mxauth had.
 type lastExit struct{}
 
@@ -54,7 +64,7 @@ type lastExit struct{}
 // the network. $RESOLVER validates, $PLAIN does not, $STRIPS loses all DNSSEC, $LIES
 // sets AD on everything, $NOBODY is a port where nothing listens.
 func TestScripts(t *testing.T) {
-	l := startLab(t, slices.Concat(lab.Worlds(), reported, []lab.World{terminal}), nil)
+	l := startLab(t, slices.Concat(lab.Worlds(), reported, []lab.World{terminal, ending}), nil)
 	// t.Run waits for the scripts, which run in parallel, before the lab is closed.
 	t.Run("script", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
@@ -91,7 +101,7 @@ func TestScripts(t *testing.T) {
 				// printable FILE: no control character but the line feed is in it.
 				"printable": func(ts *testscript.TestScript, neg bool, args []string) {
 					for _, r := range strings.ReplaceAll(ts.ReadFile(args[0]), "\n", "") {
-						if unsafeRune(r) {
+						if text.Unsafe(r) {
 							ts.Fatalf("%s holds the character %U", args[0], r)
 						}
 					}

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -106,13 +107,16 @@ func (e *env) openDelivery(ctx context.Context, d delivery) (s *stack, err error
 	s.line, err = newLine(lineConfig{
 		exceptions: exceptions,
 		resolver:   s.dns.resolver, roots: s.roots, store: s.store, allow: set.allow, deny: set.deny, nat64: s.dns.nat64,
-		dial: e.dial, timeout: e.flags.timeout, now: e.now, logger: e.logger(), delivery: d,
+		dial: e.dial, helo: set.helo, probeTime: e.flags.probeTime, timeout: e.flags.timeout, now: e.now, logger: e.logger(), delivery: d,
 	})
 	return s, err
 }
 
-// logger logs to standard error if --verbose is set.
+// logger logs to standard error if --verbose is set, or as a daemon does.
 func (e *env) logger() *slog.Logger {
+	if e.log != nil {
+		return e.log
+	}
 	if !e.flags.verbose {
 		return slog.New(slog.DiscardHandler)
 	}
@@ -139,6 +143,8 @@ type resolving struct {
 	resolver *watcher
 	cache    *dnssec.Cached
 	nat64    dnssec.Resolver // for RFC 7050: it asks without CD
+
+	toldUnused bool // complain has named the servers that are not used
 }
 
 func (r *resolving) close() {
@@ -169,7 +175,7 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg := upstream.Config{Servers: r.servers, Timeout: e.flags.timeout, RootCAs: pool, Logger: e.logger()}
+	cfg := upstream.Config{Servers: r.servers, SignedZone: signedZone(anchors), Timeout: e.flags.timeout, RootCAs: pool, Logger: e.logger()}
 	if e.flags.dnssec == modeTrustAD {
 		if err := e.checkTrustAD(ctx, cfg); err != nil {
 			return nil, err
@@ -181,6 +187,16 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 		return nil, err
 	}
 	return r, nil
+}
+
+// signedZone is a zone that must be signed if anything is: the root, unless only other zones
+// have trust anchors.
+func signedZone(anchors []anchor.Anchor) rfc6125.Name {
+	root := rfc6125.RootName()
+	if len(anchors) == 0 || slices.ContainsFunc(anchors, func(a anchor.Anchor) bool { return a.Zone == root }) {
+		return root
+	}
+	return anchors[0].Zone
 }
 
 // A resolverConfig says how status comes to answers.
@@ -326,6 +342,9 @@ type lineConfig struct {
 	now      func() time.Time
 	logger   *slog.Logger
 
+	helo      string        // in EHLO; "": the name of the machine
+	probeTime time.Duration // for all hosts of a domain; 0: the default
+
 	exceptions func() *engine.Exceptions // nil: there are none
 }
 
@@ -346,7 +365,7 @@ func newLine(c lineConfig) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, Timeout: c.timeout, Logger: c.logger})}
+	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, HELO: c.helo, Timeout: c.timeout, PlanTimeout: c.probeTime, Logger: c.logger})}
 	var client engine.STSClient = policies
 	if c.record != nil {
 		client = c.record.STS(policies)
@@ -358,7 +377,7 @@ func newLine(c lineConfig) (*line, error) {
 			return nil, err
 		}
 	}
-	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: true, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
+	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.timeout)}, STS: client, AwaitSTS: true, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {
 		l.close()

@@ -171,7 +171,7 @@ func TestReplay(t *testing.T) {
 			t.Run(mode+"/"+w.Name, func(t *testing.T) {
 				c := tape(t, l, w, mode)
 				f := written(t, c.file)
-				r, err := f.Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots})
+				r, err := f.Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots, AllowTrustAD: true})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -181,7 +181,7 @@ func TestReplay(t *testing.T) {
 				if r.Summary.Outcome != c.summary.Outcome || r.Summary.Reason.ID != c.summary.Reason.ID {
 					t.Errorf("%s (%s), want %s (%s)", r.Summary.Outcome, r.Summary.Reason.ID, c.summary.Outcome, c.summary.Reason.ID)
 				}
-				again, err := written(t, f).Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots})
+				again, err := written(t, f).Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots, AllowTrustAD: true})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -216,7 +216,7 @@ func TestNothingIsBelieved(t *testing.T) {
 	dane, policy := one(t, "dane-ee"), one(t, "sts-enforce")
 	replay := func(t *testing.T, c taped, f *evidence.File) *evidence.Replayed {
 		t.Helper()
-		r, err := f.Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots})
+		r, err := f.Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots, AllowTrustAD: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"time"
 
+	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/sts"
 )
 
 // Version is that of the format; a file of another one is refused.
@@ -24,6 +28,15 @@ const (
 	maxHosts = engine.MaxHosts
 	maxPeers = 64 // addresses of one host
 	maxChain = 64 // certificates of one peer
+	maxNames = 1024
+	maxText  = 500 // bytes of a text for people
+	// maxForbidden: the operator's rule is asked about so many records at most.
+	maxForbidden = maxHosts * dane.MaxRecords
+	// maxStrength bounds the order of digests: there are 256 matching types.
+	maxStrength = 256
+	// maxSpan is how long a check may have taken: a plan has half a minute, and all its
+	// connections have some minutes together.
+	maxSpan = time.Hour
 )
 
 // ErrFile is wrapped by every error of [Read] and [File.Replay] that is about the file: it
@@ -40,15 +53,34 @@ const (
 // JSON.
 type File struct {
 	V int `json:"v"`
-	// At is the clock: plan and decisions were made then.
-	At      time.Time `json:"at"`
-	Mode    string    `json:"mode"` // ModeValidate or ModeTrustAD
-	Request Request   `json:"request"`
-	DNS     []Message `json:"dns"`
-	STS     *Policy   `json:"sts"` // nil: MTA-STS was not looked at
-	Memory  *Memory   `json:"memory,omitempty"`
-	Hosts   []Host    `json:"hosts"`
-	Verdict Verdict   `json:"verdict"` // what was concluded then
+	// At is when the check ended. Planned is when it began, and ValidUntil the end of its
+	// plan; zero in files of versions that did not write them: then all was at At.
+	At         time.Time   `json:"at"`
+	Planned    time.Time   `json:"planned,omitzero"`
+	ValidUntil time.Time   `json:"valid_until,omitzero"`
+	Mode       string      `json:"mode"` // ModeValidate or ModeTrustAD
+	Request    Request     `json:"request"`
+	TLSA       *TLSAPolicy `json:"tlsa_policy,omitempty"`
+	DNS        []Message   `json:"dns"`
+	STS        *Policy     `json:"sts"` // nil: MTA-STS was not looked at
+	Memory     *Memory     `json:"memory,omitempty"`
+	Hosts      []Host      `json:"hosts"`
+	LeftOut    *LeftOut    `json:"left_out,omitempty"`
+	Verdict    Verdict     `json:"verdict"` // what was concluded then
+}
+
+// A LeftOut counts what a recorder left out because the file would have been larger than
+// [MaxFile]. What depends on it counts as not known in a replay.
+type LeftOut struct {
+	Messages int   `json:"messages,omitempty"` // DNS messages
+	Chains   int   `json:"chains,omitempty"`   // chains of mail hosts
+	Bytes    int64 `json:"bytes"`              // of both
+}
+
+// A TLSAPolicy is dane.UsePolicy, with the records that its function dropped.
+type TLSAPolicy struct {
+	Strength  []uint16 `json:"strength,omitempty"`  // matching types, strongest first
+	Forbidden [][]byte `json:"forbidden,omitempty"` // SHA-256 of the RDATA
 }
 
 // A Request is what was asked, in the words of the options.
@@ -103,6 +135,13 @@ type Message struct {
 	// Failed is "timeout", "unreachable" or "malformed" where nothing came back.
 	Failed string `json:"failed,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// GivenUp: the check did not wait for an answer. LeftOut: there was one, and it is not
+	// in the file ([LeftOut]).
+	GivenUp bool `json:"given_up,omitempty"`
+	LeftOut bool `json:"left_out,omitempty"`
+	// At is when the question was sent; zero: at the beginning of the check.
+	At   time.Time `json:"at,omitzero"`
+	Took int64     `json:"took_us,omitempty"` // microseconds until the answer
 }
 
 // A Policy is what MTA-STS came to.
@@ -113,13 +152,21 @@ type Policy struct {
 	ID      string    `json:"id,omitempty"`
 	Fetched time.Time `json:"fetched,omitzero"`
 	Pending bool      `json:"pending,omitempty"`
-	// Failed is the word of sts.FetchWord where a fetch failed.
-	Failed       string   `json:"failed,omitempty"`
-	FailedStatus int      `json:"failed_status,omitempty"` // HTTP status, if it got so far
-	FailedDetail string   `json:"failed_detail,omitempty"`
-	Chain        [][]byte `json:"chain,omitempty"` // DER, of the policy host
-	// StoreFailed is why the store could not say whether a policy is kept.
+	// At is when the answer was there, Until how long it was to be used.
+	At    time.Time `json:"at,omitzero"`
+	Until time.Time `json:"until,omitzero"`
+	// StoreFailed says that the store of policies could not be read or written.
 	StoreFailed string `json:"store_failed,omitempty"`
+	// Failed is the word of sts.FetchWord where a fetch failed.
+	Failed       string `json:"failed,omitempty"`
+	FailedStatus int    `json:"failed_status,omitempty"` // HTTP status, if it got so far
+	FailedDetail string `json:"failed_detail,omitempty"`
+	// FailedAddress is the address that was tried last. FailedBefore says that the failure
+	// is that of an earlier fetch, and FailedUntil until when that was not repeated.
+	FailedAddress netip.AddrPort `json:"failed_address,omitzero"`
+	FailedBefore  bool           `json:"failed_before,omitempty"`
+	FailedUntil   time.Time      `json:"failed_until,omitzero"`
+	Chain         [][]byte       `json:"chain,omitempty"` // DER, of the policy host
 }
 
 // A Memory is what was remembered of the domain ([engine.Memory]); nil: nothing is.
@@ -137,6 +184,8 @@ type Host struct {
 	Host  string `json:"host"` // its name, or its address in brackets
 	Peers []Peer `json:"peers"`
 	Left  int    `json:"left,omitempty"` // addresses that were not probed
+	// At is when a host was decided to which no connection was made.
+	At time.Time `json:"at,omitzero"`
 }
 
 // A Peer is what one connection showed.
@@ -144,6 +193,7 @@ type Peer struct {
 	Address    netip.AddrPort `json:"address"`
 	Event      engine.Event   `json:"event"`
 	Detail     string         `json:"detail,omitempty"`
+	Untried    bool           `json:"untried,omitempty"` // given up for want of time
 	Injected   bool           `json:"injected,omitempty"`
 	Code       int            `json:"code,omitempty"`
 	Chain      [][]byte       `json:"chain,omitempty"` // DER, leaf first
@@ -151,6 +201,9 @@ type Peer struct {
 	TLS        string         `json:"tls,omitempty"`
 	TLSVersion uint16         `json:"tls_version,omitempty"`
 	RequireTLS bool           `json:"requiretls,omitempty"`
+	// ChainLeftOut: the chain is not in the file ([LeftOut]).
+	ChainLeftOut bool      `json:"chain_left_out,omitempty"`
+	At           time.Time `json:"at,omitzero"` // when it was decided
 }
 
 // A Verdict is what was concluded, as far as it is compared.
@@ -172,43 +225,31 @@ type HostVerdict struct {
 	Reason      string `json:"reason_id"`
 }
 
-// Write prints the file as one JSON object.
+// Write prints the file as one JSON object. What [Read] would refuse is an error, and
+// then what was written is not whole.
 func (f *File) Write(w io.Writer) error {
-	e := json.NewEncoder(w)
+	if err := f.check(); err != nil {
+		return err
+	}
+	c := &counter{w: w}
+	e := json.NewEncoder(text.JSONWriter(c))
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
 	return e.Encode(f)
 }
 
-// Read reads a file. An unknown field, another version, or more than the limits allow is an
-// error that wraps [ErrFile].
-func Read(r io.Reader) (*File, error) {
-	b, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
-	if err != nil {
-		return nil, err
+// A counter lets MaxFile bytes through.
+type counter struct {
+	w io.Writer
+	n int
+}
+
+// Write implements [io.Writer].
+func (c *counter) Write(b []byte) (int, error) {
+	if c.n += len(b); c.n > MaxFile {
+		return 0, fmt.Errorf("%w: larger than %d bytes", ErrFile, MaxFile)
 	}
-	if len(b) > MaxFile {
-		return nil, fmt.Errorf("%w: larger than %d octets", ErrFile, MaxFile)
-	}
-	var head struct {
-		V *int `json:"v"`
-	}
-	if err := json.Unmarshal(b, &head); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	if head.V == nil || *head.V != Version {
-		return nil, fmt.Errorf("%w: its version is not %d", ErrFile, Version)
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	f := &File{}
-	if err := d.Decode(f); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("%w: something stands behind the object", ErrFile)
-	}
-	return f, f.check()
+	return c.w.Write(b)
 }
 
 // check refuses what can not have been recorded.
@@ -219,28 +260,72 @@ func (f *File) check() error {
 	switch {
 	case f.At.IsZero():
 		return bad("it has no time")
+	case f.Planned.After(f.At), !f.Planned.IsZero() && f.At.Sub(f.Planned) > maxSpan:
+		return bad("the check began at %s and ended at %s", f.Planned.Format(time.RFC3339), f.At.Format(time.RFC3339))
 	case f.Mode != ModeValidate && f.Mode != ModeTrustAD:
 		return bad("mode %.20q", f.Mode)
 	case len(f.DNS) > maxDNS:
 		return bad("more than %d DNS messages", maxDNS)
 	case len(f.Hosts) > maxHosts:
 		return bad("more than %d hosts", maxHosts)
+	case len(f.Verdict.Hosts) > maxHosts:
+		return bad("a verdict on more than %d hosts", maxHosts)
 	case bytes.IndexByte([]byte(f.Request.NextHop), '@') >= 0:
 		return bad("the next hop is an address of a person")
+	case len(f.Request.NextHop) > maxText:
+		return bad("a next hop of %d bytes", len(f.Request.NextHop))
+	case len(f.Request.Options.Names) > maxNames, len(f.Request.OwnHosts) > maxNames, len(f.Request.OwnAddresses) > maxNames, len(f.Request.Exceptions) > maxHosts:
+		return bad("more names, addresses or exceptions in the request than %d", maxNames)
+	case f.STS != nil && (len(f.STS.Chain) > maxChain || len(f.STS.Text) > sts.MaxPolicySize):
+		return bad("a policy of more than %d bytes, or a chain of more than %d certificates", sts.MaxPolicySize, maxChain)
+	case f.TLSA != nil && (len(f.TLSA.Forbidden) > maxForbidden || len(f.TLSA.Strength) > maxStrength):
+		return bad("more than %d forbidden TLSA records", maxForbidden)
 	}
-	for _, m := range f.DNS {
-		if !m.Name.IsValid() || (m.Failed == "") == (len(m.Response) == 0) {
-			return bad("a DNS message without name, or with neither response nor failure")
+	for i := range f.DNS {
+		if err := f.DNS[i].check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrFile, err)
 		}
 	}
-	for _, h := range f.Hosts {
-		if len(h.Peers) > maxPeers {
-			return bad("more than %d addresses of %.80q", maxPeers, h.Host)
+	for i := range f.Hosts {
+		if err := f.Hosts[i].check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrFile, err)
 		}
-		for _, p := range h.Peers {
-			if len(p.Chain) > maxChain {
-				return bad("a chain of more than %d certificates", maxChain)
-			}
+	}
+	return nil
+}
+
+// check refuses a message that can not have been recorded.
+func (m *Message) check() error {
+	ends := 0
+	for _, is := range [...]bool{len(m.Response) > 0, m.Failed != "", m.LeftOut, m.GivenUp} {
+		if is {
+			ends++
+		}
+	}
+	switch {
+	case !m.Name.IsValid(), ends != 1:
+		return errors.New("a DNS message without name, or with neither response nor failure")
+	case len(m.Response) > math.MaxUint16:
+		return fmt.Errorf("a DNS message of %d bytes", len(m.Response))
+	case len(m.Server) > maxText, len(m.Failed) > maxText, len(m.Detail) > maxText:
+		return fmt.Errorf("a text of more than %d bytes", maxText)
+	case m.Took < 0, m.Took > maxSpan.Microseconds():
+		return fmt.Errorf("an answer that took %d us", m.Took)
+	}
+	return nil
+}
+
+// check refuses a host that can not have been recorded.
+func (h *Host) check() error {
+	if len(h.Host) > maxText || len(h.Peers) > maxPeers {
+		return fmt.Errorf("more than %d addresses of %.80q", maxPeers, h.Host)
+	}
+	for _, p := range h.Peers {
+		switch {
+		case len(p.Chain) > maxChain:
+			return fmt.Errorf("a chain of more than %d certificates", maxChain)
+		case len(p.Detail) > maxText, len(p.TLS) > maxText, len(p.RawKey) > math.MaxUint16:
+			return fmt.Errorf("a text of more than %d bytes", maxText)
 		}
 	}
 	return nil

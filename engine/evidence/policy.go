@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -16,10 +17,14 @@ import (
 
 // A tapedSTS answers for MTA-STS from a file.
 type tapedSTS struct {
-	p        *Policy
+	f        *File
 	resolver dnssec.Resolver
 	roots    *pkix.Roots
-	now      func() time.Time
+	clock    *clock    // of the engine
+	fixed    time.Time // the time of the replay, if it is not that of the check
+
+	asked  dnssec.Question // for the record; zero: none was asked for
+	proved bool            // the chain of the policy host was verified
 }
 
 // Cached implements [engine.STSClient].
@@ -27,37 +32,50 @@ func (t *tapedSTS) Cached(context.Context, rfc6125.Host) (sts.Result, bool) {
 	return sts.Result{}, false
 }
 
-// Lookup implements [engine.STSClient]: it reads the record anew from the recorded DNS, the
-// policy anew from its text, and judges the policy host's chain anew.
+// Lookup implements [engine.STSClient]: it reads the record again from the recorded DNS, the
+// policy again from its text, and judges the policy host's chain again.
 func (t *tapedSTS) Lookup(ctx context.Context, domain rfc6125.Host) sts.Result {
-	r := sts.Result{Domain: domain, Cached: t.p.Cached, ID: t.p.ID, Row: rowOf(t.p.Row)}
-	if t.p.StoreFailed != "" {
-		r.StoreErr = fmt.Errorf("%w: %s", store.ErrUnavailable, t.p.StoreFailed)
+	p := t.f.STS
+	if p == nil {
+		return sts.Result{Domain: domain, Row: sts.S2, TXTErr: errLacking}
 	}
-	if r.Pending = t.p.Pending; r.Pending && t.p.Text == "" {
-		if r.Row != sts.S13 {
-			r.Row = sts.S12
-		}
-		if t.p.Failed != "" {
-			r.FetchErr = t.failure(domain)
-		}
-		return r
+	r := sts.Result{Domain: domain, Cached: p.Cached, ID: p.ID, Row: rowOf(p.Row), Pending: p.Pending}
+	if p.StoreFailed != "" {
+		r.StoreErr = fmt.Errorf("%w: %s", store.ErrUnavailable, p.StoreFailed)
 	}
-	t.record(ctx, domain, &r)
-	if t.p.Failed != "" {
+	switch {
+	case p.Pending && p.Text == "" && p.Failed == "":
+		return r // the check did not wait, and had no policy
+	case p.Pending && (r.Row == sts.S9 || p.Failed == ""):
+		r.TXTErr = &dnssec.LookupError{Question: t.question(domain), Kind: dnssec.ErrTimeout}
+	default:
+		t.record(ctx, domain, &r)
+	}
+	if p.Failed != "" {
 		r.FetchErr = t.failure(domain)
 	}
 	t.policy(domain, &r)
+	if t.fixed.IsZero() && !p.Until.IsZero() {
+		r.Until = p.Until
+	}
+	t.clock.advance(p.At)
 	return r
 }
 
+// rowOf reads what [sts.Row.String] prints; zero if it prints it for no row.
 func rowOf(s string) sts.Row {
-	for row := sts.S1; row <= sts.S13; row++ {
+	for row := sts.S1; row < math.MaxUint8; row++ {
 		if row.String() == s {
 			return row
 		}
 	}
 	return 0
+}
+
+// question is that for the record.
+func (t *tapedSTS) question(domain rfc6125.Host) dnssec.Question {
+	name, _ := domain.Name().Child("_mta-sts")
+	return dnssec.Question{Name: name, Type: dnssec.TypeTXT}
 }
 
 // record looks the TXT record up in what was recorded.
@@ -67,9 +85,15 @@ func (t *tapedSTS) record(ctx context.Context, domain rfc6125.Host, r *sts.Resul
 		r.TXTErr = fmt.Errorf("%w: %w", sts.ErrNoRecord, err)
 		return
 	}
-	r.Answer, err = t.resolver.Resolve(ctx, dnssec.Question{Name: name, Type: dnssec.TypeTXT})
+	t.asked = dnssec.Question{Name: name, Type: dnssec.TypeTXT}
+	r.Answer, err = t.resolver.Resolve(ctx, t.asked)
 	if err != nil {
 		r.TXTErr = err
+		return
+	}
+	r.Until = r.Answer.Expires
+	if r.Answer.Kind != dnssec.Data {
+		r.TXTErr = fmt.Errorf("%w: %s", sts.ErrNoRecord, r.Answer.Kind)
 		return
 	}
 	var txt []string
@@ -79,35 +103,39 @@ func (t *tapedSTS) record(ctx context.Context, domain rfc6125.Host, r *sts.Resul
 		}
 	}
 	r.Record, r.TXTErr = sts.ParseRecord(txt)
-	r.Until = r.Answer.Expires
 }
 
 // failure rebuilds the failed fetch.
 func (t *tapedSTS) failure(domain rfc6125.Host) error {
+	p := t.f.STS
 	host, _ := rfc6125.ParseHost("mta-sts." + domain.String())
-	return &sts.FetchError{Host: host, Kind: sts.FetchKind(t.p.Failed), Status: t.p.FailedStatus, Detail: t.p.FailedDetail}
+	// As a cause, since the text is a stranger's: it is escaped when it is printed.
+	return &sts.FetchError{Host: host, Kind: sts.FetchKind(p.Failed), Addr: p.FailedAddress, Status: p.FailedStatus,
+		Cause: errors.New(p.FailedDetail), Until: p.FailedUntil, Repeated: p.FailedBefore}
 }
 
-// policy puts the policy into r, if it still holds at the time of the replay.
+// policy puts the policy into r, if it was in force.
 func (t *tapedSTS) policy(domain rfc6125.Host, r *sts.Result) {
-	if t.p.Text == "" {
+	p := t.f.STS
+	if p.Text == "" {
 		return
 	}
-	pol, err := sts.ParsePolicy([]byte(t.p.Text))
+	pol, err := sts.ParsePolicy([]byte(p.Text))
 	if err != nil {
 		r.FetchErr = &sts.FetchError{Kind: sts.ErrFetchSyntax, Detail: clip(err.Error()), Cause: err}
 		return
 	}
-	if len(t.p.Chain) > 0 && t.p.Failed == "" {
-		// The chain is there: whoever made it up must have the key of a public CA.
+	if len(p.Chain) > 0 && p.Failed == "" {
+		// The chain of a failed fetch has nothing to do with the policy, which was kept.
 		if err := t.proves(domain); err != nil {
 			r.FetchErr = &sts.FetchError{Kind: sts.ErrFetchWebPKI, Detail: clip(err.Error()), Cause: err}
 			r.Row = sts.S4
 			return
 		}
+		t.proved = true
 	}
-	expires := t.p.Fetched.Add(pol.MaxAge)
-	if !t.now().Before(expires) {
+	expires := p.Fetched.Add(pol.MaxAge)
+	if !t.inForce(expires) {
 		// RFC 8461 section 3.2: an expired policy counts as absent.
 		r.Row = sts.S2
 		if errors.Is(r.TXTErr, sts.ErrNoRecord) {
@@ -121,12 +149,34 @@ func (t *tapedSTS) policy(domain rfc6125.Host, r *sts.Result) {
 		r.ID, r.Cached = "", false
 		return
 	}
-	r.Policy, r.Fetched, r.Expires = &pol, t.p.Fetched, expires
+	r.Policy, r.Fetched, r.Expires = &pol, p.Fetched, expires
 }
 
-// proves judges the policy host's chain at the time of the fetch.
+// inForce reports whether a policy that ends then applied. At the time of the check it
+// applied if it was kept and had not ended when the check began, or if the check fetched
+// it: then it holds for that delivery however soon it ends (a max_age of 0, RFC 8461
+// section 3.2).
+func (t *tapedSTS) inForce(expires time.Time) bool {
+	if !t.fixed.IsZero() {
+		return t.fixed.Before(expires)
+	}
+	f := t.f
+	start, since := f.Planned, f.Planned
+	if start.IsZero() {
+		// A file of a version that recorded one time.
+		start, since = f.At, f.At.Add(-maxSpan)
+	}
+	if !f.STS.Cached && !f.STS.Fetched.Before(since) && !f.STS.Fetched.After(f.At) {
+		return true
+	}
+	return start.Before(expires)
+}
+
+// proves judges the policy host's chain at the time of the fetch. In a slow fetch that is
+// when the check began to when it was complete.
 func (t *tapedSTS) proves(domain rfc6125.Host) error {
-	chain, err := parse(t.p.Chain)
+	f := t.f
+	chain, err := parse(f.STS.Chain)
 	if err != nil {
 		return err
 	}
@@ -134,6 +184,13 @@ func (t *tapedSTS) proves(domain rfc6125.Host) error {
 	if err != nil {
 		return err
 	}
-	_, err = pkix.VerifyServer(pkix.Request{Chain: chain, Roots: t.roots, At: t.p.Fetched}, []rfc6125.Reference{rfc6125.NewReference(host)})
+	verify := func(at time.Time) error {
+		_, err := pkix.VerifyServer(pkix.Request{Chain: chain, Roots: t.roots, At: at}, []rfc6125.Reference{rfc6125.NewReference(host)})
+		return err
+	}
+	err = verify(f.STS.Fetched)
+	if errors.Is(err, pkix.ErrExpired) && !f.Planned.IsZero() && f.Planned.Before(f.STS.Fetched) {
+		err = verify(f.Planned)
+	}
 	return err
 }

@@ -1,15 +1,21 @@
 package evidence
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/wire"
 	"github.com/mxauth/mxauth/engine"
@@ -18,13 +24,40 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
+// Bounds of what is recorded, in bytes of JSON: together with the request, the policy and
+// the verdict they fit into [MaxFile]. A domain of 20 hosts takes a few hundred kilobytes.
+const (
+	maxRecorded = 10 << 20 // DNS messages
+	// maxNoted bounds them with the questions whose answers are left out.
+	maxNoted        = 11 << 20
+	maxRecordedHost = maxHostJSON - 256<<10 // chains of one host
+	maxRecordedAll  = 3 << 20               // chains of all hosts
+	// overhead is what a message or a connection takes beside its texts: the names of the
+	// fields, numbers, times, indentation.
+	overhead = 400
+)
+
 // A Recorder collects what a check receives. It is for one check with caches that were
 // empty before, so that all messages pass it. It may be used by many goroutines at once.
-// The zero Recorder is ready.
+// The zero Recorder is ready. What it holds is bounded: of a check that receives more the
+// rest is left out, and the file says so.
 type Recorder struct {
-	mu  sync.Mutex // guards what follows
-	dns []Message
-	sts *sts.Result
+	// Now is the clock of the check; nil: time.Now.
+	Now func() time.Time
+
+	mu    sync.Mutex // guards what follows
+	dns   []Message
+	bytes int64 // of dns as JSON
+	left  LeftOut
+	sts   *sts.Result
+	stsAt time.Time
+}
+
+func (r *Recorder) now() time.Time {
+	if r.Now == nil {
+		return time.Now()
+	}
+	return r.Now()
 }
 
 // Upstream returns u, with every exchange recorded.
@@ -37,23 +70,57 @@ type recordingUpstream struct {
 
 // Exchange implements [dnssec.Upstream].
 func (u *recordingUpstream) Exchange(ctx context.Context, query []byte) (dnssec.Response, error) {
+	start := u.r.now()
 	resp, err := u.u.Exchange(ctx, query)
 	m, ok := questionOf(query)
-	if !ok || ctx.Err() != nil && err != nil {
-		return resp, err // what the caller gave up says nothing of DNS
+	if !ok {
+		return resp, err
 	}
-	if err != nil {
+	m.At, m.Took = start.UTC(), max(u.r.now().Sub(start).Microseconds(), 0)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		m.GivenUp = true // says nothing about DNS
+	case err != nil:
 		m.Failed, m.Detail = failureWord(err), clip(err.Error())
-	} else {
+	case len(resp.Message) == 0:
+		m.Failed = failureWord(dnssec.ErrMalformed)
+	default:
 		m.Server, m.Response = clip(resp.Server), resp.Message
 	}
-	u.r.mu.Lock()
-	defer u.r.mu.Unlock()
-	if len(u.r.dns) < maxDNS {
-		u.r.dns = append(u.r.dns, m)
-	}
+	u.r.add(m)
 	return resp, err
 }
+
+// add records a message, or that it is left out.
+func (r *Recorder) add(m Message) {
+	size := int64(overhead + base64.StdEncoding.EncodedLen(len(m.Response)) + jsonText(m.Name.String()) + jsonText(m.Server) + jsonText(m.Detail))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	most := int64(maxRecorded)
+	if len(m.Response) == 0 {
+		most = maxNoted
+	}
+	if r.bytes+size > most && len(m.Response) > 0 {
+		r.left.Messages++
+		r.left.Bytes += int64(len(m.Response))
+		size -= int64(base64.StdEncoding.EncodedLen(len(m.Response)))
+		m.Response, m.LeftOut = nil, true
+		most = maxNoted
+	}
+	if len(r.dns) >= maxDNS || r.bytes+size > most {
+		if !m.LeftOut {
+			r.left.Messages++
+			r.left.Bytes += int64(len(m.Response))
+		}
+		return
+	}
+	m.Response = bytes.Clone(m.Response)
+	r.dns = append(r.dns, m)
+	r.bytes += size
+}
+
+// jsonText is how many bytes a text takes at most: each may become \u00xx.
+func jsonText(s string) int { return 6 * len(s) }
 
 // headerCD is the bit of CD in the fourth octet of a header (RFC 4035 section 3.2.2).
 const headerCD = 0x10
@@ -104,9 +171,10 @@ type recordingSTS struct {
 // Lookup implements [engine.STSClient].
 func (c *recordingSTS) Lookup(ctx context.Context, domain rfc6125.Host) sts.Result {
 	res := c.STSClient.Lookup(ctx, domain)
+	at := c.r.now()
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
-	c.r.sts = &res
+	c.r.sts, c.r.stsAt = &res, at.UTC()
 	return res
 }
 
@@ -123,9 +191,19 @@ type Setup struct {
 func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engine.Plan, hosts []probe.HostResult, summary engine.Summary) *File {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	left := r.left
 	f := &File{
-		V: Version, At: at.UTC(), Mode: set.Mode, Request: requestOf(plan.Request), DNS: append([]Message{}, r.dns...),
+		V: Version, At: at.UTC(), Mode: set.Mode, Request: requestOf(plan.Request), TLSA: tlsaPolicyOf(plan), DNS: append([]Message{}, r.dns...),
 		Memory: memoryOf(ctx, set.Memory, plan), Hosts: []Host{}, Verdict: VerdictOf(plan, hosts, summary),
+	}
+	if !plan.Made.After(at) && at.Sub(plan.Made) <= maxSpan {
+		f.Planned, f.ValidUntil = plan.Made.UTC(), plan.ValidUntil.UTC()
+	}
+	for i := range f.DNS {
+		// By a clock of its own, the recorder's times say nothing.
+		if t := f.DNS[i].At; t.Before(f.Planned) || t.After(f.At) {
+			f.DNS[i].At, f.DNS[i].Took = time.Time{}, 0
+		}
 	}
 	for _, h := range set.OwnHosts {
 		f.Request.OwnHosts = append(f.Request.OwnHosts, h.String())
@@ -138,19 +216,75 @@ func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engi
 	}
 	if r.sts != nil {
 		f.STS = policyOf(plan.STS)
+		f.STS.At = r.stsAt
 	}
+	room := maxRecordedAll
 	for i := range plan.Hosts {
-		h := Host{Host: hostName(&plan.Hosts[i]), Peers: []Peer{}, Left: hosts[i].Left}
-		for _, a := range hosts[i].Addresses {
-			p := a.Peer
-			h.Peers = append(h.Peers, Peer{
-				Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Injected: p.Injected, Code: p.Code,
-				Chain: presented(p), RawKey: p.RawKey, TLS: p.TLS, TLSVersion: p.Version, RequireTLS: p.RequireTLS,
-			})
-		}
+		h := hostOf(&plan.Hosts[i], &hosts[i], &room, &left)
 		f.Hosts = append(f.Hosts, h)
 	}
+	if left != (LeftOut{}) {
+		f.LeftOut = &left
+	}
 	return f
+}
+
+// hostOf is what the addresses of a host showed. Chains that do not fit into room, which
+// it lessens, are left out.
+func hostOf(plan *engine.Host, r *probe.HostResult, room *int, left *LeftOut) Host {
+	h := Host{Host: hostName(plan), Peers: []Peer{}, Left: r.Left}
+	if len(r.Addresses) == 0 {
+		h.At = r.At.UTC()
+	}
+	own := maxRecordedHost
+	for _, a := range r.Addresses {
+		p := a.Peer
+		out := Peer{
+			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
+			Chain: presented(p), RawKey: p.RawKey, TLS: clip(p.TLS), TLSVersion: p.Version, RequireTLS: p.RequireTLS, At: a.At.UTC(),
+		}
+		size, octets := overhead+jsonText(out.Detail)+base64.StdEncoding.EncodedLen(len(p.RawKey)), 0
+		for _, c := range out.Chain {
+			size += base64.StdEncoding.EncodedLen(len(c)) + len("\n      \"\",")
+			octets += len(c)
+		}
+		if size > own || size > *room || len(out.Chain) > maxChain {
+			left.Chains++
+			left.Bytes += int64(octets)
+			out.Chain, out.ChainLeftOut = nil, true
+		} else {
+			own -= size
+			*room -= size
+		}
+		h.Peers = append(h.Peers, out)
+	}
+	return h
+}
+
+// tlsaPolicyOf is what the operator's own rules about TLSA records did; nil: there are
+// none.
+func tlsaPolicyOf(plan *engine.Plan) *TLSAPolicy {
+	rules := plan.Request.Options.TLSA
+	if rules.Forbid == nil && rules.Strength == nil {
+		return nil
+	}
+	p := &TLSAPolicy{}
+	for _, m := range rules.Strength {
+		p.Strength = append(p.Strength, uint16(m))
+	}
+	if rules.Forbid == nil {
+		return p
+	}
+	for i := range plan.Hosts {
+		for n, u := range plan.Hosts[i].DANE.Set.Uses() {
+			// The function is to be asked about records only that are usable otherwise.
+			alone := dane.NewSet([]dane.Record{u.Record}, dane.UsePolicy{Strength: rules.Strength})
+			if n < dane.MaxRecords && len(alone.Usable()) > 0 && rules.Forbid(u.Record) != "" {
+				p.Forbidden = append(p.Forbidden, digestOf(u.Record))
+			}
+		}
+	}
+	return p
 }
 
 // VerdictOf is what was concluded.
@@ -192,25 +326,36 @@ func requestOf(r engine.Request) Request {
 	return out
 }
 
+// digestOf names a TLSA record in a [TLSAPolicy].
+func digestOf(r dane.Record) []byte {
+	sum := sha256.Sum256(r.AppendWire(nil))
+	return sum[:]
+}
+
 // policyOf writes down what MTA-STS came to.
 func policyOf(s sts.Result) *Policy {
-	p := &Policy{Row: s.Row.String(), Cached: s.Cached, ID: s.ID, Fetched: s.Fetched, Pending: s.Pending, Chain: ders(s.Chain)}
+	p := &Policy{Row: s.Row.String(), Cached: s.Cached, ID: s.ID, Fetched: s.Fetched, Pending: s.Pending, Until: s.Until.UTC(), Chain: ders(s.Chain)}
 	if s.Policy != nil {
 		p.Text = s.Policy.Text
 	}
 	if s.StoreErr != nil {
 		p.StoreFailed = clip(s.StoreErr.Error())
 	}
-	if s.FetchErr != nil {
-		p.Failed = sts.FetchWord(s.FetchErr)
-		var fe *sts.FetchError
-		if errors.As(s.FetchErr, &fe) {
-			p.FailedStatus = fe.Status
-			p.FailedDetail = clip(fe.Detail)
-		}
-		if p.FailedDetail == "" {
-			p.FailedDetail = clip(s.FetchErr.Error())
-		}
+	if s.FetchErr == nil {
+		return p
+	}
+	p.Failed = cmp.Or(sts.FetchWord(s.FetchErr), failedOther)
+	var fe *sts.FetchError
+	if !errors.As(s.FetchErr, &fe) {
+		p.FailedDetail = clip(s.FetchErr.Error())
+		return p
+	}
+	p.FailedStatus, p.FailedAddress, p.FailedDetail = fe.Status, fe.Addr, clip(fe.Detail)
+	if fe.Detail == "" && fe.Cause != nil {
+		p.FailedDetail = clip(fe.Cause.Error())
+	}
+	if p.FailedBefore = fe.Repeated; fe.Repeated {
+		p.FailedUntil = fe.Until.UTC()
 	}
 	return p
 }
@@ -223,6 +368,9 @@ func presented(p engine.Peer) [][]byte {
 	return p.Raw
 }
 
+// failedOther stands for a failed fetch of a kind that has no word.
+const failedOther = "other"
+
 func ders(chain []*x509.Certificate) [][]byte {
 	var out [][]byte
 	for _, c := range chain {
@@ -233,9 +381,8 @@ func ders(chain []*x509.Certificate) [][]byte {
 
 // clip bounds a text for people.
 func clip(s string) string {
-	const most = 500
-	if len(s) > most {
-		return s[:most]
+	if len(s) > maxText {
+		return strings.ToValidUTF8(s[:maxText], "")
 	}
 	return s
 }

@@ -1,14 +1,16 @@
 package evidence
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
+	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/engine"
@@ -17,12 +19,19 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
+// ErrTrustAD is wrapped by the error of [File.Replay] for evidence whose security statuses
+// are the word of a resolver, and so that of whoever wrote the file. It wraps [ErrFile].
+var ErrTrustAD = fmt.Errorf("%w that proves a DNSSEC status: it was recorded with trust-ad", ErrFile)
+
 // ReplayConfig says what is believed in a replay.
 type ReplayConfig struct {
 	Anchors []anchor.Anchor // trust anchors; nil: the root's built-in keys
 	Roots   *pkix.Roots     // WebPKI anchors; nil: the system's
-	// At is the clock; zero: that of the file.
+	// At is the clock; zero: the times of the file.
 	At time.Time
+	// AllowTrustAD takes evidence that was recorded under trust-ad, in which any DNS
+	// answer is secure if the file says so. Without it such a file is an error.
+	AllowTrustAD bool
 }
 
 // A Replayed is what came out.
@@ -31,11 +40,19 @@ type Replayed struct {
 	Hosts   []probe.HostResult
 	Summary engine.Summary
 	At      time.Time
+	// Proved is what was proved again from the trust anchors and certification authorities
+	// of the replay. Rests is what the verdict takes from the file without a proof:
+	// whoever wrote the file can have made it up.
+	Proved, Rests []Claim
 	// Differences says, a line each, where it is not what the file says was concluded.
 	Differences []string
 	// Unasked are questions that were asked in the replay and are not in the file: it was
-	// made by another version, or is not whole. They count as failed.
+	// made by another version, or is not whole. They count as failed, and never let more
+	// pass: a host that could have been found out more about is deferred.
 	Unasked []string
+	// Ignored says, a line each, which connections in the file were not judged: they went
+	// to an address that is not one of the host's in the plan.
+	Ignored []string
 }
 
 // Replay decides again, offline. It asks nobody. An error wraps [ErrFile].
@@ -43,32 +60,114 @@ func (f *File) Replay(ctx context.Context, c ReplayConfig) (*Replayed, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	if c.At.IsZero() {
-		c.At = f.At
+	if f.Mode == ModeTrustAD && !c.AllowTrustAD {
+		return nil, ErrTrustAD
 	}
-	now := func() time.Time { return c.At }
+	s := &session{f: f, fixed: c.At}
+	if s.roots = c.Roots; s.roots == nil {
+		var err error
+		if s.roots, err = pkix.SystemRoots(); err != nil {
+			return nil, err
+		}
+	}
+	r := &Replayed{At: c.At}
+	if r.At.IsZero() {
+		r.At = f.At
+	}
+	var err error
+	if r.Plan, err = s.plan(ctx, c.Anchors); err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if s.lacks(r.Plan) {
+		s.close()
+		if r.Plan, err = s.plan(ctx, c.Anchors); err != nil {
+			return nil, err
+		}
+	}
+	decisions := make([]engine.Decision, len(r.Plan.Hosts))
+	for i := range r.Plan.Hosts {
+		shown, left, err := s.shown(r, i)
+		if err != nil {
+			return nil, err
+		}
+		at := s.at(f.hostAt(&r.Plan.Hosts[i]))
+		h := probe.JudgeShown(s.engine, r.Plan, i, shown, left, at)
+		if r.Plan.Hosts[i].Requirement != engine.Skip {
+			h.Left = left // also where nothing was shown
+		}
+		r.Hosts = append(r.Hosts, h)
+		decisions[i] = h.Decision
+	}
+	r.Summary = engine.Summarise(r.Plan, decisions)
+	r.Differences = compare(f.Verdict, VerdictOf(r.Plan, r.Hosts, r.Summary))
+	r.Unasked = s.tape.missing()
+	s.claims(r)
+	return r, nil
+}
+
+// A session is one replay.
+type session struct {
+	f     *File
+	fixed time.Time // the clock, if the caller has named one
+	roots *pkix.Roots
+
+	// What the file turned out to lack, see lacks.
+	noAddress map[rfc6125.Name]bool
+	noRecord  bool
+
+	tape     *tape
+	resolver *tapedResolver
+	sts      *tapedSTS
+	engine   *engine.Engine
+	end      func() // nil: nothing is open
+}
+
+func (s *session) close() {
+	if s.end != nil {
+		s.end()
+		s.end = nil
+	}
+}
+
+// at is the time of something that was recorded at t.
+func (s *session) at(t time.Time) time.Time {
+	switch {
+	case !s.fixed.IsZero():
+		return s.fixed
+	case t.IsZero():
+		return s.f.At
+	}
+	return t
+}
+
+// plan makes the plan again.
+func (s *session) plan(ctx context.Context, anchors []anchor.Anchor) (*engine.Plan, error) {
+	f := s.f
 	req, own, err := f.request()
 	if err != nil {
 		return nil, err
 	}
-	up := newTape(f.DNS)
-	var resolver dnssec.Resolver
+	if s.noRecord {
+		req.Options.STSUndetermined = engine.STSDefer
+	}
+	req.Options.TLSA = f.TLSA.policy()
+	s.tape = newTape(f.DNS)
+	clock := newClock(s.fixed, s.at(f.Planned))
+	s.tape.clock = newClock(s.fixed, clock.read())
+	var source dnssec.Resolver
 	if f.Mode == ModeTrustAD {
-		resolver, err = dnssec.NewStub(dnssec.StubConfig{Upstream: up, TrustPath: true, Now: now})
+		source, err = dnssec.NewStub(dnssec.StubConfig{Upstream: s.tape, TrustPath: true, Now: s.tape.clock.read})
 	} else {
-		resolver, err = dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: up, Anchors: c.Anchors, Now: now})
+		source, err = dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: s.tape, Anchors: anchors, Now: s.tape.clock.read})
 	}
 	if err != nil {
 		return nil, err
 	}
-	roots := c.Roots
-	if roots == nil {
-		if roots, err = pkix.SystemRoots(); err != nil {
-			return nil, err
-		}
-	}
+	s.resolver = &tapedResolver{r: source, tape: s.tape, clock: clock, failing: s.noAddress, lacking: map[dnssec.Question]bool{}}
+	s.sts = &tapedSTS{f: f, resolver: s.resolver, roots: s.roots, clock: clock, fixed: s.fixed}
 	cfg := engine.Config{
-		Resolver: resolver, Roots: roots, Now: now, AwaitSTS: true, CachedPlans: -1,
+		Resolver: s.resolver, Roots: s.roots, Now: clock.read, AwaitSTS: true, CachedPlans: -1,
 		OwnHosts: own, OwnAddresses: f.Request.OwnAddresses,
 	}
 	if len(f.Request.Exceptions) > 0 {
@@ -82,40 +181,79 @@ func (f *File) Replay(ctx context.Context, c ReplayConfig) (*Replayed, error) {
 		}
 		cfg.Exceptions = func() *engine.Exceptions { return set }
 	}
-	if f.STS != nil {
-		cfg.STS = &tapedSTS{f.STS, resolver, roots, now}
+	if f.STS != nil || req.Level == engine.LevelSTS {
+		// At that level a client is demanded, also where it is not asked (a literal).
+		cfg.STS = s.sts
 	}
-	m, end, err := f.Memory.open(now)
-	if err != nil {
+	if cfg.Memory, s.end, err = f.Memory.open(clock.read); err != nil {
 		return nil, err
 	}
-	defer end()
-	cfg.Memory = m
-	e, err := engine.New(cfg)
+	p, err := s.planWith(ctx, cfg, req)
 	if err != nil {
-		return nil, err
-	}
-	r := &Replayed{At: c.At}
-	if r.Plan, err = e.Plan(ctx, req); err != nil {
+		s.close()
 		if errors.Is(err, engine.ErrRequest) {
-			return nil, fmt.Errorf("%w: %w", ErrFile, err)
+			err = fmt.Errorf("%w: %w", ErrFile, err)
 		}
 		return nil, err
 	}
-	decisions := make([]engine.Decision, len(r.Plan.Hosts))
-	for i := range r.Plan.Hosts {
-		peers, left, err := f.peers(&r.Plan.Hosts[i])
-		if err != nil {
-			return nil, err
-		}
-		h := probe.Judge(e, r.Plan, i, peers, left, c.At)
-		r.Hosts = append(r.Hosts, h)
-		decisions[i] = h.Decision
+	return p, nil
+}
+
+func (s *session) planWith(ctx context.Context, cfg engine.Config, req engine.Request) (*engine.Plan, error) {
+	var err error
+	if s.engine, err = engine.New(cfg); err != nil {
+		return nil, err
 	}
-	r.Summary = engine.Summarise(r.Plan, decisions)
-	r.Differences = compare(f.Verdict, VerdictOf(r.Plan, r.Hosts, r.Summary))
-	r.Unasked = up.missing()
-	return r, nil
+	p, err := s.engine.Plan(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if s.fixed.IsZero() && !s.f.ValidUntil.IsZero() {
+		p.ValidUntil = s.f.ValidUntil
+	}
+	s.arrange(p.Hosts)
+	return p, nil
+}
+
+// arrange puts hosts of one preference into the order of the file: that of the check was
+// random, if it was made for a delivery.
+func (s *session) arrange(hosts []engine.Host) {
+	place := map[string]int{}
+	for i, h := range s.f.Hosts {
+		place[h.Host] = i + 1
+	}
+	slices.SortStableFunc(hosts, func(a, b engine.Host) int {
+		if a.Preference != b.Preference {
+			return cmp.Compare(a.Preference, b.Preference)
+		}
+		i, j := place[hostName(&a)], place[hostName(&b)]
+		if i == 0 || j == 0 {
+			return 0
+		}
+		return cmp.Compare(i, j)
+	})
+}
+
+// lacks looks for answers that the file does not hold and without which the plan may ask
+// for less than with them: those of one family of addresses of a host, where the other
+// decides, and the MTA-STS record. It reports whether to plan again, with all addresses
+// of such a host unknown and without taking an unknown record for none.
+func (s *session) lacks(p *engine.Plan) bool {
+	again := false
+	for i := range p.Hosts {
+		h := &p.Hosts[i]
+		name := h.Name.Name()
+		if h.Requirement != engine.Skip && (s.resolver.lacking[dnssec.Question{Name: name, Type: dnssec.TypeA}] || s.resolver.lacking[dnssec.Question{Name: name, Type: dnssec.TypeAAAA}]) {
+			if s.noAddress == nil {
+				s.noAddress = map[rfc6125.Name]bool{}
+			}
+			s.noAddress[name], again = true, true
+		}
+	}
+	if p.STS.Policy == nil && s.resolver.lacking[s.sts.asked] && p.Request.Options.STSUndetermined == engine.STSProceed {
+		s.noRecord, again = true, true
+	}
+	return again
 }
 
 // request makes the engine's request of the file's.
@@ -146,31 +284,92 @@ func (f *File) request() (engine.Request, []rfc6125.Host, error) {
 	return r, own, nil
 }
 
-// peers finds what the file says of a host.
-func (f *File) peers(h *engine.Host) ([]engine.Peer, int, error) {
+// peers finds what the file says of the connections to a host.
+func (f *File) peers(h *engine.Host) []Peer {
 	name := hostName(h)
-	for _, t := range f.Hosts {
-		if t.Host != name {
+	for i := range f.Hosts {
+		if f.Hosts[i].Host == name {
+			return f.Hosts[i].Peers
+		}
+	}
+	return nil
+}
+
+// hostAt is when a host was decided to which no connection was made.
+func (f *File) hostAt(h *engine.Host) time.Time {
+	name := hostName(h)
+	for i := range f.Hosts {
+		if f.Hosts[i].Host == name {
+			return f.Hosts[i].At
+		}
+	}
+	return time.Time{}
+}
+
+// shown lists what the addresses of a host showed, and how many of the plan's showed
+// nothing. A connection to an address that is not the plan's proves nothing about the host
+// and is ignored; so is a second one to the same address, of which the file chose one.
+func (s *session) shown(r *Replayed, i int) (out []probe.Shown, left int, err error) {
+	h := &r.Plan.Hosts[i]
+	seen := map[netip.Addr]bool{}
+	cut := slices.ContainsFunc(s.f.peers(h), func(p Peer) bool { return p.ChainLeftOut })
+	for _, p := range s.f.peers(h) {
+		addr := p.Address.Addr()
+		switch {
+		case h.Requirement == engine.Skip:
+			continue // no connection is judged
+		case !slices.Contains(h.Addresses, addr), p.Address.Port() != h.Port:
+			r.Ignored = append(r.Ignored, fmt.Sprintf("%s is not an address of %s in this plan", p.Address, hostName(h)))
+			continue
+		case seen[addr]:
+			return nil, 0, fmt.Errorf("%w: two connections to %s", ErrFile, p.Address)
+		}
+		seen[addr] = true
+		if cut {
+			// What a host proves at all its addresses is not known if it is not known at one.
+			out = append(out, probe.Shown{At: s.at(p.At), Peer: engine.Peer{Address: p.Address, Detail: "the evidence leaves out a certificate chain of this host"}})
 			continue
 		}
-		var out []engine.Peer
-		for _, p := range t.Peers {
-			// What crypto/x509 does not parse is judged as the peer's other
-			// certificates are, as long as it is a certificate.
-			chain, err := parse(p.Chain)
-			for _, c := range pkix.ReadChain(p.Chain) {
-				if c.Unread(pkix.FieldStructure) != "" {
-					return nil, 0, err
-				}
+		// What crypto/x509 does not parse is judged as the peer's other certificates are, as
+		// long as it is a certificate.
+		chain, err := parse(p.Chain)
+		for _, c := range pkix.ReadChain(p.Chain) {
+			if c.Unread(pkix.FieldStructure) != "" {
+				return nil, 0, err
 			}
-			out = append(out, engine.Peer{
-				Address: p.Address, Event: p.Event, Detail: p.Detail, Injected: p.Injected, Code: p.Code,
-				Chain: chain, Raw: p.Chain, RawKey: p.RawKey, TLS: p.TLS, Version: p.TLSVersion, RequireTLS: p.RequireTLS,
-			})
 		}
-		return out, t.Left, nil
+		out = append(out, probe.Shown{At: s.at(p.At), Peer: engine.Peer{
+			Address: p.Address, Event: p.Event, Detail: p.Detail, Untried: p.Untried, Injected: p.Injected, Code: p.Code,
+			Chain: chain, Raw: p.Chain, RawKey: p.RawKey, TLS: p.TLS, Version: p.TLSVersion, RequireTLS: p.RequireTLS,
+		}})
 	}
-	return nil, 0, nil
+	for _, a := range h.Addresses {
+		if !seen[a] {
+			left++
+		}
+	}
+	return out, left, nil
+}
+
+// policy makes the rules about TLSA records of the check again.
+func (p *TLSAPolicy) policy() (out dane.UsePolicy) {
+	if p == nil {
+		return out
+	}
+	for _, m := range p.Strength {
+		out.Strength = append(out.Strength, dane.MatchingType(m))
+	}
+	forbidden := map[string]bool{}
+	for _, sum := range p.Forbidden {
+		forbidden[string(sum)] = true
+	}
+	out.Forbid = func(r dane.Record) string {
+		if forbidden[string(digestOf(r))] {
+			return "as in the check"
+		}
+		return ""
+	}
+	return out
 }
 
 // parse parses a chain; nil if crypto/x509 refuses one of its certificates.
@@ -179,7 +378,7 @@ func parse(chain [][]byte) ([]*x509.Certificate, error) {
 	for _, der := range chain {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, fmt.Errorf("%w: a certificate that can not be read: %w", ErrFile, err)
+			return nil, fmt.Errorf("%w: a certificate that cannot be read: %w", ErrFile, err)
 		}
 		out = append(out, c)
 	}
@@ -209,75 +408,5 @@ func compare(was, is Verdict) []string {
 		diff(who+"requirement", a.Requirement, b.Requirement)
 		diff(who+"reason", a.Reason, b.Reason)
 	}
-	return out
-}
-
-// A tape plays recorded messages.
-type tape struct {
-	mu    sync.Mutex // guards what follows
-	m     map[tapeKey][]Message
-	lacks map[tapeKey]bool
-}
-
-type tapeKey struct {
-	name rfc6125.Name
-	typ  uint16
-	cd   bool
-}
-
-func newTape(all []Message) *tape {
-	t := &tape{m: map[tapeKey][]Message{}, lacks: map[tapeKey]bool{}}
-	for _, m := range all {
-		k := tapeKey{m.Name, m.Type, m.CD}
-		t.m[k] = append(t.m[k], m)
-	}
-	return t
-}
-
-// Exchange implements [dnssec.Upstream]. A question that was asked several times gets its
-// answers in their order, and then the last one again.
-func (t *tape) Exchange(ctx context.Context, query []byte) (dnssec.Response, error) {
-	if err := ctx.Err(); err != nil {
-		return dnssec.Response{}, err
-	}
-	q, ok := questionOf(query)
-	if !ok {
-		return dnssec.Response{}, fmt.Errorf("%w: no question", dnssec.ErrMalformed)
-	}
-	k := tapeKey{q.Name, q.Type, q.CD}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	list := t.m[k]
-	if len(list) == 0 {
-		t.lacks[k] = true
-		return dnssec.Response{}, fmt.Errorf("%w: the evidence has no answer to this question", dnssec.ErrUnreachable)
-	}
-	m := list[0]
-	if len(list) > 1 {
-		t.m[k] = list[1:]
-	}
-	if m.Failed != "" {
-		kind := failureKind(m.Failed)
-		if kind == nil {
-			kind = dnssec.ErrUnreachable
-		}
-		return dnssec.Response{}, kind
-	}
-	// Under the id that is asked with now.
-	b := append([]byte(nil), m.Response...)
-	if len(b) >= 2 {
-		b[0], b[1] = query[0], query[1]
-	}
-	return dnssec.Response{Message: b, Server: m.Server}, nil
-}
-
-func (t *tape) missing() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var out []string
-	for k := range t.lacks {
-		out = append(out, dnssec.Question{Name: k.name, Type: dnssec.Type(k.typ)}.String())
-	}
-	slices.Sort(out)
 	return out
 }

@@ -176,7 +176,7 @@ func lookup(err error) string {
 	}
 	text := "lookup failed"
 	if le.Kind != nil {
-		text = le.Kind.Error()
+		text = "dns lookup failed: " + kind(le.Kind)
 	}
 	if s := le.Reason.String(); s != "" {
 		text += ": " + s
@@ -214,24 +214,6 @@ func clause(err error) string {
 	return clip(err.Error())
 }
 
-// untrusted is what is wrong with a certificate, without the words that every failure of
-// package pkix shares.
-var untrusted = map[error]string{
-	pkix.ErrName:        "no presented name matches",
-	pkix.ErrExpired:     "expired",
-	pkix.ErrNotYetValid: "not yet valid",
-	pkix.ErrConstraint:  "name constraint",
-	pkix.ErrPurpose:     "wrong purpose",
-	pkix.ErrPathLength:  "path length",
-	pkix.ErrExtension:   "unknown critical extension",
-	pkix.ErrSignature:   "bad signature",
-	pkix.ErrNoAnchor:    "no path to an anchor",
-	pkix.ErrBudget:      "work budget used up",
-	pkix.ErrMalformed:   "malformed certificate",
-	pkix.ErrNoCert:      "no certificate presented",
-	pkix.ErrNoTime:      "no time to judge by",
-}
-
 // certificate says what is wrong with a chain.
 func certificate(err error) string {
 	var e *pkix.Error
@@ -241,10 +223,7 @@ func certificate(err error) string {
 	case !errors.As(err, &e):
 		return clip(err.Error())
 	}
-	text, ok := untrusted[e.Kind]
-	if !ok {
-		text = e.Kind.Error()
-	}
+	text := kind(e.Kind)
 	if e.Subject != "" {
 		text += ": " + e.Subject
 	}
@@ -354,4 +333,15 @@ func texts[T fmt.Stringer](all []T) (out []string) {
 		out = append(out, x.String())
 	}
 	return out
+}
+
+// limit says in a clause what the lookups used up, and where.
+func limit(err error) string {
+	var le *dnssec.LookupError
+	if errors.As(err, &le) {
+		if s := le.Reason.String(); s != "" {
+			return clip(s)
+		}
+	}
+	return "the lookups cost more than they may"
 }

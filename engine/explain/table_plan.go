@@ -25,6 +25,16 @@ var nextHopReasons = []Info{
 		Recipient: "Check that all name servers of the domain answer the MX question.",
 	},
 	{
+		ID:   engine.ReasonBudget,
+		Text: "The mail hosts of {domain} could not be looked up: {limit}; the message waits.",
+		Variants: map[variant]string{variantHost: "The addresses of the mail host {host} could not be looked up: {limit}; it is not used now.",
+			variantRecord: "Whether {host} has TLSA records could not be found out: {limit}; that is not the same as having none, so it is not used now."},
+		About: "The DNS lookups for the domain, or for one of its mail hosts, reached a limit that this server sets: too many questions, too much data, keys and signatures that cost too much to check, or too much time. What was found before holds. What was not is unknown, which is not the same as absent, so it is not used now.",
+		RFC:   "7672 s.2.1.2", Code: "4.4.3",
+		Sender:    "Nothing if it is this domain alone. If others meet it too, look at how long the resolver takes for an answer.",
+		Recipient: "Look at the name that is mentioned: shorten chains of aliases and of delegations, and remove DNSKEY, DS and RRSIG records that are not needed.",
+	},
+	{
 		ID:    engine.ReasonNoSuchDomain,
 		Text:  "The domain {denied} does not exist (the denial is {status}).",
 		About: "The domain does not exist.",
@@ -207,7 +217,7 @@ var hostReasons = []Info{
 		Variants: map[variant]string{variantRecord: "The MTA-STS record of {domain} was not there in time, so it is not known whether it has a policy; {host} is not used now."},
 		About:    "The domain announces an MTA-STS policy, and its policy host has not answered yet. The fetch goes on for up to a minute; until it has ended the message waits, once.",
 		RFC:      "8461 s.3.3", Code: "4.7.5",
-		Sender:    "Nothing: the message goes with the next attempt, with the policy or, if it can not be fetched, without.",
+		Sender:    "Nothing: the message goes with the next attempt, with the policy or, if it cannot be fetched, without.",
 		Recipient: "The web server at mta-sts.DOMAIN must answer within a few seconds.",
 	},
 	{

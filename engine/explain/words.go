@@ -170,6 +170,14 @@ func variantOf(r engine.Reason) variant {
 		if r.ID == engine.ReasonNoConnection && ev.Peer.Code != 0 {
 			return variantBusy
 		}
+	case *engine.LookupFailed:
+		switch {
+		case r.ID != engine.ReasonBudget || r.Host == nil:
+		case ev.Owner.IsValid():
+			return variantRecord
+		default:
+			return variantHost
+		}
 	case *engine.Lost:
 		if !ev.Hold.IsZero() {
 			return variantHold
@@ -261,6 +269,8 @@ func field(r engine.Reason, name string) string {
 		switch name {
 		case "lookup":
 			return lookup(ev.Err)
+		case "limit":
+			return limit(ev.Err)
 		case "owner":
 			if ev.Owner.IsValid() {
 				return ev.Owner.String()

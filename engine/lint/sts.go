@@ -11,6 +11,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
@@ -73,7 +74,7 @@ func (r *report) stsRecord(s *sts.Result) {
 		r.announce(f)
 	case !errors.Is(s.TXTErr, sts.ErrNoRecord):
 		r.add(STSRecordFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _mta-sts."+dom.String()+" must be answered.",
-			"Whether %s has an MTA-STS record cannot be found out, so a sender that has no policy yet goes without.", dom).saw("%s", cause(s.TXTErr))
+			"Whether %s has an MTA-STS record cannot be found out, so a sender that has no policy yet goes without.", dom).saw("%s", explain.Cause(s.TXTErr))
 	}
 }
 
@@ -253,7 +254,7 @@ func (r *report) stsFetch(s *sts.Result) {
 		f = r.add(STSConnect, rfc6125.Host{}, "See that the web server answers on port 443, with TLS 1.2 or later, within a few seconds.",
 			"%s cannot be fetched, so no sender takes the policy.", url)
 	}
-	f.saw("%s", cause(s.FetchErr))
+	f.saw("%s", explain.Cause(s.FetchErr))
 }
 
 // location is where a redirect leads.
@@ -326,7 +327,7 @@ func (r *report) stsInvalid(err error) {
 		f.saw("%s", line)
 	}
 	if len(f.Evidence) == 0 {
-		f.saw("%s", cause(err))
+		f.saw("%s", explain.Cause(err))
 	}
 	if len(found) > 0 && found[0].Cure != "" {
 		f.Do = plain.Text("Correct the policy (" + found[0].Cure + "); one that fits the MX hosts is below.")
@@ -470,7 +471,7 @@ func (r *report) stsCertificate(h *engine.Host, v *survey.HostView) {
 			}
 			r.add(STSHostCert, h.Name, do,
 				"The certificate of %s does not satisfy the MTA-STS policy of %s: %s.", h.Name, r.snap.Plan.Orig, r.certificateFault(a.Peer.Chain, h.Name)).
-				saw("%s: %s", a.Address, cause(err)).saw("%s", namesOf(presentedNames(a.Peer.Chain)))
+				saw("%s: %s", a.Address, explain.Cause(err)).saw("%s", namesOf(presentedNames(a.Peer.Chain)))
 		} else if left := leaf.NotAfter.Sub(r.snap.At); left < soon {
 			r.add(STSCertExpiring, h.Name, "Renew it, and find out why that did not happen by itself.",
 				"The certificate of %s ends on %s; from then on senders that honour the MTA-STS policy do not deliver.", h.Name, leaf.NotAfter.UTC().Format(time.DateOnly)).saw("%s: ends %s", a.Address, leaf.NotAfter.UTC().Format(time.RFC3339))

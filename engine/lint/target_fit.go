@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -75,7 +76,7 @@ func (r *report) certificateFault(chain []*x509.Certificate, name rfc6125.Host) 
 	case leaf.NotBefore.After(r.snap.At):
 		return "it is not valid before " + leaf.NotBefore.UTC().Format(time.DateOnly)
 	}
-	return cause(err)
+	return explain.Cause(err)
 }
 
 // misfitSteps are what has to be done before a policy can be enforced, one step for each

@@ -11,6 +11,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
@@ -87,10 +88,10 @@ func (r *report) certificate(h *engine.Host, p engine.Peer) {
 	err := r.webpki(p.Chain, h.Name)
 	switch {
 	case errors.Is(err, pkix.ErrExpired):
-		r.add(CertExpired, h.Name, "Renew it.", "The certificate of %s, or one of the CA above it, has expired.", h.Name).saw("%s", cause(err))
+		r.add(CertExpired, h.Name, "Renew it.", "The certificate of %s, or one of the CA above it, has expired.", h.Name).saw("%s", explain.Cause(err))
 	case err != nil && !errors.Is(err, pkix.ErrName):
 		r.add(CertUntrusted, h.Name, "Nothing must be done: no policy in force here asks for a public CA. DANE would authenticate even this certificate; MTA-STS asks for one of a public CA.",
-			"The certificate of %s leads to no public CA.", h.Name).saw("%s", cause(err))
+			"The certificate of %s leads to no public CA.", h.Name).saw("%s", explain.Cause(err))
 	}
 }
 
@@ -170,7 +171,7 @@ func (r *report) daneOnlyCertificate(h *engine.Host, v *survey.HostView) {
 		}
 		if err := r.webpki(a.Peer.Chain, h.Name); err != nil {
 			r.add(DANEOnlyCert, h.Name, "Get a certificate of a public CA for the host's name, for the same key: then the TLSA records (3 1 1) may stay.",
-				"The certificate of %s satisfies its TLSA records and not the MTA-STS policy: senders without DANE see a failure that senders with DANE do not.", h.Name).saw("%s: %s", a.Address, cause(err))
+				"The certificate of %s satisfies its TLSA records and not the MTA-STS policy: senders without DANE see a failure that senders with DANE do not.", h.Name).saw("%s: %s", a.Address, explain.Cause(err))
 			return
 		}
 	}
@@ -194,7 +195,7 @@ func (r *report) tlsrpt() {
 		txt := survey.Texts(r.snap.TLSRPTRecord)[there]
 		why := tlsrpt.Near(txt)
 		if why == "" {
-			why = cause(err)
+			why = explain.Cause(err)
 		}
 		f := r.add(TLSRPTBad, rfc6125.Host{}, "Publish exactly one record, as below, with the address of a mailbox that somebody reads.",
 			"The TLSRPT record of %s is there and does not count, so no failure is reported: %s.", p.Orig, why)
@@ -208,7 +209,7 @@ func (r *report) tlsrpt() {
 		// has been told
 	case !errors.Is(err, tlsrpt.ErrNoRecord):
 		r.add(TLSRPTFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _smtp._tls."+p.Orig.String()+" must be answered.",
-			"Whether %s asks for reports of failures (TLSRPT) cannot be found out.", p.Orig).saw("%s", cause(err))
+			"Whether %s asks for reports of failures (TLSRPT) cannot be found out.", p.Orig).saw("%s", explain.Cause(err))
 	case r.publishes():
 		f := r.add(TLSRPTMissing, rfc6125.Host{}, "Publish a TLSRPT record with the address of a mailbox that somebody reads: it is how a domain hears of mail that its own policy keeps away.",
 			"%s publishes a policy for its mail and does not ask senders to report failures.", p.Orig)

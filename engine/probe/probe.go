@@ -79,7 +79,7 @@ func (p *Prober) Probe(ctx context.Context, h engine.Host, addr netip.Addr) engi
 	return peer
 }
 
-// converse makes one connection and reports what came of it to c. planEnd is when the time
+// converse makes one connection and returns what it showed. planEnd is when the time
 // for the plan is over, zero if there is no plan. nameDoubted means that the server closed
 // the connection after EHLO, or refused it, and that the name there is not a full one.
 func (p *Prober) converse(ctx context.Context, c *engine.Conversation, h *engine.Host, target netip.AddrPort, planEnd time.Time) (peer engine.Peer, nameDoubted bool) {
@@ -103,7 +103,7 @@ func (p *Prober) converse(ctx context.Context, c *engine.Conversation, h *engine
 	return peer, nameDoubted
 }
 
-// connect dials and speaks, and tells c what came of it.
+// connect dials, speaks SMTP and reports the end to c.
 func (p *Prober) connect(ctx context.Context, c *engine.Conversation, h *engine.Host, target netip.AddrPort) end {
 	conn, err := p.c.Dial(ctx, target)
 	if err != nil {
@@ -129,6 +129,8 @@ type HostResult struct {
 	Addresses []AddressResult // in the order of the plan; empty where nothing was dialled
 	// Left counts the addresses beyond the limit, which were not probed.
 	Left int
+	// At is when the host was decided, if nothing was dialled.
+	At time.Time
 }
 
 // An AddressResult is what one address came to.
@@ -139,6 +141,7 @@ type AddressResult struct {
 	// NameDoubted says that the server refused EHLO, or closed the connection after it, and
 	// that the name given there was not a full one.
 	NameDoubted bool
+	At          time.Time // when it was decided
 }
 
 // Differ reports whether the addresses came to different outcomes, methods or
@@ -173,12 +176,28 @@ func (p *Prober) Host(ctx context.Context, e *engine.Engine, plan *engine.Plan, 
 // Judge decides host i of the plan by what its addresses showed when they were probed
 // before, as [Prober.Host] does; left counts those that were not. It connects to nobody.
 func Judge(e *engine.Engine, plan *engine.Plan, i int, peers []engine.Peer, left int, at time.Time) HostResult {
-	if plan.Hosts[i].Requirement == engine.Skip || len(peers) == 0 {
-		return HostResult{Decision: e.Decide(plan, i, engine.Peer{}, at)}
+	shown := make([]Shown, len(peers))
+	for n, p := range peers {
+		shown[n] = Shown{p, at}
+	}
+	return JudgeShown(e, plan, i, shown, left, at)
+}
+
+// Shown is what one address showed, and when it is judged.
+type Shown struct {
+	Peer engine.Peer
+	At   time.Time
+}
+
+// JudgeShown is [Judge] with a time for each address; at is that of a host to which no
+// connection was made.
+func JudgeShown(e *engine.Engine, plan *engine.Plan, i int, shown []Shown, left int, at time.Time) HostResult {
+	if plan.Hosts[i].Requirement == engine.Skip || len(shown) == 0 {
+		return HostResult{Decision: e.Decide(plan, i, engine.Peer{}, at), At: at}
 	}
 	r := HostResult{Left: left}
-	for _, p := range peers {
-		r.Addresses = append(r.Addresses, AddressResult{Address: p.Address.Addr(), Peer: p, Decision: e.Decide(plan, i, p, at)})
+	for _, s := range shown {
+		r.Addresses = append(r.Addresses, AddressResult{Address: s.Peer.Address.Addr(), Peer: s.Peer, Decision: e.Decide(plan, i, s.Peer, s.At), At: s.At})
 	}
 	r.Decision = weakest(r.Addresses)
 	return r

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -58,11 +57,6 @@ func integer(n *big.Int) []byte {
 	return TLV(Integer, b)
 }
 
-// Public returns the public key. Its exponent must fit an int.
-func (k *RSAKey) Public() crypto.PublicKey {
-	return &rsa.PublicKey{N: k.N, E: int(k.E.Int64())}
-}
-
 // Sign signs a SHA-256 digest (PKCS #1 v1.5).
 func (k *RSAKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if opts.HashFunc() != crypto.SHA256 || len(digest) != sha256.Size {
@@ -112,6 +106,14 @@ func explicitP256(key Key) []byte {
 		TLV(Sequence, octets(a), octets(p.B)),
 		TLV(OctetString, generator), integer(p.N), TLV(Integer, []byte{1}))
 	return TLV(Sequence, TLV(Sequence, ID(1, 2, 840, 10045, 2, 1), params), TLV(BitString, []byte{0}, point))
+}
+
+// compressedP256 is a P-256 key whose point is compressed (RFC 5480 section 2.2).
+func compressedP256() []byte {
+	key := NewKey()
+	point := key.SPKI[len(key.SPKI)-65:]
+	curve := TLV(Sequence, ID(1, 2, 840, 10045, 2, 1), ID(1, 2, 840, 10045, 3, 1, 7))
+	return spki(curve, append([]byte{2 + point[64]&1}, point[1:33]...))
 }
 
 // spki is a SubjectPublicKeyInfo of any algorithm.

@@ -1,0 +1,4 @@
+package evidence
+
+// DigestOf is digestOf.
+var DigestOf = digestOf
