@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // WriteJSON prints the report as one JSON object.
 func (r Report) WriteJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(text.JSONWriter(w))
 	e.SetEscapeHTML(false)
 	return e.Encode(r)
 }
@@ -34,7 +36,7 @@ func (r Report) WriteText(w io.Writer, verbose bool) error {
 			}
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, text.Lines(b.String()))
 	return err
 }
 

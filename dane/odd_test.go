@@ -262,7 +262,7 @@ func TestHostileChain(t *testing.T) {
 						dane.CheckRollover(dane.RolloverRequest{Set: s, Current: p, Next: p, Options: dane.Options{References: refs("mx.example.org"), At: certtest.Now}})
 						rollover = min(rollover, cpu()-before)
 					}
-					if t.Logf("%s: %s of CPU, rollover %s", name, verify, rollover); verify > most || rollover > most {
+					if t.Logf("%s: %s of CPU, rollover %s", name, verify, rollover); !certtest.Race && (verify > most || rollover > most) {
 						t.Errorf("%s: %s of CPU, rollover %s", name, verify, rollover)
 					}
 				}

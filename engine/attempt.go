@@ -87,8 +87,8 @@ func (a *Attempt) TLSConfig() *tls.Config {
 	return c
 }
 
-// Decision judges the connection, and tells the observers of it ([Engine.Record]) the
-// first time. RequireTLS says whether EHLO inside TLS offered REQUIRETLS; it is false
+// Decision judges the connection. The first call also records the decision
+// ([Engine.Record]). RequireTLS says whether EHLO inside TLS offered REQUIRETLS; it is false
 // where there was none. Before the end of the conversation was reported the decision lets
 // nothing pass.
 func (a *Attempt) Decision(requireTLS bool) Decision {

@@ -190,7 +190,7 @@ func TestHostileCertificates(t *testing.T) {
 						t.Fatalf("%s: %s", d.Outcome, explain.Text(d.Reason))
 					}
 				}
-				if t.Logf("%s of CPU", handshake); handshake > c.most {
+				if t.Logf("%s of CPU", handshake); handshake > c.most && !certtest.Race {
 					t.Errorf("%s of CPU, more than %s", handshake, c.most)
 				}
 			})

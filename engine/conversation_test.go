@@ -234,7 +234,7 @@ func TestConversation(t *testing.T) {
 			if junk := c.name == "junk to STARTTLS"; p.Injected != (strings.HasPrefix(c.detail, "plain data") || junk) {
 				t.Errorf("injected %v", p.Injected)
 			}
-			// Who believes to know better is not believed, but where the connection tells nothing.
+			// What was seen on the connection counts for more than the caller's word.
 			conv.Failed(engine.NoSTARTTLS, c.err)
 			if p := conv.Peer(); p.Event == engine.HandshakeDone || p.Event == engine.NoSTARTTLS && c.want != engine.NoSTARTTLS {
 				t.Errorf("said to be without STARTTLS, it is %s", p.Event)

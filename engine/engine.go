@@ -75,7 +75,7 @@ func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) De
 	return judge(local{roots: e.roots, rootsErr: e.rootsErr, memory: e.c.Memory}, p, i, peer, at, how)
 }
 
-// Record tells the observers ([Trace].Decided, [Trace].Excepted) of a decision that is
+// Record calls the observers ([Trace].Decided, [Trace].Excepted) with a decision that is
 // acted on, and counts it for the exception that covers the host. [Attempt.Decision] does
 // so itself.
 func (e *Engine) Record(p *Plan, i int, d Decision) {

@@ -115,8 +115,8 @@ type MemoryConfig struct {
 // It reads from its store while a plan is made, and writes behind it: nobody waits for a
 // write. What can not be written is kept and tried again; what has not been written when
 // the process dies is learned again. When the store
-// can not say what a domain once was, the plan says so and goes on as if nothing were
-// remembered; under MemoryDefer hosts that need not prove themselves wait.
+// cannot be read, the plan says so and goes on as if nothing were remembered; under
+// MemoryDefer hosts that need not prove themselves wait.
 type Memory struct {
 	c      MemoryConfig
 	wake   chan struct{} // holds one token when there is something to write

@@ -138,11 +138,11 @@ func compareDANE(p *Past, r *Request, g *gathered) {
 // compareSTS notes the policy that is in force now, or what became of it.
 func compareSTS(p *Past, g *gathered) {
 	if g.asked != STSWasAsked && g.asked != STSLeft {
-		return // nobody looked
+		return // not looked at
 	}
 	switch stateOf(g.sts) {
 	case stsPending, stsNoTurn, stsNoStore:
-		return // it is not known by a limit of this program
+		return // not known because of a limit of this program
 	}
 	now, at := sts.Mode(0), g.at
 	if pol := g.sts.Policy; pol != nil && pol.Mode != sts.ModeNone {

@@ -13,7 +13,7 @@ import (
 )
 
 // TestDecideIsPure: a decision depends on the plan, the peer, the time and what the engine
-// was made with. It reads no file, counts nothing and tells nobody.
+// was made with. It reads no file, counts nothing and calls no observer.
 func TestDecideIsPure(t *testing.T) {
 	pki := sharedPKI()
 	file := filepath.Join(t.TempDir(), "roots.pem")

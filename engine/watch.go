@@ -87,7 +87,7 @@ func (w *watched) received(b []byte) {
 	}
 	switch w.phase {
 	case phaseReady:
-		// [STARTTLS3207-4-04] RFC 3207 section 4: nothing may come between the reply and
+		// STARTTLS3207-4-04 (RFC 3207 section 4): nothing may come between the reply and
 		// the handshake.
 		w.injected = true
 		return
@@ -243,7 +243,7 @@ func (w *watched) peer(err error) Peer {
 	case w.helo != nil && w.helo.Code != 250:
 		return answered("HELO", w.helo)
 	case w.offersSTARTTLS():
-		// The offer stands: what kept it from being used lies on this side.
+		// The client did not use the offer; that is no statement about the host.
 		return missing("STARTTLS was offered and not used")
 	case w.ehlo != nil && w.ehlo.Code != 250:
 		p := answered("EHLO", w.ehlo)

@@ -262,7 +262,7 @@ func TestHostileChains(t *testing.T) {
 						t.Errorf("%v", err)
 					}
 				}
-				if t.Logf("%s of CPU", least); least > most {
+				if t.Logf("%s of CPU", least); least > most && !certtest.Race {
 					t.Errorf("%s of CPU, more than %s", least, most)
 				}
 			})

@@ -2,7 +2,6 @@ package pkix
 
 import (
 	"crypto"
-	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -162,7 +161,11 @@ func readECDSA(params cryptobyte.String, data []byte) (key *ecdsa.PublicKey, odd
 			return key, "", ""
 		}
 		if x, y := elliptic.UnmarshalCompressed(c.curve, data); x != nil {
-			return &ecdsa.PublicKey{Curve: c.curve, X: x, Y: y}, "an elliptic curve key with a compressed point", ""
+			size := (c.curve.Params().BitSize + 7) / 8
+			point := append(x.FillBytes(make([]byte, size)), y.FillBytes(make([]byte, size))...)
+			if key, err := ecdsa.ParseUncompressedPublicKey(c.curve, append([]byte{4}, point...)); err == nil {
+				return key, "an elliptic curve key with a compressed point", ""
+			}
 		}
 		return nil, "", "an elliptic curve key that is not a point of " + c.curve.Params().Name
 	}
@@ -177,7 +180,6 @@ func canSign(key crypto.PublicKey) bool {
 	switch key.(type) {
 	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
 		return true
-	case *dsa.PublicKey:
 	}
 	return false
 }

@@ -90,7 +90,7 @@ func TestOddIssuers(t *testing.T) {
 		"key-usage-malformed": true, "basic-constraints-malformed": true, "constraints-odd": true, "constraints-empty": true,
 		"san-not-a-list": false, "boolean-01": true, // its keyUsage has digitalSignature alone
 		// Another key, so it did not sign the leaf.
-		"rsa-without-null": true, "ec-explicit": true, "secp256k1": true, "rsa-1023": true, "rsa-exponent": true, "rsa-pss": true, "ed448": true, "dsa": true,
+		"rsa-without-null": true, "ec-explicit": true, "ec-compressed": true, "secp256k1": true, "rsa-1023": true, "rsa-exponent": true, "rsa-pss": true, "ed448": true, "dsa": true,
 	}
 	for _, k := range certtest.Kinds() {
 		t.Run(k.Name, func(t *testing.T) {
@@ -322,7 +322,7 @@ func TestBadInput(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			before := cpu()
 			_, err := pkix.Verify(pkix.Request{Certs: pkix.ReadChain(c.chain), Roots: roots, At: certtest.Now})
-			if spent := cpu() - before; spent > maxCPU {
+			if spent := cpu() - before; spent > maxCPU && !certtest.Race {
 				t.Errorf("it took %s of CPU", spent)
 			}
 			want(t, err, c.kind, c.words)

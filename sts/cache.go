@@ -103,7 +103,7 @@ func (c *Cache) put(ctx context.Context, domain rfc6125.Host, k kept) error {
 	return c.store.Put(ctx, k.encode(domain))
 }
 
-// failures returns the ids of domain whose fetch has failed within the last hour. A store that can not say
+// failures returns the ids of domain whose fetch has failed within the last hour. A store that cannot be read
 // forbids nothing: the back-off spares the policy host, it protects nobody.
 func (c *Cache) failures(ctx context.Context, domain rfc6125.Host) []failure {
 	e, ok, err := c.store.Get(ctx, backoffPrefix+domain.String())

@@ -38,8 +38,8 @@ const (
 	// policy hosts answer within a second.
 	DefaultWait = 10 * time.Second
 
-	// turnPatience is how long a fetch waits for its turns when nobody waits for it any
-	// more: a mail server tries a deferred message again after about as long.
+	// turnPatience is how long a fetch waits for its turns after the lookup has given up: a
+	// mail server tries a deferred message again after about as long.
 	turnPatience = 5 * time.Minute
 
 	// closeTimeout bounds the last attempt to write what a store did not take.

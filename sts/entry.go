@@ -160,9 +160,9 @@ const BackOff = 5 * time.Minute
 // tried until the first of them has ended.
 const maxBackOffs = 8
 
-// failedFor is how long a failed fetch is remembered after its end. In that time nobody
-// waits for the repeated fetch of the same id (row S13), so that a policy host that does
-// not answer delays a message once.
+// failedFor is how long a failed fetch is remembered after its end. In that time a lookup
+// does not wait for the repeated fetch of the same id (row S13), so that a policy host that
+// does not answer delays a message once.
 const failedFor = time.Hour
 
 // maxPatience bounds the ids of one domain that are waited for within failedFor: a domain
@@ -232,8 +232,8 @@ func decodeFailures(e store.Entry, now time.Time) ([]failure, error) {
 	return fs, nil
 }
 
-// failedBefore returns the failure for which nobody waits for a fetch of id, if there is
-// one: of the same id, or of too many others.
+// failedBefore returns the failure because of which a lookup does not wait for a fetch of
+// id, if there is one: of the same id, or of too many others.
 func failedBefore(fs []failure, id string) (failure, bool) {
 	for _, f := range fs {
 		if f.id == id {

@@ -132,8 +132,8 @@ func (c *Client) fetch(ctx context.Context, f *Fetched, o fetchOptions) *FetchEr
 
 // A target is an address of a policy host, with the name at the end of the aliases that
 // led to it: fetches from one host are counted by that, since many domains share one
-// provider. Each family has its own aliases, so that nobody can count an address of his
-// own as a provider's.
+// provider. Each family has its own aliases, so that a hostile domain cannot count
+// its own address as a provider's.
 type target struct {
 	addr netip.AddrPort
 	name rfc6125.Name

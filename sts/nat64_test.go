@@ -90,7 +90,7 @@ func TestVetRules(t *testing.T) {
 		{"::ffff:9.9.9.9", "", "9.9.9.0/24", "", "denied"},
 		{"10.0.0.1", "10.0.0.0/8", "10.0.0.0/24", "", "denied"},
 		{"10.0.1.1", "10.0.0.0/8", "10.0.0.0/24", "", ""},
-		{"2a00:64::a00:1", "", "", "", ""}, // nobody can know
+		{"2a00:64::a00:1", "", "", "", ""}, // not to be seen
 		{"2a00:64::a00:1", "", "2a00:64::/96", "", "denied"},
 		{"2a00:64::a00:1", "", "", "2a00:64::/96", "2a00:64::a00:1 is behind the NAT64 prefix 2a00:64::/96 of this network and holds 10.0.0.1 is private"},
 		{"2a00:64::7f00:1", "", "", "2a00:64::/96", "loopback"},
@@ -169,7 +169,7 @@ func TestNAT64(t *testing.T) {
 			})
 		}
 	}
-	synctest.Test(t, func(t *testing.T) { // a question that fails refuses nothing, and holds up nobody for long
+	synctest.Test(t, func(t *testing.T) { // a question that fails refuses nothing, and delays little
 		w := inNetwork(t, "")
 		w.dns.Add("mta-sts.example.org. 300 IN AAAA 2a00:64::a00:1")
 		release := w.dns.Hold("ipv4only.arpa", dnssec.TypeAAAA)
@@ -180,7 +180,7 @@ func TestNAT64(t *testing.T) {
 		}
 		release()
 	})
-	synctest.Test(t, func(t *testing.T) { // another resolver is asked, and nobody where there is no IPv6 address
+	synctest.Test(t, func(t *testing.T) { // another resolver is asked, and none where there is no IPv6 address
 		w := inNetwork(t, "")
 		w.dns.Add("mta-sts.example.org. 300 IN AAAA 2a00:64::a00:1")
 		c := w.client(func(c *sts.Config) {

@@ -10,7 +10,7 @@ import (
 // nil. The functions are called by the goroutine that does the work, several at once;
 // they must return quickly and not call the Client.
 type Observer struct {
-	// Fetching: a fetch for a lookup begins; Fetched tells of its end.
+	// Fetching: a fetch for a lookup begins; Fetched reports its end.
 	Fetching func(domain rfc6125.Host)
 	// Fetched: a fetch ended; err is nil or a *FetchError. Row is S3, S4, S6, S7, S10
 	// or S11, or S13 for one that a limit or the end of this program kept from an outcome.

@@ -26,7 +26,7 @@ import (
 //     minute.
 //   - The same holds for places in the queue.
 //
-// Whoever gets no turn has failed by nothing that the domain did: [ErrNoTurn].
+// A fetch without a turn has not failed by anything that the domain did: [ErrNoTurn].
 const (
 	// maxFetches bounds the connections to policy hosts at once: file descriptors (the
 	// usual limit is 1024) and memory (a fetch can hold some hundred kilobytes).
@@ -140,7 +140,7 @@ func (s *turns) acquire(ctx context.Context, patience time.Duration, key turnKey
 	s.mu.Lock()
 	w := &waiter{key: key, length: length, ctx: ctx, ready: make(chan *turn, 1)}
 	if s.mayRun(key) {
-		// Of those who wait nobody could take this turn: release has looked.
+		// None of those who wait could take this turn: release has looked.
 		t := s.start(w)
 		s.mu.Unlock()
 		return t, nil

@@ -137,11 +137,8 @@ func TestFlood(t *testing.T) {
 	}{
 		{"dial", 1, 0, 3 * time.Second},
 		{"dial", 10, 0, 3 * time.Second},
-		{"dial", 10, 35 * time.Second, 3 * time.Second},
-		{"handshake", 10, 0, 3 * time.Second},
 		{"dial", 1000, 0, time.Minute},
-		{"dial", 1000, 35 * time.Second, time.Minute},
-		{"handshake", 1000, 0, time.Minute},
+		{"handshake", 1000, 35 * time.Second, time.Minute},
 	} {
 		t.Run(fmt.Sprintf("hang in %s, %d registrable domains, %v later", c.how, c.registrable, c.later), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -172,7 +169,7 @@ func TestFlood(t *testing.T) {
 			w := newFlood(t, "get")
 			gate := make(chan struct{})
 			cl := w.client()
-			for n := range 700 {
+			for n := range 400 {
 				d := fmt.Sprintf("evil%d.example", n)
 				w.record(d, "v=STSv1; id=x;")
 				w.dns.Add(fmt.Sprintf("mta-sts.%s. 300 IN A 5.5.%d.%d", d, n>>8, n&255))
@@ -193,14 +190,14 @@ func TestFlood(t *testing.T) {
 // anyPolicyHost is a certificate for mta-sts.evilN.example.
 var anyPolicyHost = sync.OnceValue(func() *tls.Certificate {
 	var names []string
-	for n := range 700 {
+	for n := range 400 {
 		names = append(names, fmt.Sprintf("mta-sts.evil%d.example", n))
 	}
 	return ca.leaf(nil, names...)
 })
 
-// TestProviderTurns: nobody uses up the turns of a provider of others by an address of his
-// own beside the provider's alias.
+// TestProviderTurns: a hostile domain cannot use up the turns of a provider by an address
+// of its own besides an alias of the provider.
 func TestProviderTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newFlood(t, "dial")
@@ -334,7 +331,7 @@ func TestTurns(t *testing.T) {
 			time.Sleep(time.Minute)
 			for _, u := range held {
 				if u.ended() {
-					t.Fatal("ended though nobody waits")
+					t.Fatal("ended though none waits")
 				}
 			}
 			got := make(chan *turn, 2)
@@ -460,7 +457,7 @@ func TestS13(t *testing.T) {
 				}
 				synctest.Wait()
 				if n++; w.fetches() != n {
-					t.Errorf("%d fetches, want %d: it is to be repeated, though nobody waits", w.fetches(), n)
+					t.Errorf("%d fetches, want %d: it is to be repeated, without a wait", w.fetches(), n)
 				}
 			}
 		},

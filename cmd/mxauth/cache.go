@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
@@ -180,7 +181,7 @@ func newCacheExport(e *env) *cobra.Command {
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withCache(storeReads, func(c *sts.Cache) error {
-				n, err := c.Export(cmd.Context(), e.out.stdout())
+				n, err := c.Export(cmd.Context(), text.JSONWriter(e.out.stdout()))
 				if err == nil {
 					e.out.Notef("%d policies exported", n)
 				}

@@ -96,6 +96,9 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 		return errNoDomains
 	}
 	r.collector.tell(e.out)
+	if r.nameDoubted {
+		e.out.Hintf("give the full name of this machine in EHLO by --helo NAME")
+	}
 	if !r.alone {
 		e.tellExceptions(r.stack.engine.ExceptionUses())
 	}
@@ -119,7 +122,8 @@ type checkRun struct {
 	checker   *checker
 
 	waits       waitList
-	code, count int // so far
+	code, count int  // so far
+	nameDoubted bool // a host may have refused the name given in EHLO
 }
 
 // newCheckRun reads the command line. Nothing is opened yet.
@@ -206,6 +210,7 @@ func (r *checkRun) work(ctx context.Context, a asked) (*verdict, error) {
 func (r *checkRun) done(ctx context.Context, v *verdict) error {
 	r.count++
 	r.code = worse(r.code, r.exit(v))
+	r.nameDoubted = r.nameDoubted || v.nameDoubted()
 	if r.alone && v.err != nil {
 		return usageError("%w", v.err)
 	}

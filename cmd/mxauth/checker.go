@@ -4,15 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/probe"
 )
-
-// maxHostsAtOnce is how many MX hosts of one domain are probed side by side: few
-// domains have more, and one connection to each harms nobody.
-const maxHostsAtOnce = 8
 
 // A checker plans a delivery, speaks with the hosts and decides.
 type checker struct {
@@ -20,7 +14,7 @@ type checker struct {
 	prober  *probe.Prober
 	request engine.Request // all but NextHop, unless smarthost is set
 	// probing is called before the hosts of a domain are spoken with, and what it returns
-	// after that; nil: nobody wants to know.
+	// after that; nil: not called.
 	probing func(domain string) (end func())
 }
 
@@ -44,18 +38,7 @@ func (c *checker) check(ctx context.Context, domain string) (*verdict, error) {
 	if c.probing != nil {
 		defer c.probing(domain)()
 	}
-	v.hosts = make([]probe.HostResult, len(v.plan.Hosts))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(maxHostsAtOnce)
-	for i := range v.plan.Hosts {
-		g.Go(func() error {
-			v.hosts[i] = c.prober.Host(gctx, c.engine, v.plan, i)
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
+	v.hosts = c.prober.Hosts(ctx, c.engine, v.plan)
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -95,6 +78,18 @@ func (v *verdict) tls(i int) string {
 		}
 	}
 	return ""
+}
+
+// nameDoubted reports whether a host may have refused the name that was given in EHLO.
+func (v *verdict) nameDoubted() bool {
+	for _, h := range v.hosts {
+		for _, a := range h.Addresses {
+			if a.NameDoubted {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // exit is the exit status that the verdict asks for.

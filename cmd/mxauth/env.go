@@ -39,7 +39,7 @@ func (e *env) printJSON(v any) {
 	if err != nil {
 		panic(err) // our own types: a fault of ours
 	}
-	e.out.Raw(append(b, '\n'))
+	e.out.JSON(append(b, '\n'))
 }
 
 // input opens the file of an argument; "-" is standard input.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/probe"
 )
 
 // The two sources of a security status.
@@ -32,6 +33,8 @@ type sharedFlags struct {
 	caFile      string
 	store       string
 	timeout     time.Duration
+	helo        string
+	probeTime   time.Duration
 	json        bool
 	concurrency int
 	allow       []string
@@ -48,6 +51,8 @@ func (s *sharedFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.caFile, "ca-file", "", "PEM `FILE` of the certification authorities to trust in place of the system's")
 	f.StringVar(&s.store, "store", "memory", "where MTA-STS policies are kept: memory, bolt:FILE, or a redis:// or rediss:// `URL`")
 	f.DurationVar(&s.timeout, "timeout", 0, "longest `TIME` to wait for one DNS answer, one policy fetch or one mail host (default: 10s or so, as fits each)")
+	f.StringVar(&s.helo, "helo", "", "`NAME` of this machine to give to mail hosts in EHLO, or its address in brackets (default: its full name, if it knows one)")
+	f.DurationVar(&s.probeTime, "probe-time", probe.DefaultPlanTimeout, "longest `TIME` for connecting to all mail hosts of one domain")
 	f.BoolVar(&s.json, "json", false, "print JSON, one object a line")
 	f.IntVar(&s.concurrency, "concurrency", defaultConcurrency, fmt.Sprintf("`NUMBER` of domains looked at side by side, up to %d", maxConcurrency))
 	f.StringVar(&s.exceptions, "exceptions", "", "TOML `FILE` of exceptions: what may pass for a while although a policy forbids it")
@@ -61,6 +66,7 @@ type setting struct {
 	servers []upstream.Server // empty: the system's
 	allow   []netip.Prefix
 	deny    []netip.Prefix
+	helo    string             // "": that of the machine
 	record  *evidence.Recorder // nil: nothing is recorded
 }
 
@@ -89,6 +95,16 @@ func (s *sharedFlags) parse() (setting, error) {
 			}
 			*l.to = append(*l.to, p)
 		}
+	}
+	if s.helo != "" {
+		name, err := probe.ParseHELO(s.helo)
+		if err != nil {
+			return out, usageError("--helo: %w", err)
+		}
+		out.helo = name
+	}
+	if s.probeTime <= 0 {
+		return out, usageError("--probe-time: %v is not positive", s.probeTime)
 	}
 	if s.timeout < 0 {
 		return out, usageError("--timeout: %v is negative", s.timeout)

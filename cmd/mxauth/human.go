@@ -7,6 +7,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // human prints a verdict for people: the verdict, its reason and what to do about it;
@@ -135,6 +136,9 @@ func (v *verdict) host(c *console, i int, name string, said map[engine.ReasonID]
 			block(c, 4, pad("address"), a.Address.String()+": "+a.Decision.Outcome.String()+": "+explain.Text(a.Decision.Reason))
 		}
 	}
+	if n := r.Untried(); n > 0 && n < len(r.Addresses) {
+		block(c, 4, pad("address"), fmt.Sprintf("%d of %d were not reached: the time for connecting to the hosts of the domain was over", n, len(r.Addresses)))
+	}
 	if r.Left > 0 {
 		block(c, 4, pad("address"), fmt.Sprintf("%d more were not connected to", r.Left))
 	}
@@ -178,15 +182,15 @@ const labelWidth = 13
 
 func pad(label string) string { return fmt.Sprintf("%-*s", labelWidth, label) }
 
-// block prints text behind a label, broken into lines of the console's width, the
-// later ones below the beginning of the text.
-func block(c *console, indent int, label, text string) {
+// block prints a text after a label, broken into lines of the console's width. Later lines
+// are indented to the start of the text.
+func block(c *console, indent int, label, said string) {
 	label = strings.Repeat(" ", indent) + label
 	hang := strings.Repeat(" ", utf8.RuneCountInString(label))
 	if strings.HasSuffix(label, ": ") { // a heading of prose, not a column
 		hang = strings.Repeat(" ", indent+2)
 	}
-	for i, line := range wrap(safe(text), c.width-utf8.RuneCountInString(hang), len(label)-len(hang)) {
+	for i, line := range wrap(text.Escape(said), c.width-utf8.RuneCountInString(hang), len(label)-len(hang)) {
 		if i == 0 {
 			c.Linef("%s%s", paint(faint, label), line)
 		} else {

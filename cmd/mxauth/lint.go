@@ -11,6 +11,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/lint"
 	"github.com/mxauth/mxauth/engine/survey"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -120,7 +121,7 @@ func (l linted) exit() int {
 func (e *env) printLinted(l linted, more bool) {
 	switch {
 	case e.flags.json && l.err != nil:
-		e.printJSON(errorRow{rowVersion, l.text, safe(errorText(l.err))})
+		e.printJSON(errorRow{rowVersion, l.text, text.Escape(errorText(l.err))})
 		return
 	case e.flags.json:
 		e.printJSON(struct {

@@ -78,7 +78,7 @@ func lines(r io.Reader) iter.Seq2[string, error] {
 // takes little memory.
 const lookAhead = 16
 
-// waitingEvery is how often inOrder tells what it waits for: as often as a person looks.
+// waitingEvery is how often inOrder reports what it waits for.
 const waitingEvery = time.Second
 
 // inOrder calls work for each item of seq, up to limit at once, and done for each

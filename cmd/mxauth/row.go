@@ -5,6 +5,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -87,7 +88,7 @@ type findingRow struct {
 // row makes the JSON object of a verdict.
 func (v *verdict) row() any {
 	if v.err != nil {
-		return errorRow{rowVersion, v.asked, safe(errorText(v.err))}
+		return errorRow{rowVersion, v.asked, text.Escape(errorText(v.err))}
 	}
 	return v.checkRow()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // terminal is a world whose servers try to write to the terminal of who checks it.
@@ -100,7 +101,7 @@ func TestScripts(t *testing.T) {
 				// printable FILE: no control character but the line feed is in it.
 				"printable": func(ts *testscript.TestScript, neg bool, args []string) {
 					for _, r := range strings.ReplaceAll(ts.ReadFile(args[0]), "\n", "") {
-						if unsafeRune(r) {
+						if text.Unsafe(r) {
 							ts.Fatalf("%s holds the character %U", args[0], r)
 						}
 					}

@@ -106,7 +106,7 @@ func (e *env) openDelivery(ctx context.Context, d delivery) (s *stack, err error
 	s.line, err = newLine(lineConfig{
 		exceptions: exceptions,
 		resolver:   s.dns.resolver, roots: s.roots, store: s.store, allow: set.allow, deny: set.deny, nat64: s.dns.nat64,
-		dial: e.dial, timeout: e.flags.timeout, now: e.now, logger: e.logger(), delivery: d,
+		dial: e.dial, helo: set.helo, probeTime: e.flags.probeTime, timeout: e.flags.timeout, now: e.now, logger: e.logger(), delivery: d,
 	})
 	return s, err
 }
@@ -326,6 +326,9 @@ type lineConfig struct {
 	now      func() time.Time
 	logger   *slog.Logger
 
+	helo      string        // in EHLO; "": the name of the machine
+	probeTime time.Duration // for all hosts of a domain; 0: the default
+
 	exceptions func() *engine.Exceptions // nil: there are none
 }
 
@@ -346,7 +349,7 @@ func newLine(c lineConfig) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, Timeout: c.timeout, Logger: c.logger})}
+	l := &line{sts: policies, prober: probe.New(probe.Config{Dial: c.dial, HELO: c.helo, Timeout: c.timeout, PlanTimeout: c.probeTime, Logger: c.logger})}
 	var client engine.STSClient = policies
 	if c.record != nil {
 		client = c.record.STS(policies)

@@ -176,8 +176,8 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.
 	h := p.Hosts[0]
 	f.port = h.Port
 	err = &exitError{code: exitDeferred, err: fmt.Errorf("%s has no address that could be found", arg)}
-	for _, addr := range h.Addresses[:min(len(h.Addresses), maxTLSAAddresses)] {
-		peer := s.prober.Probe(ctx, h, addr)
+	for _, a := range s.prober.Host(ctx, s.engine, p, 0).Addresses {
+		peer := a.Peer
 		if c := peer.Certificates(); peer.Event == engine.HandshakeDone && len(c) > 0 {
 			return dane.Material{Chain: c, SPKI: c[0].SPKI(), Kind: "certificate"}, h.Name, nil
 		}
@@ -185,9 +185,6 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.
 	}
 	return dane.Material{}, rfc6125.Host{}, err
 }
-
-// maxTLSAAddresses bounds the addresses of one host that are asked.
-const maxTLSAAddresses = 8
 
 // isFile reports whether arg is meant to be a file: there is one, or it looks like the
 // name of one and of no host.

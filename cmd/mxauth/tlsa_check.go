@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +13,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/probe"
 )
 
 // tlsaCheckFlags are the flags of tlsa check, as typed.
@@ -125,8 +126,9 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 		return exitWith(exitRefused)
 	}
 	code := 0
+	results := c.probe(ctx, s, plan)
 	for i, h := range plan.Hosts {
-		row := c.host(ctx, s, h)
+		row := c.host(h, results[i])
 		row.Domain = arg
 		code = worse(code, row.exit())
 		if err := c.print(row, i > 0); err != nil {
@@ -202,8 +204,24 @@ type tlsaNext struct {
 // exit is the exit status that a host asks for.
 func (r *tlsaRow) exit() int { return r.code }
 
-// host looks at one host of the plan.
-func (c *tlsaChecker) host(ctx context.Context, s *stack, h engine.Host) *tlsaRow {
+// probe connects to the hosts whose records can be held against what they show.
+func (c *tlsaChecker) probe(ctx context.Context, s *stack, plan *engine.Plan) []probe.HostResult {
+	p := *plan
+	p.Hosts = slices.Clone(plan.Hosts)
+	for i := range p.Hosts {
+		h := &p.Hosts[i]
+		if h.DANE.State != dane.Usable || c.f.noConnect {
+			h.Requirement, h.Skipped = engine.Skip, engine.Deferred
+			continue
+		}
+		h.Requirement = engine.DANE
+		h.SNI = h.DANE.Base.String() // as a sender with DANE says it (RFC 7672 section 8.1)
+	}
+	return s.prober.Hosts(ctx, s.engine, &p)
+}
+
+// host looks at one host of the plan, and at what its addresses showed.
+func (c *tlsaChecker) host(h engine.Host, shown probe.HostResult) *tlsaRow {
 	row := &tlsaRow{V: rowVersion, Host: hostName(h), Port: h.Port, State: h.DANE.State.String(), Reason: explain.Text(h.Reason),
 		Records: []tlsaUse{}, Addresses: []tlsaAddress{}}
 	if h.DANE.Address == dane.AddressFailed && h.Name.IsValid() {
@@ -227,17 +245,14 @@ func (c *tlsaChecker) host(ctx context.Context, s *stack, h engine.Host) *tlsaRo
 	}
 	ttl := c.ttl(h)
 	row.TTL = int64(ttl / time.Second)
-	if row.State == dane.Usable.String() && !c.f.noConnect {
-		h.SNI = row.Base // as a sender with DANE says it (RFC 7672 section 8.1)
-		for _, addr := range h.Addresses[:min(len(h.Addresses), maxTLSAAddresses)] {
-			a := c.address(ctx, s, h, addr)
-			row.Addresses = append(row.Addresses, a)
-			switch {
-			case a.Event == engine.NoConnection.String():
-				row.code = worse(row.code, exitDeferred)
-			case !a.OK:
-				row.code = worse(row.code, exitRefused)
-			}
+	for _, r := range shown.Addresses {
+		a := c.address(h, r)
+		row.Addresses = append(row.Addresses, a)
+		switch {
+		case a.Event == engine.NoConnection.String():
+			row.code = worse(row.code, exitDeferred)
+		case !a.OK:
+			row.code = worse(row.code, exitRefused)
 		}
 	}
 	if c.next != nil && h.Name.IsValid() {
@@ -260,10 +275,10 @@ func (c *tlsaChecker) ttl(h engine.Host) time.Duration {
 	return time.Duration(ttl) * time.Second
 }
 
-// address asks one address what it shows, and judges it.
-func (c *tlsaChecker) address(ctx context.Context, s *stack, h engine.Host, addr netip.Addr) tlsaAddress {
-	peer := s.prober.Probe(ctx, h, addr)
-	out := tlsaAddress{Address: addr.String(), Event: peer.Event.String(), Depth: -1}
+// address judges what one address showed.
+func (c *tlsaChecker) address(h engine.Host, r probe.AddressResult) tlsaAddress {
+	peer := r.Peer
+	out := tlsaAddress{Address: r.Address.String(), Event: peer.Event.String(), Depth: -1}
 	if peer.Event != engine.HandshakeDone {
 		out.Error = peer.Detail
 		return out

@@ -5,12 +5,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
-	"unicode"
 
 	"golang.org/x/term"
+
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // The rules of output, which every verb keeps by printing through a console:
@@ -24,7 +26,8 @@ import (
 //   - Whatever comes from a peer, a zone or a file is an argument, never a format:
 //     arguments lose their control characters, escape sequences and bidirectional
 //     overrides before they reach a terminal or a file.
-//   - With --json a verb prints JSON only, one object a line, with the words of the code.
+//   - With --json a verb prints JSON only, one object a line, with the words of the code,
+//     and the same characters are escaped in it.
 
 // A console prints for one run of the program. It may be used by many goroutines at
 // once; each call writes whole lines.
@@ -100,8 +103,8 @@ func (c *console) Linef(format string, args ...any) {
 	c.answer(fmt.Sprintf(format, clean(args, c.outColor)...) + "\n")
 }
 
-// Raw prints an answer that is safe already, such as JSON, which escapes controls.
-func (c *console) Raw(b []byte) { c.answer(string(b)) }
+// JSON prints a JSON text.
+func (c *console) JSON(b []byte) { c.answer(string(text.JSON(b))) }
 
 func (c *console) answer(s string) {
 	c.mu.Lock()
@@ -136,11 +139,11 @@ func (c *console) note(s style, kind, format string, args []any) {
 	if c.errColor && s != plain {
 		prefix = string(s) + "mxauth:" + reset + " "
 	}
-	text := fmt.Sprintf(format, clean(args, c.errColor)...)
+	line := fmt.Sprintf(format, clean(args, c.errColor)...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.eraseProgress()
-	_, _ = io.WriteString(c.err, prefix+kind+text+"\n") // nowhere left to complain
+	_, _ = io.WriteString(c.err, prefix+kind+line+"\n") // nowhere left to complain
 }
 
 // Progressf shows one line that later output replaces, if standard error is a
@@ -149,12 +152,12 @@ func (c *console) Progressf(format string, args ...any) {
 	if !c.errTerm {
 		return
 	}
-	text := fmt.Sprintf(format, clean(args, false)...)
+	line := fmt.Sprintf(format, clean(args, false)...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.eraseProgress()
-	c.progress = text
-	_, _ = io.WriteString(c.err, text)
+	c.progress = line
+	_, _ = io.WriteString(c.err, line)
 }
 
 // EndProgress takes the progress line away.
@@ -184,7 +187,8 @@ func (c *console) stderr() io.Writer {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.eraseProgress()
-		_, _ = c.err.Write(b)
+		// The log's own quoting lets what is invisible through.
+		_, _ = io.WriteString(c.err, text.Lines(string(b)))
 	})
 }
 
@@ -201,21 +205,33 @@ func clean(args []any, color bool) []any {
 	for i, a := range args {
 		switch a := a.(type) {
 		case painted:
-			out[i] = safe(a.text)
+			out[i] = text.Escape(a.text)
 			if color && a.style != plain {
-				out[i] = string(a.style) + safe(a.text) + reset
+				out[i] = string(a.style) + text.Escape(a.text) + reset
 			}
 		case string:
-			out[i] = safe(a)
+			out[i] = text.Escape(a)
 		case error:
-			out[i] = safe(errorText(a))
+			out[i] = text.Escape(errorText(a))
 		case fmt.Stringer:
-			out[i] = safe(a.String())
+			out[i] = text.Escape(a.String())
 		default:
-			out[i] = a
+			out[i] = cleanValue(a)
 		}
 	}
 	return out
+}
+
+// cleanValue makes the texts of other values safe: of string types, and of lists of them.
+func cleanValue(a any) any {
+	v := reflect.ValueOf(a)
+	switch v.Kind() {
+	case reflect.String:
+		return text.Escape(v.String())
+	case reflect.Slice, reflect.Array, reflect.Map, reflect.Struct, reflect.Pointer:
+		return text.Escape(fmt.Sprint(a))
+	}
+	return a
 }
 
 // packagePrefix is how the errors of our packages begin; of use in a log, not to who
@@ -229,29 +245,4 @@ func errorText(err error) string { return plainText(err.Error()) }
 // plainText is errorText for an error that is a text already.
 func plainText(s string) string {
 	return packagePrefix.ReplaceAllString(strings.ReplaceAll(s, "\n", "; "), "$1")
-}
-
-// safe replaces what could move the cursor, change colours or turn the direction of
-// text by its escaped form. Text in any script stays as it is.
-func safe(s string) string {
-	if !strings.ContainsFunc(s, unsafeRune) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if unsafeRune(r) {
-			q := fmt.Sprintf("%+q", r)
-			b.WriteString(q[1 : len(q)-1])
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// unsafeRune reports controls (C0, DEL, C1), format characters such as bidirectional
-// overrides and zero-width joiners, line and paragraph separators, private use, and
-// octets that are no UTF-8.
-func unsafeRune(r rune) bool {
-	return r == unicode.ReplacementChar || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co)
 }

@@ -73,7 +73,7 @@ func (w *waitList) what(asked, nextHop string) string {
 	return "the DNS records of " + asked
 }
 
-// waiting tells what the next answer waits for, while it holds up those behind it.
+// waiting prints what the next answer waits for while it delays the ones after it.
 func (r *checkRun) waiting(a asked, since time.Duration) {
 	what := r.waits.what(a.text, r.flags.smarthost)
 	switch {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // Files that the verb lab writes for the program under test.
@@ -93,7 +94,7 @@ func runLab(ctx context.Context, s streams, dir string) error {
 				}
 			}
 			if err := l.Forge(names...); err != nil {
-				fmt.Fprintf(s.err, "mxconform: %v\n", err)
+				fmt.Fprintf(s.err, "mxconform: %s\n", text.Lines(err.Error()))
 				continue
 			}
 			fmt.Fprintf(s.out, "forged %d worlds\n", len(names))
@@ -175,7 +176,7 @@ func writeLab(l *lab.Lab, dir string) error {
 		return err
 	}
 	return writeFile(filepath.Join(dir, worldsFile), func(w io.Writer) error {
-		e := json.NewEncoder(w)
+		e := json.NewEncoder(text.JSONWriter(w))
 		for _, world := range l.Worlds() {
 			if err := e.Encode(describe(world)); err != nil {
 				return err

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // Exit statuses.
@@ -55,10 +57,10 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	case errors.Is(err, errFailed):
 		return exitFailed
 	case errors.As(err, &usage) || isUnknown(err):
-		fmt.Fprintf(errOut, "mxconform: %v\n", err)
+		fmt.Fprintf(errOut, "mxconform: %s\n", text.Lines(err.Error()))
 		return exitUsage
 	}
-	fmt.Fprintf(errOut, "mxconform: %v\n", err)
+	fmt.Fprintf(errOut, "mxconform: %s\n", text.Lines(err.Error()))
 	return exitFault
 }
 

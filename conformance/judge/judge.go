@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // ErrResults is wrapped by every error of [Read]; the text names the line.
@@ -255,9 +256,9 @@ func (r Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "unknown  %.100q is no world\n", u)
 	}
 	fmt.Fprintf(&b, "%d right, %d wrong, %d missing, of %d worlds\n", r.Right, r.Wrong, r.Missing, len(r.Scores))
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, text.Lines(b.String()))
 	return err
 }
 
 // WriteJSON prints the report as one JSON object on a line.
-func (r Report) WriteJSON(w io.Writer) error { return json.NewEncoder(w).Encode(r) }
+func (r Report) WriteJSON(w io.Writer) error { return json.NewEncoder(text.JSONWriter(w)).Encode(r) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -192,6 +193,7 @@ type Peer struct {
 	Address    netip.AddrPort `json:"address"`
 	Event      engine.Event   `json:"event"`
 	Detail     string         `json:"detail,omitempty"`
+	Untried    bool           `json:"untried,omitempty"` // given up for want of time
 	Injected   bool           `json:"injected,omitempty"`
 	Code       int            `json:"code,omitempty"`
 	Chain      [][]byte       `json:"chain,omitempty"` // DER, leaf first
@@ -230,7 +232,7 @@ func (f *File) Write(w io.Writer) error {
 		return err
 	}
 	c := &counter{w: w}
-	e := json.NewEncoder(c)
+	e := json.NewEncoder(text.JSONWriter(c))
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
 	return e.Encode(f)

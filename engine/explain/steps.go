@@ -211,7 +211,7 @@ func notYet(r *sts.Result) string {
 	return "not known yet: the policy host has not answered, and the fetch goes on"
 }
 
-// whyLeft says why nobody waited for MTA-STS.
+// whyLeft says why MTA-STS was not waited for.
 func whyLeft(p *engine.Plan) string {
 	for i := range p.Hosts {
 		if h := &p.Hosts[i]; h.DANE.Address == dane.AddressOK && h.DANE.State != dane.Failed {

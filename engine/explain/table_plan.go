@@ -207,7 +207,7 @@ var hostReasons = []Info{
 		Variants: map[variant]string{variantRecord: "The MTA-STS record of {domain} was not there in time, so it is not known whether it has a policy; {host} is not used now."},
 		About:    "The domain announces an MTA-STS policy, and its policy host has not answered yet. The fetch goes on for up to a minute; until it has ended the message waits, once.",
 		RFC:      "8461 s.3.3", Code: "4.7.5",
-		Sender:    "Nothing: the message goes with the next attempt, with the policy or, if it can not be fetched, without.",
+		Sender:    "Nothing: the message goes with the next attempt, with the policy or, if it cannot be fetched, without.",
 		Recipient: "The web server at mta-sts.DOMAIN must answer within a few seconds.",
 	},
 	{

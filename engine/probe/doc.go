@@ -2,11 +2,15 @@
 // greeting, EHLO, STARTTLS, handshake with the plan's SNI, EHLO, QUIT. It never sends
 // MAIL FROM.
 //
-// What came of it is an [engine.Peer] with one of five events: no connection, no
-// greeting or no answer to EHLO (E0), no offer of STARTTLS (E1), STARTTLS refused or
-// plain data behind its reply (E2), a failed handshake (E3), or a session with what
-// the peer presented (E4). The handshake accepts any certificate; [engine.Engine.Decide]
-// says afterwards whether it would have done.
+// The result is an [engine.Peer] with one of five events: no connection, no greeting, or
+// an EHLO that is not answered or is refused (E0), no offer of STARTTLS (E1), STARTTLS
+// refused or plain data after its reply (E2), a failed handshake (E3), or a session with
+// what the peer presented (E4). Nothing is concluded from a session before EHLO inside TLS
+// is answered. The handshake accepts any certificate; [engine.Attempt.Decision] says
+// whether it counts.
+//
+// [Prober.Hosts] probes all hosts of a plan within one deadline. What it did not reach in
+// time is said to be so, and is no statement about the host.
 //
 // SMTP servers are foreign: replies are bounded in lines and octets, every step has
 // a deadline, and nothing that a server sent before TLS is remembered behind it (RFC

@@ -18,11 +18,11 @@ const noName = "localhost"
 const hostsFile = "/etc/hosts"
 
 // maxHosts bounds the bytes of it that are read: some block lists of advertisers have
-// megabytes, and the machine's own names stand at the top.
+// megabytes, and the machine's own names come first.
 const maxHosts = 64 << 10
 
-// ParseHELO returns the name to say in EHLO for s: a host name, in A-labels (RFC 8616
-// section 4), or an address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321
+// ParseHELO returns the name to say in EHLO for s: a host name, in A-labels (EAI8616-4-01,
+// RFC 8616 section 4), or an address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321
 // section 4.1.1.1).
 func ParseHELO(s string) (string, error) {
 	if n := len(s); n > 2 && s[0] == '[' && s[n-1] == ']' {

@@ -30,8 +30,8 @@ type task struct {
 
 // Hosts probes the addresses of all hosts of the plan, up to the limit for each, several
 // at once, and decides each. The first address of every host comes first, then the second
-// of every host, and so on, so that hosts which do not answer keep nobody from those that
-// do. What was not reached within PlanTimeout is [engine.Peer].Untried. No connection is
+// of every host, and so on, so that hosts which do not answer do not use up the time of
+// those that do. What was not reached within PlanTimeout is [engine.Peer].Untried. No connection is
 // opened to a host that the plan skips (RFC 7672 section 10). It waits for all that it
 // began.
 func (p *Prober) Hosts(ctx context.Context, e *engine.Engine, plan *engine.Plan) []HostResult {

@@ -79,7 +79,7 @@ func (p *Prober) Probe(ctx context.Context, h engine.Host, addr netip.Addr) engi
 	return peer
 }
 
-// converse makes one connection and reports what came of it to c. planEnd is when the time
+// converse makes one connection and returns what it showed. planEnd is when the time
 // for the plan is over, zero if there is no plan. nameDoubted means that the server closed
 // the connection after EHLO, or refused it, and that the name there is not a full one.
 func (p *Prober) converse(ctx context.Context, c *engine.Conversation, h *engine.Host, target netip.AddrPort, planEnd time.Time) (peer engine.Peer, nameDoubted bool) {
@@ -103,7 +103,7 @@ func (p *Prober) converse(ctx context.Context, c *engine.Conversation, h *engine
 	return peer, nameDoubted
 }
 
-// connect dials and speaks, and tells c what came of it.
+// connect dials, speaks SMTP and reports the end to c.
 func (p *Prober) connect(ctx context.Context, c *engine.Conversation, h *engine.Host, target netip.AddrPort) end {
 	conn, err := p.c.Dial(ctx, target)
 	if err != nil {

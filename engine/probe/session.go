@@ -90,8 +90,8 @@ func (s *session) talk(ctx context.Context, c *engine.Conversation, h *engine.Ho
 		s.quit(ctx)
 		return end{}
 	}
-	// STARTTLS is sent alone and nothing follows it before the handshake (RFC 3207
-	// section 4).
+	// STARTTLS3207-4-01 (RFC 3207 section 4): STARTTLS is sent alone, and nothing follows it
+	// before the handshake.
 	start, err := s.say("STARTTLS")
 	if err != nil {
 		return end{err: err}
@@ -103,12 +103,14 @@ func (s *session) talk(ctx context.Context, c *engine.Conversation, h *engine.Ho
 	return s.handshake(ctx, h)
 }
 
-// handshake starts TLS and says EHLO inside. Nothing from before is remembered (RFC
-// 3207 section 4.2), and no second STARTTLS is sent whatever is offered.
+// handshake starts TLS and says EHLO inside. Nothing from before is remembered
+// (STARTTLS3207-4.2-01, RFC 3207 section 4.2), and no second STARTTLS is sent whatever is
+// offered (STARTTLS3207-4.2-02).
 func (s *session) handshake(ctx context.Context, h *engine.Host) end {
 	conn := tls.Client(s.conn, h.ClientTLS())
 	if err := conn.HandshakeContext(ctx); err != nil {
-		// RFC 3207 section 4: where TLS cannot start, the connection is ended.
+		// STARTTLS3207-4-02 (RFC 3207 section 4): where TLS cannot start, the connection is
+		// ended.
 		return end{err: err}
 	}
 	r := end{state: conn.ConnectionState()}
@@ -127,7 +129,7 @@ func (s *session) handshake(ctx context.Context, h *engine.Host) end {
 	return r
 }
 
-// quit says QUIT (RFC 3207 section 4.1, RFC 5321 section 4.1.1.10) and waits a little for
+// quit says QUIT (STARTTLS3207-4.1-02, RFC 3207 section 4.1; RFC 5321 section 4.1.1.10) and waits a little for
 // the answer, so that the server sees an orderly end.
 func (s *session) quit(ctx context.Context) {
 	if ctx.Err() != nil {

@@ -83,10 +83,15 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 		s.TLSRPTFound = s.TLSRPTErr == nil || errors.As(s.TLSRPTErr, &syntax) || errors.Is(s.TLSRPTErr, tlsrpt.ErrSeveral)
 		return nil
 	})
+	g.Go(func() error {
+		for i, r := range c.Prober.Hosts(ctx, c.Engine, p) {
+			s.Hosts[i].Probe = r
+		}
+		return nil
+	})
 	for i := range p.Hosts {
 		h := &p.Hosts[i]
 		g.Go(func() error {
-			s.Hosts[i].Probe = c.Prober.Host(ctx, c.Engine, p, i)
 			if h.Name.IsValid() && h.DANE.State == dane.NA {
 				s.Hosts[i].Unsigned = unsigned(ctx, c.Resolver, h.Name, h.Port)
 			}

@@ -114,6 +114,14 @@ func explicitP256(key Key) []byte {
 	return TLV(Sequence, TLV(Sequence, ID(1, 2, 840, 10045, 2, 1), params), TLV(BitString, []byte{0}, point))
 }
 
+// compressedP256 is a P-256 key whose point is compressed (RFC 5480 section 2.2).
+func compressedP256() []byte {
+	key := NewKey()
+	point := key.SPKI[len(key.SPKI)-65:]
+	curve := TLV(Sequence, ID(1, 2, 840, 10045, 2, 1), ID(1, 2, 840, 10045, 3, 1, 7))
+	return spki(curve, append([]byte{2 + point[64]&1}, point[1:33]...))
+}
+
 // spki is a SubjectPublicKeyInfo of any algorithm.
 func spki(algorithm []byte, key []byte) []byte {
 	return TLV(Sequence, algorithm, TLV(BitString, []byte{0}, key))

@@ -80,6 +80,7 @@ func Kinds() []Kind {
 		{Name: "algorithms-differ", About: "the inner and outer algorithm differ", NotParsed: true, NoPath: true, Change: func(c *Certificate) { c.Outer = ECDSAWithSHA384 }},
 		{Name: "rsa-without-null", About: "the RSA key has no parameter NULL", NotParsed: true, Change: key(func() []byte { return rsa2048().SPKI(false) })},
 		{Name: "ec-explicit", About: "the curve is written out in parameters", NotParsed: true, Change: key(func() []byte { return explicitP256(NewKey()) })},
+		{Name: "ec-compressed", About: "the point is compressed", NotParsed: true, Change: key(compressedP256)},
 		{Name: "secp256k1", About: "a key on secp256k1", NotParsed: true, Change: key(secp256k1)},
 		{Name: "rsa-1023", About: "an RSA key of 1,023 bits", Change: key(func() []byte { return rsa1023().SPKI(true) })},
 		{Name: "rsa-512", About: "an RSA key of 512 bits", Weak: true, NoPath: true, Change: key(func() []byte { return rsa512().SPKI(true) })},

@@ -125,7 +125,7 @@ func TestBBoltAlone(t *testing.T) {
 			t.Errorf("%s: not noticed", c.name)
 		}
 	}
-	n := 20
+	n := 8
 	if os.Getenv("MXAUTH_BOLT_TEST_LONG") != "" {
 		n = 500
 	}

@@ -135,3 +135,19 @@ func BenchmarkGet(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFull puts new entries into a full store, which looks through all that it holds.
+func BenchmarkFull(b *testing.B) {
+	const n = 100_000
+	s := open(b, bolt.Config{Path: filepath.Join(b.TempDir(), "s.db"), MaxEntries: n})
+	fill(b, s, n)
+	v := policyValue()
+	i := 0
+	for b.Loop() {
+		i++
+		e := store.Entry{Key: fmt.Sprintf("sts/p/new-%07d.example", i), Value: v, Class: store.Enforce, Expires: time.Now().Add(time.Hour), Group: "new.example"}
+		if err := s.Put(ctx, e); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -115,14 +115,18 @@ func TestFlood(t *testing.T) {
 			s.Close() // uses are written
 			s = open(t, cfg)
 			c.Advance(20 * time.Hour)
-			for i := range 2 * 260 {
-				g := group
-				if g == "own" {
-					g = fmt.Sprintf("hostile%d.example", i)
+			for i := 0; i < 300; i += 20 {
+				var flood []store.Entry
+				for k := range 20 {
+					i := i + k
+					g := group
+					if g == "own" {
+						g = fmt.Sprintf("hostile%d.example", i)
+					}
+					flood = append(flood, store.Entry{Key: fmt.Sprintf("sts/p/x%d.hostile.example", i), Value: make([]byte, 64<<10), Class: store.Enforce,
+						Expires: c.Now().Add(365 * 24 * time.Hour), Group: g})
 				}
-				e := store.Entry{Key: fmt.Sprintf("sts/p/x%d.hostile.example", i), Value: make([]byte, 64<<10), Class: store.Enforce,
-					Expires: c.Now().Add(365 * 24 * time.Hour), Group: g}
-				if err := s.Put(ctx, e); err != nil {
+				if err := s.PutAll(ctx, flood); err != nil {
 					t.Fatal(err)
 				}
 			}
