@@ -119,6 +119,17 @@ func bogus(owner rfc6125.Name, typ Type, err error) verdict {
 		r.Code = ReasonSignatureInvalid
 	}
 	r.Text = fmt.Sprintf("%s %s: %v", owner, typ, err)
+	var e *proof.Error
+	if errors.As(err, &e) {
+		r.At = e.At
+	}
+	return v
+}
+
+// bogusDenial is bogus for the proof that owner has no records of the type.
+func bogusDenial(owner rfc6125.Name, typ Type, err error) verdict {
+	v := bogus(owner, typ, err)
+	v.reason.Denial = true
 	return v
 }
 

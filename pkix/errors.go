@@ -51,6 +51,8 @@ type Error struct {
 	Kind    error  // one of the kinds above
 	Subject string // the certificate at fault, safe for a terminal; "" if none
 	Detail  string // for people
+	// Cert is the certificate at fault, as far as it could be read; nil if none.
+	Cert *x509.Certificate
 	// Presented holds, for ErrName, the names that the leaf offers.
 	Presented []string
 	// All holds every failure that was met on the way, Kind's own first, for a
@@ -77,7 +79,7 @@ func (e *Error) Unwrap() error { return e.Kind }
 func failure(kind error, cert *x509.Certificate, detail string) *Error {
 	e := &Error{Kind: kind, Detail: detail}
 	if cert != nil {
-		e.Subject = subjectText(cert)
+		e.Cert, e.Subject = cert, subjectText(cert)
 	}
 	return e
 }
