@@ -203,9 +203,9 @@ func (t *task) closer(r *reply, set *proof.RRset, z *zone, encloser rfc6125.Name
 func (t *task) tooManyIterations(name rfc6125.Name, typ Type, recs *proof.Records) verdict {
 	v := insecure(name, typ, ReasonNSEC3Iterations, EDEUnsupportedIterations,
 		recs.Zone.String()+" denies names with more NSEC3 iterations than are computed")
-	v.reason.Denial, v.reason.Limit = true, t.v.cfg.MaxNSEC3Iterations
+	v.reason.Denial, v.reason.Limit = true, uint16(t.v.cfg.MaxNSEC3Iterations)
 	if len(recs.NSEC3) > 0 {
-		v.reason.Number = int(recs.NSEC3[0].Iterations)
+		v.reason.Number = recs.NSEC3[0].Iterations
 	}
 	return v
 }

@@ -110,12 +110,12 @@ func (t *task) unsupported(name rfc6125.Name, trust proof.Trust) verdict {
 	v := insecure(name, TypeDS, ReasonUnsupportedAlgorithm, EDEUnsupportedAlgorithm,
 		name.String()+" is signed only by algorithms, or vouched for by digests, that are not supported")
 	for _, k := range trust.Keys {
-		v.reason.Number = int(k.Algorithm)
+		v.reason.Number = uint16(k.Algorithm)
 	}
 	for _, ds := range trust.DS {
-		v.reason.Number = int(ds.Algorithm)
+		v.reason.Number = uint16(ds.Algorithm)
 		if t.v.cfg.Algorithms[ds.Algorithm] != nil {
-			v.reason.Number, v.reason.EDE = int(ds.Digest), EDEUnsupportedDigest
+			v.reason.Number, v.reason.EDE = uint16(ds.Digest), EDEUnsupportedDigest
 			break
 		}
 	}

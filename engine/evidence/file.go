@@ -193,7 +193,9 @@ type Peer struct {
 	Address    netip.AddrPort `json:"address"`
 	Event      engine.Event   `json:"event"`
 	Detail     string         `json:"detail,omitempty"`
-	Untried    bool           `json:"untried,omitempty"` // given up for want of time
+	Ending     engine.Ending  `json:"ending,omitzero"`
+	EHLOName   string         `json:"ehlo_name,omitempty"` // where the server may have objected to it
+	Untried    bool           `json:"untried,omitempty"`   // given up for want of time
 	Injected   bool           `json:"injected,omitempty"`
 	Code       int            `json:"code,omitempty"`
 	Chain      [][]byte       `json:"chain,omitempty"` // DER, leaf first

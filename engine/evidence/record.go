@@ -240,7 +240,7 @@ func hostOf(plan *engine.Host, r *probe.HostResult, room *int, left *LeftOut) Ho
 	for _, a := range r.Addresses {
 		p := a.Peer
 		out := Peer{
-			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
+			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Ending: p.Ending, EHLOName: clip(p.DoubtedName), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: presented(p), RawKey: p.RawKey, TLS: clip(p.TLS), TLSVersion: p.Version, RequireTLS: p.RequireTLS, At: a.At.UTC(),
 		}
 		size, octets := overhead+jsonText(out.Detail)+base64.StdEncoding.EncodedLen(len(p.RawKey)), 0
