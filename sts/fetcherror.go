@@ -26,10 +26,21 @@ var (
 	ErrFetchHTTP      = fmt.Errorf("%w: http", ErrFetch)        // the response is malformed or breaks off
 	ErrFetchStatus    = fmt.Errorf("%w: http status", ErrFetch) // not 200
 	ErrFetchRedirect  = fmt.Errorf("%w: redirect", ErrFetch)    // 3xx, never followed
-	ErrFetchMediaType = fmt.Errorf("%w: media type", ErrFetch)  // not text/plain, or a content encoding
+	ErrFetchMediaType = fmt.Errorf("%w: media type", ErrFetch)  // not text/plain
 	ErrFetchSize      = fmt.Errorf("%w: too large", ErrFetch)   // more than MaxPolicySize
 	ErrFetchTimeout   = fmt.Errorf("%w: time-out", ErrFetch)    // Config.Timeout is over
 	ErrFetchSyntax    = fmt.Errorf("%w: %w", ErrFetch, ErrPolicy)
+)
+
+// A FetchNote says more about a failure than its kind, for advice. The zero FetchNote says
+// nothing.
+type FetchNote uint8
+
+// Notes.
+const (
+	NoteEncoding FetchNote = iota + 1 // ErrFetchMediaType: compressed, though that was not asked for
+	NoteHeader                        // ErrFetchHTTP: the response header is too large
+	NoteAlert                         // ErrFetchTLS: the host ended the handshake with an alert
 )
 
 // What keeps a fetch from having an outcome. Neither wraps [ErrFetch], because neither
@@ -94,6 +105,9 @@ type FetchError struct {
 	Kind   error          // one of the kinds above
 	Addr   netip.AddrPort // the address that was tried last; zero if none was
 	Status int            // the HTTP status; 0 if the fetch did not get so far
+	Note   FetchNote
+	// Location is where a redirect points; what the peer sent, cut. "" if it sent none.
+	Location string
 	Detail string         // for people, safe for a terminal
 	// Until is the end of the back-off for the id: until then it is not fetched
 	// again (RFC 8461 section 3.3). Zero if the failure began none.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -311,7 +312,7 @@ func (e *env) showFinding(r lintRow) {
 		e.out.Linef("%s: %s: %s: %s", r.Subject, r.About, mark, r.Why)
 	}
 	if r.Text != "" {
-		e.out.Linef("    found: %s", r.Text)
+		e.out.Linef("    found: %s", strconv.QuoteToASCII(r.Text))
 	}
 	if r.Cure != "" {
 		e.out.Linef("    cure:  %s", r.Cure)
