@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/textproto"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -23,12 +24,13 @@ const (
 	EndedRefused            // nothing listens on the port (RFC 9293: RST)
 	EndedUnreachable        // no route from this machine, or a router said so
 	EndedAlert              // the server sent a TLS alert
+	EndedVersion            // no common TLS version: the server has none from TLS 1.2 on
 	EndedNoTLS              // what came in the handshake is no TLS
 	EndedReply              // an SMTP reply other than the one expected
 	EndedCancelled          // by this program
 )
 
-var endingWords = [...]string{"", "closed", "timeout", "refused", "unreachable", "alert", "no-tls", "reply", "cancelled"}
+var endingWords = [...]string{"", "closed", "timeout", "refused", "unreachable", "alert", "tls-version", "no-tls", "reply", "cancelled"}
 
 // String returns the word of the ending; "" for EndedOtherwise.
 func (e Ending) String() string { return enumString(endingWords[:], int(e)) }
@@ -61,6 +63,8 @@ func endingOf(err error) Ending {
 		return EndedRefused
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
 		return EndedUnreachable
+	case isVersion(err):
+		return EndedVersion
 	case isAlert(err):
 		return EndedAlert
 	case errors.As(err, &header):
@@ -71,4 +75,18 @@ func endingOf(err error) Ending {
 		return EndedTimeout
 	}
 	return EndedOtherwise
+}
+
+// alertProtocolVersion is sent by a server that supports no version the client offered
+// (RFC 8446 section 6.2).
+const alertProtocolVersion = tls.AlertError(70)
+
+// isVersion reports whether a handshake failed because the versions do not meet. crypto/tls
+// has no type for either of the two errors; the texts are held by a test.
+func isVersion(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return op.Err.Error() == alertProtocolVersion.Error()
+	}
+	return strings.Contains(err.Error(), "unsupported protocol version")
 }

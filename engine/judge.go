@@ -153,7 +153,7 @@ func (c *connection) part(part Requirement) (proof, bool) {
 	}
 	switch part {
 	case Encrypt:
-		return proof{why: c.reason(ReasonEncryptedTLSA, nil)}, true
+		return proof{why: c.reason(ReasonEncryptedTLSA, c.shown(nil, CommonNameOther, nil))}, true
 	case DANE, HalfDANE:
 		return c.byTLSA(part)
 	case STS:

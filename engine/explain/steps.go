@@ -360,7 +360,7 @@ func connection(name string, d *engine.Decision) Step {
 			result = "no connection"
 		}
 	}
-	s := Step{Step: StepConnection, Host: name, Result: result + detail(&d.Peer), RFC: "3207 s.4"}
+	s := Step{Step: StepConnection, Host: name, Result: result + endedBy(&d.Peer), RFC: "3207 s.4"}
 	if d.Address.IsValid() {
 		s.Name = d.Address.String()
 	}
