@@ -33,8 +33,11 @@ func (v *verdict) human(c *console) {
 		c.Linef("")
 		v.account(c)
 	}
-	c.Linef("")
-	for _, l := range explain.PlanLines(v.plan) {
+	lines := explain.PlanLines(v.plan)
+	if len(lines)+len(v.plan.Hosts) > 0 {
+		c.Linef("")
+	}
+	for _, l := range lines {
 		block(c, 2, pad(l.Label), l.Text)
 	}
 	for i := range v.plan.Hosts {
@@ -89,6 +92,11 @@ func (v *verdict) account(c *console) {
 
 // note says what the outcome means for the message, where it does not go.
 func (v *verdict) note() string {
+	switch v.summary.Reason.ID {
+	case engine.ReasonNoMethod, engine.ReasonDANERequired, engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted,
+		engine.ReasonRequireTLSMX, engine.ReasonRequireTLSLiteral, engine.ReasonNoREQUIRETLS, engine.ReasonRequireTLSFails, engine.ReasonNoFallback:
+		return "not delivered now; the message stays queued, because it does not meet what this check demands"
+	}
 	switch v.summary.Outcome {
 	case engine.Refused:
 		return "not delivered now; the message stays queued, because what is published forbids this connection"

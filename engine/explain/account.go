@@ -31,15 +31,17 @@ func Tell(p *engine.Plan, ds []engine.Decision, s engine.Summary) Account {
 	b := &teller{p: p, a: Account{RFC: rfcOf(s.Reason)}}
 	t := all(s.Reason)
 	b.a.Cause = t.cause
-	b.take(t, s.Outcome != engine.Authenticated)
 	b.hosts(ds, s)
+	b.take(t, s.Outcome != engine.Authenticated && len(b.a.Owner) == 0)
 	b.families()
 	for _, f := range p.Findings {
 		b.also(f)
 	}
 	for i := range ds {
 		for _, f := range ds[i].Details {
-			b.also(f)
+			if !b.repeats(&ds[i], f) {
+				b.alsoOf(f, &ds[i])
+			}
 		}
 		b.unread(&ds[i], i)
 	}
@@ -75,10 +77,10 @@ func all(r engine.Reason) told {
 	if i == nil {
 		return t
 	}
-	if i.Recipient != nothing {
+	if !strings.HasPrefix(i.Recipient, nothing) {
 		t.owner = append(t.owner, cure(i.Recipient))
 	}
-	if i.Sender != nothing {
+	if !strings.HasPrefix(i.Sender, nothing) {
 		t.sender = append(t.sender, i.Sender)
 	}
 	switch r.ID {
@@ -88,8 +90,8 @@ func all(r engine.Reason) told {
 	return t
 }
 
-// nothing is advice that is not given.
-const nothing = "Nothing."
+// nothing begins advice that is not given.
+const nothing = "Nothing"
 
 // A teller puts an account together.
 type teller struct {
@@ -122,7 +124,7 @@ func (b *teller) take(t told, owner bool) {
 // fault adds a further fault, unless that was said.
 func (b *teller) fault(text string, t told) {
 	first, _, _ := strings.Cut(text, ". ")
-	if text == "" || strings.Contains(b.a.Cause, strings.TrimSuffix(first, ".")) || slices.Contains(b.said, first) {
+	if text == "" || strings.Contains(strings.ToLower(b.a.Cause), strings.ToLower(strings.TrimSuffix(first, "."))) || slices.Contains(b.said, first) {
 		return
 	}
 	b.said = append(b.said, first)
@@ -131,12 +133,30 @@ func (b *teller) fault(text string, t told) {
 }
 
 // also adds a further reason.
-func (b *teller) also(r engine.Reason) {
+func (b *teller) also(r engine.Reason) { b.alsoOf(r, nil) }
+
+// alsoOf adds a further reason about a host; d is what its connection showed.
+func (b *teller) alsoOf(r engine.Reason, d *engine.Decision) {
 	if b.covered(r) {
 		return
 	}
 	t := all(r)
+	if r.ID == engine.ReasonTLSAUnusable && d != nil {
+		t = read(r).tlsaUnusable(&engine.Shown{Chain: d.Peer.Chain, RawKey: d.Peer.RawKey})
+	}
 	b.fault(t.cause, t)
+}
+
+// repeats reports whether a detail says of another policy what the verdict on the host
+// says: that there is no TLS, or that no TLSA record can be used.
+func (b *teller) repeats(d *engine.Decision, r engine.Reason) bool {
+	_, was := d.Reason.Evidence.(*engine.NoTLS)
+	_, is := r.Evidence.(*engine.NoTLS)
+	switch r.ID {
+	case engine.ReasonTLSAUnusable:
+		return d.Reason.ID == engine.ReasonNoMethod || d.Reason.ID == engine.ReasonDANERequired
+	}
+	return was && is
 }
 
 // covered reports whether the sentence of the verdict speaks of the reason already.
@@ -144,61 +164,133 @@ func (b *teller) covered(r engine.Reason) bool {
 	switch r.ID {
 	case engine.ReasonMemoryDANE, engine.ReasonMemorySTS:
 		return true // among the drops
+	case engine.ReasonSTSName, engine.ReasonSTSExpired, engine.ReasonSTSUntrusted, engine.ReasonSTSNoMatch:
+		// What a policy in mode testing would have refused is part of what the verdict says
+		// of the host.
+		return r.Host != nil && r.Host.NoSTS == engine.NoSTSTesting && r.Host.Ground == engine.GroundNoPolicy
 	}
 	return false
 }
 
+// A group is hosts of which the same is true.
+type group struct {
+	kind  kind
+	told  told
+	hosts []string
+	main  bool // it is the fault of the verdict
+	lost  bool // no mail goes there
+	fine  bool // it is authenticated
+}
+
 // hosts adds what is different about the other hosts, hosts with the same fault together.
 func (b *teller) hosts(ds []engine.Decision, s engine.Summary) {
-	type group struct {
-		text  string // without the host's name
-		names []string
-		t     told
-		first bool // it is the fault of the verdict
-		lost  bool // no mail goes there
-	}
 	var groups []group
 	for i := range ds {
 		if i >= len(b.p.Hosts) || ds[i].Reason.IsZero() {
 			continue
 		}
-		d, name := &ds[i], b.p.Hosts[i].String()
-		t := all(d.Reason)
-		g := group{strings.ReplaceAll(t.cause, name, "\x00"), []string{name}, t, d.Reason == s.Reason, s.Deliver && !d.Deliver}
-		g.text = hexes.ReplaceAllString(g.text, "#")
-		if n := slices.IndexFunc(groups, func(o group) bool { return o.text == g.text && o.lost == g.lost }); n >= 0 {
-			groups[n].names = append(groups[n].names, name)
-			groups[n].first = groups[n].first || g.first
-			if d.Outcome != engine.Authenticated {
-				b.take(t, true)
-			}
+		d := &ds[i]
+		g := group{kindOf(d.Reason), all(d.Reason), []string{b.p.Hosts[i].String()}, d.Reason == s.Reason, s.Deliver && !d.Deliver, d.Outcome == engine.Authenticated}
+		n := slices.IndexFunc(groups, func(o group) bool { return o.kind == g.kind && o.lost == g.lost })
+		if n < 0 {
+			groups = append(groups, g)
 			continue
 		}
-		groups = append(groups, g)
+		groups[n].join(g)
 	}
 	for _, g := range groups {
+		if g.main {
+			b.take(g.told, s.Outcome != engine.Authenticated)
+			continue
+		}
+	}
+	for _, g := range groups {
+		others := g.hosts
 		switch {
-		case g.first && len(g.names) > 1:
-			rest := slices.DeleteFunc(slices.Clone(g.names), func(n string) bool { return strings.Contains(b.a.Cause, n) })
-			if len(rest) > 0 {
-				b.a.Also = append(b.a.Also, fmt.Sprintf("The same is true of %s.", list(rest)))
-			}
-		case g.first, !g.lost && s.Outcome == engine.Authenticated && good(g.t):
+		case g.main:
+			others = g.hosts[1:]
+		case g.fine:
+			continue
+		case g.lost:
+			b.a.Also = append(b.a.Also, fmt.Sprintf("No mail goes to %s now. %s", list(g.hosts), g.told.cause))
+			b.take(g.told, true)
+			continue
 		default:
-			text := g.t.cause
-			if g.lost {
-				text = fmt.Sprintf("No mail goes to %s now. %s", list(g.names), text)
-			} else if len(g.names) > 1 {
-				text = sentences(text, fmt.Sprintf("The same is true of %s.", list(g.names[1:])))
-			}
-			b.a.Also = append(b.a.Also, text)
-			b.take(g.t, true)
+			b.a.Also = append(b.a.Also, g.told.cause)
+			b.take(g.told, true)
+			others = g.hosts[1:]
+		}
+		if len(others) > 0 {
+			b.a.Also = append(b.a.Also, fmt.Sprintf("The same is true of %s.", list(others)))
 		}
 	}
 }
 
-// good reports whether nothing can be done about it.
-func good(t told) bool { return len(t.owner) == 0 && len(t.hints) == 0 }
+// join adds a host to a group: its lines that are ready to copy, and to the advice about a
+// host that it is meant as well.
+func (g *group) join(o group) {
+	first := g.hosts[0]
+	if o.main {
+		g.main = true
+		first, g.hosts = o.hosts[0], append(o.hosts, g.hosts...)
+		g.told, o.told = o.told, g.told
+	} else {
+		g.hosts = append(g.hosts, o.hosts...)
+	}
+	for i := range g.told.owner {
+		c := &g.told.owner[i]
+		if i >= len(o.told.owner) || !strings.Contains(c.Text+strings.Join(c.Lines, " "), first) {
+			continue
+		}
+		for _, l := range o.told.owner[i].Lines {
+			if !slices.Contains(c.Lines, l) && !strings.HasPrefix(l, "_mta-sts.") {
+				c.Lines = append(slices.Clone(c.Lines), l)
+			}
+		}
+	}
+}
+
+// A kind is what two faults have in common that differ in nothing but their host.
+type kind struct {
+	id      engine.ReasonID
+	dane    engine.NoDANE
+	sts     engine.NoSTS
+	part    engine.Requirement
+	ending  engine.Ending
+	trouble certTrouble
+	names   string
+	code    dnssec.ReasonCode
+	err     string
+}
+
+// kindOf returns the kind of a reason.
+func kindOf(r engine.Reason) kind {
+	k := kind{id: r.ID}
+	if h := r.Host; h != nil {
+		k.dane, k.sts = h.NoDANE, h.NoSTS
+		if h.NoDANE == engine.NoDANEAddressInsecure {
+			k.code = answerOf(h).Reason.Code
+		}
+	}
+	switch ev := r.Evidence.(type) {
+	case *engine.NoTLS:
+		k.part, k.ending, k.err = ev.Part, ev.Peer.Ending, fmt.Sprint(ev.Peer.Code)
+	case *engine.Shown:
+		k.trouble, k.names = judgeChain(ev).trouble, strings.Join(ev.Presented, " ")
+		if k.trouble != certName {
+			k.names = ""
+		}
+	case *engine.LookupFailed:
+		if le := lookupOf(ev.Err); le != nil {
+			k.code, k.names, k.err = le.Reason.Code, le.Reason.Zone.String(), le.Kind.Error()
+		}
+	case *engine.Overridden:
+		k.err = string(ev.Failed.ID)
+	case *engine.Underlying:
+		k.err = string(ev.Reason.ID)
+	}
+	return k
+}
 
 // families adds an address family that cannot be looked up, where the other one can.
 func (b *teller) families() {
@@ -244,7 +336,7 @@ func (b *teller) unread(d *engine.Decision, i int) {
 			continue
 		}
 		owner := tlsaOwner(h, h.DANE.Base)
-		b.fault(fmt.Sprintf("One of the TLSA records at %s cannot be used for mail, and others can: %s: %s.", owner, recordOf(u.Record), clip(u.Why)),
+		b.fault(fmt.Sprintf("One of the TLSA records at %s cannot be used for mail, and others can: %s, %s.", owner, recordOf(u.Record), whyUnusable(u)),
 			told{owner: []Cure{cure(by(b.p, h.DANE.Base.String(), fmt.Sprintf("Delete the record `%s` at %s.", recordOf(u.Record), owner)))}})
 	}
 }

@@ -26,7 +26,11 @@ func PlanLines(p *engine.Plan) (out []Line) {
 	case len(m.Listed) > 0:
 		out = append(out, Line{"mx", listed(m) + validated(m.Status)})
 	}
-	for _, a := range m.Lookup.Answer.Chain {
+	for i, a := range m.Lookup.Answer.Chain {
+		if i == maxAliasLines {
+			out = append(out, Line{"alias", fmt.Sprintf("and %d more", len(m.Lookup.Answer.Chain)-i)})
+			break
+		}
 		out = append(out, Line{"alias", fmt.Sprintf("%s is an alias (%s) of %s", a.Owner, a.Type, a.Target)})
 	}
 	if l, ok := policyLine(p); ok {
@@ -34,6 +38,9 @@ func PlanLines(p *engine.Plan) (out []Line) {
 	}
 	return out
 }
+
+// maxAliasLines bounds the aliases that are shown one by one.
+const maxAliasLines = 3
 
 // validated says that DNSSEC validation succeeded.
 func validated(s dnssec.Status) string {
@@ -101,6 +108,9 @@ func HostLines(p *engine.Plan, i int, d *engine.Decision, at time.Time) (out []L
 	}
 	if d.Event == engine.HandshakeDone {
 		out = append(out, Line{"certificate", certificateLine(d, at)})
+		if key := keyLine(d); key != "" {
+			out = append(out, Line{"key", key})
+		}
 	}
 	return out
 }
@@ -119,7 +129,7 @@ func tlsaLines(h *engine.Host, d *engine.Decision) (out []Line) {
 		result := "not compared"
 		switch {
 		case !u.Usable:
-			result = "not used: " + clip(u.Why)
+			result = "not used: " + whyUnusable(u)
 		case d.TLSA.OK && u.Record == d.TLSA.Matched:
 			result = "matches"
 		default:

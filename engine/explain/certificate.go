@@ -82,7 +82,7 @@ func certificateLine(d *engine.Decision, at time.Time) string {
 	case c == nil && len(key) == 0:
 		return "none was shown"
 	case c == nil:
-		return "a bare public key, SHA-256 " + keyDigest(key)
+		return "none, but a bare public key"
 	}
 	var b strings.Builder
 	b.WriteString(namesShown(d.Presented))
@@ -100,10 +100,19 @@ func certificateLine(d *engine.Decision, at time.Time) string {
 	default:
 		b.WriteString("; valid until " + day(c.NotAfter))
 	}
-	if len(key) > 0 {
-		b.WriteString("; SHA-256 of the key " + keyDigest(key))
-	}
 	return b.String()
+}
+
+// keyLine is the digest of the key that was shown; "" if none was.
+func keyLine(d *engine.Decision) string {
+	key := shownKey(d.Peer.Chain, d.Peer.RawKey)
+	if certs := d.Peer.Certificates(); len(key) == 0 && len(certs) > 0 && certs[0] != nil {
+		key = certs[0].SPKI()
+	}
+	if len(key) == 0 {
+		return ""
+	}
+	return "SHA-256 " + keyDigest(key)
 }
 
 // namesShown lists the names of a certificate for a line.
@@ -138,6 +147,7 @@ type certFault struct {
 	clause  string // "its certificate is self-signed"
 	cert    *x509.Certificate
 	also    string // a second fault: the certificate is also self-signed, has also expired
+	leaf    *x509.Certificate
 }
 
 // judgeChain says what is wrong with a chain that WebPKI, or DANE-TA, does not accept.
@@ -153,7 +163,7 @@ func judgeChain(s *engine.Shown) certFault {
 		}
 		return certFault{trouble: certOther, clause: "its certificate is not accepted (" + clip(s.Err.Error()) + ")", cert: c}
 	}
-	f := certFault{cert: e.Cert}
+	f := certFault{cert: e.Cert, leaf: c}
 	own := e.Cert == nil || e.Cert == c || bytes.Equal(e.Cert.Raw, c.Raw)
 	whose := "its certificate"
 	if !own {

@@ -156,11 +156,32 @@ func unusable(s dane.Set) string {
 	var all []string
 	for _, u := range s.Uses() {
 		if !u.Usable {
-			r := u.Record
-			all = append(all, fmt.Sprintf("%d %d %d: %s", r.Usage, r.Selector, r.MatchingType, clip(u.Why)))
+			all = append(all, recordOf(u.Record)+", "+whyUnusable(u))
 		}
 	}
 	return list(all)
+}
+
+// whyUnusable says in a clause why a record does not count.
+func whyUnusable(u dane.RecordUse) string {
+	r := u.Record
+	switch {
+	case u.Agility:
+		return "a record with a stronger digest is there"
+	case r.Usage == dane.PKIXTA || r.Usage == dane.PKIXEE:
+		return fmt.Sprintf("usage %d (%s) does not count for mail", r.Usage, r.Usage)
+	case r.Usage > dane.DANEEE:
+		return fmt.Sprintf("usage %d does not exist", r.Usage)
+	case r.Selector > dane.SPKI:
+		return fmt.Sprintf("selector %d does not exist", r.Selector)
+	case r.MatchingType > dane.SHA2_512:
+		return fmt.Sprintf("matching type %d does not exist", r.MatchingType)
+	case r.MatchingType == dane.Full && r.Selector == dane.Cert:
+		return "its data is no certificate (matching type 0 takes a whole one)"
+	case r.MatchingType == dane.Full:
+		return "its data is no public key (matching type 0 takes a whole one)"
+	}
+	return clip(u.Why)
 }
 
 // clipAt is how many octets of a foreign text go into a line for people.

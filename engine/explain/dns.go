@@ -91,9 +91,6 @@ func lookupOf(err error) *dnssec.LookupError {
 	return nil
 }
 
-// asked is the question as people write it: "MX example.org".
-func asked(q dnssec.Question) string { return q.Type.String() + " " + q.Name.String() }
-
 // failedLookup is the clause that says why a lookup failed. what is what was looked for,
 // with its article: "the TLSA records of mx.example.org".
 func failedLookup(err error, what string) string {
@@ -112,15 +109,15 @@ func failedLookup(err error, what string) string {
 	case errors.Is(le.Kind, dnssec.ErrIndeterminate):
 		return indeterminate(le, what)
 	case errors.Is(le.Kind, dnssec.ErrServFail):
-		return fmt.Sprintf("the question for %s (%s) is answered with SERVFAIL: its name servers cannot be reached or fail", what, asked(le.Question))
+		return fmt.Sprintf("the question for %s is answered with SERVFAIL: their name servers fail or cannot be reached", what)
 	case errors.Is(le.Kind, dnssec.ErrTimeout):
-		return fmt.Sprintf("the question for %s (%s) got no answer in time%s", what, asked(le.Question), server(le))
+		return fmt.Sprintf("the question for %s got no answer in time%s", what, server(le))
 	case errors.Is(le.Kind, dnssec.ErrUnreachable):
 		return fmt.Sprintf("the resolver of this machine%s cannot be reached, so %s could not be looked up", at(le), what)
 	case errors.Is(le.Kind, dnssec.ErrRefused):
 		return fmt.Sprintf("the resolver of this machine%s does not answer the question for %s: %s", at(le), what, refusal(r))
 	case errors.Is(le.Kind, dnssec.ErrMalformed):
-		return fmt.Sprintf("the answer to the question for %s (%s) cannot be read: %s", what, asked(le.Question), clip(malformed(r)))
+		return fmt.Sprintf("the answer to the question for %s cannot be read: %s", what, clip(malformed(r)))
 	case errors.Is(le.Kind, dnssec.ErrAliasLoop):
 		if r.Code == dnssec.ReasonAliasLimit {
 			return fmt.Sprintf("%s is the start of a chain of more than %d aliases (CNAME)", le.Question.Name, dnssec.MaxAliases)

@@ -14,27 +14,28 @@ type Hint string
 
 // Hints.
 const (
-	NoHint        Hint = ""
-	HintResolver  Hint = "resolver"   // no resolver can be reached
-	HintSilent    Hint = "silent"     // the resolver does not answer in time
-	HintRefuses   Hint = "refuses"    // the resolver does not answer this machine
-	HintStrips    Hint = "strips"     // the resolver removes what DNSSEC needs
-	HintAnchor    Hint = "anchor"     // the trust anchors are wrong or out of date
-	HintClock     Hint = "clock"      // the clock of this machine is wrong
-	HintLimit     Hint = "limit"      // a limit of this program
-	HintPort      Hint = "port"       // the network may block port 25
-	HintIPv6      Hint = "ipv6"       // this machine has no IPv6
-	HintHELO      Hint = "helo"       // the server may object to the name given in EHLO
-	HintTime      Hint = "time"       // waiting longer may help
-	HintRoots     Hint = "roots"      // the file of root certificates may be out of date
-	HintStore     Hint = "store"      // the store cannot be read
-	HintException Hint = "exception"  // an exception lets the message go
-	HintForget    Hint = "forget"     // the memory can be told that a change is intended
-	HintLevel     Hint = "level"      // another level would demand more, or less
-	HintNames     Hint = "names"      // names can be configured
-	HintAlias     Hint = "alias"      // aliases can be followed
-	HintFallback  Hint = "fallback"   // the fallback to clear text can be allowed
-	HintUnknown   Hint = "sts-policy" // what an MTA-STS record that cannot be looked up does
+	NoHint           Hint = ""
+	HintResolver     Hint = "resolver"      // no resolver can be reached
+	HintResolverTest Hint = "resolver-test" // the resolver may be at fault, which a test shows
+	HintSilent       Hint = "silent"        // the resolver does not answer in time
+	HintRefuses      Hint = "refuses"       // the resolver does not answer this machine
+	HintStrips       Hint = "strips"        // the resolver removes what DNSSEC needs
+	HintAnchor       Hint = "anchor"        // the trust anchors are wrong or out of date
+	HintClock        Hint = "clock"         // the clock of this machine is wrong
+	HintLimit        Hint = "limit"         // a limit of this program
+	HintPort         Hint = "port"          // the network may block port 25
+	HintIPv6         Hint = "ipv6"          // this machine has no IPv6
+	HintHELO         Hint = "helo"          // the server may object to the name given in EHLO
+	HintTime         Hint = "time"          // waiting longer may help
+	HintRoots        Hint = "roots"         // the file of root certificates may be out of date
+	HintStore        Hint = "store"         // the store cannot be read
+	HintException    Hint = "exception"     // an exception lets the message go
+	HintForget       Hint = "forget"        // the memory can be told that a change is intended
+	HintLevel        Hint = "level"         // another level would demand more, or less
+	HintNames        Hint = "names"         // names can be configured
+	HintAlias        Hint = "alias"         // aliases can be followed
+	HintFallback     Hint = "fallback"      // the fallback to clear text can be allowed
+	HintUnknown      Hint = "sts-policy"    // what an MTA-STS record that cannot be looked up does
 )
 
 // OwnFault returns what is wrong on the side of who asks, where a lookup failed for that;

@@ -3,8 +3,11 @@ package explain
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
@@ -40,7 +43,7 @@ func recordFault(p *engine.Plan) (clause, cure string, ok bool) {
 	if !errors.Is(r.TXTErr, sts.ErrNoRecord) || len(texts) == 0 {
 		return "", "", false
 	}
-	name, domain := recordName(p.Orig.String()), p.Orig.String()
+	name := recordName(p.Orig.String())
 	if n := countRecords(texts); n > 1 {
 		return fmt.Sprintf("%s has %d TXT records that begin with v=STSv1, and only one may be there", name, n),
 			fmt.Sprintf("Delete all but one of the TXT records that begin with v=STSv1 at %s.", name), true
@@ -56,10 +59,19 @@ func recordFault(p *engine.Plan) (clause, cure string, ok bool) {
 		if whole := meant(texts); f.Field != "" && whole != f.Text {
 			text = quoted(whole)
 		}
-		return fmt.Sprintf("the TXT record at %s, %s, is malformed: %s", name, text, clip(f.Why)),
-			fmt.Sprintf("Correct it, for example to `%s. TXT %s`.", recordName(domain), quoteTXT(sampleRecord(f.Cure, p))), true
+		return fmt.Sprintf("the TXT record at %s, %s, does not count: %s", name, text, strings.Replace(clip(f.Why), "no id", "it has no id", 1)),
+			"Correct the TXT record so that it reads (the id is any new sequence of letters and digits):", true
 	}
 	return "", "", false
+}
+
+// recordCure is a cure of the record, with the line that it comes to where it ends in a
+// colon.
+func recordCure(p *engine.Plan, fix string) Cure {
+	if strings.HasSuffix(fix, ":") {
+		return cure(fix, recordLine(p))
+	}
+	return cure(fix)
 }
 
 // meant is the text that is meant to be the record.
@@ -79,18 +91,6 @@ func countRecords(texts []string) (n int) {
 		}
 	}
 	return n
-}
-
-// sampleRecord is the record that a cure of package sts has in quotes, else a new one.
-func sampleRecord(cure string, p *engine.Plan) string {
-	if _, rest, ok := strings.Cut(cure, `"`); ok {
-		if text, _, ok := strings.Cut(rest, `"`); ok && strings.HasPrefix(text, "v=STSv1") {
-			if _, err := sts.ParseRecord([]string{text}); err == nil {
-				return text
-			}
-		}
-	}
-	return newRecord(p)
 }
 
 // newRecord is a record with an id of now.
@@ -129,7 +129,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 	if f != nil {
 		detail = clip(f.Detail)
 		if detail == "" && f.Cause != nil {
-			detail = clip(f.Cause.Error())
+			detail = plainCause(f.Cause)
 		}
 	} else if err != nil {
 		detail = clip(err.Error())
@@ -210,6 +210,20 @@ func policyFile(p *engine.Plan, err error) fileFault {
 		fmt.Sprintf("See that %s is delivered with status 200 as text/plain.", url)}
 }
 
+// plainCause is an error of the network in plain words.
+func plainCause(err error) string {
+	var n net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "the connection is refused"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return "the connection was closed"
+	case errors.As(err, &n) && n.Timeout():
+		return "no answer in time"
+	}
+	return strings.TrimPrefix(clip(err.Error()), "remote error: tls: ")
+}
+
 // inDNS is the DNS side of a failed fetch, in brackets.
 func inDNS(f *sts.FetchError) string {
 	if f == nil {
@@ -239,6 +253,9 @@ func webCertificate(host, url string, f certFault, in string) fileFault {
 		clause = fmt.Sprintf("the certificate of the web server %s is not accepted%s", host, in)
 	case certName:
 		clause = strings.Replace(clause, " names ", " is for ", 1) + ", not for " + host
+		if c := f.leaf; c != nil && strings.EqualFold(c.Subject.CommonName, host) {
+			clause = fmt.Sprintf("the certificate of the web server %s has its name only as Common Name, and the subjectAltName counts", host)
+		}
 		cure = fmt.Sprintf("Give the web server %s a certificate whose subjectAltName has that name.", host)
 	case certExpired:
 		cure = fmt.Sprintf("Renew the certificate of the web server %s.", host)

@@ -70,7 +70,7 @@ func registry(name string) bool {
 // by puts in front of a cure who has to do it, if that is not the domain's owner.
 func by(p *engine.Plan, name, text string) string {
 	if foreign(p, name) {
-		return fmt.Sprintf("%s is not part of %s: its operator has to do this. %s", name, p.Orig, text)
+		return fmt.Sprintf("Ask the operator of %s, which is not part of %s: %s", name, p.Orig, lower(text))
 	}
 	return text
 }
@@ -104,7 +104,7 @@ func daneOf(p *engine.Plan, h *engine.Host) mechanism {
 		return mechanism{clause: fmt.Sprintf("none of the TLSA records at %s can be used for mail (%s)", tlsaOwner(h, h.DANE.Base), unusable(h.DANE.Set)), there: true, known: true}
 	case engine.NoDANEAddressInsecure:
 		r := answerOf(h).Reason
-		m := mechanism{clause: fmt.Sprintf("DANE cannot be used for %s: %s", name, unsigned(r)), known: true}
+		m := mechanism{clause: fmt.Sprintf("DANE cannot be used, because %s", unsigned(r)), known: true}
 		switch r.Code {
 		case dnssec.ReasonUnsupportedAlgorithm, dnssec.ReasonNSEC3Iterations:
 			m.there = true // somebody took the trouble to sign
@@ -182,6 +182,11 @@ func signMX(p *engine.Plan) []Cure {
 	return nil
 }
 
+// whatRecord is how sentences call the record of a domain.
+func whatRecord(domain string) string {
+	return fmt.Sprintf("the MTA-STS record (TXT at %s)", recordName(domain))
+}
+
 // stsOf says why MTA-STS does not authenticate the host.
 func stsOf(p *engine.Plan, h *engine.Host) mechanism {
 	why := engine.NoSTSNotAsked
@@ -194,21 +199,32 @@ func stsOf(p *engine.Plan, h *engine.Host) mechanism {
 	domain := p.Orig.String()
 	switch why {
 	case engine.NoSTSTesting:
-		return mechanism{clause: fmt.Sprintf("the MTA-STS policy of %s is in mode testing, in which senders only report", domain), there: true, known: true}
+		clause := fmt.Sprintf("the MTA-STS policy of %s is in mode testing, in which senders only report", domain)
+		if pol := p.STS.Policy; pol != nil && h.STSMatch == "" && h.Name.IsValid() {
+			clause = fmt.Sprintf("the MTA-STS policy of %s is in mode testing, and it does not list the MX host %s (it lists %s)", domain, h.Name, list(texts(pol.MX)))
+		}
+		return mechanism{clause: clause, there: true, known: true}
 	case engine.NoSTSModeNone:
+		if pol := p.STS.Policy; pol != nil && pol.Mode == sts.ModeEnforce {
+			return mechanism{clause: fmt.Sprintf("the MTA-STS policy of %s is in mode enforce", domain), known: true}
+		}
 		return mechanism{clause: fmt.Sprintf("the MTA-STS policy of %s says mode none, which switches it off", domain), there: true, known: true}
 	case engine.NoSTSPending:
 		return mechanism{clause: fmt.Sprintf("the MTA-STS policy of %s is not known yet", domain)}
 	case engine.NoSTSStore:
 		return mechanism{clause: fmt.Sprintf("the store cannot say whether an MTA-STS policy of %s is kept", domain)}
 	case engine.NoSTSUnknown:
-		return mechanism{clause: failedLookup(p.STS.TXTErr, fmt.Sprintf("the MTA-STS record (TXT at %s)", recordName(domain))), known: OwnFault(p.STS.TXTErr) == NoHint}
+		m := mechanism{clause: failedLookup(p.STS.TXTErr, whatRecord(domain)), there: true, known: true}
+		if fix := lookupCure(p.STS.TXTErr); fix.text != "" {
+			m.cures = []Cure{cure(by(p, fix.zone.String(), fix.text))}
+		}
+		return m
 	case engine.NoSTSFetch:
 		f := policyFile(p, p.STS.FetchErr)
 		return mechanism{clause: f.clause, there: true, known: true, cures: []Cure{cure(f.cure)}}
 	case engine.NoSTSNone:
 		if clause, fix, ok := recordFault(p); ok {
-			return mechanism{clause: clause, there: true, known: true, cures: []Cure{cure(fix)}}
+			return mechanism{clause: clause, there: true, known: true, cures: []Cure{recordCure(p, fix)}}
 		}
 		return mechanism{clause: fmt.Sprintf("%s has no MTA-STS policy", domain), known: true}
 	}

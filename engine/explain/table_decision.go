@@ -162,14 +162,14 @@ var certificateReasons = []Info{
 		Text:   "{host} is authenticated: its key or certificate is the one in its signed TLSA record ({record}).",
 		About:  "The mail host is authenticated: its key or certificate is the one in its signed TLSA records.",
 		RFC:    "7672 s.3.1.1",
-		Sender: "Nothing.", Recipient: "Publish the record of the next key before the key is changed.",
+		Sender: "Nothing.", Recipient: "Nothing; publish the record of the next key before the key is changed.",
 	},
 	{
 		ID:     engine.ReasonDANETAMatch,
 		Text:   "{host} is authenticated: its certificate was issued by the CA in its signed TLSA record ({record}) and proves the name {proved}.",
 		About:  "The mail host is authenticated: its certificate was issued by the CA in its signed TLSA records and carries the right name.",
 		RFC:    "7672 s.3.1.2",
-		Sender: "Nothing.", Recipient: "Keep sending the CA's certificate in the chain.",
+		Sender: "Nothing.", Recipient: "Nothing; keep sending the certificate of the CA in the chain.",
 	},
 	{
 		ID:         engine.ReasonDANENoMatch,

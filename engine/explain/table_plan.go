@@ -24,7 +24,7 @@ var nextHopReasons = []Info{
 	},
 	{
 		ID:    engine.ReasonNoSuchDomain,
-		Text:  "The domain {denied} does not exist (its parent zone says so; this answer is {status}).",
+		Text:  "The domain {denied} does not exist (its parent zone says so{status}).",
 		About: "The domain does not exist.",
 		RFC:   "5321 s.5.1", Code: "5.1.2",
 		Sender:    "Look for a misspelt address.",
@@ -32,7 +32,7 @@ var nextHopReasons = []Info{
 	},
 	{
 		ID:    engine.ReasonNullMX,
-		Text:  "The domain {domain} says that it takes no mail (null MX record `0 .`; this answer is {status}).",
+		Text:  "The domain {domain} says that it takes no mail (null MX record `0 .`{status}).",
 		About: "The domain says that it takes no mail (a null MX record).",
 		RFC:   "7505 s.3", Code: "5.1.10",
 		Sender:    "Nothing; the address is wrong.",

@@ -174,7 +174,7 @@ func (c reading) lookupFailed(ev *engine.LookupFailed) told {
 		case errors.Is(le.Kind, dnssec.ErrTimeout):
 			t.hints = append(t.hints, HintSilent)
 		case errors.Is(le.Kind, dnssec.ErrServFail):
-			t.sender = append(t.sender, "Nothing, if other domains can be looked up.")
+			t.hints = append(t.hints, HintResolverTest)
 		case le.Reason.Code == dnssec.ReasonSignatureExpired || le.Reason.Code == dnssec.ReasonSignatureNotYetValid:
 			t.sender = append(t.sender, "Nothing, if other signed domains can be looked up; else check the clock of this machine.")
 		}
@@ -199,7 +199,7 @@ func (c reading) demand(part engine.Requirement) string {
 	case engine.STS:
 		return fmt.Sprintf("the MTA-STS policy of %s (mode enforce) requires it", c.domain)
 	}
-	return "it is required here"
+	return "this check requires it"
 }
 
 // silence says how a connection ended, in brackets.
@@ -238,7 +238,7 @@ func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 	case engine.ReasonNoSTARTTLS:
 		t.cause = fmt.Sprintf("%s does not offer STARTTLS, and %s.", c.host, c.demand(ev.Part))
 		t.owner = c.startTLS()
-		t.sender = append(t.sender, "If other servers do not offer STARTTLS to this machine either, a firewall on this side removes the offer (\"SMTP inspection\"): switch that off for port 25.")
+		t.sender = append(t.sender, "If no server offers STARTTLS to this machine, a firewall on this side removes the offer.")
 	case engine.ReasonSTARTTLSRefused:
 		t.cause = fmt.Sprintf("%s offers STARTTLS and refuses to start it%s, and %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why TLS is not available; often the key or certificate file cannot be read.", c.host)))}
@@ -247,7 +247,7 @@ func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what answers STARTTLS at %s with more than one line: try %s. Update the server, or the proxy or filter before it.", c.host, c.openssl())))}
 	case engine.ReasonHandshake:
 		clause, fix := c.handshake(&ev.Peer)
-		t.cause = fmt.Sprintf("%s; TLS is needed, because %s.", capital(clause), strings.Replace(c.demand(ev.Part), "require it", "require it", 1))
+		t.cause = fmt.Sprintf("%s. TLS is needed here: %s.", capital(clause), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fix))}
 		if ev.Peer.Ending == engine.EndedTimeout {
 			t.hints = append(t.hints, HintTime)
@@ -265,7 +265,7 @@ func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 
 // startTLS is what makes a server offer STARTTLS.
 func (c reading) startTLS() []Cure {
-	return []Cure{cure(c.hostBy(fmt.Sprintf("Switch STARTTLS on at %s (Postfix: `smtpd_tls_security_level = may`, with `smtpd_tls_chain_files` for key and certificate). If it is on, look for a firewall or filter before the server that removes the offer: the reply to EHLO then lacks the line STARTTLS or has asterisks in its place.", c.host)))}
+	return []Cure{cure(c.hostBy(fmt.Sprintf("Switch STARTTLS on at %s (Postfix: `smtpd_tls_security_level = may`). If it is on there, a firewall or filter before the server removes the offer (\"SMTP inspection\"): switch that off.", c.host)))}
 }
 
 // handshake says how a handshake failed, and what to look at.
@@ -425,12 +425,12 @@ func (c reading) policyFailed(ev *engine.PolicyFailed) (t told) {
 	case engine.ReasonSTSRecordGone:
 		t.cause = kept(c.p)
 		if _, fix, ok := recordFault(c.p); ok {
-			t.owner = append(t.owner, cure(fix))
+			t.owner = append(t.owner, recordCure(c.p, fix))
 		} else {
 			t.owner = append(t.owner, cure(fmt.Sprintf("Put the TXT record back. If MTA-STS is to end, serve a policy with `mode: none` at %s first, and remove record and file when %s has passed.", policyURL(c.domain), moment(c.p.STS.Expires)), recordLine(c.p)))
 		}
 	case engine.ReasonSTSRecordFail:
-		what := fmt.Sprintf("the MTA-STS record of %s (TXT at %s)", c.domain, recordName(c.domain))
+		what := whatRecord(c.domain)
 		if own := OwnFault(ev.Err); own != NoHint {
 			t.cause = sentences(ownLookup(ev.Err, what, c.p), kept(c.p))
 			t.hints = append(t.hints, own)
@@ -497,7 +497,7 @@ func (c reading) undetermined() (t told) {
 		return told{cause: fmt.Sprintf("Whether %s has an MTA-STS policy is not known.", c.domain)}
 	}
 	err := c.p.STS.TXTErr
-	what := fmt.Sprintf("the MTA-STS record of %s (TXT at %s)", c.domain, recordName(c.domain))
+	what := whatRecord(c.domain)
 	t.cause = fmt.Sprintf("%s; this check is set to wait for that.", capital(failedLookup(err, what)))
 	if own := OwnFault(err); own != NoHint {
 		t.hints = append(t.hints, own)
@@ -523,6 +523,9 @@ func (c reading) notListed(ev *engine.PolicyHosts) (t told) {
 		}
 	}
 	effect := "so no mail may go there."
+	if c.h != nil && c.h.Requirement.Has(engine.DANE) {
+		effect = "so senders that use MTA-STS, and not DANE, send no mail there."
+	}
 	enforced := c.p == nil || c.p.STS.Policy == nil || c.p.STS.Policy.Mode.String() == "enforce"
 	if !enforced {
 		effect = "so in mode enforce no mail would go there."
@@ -591,7 +594,7 @@ func (c reading) tlsaUnusable(s *engine.Shown) (t told) {
 	if c.h != nil && stsOf(c.p, c.h).there {
 		t.cause = sentences(t.cause, sentence(stsOf(c.p, c.h).clause))
 	}
-	t.owner = []Cure{c.replace(s, "Replace them by this one, which is made from the key that the server shows now", dane.Recommended(dane.DANEEE), true)}
+	t.owner = []Cure{c.replace(s, fmt.Sprintf("Replace the TLSA records at %s by this one, which is made from the key that %s shows now", c.owner(), c.host), dane.Recommended(dane.DANEEE), true)}
 	return t
 }
 
@@ -614,7 +617,7 @@ func (c reading) replace(s *engine.Shown, text string, r dane.Recipe, tlsa bool)
 		by = c.tlsaBy
 	}
 	if !ok {
-		return cure(by(fmt.Sprintf("%s: make it with `mxauth tlsa make %s` and publish it at %s.", strings.Replace(text, "this one, which is made", "one that is made", 1), c.host, c.owner())))
+		return cure(by(fmt.Sprintf("%s: `mxauth tlsa make %s` prints it.", strings.Replace(text, "this one, which is made", "one that is made", 1), c.host)))
 	}
 	return cure(by(text+" (compare it with the key on the server before you publish it):"), fmt.Sprintf("%s. IN TLSA %s", c.owner(), rec))
 }
@@ -654,7 +657,7 @@ func (c reading) noMatch(s *engine.Shown) (t told) {
 	if weak, strong, ok := c.outranked(s); ok {
 		now, _ := tlsaNow(s, dane.Recipe{Usage: strong.Usage, Selector: strong.Selector, MatchingType: strong.MatchingType})
 		t.cause = sentences(fmt.Sprintf("At %s the TLSA record %s matches the key of %s, and the record %s, with a stronger digest (SHA-512), does not match: where both are published, only the strongest digest counts.", owner, short(weak), c.host, short(strong)), strings.TrimSpace(c.alias()))
-		t.owner = []Cure{cure(c.tlsaBy(fmt.Sprintf("Delete the stale record `%s. IN TLSA %s`; or replace it by:", owner, strong)), fmt.Sprintf("%s. IN TLSA %s", owner, now))}
+		t.owner = []Cure{cure(c.tlsaBy(fmt.Sprintf("Delete the stale record `%s`, or replace it by:", short(strong))), fmt.Sprintf("%s. IN TLSA %s", owner, now))}
 		return t
 	}
 	anchors := slices.ContainsFunc(usable, func(r dane.Record) bool { return r.Usage == dane.DANETA })
@@ -681,26 +684,22 @@ func (c reading) noMatch(s *engine.Shown) (t told) {
 		published = append(published, short(r))
 	}
 	now, ok := tlsaNow(s, recipe)
-	shows := fmt.Sprintf("the %s that %s shows is another", it, c.host)
-	if ok {
-		shows = fmt.Sprintf("the %s that %s shows is %s", it, c.host, short(now))
-	}
+	shows := fmt.Sprintf("%s shows another", c.host)
 	switch {
 	case len(s.Chain) == 0 && len(s.RawKey) == 0:
 		shows = fmt.Sprintf("%s shows no certificate", c.host)
 	case s.Fault != "":
-		shows = fmt.Sprintf("the %s that %s shows could not be compared (%s)", it, c.host, clip(s.Fault))
+		shows = fmt.Sprintf("the %s that is shown could not be compared (%s)", it, clip(s.Fault))
+	case ok:
+		shows = fmt.Sprintf("the one shown is %s", record(now))
 	}
-	t.cause = sentences(fmt.Sprintf("The %s of %s matches none of the TLSA records at %s: %s is published, and %s.", it, c.host, owner, list(published), shows), strings.TrimSpace(c.alias()), tooMany(set))
+	t.cause = sentences(fmt.Sprintf("The %s that %s shows matches none of the TLSA records at %s (published: %s; %s).", it, c.host, owner, list(published), shows), strings.TrimSpace(c.alias()), tooMany(set))
 	if ok {
-		stale := "this record"
+		stale := "the published records"
 		if len(usable) == 1 {
-			stale = fmt.Sprintf("`%s`", usable[0])
-			if len(usable[0].Data) > 64 {
-				stale = fmt.Sprintf("`%s`", short(usable[0]))
-			}
+			stale = "the published record"
 		}
-		t.owner = []Cure{cure(c.tlsaBy(fmt.Sprintf("Compare the %s on the server with what was shown (%s). If it is the same, the record is stale: replace %s by the line below; the next time, publish the record of a new key first and wait for the TTL. If it is not the same, somebody else answers for %s: publish nothing and find out who.", it, compareCommand(recipe), stale, c.host)),
+		t.owner = []Cure{cure(c.tlsaBy(fmt.Sprintf("Run %s on %s and compare with the line below. The same: the TLSA record is stale, replace %s by this line (the next time, publish the record of a new key first and wait for the TTL). Not the same: another server answers in its place; publish nothing, and find out who that is.", compareCommand(recipe), c.host, stale)),
 			fmt.Sprintf("%s. IN TLSA %s", owner, now))}
 	} else {
 		t.owner = []Cure{cure(c.tlsaBy(fmt.Sprintf("Publish at %s the record of the key that the server uses: `mxauth tlsa make %s`.", owner, c.host)))}
@@ -875,7 +874,7 @@ func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
 	t.cause = sentences(capital(clause)+".", demands, c.kept())
 	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, true)))}
 	switch f.trouble {
-	case certSelf, certUnknownCA, certIncomplete, certRoots:
+	case certUnknownCA, certIncomplete, certRoots:
 		t.hints = append(t.hints, HintRoots)
 	case certEarly, certExpired:
 		t.sender = append(t.sender, "Nothing, if other domains have valid certificates; else check the clock of this machine.")
@@ -975,7 +974,7 @@ func (c reading) daneCures(s *engine.Shown, d mechanism) (out []Cure) {
 	}
 	switch {
 	case c.h.NoDANE == engine.NoDANEUnusable:
-		return append(out, c.replace(s, "Replace the TLSA records by this one, which is made from the key that the server shows now", dane.Recommended(dane.DANEEE), true))
+		return append(out, c.replace(s, fmt.Sprintf("Replace the TLSA records at %s by this one, which is made from the key that %s shows now", c.owner(), c.host), dane.Recommended(dane.DANEEE), true))
 	case !ok:
 		return append(out, cure(by(c.p, c.host, fmt.Sprintf("Publish a TLSA record at %s: `mxauth tlsa make %s` prints it.", owner, c.host))))
 	case len(d.cures) > 0:
@@ -1008,35 +1007,29 @@ func (c reading) announce(f certFault, other bool) []Cure {
 		return nil
 	}
 	first := c.certificateFirst(f)
-	lines := []string{recordLine(c.p)}
-	file := fmt.Sprintf("serve at %s the lines `version: STSv1`, `mode: enforce`, %s and `max_age: 604800`, and publish:", policyURL(c.domain), c.mxLines())
+	text := fmt.Sprintf("serve this policy at %s, and publish the record below it:", policyURL(c.domain))
+	lines := append(c.policyLines(), recordLine(c.p))
 	switch {
 	case other && first != "":
-		return []Cure{cure(fmt.Sprintf("Or use MTA-STS (TXT record at %s), which needs a valid certificate of a public CA on every mail host first; today %s.", recordName(c.domain), f.clause))}
+		return []Cure{cure(fmt.Sprintf("Or use MTA-STS, which needs a valid certificate of a public CA on every mail host first (today %s): `mxauth lint %s` writes record and policy.", f.clause, c.domain))}
 	case other:
-		return []Cure{cure("Or use MTA-STS: "+file, lines...)}
+		return []Cure{cure(fmt.Sprintf("Or use MTA-STS: `mxauth lint %s` writes record and policy.", c.domain))}
 	case first != "":
-		return []Cure{cure("1. " + first), cure("2. Only then use MTA-STS: "+file, lines...)}
+		return []Cure{cure("1. " + first), cure("2. Only then use MTA-STS: "+text, lines...)}
 	}
-	return []Cure{cure("Use MTA-STS: "+file, lines...)}
+	return []Cure{cure("Use MTA-STS: "+text, lines...)}
 }
 
-// mxLines are the mx lines of a policy that lists all hosts of the domain.
-func (c reading) mxLines() string {
-	var all []string
+// policyLines are the lines of a policy that lists all hosts of the domain.
+func (c reading) policyLines() []string {
+	lines := []string{"version: STSv1", "mode: enforce"}
 	for i := range c.p.Hosts {
 		if n := c.p.Hosts[i].Name; n.IsValid() {
-			all = append(all, "`mx: "+n.String()+"`")
+			lines = append(lines, "mx: "+n.String())
 		}
 	}
-	if len(all) > maxLines {
-		return "an mx line for each of its mail hosts"
-	}
-	return strings.Join(all, ", ")
+	return append(lines, "max_age: 604800")
 }
-
-// maxLines is how many mx lines are written out.
-const maxLines = 5
 
 // policyCures puts right what is published for MTA-STS. A policy that has no effect today
 // stops mail once it has: so the certificates come first.
@@ -1052,6 +1045,8 @@ func (c reading) policyCures(s *engine.Shown, f certFault) (out []Cure) {
 		why = c.h.NoSTS
 	}
 	switch why {
+	case engine.NoSTSUnknown:
+		return m.cures // what the policy says is not known
 	case engine.NoSTSTesting, engine.NoSTSModeNone:
 		if pol := c.p.STS.Policy; pol != nil && why == engine.NoSTSTesting {
 			if missing := c.unlisted(); len(missing) > 0 {

@@ -28,6 +28,16 @@ func capital(s string) string {
 	return string(unicode.ToUpper(r)) + s[n:]
 }
 
+// lower goes on with a sentence behind a colon, unless it begins with a name.
+func lower(s string) string {
+	first, _, _ := strings.Cut(s, " ")
+	if len(first) > 1 && strings.ToUpper(first) == first || strings.ContainsAny(first, "._:/[0123456789`") {
+		return s
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToLower(r)) + s[n:]
+}
+
 // sentence makes a sentence of a clause.
 func sentence(s string) string {
 	if s == "" {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
@@ -241,7 +242,10 @@ func field(r engine.Reason, name string) string {
 		case "denied":
 			return ev.Name.String()
 		case "status":
-			return ev.Status.String()
+			if ev.Status == dnssec.Secure {
+				return ", validated by DNSSEC"
+			}
+			return ", not validated by DNSSEC"
 		}
 	case *engine.SelfListed:
 		return ev.Self.String()
