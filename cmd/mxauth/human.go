@@ -92,10 +92,14 @@ func (v *verdict) account(c *console) {
 
 // note says what the outcome means for the message, where it does not go.
 func (v *verdict) note() string {
+	const demanded = "not delivered now; the message stays queued, because it does not meet what this check demands"
 	switch v.summary.Reason.ID {
 	case engine.ReasonNoMethod, engine.ReasonDANERequired, engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted,
 		engine.ReasonRequireTLSMX, engine.ReasonRequireTLSLiteral, engine.ReasonNoREQUIRETLS, engine.ReasonRequireTLSFails, engine.ReasonNoFallback:
-		return "not delivered now; the message stays queued, because it does not meet what this check demands"
+		return demanded
+	}
+	if no, ok := v.summary.Reason.Evidence.(*engine.NoTLS); ok && no.Part == engine.PKIX {
+		return demanded
 	}
 	switch v.summary.Outcome {
 	case engine.Refused:

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -144,13 +143,21 @@ func (b *teller) alsoOf(r engine.Reason, d *engine.Decision) {
 	if r.ID == engine.ReasonTLSAUnusable && d != nil {
 		t = read(r).tlsaUnusable(&engine.Shown{Chain: d.Peer.Chain, RawKey: d.Peer.RawKey})
 	}
+	if _, ok := r.Evidence.(*engine.LookupFailed); ok && d != nil && d.Deliver {
+		t.cause, _, _ = strings.Cut(t.cause, ". ") // what follows from it does not
+		t.cause += "."
+	}
 	b.fault(t.cause, t)
 }
 
 // repeats reports whether a detail says of another policy what the verdict on the host
 // says: that there is no TLS, or that no TLSA record can be used.
 func (b *teller) repeats(d *engine.Decision, r engine.Reason) bool {
-	_, was := d.Reason.Evidence.(*engine.NoTLS)
+	of := d.Reason
+	if u, ok := of.Evidence.(*engine.Underlying); ok {
+		of = u.Reason
+	}
+	_, was := of.Evidence.(*engine.NoTLS)
 	_, is := r.Evidence.(*engine.NoTLS)
 	switch r.ID {
 	case engine.ReasonTLSAUnusable:
@@ -367,10 +374,4 @@ func (b *teller) mx() {
 			b.fault(fmt.Sprintf("%s has more than %d mail hosts; only the first are looked at.", b.p.Orig, engine.MaxHosts), t)
 		}
 	}
-}
-
-// Silent reports whether what keeps a message from going may be that the resolver does not
-// answer at all: all that failed had no answer in time.
-func Silent(p *engine.Plan) bool {
-	return p.MX.Outcome == engine.Deferred && errors.Is(p.MX.Lookup.Err, dnssec.ErrTimeout)
 }

@@ -150,6 +150,25 @@ type certFault struct {
 	leaf    *x509.Certificate
 }
 
+// of is the clause about the certificate of a named host.
+func (f certFault) of(host string) string {
+	if rest, ok := strings.CutPrefix(f.clause, "it "); ok {
+		return host + " " + rest
+	}
+	clause := strings.Replace(f.clause, "its certificate", "the certificate of "+host, 1)
+	return strings.Replace(clause, "its self-signed certificate", "the self-signed certificate of "+host, 1)
+}
+
+// dnsNames are the names that are no Common Names.
+func dnsNames(names []string) (out []string) {
+	for _, n := range names {
+		if !strings.HasPrefix(n, "CN=") {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 // judgeChain says what is wrong with a chain that WebPKI, or DANE-TA, does not accept.
 func judgeChain(s *engine.Shown) certFault {
 	c := leaf(s.Chain)
@@ -231,6 +250,8 @@ func chainWords(e *pkix.Error) string {
 		return "there is no time to judge it by"
 	}
 	switch {
+	case strings.Contains(detail, "serverAuth"):
+		return "it is not made for servers (its extended key usage lacks serverAuth)"
 	case word == "" && detail == "":
 		return "it cannot be used for a server"
 	case word == "":

@@ -61,7 +61,7 @@ func unsigned(r dnssec.Reason) string {
 	case dnssec.ReasonNSEC3Iterations:
 		return iterations(r) + ", so its answers about names that do not exist prove nothing"
 	case dnssec.ReasonOptOut:
-		return fmt.Sprintf("%s leaves this name out of its DNSSEC proofs (NSEC3 opt-out)", zoneOf(r))
+		return fmt.Sprintf("the zone of %s is not signed as far as %s says (no DS record there; NSEC3 opt-out)", r.Name, zoneOf(r))
 	case dnssec.ReasonADClear:
 		return "the resolver does not confirm that it has validated the answer (no AD bit)"
 	case dnssec.ReasonNoAnchor:
@@ -230,6 +230,9 @@ func bogus(r dnssec.Reason, what string) string {
 		}
 		return fmt.Sprintf("the name servers of %s say that there are no %s, without the NSEC or NSEC3 records that would prove it", zoneOf(r), bare(what))
 	case dnssec.ReasonDenialInvalid:
+		if r.Type == dnssec.TypeDS {
+			return fmt.Sprintf("the NSEC or NSEC3 records with which the parent zone %s denies the DS record of %s belong to other names and prove nothing", parentOf(r), r.Name)
+		}
 		return fmt.Sprintf("the NSEC or NSEC3 records with which the name servers of %s deny %s belong to other names and prove nothing", zoneOf(r), what)
 	case dnssec.ReasonWildcard:
 		return fmt.Sprintf("%s come from a wildcard of %s, without the NSEC records that would prove that no closer name exists", it, zoneOf(r))
@@ -288,7 +291,9 @@ func lookupCure(err error) dnsCure {
 			return dnsCure{r.Zone, fmt.Sprintf("Correct the clock of the machine that signs %s, and sign it again.", zoneOf(r))}
 		case dnssec.ReasonSignatureMissing:
 			return dnsCure{r.Zone, fmt.Sprintf("Sign %s again, so that each answer has its RRSIG: one of its name servers serves an unsigned or old copy, or something between removes the signatures; check with %s at each of them.", zoneOf(r), dig(r.Name, r.Type))}
-		case dnssec.ReasonNoKeyForDS, dnssec.ReasonKeysMissing, dnssec.ReasonKeyRevoked, dnssec.ReasonSignatureAlgorithm:
+		case dnssec.ReasonKeysMissing:
+			return dnsCure{r.Zone, fmt.Sprintf("Sign %s again with the key that its DS record names; or, if it is no longer meant to be signed, let the registrar remove the DS record.", zoneOf(r))}
+		case dnssec.ReasonNoKeyForDS, dnssec.ReasonKeyRevoked, dnssec.ReasonSignatureAlgorithm:
 			return dnsCure{r.Zone, fmt.Sprintf("Give the registrar of %s the DS record of the key that signs it now (`dnssec-dsfromkey`), or remove the DS record if the zone is no longer meant to be signed.", zoneOf(r))}
 		case dnssec.ReasonDenialMissing, dnssec.ReasonDenialInvalid, dnssec.ReasonWildcard:
 			if r.Type == dnssec.TypeDS {
@@ -322,6 +327,9 @@ func unsignedCure(r dnssec.Reason) dnsCure {
 	switch r.Code {
 	case dnssec.ReasonUnsignedDelegation:
 		name := r.Name
+		if name.IsRoot() || name.NumLabels() == 1 {
+			return dnsCure{} // nobody below can do anything about it
+		}
 		return dnsCure{name, fmt.Sprintf("sign the zone %s, unless it is signed already, and give its DS record to the parent zone %s (through the registrar)", name, bareParent(r))}
 	case dnssec.ReasonUnsupportedAlgorithm:
 		if r.EDE == dnssec.EDEUnsupportedDigest {
@@ -331,6 +339,9 @@ func unsignedCure(r dnssec.Reason) dnsCure {
 	case dnssec.ReasonNSEC3Iterations:
 		return dnsCure{r.Zone, fmt.Sprintf("sign %s with 0 NSEC3 iterations (RFC 9276), or with NSEC", zoneOf(r))}
 	case dnssec.ReasonOptOut:
+		if r.Zone.IsValid() && registry(r.Zone.String()) {
+			return dnsCure{r.Name, fmt.Sprintf("sign the zone of %s, and give its DS record to the parent zone %s (through the registrar)", r.Name, bareParent(r))}
+		}
 		return dnsCure{r.Zone, fmt.Sprintf("sign %s without NSEC3 opt-out", zoneOf(r))}
 	}
 	return dnsCure{}

@@ -114,7 +114,6 @@ var connectionReasons = []Info{
 	},
 	{
 		ID:    engine.ReasonNoREQUIRETLS,
-		Text:  "The message demands TLS on its whole way (REQUIRETLS), and {host} does not offer REQUIRETLS, so it does not promise TLS for the rest of the way.",
 		About: "The message demands TLS on its whole way (REQUIRETLS), and the mail host does not offer REQUIRETLS, so it does not promise TLS for the rest of the way.",
 		RFC:   "8689 s.4.2.1", Code: "5.7.30",
 		Sender: "Send without REQUIRETLS.", Recipient: "Use a mail server that supports REQUIRETLS and switch it on.",

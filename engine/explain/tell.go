@@ -73,11 +73,16 @@ func tell(r engine.Reason) (t told, ok bool) {
 		return c.notListed(nil), true
 	case engine.ReasonRequireTLSMX:
 		return c.requireTLSMX(), true
+	case engine.ReasonNoREQUIRETLS:
+		return told{
+			cause:  fmt.Sprintf("The message demands TLS on its whole way (REQUIRETLS), and %s does not offer REQUIRETLS, so it does not promise TLS for the rest of the way.", c.host),
+			owner:  []Cure{cure(c.hostBy(fmt.Sprintf("Let %s offer REQUIRETLS (RFC 8689), if its software can.", c.host)))},
+			sender: []string{"Send without REQUIRETLS, if that will do."},
+		}, true
 	case engine.ReasonNoAddress:
 		return told{
-			cause:  fmt.Sprintf("The mail host %s has no address (no A and no AAAA record).", c.host),
-			owner:  []Cure{cure(by(c.p, c.host, fmt.Sprintf("Give %s an A or AAAA record, or let the MX record of %s name another host.", c.host, c.domain)))},
-			sender: []string{},
+			cause: fmt.Sprintf("The mail host %s has no address (no A and no AAAA record).", c.host),
+			owner: []Cure{cure(by(c.p, c.host, fmt.Sprintf("Give %s an A or AAAA record, or let the MX record of %s name another host.", c.host, c.domain)))},
 		}, true
 	}
 	return told{}, false
@@ -150,12 +155,12 @@ func tlsaOwnerOf(h *engine.Host) string {
 func (c reading) lookupFailed(ev *engine.LookupFailed) told {
 	what := c.what(ev)
 	var t told
-	effect := "So the message waits: to go on without them would let anybody who can disturb the lookup choose the server."
+	effect := ""
 	switch c.r.ID {
 	case engine.ReasonMXBogus, engine.ReasonMXLookupFailed:
-		effect = "The message waits until they can be looked up."
+		effect = fmt.Sprintf("So the mail hosts of %s are not known, and the message waits.", c.domain)
 	case engine.ReasonAddressBogus, engine.ReasonAddressFailed:
-		effect = fmt.Sprintf("No mail goes to %s until they can be looked up.", c.host)
+		effect = fmt.Sprintf("No mail goes to %s until its addresses are known.", c.host)
 	default:
 		effect = fmt.Sprintf("No mail goes to %s until it is known whether it has TLSA records.", c.host)
 	}
@@ -211,12 +216,12 @@ func endedBy(p *engine.Peer) string {
 	return " (" + detail + ")"
 }
 
-// address is where a connection went, " at 192.0.2.1:25".
+// address is where a connection went, " (192.0.2.1:25)".
 func address(p *engine.Peer) string {
 	if !p.Address.IsValid() {
 		return ""
 	}
-	return " at " + p.Address.String()
+	return " (" + p.Address.String() + ")"
 }
 
 // openssl is the command that shows what the server does in TLS.
@@ -384,8 +389,11 @@ func (c reading) noConnection(p *engine.Peer) (t told) {
 	case p.Ending == engine.EndedClosed:
 		t.cause = fmt.Sprintf("%s accepts the connection and closes it%s.%s", where, endedBy(p), need)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why it closes the connection: a limit of connections, a block list, or a proxy before it.", c.host)))}
+	case p.Detail != "":
+		t.cause = fmt.Sprintf("What answers at %s is no mail server that works%s.%s", where, endedBy(p), need)
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what listens there: `nc %s %d` has to show a line that begins with 220.", strings.Trim(c.host, "[]"), c.port())))}
 	default:
-		t.cause = fmt.Sprintf("No mail server answers at %s%s.%s", where, endedBy(p), need)
+		t.cause = fmt.Sprintf("No mail server answers at %s.%s", where, need)
 		t.owner = []Cure{cure(c.hostBy(reach))}
 		t.hints = append(t.hints, HintPort)
 	}
@@ -523,6 +531,9 @@ func (c reading) notListed(ev *engine.PolicyHosts) (t told) {
 		}
 	}
 	effect := "so no mail may go there."
+	if c.h != nil && c.h.Requirement != engine.Skip && !c.h.Requirement.Has(engine.STS) {
+		effect = "so senders that use MTA-STS send no mail there."
+	}
 	if c.h != nil && c.h.Requirement.Has(engine.DANE) {
 		effect = "so senders that use MTA-STS, and not DANE, send no mail there."
 	}
@@ -589,6 +600,9 @@ func (c reading) tlsaUnusable(s *engine.Shown) (t told) {
 	set := dane.Set{}
 	if c.h != nil {
 		set = c.h.DANE.Set
+	}
+	if len(set.Usable()) > 0 { // the option insecure-mx = encrypt
+		return told{cause: fmt.Sprintf("%s, and this check then asks %s for no more than TLS, although it has TLSA records (at %s).", capital(unsignedMX(c.p, c.h)), c.host, c.owner()), owner: signMX(c.p)}
 	}
 	t.cause = sentences(fmt.Sprintf("None of the TLSA records of %s (at %s) can be used for mail: %s.%s So TLS is required, and who the server is cannot be checked.", c.host, c.owner(), unusable(set), c.alias()), tooMany(set))
 	if c.h != nil && stsOf(c.p, c.h).there {
@@ -808,9 +822,11 @@ func (c reading) daneName(s *engine.Shown) (t told) {
 	if len(s.References) > 0 {
 		want = s.References[0].String()
 	}
-	t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s.", c.host, want)))}
+	text := fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s", c.host, want)
 	if now, ok := tlsaNow(s, dane.Recommended(dane.DANEEE)); ok {
-		t.owner = append(t.owner, cure(c.tlsaBy("Or publish a record of the server's own key in place of that of the CA; then no name is needed (compare it with the key on the server first):"), fmt.Sprintf("%s. IN TLSA %s", c.owner(), now)))
+		t.owner = []Cure{cure(c.hostBy(text+"; or publish a record of the server's own key in place of that of the CA, with which no name is needed (compare it with the key on the server first):"), fmt.Sprintf("%s. IN TLSA %s", c.owner(), now))}
+	} else {
+		t.owner = []Cure{cure(c.hostBy(text + "."))}
 	}
 	return t
 }
@@ -863,13 +879,12 @@ func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
 	if testing {
 		demands = fmt.Sprintf("The MTA-STS policy of %s is in mode testing; in mode enforce no mail would go to %s.", c.domain, c.host)
 	}
-	clause := strings.Replace(f.clause, "its certificate", "the certificate of "+c.host, 1)
-	clause = strings.Replace(clause, "its self-signed certificate", "the self-signed certificate of "+c.host, 1)
+	clause := f.of(c.host)
 	switch {
+	case f.trouble == certName && s.CommonName == engine.CommonNameNever:
+		clause = fmt.Sprintf("the certificate of %s has that name only as Common Name, which does not count; its subjectAltName names %s", c.host, namesShown(dnsNames(s.Presented)))
 	case f.trouble == certName:
-		clause = fmt.Sprintf("the certificate of %s is for %s, not for %s%s", c.host, presented(s.Presented), c.host, commonName(s.CommonName))
-	case !strings.Contains(clause, c.host):
-		clause = c.host + strings.TrimPrefix(clause, "it")
+		clause = fmt.Sprintf("the certificate of %s is for %s, not for %s", c.host, presented(s.Presented), c.host)
 	}
 	t.cause = sentences(capital(clause)+".", demands, c.kept())
 	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, true)))}
@@ -891,13 +906,11 @@ func (c reading) pkixChain(s *engine.Shown, f certFault) (t told) {
 		t.hints = append(t.hints, HintNames)
 		return t
 	}
-	clause := strings.Replace(f.clause, "its certificate", "the certificate of "+c.host, 1)
-	if !strings.Contains(clause, c.host) {
-		clause = c.host + strings.TrimPrefix(clause, "it")
-	}
-	t.cause = sentences(capital(clause)+".", why)
+	t.cause = sentences(capital(f.of(c.host))+".", why)
 	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, true)))}
-	t.hints = append(t.hints, HintRoots)
+	if f.trouble == certUnknownCA || f.trouble == certIncomplete || f.trouble == certRoots {
+		t.hints = append(t.hints, HintRoots)
+	}
 	return t
 }
 
