@@ -59,7 +59,8 @@ var owners = map[string][]string{
 	"github.com/alicebob/miniredis":       testsOnly,
 	"github.com/emersion/go-smtp":         testsOnly,
 	module + "/dnssec/dnsfake":            {"conformance"},
-	module + "/dnssec/fakeserver":         testsOnly,
+	module + "/dnssec/fakeserver":         {"dnssec/hostile"},
+	module + "/dnssec/hostile":            testsOnly,
 	module + "/store/storetest":           testsOnly,
 	module + "/conformance/peers":         testsOnly,
 	module + "/store/bolt":                {"cmd", "conformance"},
@@ -356,4 +357,63 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%q: %q, want %q", c.src[:min(len(c.src), 60)], got, c.want)
 		}
 	}
+}
+
+// fiveWords is how long a text of package engine may be: it decides in data, and only
+// engine/explain makes sentences. Errors, panics and logs are no sentences about a plan.
+const fiveWords = 5
+
+// TestEngineMakesNoSentences holds the string literals of package engine against that.
+func TestEngineMakesNoSentences(t *testing.T) {
+	names, err := filepath.Glob("../engine/*.go")
+	if err != nil || len(names) < 20 {
+		t.Fatalf("%d files: %v", len(names), err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sentences(t, name, src) {
+			t.Errorf("%s: %s", name, s)
+		}
+	}
+	if got := sentences(t, "a.go", []byte("package a\n\nvar s = f(\"one two three four five six\")\nvar e = errors.New(\"one two three four five six\")\n")); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+// sentences lists the literals of more than five words that no error, panic or log is made
+// of.
+func sentences(t *testing.T, name string, src []byte) (out []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			switch name := called(n); {
+			case name == "errors.New", name == "fmt.Errorf", name == "panic", name == "bad":
+				return false
+			case strings.HasSuffix(name, ".Warn"):
+				return false
+			}
+			if s, ok := n.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == "Warn" {
+				return false
+			}
+		case *ast.BasicLit:
+			if n.Kind == token.STRING && len(strings.Fields(n.Value)) > fiveWords {
+				out = append(out, fmt.Sprintf("line %d: %s", fset.Position(n.Pos()).Line, n.Value))
+			}
+		}
+		return true
+	}
+	ast.Inspect(f, free)
+	return out
 }

@@ -216,10 +216,6 @@ func (h *Host) candidates(a dnssec.Answer) ([]rfc6125.Host, string) {
 	return nil, "A6"
 }
 
-// reasonIterations is what package dnssec calls an answer that is insecure only
-// because an NSEC3 proof asks for more iterations than it makes (doubt D6).
-const reasonIterations dnssec.ReasonCode = "nsec3-iterations"
-
 // tlsa asks for TLSA records at one candidate. It reports whether that settled the
 // state of h (rows T1 and T2), or the next candidate is to be tried (T3).
 func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o DiscoverOptions) bool {
@@ -233,9 +229,10 @@ func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o
 	}
 	l := lookup(ctx, r, dnssec.Question{Name: owner, Type: dnssec.TypeTLSA})
 	a := l.Answer
-	if l.Err == nil && a.Status == dnssec.Insecure && a.Reason.Code == reasonIterations {
+	if l.Err == nil && a.Status == dnssec.Insecure && a.Reason.Code == dnssec.ReasonNSEC3Iterations {
 		// Doubt D6: the host is secure, so its zone is signed, and a denial that can not
-		// be proved must not switch DANE off.
+		// be proved, because an NSEC3 proof asks for more iterations than are computed,
+		// must not switch DANE off.
 		l.Err = &dnssec.LookupError{Question: a.Question, Kind: dnssec.ErrIndeterminate, Reason: a.Reason, Server: a.Server, EDE: a.EDE}
 	}
 	h.TLSA = append(h.TLSA, l)
@@ -290,8 +287,10 @@ func lookup(ctx context.Context, r dnssec.Resolver, q dnssec.Question) Lookup {
 		}
 		err = &dnssec.LookupError{Question: q, Kind: kind, Reason: a.Reason, Server: a.Server, EDE: a.EDE}
 	}
-	if err == nil && a.Kind == dnssec.Data && q.Type != dnssec.TypeTLSA && len(addrs(a)) == 0 {
-		err = &dnssec.LookupError{Question: q, Kind: dnssec.ErrMalformed, Server: a.Server}
+	if err == nil && a.Kind == dnssec.Data && q.Type != dnssec.TypeTLSA && (len(a.Records) == 0 || len(addrs(a)) < len(a.Records)) {
+		// The addresses that can be read do not stand for the set.
+		err = &dnssec.LookupError{Question: q, Kind: dnssec.ErrMalformed, Server: a.Server, Reason: dnssec.Reason{
+			Code: dnssec.ReasonMalformed, Name: a.Final, Type: q.Type, Text: "a malformed " + q.Type.String() + " record at " + a.Final.String()}}
 	}
 	return Lookup{Answer: a, Err: err}
 }

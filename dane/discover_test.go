@@ -419,6 +419,44 @@ func TestResolverOutOfContract(t *testing.T) {
 	}
 }
 
+// A spoiler adds a malformed record to the answers of one type.
+type spoiler struct {
+	dnssec.Resolver
+	typ dnssec.Type
+}
+
+func (s spoiler) Resolve(ctx context.Context, q dnssec.Question) (dnssec.Answer, error) {
+	a, err := s.Resolver.Resolve(ctx, q)
+	if q.Type == s.typ {
+		a.Kind, a.Records = dnssec.Data, append(a.Records, dnssec.Record{Type: q.Type, TTL: 60, Data: []byte{192, 0, 2, 1, 0}})
+	}
+	return a, err
+}
+
+// TestMalformedAddress: one malformed address record fails the lookup of its family,
+// whatever resolver let it through (issue 1/8, F8).
+func TestMalformedAddress(t *testing.T) {
+	for _, c := range []struct {
+		records []string
+		typ     dnssec.Type
+		row     string
+	}{
+		{[]string{"mx.sec.example. 30 IN A 192.0.2.1"}, dnssec.TypeA, "A1"},
+		{[]string{"mx.sec.example. 30 IN A 192.0.2.1"}, dnssec.TypeAAAA, "A2 A5"},
+		{[]string{"mx.sec.example. 30 IN AAAA 2001:db8::1"}, dnssec.TypeAAAA, "A1"},
+		{nil, dnssec.TypeA, "A1"},
+	} {
+		h := dane.Discover(context.Background(), spoiler{world(c.records...), c.typ}, host("mx.sec.example"), dane.DiscoverOptions{})
+		failed := h.A
+		if c.typ == dnssec.TypeAAAA {
+			failed = h.AAAA
+		}
+		if h.Row != c.row || !errors.Is(failed.Err, dnssec.ErrMalformed) {
+			t.Errorf("%s beside %v: row %s, %v", c.typ, c.records, h.Row, failed.Err)
+		}
+	}
+}
+
 func TestStateWords(t *testing.T) {
 	for s, want := range map[dane.State]string{dane.Failed: "error", dane.NA: "na", dane.None: "none", dane.Unusable: "unusable", dane.Usable: "usable", 77: "error"} {
 		if s.String() != want {

@@ -28,7 +28,7 @@ func odd(records []dane.Record, chain ...[]byte) (dane.Result, error) {
 func TestOddCertificates(t *testing.T) {
 	ca := certtest.NewCA()
 	for _, k := range certtest.Kinds() {
-		t.Run("DANE7671-5.1 "+k.Name, func(t *testing.T) {
+		t.Run("DANE7671-5.1-02 "+k.Name, func(t *testing.T) {
 			der := k.Leaf(ca, "mx.example.org", certtest.NewKey())
 			for _, selector := range []dane.Selector{dane.Cert, dane.SPKI} {
 				for _, m := range []dane.MatchingType{dane.Full, dane.SHA2_256, dane.SHA2_512} {

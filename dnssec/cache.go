@@ -3,6 +3,7 @@ package dnssec
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -138,22 +139,51 @@ func (c *Cached) Resolve(ctx context.Context, q Question) (Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return Answer{Question: q, Final: q.Name}, upstreamFailed(q, q, context.Cause(ctx))
 	}
-	ch := c.flight.DoChan(key(q), func() (any, error) { return c.ask(q) })
-	select {
-	case res := <-ch:
-		if t := c.cfg.Trace.Miss; t != nil {
-			t(q, res.Shared)
+	e, shared, err := c.join(ctx, q)
+	if t := c.cfg.Trace.Miss; t != nil {
+		t(q, shared)
+	}
+	if err != nil {
+		return Answer{Question: q, Final: q.Name}, err
+	}
+	return e.answer, e.err
+}
+
+// joinPatience is how long a question waits for the work that another plan does for the
+// same one. It usually takes less. But a plan may have spent its turns on silent servers,
+// and must not hold up others by that.
+const joinPatience = time.Second
+
+// join waits for the work for q, which it begins if nobody has. What the plan that does the
+// work cannot afford is nothing to the others.
+func (c *Cached) join(ctx context.Context, q Question) (e *entry, shared bool, err error) {
+	share := shareFrom(ctx)
+	name, own := key(q), key(q)+share.plan()
+	timer := time.NewTimer(joinPatience)
+	defer timer.Stop()
+	for {
+		var ours atomic.Bool
+		ch := c.flight.DoChan(name, func() (any, error) {
+			ours.Store(true)
+			return c.ask(share, q)
+		})
+		select {
+		case res := <-ch:
+			if res.Err != nil {
+				return nil, res.Shared, res.Err
+			}
+			e := res.Val.(*entry)
+			if by := spentBy(e.err); by != nil && by != share && ctx.Err() == nil {
+				continue
+			}
+			return e, res.Shared, nil
+		case <-timer.C:
+			if !ours.Load() {
+				name = own
+			}
+		case <-ctx.Done():
+			return nil, false, upstreamFailed(q, q, context.Cause(ctx))
 		}
-		if res.Err != nil {
-			return Answer{Question: q, Final: q.Name}, res.Err
-		}
-		e := res.Val.(*entry)
-		return e.answer, e.err
-	case <-ctx.Done():
-		if t := c.cfg.Trace.Miss; t != nil {
-			t(q, false)
-		}
-		return Answer{Question: q, Final: q.Name}, upstreamFailed(q, q, context.Cause(ctx))
 	}
 }
 
@@ -174,8 +204,9 @@ func (c *Cached) lookup(q Question, now time.Time) *entry {
 }
 
 // ask does the work for one question, for all who wait. It has a context of its own: no
-// caller's leaving ends it.
-func (c *Cached) ask(q Question) (*entry, error) {
+// caller's leaving ends it. The share, which may be nil, is that of the caller who was
+// first.
+func (c *Cached) ask(share *Share, q Question) (*entry, error) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -192,6 +223,11 @@ func (c *Cached) ask(q Question) (*entry, error) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.LookupTimeout)
 	defer cancel()
+	if share != nil {
+		var end context.CancelFunc
+		ctx, end = share.Context(ctx)
+		defer end()
+	}
 	a, err := c.r.Resolve(ctx, q)
 	now := c.cfg.Now()
 	if t := c.cfg.Trace.Asked; t != nil {
@@ -201,8 +237,8 @@ func (c *Cached) ask(q Question) (*entry, error) {
 	if err != nil {
 		e.failures = c.failuresOf(q)
 		e.until = now.Add(min(c.cfg.FailureTTL<<e.failures, MaxFailureTTL))
-		if c.ctx.Err() != nil {
-			return e, nil // closed meanwhile; that is no fault of the question
+		if c.ctx.Err() != nil || spentBy(err) != nil {
+			return e, nil // closed meanwhile, or not affordable; that is no fault of the question
 		}
 	} else if a.Status < Insecure || a.Kind == 0 {
 		// The contract of Resolver forbids it; never let it through, nor keep it.

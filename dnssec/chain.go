@@ -46,7 +46,9 @@ func readChain(m *wire.Message, name rfc6125.Name, typ Type) (reading, *LookupEr
 		r.final = step.Target
 		r.ttl = min(r.ttl, positiveTTL(step.TTL))
 	}
-	r.collect(m, typ)
+	if why, bad := r.collect(m, typ); bad {
+		return reading{}, failed(q, ErrMalformed, why)
+	}
 	switch {
 	case len(r.records) > 0:
 		if m.Rcode == wire.RcodeNXDomain {
@@ -73,17 +75,21 @@ func readChain(m *wire.Message, name rfc6125.Name, typ Type) (reading, *LookupEr
 }
 
 // collect takes the records of the type at the end of the chain, each once (RFC 2181
-// section 5).
-func (r *reading) collect(m *wire.Message, typ Type) {
+// section 5). bad means that one of them is malformed.
+func (r *reading) collect(m *wire.Message, typ Type) (why Reason, bad bool) {
 	have := map[string]bool{}
 	for _, rr := range m.Answer {
 		if rr.Owner != r.final || Type(rr.Type) != typ || have[string(rr.Data)] {
 			continue
 		}
+		if why, bad := malformedRDATA(rr.Owner, typ, [][]byte{rr.Data}); bad {
+			return why, true
+		}
 		have[string(rr.Data)] = true
 		r.records = append(r.records, recordOf(rr))
 		r.ttl = min(r.ttl, positiveTTL(rr.TTL))
 	}
+	return Reason{}, false
 }
 
 // aliasAt finds the alias at owner: its CNAME, which a DNAME above it may have

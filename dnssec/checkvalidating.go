@@ -26,9 +26,11 @@ const Cure = "switch validation on there (unbound.conf: auto-trust-anchor-file; 
 // One question can not show more: a resolver that sets AD on everything passes.
 // Package probe asks the questions that catch it.
 func CheckValidating(ctx context.Context, up Upstream) error {
-	s := &Stub{up: up}
+	s := &Stub{up: up, turns: newTurns(DefaultUnderWay)}
 	q := Question{rfc6125.RootName(), TypeDNSKEY}
-	l := lookup{s: s, q: q, a: &Answer{}}
+	share, ctx, cancel := shareFor(ctx, q)
+	defer cancel()
+	l := lookup{s: s, share: share, q: q, a: &Answer{}}
 	m, err := l.send(ctx, q, false)
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ var (
 	ErrUnreachable   = fmt.Errorf("%w: unreachable", ErrLookup)   // no server could be reached (network error, TLS failure)
 	ErrMalformed     = fmt.Errorf("%w: malformed", ErrLookup)     // the answer can not be parsed, or contradicts itself
 	ErrAliasLoop     = fmt.Errorf("%w: alias loop", ErrLookup)    // a loop, or more steps than [MaxAliases]
+	ErrBudget        = fmt.Errorf("%w: out of budget", ErrLookup) // the work would cost more than may be spent; nothing is known of the records
 )
 
 // MaxAliases bounds the steps of an alias chain (Unbound stops at 12, BIND at 16).
@@ -29,7 +30,7 @@ const MaxAliases = 16
 
 // A LookupError is a lookup failure with its evidence. It wraps one of [ErrBogus],
 // [ErrIndeterminate], [ErrServFail], [ErrRefused], [ErrTimeout], [ErrUnreachable],
-// [ErrMalformed] and [ErrAliasLoop], and its cause if that is another error, such
+// [ErrMalformed], [ErrAliasLoop] and [ErrBudget], and its cause if that is another error, such
 // as context.Canceled.
 type LookupError struct {
 	Question Question        // what was asked of the resolver
@@ -50,14 +51,17 @@ func (e *LookupError) Error() string {
 	} else {
 		b.WriteString(ErrLookup.Error())
 	}
-	if s := e.Reason.String(); s != "" {
-		b.WriteString(": " + s)
+	why := e.Reason.String()
+	if why != "" {
+		b.WriteString(": " + why)
 	}
 	if e.Server != "" {
 		b.WriteString(" (server " + e.Server + ")")
 	}
 	if e.Cause != nil {
-		b.WriteString(": " + e.Cause.Error())
+		if s := e.Cause.Error(); !strings.Contains(why, s) {
+			b.WriteString(": " + s)
+		}
 	}
 	return b.String()
 }

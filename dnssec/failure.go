@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
 )
 
@@ -47,6 +48,9 @@ func upstreamFailed(q, asked Question, err error) *LookupError {
 	e := failed(q, ErrUnreachable, Reason{Code: ReasonUnreachable, Name: asked.Name, Type: asked.Type, EDE: EDENetworkError,
 		Text: "no resolver could be reached"})
 	switch {
+	case errors.Is(err, proof.ErrBudget):
+		v := overBudget(asked.Name, asked.Type, err)
+		e.Kind, e.Reason, err = v.kind, v.reason, v.cause
 	case errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		e.Kind, e.Reason.Code, e.Reason.EDE = ErrTimeout, ReasonTimeout, EDENoReachableAuthority
 		e.Reason.Text = "no resolver answered in time"

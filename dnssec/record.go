@@ -109,14 +109,9 @@ func (r Record) TXT() ([]string, error) {
 	if r.Type != TypeTXT {
 		return nil, fmt.Errorf("dnssec: malformed TXT record")
 	}
-	var out []string
-	for b := r.Data; len(b) > 0; {
-		n := int(b[0])
-		if len(b) < 1+n {
-			return nil, fmt.Errorf("dnssec: malformed TXT record")
-		}
-		out = append(out, string(b[1:1+n]))
-		b = b[1+n:]
+	out, err := characterStrings(r.Data)
+	if err != nil {
+		return nil, fmt.Errorf("dnssec: malformed TXT record: %w", err)
 	}
 	return out, nil
 }

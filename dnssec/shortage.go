@@ -26,13 +26,13 @@ func (s *shortage) Is(target error) bool { return target == ErrShortage }
 var shortages = [...]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS}
 
 // IsShortage reports whether err comes from a limit or the end of this program: it wraps
-// [ErrShortage] or context.Canceled, or the system has no file descriptor, memory or port
+// [ErrShortage], [ErrBudget] or context.Canceled, or the system has no file descriptor, memory or port
 // left. A timeout is none: a server that does not answer is a failure of DNS.
 func IsShortage(err error) bool {
 	if err == nil {
 		return false
 	}
-	if errors.Is(err, ErrShortage) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, ErrShortage) || errors.Is(err, ErrBudget) || errors.Is(err, context.Canceled) {
 		return true
 	}
 	for _, s := range shortages {

@@ -37,6 +37,9 @@ type StubConfig struct {
 	// words. WARNING: whoever can write packets on that way decides then what is
 	// secure. The zero value accepts only an Upstream that is a [ProtectedPath].
 	TrustPath bool
+	// UnderWay bounds the questions of all plans that are under way at the same time; zero
+	// means [DefaultUnderWay].
+	UnderWay int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Logger is told of failed lookups at level Debug; nil discards.
@@ -55,9 +58,10 @@ type StubConfig struct {
 // Use it for a resolver on the same host; the validator needs no such trust. A Stub
 // keeps no state and is safe for use by many goroutines at once.
 type Stub struct {
-	up  Upstream
-	now func() time.Time
-	log *slog.Logger
+	up    Upstream
+	now   func() time.Time
+	log   *slog.Logger
+	turns *turns
 }
 
 var _ Resolver = (*Stub)(nil)
@@ -75,7 +79,10 @@ func NewStub(cfg StubConfig) (*Stub, error) {
 	if !cfg.TrustPath && !(ok && p.ProtectedPath()) {
 		return nil, fmt.Errorf("%w: use a resolver at a loopback address, or by DNS over TLS or HTTPS, or validate here", ErrUnprotectedPath)
 	}
-	s := &Stub{up: cfg.Upstream, now: cfg.Now, log: cfg.Logger}
+	if cfg.UnderWay <= 0 {
+		cfg.UnderWay = DefaultUnderWay
+	}
+	s := &Stub{up: cfg.Upstream, now: cfg.Now, log: cfg.Logger, turns: newTurns(cfg.UnderWay)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -91,7 +98,9 @@ func (s *Stub) Resolve(ctx context.Context, q Question) (Answer, error) {
 	if !q.Name.IsValid() {
 		return a, failed(q, ErrMalformed, Reason{Code: ReasonMalformed, Text: "the question has no name"})
 	}
-	l := lookup{s: s, q: q, a: &a, secure: true}
+	share, ctx, cancel := shareFor(ctx, q)
+	defer cancel()
+	l := lookup{s: s, share: share, q: q, a: &a, secure: true}
 	if err := l.run(ctx); err != nil {
 		err.Question = q
 		a.Kind, a.Records, a.Status = 0, nil, err.Status()
@@ -106,6 +115,7 @@ func (s *Stub) Resolve(ctx context.Context, q Question) (Answer, error) {
 // A lookup is one Resolve under way.
 type lookup struct {
 	s      *Stub
+	share  *Share
 	q      Question
 	a      *Answer
 	secure bool // every step so far is
@@ -295,8 +305,11 @@ func (l *lookup) send(ctx context.Context, q Question, cd bool) (*wire.Message, 
 	// resolvers give AD only then (RFC 4035 section 3.2.3). CD stays clear but for
 	// the evidence of servFail (RFC 4035 section 4.9.2).
 	msg := wire.Query{Name: q.Name, Type: uint16(q.Type), AD: !cd, DO: true, CD: cd}.Append(nil)
-	resp, err := l.s.up.Exchange(ctx, msg)
+	resp, err := l.exchange(ctx, msg)
 	if err != nil {
+		if cause := context.Cause(ctx); spentBy(cause) != nil {
+			err = cause
+		}
 		return nil, upstreamFailed(l.q, q, err)
 	}
 	l.a.Server = resp.Server
@@ -310,7 +323,20 @@ func (l *lookup) send(ctx context.Context, q Question, cd bool) (*wire.Message, 
 		return nil, e
 	}
 	l.a.EDE = extendedErrors(m.Errors)
+	if err := l.share.pay(Bytes, m.Size); err != nil {
+		return nil, upstreamFailed(l.q, q, err)
+	}
 	return m, nil
+}
+
+// exchange carries one message when it is its turn.
+func (l *lookup) exchange(ctx context.Context, msg []byte) (Response, error) {
+	turn, err := l.s.turns.enter(ctx, l.share)
+	if err != nil {
+		return Response{}, err
+	}
+	defer turn.leave()
+	return l.s.up.Exchange(turn.context(ctx), msg)
 }
 
 // answers repeats what [Upstream] promises, since a mistake there would be grave.

@@ -8,8 +8,6 @@ import (
 	"math"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
@@ -30,8 +28,9 @@ const (
 	// work is an alias chain of 16 steps, each in a zone of its own (3 questions a
 	// step), or an unsigned name some tens of labels below a signed zone.
 	DefaultMaxQueries = 64
-	// DefaultMaxBytes bounds the octets read for one question: as many full messages
-	// as an answer with all its keys has ever needed, several times.
+	// DefaultMaxBytes bounds the bytes of the replies to one question, as they are held in
+	// memory: as many full messages as an answer with all its keys has ever needed, several
+	// times.
 	DefaultMaxBytes = 1 << 20
 	// DefaultExchangeTimeout bounds one exchange with the upstream, which has
 	// time-outs of its own; this is for one that does not keep to them.
@@ -64,13 +63,19 @@ type ValidatorConfig struct {
 	// MaxNSEC3Iterations is the most that is computed for an NSEC3 hash; zero means
 	// [DefaultMaxNSEC3Iterations], a negative number none but 0.
 	MaxNSEC3Iterations int
-	// Zones bounds the zones that are remembered; zero means [DefaultZones].
-	Zones int
+	// Zones bounds the zones that are remembered, ZoneBytes the memory that they take; zero
+	// means [DefaultZones] and [DefaultZoneBytes].
+	Zones     int
+	ZoneBytes int
 	// MaxQueries and MaxBytes bound what one question may cost; zero means
-	// [DefaultMaxQueries] and [DefaultMaxBytes]. Signatures and hashes have the bounds
-	// of [proof.NewBudget].
+	// [DefaultMaxQueries] and [DefaultMaxBytes]. Signatures, digests and hashes have the
+	// bounds of [proof.NewBudget]. What all questions of a plan may cost is bounded by the
+	// [Budget] in the context.
 	MaxQueries int
 	MaxBytes   int
+	// UnderWay bounds the questions of all plans that are under way at the same time; zero
+	// means [DefaultUnderWay].
+	UnderWay int
 	// ExchangeTimeout bounds one exchange; zero means [DefaultExchangeTimeout].
 	ExchangeTimeout time.Duration
 	// SignalAlgorithms sends the options DAU, DHU and N3U with every question (RFC
@@ -96,16 +101,19 @@ type NegativeAnchor struct {
 // A Validator is a [Resolver] that proves every answer by itself, from trust anchors
 // down, with the records that any recursive resolver hands on. It looks at no AD bit.
 //
-// It keeps the keys of zones it has proved, until their TTL or signatures end, and
-// nothing else; put a cache of answers in front of it. It starts no goroutine that
+// It keeps the keys of zones it has proved, until their TTL or signatures end, for a few
+// seconds the zones that failed, and nothing else; put a cache of answers in front of
+// it. It starts no goroutine that
 // outlives the call to Resolve for which it works; several calls that need the same
 // message at the same time share it.
 type Validator struct {
 	cfg      ValidatorConfig
 	points   map[rfc6125.Name]*point // anchored zones
 	negative map[rfc6125.Name]NegativeAnchor
-	zones    *lru.Cache[rfc6125.Name, *zone]
+	zones    *zoneCache
+	proofs   proofs
 	flights  flights
+	turns    *turns
 	signal   wire.Signal
 	revoked  revocations
 }
@@ -155,7 +163,11 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 		name string
 		p    *int
 		zero int
-	}{{"Zones", &cfg.Zones, DefaultZones}, {"MaxQueries", &cfg.MaxQueries, DefaultMaxQueries}, {"MaxBytes", &cfg.MaxBytes, DefaultMaxBytes}} {
+	}{
+		{"Zones", &cfg.Zones, DefaultZones}, {"ZoneBytes", &cfg.ZoneBytes, DefaultZoneBytes},
+		{"MaxQueries", &cfg.MaxQueries, DefaultMaxQueries}, {"MaxBytes", &cfg.MaxBytes, DefaultMaxBytes},
+		{"UnderWay", &cfg.UnderWay, DefaultUnderWay},
+	} {
 		if *n.p < 0 {
 			errs = append(errs, fmt.Errorf("dnssec: ValidatorConfig.%s is negative", n.name))
 		}
@@ -202,7 +214,8 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	v.zones, _ = lru.New[rfc6125.Name, *zone](cfg.Zones) // the size is above zero, so there is no error
+	v.zones = newZoneCache(cfg.Zones, cfg.ZoneBytes)
+	v.turns = newTurns(cfg.UnderWay)
 	if cfg.SignalAlgorithms {
 		// RFC 6975 section 4: what is really understood, in no order of meaning.
 		for n := range 253 {

@@ -185,18 +185,23 @@ func (t *task) collect(r *reply, set *proof.RRset, a *Answer) verdict {
 	}
 	p := t.verifyAlias(r, set)
 	if p.ok() {
-		a.take(set, p)
+		return a.take(r, set, p)
 	}
 	return p.verdict
 }
 
-// take adds the records of a set that was proved.
-func (a *Answer) take(set *proof.RRset, p proven) {
+// take adds the records of a set that was proved. It fails if one of them is malformed,
+// secure or not: what cannot be read is no statement about the name.
+func (a *Answer) take(r *reply, set *proof.RRset, p proven) verdict {
+	if why, bad := malformedRDATA(set.Owner, Type(set.Type), set.Data); bad {
+		return verdict{status: Indeterminate, kind: ErrMalformed, server: r.server, reason: why}
+	}
 	a.Kind = Data
 	for _, d := range set.Data {
 		a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
 	}
 	a.add(p.verdict, p.expires, p.sigEnd)
+	return p.verdict
 }
 
 // verifyAlias is verify; an unsigned CNAME below a DNAME is vouched for by that (RFC
@@ -205,17 +210,24 @@ func (t *task) verifyAlias(r *reply, set *proof.RRset) proven {
 	if set.Type != wire.TypeCNAME || len(set.Sigs) > 0 {
 		return t.verify(r, set)
 	}
-	dname := dnameAbove(r.answer, set.Owner)
-	if dname == nil {
-		return t.verify(r, set)
+	d := t.redirectionIn(r, set.Owner)
+	if d == nil {
+		var p proven
+		if p, d = t.bareAlias(r, set); d == nil {
+			return p
+		}
 	}
-	p := t.verify(r, dname)
-	to, err1 := substitute(set.Owner, wire.RR{Owner: dname.Owner, Data: dname.Data[0]})
-	made, err2 := targetOf(set)
-	if p.ok() && (p.wildcard || len(dname.Data) > 1 || err1 != nil || err2 != nil || made != to) {
-		p.verdict = bogusBy(set.Owner, TypeCNAME, ReasonAliasForged, EDEBogus, "not what the DNAME at "+dname.Owner.String()+" makes")
+	if made, err := targetOf(set); d.ok() || d.wildcard {
+		if d.wildcard || d.malformed || err != nil || made != d.target {
+			d.verdict = t.forged(set.Owner, d)
+		}
 	}
-	return p
+	return d.proven
+}
+
+// forged is the verdict on a CNAME that is not what the DNAME above it makes.
+func (t *task) forged(owner rfc6125.Name, d *redirection) verdict {
+	return bogusBy(owner, TypeCNAME, ReasonAliasForged, EDEBogus, "not what the DNAME at "+d.owner.String()+" makes")
 }
 
 // anyAt reports whether there are records of any type at the name.
@@ -235,11 +247,13 @@ func (t *task) collectAny(r *reply, a *Answer) (verdict, bool) {
 		if len(set.Data) == 0 || set.Owner != a.Final {
 			continue
 		}
-		p := t.verify(r, set)
+		p := t.verifyAlias(r, set)
 		if !p.ok() {
 			return p.verdict, false
 		}
-		a.take(set, p)
+		if v := a.take(r, set, p); !v.ok() {
+			return v, false
+		}
 	}
 	return verdict{status: a.Status}, true
 }
@@ -266,49 +280,37 @@ func (t *task) alias(r *reply, a *Answer) (moved bool, v verdict) {
 		return false, ok
 	}
 	cname := find(r.answer, a.Final, wire.TypeCNAME)
-	dname := dnameAbove(r.answer, a.Final)
 	step := Alias{Owner: a.Final, Type: TypeCNAME}
 	var p proven
-	switch {
-	case dname != nil && (cname == nil || len(cname.Sigs) == 0):
+	var d *redirection
+	if cname == nil || len(cname.Sigs) == 0 {
 		// RFC 4035 section 4.8, RFC 6672 section 5.3.1: the CNAME is not signed; it is
 		// judged by the DNAME and by being what that makes.
-		if p = t.verify(r, dname); !p.ok() {
-			return false, p.verdict
+		d = t.redirectionIn(r, a.Final)
+	}
+	switch {
+	case d != nil:
+		p = d.proven
+	case cname == nil:
+		return false, ok
+	case len(cname.Sigs) == 0:
+		p, d = t.bareAlias(r, cname)
+	default:
+		p = t.verify(r, cname)
+	}
+	if !p.ok() {
+		return false, p.verdict
+	}
+	if d != nil {
+		if v := t.follow(r, d, cname, &step); !v.ok() {
+			return false, v
 		}
-		if p.wildcard {
-			// RFC 6672 section 3.3 warns of DNAME at a wildcard; what it makes depends on
-			// what a resolver has seen before, so it proves nothing.
-			return false, bogusBy(dname.Owner, TypeDNAME, ReasonWildcard, EDEBogus, "a DNAME made from a wildcard")
-		}
-		to, err := substitute(a.Final, wire.RR{Owner: dname.Owner, Data: dname.Data[0]})
-		if err != nil || len(dname.Data) > 1 {
-			if r.msg.Rcode == wire.RcodeYXDomain {
-				return false, verdict{status: Indeterminate, kind: ErrRefused, server: r.server, reason: Reason{
-					Code: ReasonRcode, Name: a.Final, Type: TypeDNAME, Text: "the name is too long behind the DNAME"}}
-			}
-			return false, t.malformed(r, dname.Owner, TypeDNAME, "a DNAME that makes no name")
-		}
-		if cname != nil {
-			made, err := targetOf(cname)
-			if err != nil || made != to {
-				v := bogusBy(a.Final, TypeCNAME, ReasonAliasForged, EDEBogus, "not what the DNAME at "+dname.Owner.String()+" makes")
-				v.server = r.server
-				return false, v
-			}
-		}
-		step.Type, step.Target = TypeDNAME, to
-	case cname != nil:
-		if p = t.verify(r, cname); !p.ok() {
-			return false, p.verdict
-		}
+	} else {
 		to, err := targetOf(cname)
 		if err != nil {
 			return false, t.malformed(r, cname.Owner, TypeCNAME, "an alias with two targets, or with none that can be read")
 		}
 		step.Target = to
-	default:
-		return false, ok
 	}
 	step.Status, step.TTL = p.status, p.ttl
 	chain := append(slices.Clip(a.Chain), step)
@@ -323,6 +325,29 @@ func (t *task) alias(r *reply, a *Answer) (moved bool, v verdict) {
 	a.Chain, a.Final = chain, step.Target
 	a.add(p.verdict, p.expires, p.sigEnd)
 	return true, ok
+}
+
+// follow lets step be the alias that d makes. cname is the CNAME of r beside it; nil if
+// there is none.
+func (t *task) follow(r *reply, d *redirection, cname *proof.RRset, step *Alias) verdict {
+	if d.malformed {
+		if r.msg.Rcode == wire.RcodeYXDomain {
+			return verdict{status: Indeterminate, kind: ErrRefused, server: r.server, reason: Reason{
+				Code: ReasonRcode, Name: step.Owner, Type: TypeDNAME, Text: "the name is too long behind the DNAME"}}
+		}
+		return t.malformed(r, d.owner, TypeDNAME, "a DNAME that makes no name")
+	}
+	if cname != nil && !d.fetched {
+		if made, err := targetOf(cname); err != nil || made != d.target {
+			v := t.forged(step.Owner, d)
+			v.server = r.server
+			return v
+		}
+	}
+	// A DNAME that was fetched for its CNAME can be newer and lead elsewhere: the DNAME is
+	// what the zone signs.
+	step.Type, step.Target = TypeDNAME, d.target
+	return verdict{status: Secure}
 }
 
 func (t *task) loop(e *LookupError) verdict {

@@ -174,4 +174,23 @@ func TestValidatorDenial(t *testing.T) {
 		tr.on("mx.example.test. TXT", func(m *dns.Msg) { m.Ns[0].(*dns.SOA).Minttl = 1 << 30 })
 		tr.want("mx.example.test. TXT", "bogus signature-invalid")
 	})
+	// Issue 1/8, F7: it is the same zone whether its proof is found in the answer or asked
+	// for, and only the reply to the question for DS has the SOA record.
+	t.Run("F7 a forged SOA record beside the denial of DS leaves the zone unsigned", func(t *testing.T) {
+		for _, edit := range []func(m *dns.Msg){
+			func(m *dns.Msg) { m.Ns[0].(*dns.SOA).Minttl = 1 << 30 },
+			func(m *dns.Msg) { m.Ns = drop(m.Ns, covers(dns.TypeSOA)) },
+		} {
+			tr := newTree(t)
+			tr.on("unsigned.test. DS", edit)
+			tr.want("mx.unsigned.test. A", "insecure data unsigned-delegation")
+			tr.want("out.example.test. A", "insecure data unsigned-delegation")
+			tr.on("unsigned.test. DS", func(m *dns.Msg) { m.Ns = drop(m.Ns, isType(dns.TypeNSEC)) })
+			tr.want("mx.unsigned.test. A", "bogus denial-missing")
+		}
+		// Where the DS set itself is asked for, the SOA record counts as beside any denial.
+		tr := newTree(t)
+		tr.on("mx.example.test. DS", func(m *dns.Msg) { m.Ns[0].(*dns.SOA).Minttl = 1 << 30 })
+		tr.want("mx.example.test. DS", "bogus signature-invalid")
+	})
 }

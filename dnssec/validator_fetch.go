@@ -2,9 +2,11 @@ package dnssec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec/proof"
@@ -19,7 +21,27 @@ type reply struct {
 	authority []proof.RRset
 	server    string
 	received  time.Time
-	size      int
+	size      int // bytes in memory
+}
+
+// What an RRset and its parts take in memory, on 64-bit systems.
+const (
+	sizeRRset  = 80
+	sizeSlice  = 24
+	sizeRRSIG  = 120
+	sizeFuture = 512 // a reply, and what it takes to wait for it
+)
+
+// sizeOf estimates what sets take in memory beside the message that they are made from.
+func sizeOf(sets []proof.RRset) int {
+	n := sizeRRset * cap(sets)
+	for i := range sets {
+		n += sizeSlice*cap(sets[i].Data) + sizeRRSIG*cap(sets[i].Sigs)
+		for j := range sets[i].Sigs {
+			n += sets[i].Sigs[j].Signer.WireLen()
+		}
+	}
+	return n
 }
 
 // find returns the RRset of owner and type with records in it; nil if there is none.
@@ -47,15 +69,34 @@ type flight struct {
 	done   chan struct{} // closed when reply and err are set
 	reply  *reply
 	err    error
+	taken  bool // guarded by mu of flights: someone has taken the reply, and pays for it
 }
 
-// do returns the reply to q, from a flight under way or from a new one.
-func (f *flights) do(ctx context.Context, q Question, exchange func(context.Context) (*reply, error), timeout time.Duration) (*reply, error) {
+// take returns the outcome; first says that the caller is the first to have it.
+func (f *flights) take(fl *flight) (r *reply, first bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first, fl.taken = !fl.taken, true
+	return fl.reply, first, fl.err
+}
+
+// do returns the reply to q, from a flight under way or from a new one, for which enter
+// gives a turn. first says that no other caller has the reply yet.
+func (f *flights) do(ctx context.Context, q Question, enter func(context.Context) (*Turn, error), exchange func(context.Context) (*reply, error), timeout time.Duration) (r *reply, first bool, err error) {
 	f.mu.Lock()
 	fl := f.m[q]
+	var turn *Turn
+	if fl == nil {
+		f.mu.Unlock()
+		if turn, err = enter(ctx); err != nil {
+			return nil, false, err
+		}
+		f.mu.Lock()
+		fl = f.m[q] // another one may have begun meanwhile
+	}
 	if fl == nil {
 		// The context keeps the values of the first caller, not its end.
-		fctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		fctx, cancel := context.WithTimeout(turn.context(context.WithoutCancel(ctx)), timeout)
 		fl = &flight{cancel: cancel, done: make(chan struct{})}
 		if f.m == nil {
 			f.m = make(map[Question]*flight)
@@ -63,6 +104,7 @@ func (f *flights) do(ctx context.Context, q Question, exchange func(context.Cont
 		f.m[q] = fl
 		go func() {
 			defer cancel()
+			defer turn.leave()
 			fl.reply, fl.err = exchange(fctx)
 			f.mu.Lock()
 			if f.m[q] == fl {
@@ -71,13 +113,15 @@ func (f *flights) do(ctx context.Context, q Question, exchange func(context.Cont
 			f.mu.Unlock()
 			close(fl.done)
 		}()
+	} else if turn != nil {
+		defer turn.unused()
 	}
 	fl.refs++
 	f.mu.Unlock()
 
 	select {
 	case <-fl.done:
-		return fl.reply, fl.err
+		return f.take(fl)
 	case <-ctx.Done():
 	}
 	f.mu.Lock()
@@ -91,7 +135,7 @@ func (f *flights) do(ctx context.Context, q Question, exchange func(context.Cont
 		fl.cancel()
 		<-fl.done
 	}
-	return nil, context.Cause(ctx)
+	return nil, false, context.Cause(ctx)
 }
 
 // exchange asks the upstream once. The message that comes back is known to be an
@@ -115,14 +159,15 @@ func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
 	case m.Truncated():
 		return nil, fmt.Errorf("%w: truncated response", ErrMalformed)
 	}
-	return &reply{
+	out := &reply{
 		msg:       m,
 		answer:    proof.Group(m.Answer),
 		authority: proof.Group(m.Authority),
 		server:    r.Server,
 		received:  v.cfg.Now(),
-		size:      len(r.Message),
-	}, nil
+	}
+	out.size = m.Size + sizeOf(out.answer) + sizeOf(out.authority) + sizeFuture
+	return out, nil
 }
 
 // A future is a question of one task that was sent.
@@ -130,7 +175,6 @@ type future struct {
 	done  chan struct{} // nil once reply and err may be read without waiting
 	reply *reply
 	err   error
-	fresh bool // its octets are not counted yet
 }
 
 // A task is the work for one call to Resolve. Its proofs run one after the other in
@@ -141,31 +185,36 @@ type task struct {
 	cancel  context.CancelFunc
 	q       Question
 	now     time.Time
+	share   *Share
 	budget  *proof.Budget
-	queries int // what is left
-	bytes   int // what is left
+	queries int          // what is left
+	bytes   atomic.Int64 // what is left
+	held    atomic.Int64 // bytes of replies that are counted for the share
 	asked   map[Question]*future
 	zones   map[rfc6125.Name]*zone
 	wg      sync.WaitGroup // of the exchanges sent ahead
 }
 
 func newTask(ctx context.Context, v *Validator, q Question) *task {
-	ctx, cancel := context.WithCancel(ctx)
-	return &task{
-		v: v, ctx: ctx, cancel: cancel, q: q,
+	t := &task{
+		v: v, q: q,
 		now:     v.cfg.Now(),
 		budget:  proof.NewBudget(),
 		queries: v.cfg.MaxQueries,
-		bytes:   v.cfg.MaxBytes,
 		asked:   make(map[Question]*future, 8),
 		zones:   make(map[rfc6125.Name]*zone, 4),
 	}
+	t.share, t.ctx, t.cancel = shareFor(ctx, q)
+	t.budget.Pay = t.share.payWork
+	t.bytes.Store(int64(v.cfg.MaxBytes))
+	return t
 }
 
 // wait ends what the task has sent ahead and does not need, and waits for it.
 func (t *task) wait() {
 	t.cancel()
 	t.wg.Wait()
+	t.v.turns.let(t.share, int(t.held.Load()))
 }
 
 // ahead sends a question whose answer will be needed. It does nothing if it was sent
@@ -176,7 +225,7 @@ func (t *task) ahead(q Question) {
 		return
 	}
 	t.queries--
-	f := &future{done: make(chan struct{}), fresh: true}
+	f := &future{done: make(chan struct{})}
 	t.asked[q] = f
 	t.wg.Go(func() {
 		defer close(f.done)
@@ -190,33 +239,48 @@ func (t *task) get(q Question) (*reply, *verdict) {
 	f := t.asked[q]
 	if f == nil {
 		if t.queries <= 0 {
-			v := bogus(q.Name, q.Type, &proof.Error{Kind: proof.ErrBudget, Text: "too many questions"})
+			v := bogus(q.Name, q.Type, &proof.Error{Kind: proof.ErrBudget, Text: fmt.Sprintf("more than %d questions", t.v.cfg.MaxQueries)})
 			return nil, &v
 		}
 		t.queries--
-		f = &future{fresh: true}
+		f = &future{}
 		t.asked[q] = f
 		f.reply, f.err = t.send(q)
 	} else if f.done != nil {
 		// The exchange ends when the task's context does: no second case is needed.
 		<-f.done
 	}
-	if f.err != nil {
-		e := upstreamFailed(t.q, q, f.err)
-		return nil, &verdict{status: Indeterminate, kind: e.Kind, reason: e.Reason, cause: f.err, final: t.ctx.Err() != nil}
+	switch {
+	case f.err == nil:
+		return f.reply, nil
+	case errors.Is(f.err, proof.ErrBudget):
+		v := bogus(q.Name, q.Type, f.err)
+		return nil, &v
 	}
-	if f.fresh {
-		f.fresh = false
-		if t.bytes -= f.reply.size; t.bytes < 0 {
-			v := bogus(q.Name, q.Type, &proof.Error{Kind: proof.ErrBudget, Text: "too many octets"})
-			return nil, &v
-		}
-	}
-	return f.reply, nil
+	e := upstreamFailed(t.q, q, f.err)
+	ended := t.ctx.Err() != nil
+	return nil, &verdict{status: Indeterminate, kind: e.Kind, reason: e.Reason, cause: f.err, final: ended, own: ended}
 }
 
+// send asks q once and pays for the reply, whether it is needed in the end or not: what is
+// too much is dropped at once.
 func (t *task) send(q Question) (*reply, error) {
-	return t.v.flights.do(t.ctx, q, func(ctx context.Context) (*reply, error) { return t.v.exchange(ctx, q) }, t.v.cfg.ExchangeTimeout)
+	enter := func(ctx context.Context) (*Turn, error) { return t.v.turns.enter(ctx, t.share) }
+	exchange := func(ctx context.Context) (*reply, error) { return t.v.exchange(ctx, q) }
+	r, first, err := t.v.flights.do(t.ctx, q, enter, exchange, t.v.cfg.ExchangeTimeout)
+	if err != nil {
+		return nil, err
+	}
+	if first {
+		if err := t.v.turns.hold(t.share, r.size); err != nil {
+			return nil, err
+		}
+		t.held.Add(int64(r.size))
+	}
+	if t.bytes.Add(-int64(r.size)) < 0 {
+		return nil, &proof.Error{Kind: proof.ErrBudget, Text: fmt.Sprintf("answers of more than %d bytes", t.v.cfg.MaxBytes)}
+	}
+	return r, nil
 }
 
 // forget makes the next get of q ask anew.

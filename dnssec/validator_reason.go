@@ -40,7 +40,6 @@ const (
 	ReasonDenialInvalid        ReasonCode = "denial-invalid"      // what is there does not prove it
 	ReasonWildcard             ReasonCode = "wildcard-unproved"   // nothing proves that no closer name exists
 	ReasonAliasForged          ReasonCode = "alias-forged"        // a CNAME that its DNAME does not make
-	ReasonBudget               ReasonCode = "budget-exceeded"     // more work than any honest zone makes
 )
 
 // Reasons for an answer that is indeterminate.
@@ -48,6 +47,8 @@ const (
 	ReasonUpstreamStrips ReasonCode = "upstream-strips-dnssec"    // the resolver hands on no signatures, not even the root's
 	ReasonUpstreamCD     ReasonCode = "upstream-servfail-with-cd" // the resolver answers SERVFAIL when it is asked not to validate
 	ReasonNoUsableAnchor ReasonCode = "no-usable-anchor"          // every trust anchor is revoked
+	ReasonBudget         ReasonCode = "budget-exceeded"           // the records make more work than those of any honest zone
+	ReasonBudgetSpent    ReasonCode = "budget-spent"              // the plan, or its share for the host, has nothing left: see BudgetError
 )
 
 // stripsCure tells what to do about [ReasonUpstreamStrips].
@@ -67,6 +68,9 @@ type verdict struct {
 	absent bool
 	// settled means that what failed was asked for twice already.
 	settled bool
+	// own means that the failure is the asker's: it left, or has spent what it may. It says
+	// nothing of the records, and is never kept.
+	own bool
 }
 
 // again reports whether asking once more may help.
@@ -83,11 +87,12 @@ func (v *verdict) err(q Question) *LookupError {
 
 // bogus makes the verdict of records that fail by err, an error of package proof.
 func bogus(owner rfc6125.Name, typ Type, err error) verdict {
+	if errors.Is(err, proof.ErrBudget) {
+		return overBudget(owner, typ, err)
+	}
 	v := verdict{status: Bogus, kind: ErrBogus, reason: Reason{Name: owner, Type: typ, EDE: EDEBogus}}
 	r := &v.reason
 	switch {
-	case errors.Is(err, proof.ErrBudget):
-		r.Code, v.final = ReasonBudget, true
 	case errors.Is(err, proof.ErrUnsigned):
 		r.Code, r.EDE, v.absent = ReasonSignatureMissing, EDERRSIGsMissing, true
 	case errors.Is(err, proof.ErrExpired):
@@ -139,6 +144,22 @@ func unix(t time.Time) int64 {
 func bogusDenial(owner rfc6125.Name, typ Type, err error) verdict {
 	v := bogus(owner, typ, err)
 	v.reason.Denial = true
+	return v
+}
+
+// overBudget is the verdict on records that cost more than may be spent on them: nothing is
+// known of them.
+func overBudget(owner rfc6125.Name, typ Type, err error) verdict {
+	v := verdict{status: Indeterminate, kind: ErrBudget, final: true, reason: Reason{Code: ReasonBudget, Name: owner, Type: typ}}
+	var spent *BudgetError
+	var limit *proof.Error
+	switch {
+	case errors.As(err, &spent):
+		v.own, v.cause = true, spent
+		v.reason.Code, v.reason.Text = ReasonBudgetSpent, fmt.Sprintf("%v; the last one was for %s %s", spent, owner, typ)
+	case errors.As(err, &limit):
+		v.reason.Text = fmt.Sprintf("to check %s %s costs more than the records of any honest zone (%s)", owner, typ, limit.Text)
+	}
 	return v
 }
 

@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -32,19 +33,51 @@ func (t *task) zone(name rfc6125.Name) *zone {
 	if z := t.zones[name]; z != nil {
 		return z
 	}
-	if z, ok := t.v.zones.Get(name); ok && t.now.Before(z.expires) {
-		t.zones[name] = z
-		return z
+	for {
+		if z, ok := t.v.zones.Get(name); ok && t.now.Before(z.expires) {
+			t.zones[name] = z
+			return z
+		}
+		z, end := t.v.proofs.begin(t.ctx, t.share, name)
+		switch {
+		case end != nil:
+			z = t.prove(name)
+			end(z)
+			return z
+		case z == nil:
+			return &zone{verdict: t.left(name)}
+		case !z.own:
+			t.zones[name] = z
+			return z
+		}
+		// The one who proved it left, or could not afford it. Try by ourselves.
 	}
+}
+
+// prove proves what name is as a zone, and keeps that.
+func (t *task) prove(name rfc6125.Name) *zone {
 	// Whoever comes back here on the way, by records that vouch for themselves, finds
 	// nothing proved.
 	t.zones[name] = &zone{verdict: bogusBy(name, TypeDS, ReasonDenialMissing, EDEBogus, "the proof of the zone leads back to the zone")}
 	z := t.proveZone(name)
 	t.zones[name] = z
-	if z.ok() && z.expires.After(t.now) {
+	if !z.own && (z.status == Bogus || z.kind == ErrBudget) {
+		// A zone that fails costs most (RFC 4035 section 4.7, RFC 9520).
+		z.expires = t.now.Add(DefaultFailureTTL)
+	} else if !z.ok() {
+		return z
+	}
+	if z.expires.After(t.now) {
 		t.v.zones.Add(name, z)
 	}
 	return z
+}
+
+// left is the verdict where the task's context has ended.
+func (t *task) left(name rfc6125.Name) verdict {
+	err := context.Cause(t.ctx)
+	e := upstreamFailed(t.q, Question{name, TypeDS}, err)
+	return verdict{status: Indeterminate, kind: e.Kind, reason: e.Reason, cause: err, final: true, own: true}
 }
 
 func (t *task) proveZone(name rfc6125.Name) *zone {
@@ -165,7 +198,7 @@ func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust, p *point) 
 	return &zone{
 		verdict: verdict{status: Secure},
 		cut:     true,
-		keys:    ks,
+		keys:    ks.Compact(),
 		expires: earlier(t.now.Add(min(time.Duration(signed.TTL)*time.Second, maxZoneTTL)), signed.Expires),
 		sigEnd:  signed.Expires,
 	}
@@ -185,11 +218,11 @@ func (t *task) zoneByDSIn(r *reply, name rfc6125.Name) *zone {
 	}
 	if alias := find(r.answer, name, wire.TypeCNAME); alias != nil {
 		// RFC 1034 section 3.6.2: an alias has no other records, so it is no cut.
-		if v := t.verify(r, alias); v.ok() {
+		if v := t.aliasThere(r, alias); v.ok() {
 			return &zone{verdict: v.verdict, expires: v.expires, sigEnd: v.sigEnd}
 		}
 	}
-	d := t.deny(r, name, TypeDS)
+	d := t.denyDS(r, name)
 	z := &zone{verdict: d.verdict, expires: d.expires, sigEnd: d.sigEnd}
 	switch {
 	case d.status != Secure:
@@ -211,6 +244,11 @@ func (t *task) zoneByDSSet(r *reply, set *proof.RRset, name rfc6125.Name) *zone 
 		// RFC 4592 section 4.4 leaves DS at a wildcard without meaning; no delegation is
 		// made by one.
 		return &zone{verdict: bogusBy(name, TypeDS, ReasonWildcard, EDEBogus, "a DS made from a wildcard")}
+	}
+	if why, bad := malformedRDATA(name, TypeDS, set.Data); bad {
+		// Without this one the others may all be unsupported, and the zone would be taken
+		// for an unsigned one (RFC 4035 section 5.2).
+		return &zone{verdict: verdict{status: Indeterminate, kind: ErrMalformed, server: r.server, reason: why}}
 	}
 	var trust proof.Trust
 	for _, d := range set.Data {
@@ -277,7 +315,9 @@ func (t *task) sendAhead(r *reply) {
 }
 
 // maxAhead bounds the names between a signer and a known zone that are asked about at
-// once: honest zones that span several labels span two or three.
+// once: honest zones that span several labels span two or three. Whether there is a zone at
+// a name above the signer is a guess that saves time, and costs two questions where it is
+// wrong; a plan that has many hosts makes none.
 const maxAhead = 4
 
 func (t *task) zoneAhead(name rfc6125.Name) {
@@ -285,8 +325,12 @@ func (t *task) zoneAhead(name rfc6125.Name) {
 	if p == nil || neg != nil {
 		return
 	}
-	for range maxAhead {
-		if t.zones[name] != nil {
+	guesses := maxAhead
+	if !t.share.rich() {
+		guesses = 1
+	}
+	for range guesses {
+		if t.zones[name] != nil || t.v.proofs.underWay(t.share, name) {
 			return
 		}
 		if z, ok := t.v.zones.Peek(name); ok && t.now.Before(z.expires) {

@@ -73,7 +73,7 @@ func (a *Attempt) TLSConfig() *tls.Config {
 		if s.DidResume && (!resumes || c.ClientSessionCache != own) {
 			return errForeignSession
 		}
-		peer := peerOf(s)
+		peer := PeerFromState(s)
 		peer.Address = a.address
 		d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{beforeEHLO: true})
 		a.mu.Lock()

@@ -38,7 +38,7 @@ func recordOf(usage, selector int, der []byte) string {
 func TestRawPeer(t *testing.T) {
 	ca := certtest.NewCA(aroundEpoch)
 	for _, k := range certtest.Kinds() {
-		t.Run("DANE7671-5.1 "+k.Name, func(t *testing.T) {
+		t.Run("DANE7671-5.1-02 "+k.Name, func(t *testing.T) {
 			der := k.Leaf(ca, "mx.example.org", certtest.NewKey())
 			for selector, data := range [][]byte{der, mxpkix.Read(der).SPKI()} {
 				w := newWorld(t).signed().tlsa(recordOf(3, selector, data))

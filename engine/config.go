@@ -18,6 +18,10 @@ import (
 // Config of an [Engine]. Resolver is required.
 type Config struct {
 	Resolver dnssec.Resolver
+	// DNSLimits bound what the DNS lookups for one plan may cost, with the time that they
+	// may take (30 s by default); each host may spend a quarter of it. Zero fields mean
+	// [dnssec.DefaultLimits].
+	DNSLimits dnssec.Limits
 	// STS answers for MTA-STS; nil: MTA-STS is not looked at (as if every domain had
 	// no policy), which only suits the levels dane and dane-only.
 	STS STSClient
@@ -140,6 +144,8 @@ type Trace struct {
 	GotSTS func(r sts.Result, took time.Duration)
 	// GotHost: addresses and TLSA records of a host are known.
 	GotHost func(h *Host, took time.Duration)
+	// Spent: the DNS lookups of a plan have ended, and cost so much of what they may.
+	Spent func(domain rfc6125.Host, spent dnssec.Amounts, limits dnssec.Limits)
 	// Planned: a plan is ready; cached says that nobody was asked.
 	Planned func(p *Plan, cached bool, took time.Duration)
 	// Dropped: a domain has lost a protection that it once proved; called once for each

@@ -54,6 +54,8 @@ type Conversation struct {
 var (
 	errNoHandshake = errors.New("the connection ended before TLS was established")
 	errUnreported  = errors.New("how the handshake ended was not reported")
+	errNoEHLO      = errors.New("no answer to EHLO inside TLS")
+	errEHLORefused = errors.New("EHLO inside TLS was answered with")
 )
 
 // Watch returns a connection to use in place of conn, which is a TCP connection before
@@ -205,7 +207,7 @@ func (c *Conversation) session() Peer {
 	case c.state.DidResume && !c.resumes:
 		return Peer{Event: HandshakeFailed, Detail: errText(errForeignSession)}
 	case c.err == nil, isReply && noEHLO(reply.Code):
-		return peerOf(c.state)
+		return PeerFromState(c.state)
 	case isReply:
 		return refusedInside(reply)
 	case c.state.Version == tls.VersionTLS13 && isDisconnect(c.err):
@@ -214,7 +216,7 @@ func (c *Conversation) session() Peer {
 		// server that closes with data unread can overtake its alert.
 		return Peer{Event: HandshakeFailed, Detail: errText(c.err)}
 	}
-	return Peer{Detail: "no answer to EHLO inside TLS: " + errText(c.err)}
+	return Peer{Detail: errNoEHLO.Error() + ": " + errText(c.err)}
 }
 
 // handshakeError is what a handshake came to that is not known to be complete.
@@ -232,7 +234,7 @@ func handshakeError(err error) Peer {
 // refusedInside is what a server came to that answers EHLO inside TLS with an error: it
 // does not take mail now, and TLS is not at fault.
 func refusedInside(r *textproto.Error) Peer {
-	return Peer{Code: r.Code, Detail: "EHLO inside TLS was answered with " + errText(r)}
+	return Peer{Code: r.Code, Detail: errEHLORefused.Error() + " " + errText(r)}
 }
 
 // isPlaintext reports whether a handshake failed because its first octet is text.

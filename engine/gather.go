@@ -50,31 +50,35 @@ func (e *Engine) compare(r *Request, g *gathered) {
 // ended; nil if this is the first time.
 func (e *Engine) ask(ctx context.Context, r *Request, g gathered, before *gathered) gathered {
 	var policy stsLookup
+	paid := e.newLookups(g.next)
+	defer paid.spent(e, g.next)
 	if before != nil && before.asked == STSWasAsked && !before.policyEnded(e.c.Now()) {
 		// A fetch, and the wait for one, is made once for a plan.
 		policy = answered(before.sts, e.c.Now())
 	} else if !e.c.AwaitSTS {
-		policy = e.startSTS(ctx, r, g.next)
+		policy = e.startSTS(ctx, r, g.next, paid)
 	}
-	g.mx = e.lookUpMX(ctx, r, g.next)
+	g.mx = e.lookUpMX(ctx, r, g.next, paid)
 	g.hosts = g.mx.hosts
 	if e.c.AwaitSTS && policy.asked == STSNotAsked && g.mx.state.Outcome == OutcomeNone {
 		// Not before: whether it is asked must not depend on which answer comes first.
-		policy = e.startSTS(ctx, r, g.next)
+		policy = e.startSTS(ctx, r, g.next, paid)
 	}
 	if g.mx.state.Outcome == OutcomeNone && g.next.kind != kindLiteral {
-		e.lookUpHosts(ctx, r, &g)
+		e.lookUpHosts(ctx, r, &g, paid)
 	}
 	g.asked, g.sts = policy.end(e, r, &g)
 	return g
 }
 
 // lookUpMX asks for the MX records of a domain; of other next hops there are none.
-func (e *Engine) lookUpMX(ctx context.Context, r *Request, n nextHop) mxReading {
+func (e *Engine) lookUpMX(ctx context.Context, r *Request, n nextHop, paid lookups) mxReading {
 	if n.kind != kindDomain {
 		return withoutMX(n)
 	}
 	start := e.c.Now()
+	ctx, done := paid.domain.Context(ctx)
+	defer done()
 	// RFC 5321 section 5.1: the name is a fully qualified one, no search list. The
 	// resolver follows the aliases of the domain (RFC 7672 section 2.2.1); the answer
 	// is secure only if every step is (section 2.1.3).
@@ -87,7 +91,7 @@ func (e *Engine) lookUpMX(ctx context.Context, r *Request, n nextHop) mxReading 
 }
 
 // lookUpHosts asks for addresses and TLSA records of all hosts together.
-func (e *Engine) lookUpHosts(ctx context.Context, r *Request, g *gathered) {
+func (e *Engine) lookUpHosts(ctx context.Context, r *Request, g *gathered, paid lookups) {
 	o := dane.DiscoverOptions{
 		Port:        g.next.port,
 		RefuseAlias: r.Options.RefuseMXAlias,
@@ -98,7 +102,9 @@ func (e *Engine) lookUpHosts(ctx context.Context, r *Request, g *gathered) {
 	group.SetLimit(hostLookups)
 	for i := range g.hosts {
 		h := &g.hosts[i]
+		ctx, done := paid.of(ctx, h)
 		group.Go(func() error {
+			defer done()
 			start := e.c.Now()
 			h.DANE = dane.Discover(ctx, e.c.Resolver, h.Name, o)
 			h.Addresses = h.DANE.Addresses
@@ -126,14 +132,14 @@ type stsLookup struct {
 // startSTS begins the lookup where MTA-STS can have a say: not at levels that ignore
 // it, not for literals (RFC 8461 section 3.4), not for TLSRPT reports. The Policy
 // Domain is the next hop as given, never an alias target or a parent (section 3).
-func (e *Engine) startSTS(ctx context.Context, r *Request, n nextHop) stsLookup {
+func (e *Engine) startSTS(ctx context.Context, r *Request, n nextHop, paid lookups) stsLookup {
 	if n.kind == kindLiteral || !r.Level.usesSTS() || r.TLSRPTReport && r.weakened() {
 		return stsLookup{}
 	}
 	if e.c.STS == nil {
 		return stsLookup{asked: STSNoClient}
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(dnssec.WithShare(ctx, paid.domain))
 	l := stsLookup{asked: STSWasAsked, cancel: cancel, result: make(chan sts.Result, 1), start: e.c.Now()}
 	go func() { l.result <- e.c.STS.Lookup(ctx, n.host) }()
 	return l

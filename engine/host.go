@@ -65,6 +65,9 @@ func (c hostCase) addressless(h Host) Host {
 		h.Skipped = Deferred
 		id, err := ReasonAddressFailed, firstError(d.A.Err, d.AAAA.Err)
 		for _, e := range [...]error{d.AAAA.Err, d.A.Err} {
+			if errors.Is(e, dnssec.ErrBudget) && id == ReasonAddressFailed {
+				id, err = ReasonBudget, e
+			}
 			if errors.Is(e, dnssec.ErrBogus) {
 				id, err = ReasonAddressBogus, e
 			}
@@ -169,6 +172,8 @@ func (h *Host) tlsaFailure() (id ReasonID, owner rfc6125.Name, err error) {
 	switch {
 	case errors.As(err, &le) && le.Reason.Code == dnssec.ReasonNSEC3Iterations:
 		id = ReasonTLSAUnproved
+	case errors.Is(err, dnssec.ErrBudget):
+		id = ReasonBudget
 	case errors.Is(err, dnssec.ErrBogus):
 		id = ReasonTLSABogus
 	case errors.Is(err, dnssec.ErrTimeout), errors.Is(err, dnssec.ErrUnreachable):

@@ -13,7 +13,7 @@ import (
 )
 
 // failures are the ways in which a lookup can fail.
-var failures = []error{dnssec.ErrBogus, dnssec.ErrIndeterminate, dnssec.ErrServFail, dnssec.ErrRefused, dnssec.ErrTimeout, dnssec.ErrUnreachable, dnssec.ErrMalformed, dnssec.ErrAliasLoop}
+var failures = []error{dnssec.ErrBogus, dnssec.ErrIndeterminate, dnssec.ErrServFail, dnssec.ErrRefused, dnssec.ErrTimeout, dnssec.ErrUnreachable, dnssec.ErrMalformed, dnssec.ErrAliasLoop, dnssec.ErrBudget}
 
 // TestTable4 is section 4 of the table, end to end.
 func TestTable4(t *testing.T) {
@@ -145,6 +145,8 @@ func TestTable4(t *testing.T) {
 				want = engine.ReasonTLSABogus
 			case dnssec.ErrTimeout, dnssec.ErrUnreachable:
 				want, result = engine.ReasonTLSATimeout, ""
+			case dnssec.ErrBudget:
+				want, result = engine.ReasonBudget, ""
 			}
 			if h.Requirement != engine.Skip || h.Skipped != engine.Deferred || h.Reason.ID != want || explain.Reason(h.Reason).ResultType != result {
 				t.Errorf("%s %s %+v", h.Requirement, h.Skipped, h.Reason)

@@ -5,6 +5,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
@@ -354,14 +355,23 @@ func (c *connection) unproved() Reason {
 	refs := []rfc6125.Reference{rfc6125.NewReference(c.h.Name)}
 	c.work(unprovedWork)
 	_, err := c.webpki(refs)
-	named := rfc6125.PresentedBy(c.peer.Chain[0]).Match(refs, rfc6125.Options{}).OK
 	switch {
-	case !named:
+	case !c.named(refs, err):
 		return c.reason(ReasonEncryptedName, c.shown(refs, c.commonName(refs, CommonNameNever), err))
 	case err != nil:
 		return c.reason(ReasonEncryptedCA, c.shown(refs, CommonNameOther, err))
 	}
 	return c.reason(ReasonEncryptedUnproved, c.shown(refs, CommonNameOther, nil))
+}
+
+// named reports whether the certificate has one of the names, given what webpki says of
+// it: a certificate can have thousands of names, which are then read once.
+func (c *connection) named(refs []rfc6125.Reference, err error) bool {
+	var e *pkix.Error
+	if err != nil && !errors.As(err, &e) { // there are no roots
+		return rfc6125.PresentedBy(c.peer.Chain[0]).Match(refs, rfc6125.Options{}).OK
+	}
+	return err == nil || !slices.ContainsFunc(e.All, func(one error) bool { return errors.Is(one, pkix.ErrName) })
 }
 
 // commonName returns why if one of refs is the leaf's Common Name.

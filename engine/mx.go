@@ -73,7 +73,10 @@ func readMX(q mxQuestion, l dane.Lookup) mxReading {
 // failed is row M3: the message waits; the domain's own address is no substitute.
 func (m *mxReading) failed(q mxQuestion, err error) {
 	id := ReasonMXLookupFailed
-	if errors.Is(err, dnssec.ErrBogus) {
+	switch {
+	case errors.Is(err, dnssec.ErrBudget):
+		id = ReasonBudget
+	case errors.Is(err, dnssec.ErrBogus):
 		id = ReasonMXBogus
 	}
 	var le *dnssec.LookupError

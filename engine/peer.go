@@ -92,10 +92,7 @@ func (p *Peer) Outdated() bool {
 	return strings.HasPrefix(v, "ssl") || v == "tls1" || v == "tlsv1" || v == "tls1.1" || v == "tlsv1.1"
 }
 
-// peerOf is what a finished handshake showed.
-func peerOf(s tls.ConnectionState) Peer {
+// PeerFromState is what a finished handshake showed, for [Engine.Decide].
+func PeerFromState(s tls.ConnectionState) Peer {
 	return Peer{Event: HandshakeDone, Chain: s.PeerCertificates, TLS: tls.VersionName(s.Version), Version: s.Version}
 }
-
-// PeerFromState is what a finished handshake showed, for [Engine.Decide].
-func PeerFromState(s tls.ConnectionState) Peer { return peerOf(s) }

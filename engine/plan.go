@@ -16,9 +16,10 @@ import (
 // not make us ask thousands of questions.
 const MaxHosts = 64
 
-// hostLookups bounds the hosts of one plan that are looked up at the same time: all
-// hosts of any ordinary domain, so that a cold plan costs no second round.
-const hostLookups = 16
+// hostLookups bounds the hosts of one plan that are looked up at the same time: all of
+// them, so that some whose servers are silent do not hold up the others. How many
+// questions are under way is bounded by the budget of the plan.
+const hostLookups = MaxHosts
 
 // MinValid is how long a plan may be decided by at least, from when it is complete and
 // however soon the TTLs of what it rests on end: an answer whose TTL has ended may be used

@@ -20,6 +20,7 @@ const (
 	ReasonSTSFetch       ReasonID = "sts-fetch-failed"
 	ReasonSTSWebPKI      ReasonID = "sts-fetch-certificate"
 	ReasonSTSInvalid     ReasonID = "sts-policy-invalid"
+	ReasonBudget         ReasonID = "out-of-budget"
 )
 
 // Reasons for which a host is not used.

@@ -38,6 +38,12 @@ const (
 	phaseUnparsed              // nothing more is parsed: mail, or what is not understood
 )
 
+// Details of a peer of which the conversation shows more than its end.
+var (
+	errUnused    = errors.New("STARTTLS was offered and not used")
+	errPlainData = errors.New("plain data behind the reply to STARTTLS")
+)
+
 // A watched is a connection whose SMTP is read along, up to the first TLS record.
 type watched struct {
 	net.Conn
@@ -244,7 +250,7 @@ func (w *watched) peer(err error) Peer {
 		return answered("HELO", w.helo)
 	case w.offersSTARTTLS():
 		// The client did not use the offer; that is no statement about the host.
-		return missing("STARTTLS was offered and not used")
+		return missing(errUnused.Error())
 	case w.ehlo != nil && w.ehlo.Code != 250:
 		p := answered("EHLO", w.ehlo)
 		p.Event = NoSTARTTLS
@@ -257,7 +263,7 @@ func (w *watched) peer(err error) Peer {
 
 // injectedPeer is what a connection showed on which plaintext followed the 220 reply.
 func injectedPeer() Peer {
-	return Peer{Event: STARTTLSRefused, Injected: true, Code: 220, Detail: "plain data behind the reply to STARTTLS"}
+	return Peer{Event: STARTTLSRefused, Injected: true, Code: 220, Detail: errPlainData.Error()}
 }
 
 // errText says in a few words what ended a conversation; "" for nil.

@@ -53,12 +53,26 @@ type Error struct {
 	Detail  string // for people
 	// Cert is the certificate at fault, as far as it could be read; nil if none.
 	Cert *x509.Certificate
+	// Unnamed says that Subject is only the serial number: the certificate has no subject.
+	Unnamed bool
+	// Issuer says, for ErrNoAnchor, where the path of the certificate ends.
+	Issuer Issuer
 	// Presented holds, for ErrName, the names that the leaf offers.
 	Presented []string
 	// All holds every failure that was met on the way, Kind's own first, for a
 	// trace; bounded. Each is an *Error of its own, with All empty.
 	All []error
 }
+
+// Issuer says why a path ends at a certificate. The zero Issuer is IssuerOther.
+type Issuer uint8
+
+// Values of Issuer.
+const (
+	IssuerOther   Issuer = iota
+	IssuerSelf           // it is its own issuer, and no anchor
+	IssuerMissing        // its issuer was not presented, and is no anchor
+)
 
 // Error tells kind, certificate and detail.
 func (e *Error) Error() string {
@@ -79,7 +93,8 @@ func (e *Error) Unwrap() error { return e.Kind }
 func failure(kind error, cert *x509.Certificate, detail string) *Error {
 	e := &Error{Kind: kind, Detail: detail}
 	if cert != nil {
-		e.Cert, e.Subject = cert, subjectText(cert)
+		e.Cert = cert
+		e.Subject, e.Unnamed = subject(cert)
 	}
 	return e
 }
@@ -157,8 +172,15 @@ const maxShownAttributes = 16
 // subjectText names a certificate for people: its subject, or its serial number
 // where that is empty, as printable ASCII.
 func subjectText(c *x509.Certificate) string {
+	text, _ := subject(c)
+	return text
+}
+
+// subject is subjectText; unnamed means that the certificate has no subject.
+func subject(c *x509.Certificate) (text string, unnamed bool) {
 	s := shownSubject(c).String()
-	if s == "" && c.SerialNumber != nil {
+	unnamed = s == ""
+	if unnamed && c.SerialNumber != nil {
 		// 64 bytes: RFC 5280 allows 20.
 		if n := c.SerialNumber; n.BitLen() <= 8*64 {
 			s = "serial number " + n.Text(16)
@@ -171,7 +193,7 @@ func subjectText(c *x509.Certificate) string {
 		s, more = s[:maxSubject], "..."
 	}
 	q := strconv.QuoteToASCII(s)
-	return q[1:len(q)-1] + more
+	return q[1:len(q)-1] + more, unnamed
 }
 
 // shownSubject is the subject of c, or a part of it that is as good for

@@ -38,7 +38,7 @@ func TestRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range certtest.Kinds() {
-		t.Run("DANE7671-5.1 "+k.Name, func(t *testing.T) {
+		t.Run("DANE7671-5.1-02 "+k.Name, func(t *testing.T) {
 			der := k.Leaf(ca, "mx.example.org", certtest.NewKey())
 			_, std := x509.ParseCertificate(der)
 			if (std != nil) != k.NotParsed {

@@ -157,11 +157,13 @@ func (v *verifier) extend() (bool, *Error) {
 		}
 	}
 	if !named {
-		why := "its issuer was not presented and is no anchor"
+		why, issuer := "its issuer was not presented and is no anchor", IssuerMissing
 		if bytes.Equal(cur.view.RawSubject, cur.view.RawIssuer) {
-			why = "it is its own issuer and no anchor"
+			why, issuer = "it is its own issuer and no anchor", IssuerSelf
 		}
-		v.fails.add(failure(ErrNoAnchor, cur.view, why))
+		e := failure(ErrNoAnchor, cur.view, why)
+		e.Issuer = issuer
+		v.fails.add(e)
 	}
 	return false, nil
 }

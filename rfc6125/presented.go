@@ -167,7 +167,7 @@ func (p *Presented) readSAN(der []byte) {
 		bad("the extension is no sequence of names")
 		return
 	}
-	p.ids = make([]Identifier, 0, 4)
+	p.ids = make([]Identifier, 0, countElements(names))
 	for !names.Empty() {
 		if len(p.ids) == MaxIdentifiers {
 			bad(fmt.Sprintf("more than %d names", MaxIdentifiers))
@@ -181,6 +181,21 @@ func (p *Presented) readSAN(der []byte) {
 		}
 		p.ids = append(p.ids, p.generalName(tag, name))
 	}
+}
+
+// countElements counts the elements of s, up to the number that is looked at and one
+// for a fault.
+func countElements(s cryptobyte.String) int {
+	n := 1
+	for n <= MaxIdentifiers && !s.Empty() {
+		var element cryptobyte.String
+		var tag asn1.Tag
+		if !s.ReadAnyASN1(&element, &tag) {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 func (p *Presented) generalName(tag asn1.Tag, name cryptobyte.String) Identifier {
@@ -197,7 +212,11 @@ func (p *Presented) generalName(tag asn1.Tag, name cryptobyte.String) Identifier
 			id.Invalid = "not an IA5String"
 			return id
 		}
-		id.setName(string(name))
+		if id.Text == string(name) { // as it nearly always is
+			id.setName(id.Text)
+		} else {
+			id.setName(string(name))
+		}
 	case tagURI:
 		p.noCN = true
 		id.Invalid = "a URI proves no host name"

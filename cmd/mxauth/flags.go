@@ -12,10 +12,10 @@ import (
 	"github.com/mxauth/mxauth/engine/probe"
 )
 
-// The two sources of a security status.
+// The two sources of a security status, in the words that evidence is written with.
 const (
-	modeValidate = "validate"
-	modeTrustAD  = "trust-ad"
+	modeValidate = evidence.ModeValidate
+	modeTrustAD  = evidence.ModeTrustAD
 )
 
 // Bounds of --concurrency. The default keeps a laptop's resolver at ease; the upper

@@ -290,7 +290,7 @@ func TestReplayOfWhatEnds(t *testing.T) {
 		world   lab.World
 		start   time.Duration // the clock's start, from now
 		smtp    time.Duration // passes at the first connection to a mail host
-		mx      time.Duration // passes when the MX question was sent
+		tlsa    time.Duration // passes when the TLSA question is sent, which is alone then
 		outcome string
 		reason  string
 		trustAD string // the outcome under trust-ad, if it is another one
@@ -304,8 +304,8 @@ func TestReplayOfWhatEnds(t *testing.T) {
 		{world: named("plan-ends", kept(day, 24*time.Hour-30*time.Second)), smtp: 3 * time.Minute, outcome: "deferred", reason: "plan-expired"},
 		{world: named("leaf-ends", policy(day), lasts(30*time.Second)), smtp: 45 * time.Second, outcome: "refused"},
 		{world: named("leaf-lasts", policy(day), lasts(90*time.Second)), smtp: 45 * time.Second, outcome: "authenticated"},
-		{world: named("signature-ends", signed), start: signatureLife - 20*time.Second, mx: 40 * time.Second, outcome: "deferred", trustAD: "authenticated"},
-		{world: named("signature-lasts", signed), start: signatureLife - 80*time.Second, mx: 40 * time.Second, outcome: "authenticated"},
+		{world: named("signature-ends", signed), start: signatureLife - 20*time.Second, tlsa: 40 * time.Second, outcome: "deferred", trustAD: "authenticated"},
+		{world: named("signature-lasts", signed), start: signatureLife - 80*time.Second, tlsa: 40 * time.Second, outcome: "authenticated"},
 		{world: named("exception-ends", policy(day), selfSigned), smtp: 20 * time.Second, except: 10 * time.Second, outcome: "refused"},
 		{world: named("exception-lasts", policy(day), selfSigned), smtp: 20 * time.Second, except: 30 * time.Second, outcome: "encrypted"},
 		{world: named("exception-ended", policy(day), selfSigned), except: -10 * time.Second, outcome: "refused"},
@@ -321,14 +321,14 @@ func TestReplayOfWhatEnds(t *testing.T) {
 				begin := time.Now().Add(c.start)
 				var passed atomic.Int64
 				now := func() time.Time { return begin.Add(time.Duration(passed.Load())) }
-				var smtp, mx sync.Once
+				var smtp, tlsa sync.Once
 				run := course{now: now, record: &evidence.Recorder{}, dialled: func(a netip.AddrPort) {
 					if a.Port() == 25 {
 						smtp.Do(func() { passed.Add(int64(c.smtp)) })
 					}
 				}, asked: func(typ dnssec.Type) {
-					if typ == dnssec.TypeA {
-						mx.Do(func() { passed.Add(int64(c.mx)) })
+					if typ == dnssec.TypeTLSA {
+						tlsa.Do(func() { passed.Add(int64(c.tlsa)) })
 					}
 				}}
 				if c.except != 0 {

@@ -28,13 +28,15 @@ to change in which file, then the verdict:
   good for validation              mxauth can validate through it (--dnssec validate)
   good for trust-ad (on this host) its own verdict may be believed (--dnssec trust-ad)
   not usable
+  cannot be judged                 names that the questions are about do not exist there
 
 Without an address it asks those of --resolver, else those of /etc/resolv.conf. The
 names asked are public: a signed zone, an unsigned one, one that is broken on
-purpose, and a name that does not exist; name others where these can not be reached.
+purpose, and a name that does not exist; name others where these can not be reached, or
+do not exist because the resolver has a root of its own.
 
-The exit status is 0 if every server is good for what --dnssec says, 78 if one is not,
-3 if one does not answer.`,
+The exit status is 0 if every server is good for what --dnssec says, 78 if one is not or
+cannot be judged, 3 if one does not answer.`,
 		Example: `  mxauth resolver
   mxauth resolver 127.0.0.1 tls://192.0.2.1#dns.example
   mxauth resolver --dnssec trust-ad 127.0.0.53`,
@@ -172,11 +174,11 @@ func (e *env) printResolver(r probe.Report) {
 			}
 		}
 	}
-	verdict := paint(good, strings.Join(r.Verdicts(), ", "))
+	st := good
 	if !r.Validation && !r.TrustAD {
-		verdict = paint(bad, probe.NotUsable)
+		st = bad
 	}
-	e.out.Linef("  %s", verdict)
+	e.out.Linef("  %s", paint(st, r.Verdict()))
 }
 
 func styleOfLevel(l probe.Level) style {

@@ -93,6 +93,20 @@ func TestResolverVerb(t *testing.T) {
 	})
 }
 
+// TestResolverVerbNames: a good resolver that has a root of its own, in which the usual test
+// names do not exist, is not called unusable (issue 1/8, F4).
+func TestResolverVerbNames(t *testing.T) {
+	l := resolverLab(t)
+	for _, mode := range []string{"validate", "trust-ad"} {
+		out, errs, code := runVerb(t, "resolver", "--dnssec", mode, l.Resolver().String())
+		last := out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:]
+		want := "  cannot be judged: ietf.org, google.com and dnssec-failed.org do not exist here; name what to test with: --signed ZONE --unsigned ZONE --broken ZONE\n"
+		if code != exitConfig || last != want || errs != "" || strings.Contains(out, "not usable") || strings.Contains(out, "bad ") {
+			t.Errorf("exit %d\n%s%s", code, out, errs)
+		}
+	}
+}
+
 func TestResolverVerbUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"resolver", "dns.example"},

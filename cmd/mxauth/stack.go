@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -139,6 +140,8 @@ type resolving struct {
 	resolver *watcher
 	cache    *dnssec.Cached
 	nat64    dnssec.Resolver // for RFC 7050: it asks without CD
+
+	toldUnused bool // complain has named the servers that are not used
 }
 
 func (r *resolving) close() {
@@ -169,7 +172,7 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg := upstream.Config{Servers: r.servers, Timeout: e.flags.timeout, RootCAs: pool, Logger: e.logger()}
+	cfg := upstream.Config{Servers: r.servers, SignedZone: signedZone(anchors), Timeout: e.flags.timeout, RootCAs: pool, Logger: e.logger()}
 	if e.flags.dnssec == modeTrustAD {
 		if err := e.checkTrustAD(ctx, cfg); err != nil {
 			return nil, err
@@ -181,6 +184,16 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 		return nil, err
 	}
 	return r, nil
+}
+
+// signedZone is a zone that must be signed if anything is: the root, unless only other zones
+// have trust anchors.
+func signedZone(anchors []anchor.Anchor) rfc6125.Name {
+	root := rfc6125.RootName()
+	if len(anchors) == 0 || slices.ContainsFunc(anchors, func(a anchor.Anchor) bool { return a.Zone == root }) {
+		return root
+	}
+	return anchors[0].Zone
 }
 
 // A resolverConfig says how status comes to answers.
@@ -361,7 +374,7 @@ func newLine(c lineConfig) (*line, error) {
 			return nil, err
 		}
 	}
-	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, STS: client, AwaitSTS: true, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
+	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.timeout)}, STS: client, AwaitSTS: true, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {
 		l.close()

@@ -7,14 +7,53 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 )
 
-// complain says on standard error which lookups failed by the fault of the resolver
-// or of the way to it, and what to change.
+// complain says on standard error which resolvers are not used, which lookups failed by the
+// fault of the resolver or of the way to it, and what to change.
 func (r *resolving) complain(out *console) {
+	if text, hint := r.unused(); text != "" && !r.toldUnused {
+		r.toldUnused = true
+		out.Errorf("%s", text)
+		out.Hintf("%s", hint)
+	}
 	for _, t := range r.resolver.take() {
 		text, hint := r.explain(t)
 		out.Errorf("%s", text)
 		out.Hintf("%s", hint)
 	}
+}
+
+// stripping lists the resolvers that do not pass DNSSEC records through, and those that do.
+func (r *resolving) stripping() (strip, pass []string) {
+	for _, h := range r.upstream.Health() {
+		switch {
+		case h.Strips:
+			strip = append(strip, h.Server.String())
+		case h.Passes:
+			pass = append(pass, h.Server.String())
+		}
+	}
+	return strip, pass
+}
+
+// unused tells which resolvers are not used because they do not pass DNSSEC records through,
+// and the cure; "" if there are none, or no better one. Then the failed lookups say so.
+func (r *resolving) unused() (text, hint string) {
+	strip, pass := r.stripping()
+	if len(strip) == 0 || len(pass) == 0 {
+		return "", ""
+	}
+	list := "the --resolver flags"
+	if r.fromFile {
+		list = dnssec.ResolvConfPath
+	}
+	const let = " pass DNSSEC records through (systemd-resolved: DNSSEC=yes in resolved.conf; dnsmasq.conf: proxy-dnssec)"
+	names, others := strings.Join(strip, ", "), strings.Join(pass, ", ")
+	if len(strip) == 1 {
+		return "the resolver " + names + " does not pass DNSSEC records through and is not used; used instead: " + others,
+			"remove it from " + list + ", or let it" + let
+	}
+	return "the resolvers " + names + " do not pass DNSSEC records through and are not used; used instead: " + others,
+		"remove them from " + list + ", or let them" + let
 }
 
 // explain tells a trouble, naming the server, and its cure.
@@ -25,7 +64,7 @@ func (r *resolving) explain(t trouble) (text, hint string) {
 	}
 	where := ""
 	if r.fromFile {
-		where = ", which /etc/resolv.conf names,"
+		where = ", which " + dnssec.ResolvConfPath + " names,"
 	}
 	q, reason := t.first.Question.String(), t.first.Reason.String()
 	const another = "or name another one by --resolver ADDR"
@@ -54,6 +93,9 @@ func (r *resolving) explain(t trouble) (text, hint string) {
 	text = "the resolver " + server + where + " is no help to DNSSEC (" + q + "): " + reason
 	switch t.code {
 	case dnssec.ReasonUpstreamStrips:
+		if strip, _ := r.stripping(); len(strip) > 1 {
+			text = "the resolvers " + strings.Join(strip, ", ") + where + " are no help to DNSSEC (" + q + "): none of them passes DNSSEC records through"
+		}
 		return text, "let it hand on DNSSEC records (systemd-resolved: DNSSEC=yes in resolved.conf; dnsmasq.conf: proxy-dnssec), " + another
 	case dnssec.ReasonUpstreamCD:
 		return text, "it must answer questions with the CD bit; a plain recursive resolver (Unbound, BIND, Knot) does: name one by --resolver ADDR"

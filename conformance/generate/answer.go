@@ -15,6 +15,7 @@ type step struct {
 	next              string   // where an alias leads; "" if the answer is complete
 	weak              bool     // insecure even so: opt-out, or too many iterations
 	broken            bool
+	brokenSOA         bool     // beside the proof; it is no part of the proof that a zone is unsigned
 	lies              bool     // the rcode is the wrong one
 	spared            bool     // what is broken is not needed
 	marks             []string // what is special about it
@@ -182,7 +183,7 @@ func (z *zone) deny(s *step, p *proof, rcode int) {
 		soa = p.z.sets[p.z.Apex][dns.TypeSOA]
 	}
 	s.authority = append(s.authority, soa.served()...)
-	s.broken = s.broken || soa.broken
+	s.brokenSOA = soa.broken
 	if soa.fault != "" {
 		s.mark("soa", string(soa.fault))
 	}

@@ -94,13 +94,20 @@ func (z *zone) linkAt(name, rank, next, nextRank string) dns.RR {
 		types = append(types, dns.TypeRRSIG)
 	}
 	slices.Sort(types)
-	return &dns.NSEC{Hdr: header(name, dns.TypeNSEC), NextDomain: next, TypeBitMap: types}
+	return &dns.NSEC{Hdr: z.linkHeader(name, dns.TypeNSEC), NextDomain: next, TypeBitMap: types}
+}
+
+// linkHeader is that of a record of the chain.
+func (z *zone) linkHeader(owner string, typ uint16) dns.RR_Header {
+	h := header(owner, typ)
+	h.Ttl = z.ttls.links
+	return h
 }
 
 // nsec3 makes an NSEC3 record.
 func (z *zone) nsec3(hash, next string, types []uint16) dns.RR {
 	rr := &dns.NSEC3{
-		Hdr:  header(join(hash, z.Apex), dns.TypeNSEC3),
+		Hdr:  z.linkHeader(join(hash, z.Apex), dns.TypeNSEC3),
 		Hash: dns.SHA1, Iterations: z.Iterations,
 		SaltLength: uint8(len(z.Salt) / 2), Salt: z.Salt,
 		HashLength: 20, NextDomain: strings.ToUpper(next), TypeBitMap: types,

@@ -24,7 +24,7 @@ type filler struct {
 // fill gives a zone its records.
 func fill(z *zone, w *World, rng *rand.Rand) {
 	f := &filler{z, w, rng}
-	f.add("%s SOA ns.t0. hostmaster.t0. 1 7200 3600 1209600 60", z.Apex)
+	f.add("%s SOA ns.t0. hostmaster.t0. 1 7200 3600 1209600 %d", z.Apex, z.ttls.denial)
 	f.add("%s NS ns.t0.", z.Apex)
 	f.worth("", dns.TypeSOA, dns.TypeNS, dns.TypeDS)
 	if z.Apex == "." {

@@ -24,13 +24,21 @@ import (
 type World struct {
 	Seed  uint64
 	now   time.Time
+	ttls  lifetimes
 	zones map[string]*zone
 	order []*zone // parents before children
 }
 
 // New makes the world of a seed. Signatures are valid at now and some days after.
-func New(seed uint64, now time.Time) (*World, error) {
-	w := &World{Seed: seed, now: now.Truncate(time.Second), zones: map[string]*zone{}}
+func New(seed uint64, now time.Time) (*World, error) { return build(seed, now, usual) }
+
+// NewShortLived makes the same world with TTLs of some seconds, so that what a resolver
+// keeps of it expires, part by part, while it is asked. Questions and truths are those of
+// [New].
+func NewShortLived(seed uint64, now time.Time) (*World, error) { return build(seed, now, short) }
+
+func build(seed uint64, now time.Time, ttls lifetimes) (*World, error) {
+	w := &World{Seed: seed, now: now.Truncate(time.Second), ttls: ttls, zones: map[string]*zone{}}
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for _, s := range specs(rng) {
 		if err := w.add(s, rng); err != nil {
@@ -54,7 +62,7 @@ func New(seed uint64, now time.Time) (*World, error) {
 // add makes the zone and its keys, and hangs it below its parent.
 func (w *World) add(s Spec, rng *rand.Rand) error {
 	z := &zone{
-		Spec: s, seed: w.Seed, now: w.now, cuts: map[string]*zone{},
+		Spec: s, seed: w.Seed, now: w.now, ttls: w.ttls, cuts: map[string]*zone{},
 		data: map[string]map[uint16][]dns.RR{}, sets: map[string]map[uint16]*set{}, faults: map[setKey]Fault{},
 	}
 	if s.Apex != "." {

@@ -44,24 +44,36 @@ func fresh(t testing.TB, seed uint64) *generate.World {
 }
 
 // A recursor is the world as an upstream.
-type recursor struct{ w *generate.World }
+type recursor struct {
+	w *generate.World
+	// expired leaves out each DNAME that is not asked for, as Unbound does when a DNAME has
+	// expired in its cache and the CNAME made from it has not.
+	expired bool
+}
 
 func (r recursor) Exchange(_ context.Context, query []byte) (dnssec.Response, error) {
 	m := new(dns.Msg)
 	if err := m.Unpack(query); err != nil {
 		return dnssec.Response{}, err
 	}
-	out, err := r.w.Recurse(m).Pack()
+	in := r.w.Recurse(m)
+	if r.expired && m.Question[0].Qtype != dns.TypeDNAME {
+		in.Answer = slices.DeleteFunc(in.Answer, func(rr dns.RR) bool {
+			sig, ok := rr.(*dns.RRSIG)
+			return rr.Header().Rrtype == dns.TypeDNAME || ok && sig.TypeCovered == dns.TypeDNAME
+		})
+	}
+	out, err := in.Pack()
 	return dnssec.Response{Message: out, Server: "world"}, err
 }
 
-func validator(t testing.TB, w *generate.World) *dnssec.Validator {
+func validator(t testing.TB, r recursor) *dnssec.Validator {
 	t.Helper()
-	anchors, err := anchor.Parse(strings.NewReader(w.Anchor()))
+	anchors, err := anchor.Parse(strings.NewReader(r.w.Anchor()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: recursor{w}, Anchors: anchors, Now: func() time.Time { return start }})
+	v, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: r, Anchors: anchors, Now: func() time.Time { return start }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +134,33 @@ func TestTruth(t *testing.T) {
 	}
 }
 
+// TestNewShortLived: a world with short TTLs differs from the usual one in nothing else.
+func TestNewShortLived(t *testing.T) {
+	usual := world(t, 1)
+	short, err := generate.NewShortLived(1, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	questions := slices.DeleteFunc(usual.Questions(500), func(q generate.Question) bool {
+		return q.Type == dns.TypeSOA // one of the TTLs is in its data
+	})
+	if !slices.Equal(questions[:400], slices.DeleteFunc(short.Questions(500), func(q generate.Question) bool { return q.Type == dns.TypeSOA })[:400]) {
+		t.Error("other questions")
+	}
+	for _, q := range questions {
+		if a, b := usual.Truth(q.Name, q.Type), short.Truth(q.Name, q.Type); !reflect.DeepEqual(a, b) {
+			t.Errorf("%s: %v, with short TTLs %v", q, a, b)
+		}
+		m := new(dns.Msg)
+		m.SetQuestion(q.Name, q.Type)
+		for _, rr := range short.Recurse(m).Answer {
+			if h := rr.Header(); h.Ttl > 16 && h.Rrtype != dns.TypeRRSIG {
+				t.Errorf("%s: TTL %d", q, h.Ttl)
+			}
+		}
+	}
+}
+
 // TestLacking: too few of a kind are noticed.
 func TestLacking(t *testing.T) {
 	w := world(t, 1)
@@ -176,14 +215,21 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestValidator: the validator says what the world knows to be true.
+// TestValidator: the validator says what the world knows to be true, whether DNAME records
+// have expired in the cache of the resolver or not (issue 1/8, F7).
 func TestValidator(t *testing.T) {
-	for _, seed := range []uint64{1, 2} {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+	for _, tt := range []struct {
+		seed    uint64
+		expired bool
+	}{{1, false}, {2, false}, {1, true}, {2, true}} {
+		t.Run(fmt.Sprint(tt.seed, tt.expired), func(t *testing.T) {
 			t.Parallel()
-			w := world(t, seed)
-			v := validator(t, w)
+			w := world(t, tt.seed)
+			v := validator(t, recursor{w, tt.expired})
 			for _, q := range w.Questions(2500) {
+				if tt.expired && !w.Truth(q.Name, q.Type).Has("dname") {
+					continue // the answer is the same
+				}
 				name, err := rfc6125.ParseName(q.Name)
 				if err != nil {
 					t.Fatal(err)

@@ -67,11 +67,12 @@ func (t *Truth) judge(z *zone, s *step, typ uint16) {
 	if typ == dns.TypeDS && home != z.Apex {
 		home = up(home)
 	}
+	broken := s.broken || s.brokenSOA
 	switch {
-	case s.broken && z.way(home) == Insecure:
+	case broken && z.way(home) == Insecure:
 		t.Hidden = true
 		t.Status = worse(t.Status, Insecure)
-	case s.broken:
+	case broken:
 		t.Status = Bogus
 	case s.weak:
 		t.Hidden = t.Hidden || s.spared

@@ -14,6 +14,7 @@ type zone struct {
 	Spec
 	seed   uint64
 	now    time.Time
+	ttls   lifetimes
 	parent *zone
 	cuts   map[string]*zone // delegations, by owner
 	keys   []*key           // all that are published
@@ -57,13 +58,24 @@ func (z *zone) add(format string, args ...any) {
 	z.put(rr)
 }
 
-// ttls are those of RRsets, in seconds.
-var ttls = []uint32{30, 300, 3600, 86400}
+// A lifetimes says how long the records of a world may be kept, in seconds.
+type lifetimes struct {
+	sets   []uint32 // of RRsets; chance decides which
+	links  uint32   // of NSEC and NSEC3 records
+	denial uint32   // the last field of SOA records
+}
+
+// Lifetimes of records as zones have them, and such that a run of some ten seconds
+// outlives every record.
+var (
+	usual = lifetimes{sets: []uint32{30, 300, 3600, 86400}, links: usualTTL, denial: 60}
+	short = lifetimes{sets: []uint32{1, 2, 4, 8}, links: 3, denial: 2}
+)
 
 // put adds a record.
 func (z *zone) put(rr dns.RR) {
 	h := rr.Header()
-	h.Ttl = ttls[dice(z.seed, "ttl", h.Name, h.Rrtype)%uint64(len(ttls))]
+	h.Ttl = z.ttls.sets[dice(z.seed, "ttl", h.Name, h.Rrtype)%uint64(len(z.ttls.sets))]
 	if z.data[h.Name] == nil {
 		z.data[h.Name] = map[uint16][]dns.RR{}
 	}

@@ -78,7 +78,7 @@ func (z *zone) status() verdict {
 	case z.spec.DS == DSWrong, z.spec.DS == DSOtherAlgorithm, z.spec.Sign == Unsigned:
 		return verdict{bogus, dns.ExtendedErrorCodeDNSKEYMissing, "no key of " + z.apex + " fits its DS"}
 	case z.spec.Colliding > maxColliding:
-		return verdict{bogus, dns.ExtendedErrorCodeDNSBogus, "too many keys of one tag in " + z.apex}
+		return verdict{bogus, dns.ExtendedErrorCodeDNSSECIndeterminate, "too many keys of one tag in " + z.apex}
 	}
 	return z.ownSet(z.apex, dns.TypeDNSKEY)
 }

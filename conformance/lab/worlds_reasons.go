@@ -119,7 +119,7 @@ var reasons = []struct{ reason, worlds string }{
 	{"mx-bogus", `
 		ds-wrong ds-other-algorithm ds-of-nothing ds-expired ds-denied ds-forged-away zone-expired
 		zone-not-yet-valid zone-wrong-key zone-bad-signature zone-stripped zone-wrong-signer
-		mx-forged mx-stripped mx-denied zone-keytrap`},
+		mx-forged mx-stripped mx-denied`},
 	{"mx-lookup-failed", `mx-servfail mx-timeout mx-refused mx-malformed mx-loop mx-long-chain tls-required-no-mx`},
 	{"no-address", `no-address-defer`},
 	{"no-clear-fallback", `may-no-fallback`},

@@ -85,4 +85,6 @@ func TestReasonsAreComplete(t *testing.T) {
 var noReason = map[string]string{
 	"mx-future": "there is no id yet for a certificate that is not valid yet",
 	"ta-future": "there is no id yet for a certificate that is not valid yet",
+	// A resolver that gave up can only say that it did.
+	"zone-keytrap": "out-of-budget where the proof is made here, mx-lookup-failed by the AD bit",
 }

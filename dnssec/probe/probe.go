@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
@@ -115,6 +116,11 @@ type Report struct {
 	TrustAD bool `json:"trust_ad"`
 	// RTT is the median time of its answers from the cache; 0 if there were none.
 	RTT time.Duration `json:"rtt_ns,omitempty"`
+	// Unfit are the names that could not be used, so that something was not found out: they
+	// do not exist for this server (Missing: it does). The others are the zero Name.
+	Unfit Names `json:"-"`
+	// unfit lists the findings that could not be made for that.
+	unfit []ID
 }
 
 // The verdicts of a report.
@@ -123,11 +129,14 @@ const (
 	GoodForTrustAD    = "good for trust-ad (on this host)"
 	GoodForTrustADTLS = "good for trust-ad"
 	NotUsable         = "not usable"
+	NotJudged         = "cannot be judged"
 )
 
 // Verdicts says in fixed words what the server is good for: one or two of
 // [GoodForValidation], [GoodForTrustAD] (for a server at a loopback address) or
-// [GoodForTrustADTLS] (for one that proves who it is), else [NotUsable].
+// [GoodForTrustADTLS] (for one that proves who it is). If it is good for neither, it is
+// [NotUsable], or [NotJudged] if nothing speaks against it and it was asked for names that
+// do not exist there.
 func (r Report) Verdicts() []string {
 	var out []string
 	if r.Validation {
@@ -139,10 +148,60 @@ func (r Report) Verdicts() []string {
 	case r.TrustAD:
 		out = append(out, GoodForTrustADTLS)
 	}
-	if out == nil {
+	switch {
+	case out != nil:
+	case r.open(r.forValidation()) || r.open(r.forTrustAD()):
+		out = []string{NotJudged}
+	default:
 		out = []string{NotUsable}
 	}
 	return out
+}
+
+// Verdict is the verdict in one line. It adds to [Report.Verdicts] which names do not exist
+// for the server, if it cannot be judged without them, and asks for others by their flags.
+func (r Report) Verdict() string {
+	words := strings.Join(r.Verdicts(), ", ")
+	validation, trust := r.open(r.forValidation()), r.open(r.forTrustAD())
+	switch {
+	case !validation && !trust:
+		return words
+	case validation && trust:
+		// words is NotJudged.
+	case validation && r.TrustAD:
+		words += "; for validation it cannot be judged"
+	case validation:
+		words = "not usable for trust-ad; for validation it cannot be judged"
+	case r.Validation:
+		words += "; for trust-ad it cannot be judged"
+	default:
+		words = "not usable for validation; for trust-ad it cannot be judged"
+	}
+	return words + ": " + r.Unfit.ask()
+}
+
+// ask says what is wrong with the names and asks for others by the flags of `mxauth resolver`.
+func (n Names) ask() string {
+	var absent, flags, why []string
+	for _, x := range []struct {
+		name rfc6125.Name
+		flag string
+	}{{n.Signed, "--signed ZONE"}, {n.Unsigned, "--unsigned ZONE"}, {n.Broken, "--broken ZONE"}} {
+		if x.name.IsValid() {
+			absent, flags = append(absent, x.name.String()), append(flags, x.flag)
+		}
+	}
+	switch last := len(absent) - 1; last {
+	case -1:
+	case 0:
+		why = append(why, absent[0]+" does not exist here")
+	default:
+		why = append(why, strings.Join(absent[:last], ", ")+" and "+absent[last]+" do not exist here")
+	}
+	if n.Missing.IsValid() {
+		why, flags = append(why, n.Missing.String()+" exists here"), append(flags, "--missing NAME")
+	}
+	return strings.Join(why, ", and ") + "; name what to test with: " + strings.Join(flags, " ")
 }
 
 // Reached reports whether the server answered at all.
@@ -246,10 +305,30 @@ func (p *prober) run() {
 // seen what is wrong, and either way the answer is a failure.
 func (p *prober) judge() {
 	r := &p.report
-	good := func(ids ...ID) bool {
-		return !slices.ContainsFunc(ids, func(id ID) bool { return r.level(id) != Good })
+	r.Validation, r.TrustAD = r.good(r.forValidation()), r.good(r.forTrustAD())
+}
+
+// carries are the findings that every use needs.
+func (r Report) carries() []ID {
+	if r.Server.Protocol() == upstream.Plain {
+		return []ID{Reachable, EDNS, TCP}
 	}
-	carries := good(Reachable, EDNS) && (r.Server.Protocol() != upstream.Plain || good(TCP))
-	r.Validation = carries && good(Signatures, Denials)
-	r.TrustAD = carries && good(Validates, Rejects, NoFalseAD, SafePath)
+	return []ID{Reachable, EDNS}
+}
+
+func (r Report) forValidation() []ID { return append(r.carries(), Signatures, Denials) }
+
+func (r Report) forTrustAD() []ID {
+	return append(r.carries(), Validates, Rejects, NoFalseAD, SafePath)
+}
+
+// good reports whether all of the findings are good.
+func (r Report) good(ids []ID) bool {
+	return !slices.ContainsFunc(ids, func(id ID) bool { return r.level(id) != Good })
+}
+
+// open reports whether the findings do not tell only for want of a name to test with: all of
+// them are good or could have been made with another name.
+func (r Report) open(ids []ID) bool {
+	return !r.good(ids) && !slices.ContainsFunc(ids, func(id ID) bool { return r.level(id) != Good && !slices.Contains(r.unfit, id) })
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,10 @@ type model struct {
 	brokenDown  bool   // the broken zone is not to be had at all
 	lies        string // "unsigned", "broken", "all"
 	version     string
-	down        bool // it answers SERVFAIL to all
+	down        bool     // it answers SERVFAIL to all
+	absent      []string // these names do not exist
+	empty       string   // this name has no records
+	exists      bool     // the name that is to be missing
 }
 
 func sig(owner, typ string) string {
@@ -120,7 +124,15 @@ func (m model) handle(r *fakeserver.Request) {
 		return
 	}
 	key := r.Name() + " " + dns.TypeToString[q.Qtype]
-	if r.Name() == "no.signed.test." {
+	if r.Name() == m.empty {
+		reply(fakeserver.Answer(r.Msg))
+		return
+	}
+	if m.exists && r.Name() == "no.signed.test." {
+		reply(fakeserver.Answer(r.Msg, "no.signed.test. 60 IN TLSA 3 1 1 00", sig("no.signed.test.", "TLSA")))
+		return
+	}
+	if r.Name() == "no.signed.test." || slices.Contains(m.absent, r.Name()) {
 		a := fakeserver.Answer(r.Msg)
 		a.Rcode = dns.RcodeNameError
 		for _, s := range zoneData["no.signed.test. (NSEC)"] {
@@ -201,6 +213,7 @@ func brief(r probe.Report) string {
 }
 
 func TestProbe(t *testing.T) {
+	all := []string{"signed.test.", "unsigned.test.", "broken.test."}
 	const both = "good for validation, good for trust-ad (on this host)"
 	tests := []struct {
 		name  string
@@ -232,13 +245,21 @@ func TestProbe(t *testing.T) {
 		{"no recursion", model{noRecursion: true}, "reachable:bad = not usable", []string{"recursive"}},
 		{"denies the root", model{noRoot: true}, "reachable:bad = not usable", []string{"another"}},
 		{"NOTIMP to EDNS", model{notImp: true, noEDNS: true}, "edns:bad = not usable", []string{"EDNS"}},
-		{"NOTIMP to everything", model{notImp: true}, "tcp:bad signatures:unknown denials:unknown cd:doubtful validates:unknown rejects:bad no-false-ad:unknown = not usable", nil},
+		{"NOTIMP to everything", model{notImp: true}, "tcp:bad signatures:unknown denials:unknown cd:doubtful validates:unknown rejects:unknown no-false-ad:unknown = not usable", nil},
 		{"deaf to the signed zone", model{deaf: "signed.test."}, "signatures:unknown validates:unknown speed:doubtful = not usable", nil},
 		{"deaf to the unsigned zone", model{deaf: "unsigned.test."}, "no-false-ad:unknown = good for validation", nil},
 		{"deaf to the broken zone", model{deaf: "broken.test."}, "cd:unknown rejects:unknown = good for validation", nil},
 		{"deaf to the name that is missing", model{deaf: "no.signed.test."}, "denials:unknown = good for trust-ad (on this host)", nil},
 		{"deaf to questions of what it is", model{deaf: "version.bind."}, " = " + both, nil},
 		{"the signed zone is none", model{noSOA: true}, "signatures:unknown validates:unknown = not usable", nil},
+		// Issue 1/8, F4: a name that does not exist is no answer, and tells nothing.
+		{"no test name exists", model{absent: all}, "signatures:unknown cd:unknown validates:unknown rejects:unknown no-false-ad:unknown = cannot be judged", []string{"--signed ZONE", "--unsigned ZONE", "--broken ZONE", "!dnssec-validation"}},
+		{"the broken zone does not exist", model{absent: []string{"broken.test."}}, "cd:unknown rejects:unknown = good for validation", []string{"--broken ZONE", "!--signed"}},
+		{"the unsigned zone does not exist", model{absent: []string{"unsigned.test."}}, "no-false-ad:unknown = good for validation", []string{"--unsigned ZONE"}},
+		{"no broken nor unsigned zone, and no signatures come through", model{absent: []string{"broken.test.", "unsigned.test."}, strips: "SOA"}, "signatures:bad cd:unknown rejects:unknown no-false-ad:unknown = cannot be judged", nil},
+		{"no broken zone, no signatures, no validation", model{absent: []string{"broken.test."}, strips: "all", validating: "no"}, "signatures:bad denials:bad cd:unknown validates:unknown rejects:unknown = not usable", nil},
+		{"the broken zone has no records", model{empty: "broken.test."}, "cd:doubtful rejects:unknown = good for validation", []string{"--broken ZONE"}},
+		{"the missing name exists", model{empty: "no.signed.test."}, "denials:bad = good for trust-ad (on this host)", nil},
 		{"silent", model{silent: true}, "reachable:unknown = not usable", []string{"start a resolver"}},
 		{"in trouble", model{down: true}, "tcp:bad signatures:unknown denials:unknown cd:doubtful validates:bad rejects:unknown no-false-ad:unknown = not usable", nil},
 	}
@@ -271,6 +292,37 @@ func TestProbe(t *testing.T) {
 				t.Errorf("reached: %v", r.Reached())
 			}
 		})
+	}
+}
+
+// TestVerdict: where the names to test with do not exist, the verdict says so and asks for
+// others (issue 1/8, F4).
+func TestVerdict(t *testing.T) {
+	for _, tt := range []struct {
+		m    model
+		want string
+	}{
+		{model{}, "good for validation, good for trust-ad (on this host)"},
+		{model{down: true}, "not usable"},
+		{model{absent: []string{"signed.test.", "unsigned.test.", "broken.test."}},
+			"cannot be judged: signed.test, unsigned.test and broken.test do not exist here; name what to test with: --signed ZONE --unsigned ZONE --broken ZONE"},
+		{model{absent: []string{"broken.test."}},
+			"good for validation; for trust-ad it cannot be judged: broken.test does not exist here; name what to test with: --broken ZONE"},
+		{model{absent: []string{"broken.test."}, validating: "no"}, "good for validation"},
+		{model{absent: []string{"broken.test."}, strips: "SOA"},
+			"not usable for validation; for trust-ad it cannot be judged: broken.test does not exist here; name what to test with: --broken ZONE"},
+		{model{exists: true}, "good for trust-ad (on this host); for validation it cannot be judged: no.signed.test exists here; name what to test with: --missing NAME"},
+		{model{exists: true, validating: "no"}, "not usable for trust-ad; for validation it cannot be judged: no.signed.test exists here; name what to test with: --missing NAME"},
+		{model{exists: true, absent: []string{"signed.test."}},
+			"cannot be judged: signed.test does not exist here, and no.signed.test exists here; name what to test with: --signed ZONE --missing NAME"},
+	} {
+		r := run(t, tt.m, nil)
+		if got := r.Verdict(); got != tt.want {
+			t.Errorf("%+v:\n got %s\nwant %s", tt.m, got, tt.want)
+		}
+		if !r.Validation && !r.TrustAD && (r.Verdicts()[0] == probe.NotJudged) != strings.Contains(tt.want, "cannot be judged") {
+			t.Errorf("%s: %q", tt.want, r.Verdicts())
+		}
 	}
 }
 

@@ -52,6 +52,17 @@ func covers(rrs []wire.RR, t dnssec.Type) bool {
 	return false
 }
 
+// absent reports whether m says that the name does not exist.
+func absent(m *wire.Message) bool { return m.Rcode == wire.RcodeNXDomain }
+
+// unfit adds the finding that a name cannot be used to find something out, and notes the
+// name. what completes the sentence "so it cannot be seen whether ...".
+func (p *prober) unfit(id ID, noted *rfc6125.Name, name rfc6125.Name, what, flag string) {
+	*noted = name
+	p.report.unfit = append(p.report.unfit, id)
+	p.add(id, Unknown, "name a zone to test with: "+flag, "%s does not exist here, so it cannot be seen whether %s", name, what)
+}
+
 // reachable asks for the keys of the root, which every recursive resolver that knows
 // DNSSEC can give.
 func (p *prober) reachable() bool {
@@ -126,11 +137,14 @@ func (p *prober) signatures() {
 		case err != nil:
 			p.add(Signatures, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, safe(err.Error(), 200))
 			return
+		case absent(m) && q.name == p.names.Signed:
+			p.unfit(Signatures, &p.report.Unfit.Signed, q.name, "signatures, keys and DS records come through", "--signed ZONE")
+			return
 		case m.Rcode != wire.RcodeNoError:
 			p.add(Signatures, Unknown, "see whether the resolver itself reaches the name servers of "+q.name.String(), "%s %s: rcode %d", q.name, q.typ, m.Rcode)
 			return
 		case !records && q.typ != dnssec.TypeDNSKEY && q.typ != dnssec.TypeDS:
-			p.add(Signatures, Unknown, "", "%s %s: no such records; is it a zone?", q.name, q.typ)
+			p.add(Signatures, Unknown, "name a zone to test with: --signed ZONE", "%s %s: no such records; is it a zone?", q.name, q.typ)
 			return
 		case !signed:
 			p.add(Signatures, Bad, p.cure(stripCures), "it takes the DNSSEC records from its answers: %s %s comes without", q.name, q.typ)
@@ -147,6 +161,11 @@ func (p *prober) denials() {
 	case err != nil:
 		p.add(Denials, Unknown, "", "no answer to %s: %s", p.names.Missing, safe(err.Error(), 200))
 	case m.Rcode != wire.RcodeNXDomain && (m.Rcode != wire.RcodeNoError || len(m.Answer) > 0):
+		if m.Rcode == wire.RcodeNoError {
+			p.report.Unfit.Missing, p.report.unfit = p.names.Missing, append(p.report.unfit, Denials)
+			p.add(Denials, Unknown, "name one that does not exist, in a signed zone: --missing NAME", "%s was to be a name that does not exist, and it exists here", p.names.Missing)
+			return
+		}
 		p.add(Denials, Unknown, "", "%s was to be a name that does not exist; rcode %d", p.names.Missing, m.Rcode)
 	case !covers(m.Authority, dnssec.TypeNSEC) && !covers(m.Authority, dnssec.TypeNSEC3):
 		p.add(Denials, Bad, p.cure(stripCures), "it says that %s does not exist without the proof", p.names.Missing)
@@ -164,6 +183,8 @@ func (p *prober) checking() {
 		p.add(Checking, Unknown, "", "no answer to %s: %s", p.names.Broken, safe(err.Error(), 200))
 	case records:
 		p.add(Checking, Good, "", "with CD it hands on what is bogus")
+	case absent(m):
+		p.unfit(Checking, &p.report.Unfit.Broken, p.names.Broken, "with CD what is bogus comes through", "--broken ZONE")
 	default:
 		p.add(Checking, Doubtful, p.cure(cdCures), "with CD set it still gives nothing for %s (rcode %d): a broken zone will look like a resolver in trouble", p.names.Broken, m.Rcode)
 	}
@@ -184,6 +205,9 @@ func (p *prober) validates() {
 		case m.Rcode == wire.RcodeServFail:
 			p.add(Validates, Bad, p.cure(anchorCures), "%s %s: SERVFAIL unless CD is set; its trust anchor or its clock is wrong", q.name, q.typ)
 			return
+		case absent(m) && q.name == p.names.Signed:
+			p.unfit(Validates, &p.report.Unfit.Signed, q.name, "it validates", "--signed ZONE")
+			return
 		case m.Rcode != wire.RcodeNoError || !records:
 			p.add(Validates, Unknown, "", "%s %s: rcode %d, no records", q.name, q.typ, m.Rcode)
 			return
@@ -196,18 +220,24 @@ func (p *prober) validates() {
 }
 
 // rejects asks for what is broken with CD clear. That it refuses counts only if there
-// was something to refuse.
+// was something to refuse, and that it answers only if the answer has the records: a name
+// that does not exist is not accepted by denying it.
 func (p *prober) rejects() {
 	m, err := p.ask(p.any, p.names.Broken, dnssec.TypeSOA, false)
+	records, _ := has(m, dnssec.TypeSOA)
 	switch {
 	case err != nil:
 		p.add(Rejects, Unknown, "", "no answer to %s: %s", p.names.Broken, safe(err.Error(), 200))
+	case records:
+		p.add(Rejects, Bad, p.cure(validateCures), "it answers for %s, which is broken on purpose", p.names.Broken)
+	case absent(m):
+		p.unfit(Rejects, &p.report.Unfit.Broken, p.names.Broken, "it refuses what is bogus", "--broken ZONE")
 	case m.Rcode == wire.RcodeServFail && (p.report.level(Checking) == Good || slices.ContainsFunc(m.Errors, saysBogus)):
 		p.add(Rejects, Good, "", "it refuses %s, which is broken on purpose", p.names.Broken)
 	case m.Rcode == wire.RcodeServFail:
 		p.add(Rejects, Unknown, p.cure(cdCures), "it gives nothing for %s, with CD or without: whether it validates can not be seen", p.names.Broken)
 	default:
-		p.add(Rejects, Bad, p.cure(validateCures), "it answers for %s, which is broken on purpose (rcode %d)", p.names.Broken, m.Rcode)
+		p.add(Rejects, Unknown, "name a zone to test with: --broken ZONE", "%s, which was to be a broken zone: rcode %d, no records", p.names.Broken, m.Rcode)
 	}
 }
 
@@ -215,7 +245,7 @@ func saysBogus(e wire.ExtendedError) bool { return dnssec.ExtendedError{Code: e.
 
 // falseAD looks for AD where it can not be true.
 func (p *prober) falseAD() {
-	asked := 0
+	asked, missing := false, false // of the unsigned zone
 	for _, n := range []rfc6125.Name{p.names.Unsigned, p.names.Broken} {
 		m, err := p.ask(p.any, n, dnssec.TypeSOA, false)
 		if err != nil {
@@ -225,15 +255,19 @@ func (p *prober) falseAD() {
 			p.add(NoFalseAD, Bad, "never believe its AD bit: let mxauth validate (--dnssec validate), and take another resolver", "it lies: AD is set on %s", n)
 			return
 		}
-		if records, _ := has(m, dnssec.TypeSOA); records && n == p.names.Unsigned {
-			asked++
+		if n == p.names.Unsigned {
+			asked, _ = has(m, dnssec.TypeSOA)
+			missing = absent(m)
 		}
 	}
-	if asked == 0 {
+	switch {
+	case asked:
+		p.add(NoFalseAD, Good, "", "AD is clear on what is not signed")
+	case missing:
+		p.unfit(NoFalseAD, &p.report.Unfit.Unsigned, p.names.Unsigned, "AD is clear on what is not signed", "--unsigned ZONE")
+	default:
 		p.add(NoFalseAD, Unknown, "", "no answer to %s, which is unsigned", p.names.Unsigned)
-		return
 	}
-	p.add(NoFalseAD, Good, "", "AD is clear on what is not signed")
 }
 
 func (p *prober) path() {

@@ -156,8 +156,8 @@ func TestAuthenticate(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("64 keys are looked at", func(t *testing.T) {
-		for n, want := range map[int]error{63: proof.ErrBadSignature, 64: proof.ErrNoMatch} {
+	t.Run("64 keys are looked at, and no set of more", func(t *testing.T) {
+		for n, want := range map[int]error{63: proof.ErrBadSignature, 64: proof.ErrBudget} {
 			set := keySet(t, []maker{a}, a)
 			var many [][]byte
 			for i := range n {

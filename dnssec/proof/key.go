@@ -112,6 +112,37 @@ func NewKeySet(zone rfc6125.Name, keys []Key, a Algorithms) *KeySet {
 // Keys returns the keys; the caller must not change them.
 func (ks *KeySet) Keys() []Key { return ks.keys }
 
+// Compact returns ks with copies of the keys, so that it keeps no message alive that they
+// were read from.
+func (ks *KeySet) Compact() *KeySet {
+	n := 0
+	for _, k := range ks.keys {
+		n += len(k.Data)
+	}
+	block := make([]byte, 0, n)
+	keys := make([]Key, len(ks.keys))
+	for i, k := range ks.keys {
+		from := len(block)
+		block = append(block, k.Data...)
+		k.Data = block[from:len(block):len(block)]
+		keys[i] = k
+	}
+	return &KeySet{Zone: ks.Zone, keys: keys, algorithms: ks.algorithms}
+}
+
+// Size estimates the memory that a compact ks takes once all its keys have been used.
+func (ks *KeySet) Size() int {
+	const (
+		sizeSet = 64
+		sizeKey = 56 + 48 + 160 // the Key, what is parsed of it, and the numbers of that
+	)
+	n := sizeSet + ks.Zone.WireLen()
+	for _, k := range ks.keys {
+		n += sizeKey + 2*len(k.Data) // the record, and the numbers
+	}
+	return n + n/8
+}
+
 // A DS is a delegation signer record (RFC 4034 section 5), from a parent zone or
 // as a trust anchor.
 type DS struct {
@@ -189,28 +220,21 @@ type Trust struct {
 // algorithm of the key, so that a SHA-256 digest for a key of one algorithm does
 // not take away the only digest there is for another's.
 func usableDS(all []DS, a Algorithms) []DS {
+	var stronger [256]bool // algorithms that have a digest stronger than SHA-1
+	for _, ds := range all {
+		if ds.Digest == SHA256 || ds.Digest == SHA384 {
+			stronger[ds.Algorithm] = true
+		}
+	}
 	var out []DS
 	for _, ds := range all {
-		if a[ds.Algorithm] == nil || digestLen(ds.Digest) == 0 {
+		if a[ds.Algorithm] == nil || digestLen(ds.Digest) == 0 || ds.Digest == SHA1 && stronger[ds.Algorithm] {
 			continue
-		}
-		if ds.Digest == SHA1 {
-			stronger := false
-			for _, o := range all {
-				stronger = stronger || (o.Algorithm == ds.Algorithm && (o.Digest == SHA256 || o.Digest == SHA384))
-			}
-			if stronger {
-				continue
-			}
 		}
 		out = append(out, ds)
 	}
 	return out
 }
-
-// maxKeys bounds the keys of a zone that are looked at. The largest sets seen in
-// the field, in the middle of a rollover of two algorithms, hold about ten.
-const maxKeys = 64
 
 // Authenticate proves the DNSKEY RRset of a zone: some key in it fits a DS record
 // or anchor of t, is a zone key, is not revoked, and signs the set (RFC 4035
@@ -218,6 +242,9 @@ const maxKeys = 64
 // unsigned), [ErrNoMatch], [ErrRevoked], [ErrBudget], or tell why the signature of
 // the key that fits is no good.
 func Authenticate(set *RRset, t Trust, a Algorithms, now time.Time, b *Budget) (*KeySet, Signed, error) {
+	if len(set.Data) > maxKeys || len(t.DS) > maxDS {
+		return nil, Signed{}, errorf(ErrBudget, "%d DNSKEY and %d DS records", len(set.Data), len(t.DS))
+	}
 	ds := usableDS(t.DS, a)
 	anchors := make([]Key, 0, len(t.Keys))
 	for _, k := range t.Keys {
@@ -230,19 +257,27 @@ func Authenticate(set *RRset, t Trust, a Algorithms, now time.Time, b *Budget) (
 	}
 	all := make([]Key, 0, len(set.Data))
 	for _, d := range set.Data {
-		if k, ok := ParseKey(d); ok && len(all) < maxKeys {
+		if k, ok := ParseKey(d); ok {
 			all = append(all, k)
 		}
 	}
 	var fits []Key
 	revoked := false
+	v := voucher{owner: set.Owner, ds: ds, anchors: anchors, budget: b}
 	for _, k := range all {
-		if !k.ZoneKey() {
+		if !k.ZoneKey() || k.Revoked() && revoked {
 			continue
 		}
+		data := k.Data
 		if k.Revoked() {
-			revoked = revoked || vouched(set.Owner, k.Unrevoked(), k.Algorithm, ds, anchors)
-		} else if vouched(set.Owner, k.Data, k.Algorithm, ds, anchors) {
+			data = k.Unrevoked()
+		}
+		switch ok, err := v.vouches(data, k.Algorithm); {
+		case err != nil:
+			return nil, Signed{}, err
+		case ok && k.Revoked():
+			revoked = true
+		case ok:
 			fits = append(fits, k)
 		}
 	}
@@ -262,27 +297,46 @@ func Authenticate(set *RRset, t Trust, a Algorithms, now time.Time, b *Budget) (
 	return NewKeySet(set.Owner, all, a), signed, nil
 }
 
-// vouched reports whether a DS record or an anchor stands for the key.
-func vouched(owner rfc6125.Name, data []byte, algorithm uint8, ds []DS, anchors []Key) bool {
-	tag := KeyTag(data)
-	for _, d := range ds {
-		if d.KeyTag == tag && d.Algorithm == algorithm && d.digestOf(owner, data) {
-			return true
-		}
-	}
-	for _, k := range anchors {
+// A voucher compares the keys of one zone with its DS records and anchors.
+type voucher struct {
+	owner      rfc6125.Name
+	ds         []DS
+	anchors    []Key
+	budget     *Budget
+	mismatches int // digests that did not match
+}
+
+// vouches reports whether a DS record or an anchor is for the key. Its error wraps
+// [ErrBudget].
+func (v *voucher) vouches(data []byte, algorithm uint8) (bool, error) {
+	for _, k := range v.anchors {
 		if bytes.Equal(k.Data, data) {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	tag := KeyTag(data)
+	for _, d := range v.ds {
+		if d.KeyTag != tag || d.Algorithm != algorithm {
+			continue
+		}
+		if err := v.budget.digest(); err != nil {
+			return false, err
+		}
+		if d.digestOf(v.owner, data) {
+			return true, nil
+		}
+		if v.mismatches++; v.mismatches > maxMismatches {
+			return false, errorf(ErrBudget, "more than %d digests of keys with the tag of a DS record do not match it", maxMismatches)
+		}
+	}
+	return false, nil
 }
 
 // SelfRevoked returns those keys of the set that carry the REVOKE bit and prove it
 // by signing the set (RFC 5011 section 2.1), in the form that they had before.
 func SelfRevoked(set *RRset, a Algorithms, now time.Time, b *Budget) [][]byte {
 	var out [][]byte
-	if set.Type != wire.TypeDNSKEY {
+	if set.Type != wire.TypeDNSKEY || len(set.Data) > maxKeys {
 		return nil
 	}
 	for _, d := range set.Data {

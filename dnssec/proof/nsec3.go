@@ -114,7 +114,7 @@ func (h *hasher) hash(name rfc6125.Name) ([sha1.Size]byte, error) {
 	if v, ok := h.known[name]; ok {
 		return v, nil
 	}
-	if err := h.budget.hash(h.iterations); err != nil {
+	if err := h.budget.hash(h.iterations, len(h.salt)); err != nil {
 		return [sha1.Size]byte{}, err
 	}
 	v := HashName(name, h.iterations, h.salt)

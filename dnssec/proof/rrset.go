@@ -121,6 +121,9 @@ var errUnsigned = &Error{Kind: ErrUnsigned}
 // the zone of ks are passed over. Errors wrap a sentinel of this package.
 func (ks *KeySet) Verify(set *RRset, now time.Time, b *Budget) (Signed, error) {
 	var err error = errUnsigned
+	if len(set.Sigs) > maxSignatures {
+		return Signed{}, errorf(ErrBudget, "%d signatures over one set of records", len(set.Sigs))
+	}
 	if len(set.Sigs) > 1 && !ks.labelsAgree(set) {
 		return Signed{}, errorf(ErrLabels, "signatures that disagree on how many there are")
 	}
@@ -210,11 +213,11 @@ func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Sign
 			err = worse(err, e)
 			continue
 		}
-		if e := b.check(); e != nil {
-			return Signed{}, e
-		}
 		if data == nil {
 			data = signedData(set, sig, owner)
+		}
+		if e := b.check(pub, len(data)); e != nil {
+			return Signed{}, e
 		}
 		if pub.Verify(data, sig.Signature) {
 			return Signed{

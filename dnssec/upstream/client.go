@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // DefaultTimeout is how long one question may take over all servers and attempts
@@ -26,6 +27,11 @@ type Config struct {
 	Servers []Server
 	// Timeout bounds one Exchange as a whole. Zero means [DefaultTimeout].
 	Timeout time.Duration
+	// SignedZone is a zone that is signed. Where there are several servers, each is asked
+	// for its keys when it first answers a validator without a signature, to see whether
+	// it passes DNSSEC records through; one that does not is used only if no other server
+	// answers. The zero Name means the root.
+	SignedZone rfc6125.Name
 	// RootCAs are the anchors for the certificates of DNS over TLS and HTTPS servers;
 	// nil means those of the system.
 	RootCAs *x509.CertPool
@@ -145,7 +151,8 @@ func (c *Client) enter() bool {
 // It returns the first answer that is NOERROR, NXDOMAIN, or a SERVFAIL whose
 // extended error says that validation failed there: a server that has seen a bogus
 // zone is not overruled by the next one, which may not validate at all. After
-// another rcode the next server is asked at once.
+// another rcode the next server is asked at once, and so it is after an answer to a
+// validator (CD and DO set) from which signatures may have been taken away.
 func (c *Client) Exchange(ctx context.Context, msg []byte) (dnssec.Response, error) {
 	q, err := parseQuery(msg)
 	if err != nil {

@@ -12,7 +12,9 @@
 // Several servers may be given. They are tried in the order given, those that
 // failed lately last; what has not answered after a while is not given up but
 // joined by the next attempt, and the first answer wins. One deadline holds for
-// the question as a whole.
+// the question as a whole. A validator's question goes to a server that takes the DNSSEC
+// records from its answers only if no other one answers: such an answer proves
+// nothing, and would keep the next server from being asked.
 //
 // What this package promises of an answer is little: that it answers this
 // question, and that its records can be told apart. Whether its content is true

@@ -29,6 +29,8 @@ type server struct {
 	health health
 	stream *pool  // TCP or TLS
 	https  *https // nil but for HTTPS
+
+	judgement judgement
 }
 
 func newServer(s Server, cfg *Config) *server {
@@ -67,6 +69,9 @@ func (s *server) exchange(ctx context.Context, q query, w way) ([]byte, error) {
 	// RFC 7766 section 5: a truncated answer is asked for again over TCP; nothing in
 	// it is used. One that breaks off without saying so is treated alike.
 	if truncated(msg) || walk(msg, nil) != nil {
+		if !dnssec.TurnFrom(ctx).Again() {
+			return nil, &failure{dnssec.ErrTimeout, errors.New("truncated, and being asked for over TCP already")}
+		}
 		return s.stream.exchange(ctx, q)
 	}
 	return msg, nil

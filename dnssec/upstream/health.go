@@ -72,6 +72,12 @@ type Health struct {
 	Failures int           // questions in a row that it left without an answer
 	Rests    bool          // it is asked after the others at the moment
 	RTT      time.Duration // smoothed time of its answers; 0 if none came yet
+	// Strips says that the server does not pass DNSSEC records through, as was found when
+	// it was looked at last. Of several servers it is used only if no other one answers.
+	Strips bool
+	// Passes says that the server was seen to pass them through. Neither is set before a
+	// validator has had an answer of it, nor where there is only one server.
+	Passes bool
 }
 
 // Health returns the state of each server, in the order of the Config.
@@ -79,8 +85,9 @@ func (c *Client) Health() []Health {
 	now := time.Now()
 	out := make([]Health, len(c.servers))
 	for i, s := range c.servers {
+		known := s.judgement.known()
 		s.health.mu.Lock()
-		out[i] = Health{s.Server, s.health.failures, now.Before(s.health.until), s.health.rtt}
+		out[i] = Health{s.Server, s.health.failures, now.Before(s.health.until), s.health.rtt, known == passesNot, known == passesAll}
 		s.health.mu.Unlock()
 	}
 	return out

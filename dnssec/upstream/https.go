@@ -111,8 +111,11 @@ func (h *https) close() {
 func (h *https) exchange(ctx context.Context, q query) ([]byte, error) {
 	var msg []byte
 	var err error
-	for range maxStreamTries {
+	for try := range maxStreamTries {
 		var reused bool
+		if try > 0 && !dnssec.TurnFrom(ctx).Send() {
+			break
+		}
 		msg, reused, err = h.post(ctx, q)
 		if err == nil || !reused || !errors.Is(err, dnssec.ErrUnreachable) || ctx.Err() != nil {
 			break

@@ -5,20 +5,22 @@ import (
 	"errors"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/wire"
 )
 
 // Parts of a DNS message (RFC 1035 section 4.1.1), as far as a transport looks.
 const (
 	headerLen  = 12
-	maxMessage = 65535 // a TCP length prefix has two octets (RFC 1035 section 4.2.2)
+	maxMessage = wire.MaxMessage
 
-	rcodeNoError  = 0
-	rcodeFormErr  = 1
-	rcodeServFail = 2
-	rcodeNXDomain = 3
-	rcodeNotImp   = 4
+	rcodeNoError  = wire.RcodeNoError
+	rcodeFormErr  = wire.RcodeFormErr
+	rcodeServFail = wire.RcodeServFail
+	rcodeNXDomain = wire.RcodeNXDomain
+	rcodeNotImp   = wire.RcodeNotImp
+	rcodeRefused  = wire.RcodeRefused
 
-	typeOPT = 41
+	typeOPT = wire.TypeOPT
 )
 
 // errQuery says that the caller handed in something that is no query.

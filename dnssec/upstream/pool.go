@@ -80,8 +80,11 @@ func (p *pool) close() {
 // exchange makes one attempt over TCP or TLS.
 func (p *pool) exchange(ctx context.Context, q query) ([]byte, error) {
 	var err error
-	for range maxStreamTries {
+	for try := range maxStreamTries {
 		var msg []byte
+		if try > 0 && !dnssec.TurnFrom(ctx).Send() {
+			break
+		}
 		if p.single() {
 			msg, err = p.exchangeSingle(ctx, q)
 		} else {

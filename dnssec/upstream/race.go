@@ -77,6 +77,8 @@ type outcome struct {
 	msg  []byte
 	took time.Duration
 	err  error
+	// strips says that the answer lacks signatures that the server may have taken away.
+	strips bool
 }
 
 type race struct {
@@ -87,6 +89,10 @@ type race struct {
 	steps    []step
 	results  chan outcome
 	running  int
+	judges   bool         // answers without signatures are not taken from any server
+	turn     *dnssec.Turn // how often the question may be sent
+	sent     int          // attempts so far
+	opened   int          // attempts over UDP so far, each with a socket of its own
 
 	best   outcome // with the highest rank
 	rank   int
@@ -94,9 +100,13 @@ type race struct {
 }
 
 func newRace(ctx context.Context, q query, servers []*server) *race {
-	r := &race{q: q}
+	r := &race{q: q, turn: dnssec.TurnFrom(ctx)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
-	for _, s := range byHealth(servers) {
+	order := byHealth(servers)
+	if r.judges = len(servers) > 1 && q.wantsProof(); r.judges {
+		byPassing(order)
+	}
+	for _, s := range order {
 		r.entrants = append(r.entrants, &entrant{server: s})
 	}
 	for range rounds {
@@ -157,16 +167,45 @@ func (r *race) start() (way, bool) {
 		if st.s.answered || st.s.broken[st.w] {
 			continue
 		}
+		release, ok := r.afford(st.w)
+		if !ok {
+			continue
+		}
 		st.s.started++
 		r.running++
 		go func() {
+			defer release()
 			begin := time.Now()
 			msg, err := st.s.exchange(r.ctx, r.q, st.w)
-			r.results <- outcome{st.s, st.w, msg, time.Since(begin), err}
+			took := time.Since(begin)
+			strips := err == nil && r.judges && st.s.strips(r.ctx, r.q, msg)
+			r.results <- outcome{st.s, st.w, msg, took, err, strips}
 		}()
 		return st.w, true
 	}
 	return 0, false
+}
+
+// afford reports whether one more attempt may be made: the first always, another one if the
+// budget of the question's plan has messages left, and over UDP a socket. release gives the
+// socket back.
+func (r *race) afford(w way) (release func(), ok bool) {
+	release = func() {}
+	if w == viaUDP && r.opened > 0 {
+		if release, ok = r.turn.Socket(); !ok {
+			return nil, false // TCP comes next, and needs none
+		}
+	}
+	if r.sent > 0 && !r.turn.Send() {
+		release()
+		r.steps = nil
+		return nil, false
+	}
+	if w == viaUDP {
+		r.opened++
+	}
+	r.sent++
+	return release, true
 }
 
 // judge takes note of an outcome and reports whether it ends the race.
@@ -183,10 +222,17 @@ func (r *race) judge(o outcome) bool {
 	}
 	o.s.answered = true
 	o.s.took = o.took
-	if rank := r.q.rankOf(o.msg); rank > r.rank {
+	rank := r.q.rankOf(o.msg)
+	switch {
+	case o.strips:
+		rank = rankStripped
+	case r.judges && rank == rankServFail && o.s.judgement.known() == passesAll:
+		rank = rankFailGood
+	}
+	if rank > r.rank {
 		r.best, r.rank = o, rank
 	}
-	return r.rank >= finalRank
+	return r.rank >= finalRank || r.rank == rankStripped && !r.hope()
 }
 
 // over returns the best response, or tells why there is none: the context, a silent
@@ -244,10 +290,11 @@ const (
 	rankOther     = 1 // FORMERR, NOTIMP and what else exists
 	rankRefused   = 2
 	rankServFail  = 3
-	finalRank     = 4 // from here on no other server is asked
-	rankBogus     = 4 // SERVFAIL, and the server says that DNSSEC is the cause
-	rankDefinite  = 5
-	rcodeRefused  = 5
+	rankStripped  = 4 // an answer that may lack signatures that the server has taken away
+	rankFailGood  = 5 // SERVFAIL by a server that passes DNSSEC records through
+	finalRank     = 6 // from here on no other server is asked
+	rankBogus     = 6 // SERVFAIL, and the server says that DNSSEC is the cause
+	rankDefinite  = 7
 	optExtendedEr = 15 // RFC 8914 section 2
 )
 

@@ -123,7 +123,7 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%d octets: %v", n, err)
 		}
 	}
-	// RDATA of 2 octets that expand to 255 each: some 2900 of them go beyond the bound.
+	// RDATA of 2 octets that expand to 255 each: some hundred of them go beyond the bound.
 	name := strings.Repeat("\x3f"+strings.Repeat("a", 63), 3) + "\x3d" + strings.Repeat("b", 61) + "\x00"
 	many := func(n int) []byte {
 		recs := []string{rr(name, dns.TypeA, 1, "")}
@@ -132,7 +132,7 @@ func TestBounds(t *testing.T) {
 		}
 		return raw(recs, nil, nil)
 	}
-	const most = 8 * wire.MaxMessage / 255
+	const most = 2 * wire.MaxMessage / 255
 	for n, ok := range map[int]bool{most: true, most + 1: false} {
 		if _, err := wire.Parse(many(n)); (err == nil) != ok {
 			t.Errorf("%d names: %v", n, err)
@@ -220,7 +220,7 @@ func TestPointersInData(t *testing.T) {
 		}
 	}
 	full := []string{rr(long+"\x3d"+strings.Repeat("b", 61)+"\x00", dns.TypeA, 1, "x")}
-	for range 8 * wire.MaxMessage / 255 {
+	for range 2 * wire.MaxMessage / 255 {
 		full = append(full, rr("\x00", dns.TypeNS, 1, "\xc0\x0c"))
 	}
 	if _, err := wire.Parse(raw(full, nil, nil)); !errors.Is(err, wire.ErrMessage) {

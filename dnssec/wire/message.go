@@ -32,8 +32,10 @@ const (
 	// few hundred.
 	maxRecords = 3000
 	// maxExpanded bounds the octets that the RDATA of one message may come to when
-	// its compressed names are expanded: eight times the largest message.
-	maxExpanded = 8 * MaxMessage
+	// its compressed names are expanded: twice the largest message. Only names of the
+	// types of RFC 1035 are compressed, and RRsets of those with more than a few dozen
+	// records are not made by honest owners.
+	maxExpanded = 2 * MaxMessage
 	// maxPointers bounds the compression pointers followed for one name. A name has
 	// at most 127 labels.
 	maxPointers = 127
@@ -81,6 +83,9 @@ type Message struct {
 	DO      bool
 	UDPSize uint16
 	Errors  []ExtendedError
+	// Size is how many bytes of memory the message takes, by an estimate that a test
+	// holds against the heap. It may be many times the length on the wire.
+	Size int
 }
 
 // A Question is the question of a message.
@@ -158,7 +163,7 @@ func Parse(b []byte) (*Message, error) {
 	if an+ns+ar > maxRecords {
 		return nil, fmt.Errorf("%w: %d records", ErrMessage, an+ns+ar)
 	}
-	p.arena = make([]byte, 0, len(b))
+	p.block(len(b))
 	var err error
 	if m.Answer, err = p.section(an); err != nil {
 		return nil, fmt.Errorf("%w: answer section: %w", ErrMessage, err)
@@ -169,14 +174,29 @@ func Parse(b []byte) (*Message, error) {
 	if err := p.additional(m, ar); err != nil {
 		return nil, fmt.Errorf("%w: additional section: %w", ErrMessage, err)
 	}
+	m.Size = sizeMessage + p.held + p.held/8 + sizeRR*(cap(m.Answer)+cap(m.Authority))
+	for _, e := range m.Errors {
+		m.Size += sizeError + len(e.Text)
+	}
 	return m, nil
 }
 
+// What the parts of a message take in memory beside their octets, on 64-bit systems. The
+// allocator rounds blocks of octets up, by an eighth at most.
+const (
+	sizeMessage = 256
+	sizeRR      = 48
+	sizeName    = 8
+	sizeError   = 32
+)
+
 // A parser walks through a message.
 type parser struct {
-	msg   []byte
-	off   int
-	arena []byte // RDATA is appended here; slices of it stay valid when it grows
+	msg     []byte
+	off     int
+	arena   []byte // RDATA is appended here, until it is full
+	scratch []byte // for RDATA that may not fit
+	held    int    // octets of all arenas and of the names
 	// total counts the RDATA octets made so far, against maxExpanded.
 	total int
 	// seen remembers the names that began at an offset, since most owners of a
@@ -213,6 +233,7 @@ func (p *parser) name() (rfc6125.Name, error) {
 	s := &p.seen[p.nseen%len(p.seen)]
 	s.off, s.name = at, n
 	p.nseen++
+	p.held += n.WireLen() + sizeName
 	return n, nil
 }
 

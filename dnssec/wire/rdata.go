@@ -61,11 +61,41 @@ func layoutOf(typ uint16) (layout, bool) {
 
 // rdata brings the RDATA at msg[start:end] into canonical form.
 func (p *parser) rdata(typ uint16, start, end int) ([]byte, error) {
-	from := len(p.arena)
+	// Names may expand beyond the room that is left. To let the arena grow would keep all of
+	// its earlier, smaller copies in use.
+	if cap(p.arena)-len(p.arena) < end-start+maxExpansion {
+		var err error
+		if p.scratch, err = appendCanonical(p.scratch[:0], typ, p.msg, start, end); err != nil {
+			return nil, err
+		}
+		if n := len(p.scratch); cap(p.arena)-len(p.arena) < n {
+			p.block(max(n, arenaBlock))
+		}
+		return p.keep(append(p.arena, p.scratch...))
+	}
 	out, err := appendCanonical(p.arena, typ, p.msg, start, end)
 	if err != nil {
 		return nil, err
 	}
+	return p.keep(out)
+}
+
+const (
+	// maxExpansion is the most that the names of one record may expand by: two of them.
+	maxExpansion = 2 * 255
+	// arenaBlock is the size of a further block, for messages whose names expand.
+	arenaBlock = 4096
+)
+
+// block begins a new arena. The one before stays in use by the records in it.
+func (p *parser) block(size int) {
+	p.arena = make([]byte, 0, size)
+	p.held += size
+}
+
+// keep takes out as the arena and returns what is new in it.
+func (p *parser) keep(out []byte) ([]byte, error) {
+	from := len(p.arena)
 	if p.total += len(out) - from; p.total > maxExpanded {
 		return nil, errors.New("names expand to too many octets")
 	}

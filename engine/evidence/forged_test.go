@@ -322,3 +322,54 @@ func peakHeap(do func()) int64 {
 	<-done
 	return peak
 }
+
+// TestRepeatedQuestions: of several answers to a question that counts which the check had.
+func TestRepeatedQuestions(t *testing.T) {
+	c := one(t, "dane-ee")
+	twice := func(change func(f *evidence.File, m *evidence.Message), before bool) func(f *evidence.File) {
+		return func(f *evidence.File) {
+			var all []evidence.Message
+			for _, m := range f.DNS {
+				n := m
+				change(f, &n)
+				if before {
+					all = append(all, n, m)
+				} else {
+					all = append(all, m, n)
+				}
+			}
+			f.DNS = all
+		}
+	}
+	key := func(m *evidence.Message) bool { return m.Type == 48 || m.Type == 43 } // DNSKEY, DS
+	givenUp := func(_ *evidence.File, m *evidence.Message) { m.Response, m.Failed, m.GivenUp = nil, "", true }
+	for name, change := range map[string]func(f *evidence.File){
+		"given up before": twice(givenUp, true),
+		"given up after":  twice(givenUp, false),
+		"a key that was not to be had before the check needed it": twice(func(f *evidence.File, m *evidence.Message) {
+			if key(m) {
+				m.Response, m.Failed, m.At, m.Took = nil, "timeout", f.Planned, 0
+			}
+		}, true),
+		"a key that was not to be had later": twice(func(f *evidence.File, m *evidence.Message) {
+			if key(m) {
+				m.Response, m.Failed, m.At, m.Took = nil, "timeout", f.At, 0
+			}
+		}, false),
+	} {
+		r := again(t, c, change)
+		if len(r.Differences) > 0 {
+			t.Errorf("%s: %q", name, r.Differences)
+		}
+	}
+	r := again(t, c, func(f *evidence.File) {
+		for i := range f.DNS {
+			if key(&f.DNS[i]) {
+				givenUp(f, &f.DNS[i])
+			}
+		}
+	})
+	if r.Summary.Outcome != engine.Deferred || len(r.Unasked) > 0 {
+		t.Errorf("no key was waited for: %s, not in the file: %q", r.Summary.Outcome, r.Unasked)
+	}
+}

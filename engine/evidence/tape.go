@@ -83,6 +83,13 @@ func newTape(all []Message) *tape {
 		k := tapeKey{m.Name, m.Type, m.CD}
 		t.m[k] = append(t.m[k], m)
 	}
+	for k, list := range t.m {
+		// What is asked ahead is given up when it is not needed any more: where there is an
+		// answer, that is what counted.
+		if whole := slices.DeleteFunc(slices.Clone(list), func(m Message) bool { return m.GivenUp }); len(whole) > 0 {
+			t.m[k] = whole
+		}
+	}
 	return t
 }
 

@@ -181,7 +181,7 @@ func (b *teller) covered(r engine.Reason) bool {
 
 // A group is hosts of which the same is true.
 type group struct {
-	kind  kind
+	kind  faultKind
 	told  told
 	hosts []string
 	main  bool // it is the fault of the verdict
@@ -257,8 +257,8 @@ func (g *group) join(o group) {
 	}
 }
 
-// A kind is what two faults have in common that differ in nothing but their host.
-type kind struct {
+// A faultKind is what two faults have in common that differ in nothing but their host.
+type faultKind struct {
 	id      engine.ReasonID
 	dane    engine.NoDANE
 	sts     engine.NoSTS
@@ -271,8 +271,8 @@ type kind struct {
 }
 
 // kindOf returns the kind of a reason.
-func kindOf(r engine.Reason) kind {
-	k := kind{id: r.ID}
+func kindOf(r engine.Reason) faultKind {
+	k := faultKind{id: r.ID}
 	if h := r.Host; h != nil {
 		k.dane, k.sts = h.NoDANE, h.NoSTS
 		if h.NoDANE == engine.NoDANEAddressInsecure {

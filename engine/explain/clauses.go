@@ -72,7 +72,7 @@ func lookup(err error) string {
 	}
 	said := "lookup failed"
 	if le.Kind != nil {
-		said = le.Kind.Error()
+		said = kind(le.Kind)
 	}
 	if s := le.Reason.String(); s != "" {
 		said += ": " + s
@@ -216,4 +216,15 @@ func texts[T fmt.Stringer](all []T) (out []string) {
 		out = append(out, x.String())
 	}
 	return out
+}
+
+// limit says in a clause what the lookups used up, and where.
+func limit(err error) string {
+	var le *dnssec.LookupError
+	if errors.As(err, &le) {
+		if s := le.Reason.String(); s != "" {
+			return clip(s)
+		}
+	}
+	return "the lookups cost more than they may"
 }

@@ -106,6 +106,8 @@ func failedLookup(err error, what string) string {
 		return fmt.Sprintf("the lookup of %s was not made, because of a limit of this program (%s)", what, clip(lookup(err)))
 	case r.Code == dnssec.ReasonNSEC3Iterations:
 		return fmt.Sprintf("%s; so its proof that there are no %s is not checked and counts for nothing", iterations(r), bare(what))
+	case errors.Is(le.Kind, dnssec.ErrBudget):
+		return fmt.Sprintf("%s could not be looked up: %s", what, limit(err))
 	case errors.Is(le.Kind, dnssec.ErrIndeterminate):
 		return indeterminate(le, what)
 	case errors.Is(le.Kind, dnssec.ErrServFail):
@@ -238,8 +240,6 @@ func bogus(r dnssec.Reason, what string) string {
 		return fmt.Sprintf("%s come from a wildcard of %s, without the NSEC records that would prove that no closer name exists", it, zoneOf(r))
 	case dnssec.ReasonAliasForged:
 		return fmt.Sprintf("%s is not what its DNAME makes", it)
-	case dnssec.ReasonBudget:
-		return fmt.Sprintf("%s makes more DNSSEC work than any honest zone (too many keys, signatures or hashes)", zoneOf(r))
 	case dnssec.ReasonUpstreamBogus:
 		return fmt.Sprintf("the resolver of this machine reports that %s fail DNSSEC validation", what)
 	}
@@ -300,12 +300,12 @@ func lookupCure(err error) dnsCure {
 				return dnsCure{r.Zone, fmt.Sprintf("The fault is at the name servers of the parent zone %s: they must answer %s with the DS record, or with the NSEC records that prove that there is none. Tell its operator; in the zone %s nothing has to be changed.", parentOf(r), dig(r.Name, dnssec.TypeDS), r.Name)}
 			}
 			return dnsCure{r.Zone, fmt.Sprintf("Sign %s again, so that its NSEC or NSEC3 chain is complete, and update the software of its name servers; check with %s at each of them.", zoneOf(r), dig(q.Name, q.Type))}
-		case dnssec.ReasonBudget:
-			return dnsCure{r.Zone, fmt.Sprintf("Remove keys and signatures that %s does not need, and use NSEC3 with 0 iterations.", zoneOf(r))}
 		case dnssec.ReasonUpstreamBogus:
 			return dnsCure{r.Zone, fmt.Sprintf("Look at %s from outside, for example with `delv %s %s`; it names the signature or DS record that is wrong.", zoneOf(r), q.Name, q.Type)}
 		}
 		return dnsCure{r.Zone, again}
+	case errors.Is(le.Kind, dnssec.ErrBudget):
+		return dnsCure{r.Zone, fmt.Sprintf("Shorten the chains of aliases and delegations that lead to %s, and remove DNSKEY, DS and RRSIG records that are not needed.", q.Name)}
 	case r.Code == dnssec.ReasonNSEC3Iterations:
 		return dnsCure{r.Zone, fmt.Sprintf("Sign %s with 0 NSEC3 iterations (RFC 9276), or with NSEC.", zoneOf(r))}
 	case errors.Is(le.Kind, dnssec.ErrServFail), errors.Is(le.Kind, dnssec.ErrTimeout), errors.Is(le.Kind, dnssec.ErrRefused):

@@ -45,6 +45,8 @@ func Report(p *engine.Plan, i int, d engine.Decision) []tlsrpt.Entry {
 		// This server's own caution: no policy of the domain had a part in it, and nothing
 		// was tried.
 		return nil
+	case engine.ReasonBudget:
+		return nil // this server did not look for long enough to say anything
 	}
 	if h.Requirement != engine.Skip && d.Event == engine.NoConnection {
 		// RFC 8460 section 4: what failed before TLS was tried is no TLS failure.

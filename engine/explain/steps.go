@@ -261,14 +261,26 @@ func lookups(h *engine.Host) (out []Step) {
 		s.Name, s.Type, s.RFC = l.Answer.Question.Name.String(), "TLSA", "7672 s.2.2.3"
 		out = append(out, s)
 	}
+	unused := 0
 	for _, u := range d.Set.Uses() {
-		if !u.Usable {
+		if u.Usable {
+			continue
+		}
+		if unused++; unused <= maxRecordSteps {
 			out = append(out, Step{Step: StepTLSARecord, Host: name, Name: clip(u.Record.String()), Type: "TLSA",
 				Result: "not used: " + clip(u.Why), RFC: "7672 s.3.1", ResultType: tlsrpt.TLSAInvalid})
 		}
 	}
+	if unused > maxRecordSteps {
+		out = append(out, Step{Step: StepTLSARecord, Host: name, Type: "TLSA",
+			Result: fmt.Sprintf("%d more are not used either", unused-maxRecordSteps), RFC: "7672 s.3.1", ResultType: tlsrpt.TLSAInvalid})
+	}
 	return out
 }
+
+// maxRecordSteps bounds the TLSA records of one host that are named because they are not
+// used: a set of a thousand would fill the explanation with a line for each.
+const maxRecordSteps = 32
 
 // answer is a lookup as a step, without its question.
 func answer(h *engine.Host, step string, l dane.Lookup) Step {

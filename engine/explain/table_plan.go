@@ -23,6 +23,13 @@ var nextHopReasons = []Info{
 		Recipient: "See that all name servers of the domain answer the MX question.",
 	},
 	{
+		ID:    engine.ReasonBudget,
+		About: "The DNS lookups for the domain, or for one of its mail hosts, reached a limit that this server sets: too many questions, too much data, keys and signatures that cost too much to check, or too much time. What was found before holds. What was not is unknown, which is not the same as absent, so it is not used now.",
+		RFC:   "7672 s.2.1.2", Code: "4.4.3",
+		Sender:    "Nothing if it is this domain alone. If others meet it too, look at how long the resolver takes for an answer.",
+		Recipient: "Look at the name that is mentioned: shorten chains of aliases and of delegations, and remove DNSKEY, DS and RRSIG records that are not needed.",
+	},
+	{
 		ID:    engine.ReasonNoSuchDomain,
 		Text:  "The domain {denied} does not exist (its parent zone says so{status}).",
 		About: "The domain does not exist.",

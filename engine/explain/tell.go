@@ -133,6 +133,12 @@ func (c reading) what(ev *engine.LookupFailed) string {
 		}
 		return fmt.Sprintf("the address records (%s) of the mail host %s", typ, c.host)
 	}
+	if c.r.ID == engine.ReasonBudget && !ev.Owner.IsValid() {
+		if c.h == nil {
+			return "the MX records of " + c.domain
+		}
+		return "the address records (A and AAAA) of the mail host " + c.host
+	}
 	return c.whatTLSA(ev)
 }
 
@@ -159,6 +165,8 @@ func (c reading) lookupFailed(ev *engine.LookupFailed) told {
 	switch c.r.ID {
 	case engine.ReasonMXBogus, engine.ReasonMXLookupFailed:
 		effect = fmt.Sprintf("So the mail hosts of %s are not known, and the message waits.", c.domain)
+	case engine.ReasonBudget:
+		effect = "What is not known now does not count as absent, so the message waits."
 	case engine.ReasonAddressBogus, engine.ReasonAddressFailed:
 		effect = fmt.Sprintf("No mail goes to %s until its addresses are known.", c.host)
 	default:

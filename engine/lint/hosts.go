@@ -85,7 +85,7 @@ func (r *report) mx() {
 // mxCause is why the MX records were not had.
 func mxCause(s *survey.Snapshot) string {
 	if s.MX.Err != nil {
-		return cause(s.MX.Err)
+		return explain.Cause(s.MX.Err)
 	}
 	return explain.Text(s.Plan.MX.Reason)
 }
@@ -117,7 +117,7 @@ func (r *report) hosts() {
 				"The addresses of the MX host %s can not be looked up, or fail the DNSSEC check, so it gets no mail.", h.Name)
 			for _, l := range [...]dane.Lookup{d.A, d.AAAA} {
 				if l.Err != nil {
-					f.saw("%s", cause(l.Err))
+					f.saw("%s", explain.Cause(l.Err))
 				}
 			}
 			continue
@@ -125,7 +125,7 @@ func (r *report) hosts() {
 		for _, l := range [...]dane.Lookup{d.A, d.AAAA} {
 			if l.Err != nil {
 				r.add(HostFamilyFail, h.Name, "Repair the zone or its name servers: where a host has no addresses of one kind, the answer must say so (no records, no error), signed where the zone is.",
-					"One of the two address lookups (A and AAAA) of %s fails; strict senders pass the host over.", h.Name).saw("%s", cause(l.Err))
+					"One of the two address lookups (A and AAAA) of %s fails; strict senders pass the host over.", h.Name).saw("%s", explain.Cause(l.Err))
 			}
 		}
 		if a, b := d.A.Answer, d.AAAA.Answer; d.A.Err == nil && d.AAAA.Err == nil && len(a.Records) > 0 && len(b.Records) > 0 && a.Status != b.Status {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -60,7 +61,7 @@ func (r *report) stsRecord(s *sts.Result) {
 		f.publish(recordLine(dom, r.snap.At))
 	case !errors.Is(s.TXTErr, sts.ErrNoRecord):
 		r.add(STSRecordFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _mta-sts."+dom.String()+" must be answered.",
-			"Whether %s has an MTA-STS record can not be found out, so a sender that has no policy yet goes without.", dom).saw("%s", cause(s.TXTErr))
+			"Whether %s has an MTA-STS record can not be found out, so a sender that has no policy yet goes without.", dom).saw("%s", explain.Cause(s.TXTErr))
 	}
 }
 
@@ -144,7 +145,7 @@ func (r *report) stsFetch(s *sts.Result) {
 		f = r.add(STSConnect, rfc6125.Host{}, "See that the web server answers on port 443, with TLS 1.2 or later, within a few seconds.",
 			"%s can not be fetched, so no sender takes the policy.", url)
 	}
-	f.saw("%s", cause(s.FetchErr))
+	f.saw("%s", explain.Cause(s.FetchErr))
 }
 
 // stsInvalid tells of a policy that does not parse.
@@ -154,7 +155,7 @@ func (r *report) stsInvalid(err error) {
 	var syn *sts.SyntaxError
 	switch {
 	case !errors.As(err, &syn):
-		f.saw("%s", cause(err))
+		f.saw("%s", explain.Cause(err))
 	case syn.Line > 0:
 		f.saw("line %d: %s: %q", syn.Line, syn.Why, syn.Text)
 	default:
@@ -255,7 +256,7 @@ func (r *report) stsCertificate(h *engine.Host, v *survey.HostView) {
 		if err := r.webpki(a.Peer.Chain, h.Name); err != nil {
 			r.add(STSHostCert, h.Name, "Get a certificate of a public CA for the host's name, and send the whole chain.",
 				"The certificate of %s does not satisfy the MTA-STS policy of %s, which asks for a valid one of a public CA with the host's name.", h.Name, r.snap.Plan.Orig).
-				saw("%s: %s", a.Address, cause(err)).saw("%s", namesOf(presentedNames(a.Peer.Chain)))
+				saw("%s: %s", a.Address, explain.Cause(err)).saw("%s", namesOf(presentedNames(a.Peer.Chain)))
 		} else if left := leaf.NotAfter.Sub(r.snap.At); left < soon {
 			r.add(STSCertExpiring, h.Name, "Renew it, and find out why that did not happen by itself.",
 				"The certificate of %s ends on %s; from then on senders that honour the MTA-STS policy do not deliver.", h.Name, leaf.NotAfter.UTC().Format(time.DateOnly)).saw("%s: ends %s", a.Address, leaf.NotAfter.UTC().Format(time.RFC3339))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
@@ -84,10 +85,10 @@ func (r *report) certificate(h *engine.Host, p engine.Peer) {
 	err := r.webpki(p.Chain, h.Name)
 	switch {
 	case errors.Is(err, pkix.ErrExpired):
-		r.add(CertExpired, h.Name, "Renew it.", "The certificate of %s, or one of the CA above it, has expired.", h.Name).saw("%s", cause(err))
+		r.add(CertExpired, h.Name, "Renew it.", "The certificate of %s, or one of the CA above it, has expired.", h.Name).saw("%s", explain.Cause(err))
 	case err != nil && !errors.Is(err, pkix.ErrName):
 		r.add(CertUntrusted, h.Name, "Nothing must be done: no policy in force here asks for a public CA. DANE would authenticate even this certificate; MTA-STS asks for one of a public CA.",
-			"The certificate of %s leads to no public CA.", h.Name).saw("%s", cause(err))
+			"The certificate of %s leads to no public CA.", h.Name).saw("%s", explain.Cause(err))
 	}
 }
 
@@ -164,7 +165,7 @@ func (r *report) daneOnlyCertificate(h *engine.Host, v *survey.HostView) {
 		}
 		if err := r.webpki(a.Peer.Chain, h.Name); err != nil {
 			r.add(DANEOnlyCert, h.Name, "Get a certificate of a public CA for the host's name, for the same key: then the TLSA records (3 1 1) may stay.",
-				"The certificate of %s satisfies its TLSA records and not the MTA-STS policy: senders without DANE see a failure that senders with DANE do not.", h.Name).saw("%s: %s", a.Address, cause(err))
+				"The certificate of %s satisfies its TLSA records and not the MTA-STS policy: senders without DANE see a failure that senders with DANE do not.", h.Name).saw("%s: %s", a.Address, explain.Cause(err))
 			return
 		}
 	}
@@ -182,10 +183,10 @@ func (r *report) tlsrpt() {
 	case err == nil:
 	case r.snap.TLSRPTFound:
 		r.add(TLSRPTBad, rfc6125.Host{}, "Publish exactly one record, of this form, with the address of a mailbox that you read.",
-			"The TLSRPT record of %s does not count, so nobody reports failures.", p.Orig).saw("%s", cause(err)).publish(line)
+			"The TLSRPT record of %s does not count, so nobody reports failures.", p.Orig).saw("%s", explain.Cause(err)).publish(line)
 	case !errors.Is(err, tlsrpt.ErrNoRecord):
 		r.add(TLSRPTFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _smtp._tls."+p.Orig.String()+" must be answered.",
-			"Whether %s asks for reports of failures (TLSRPT) can not be found out.", p.Orig).saw("%s", cause(err))
+			"Whether %s asks for reports of failures (TLSRPT) can not be found out.", p.Orig).saw("%s", explain.Cause(err))
 	case r.publishes():
 		r.add(TLSRPTMissing, rfc6125.Host{}, "Publish a TLSRPT record with the address of a mailbox that you read: it is how a domain hears of mail that its own policy keeps away.",
 			"%s publishes a policy for its mail and asks nobody to report failures.", p.Orig).saw("_smtp._tls.%s TXT: none", p.Orig).publish(line)

@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
@@ -74,11 +75,11 @@ func (r *report) tlsaFailed(h *engine.Host) {
 	l := h.DANE.TLSA[len(h.DANE.TLSA)-1]
 	if failedBy(l.Err) == dnssec.ReasonNSEC3Iterations {
 		r.add(TLSAIterations, h.Name, "Sign the zone with 0 NSEC3 iterations (RFC 9276).",
-			"The zone denies TLSA records for %s with more NSEC3 iterations than senders compute, so the denial proves nothing and mail waits.", h.Name).saw("%s", cause(l.Err))
+			"The zone denies TLSA records for %s with more NSEC3 iterations than senders compute, so the denial proves nothing and mail waits.", h.Name).saw("%s", explain.Cause(l.Err))
 		return
 	}
 	r.add(TLSAFailed, h.Name, "Repair the zone or its name servers: the question for TLSA must be answered, also where there are no such records.",
-		"The TLSA lookup for %s fails, so senders that do DANE deliver nothing to it.", h.Name).saw("%s", cause(l.Err))
+		"The TLSA lookup for %s fails, so senders that do DANE deliver nothing to it.", h.Name).saw("%s", explain.Cause(l.Err))
 }
 
 // tlsaRecords judges a signed TLSA set.
@@ -197,7 +198,11 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 		}
 	}
 	for _, t := range res.Trace {
-		f.saw("%s: %s", short(t.Record), causeText(t.Why))
+		why := t.Why
+		if errors.Is(t.Err, dane.ErrPath) {
+			why = explain.Cause(t.Err)
+		}
+		f.saw("%s: %s", short(t.Record), why)
 	}
 }
 

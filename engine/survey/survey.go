@@ -57,6 +57,10 @@ type HostView struct {
 	Unsigned []dane.Record
 }
 
+// lookTime is how long the lookups may take that come beside those of the plan. They wait
+// for the probes of 64 hosts.
+const lookTime = 5 * time.Minute
+
 // Collect looks at a domain. An error wraps engine.ErrRequest, or is ctx's.
 func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 	if c.Engine == nil || c.Prober == nil || c.Resolver == nil {
@@ -70,9 +74,11 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	s := Snapshot{Plan: p, Hosts: make([]HostView, len(p.Hosts)), Roots: c.Roots}
+	budget := dnssec.NewBudget(p.Orig.String(), dnssec.Limits{Time: lookTime})
 	var g errgroup.Group
 	g.SetLimit(lookups)
 	g.Go(func() error {
+		ctx := dnssec.WithShare(ctx, budget.Share(p.Orig.String()))
 		if !p.Orig.IsValid() {
 			s.TLSRPTErr = tlsrpt.ErrNoRecord
 			return nil
@@ -93,7 +99,7 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 		h := &p.Hosts[i]
 		g.Go(func() error {
 			if h.Name.IsValid() && h.DANE.State == dane.NA {
-				s.Hosts[i].Unsigned = unsigned(ctx, c.Resolver, h.Name, h.Port)
+				s.Hosts[i].Unsigned = unsigned(dnssec.WithShare(ctx, budget.Share(h.Name.String())), c.Resolver, h.Name, h.Port)
 			}
 			return nil
 		})

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -56,11 +55,6 @@ func integer(n *big.Int) []byte {
 		b = append([]byte{0}, b...)
 	}
 	return TLV(Integer, b)
-}
-
-// Public returns the public key. Its exponent must fit an int.
-func (k *RSAKey) Public() crypto.PublicKey {
-	return &rsa.PublicKey{N: k.N, E: int(k.E.Int64())}
 }
 
 // Sign signs a SHA-256 digest (PKCS #1 v1.5).

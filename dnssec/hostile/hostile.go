@@ -1,0 +1,390 @@
+// Package hostile is a DNS name space that is signed while it is asked, with domains that
+// cost whoever looks them up as much as their owner can arrange:
+//
+//	w := hostile.New(t, hostile.Domain{Name: "trap.test", Hosts: 64, Depth: 8, Trap: true})
+//	resolver := w.Serve(t)
+//
+// A domain has as many mail hosts as it says, each below zones of its own:
+// mx.z1.z0.h7.trap.test is the eighth host of a domain of depth 2. The domain, and each
+// name that begins with a z, is the apex of a signed zone; every name exists. Domains
+// without any vice are honest, and have a TLSA record for each host.
+//
+// Only tests import it.
+package hostile
+
+import (
+	"context"
+	"crypto"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/anchor"
+	"github.com/mxauth/mxauth/dnssec/fakeserver"
+)
+
+// A Domain is one domain of a [World]. Its vices are those of the zones of its hosts; its
+// own zone is honest, unless it says otherwise.
+type Domain struct {
+	Name  string // without a dot at its end, one label below test
+	Hosts int
+	Depth int     // zones between the domain and each of its hosts
+	Keys  KeyKind // of the zones of the hosts
+
+	// Vices, of as many hosts as Bad says, the first ones; of all if it is 0.
+	Bad     int
+	Trap    bool // 63 junk keys of 1 KB and 990 junk DS records of one tag in each zone
+	TrapAll bool // the domain's own zone has them too
+	TLSA    int  // records at each host, in place of one
+	Fat     bool // signatures that name zones above, whose DNSKEY and DS answers have 64 KB
+	Silent  bool // nothing is said of the hosts and what lies above them
+
+	apex string
+	key  *key
+}
+
+// A World answers for the root, test. and its domains.
+type World struct {
+	tb      testing.TB
+	key     *key // of the root and of test.
+	domains map[string]*Domain
+	junk    []string // public keys of junk DNSKEY records of the key's tag
+	junkDS  []string // digests
+
+	mu      sync.Mutex                     // guards all below
+	answers map[dns.Question]func() []byte // each makes its answer once
+	asked   map[dns.Question]int
+}
+
+// New makes a world of the domains.
+func New(tb testing.TB, domains ...Domain) *World {
+	tb.Helper()
+	w := &World{tb: tb, key: newKey(tb, ECDSA), domains: map[string]*Domain{},
+		answers: map[dns.Question]func() []byte{}, asked: map[dns.Question]int{}}
+	for _, d := range domains {
+		if !strings.HasSuffix(d.Name, ".test") || strings.Count(d.Name, ".") != 1 {
+			tb.Fatalf("%q is not one label below test", d.Name)
+		}
+		d.apex = d.Name + "."
+		if d.key = w.key; d.Keys != ECDSA {
+			d.key = newKey(tb, d.Keys)
+		}
+		w.domains[d.apex] = &d
+	}
+	tag := w.key.KeyTag()
+	for i := range 63 {
+		w.junk = append(w.junk, junkKey(w.key.DNSKEY, i, tag))
+	}
+	for i := range 990 {
+		w.junkDS = append(w.junkDS, fmt.Sprintf("%096x", i))
+	}
+	return w
+}
+
+// Anchor is the trust anchor of the world, a DS record in text.
+func (w *World) Anchor() string { return w.key.at(".").ToDS(dns.SHA256).String() + "\n" }
+
+// Anchors is [World.Anchor], read.
+func (w *World) Anchors() []anchor.Anchor {
+	a, err := anchor.Parse(strings.NewReader(w.Anchor()))
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return a
+}
+
+// Questions counts the questions that have come, and how many differ.
+func (w *World) Questions() (all, different int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range w.asked {
+		all += n
+	}
+	return all, len(w.asked)
+}
+
+// Forget makes [World.Questions] begin again. What was signed is kept.
+func (w *World) Forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.asked)
+}
+
+// Exchange implements [dnssec.Upstream].
+func (w *World) Exchange(ctx context.Context, query []byte) (dnssec.Response, error) {
+	var m dns.Msg
+	if err := m.Unpack(query); err != nil || len(m.Question) != 1 {
+		return dnssec.Response{}, fmt.Errorf("%w: no question", dnssec.ErrMalformed)
+	}
+	b := w.reply(&m)
+	if b == nil {
+		<-ctx.Done()
+		return dnssec.Response{}, fmt.Errorf("%w: %w", dnssec.ErrTimeout, context.Cause(ctx))
+	}
+	return dnssec.Response{Message: b, Server: "hostile"}, nil
+}
+
+// Serve answers over UDP and TCP until the test ends, and returns the address. What is
+// longer than 1232 octets is truncated over UDP.
+func (w *World) Serve(tb testing.TB) string {
+	srv := fakeserver.Start(tb, func(r *fakeserver.Request) {
+		b := w.reply(r.Msg)
+		switch {
+		case b == nil:
+		case r.Network == "udp" && len(b) > 1232:
+			m := new(dns.Msg).SetReply(r.Msg)
+			m.Truncated, m.RecursionAvailable = true, true
+			m.SetEdns0(1232, true)
+			r.Reply(m)
+		default:
+			r.ReplyRaw(b)
+		}
+	})
+	return srv.Addr.String()
+}
+
+// reply returns the packed answer to m; nil for silence.
+func (w *World) reply(m *dns.Msg) []byte {
+	q := m.Question[0]
+	q.Name = strings.ToLower(q.Name)
+	w.mu.Lock()
+	w.asked[q]++
+	get := w.answers[q]
+	if get == nil {
+		get = sync.OnceValue(func() []byte { return w.pack(q) })
+		w.answers[q] = get
+	}
+	w.mu.Unlock()
+	b := get()
+	if b == nil {
+		return nil
+	}
+	out := append([]byte(nil), b...)
+	out[0], out[1] = byte(m.Id>>8), byte(m.Id)
+	return out
+}
+
+func (w *World) pack(q dns.Question) []byte {
+	m := w.answer(q)
+	if m == nil {
+		return nil
+	}
+	b, err := m.Pack()
+	if err != nil || len(b) > dns.MaxMsgSize {
+		w.tb.Errorf("%s: %d octets: %v", q.String(), len(b), err)
+		return nil
+	}
+	return b
+}
+
+// domainOf returns the domain that the name is in, nil for none. bad says that it is one of
+// the hosts that have its vices, or in their zones.
+func (w *World) domainOf(name string) (d *Domain, bad bool) {
+	l := dns.SplitDomainName(name)
+	if len(l) < 2 {
+		return nil, false
+	}
+	d = w.domains[strings.Join(l[len(l)-2:], ".")+"."]
+	if d == nil || len(l) <= 3 {
+		return d, false
+	}
+	host, err := strconv.Atoi(strings.TrimPrefix(l[len(l)-3], "h"))
+	return d, err == nil && (d.Bad == 0 || host < d.Bad)
+}
+
+func (w *World) isApex(name string) bool {
+	return name == "." || name == "test." || w.domains[name] != nil || strings.HasPrefix(name, "z")
+}
+
+// zoneOf returns the zone that holds the type at the name.
+func (w *World) zoneOf(name string, typ uint16) string {
+	if typ == dns.TypeDS && name != "." {
+		name = parent(name)
+	}
+	for !w.isApex(name) {
+		name = parent(name)
+	}
+	return name
+}
+
+func parent(name string) string {
+	i, end := dns.NextLabel(name, 0)
+	if end {
+		return "."
+	}
+	return name[i:]
+}
+
+// keyOf returns the key of a zone.
+func (w *World) keyOf(zone string) *key {
+	if d, _ := w.domainOf(zone); d != nil && zone != d.apex {
+		return d.key
+	}
+	return w.key
+}
+
+// trapped reports whether the zone is a trap.
+func (w *World) trapped(zone string) bool {
+	d, bad := w.domainOf(zone)
+	return d != nil && (d.TrapAll || d.Trap && bad)
+}
+
+// host names a host of d.
+func (d *Domain) host(i int) string {
+	var b strings.Builder
+	b.WriteString("mx.")
+	for z := d.Depth - 1; z >= 0; z-- {
+		b.WriteString("z" + strconv.Itoa(z) + ".")
+	}
+	return b.String() + "h" + strconv.Itoa(i) + "." + d.apex
+}
+
+// answer makes the answer to a question; nil is silence.
+func (w *World) answer(q dns.Question) *dns.Msg {
+	m := new(dns.Msg)
+	m.SetQuestion(q.Name, q.Qtype)
+	m.Response, m.RecursionAvailable, m.Compress = true, true, true
+	m.SetEdns0(1232, true)
+	zone := w.zoneOf(q.Name, q.Qtype)
+	d, bad := w.domainOf(q.Name)
+	if bad && d.Silent {
+		return nil
+	}
+	set := w.records(q, d, bad)
+	if len(set) == 0 {
+		n := &dns.NSEC{Hdr: header(q.Name, dns.TypeNSEC), NextDomain: "\\000." + q.Name, TypeBitMap: []uint16{dns.TypeRRSIG, dns.TypeNSEC}}
+		m.Ns = []dns.RR{n, w.sign([]dns.RR{n}, zone)}
+		return m
+	}
+	m.Answer = append(set, w.sign(set, zone))
+	if bad && d.Fat {
+		switch q.Qtype {
+		case dns.TypeA, dns.TypeAAAA:
+			m.Answer = append(m.Answer, w.signers(q, d)...)
+		case dns.TypeDNSKEY, dns.TypeDS:
+			m.Answer = append(m.Answer, ballast(m)...)
+		}
+	}
+	return m
+}
+
+// records are those that the question asks for.
+func (w *World) records(q dns.Question, d *Domain, bad bool) (set []dns.RR) {
+	switch {
+	case q.Qtype == dns.TypeDNSKEY && w.isApex(q.Name):
+		set = []dns.RR{w.keyOf(q.Name).at(q.Name)}
+		if w.trapped(q.Name) {
+			for _, j := range w.junk {
+				k := w.key.at(q.Name)
+				k.PublicKey = j
+				set = append(set, k)
+			}
+		}
+	case q.Qtype == dns.TypeDS && w.isApex(q.Name) && q.Name != ".":
+		ds := w.keyOf(q.Name).at(q.Name).ToDS(dns.SHA384)
+		ds.Hdr = header(q.Name, dns.TypeDS)
+		set = []dns.RR{ds}
+		if w.trapped(q.Name) {
+			for _, j := range w.junkDS {
+				c := *ds
+				c.Digest = j
+				set = append(set, &c)
+			}
+		}
+	case d == nil:
+	case q.Qtype == dns.TypeMX && q.Name == d.apex:
+		for i := range d.Hosts {
+			set = append(set, &dns.MX{Hdr: header(q.Name, q.Qtype), Preference: uint16(i), Mx: d.host(i)})
+		}
+	case q.Qtype == dns.TypeA && strings.HasPrefix(q.Name, "mx."):
+		set = []dns.RR{&dns.A{Hdr: header(q.Name, q.Qtype), A: net.IPv4(127, 98, 0, 1)}}
+	case q.Qtype == dns.TypeTLSA && strings.HasPrefix(q.Name, "_25._tcp.mx."):
+		n := 1
+		if bad {
+			n = max(d.TLSA, 1)
+		}
+		for i := range n {
+			set = append(set, &dns.TLSA{Hdr: header(q.Name, q.Qtype), Usage: 3, Selector: 1, MatchingType: 1, Certificate: fmt.Sprintf("%064x", i)})
+		}
+	}
+	return set
+}
+
+// signers are signatures that name the zones above as signers, so that their keys are
+// asked for before they are needed.
+func (w *World) signers(q dns.Question, d *Domain) (out []dns.RR) {
+	n := 0
+	for zone := q.Name; zone != d.apex && n < 4; zone = parent(zone) {
+		if strings.HasPrefix(zone, "z") {
+			s := w.sign([]dns.RR{&dns.TXT{Hdr: header(q.Name, dns.TypeTXT), Txt: []string{"x"}}}, zone)
+			s.TypeCovered = uint16(1000 + n)
+			out = append(out, s)
+			n++
+		}
+	}
+	return out
+}
+
+// ballast fills a message up to the largest size, with names that expand.
+func ballast(m *dns.Msg) (out []dns.RR) {
+	long := strings.Repeat(strings.Repeat("a", 63)+".", 3) + strings.Repeat("b", 61) + "."
+	for range 250 {
+		out = append(out, &dns.NS{Hdr: header(m.Question[0].Name, dns.TypeNS), Ns: long})
+	}
+	for i := range 200 {
+		out = append(out, &dns.TXT{Hdr: header(m.Question[0].Name, dns.TypeTXT), Txt: []string{fmt.Sprintf("%0240d", i)}})
+	}
+	return out
+}
+
+func (w *World) sign(set []dns.RR, zone string) *dns.RRSIG {
+	k := w.keyOf(zone)
+	s := &dns.RRSIG{Hdr: dns.RR_Header{Ttl: set[0].Header().Ttl}, Algorithm: k.Algorithm, KeyTag: k.KeyTag(), SignerName: zone,
+		Inception: uint32(time.Now().Add(-time.Hour).Unix()), Expiration: uint32(time.Now().Add(24 * time.Hour).Unix())}
+	if err := s.Sign(k.priv, set); err != nil {
+		w.tb.Error(err)
+	}
+	return s
+}
+
+func header(name string, typ uint16) dns.RR_Header {
+	return dns.RR_Header{Name: name, Rrtype: typ, Class: dns.ClassINET, Ttl: 3600}
+}
+
+// A key signs zones.
+type key struct {
+	*dns.DNSKEY
+	priv crypto.Signer
+}
+
+// at returns a copy of the key that is at the apex of a zone.
+func (k *key) at(zone string) *dns.DNSKEY {
+	c := *k.DNSKEY
+	c.Hdr.Name = zone
+	return &c
+}
+
+// junkKey returns a public key of 990 octets that has the tag and says nothing.
+func junkKey(like *dns.DNSKEY, i int, tag uint16) string {
+	k := *like
+	d := make([]byte, 990)
+	d[0], d[1] = 255, byte(i) // behind the real one in canonical order
+	for {
+		k.PublicKey = base64.StdEncoding.EncodeToString(d)
+		diff := tag - k.KeyTag()
+		if diff == 0 {
+			return k.PublicKey
+		}
+		at := len(d) - 2
+		v := (uint16(d[at])<<8 | uint16(d[at+1])) + diff // the sum carries, so once is not always enough
+		d[at], d[at+1] = byte(v>>8), byte(v)
+	}
+}
