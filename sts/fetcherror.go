@@ -3,8 +3,11 @@ package sts
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mxauth/mxauth/rfc6125"
@@ -108,7 +111,7 @@ type FetchError struct {
 	Note   FetchNote
 	// Location is where a redirect points; what the peer sent, cut. "" if it sent none.
 	Location string
-	Detail string         // for people, safe for a terminal
+	Detail   string // for people, safe for a terminal
 	// Until is the end of the back-off for the id: until then it is not fetched
 	// again (RFC 8461 section 3.3). Zero if the failure began none.
 	Until time.Time
@@ -146,6 +149,22 @@ func (e *FetchError) Unwrap() []error {
 		return []error{e.Kind}
 	}
 	return []error{e.Kind, e.Cause}
+}
+
+// plainCause is an error of the network in plain words; "" for another error.
+func plainCause(err error) string {
+	var n net.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return "the connection was closed"
+	case errors.As(err, &n) && n.Timeout():
+		return "no answer in time"
+	}
+	return ""
 }
 
 // maxDetail bounds a text for people that may hold what a peer has sent.

@@ -354,6 +354,10 @@ func policyOf(s sts.Result) *Policy {
 	if fe.Detail == "" && fe.Cause != nil {
 		p.FailedDetail = clip(fe.Cause.Error())
 	}
+	var syntax *sts.SyntaxError
+	if errors.As(fe, &syntax) {
+		p.FailedSyntax = &Syntax{syntax.Line, clip(syntax.Field), clip(syntax.Text), clip(syntax.Why), clip(syntax.Cure)}
+	}
 	if p.FailedBefore = fe.Repeated; fe.Repeated {
 		p.FailedUntil = fe.Until.UTC()
 	}

@@ -3,11 +3,8 @@ package explain
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
@@ -93,9 +90,13 @@ func countRecords(texts []string) (n int) {
 	return n
 }
 
-// newRecord is a record with an id of now.
+// newRecord is a record with a new id: that of the day, or one more if that is taken.
 func newRecord(p *engine.Plan) string {
-	return "v=STSv1; id=" + p.Made.UTC().Format("20060102T150405Z")
+	id := p.Made.UTC().Format("20060102")
+	if strings.HasPrefix(p.STS.Record.ID, id) || strings.HasPrefix(p.STS.ID, id) {
+		id = p.Made.UTC().Format("20060102T1504")
+	}
+	return "v=STSv1; id=" + id
 }
 
 func quoteTXT(s string) string { return `"` + s + `"` }
@@ -129,7 +130,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 	if f != nil {
 		detail = clip(f.Detail)
 		if detail == "" && f.Cause != nil {
-			detail = plainCause(f.Cause)
+			detail = strings.TrimPrefix(clip(f.Cause.Error()), "remote error: tls: ")
 		}
 	} else if err != nil {
 		detail = clip(err.Error())
@@ -162,6 +163,8 @@ func policyFile(p *engine.Plan, err error) fileFault {
 			cure += fmt.Sprintf(", line %d", syntax.Line)
 		}
 		return fileFault{fmt.Sprintf("the policy file %s is malformed%s: %s", url, where, what), cure + "."}
+	case errors.Is(err, sts.ErrPolicy):
+		return fileFault{fmt.Sprintf("the policy file %s is malformed%s", url, strings.Replace(in, "sts: policy invalid: ", "", 1)), fmt.Sprintf("Correct the file %s: `mxauth lint %s` shows each line that is wrong.", url, domain)}
 	case errors.Is(err, sts.ErrFetchRedirect):
 		return fileFault{fmt.Sprintf("the web server answers %s with a redirect%s, and redirects do not count for a policy", url, in),
 			fmt.Sprintf("Let the web server %s deliver the file itself with status 200, without redirect.", host)}
@@ -208,20 +211,6 @@ func policyFile(p *engine.Plan, err error) fileFault {
 	}
 	return fileFault{fmt.Sprintf("the policy file %s could not be fetched%s", url, in),
 		fmt.Sprintf("See that %s is delivered with status 200 as text/plain.", url)}
-}
-
-// plainCause is an error of the network in plain words.
-func plainCause(err error) string {
-	var n net.Error
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "the connection is refused"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return "the connection was closed"
-	case errors.As(err, &n) && n.Timeout():
-		return "no answer in time"
-	}
-	return strings.TrimPrefix(clip(err.Error()), "remote error: tls: ")
 }
 
 // inDNS is the DNS side of a failed fetch, in brackets.
