@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/mxauth/mxauth/engine/internal/smtpreply"
 )
 
 // An Ending says how a connection ended that came to no mail: typed where [Peer].Detail is
@@ -26,11 +28,12 @@ const (
 	EndedAlert              // the server sent a TLS alert
 	EndedVersion            // no common TLS version: the server has none from TLS 1.2 on
 	EndedNoTLS              // what came in the handshake is no TLS
+	EndedNoSMTP             // what came is no SMTP reply
 	EndedReply              // an SMTP reply other than the one expected
 	EndedCancelled          // by this program
 )
 
-var endingWords = [...]string{"", "closed", "timeout", "refused", "unreachable", "alert", "tls-version", "no-tls", "reply", "cancelled"}
+var endingWords = [...]string{"", "closed", "timeout", "refused", "unreachable", "alert", "tls-version", "no-tls", "no-smtp", "reply", "cancelled"}
 
 // String returns the word of the ending; "" for EndedOtherwise.
 func (e Ending) String() string { return enumString(endingWords[:], int(e)) }
@@ -69,6 +72,8 @@ func endingOf(err error) Ending {
 		return EndedAlert
 	case errors.As(err, &header):
 		return EndedNoTLS
+	case errors.Is(err, smtpreply.ErrSyntax):
+		return EndedNoSMTP
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return EndedClosed
 	case errors.As(err, &n) && n.Timeout():

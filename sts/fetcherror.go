@@ -1,6 +1,7 @@
 package sts
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -159,10 +160,12 @@ func plainCause(err error) string {
 		return ""
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return "the connection was closed"
-	case errors.As(err, &n) && n.Timeout():
-		return "no answer in time"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before the end of the body"
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "the connection was closed without an answer"
+	case errors.As(err, &n) && n.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return "no complete answer in time"
 	}
 	return ""
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/internal/text"
@@ -216,7 +218,10 @@ func stepText(s explain.Step) string {
 		what = strings.TrimSpace(s.Type + " " + s.Name)
 	}
 	if s.Status != "" {
-		what += ", " + s.Status
+		what += ", " + cmp.Or(statusWords[s.Status], s.Status)
+	}
+	if s.Step == explain.StepRequirement {
+		_, s.Result, _ = strings.Cut(s.Result, ": ") // the word of the table is for programs
 	}
 	switch {
 	case what == "":
@@ -225,6 +230,14 @@ func stepText(s explain.Step) string {
 		return what
 	}
 	return what + ": " + s.Result
+}
+
+// statusWords are the DNSSEC states of answers in plain words.
+var statusWords = map[string]string{
+	dnssec.Secure.String():        "DNSSEC valid",
+	dnssec.Insecure.String():      "without DNSSEC",
+	dnssec.Bogus.String():         "fails DNSSEC validation",
+	dnssec.Indeterminate.String(): "not known",
 }
 
 // labelWidth is the column at which the text of a step begins: that of the longest

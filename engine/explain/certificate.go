@@ -159,16 +159,6 @@ func (f certFault) of(host string) string {
 	return strings.Replace(clause, "its self-signed certificate", "the self-signed certificate of "+host, 1)
 }
 
-// dnsNames are the names that are no Common Names.
-func dnsNames(names []string) (out []string) {
-	for _, n := range names {
-		if !strings.HasPrefix(n, "CN=") {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
 // judgeChain says what is wrong with a chain that WebPKI, or DANE-TA, does not accept.
 func judgeChain(s *engine.Shown) certFault {
 	c := leaf(s.Chain)

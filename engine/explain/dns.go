@@ -94,6 +94,19 @@ func lookupOf(err error) *dnssec.LookupError {
 // failedLookup is the clause that says why a lookup failed. what is what was looked for,
 // with its article: "the TLSA records of mx.example.org".
 func failedLookup(err error, what string) string {
+	text := whyFailed(err, what)
+	if le := lookupOf(err); le != nil {
+		for _, x := range le.EDE {
+			text += fmt.Sprintf("; the resolver adds extended error %d", x.Code)
+			if x.Text != "" {
+				text += fmt.Sprintf(" (%s)", quoted(x.Text))
+			}
+		}
+	}
+	return text
+}
+
+func whyFailed(err error, what string) string {
 	le := lookupOf(err)
 	if le == nil {
 		return fmt.Sprintf("the lookup of %s failed (%s)", what, clip(err.Error()))
@@ -102,12 +115,12 @@ func failedLookup(err error, what string) string {
 	switch {
 	case errors.Is(le.Kind, dnssec.ErrBogus):
 		return bogus(r, what)
+	case errors.Is(le.Kind, dnssec.ErrBudget):
+		return fmt.Sprintf("%s could not be looked up: %s", what, limit(err))
 	case dnssec.IsShortage(err):
 		return fmt.Sprintf("the lookup of %s was not made, because of a limit of this program (%s)", what, clip(lookup(err)))
 	case r.Code == dnssec.ReasonNSEC3Iterations:
 		return fmt.Sprintf("%s; so its proof that there are no %s is not checked and counts for nothing", iterations(r), bare(what))
-	case errors.Is(le.Kind, dnssec.ErrBudget):
-		return fmt.Sprintf("%s could not be looked up: %s", what, limit(err))
 	case errors.Is(le.Kind, dnssec.ErrIndeterminate):
 		return indeterminate(le, what)
 	case errors.Is(le.Kind, dnssec.ErrServFail):

@@ -43,7 +43,7 @@ const (
 func OwnFault(err error) Hint {
 	le := lookupOf(err)
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, dnssec.ErrBudget):
 		return NoHint
 	case dnssec.IsShortage(err):
 		return HintLimit

@@ -318,7 +318,7 @@ var requirementReasons = []Info{
 	},
 	{
 		ID:       engine.ReasonAudit,
-		Text:     "Audit mode: {host} would not be used, and the message goes there all the same. {failed}",
+		Text:     "Audit mode: {host} would not be used, and the message goes there all the same.",
 		Variants: map[variant]string{variantSession: "Audit mode: the message goes to {host}, {how}, although a policy forbids it. {failed}"},
 		About:    "A policy forbids the use of the mail host, and this server is set to let the message go all the same and to say so (audit mode).",
 		RFC:      "7672 s.9.1",

@@ -397,11 +397,11 @@ func (c reading) noConnection(p *engine.Peer) (t told) {
 	case p.Ending == engine.EndedClosed:
 		t.cause = fmt.Sprintf("%s accepts the connection and closes it%s.%s", where, endedBy(p), need)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why it closes the connection: a limit of connections, a block list, or a proxy before it.", c.host)))}
-	case p.Detail != "":
+	case p.Ending == engine.EndedNoSMTP:
 		t.cause = fmt.Sprintf("What answers at %s is no mail server that works%s.%s", where, endedBy(p), need)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what listens there: `nc %s %d` has to show a line that begins with 220.", strings.Trim(c.host, "[]"), c.port())))}
 	default:
-		t.cause = fmt.Sprintf("No mail server answers at %s.%s", where, need)
+		t.cause = fmt.Sprintf("No mail server answers at %s%s.%s", where, endedBy(p), need)
 		t.owner = []Cure{cure(c.hostBy(reach))}
 		t.hints = append(t.hints, HintPort)
 	}
@@ -440,6 +440,9 @@ func (c reading) policyFailed(ev *engine.PolicyFailed) (t told) {
 	switch c.r.ID {
 	case engine.ReasonSTSRecordGone:
 		t.cause = kept(c.p)
+		if t.cause == "" {
+			t.cause = fmt.Sprintf("The TXT record at %s is gone or malformed, and the MTA-STS policy of %s that was fetched on %s still holds.", recordName(c.domain), c.domain, day(ev.Fetched))
+		}
 		if _, fix, ok := recordFault(c.p); ok {
 			t.owner = append(t.owner, recordCure(c.p, fix))
 		} else {
@@ -890,7 +893,7 @@ func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
 	clause := f.of(c.host)
 	switch {
 	case f.trouble == certName && s.CommonName == engine.CommonNameNever:
-		clause = fmt.Sprintf("the certificate of %s has that name only as Common Name, which does not count; its subjectAltName names %s", c.host, namesShown(dnsNames(s.Presented)))
+		clause = fmt.Sprintf("the certificate of %s has that name as Common Name only%s", c.host, commonName(s.CommonName))
 	case f.trouble == certName:
 		clause = fmt.Sprintf("the certificate of %s is for %s, not for %s", c.host, presented(s.Presented), c.host)
 	}
@@ -926,6 +929,14 @@ func (c reading) pkixChain(s *engine.Shown, f certFault) (t told) {
 func (c reading) encrypted(s *engine.Shown, f certFault) (t told) {
 	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
 	effect := fmt.Sprintf("So the connection to %s is encrypted, and whether it is the right server is not checked", c.host)
+	if c.r.ID == engine.ReasonEncryptedName && f.trouble != certName && f.trouble != certNone {
+		// Two faults: a new certificate puts both right.
+		if f.trouble == certFine || f.trouble == certRoots || f.trouble == certBudget {
+			f.clause = ""
+		}
+		f.clause = strings.TrimSuffix("its certificate names "+presented(s.Presented)+"; "+f.clause, "; ")
+		f.trouble = certUnknownCA
+	}
 	if f.clause != "" && f.trouble != certRoots && f.trouble != certBudget {
 		effect += " (" + f.clause + commonName(s.CommonName) + ")"
 	}
