@@ -224,7 +224,11 @@ func (r *checkRun) done(ctx context.Context, v *verdict) error {
 		}
 	}
 	r.e.print(v, r.looking, r.flags.short, r.count > 1)
-	r.stack.dns.complain(r.e.out)
+	if r.e.flags.json || r.flags.short || !v.blamesResolver() {
+		r.stack.dns.complain(r.e.out)
+	} else {
+		r.stack.dns.resolver.take() // the answer has said it
+	}
 	r.progress()
 	return r.e.out.flushed()
 }

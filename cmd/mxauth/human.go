@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -56,13 +57,25 @@ func (v *verdict) human(c *console) {
 	}
 }
 
-// account prints what an administrator has to know and to do.
-func (v *verdict) account(c *console) {
+// told is what an administrator has to know and to do.
+func (v *verdict) told() explain.Account {
 	decisions := make([]engine.Decision, len(v.hosts))
 	for i, h := range v.hosts {
 		decisions[i] = h.Decision
 	}
-	a := explain.Tell(v.plan, decisions, v.summary)
+	return explain.Tell(v.plan, decisions, v.summary)
+}
+
+// blamesResolver reports whether the account says what is wrong with the resolver.
+func (v *verdict) blamesResolver() bool {
+	return v.err == nil && len(v.hosts) == len(v.plan.Hosts) && slices.ContainsFunc(v.told().Hints, func(h explain.Hint) bool {
+		return slices.Contains([]explain.Hint{explain.HintResolver, explain.HintRefuses, explain.HintStrips, explain.HintAnchor, explain.HintSilent}, h)
+	})
+}
+
+// account prints what an administrator has to know and to do.
+func (v *verdict) account(c *console) {
+	a := v.told()
 	cause := a.Cause
 	if a.RFC != "" && v.summary.Outcome != engine.Authenticated {
 		cause += " (RFC " + a.RFC + ")"

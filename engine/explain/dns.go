@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
@@ -128,7 +129,7 @@ func whyFailed(err error, what string) string {
 	case errors.Is(le.Kind, dnssec.ErrTimeout):
 		return fmt.Sprintf("the question for %s got no answer in time%s", what, server(le))
 	case errors.Is(le.Kind, dnssec.ErrUnreachable):
-		return fmt.Sprintf("the resolver of this machine%s cannot be reached, so %s could not be looked up", at(le), what)
+		return fmt.Sprintf("the resolver of this machine%s cannot be reached, so %s could not be looked up", reached(le), what)
 	case errors.Is(le.Kind, dnssec.ErrRefused):
 		return fmt.Sprintf("the resolver of this machine%s does not answer the question for %s: %s", at(le), what, refusal(r))
 	case errors.Is(le.Kind, dnssec.ErrMalformed):
@@ -168,6 +169,24 @@ func at(le *dnssec.LookupError) string {
 		return ""
 	}
 	return " (" + clip(le.Server) + ")"
+}
+
+// reached is at for a resolver that cannot be reached, with what the network says.
+func reached(le *dnssec.LookupError) string {
+	if le.Cause == nil {
+		return at(le)
+	}
+	text := strings.ReplaceAll(clip(le.Cause.Error()), dnssec.ErrUnreachable.Error()+": ", "")
+	where, _, ok := strings.Cut(text, " over ")
+	switch {
+	case !ok:
+		return " (" + text + ")"
+	case errors.Is(le.Cause, syscall.ECONNREFUSED):
+		return " (" + where + ", connection refused)"
+	case errors.Is(le.Cause, syscall.ENETUNREACH), errors.Is(le.Cause, syscall.EHOSTUNREACH):
+		return " (" + where + ", no route)"
+	}
+	return " (" + text + ")"
 }
 
 func server(le *dnssec.LookupError) string {
