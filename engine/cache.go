@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -87,11 +88,14 @@ func (k *keptPlan) drawn(shuffle func(int, func(i, j int))) *Plan {
 type planCache struct {
 	plans   *planLRU
 	shuffle func(int, func(i, j int)) // nil: math/rand/v2
+
+	mu     sync.Mutex // guards purged, and adding to plans
+	purged uint64     // calls of purge
 }
 
 func newPlanCache(most int, bytes int64, shuffle func(int, func(i, j int))) (*planCache, error) {
 	plans, err := newPlanLRU(most, bytes)
-	return &planCache{plans, shuffle}, err
+	return &planCache{plans: plans, shuffle: shuffle}, err
 }
 
 // get returns the plan of the same request that still holds at now; nil if none.
@@ -118,8 +122,10 @@ func (c *planCache) get(r *Request, now time.Time) *Plan {
 }
 
 // put keeps a plan, if nothing in it failed: a failed lookup is asked again the next time.
-func (c *planCache) put(p *Plan, now time.Time) {
-	if c == nil || !p.steady || !p.ends.After(now) {
+// purged is what [planCache.purges] said when the plan was begun: one that was begun before
+// a purge rests on what the operator has changed.
+func (c *planCache) put(p *Plan, now time.Time, purged uint64) {
+	if _, ok := p.Keep(); c == nil || !ok || !p.ends.After(now) {
 		return
 	}
 	key, ok := keyOf(&p.Request)
@@ -130,7 +136,32 @@ func (c *planCache) put(p *Plan, now time.Time) {
 	if n := orders(p.Hosts); n <= maxOrders {
 		k.orders = make([]atomic.Pointer[Plan], n)
 	}
-	c.plans.Add(key, k)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if purged == c.purged {
+		c.plans.Add(key, k)
+	}
+}
+
+// purges returns how often the cache was emptied.
+func (c *planCache) purges() uint64 {
+	if c == nil {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.purged
+}
+
+// purge drops every plan, and keeps none that is being made.
+func (c *planCache) purge() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.purged++
+	c.plans.Purge()
 }
 
 // remove drops the plan of a request.

@@ -21,11 +21,12 @@ func (e *Engine) Plan(ctx context.Context, r Request) (*Plan, error) {
 		e.planned(p, true, start)
 		return p, nil
 	}
+	purged := e.plans.purges()
 	p, err := e.planAnew(ctx, r, start)
 	if err != nil {
 		return nil, err
 	}
-	e.plans.put(p, e.c.Now())
+	e.plans.put(p, e.c.Now(), purged)
 	e.planned(p, false, start)
 	return p, nil
 }
@@ -69,6 +70,15 @@ func (e *Engine) Decide(p *Plan, i int, peer Peer, at time.Time) Decision {
 // certificates are judged.
 func (e *Engine) Replay(p *Plan, i int, peer Peer, at time.Time) Decision {
 	return e.decide(p, i, peer, at, judging{replay: true})
+}
+
+// Diagnose decides on a peer that package engine/probe looked at once more after a
+// handshake had failed ([Peer].Handshake, [Peer].OwnTLS), and records the decision. It is
+// no decision to send by.
+func (e *Engine) Diagnose(p *Plan, i int, peer Peer) Decision {
+	d := e.decide(p, i, peer, e.c.Now(), judging{})
+	e.Record(p, i, d)
+	return d
 }
 
 func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
@@ -116,13 +126,9 @@ func (e *Engine) LookAgain(ctx context.Context, p *Plan) (next *Plan, changed bo
 	return next, true, nil
 }
 
-// Forget drops every kept plan; the next of each is made anew. It is for operators
+// Forget drops every kept plan, and keeps none that is being made. It is for operators
 // who changed something that plans rest on.
-func (e *Engine) Forget() {
-	if e.plans != nil {
-		e.plans.plans.Purge()
-	}
-}
+func (e *Engine) Forget() { e.plans.purge() }
 
 // ExceptionUses returns the counts since the engine was made, in the order of the ids. An
 // exception keeps its count when the set is read anew.

@@ -53,6 +53,24 @@ func (r *Roots) Len() int {
 	return r.n
 }
 
+// Equal reports whether two sets hold the same certificates.
+func (r *Roots) Equal(o *Roots) bool {
+	if r.Len() != o.Len() {
+		return false
+	}
+	if r == nil {
+		return true
+	}
+	for _, same := range r.bySubject {
+		for _, c := range same {
+			if !o.contains(c.view) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // withSubject returns the roots of this raw subject.
 func (r *Roots) withSubject(subject []byte) []*Certificate {
 	if r == nil {
@@ -90,7 +108,7 @@ var (
 // SystemRoots reads the roots that this system trusts: the file named by the
 // environment variable SSL_CERT_FILE and the folders in SSL_CERT_DIR (parted by
 // colons) if one of them is set, else the file or folder in which systems of its
-// kind keep them. The files are read anew by each call. A certificate that does
+// kind keep them. The files are read again by each call. A certificate that does
 // not parse is left out, as the system's other programs do. An error wraps
 // [ErrNoRoots]; where the system keeps its roots in no file (Windows), the
 // caller gives them to [LoadRoots].

@@ -160,8 +160,8 @@ func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
 		if perr != nil {
 			c.storeFailed(ctx, domain, perr)
 		}
-		c.changed(ctx, domain, old, oldPolicy, u)
 		_ = c.keep(ctx, domain, u.kept, len(failures) > 0)
+		c.changed(ctx, domain, old, oldPolicy, u)
 		return
 	}
 	// The lifetime stays: only a fetch prolongs it. Of the old entry nothing but the note

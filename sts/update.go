@@ -157,8 +157,8 @@ func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string, h
 	}
 	got.Policy = got.Policy.compact()
 	u := update{policy: &got.Policy, chain: got.Chain, kept: keptOf(got, id)}
-	c.changed(ctx, domain, old, oldPolicy, u)
 	u.storeErr = c.keep(ctx, domain, u.kept, len(failures) > 0)
+	c.changed(ctx, domain, old, oldPolicy, u)
 	return u
 }
 

@@ -21,33 +21,51 @@ import (
 
 // newCache makes the verb cache and its own verbs.
 func newCache(e *env) *cobra.Command {
-	return group(&cobra.Command{
+	list := group(&cobra.Command{
 		Use:   "cache",
 		Short: "List, show, export, import and delete the MTA-STS policies that are kept",
 		Long: `Cache works on the policies in the store that --store names. What is kept there is
 protection: while a policy is kept, nobody can take it away through DNS. To delete one is
 to trust DNS once more for that domain.
 
-A store in a file belongs to one process: stop the daemon that has it open first.
+A store in a file belongs to one process. Where a daemon has it open, cache asks the
+daemon, at its control socket (serve.control of the configuration, or --control PATH);
+--store names another store than that of the daemon.
 
 Who changed what, and when, goes to standard error. The exit status is 0 if it was done,
 1 if there is no such policy, 78 if the store can not be used.`,
 	}, newCacheList(e), newCacheShow(e), newCacheExport(e), newCacheImport(e), newCacheDelete(e), newCacheRescue(e))
+	for _, verb := range list.Commands() {
+		if verb.Name() != "rescue" {
+			e.addDaemonFlags(verb)
+		}
+	}
+	return list
 }
 
 // exitNoPolicy is the exit status of cache for a domain that has no policy.
 const exitNoPolicy = 1
 
-// withCache runs f on the policies in the store that --store names.
-func (e *env) withCache(use storeUse, f func(*sts.Cache) error) error {
-	return e.withStore(use, func(s store.Store) error {
+// withCache runs f on the policies of the daemon, or of the store that --store names.
+func (e *env) withCache(cmd *cobra.Command, use storeUse, f func(policyBook) error) error {
+	return e.withStore(cmd, use, func(c *daemonClient) error { return f(remotePolicies{c}) }, func(s store.Store) error {
 		// What is changed is always logged, with or without --verbose.
 		return f(sts.NewCache(s, e.now, e.out.logger(slog.LevelInfo)))
 	})
 }
 
-// withStore runs f on the store that --store names, which has to be one that stays.
-func (e *env) withStore(use storeUse, f func(store.Store) error) (err error) {
+// withStore runs remote with a daemon that holds the store, or local on the store, which has
+// to be one that stays. A store that --store names is opened here if that is possible.
+func (e *env) withStore(cmd *cobra.Command, use storeUse, remote func(*daemonClient) error, local func(store.Store) error) (err error) {
+	set, daemon, err := e.daemon(cmd)
+	if err != nil {
+		return err
+	}
+	named := cmd.Flags().Changed("store")
+	if daemon != nil && (!named || set.Store != storeMemory && daemon.holds(cmd.Context(), set.Store)) {
+		return remote(daemon)
+	}
+	e.flags.store = set.Store
 	if e.flags.store == storeMemory {
 		return &exitError{code: exitUsage, err: errors.New("a store in memory is empty"), hint: "name the store by --store bolt:FILE or --store redis://HOST"}
 	}
@@ -56,7 +74,7 @@ func (e *env) withStore(use storeUse, f func(store.Store) error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.closeStore(s)) }()
-	err = f(s)
+	err = local(s)
 	if errors.Is(err, store.ErrUnavailable) {
 		return configError("", "%w", err)
 	}
@@ -93,7 +111,7 @@ func newCacheList(e *env) *cobra.Command {
 		Short: "List the policies that are kept, sorted by domain",
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withCache(storeReads, func(c *sts.Cache) error {
+			return e.withCache(cmd, storeReads, func(c policyBook) error {
 				var list []sts.Item
 				err := c.List(cmd.Context(), func(i sts.Item) bool {
 					list = append(list, i)
@@ -122,12 +140,12 @@ func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 
 // eachKept does something with the kept policy of each domain named. A domain of which f
 // says that nothing is kept is told, and decides the exit code; an error ends it.
-func (e *env) eachKept(args []string, f func(c *sts.Cache, domain rfc6125.Host) (kept bool, err error)) error {
+func (e *env) eachKept(cmd *cobra.Command, args []string, f func(c policyBook, domain rfc6125.Host) (kept bool, err error)) error {
 	names, err := parseDomains(args)
 	if err != nil {
 		return err
 	}
-	return e.withCache(storeReads, func(c *sts.Cache) error {
+	return e.withCache(cmd, storeReads, func(c policyBook) error {
 		code := 0
 		for _, d := range names {
 			kept, err := f(c, d)
@@ -149,7 +167,7 @@ func newCacheShow(e *env) *cobra.Command {
 		Short: "Show the policy of a domain as it is kept",
 		Args:  arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.eachKept(args, func(c *sts.Cache, domain rfc6125.Host) (bool, error) {
+			return e.eachKept(cmd, args, func(c policyBook, domain rfc6125.Host) (bool, error) {
 				i, ok, err := c.Show(cmd.Context(), domain)
 				if err != nil || !ok {
 					return false, err
@@ -180,7 +198,7 @@ func newCacheExport(e *env) *cobra.Command {
 		Short: "Write all policies to standard output, one JSON object a line",
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withCache(storeReads, func(c *sts.Cache) error {
+			return e.withCache(cmd, storeReads, func(c policyBook) error {
 				n, err := c.Export(cmd.Context(), text.JSONWriter(e.out.stdout()))
 				if err == nil {
 					e.out.Notef("%d policies exported", n)
@@ -204,7 +222,7 @@ later stays; what has ended is left out. A life begins with the fetch, not with 
 				return usageError("%w", err)
 			}
 			defer in.Close()
-			return e.withCache(storeFills, func(c *sts.Cache) error {
+			return e.withCache(cmd, storeFills, func(c policyBook) error {
 				n, err := c.Import(cmd.Context(), in, who())
 				e.out.Notef("%d policies imported, %d had ended, %d were kept already", n.Stored, n.Expired, n.Older)
 				if errors.Is(err, sts.ErrImport) {
@@ -222,7 +240,7 @@ func newCacheDelete(e *env) *cobra.Command {
 		Short: "Delete the policy of a domain, and trust DNS once more",
 		Args:  arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.eachKept(args, func(c *sts.Cache, domain rfc6125.Host) (bool, error) {
+			return e.eachKept(cmd, args, func(c policyBook, domain rfc6125.Host) (bool, error) {
 				return c.Delete(cmd.Context(), domain, who())
 			})
 		},

@@ -33,7 +33,8 @@ const (
 
 // newDemo makes the verb demo.
 func newDemo(e *env) *cobra.Command {
-	return &cobra.Command{
+	var serve []string
+	cmd := &cobra.Command{
 		Use:   "demo [WORLD]",
 		Short: "Check the worlds of a mail Internet in this process; needs no network",
 		Long: `Demo starts a small mail Internet on loopback: signed zones, a resolver, policy hosts
@@ -42,32 +43,52 @@ mxauth check would and prints a verdict a line; the exit status is 0 only if eve
 came out as it should. With the name of a world it prints the full explanation.
 
 With --dnssec trust-ad the worlds are looked at through a resolver that validates,
-else mxauth validates by itself behind one that does not.`,
+else mxauth validates by itself behind one that does not.
+
+With --serve it runs mxauth serve about these domains until it is stopped, so that a mail
+server or mxauth ask can try it: postmap -q dane-ee.test socketmap:unix:PATH:QUERY.`,
 		Example: `  mxauth demo
-  mxauth demo sts-enforce`,
+  mxauth demo sts-enforce
+  mxauth demo --serve socketmap=unix:/tmp/mxauth.sock`,
 		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runDemo(cmd.Context(), e, args)
+			worlds, err := e.demoWorlds(args)
+			switch {
+			case err != nil:
+				return err
+			case len(serve) > 0:
+				return runDemoServe(cmd.Context(), e, serve, e.daemonFlags.control, worlds)
+			}
+			return runDemo(cmd.Context(), e, len(args) == 1, worlds)
 		},
 	}
+	cmd.Flags().StringArrayVar(&serve, "serve", nil, "answer mail servers at `DOOR=ADDRESS`, as mxauth serve --listen does (repeatable)")
+	cmd.Flags().StringVar(&e.daemonFlags.control, "control", "", "with --serve, `PATH` of the control socket")
+	return cmd
 }
 
-func runDemo(ctx context.Context, e *env, args []string) error {
+// demoWorlds are the worlds that the arguments choose.
+func (e *env) demoWorlds(args []string) ([]lab.World, error) {
 	set, err := e.flags.parse()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(set.servers) > 0 || e.flags.trustAnchor != "" || e.flags.caFile != "" {
-		return usageError("demo brings its own resolver, trust anchor and certification authority: leave --resolver, --trust-anchor and --ca-file out")
+		return nil, usageError("demo brings its own resolver, trust anchor and certification authority: leave --resolver, --trust-anchor and --ca-file out")
 	}
 	worlds := lab.Worlds()
 	if len(args) == 1 {
 		i := slices.IndexFunc(worlds, func(w lab.World) bool { return w.Name == args[0] })
 		if i < 0 {
-			return &exitError{code: exitUsage, err: fmt.Errorf("the demo has no world %.80q", args[0]), hint: "mxauth demo lists them"}
+			return nil, &exitError{code: exitUsage, err: fmt.Errorf("the demo has no world %.80q", args[0]), hint: "mxauth demo lists them"}
 		}
 		worlds = worlds[i : i+1]
 	}
+	return worlds, nil
+}
+
+// runDemo checks worlds; with full it explains what came out.
+func runDemo(ctx context.Context, e *env, full bool, worlds []lab.World) error {
 	d, err := e.startDemo(ctx, worlds)
 	if err != nil {
 		return err
@@ -86,7 +107,7 @@ func runDemo(ctx context.Context, e *env, args []string) error {
 		if len(r.wrong) > 0 {
 			failed++
 		}
-		return e.printDemo(r, len(args) == 1)
+		return e.printDemo(r, full)
 	}
 	if err := inOrder(ctx, max(e.flags.concurrency, demoConcurrency), iter.Seq2[lab.World, error](seq), d.look, done, nil); err != nil {
 		return err
@@ -95,7 +116,7 @@ func runDemo(ctx context.Context, e *env, args []string) error {
 		return &exitError{code: exitFault, err: fmt.Errorf("%d of %d worlds did not come out as they should", failed, len(worlds)),
 			hint: "this is a fault of mxauth, or of a machine too slow for the lab's time limits"}
 	}
-	if !e.flags.json && len(args) == 0 {
+	if !e.flags.json && !full {
 		e.out.Linef("%d worlds, all as they should be", len(worlds))
 	}
 	return nil
@@ -247,23 +268,12 @@ func (d *demo) checkWith(ctx context.Context, w lab.World, kept store.Store, now
 	return c.check(ctx, domain)
 }
 
-// requestOf reads a world's request, which is in the words of the command line.
+// requestOf is a world's request and what it says of this MTA and its memory.
 func requestOf(w lab.World) (req engine.Request, set delivery, err error) {
-	r := w.Request
-	flags := deliveryFlags{
-		level: r.Level, port: r.Port, requireTLS: r.RequireTLS, tlsRequiredNo: r.TLSRequiredNo, nullReturn: r.NullReturn,
-		report: r.TLSRPTReport, insecureMX: r.InsecureMX, daneAndSTS: r.DANEAndSTS, undetermined: r.STSUnknown, mxAlias: r.MXAlias,
-		names: r.Names, noCNID: r.NoCNID, noClear: r.NoClear, audit: r.Audit, noAddrDefer: r.NoAddrDefer, own: r.OwnHosts,
-		lost: r.Memory, hold: engine.DefaultHold,
-	}
-	if r.Smarthost {
-		flags.smarthost = r.NextHop
-	}
-	flags.defaults()
-	if req, err = flags.request(); err != nil {
-		return req, set, fmt.Errorf("world %s: %w", w.Name, err)
-	}
-	if r.Memory != "" {
+	req = w.Request.Request
+	req.Sorted = true
+	flags := deliveryFlags{own: w.Request.OwnHosts, lost: w.Request.Memory, hold: engine.DefaultHold}
+	if flags.lost != "" {
 		if set.memory, err = flags.memory("the demo's"); err != nil {
 			return req, set, err
 		}

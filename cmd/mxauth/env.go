@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -20,8 +21,11 @@ type env struct {
 	now    func() time.Time
 	// dial opens connections to MX and policy hosts; nil: a plain net.Dialer. The
 	// lab's verbs put the lab's here.
-	dial  func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
-	flags sharedFlags // set by the command line
+	dial        func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	flags       sharedFlags // set by the command line
+	daemonFlags daemonFlags
+	hup         <-chan os.Signal // asks a daemon to reload; nil: SIGHUP does
+	log         *slog.Logger     // of a daemon; nil: --verbose decides
 }
 
 func newEnv(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) *env {

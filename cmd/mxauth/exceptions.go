@@ -74,21 +74,43 @@ func (f *exceptionsFile) current() *engine.Exceptions {
 		return f.set
 	}
 	f.looked = now
-	st, err := os.Stat(f.path)
-	if err == nil && f.seen != nil && st.ModTime().Equal(f.seen.ModTime()) && st.Size() == f.seen.Size() {
-		return f.set
-	}
-	var set *engine.Exceptions
-	if err == nil {
-		f.seen = st
-		set, err = readExceptions(f.path)
-	}
-	if err != nil {
+	if _, err := f.look(false); err != nil {
 		f.warn("the exceptions stay as they were: %v", err)
-		return f.set
+	}
+	return f.set
+}
+
+// reread reads the file if it has changed, or in any case; changed says that other
+// exceptions may be in force. After an error they are as they were.
+func (f *exceptionsFile) reread(anyway bool) (changed bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.look(anyway)
+}
+
+// inForce returns the exceptions as they were read last.
+func (f *exceptionsFile) inForce() *engine.Exceptions {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.set
+}
+
+// look is reread; f.mu is held.
+func (f *exceptionsFile) look(anyway bool) (changed bool, err error) {
+	st, err := os.Stat(f.path)
+	if err != nil {
+		return false, err
+	}
+	if !anyway && f.seen != nil && st.ModTime().Equal(f.seen.ModTime()) && st.Size() == f.seen.Size() {
+		return false, nil
+	}
+	f.seen = st // also of a bad file: it is told once
+	set, err := readExceptions(f.path)
+	if err != nil {
+		return false, err
 	}
 	f.set = set
-	return f.set
+	return true, nil
 }
 
 // readExceptions reads a file; its errors name the line.

@@ -17,7 +17,7 @@ import (
 
 // newMemory makes the verb memory and its own verbs.
 func newMemory(e *env) *cobra.Command {
-	return group(&cobra.Command{
+	list := group(&cobra.Command{
 		Use:   "memory",
 		Short: "List, show and forget what domains have once proved",
 		Long: `Memory works on what mxauth check has learnt of domains in the store that --store
@@ -28,19 +28,26 @@ since. Check tells of a loss; with --memory alert it makes a finding of it, and 
 Who has asked the owner of a domain and knows that a loss is meant forgets the domain.
 What it proves after that is learnt anew.
 
+Where a daemon has the store open, memory asks the daemon, at its control socket
+(serve.control of the configuration, or --control PATH).
+
 The exit status is 0 if it was done, 1 if nothing is remembered of a domain, 78 if the
 store can not be used.`,
 		Example: `  mxauth memory list --store bolt:/var/lib/mxauth/policies.db
   mxauth memory forget --store bolt:/var/lib/mxauth/policies.db example.org`,
 	}, newMemoryList(e), newMemoryShow(e), newMemoryForget(e))
+	for _, verb := range list.Commands() {
+		e.addDaemonFlags(verb)
+	}
+	return list
 }
 
 // exitNoMemory is the exit status of memory for a domain of which nothing is remembered.
 const exitNoMemory = 1
 
-// withMemory runs f on what is remembered in the store that --store names.
-func (e *env) withMemory(f func(*engine.Memory) error) (err error) {
-	return e.withStore(storeReads, func(s store.Store) error {
+// withMemory runs f on what the daemon remembers, or the store that --store names.
+func (e *env) withMemory(cmd *cobra.Command, f func(memoryBook) error) (err error) {
+	return e.withStore(cmd, storeReads, func(c *daemonClient) error { return f(remoteMemory{c}) }, func(s store.Store) error {
 		m, err := engine.NewMemory(engine.MemoryConfig{Store: s, Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
 		if err != nil {
 			return err
@@ -55,7 +62,7 @@ func newMemoryList(e *env) *cobra.Command {
 		Short: "List the domains and what they have proved, sorted",
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withMemory(func(m *engine.Memory) error {
+			return e.withMemory(cmd, func(m memoryBook) error {
 				var list []engine.Past
 				err := m.All(cmd.Context(), func(p engine.Past) bool {
 					list = append(list, p)
@@ -120,12 +127,12 @@ type target struct {
 }
 
 // eachRemembered does something with what is remembered of each domain named.
-func (e *env) eachRemembered(args []string, port uint16, f func(*engine.Memory, target) (bool, error)) error {
+func (e *env) eachRemembered(cmd *cobra.Command, args []string, port uint16, f func(memoryBook, target) (bool, error)) error {
 	names, err := parseDomains(args)
 	if err != nil {
 		return err
 	}
-	return e.withMemory(func(m *engine.Memory) error {
+	return e.withMemory(cmd, func(m memoryBook) error {
 		code := 0
 		for _, d := range names {
 			there, err := f(m, target{d, port})
@@ -154,7 +161,7 @@ func newMemoryShow(e *env) *cobra.Command {
 	}
 	port := portFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return e.eachRemembered(args, *port, func(m *engine.Memory, t target) (bool, error) {
+		return e.eachRemembered(cmd, args, *port, func(m memoryBook, t target) (bool, error) {
 			p, ok, err := m.Past(cmd.Context(), t.domain, t.port)
 			if err != nil || !ok {
 				return false, err
@@ -198,7 +205,7 @@ func newMemoryForget(e *env) *cobra.Command {
 	}
 	port := portFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return e.eachRemembered(args, *port, func(m *engine.Memory, t target) (bool, error) {
+		return e.eachRemembered(cmd, args, *port, func(m memoryBook, t target) (bool, error) {
 			ok, err := m.Forget(cmd.Context(), t.domain, t.port)
 			if ok && err == nil {
 				e.out.logger(slog.LevelInfo).Info("what a domain proved is forgotten", "domain", t.domain, "who", who())

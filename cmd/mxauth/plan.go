@@ -53,6 +53,9 @@ type planRow struct {
 	MXStatus   string         `json:"mx_status"`
 	STS        planSTS        `json:"sts"`
 	ValidUntil time.Time      `json:"valid_until"`
+	KeptUntil  *time.Time     `json:"kept_until,omitempty"` // of a plan that may be used again
+	Past       *engine.Past   `json:"past,omitempty"`       // what the domain once proved
+	Drops      []engine.Drop  `json:"drops,omitempty"`      // what it has lost since
 	Hosts      []planHost     `json:"hosts"`
 	Why        []explain.Step `json:"why"`
 }
@@ -65,6 +68,8 @@ type planSTS struct {
 	Cached  bool       `json:"cached,omitempty"`
 	Pending bool       `json:"pending,omitempty"`
 	Expires *time.Time `json:"expires,omitempty"`
+	MaxAge  int64      `json:"max_age,omitempty"` // seconds
+	MX      []string   `json:"mx,omitempty"`      // the patterns of the policy
 }
 
 // A planHost is one MX host of a plan.
@@ -83,6 +88,11 @@ type planHost struct {
 	Reason      string       `json:"reason"`
 	ReasonID    string       `json:"reason_id"`
 	RFC         string       `json:"rfc"`
+	Row         string       `json:"row,omitempty"`       // of the decision table
+	STSMatch    string       `json:"sts_match,omitempty"` // the pattern that names the host
+	TLSSeen     *time.Time   `json:"tls_seen,omitempty"`  // when the host is remembered to have spoken TLS
+	Waived      string       `json:"waived,omitempty"`    // id of the reason for which it would be skipped, had it not been let go
+	Exception   string       `json:"exception,omitempty"` // id of the exception for this host
 }
 
 // planRow makes the JSON object of a plan.
@@ -103,7 +113,13 @@ func (v *verdict) planRow() any {
 		r.STS.Mode = p.STS.Policy.Mode.String()
 		end := p.STS.Expires.UTC()
 		r.STS.Expires = &end
+		r.STS.MaxAge, r.STS.MX = int64(p.STS.Policy.MaxAge/time.Second), texts(p.STS.Policy.MX)
 	}
+	if until, ok := p.Keep(); ok {
+		until = until.UTC()
+		r.KeptUntil = &until
+	}
+	r.Past, r.Drops = p.Past, p.Drops
 	for i, h := range p.Hosts {
 		said := explain.Reason(h.Reason)
 		ph := planHost{
@@ -111,12 +127,30 @@ func (v *verdict) planRow() any {
 			Requirement: h.Requirement.String(), Outcome: h.Skipped.String(), SNI: h.SNI,
 			DANENames: texts(h.DANERefs), STSNames: texts(h.STSRefs), PKIXNames: texts(h.PKIXRefs),
 			Reason: said.Text, ReasonID: string(h.Reason.ID), RFC: said.RFC,
+			Row: h.Row, STSMatch: h.STSMatch, Waived: string(h.Waived.ID), TLSSeen: tlsSeen(p.Past, h),
+		}
+		if h.Exception != nil {
+			ph.Exception = h.Exception.ID
 		}
 		ph.TLSA = texts(h.DANE.Set.Usable())
 		r.Hosts = append(r.Hosts, ph)
 		r.Why = append(r.Why, explain.Host(&p.Hosts[i])...)
 	}
 	return r
+}
+
+// tlsSeen is when a host is remembered to have spoken TLS; nil if it is not.
+func tlsSeen(past *engine.Past, h engine.Host) *time.Time {
+	if past == nil || !h.Name.IsValid() {
+		return nil
+	}
+	for _, t := range past.TLS {
+		if t.Host == h.Name.String() {
+			at := t.At.UTC()
+			return &at
+		}
+	}
+	return nil
 }
 
 // texts prints each of a list.

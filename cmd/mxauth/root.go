@@ -25,11 +25,11 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	root := newRoot(e)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && !errors.Is(err, errStopped) {
 		e.out.Errorf("interrupted")
 		return exitInterrupted
 	}
-	if err == nil {
+	if err == nil || errors.Is(err, errStopped) {
 		err = e.out.flushed()
 	}
 	if err == nil {

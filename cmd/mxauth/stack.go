@@ -112,8 +112,11 @@ func (e *env) openDelivery(ctx context.Context, d delivery) (s *stack, err error
 	return s, err
 }
 
-// logger logs to standard error if --verbose is set.
+// logger logs to standard error if --verbose is set, or as a daemon does.
 func (e *env) logger() *slog.Logger {
+	if e.log != nil {
+		return e.log
+	}
 	if !e.flags.verbose {
 		return slog.New(slog.DiscardHandler)
 	}

@@ -17,5 +17,10 @@ func verbs() []func(*env) *cobra.Command {
 		newSTS,
 		newCache,
 		newMemory,
+		newExceptions,
+		newServe,
+		newStatus,
+		newAsk,
+		newConfig,
 	}
 }

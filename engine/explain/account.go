@@ -76,6 +76,13 @@ func all(r engine.Reason) told {
 	if i == nil {
 		return t
 	}
+	if l, ok := r.Evidence.(*engine.Library); ok {
+		if fix := ObstacleCure(l); fix != "" {
+			t.cause = strings.TrimSpace(strings.TrimSuffix(t.cause, fix))
+			t.owner = []Cure{cure(read(r).hostBy(fix))}
+		}
+		return t
+	}
 	if !strings.HasPrefix(i.Recipient, nothing) {
 		t.owner = append(t.owner, cure(i.Recipient))
 	}

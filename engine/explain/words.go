@@ -156,6 +156,9 @@ const (
 	variantHold            // mail waits for it
 	variantHost            // about a host of the plan
 	variantUntried         // not every host was tried
+	variantRead            // of a handshake that was only read
+	variantWider           // of a handshake with other settings
+	variantClear           // the message may go in the clear
 )
 
 // variantOf chooses the sentence by the evidence.
@@ -182,6 +185,8 @@ func variantOf(r engine.Reason) variant {
 		if ev.Hold {
 			return variantHold
 		}
+	case *engine.Library:
+		return ownVariant(ev)
 	case *engine.Shown:
 		if r.ID == engine.ReasonLiteral || r.ID == engine.ReasonOpportunistic {
 			return variantSession
@@ -223,6 +228,8 @@ func field(r engine.Reason, name string) string {
 		return domain(r)
 	case "host":
 		return host(r.Host)
+	case "free":
+		return read(r).free()
 	}
 	if h := r.Host; h != nil {
 		switch name {
@@ -276,6 +283,8 @@ func field(r engine.Reason, name string) string {
 		}
 	case *engine.NoTLS:
 		return endedBy(&ev.Peer)
+	case *engine.Library:
+		return own(r, ev, name)
 	case *engine.Shown:
 		return shown(ev, name)
 	case *engine.Expired:

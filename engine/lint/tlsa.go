@@ -138,7 +138,7 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 // tlsaAgainst holds the set against what the host shows.
 func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Peer) {
 	o := dane.Options{References: h.DANERefs, At: r.snap.At}
-	dp := dane.Peer{Chain: peer.Chain, RawKey: peer.RawKey}
+	dp := danePeer(peer)
 	res, err := h.DANE.Set.Verify(dp, o)
 	if err != nil {
 		r.tlsaMismatch(h, v, dp, o, res, err)
@@ -167,7 +167,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 	case errors.Is(err, dane.ErrName):
 		f = r.add(TLSAName, h.Name, "Use a certificate that names the MX host or the mail domain.",
 			"The CA in the TLSA records of %s issued its certificate, which has none of the names that count.", h.Name)
-		f.saw("%s", namesOf(presentedNames(dp.Chain)))
+		f.saw("%s", namesOf(peerNames(dp)))
 		for _, ref := range h.DANERefs {
 			f.saw("this name would count: %s", ref)
 		}
@@ -278,10 +278,11 @@ func lines(h *engine.Host, v *survey.HostView, recipe dane.Recipe) []string {
 		return nil
 	}
 	for _, a := range v.Probe.Addresses {
-		if len(a.Peer.Chain) == 0 {
+		certs := a.Peer.Certificates()
+		if len(certs) == 0 {
 			continue
 		}
-		if rec, err := dane.Generate(recipe, a.Peer.Chain[0]); err == nil {
+		if rec, err := dane.GenerateFromDER(recipe, certs[0].Raw()); err == nil {
 			return []string{dane.Entry{Owner: owner, TTL: time.Hour, Record: rec}.Zone()}
 		}
 	}

@@ -1,0 +1,479 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/spf13/pflag"
+)
+
+// SystemFile is the configuration of the machine.
+const SystemFile = "/etc/mxauth/mxauth.toml"
+
+// maxFile bounds a configuration file in bytes.
+const maxFile = 1 << 20
+
+// ErrConfig is wrapped by every error of [Load]; each says file and line, variable or flag.
+var ErrConfig = errors.New("bad configuration")
+
+// A Problem is one fault of a configuration. It wraps [ErrConfig].
+type Problem struct {
+	Where string // "/etc/mxauth/mxauth.toml:12", "MXAUTH_STORE_PATH", "--store"
+	Key   string // "" if the file as a whole cannot be read
+	Why   string
+}
+
+// Error says where, which key and why.
+func (p *Problem) Error() string {
+	if p.Key == "" {
+		return p.Where + ": " + p.Why
+	}
+	return p.Where + ": " + p.Key + ": " + p.Why
+}
+
+// Unwrap returns [ErrConfig].
+func (p *Problem) Unwrap() error { return ErrConfig }
+
+// Source says where settings come from.
+type Source struct {
+	// File is the file that --config names; "" is [SystemFile], or where that is missing
+	// the user's own. Only a file that was named must exist.
+	File string
+	// Getenv and Environ are those of package os, or a test's.
+	Getenv  func(string) string
+	Environ func() []string
+	// Flags holds the flags that [Bind] defined, parsed; nil: there are none.
+	Flags *pflag.FlagSet
+}
+
+// Load reads the settings. All faults are reported together; each is a [*Problem].
+func Load(src Source) (*Settings, error) {
+	s := Defaults()
+	var errs []error
+	if err := s.loadFile(src); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, s.loadEnv(src)...)
+	errs = append(errs, s.loadFlags(src.Flags)...)
+	errs = append(errs, s.check()...)
+	return s, errors.Join(errs...)
+}
+
+// loadFile reads the file of the source, if there is one.
+func (s *Settings) loadFile(src Source) error {
+	name, named := src.File, src.File != ""
+	if !named {
+		name = SystemFile
+		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+			name = userFile(src.Getenv)
+		}
+		if name == "" {
+			return nil
+		}
+	}
+	b, err := os.ReadFile(name)
+	if !named && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return &Problem{Where: name, Why: errors.Unwrap(err).Error()}
+	}
+	if len(b) > maxFile {
+		return &Problem{Where: name, Why: fmt.Sprintf("larger than %d bytes", maxFile)}
+	}
+	return s.Parse(name, string(b))
+}
+
+// userFile is the configuration of a user; "" if there is no home.
+func userFile(getenv func(string) string) string {
+	dir := getenv("XDG_CONFIG_HOME")
+	if dir == "" {
+		home := getenv("HOME")
+		if home == "" {
+			return ""
+		}
+		dir = filepath.Join(home, ".config")
+	}
+	return filepath.Join(dir, "mxauth", "mxauth.toml")
+}
+
+// Parse reads the text of a file over the present values; name is for errors.
+func (s *Settings) Parse(name, text string) error {
+	var tree map[string]any
+	if _, err := toml.Decode(text, &tree); err != nil {
+		var pe toml.ParseError
+		if errors.As(err, &pe) {
+			return &Problem{Where: at(name, pe.Position.Line), Why: pe.Message}
+		}
+		return &Problem{Where: name, Why: err.Error()}
+	}
+	lines := scan(text)
+	var errs []error
+	bad := func(key, why string) {
+		errs = append(errs, &Problem{Where: at(name, lines.of(key)), Key: key, Why: why})
+	}
+	for _, table := range slices.Sorted(maps.Keys(tree)) {
+		if table == "listen" {
+			errs = append(errs, s.parseListen(name, tree[table], lines)...)
+			continue
+		}
+		sub, ok := tree[table].(map[string]any)
+		if !ok {
+			bad(table, unknown(table, s.tables()))
+			continue
+		}
+		if !slices.Contains(s.tables(), table) {
+			bad(table, unknown(table, s.tables()))
+			continue
+		}
+		for _, k := range slices.Sorted(maps.Keys(sub)) {
+			key := table + "." + k
+			r := find(key)
+			if r == nil {
+				bad(key, unknown(key, keys()))
+				continue
+			}
+			if err := r.setTOML(s, sub[k]); err != nil {
+				bad(key, err.Error())
+				continue
+			}
+			s.origins[key] = at(name, lines.of(key))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tables are the names of the tables of a file.
+func (s *Settings) tables() []string {
+	out := []string{"listen"}
+	for i := range table {
+		name, _, _ := strings.Cut(table[i].Key, ".")
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func keys() []string {
+	var out []string
+	for i := range table {
+		out = append(out, table[i].Key)
+	}
+	return out
+}
+
+func unknown(name string, candidates []string) string {
+	if n := nearest(name, candidates); n != "" {
+		return "unknown; did you mean " + n + "?"
+	}
+	return "unknown"
+}
+
+func at(name string, line int) string { return name + ":" + strconv.Itoa(line) }
+
+// parseListen reads the listeners.
+func (s *Settings) parseListen(name string, v any, lines lineIndex) (errs []error) {
+	list, ok := v.([]map[string]any)
+	if !ok {
+		return []error{&Problem{Where: at(name, lines.of("listen")), Key: "listen", Why: "want [[listen]] with two brackets"}}
+	}
+	s.Listen = nil
+	for i, t := range list {
+		l := Listen{where: at(name, lines.nth("listen", i))}
+		for _, k := range slices.Sorted(maps.Keys(t)) {
+			bad := func(why string) {
+				errs = append(errs, &Problem{Where: at(name, lines.nth("listen."+k, i)), Key: "listen." + k, Why: why})
+			}
+			var to *string
+			switch k {
+			case "door":
+				to = &l.Door
+			case "address":
+				to = &l.Address
+			case "mode":
+				to = &l.Mode
+			case "owner":
+				to = &l.Owner
+			case "group":
+				to = &l.Group
+			case "maps":
+				m, ok := t[k].(map[string]any)
+				if !ok {
+					bad(`want { name = "QUERY" }`)
+					continue
+				}
+				l.Maps = map[string]string{}
+				for alias, v := range m {
+					if l.Maps[alias], ok = v.(string); !ok {
+						bad(`want { name = "QUERY" }`)
+					}
+				}
+				continue
+			default:
+				bad(unknown(k, []string{"door", "address", "mode", "owner", "group", "maps"}))
+				continue
+			}
+			if *to, ok = t[k].(string); !ok {
+				bad("want a text in quotes")
+			}
+		}
+		s.Listen = append(s.Listen, l)
+	}
+	s.origins["listen"] = name
+	return errs
+}
+
+// loadEnv reads the variables. One with the prefix that is nearly the name of a setting is
+// a fault: a misspelt setting has no effect that anybody would notice.
+func (s *Settings) loadEnv(src Source) (errs []error) {
+	known := map[string]bool{}
+	var names []string
+	for i := range table {
+		r := &table[i]
+		known[r.Env()] = true
+		names = append(names, strings.ToLower(r.Env()))
+		v := src.Getenv(r.Env())
+		if v == "" {
+			continue
+		}
+		if err := r.set(s, v); err != nil {
+			errs = append(errs, &Problem{Where: r.Env(), Key: r.Key, Why: err.Error()})
+			continue
+		}
+		s.origins[r.Key] = r.Env()
+	}
+	if src.Environ == nil {
+		return errs
+	}
+	for _, kv := range src.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "MXAUTH_") && !known[name] {
+			if n := nearest(strings.ToLower(name), names); n != "" {
+				errs = append(errs, &Problem{Where: name, Why: "unknown; did you mean " + strings.ToUpper(n) + "?"})
+			}
+		}
+	}
+	return errs
+}
+
+// A flagValue keeps what was typed until [Load] applies it.
+type flagValue struct {
+	row   *Setting
+	typed []string
+}
+
+func (f *flagValue) String() string { return f.row.Default }
+func (f *flagValue) Type() string {
+	if f.row.Type == Bool {
+		return "bool"
+	}
+	return f.row.Hint
+}
+func (f *flagValue) Set(v string) error {
+	if f.row.Type == Strings {
+		f.typed = append(f.typed, v)
+	} else {
+		f.typed = []string{v}
+	}
+	return f.row.set(&Settings{}, v)
+}
+
+// Bind defines the flags of the settings whose flag is among names; all of them if names is
+// nil.
+func Bind(f *pflag.FlagSet, names []string) {
+	for i := range table {
+		r := &table[i]
+		if r.Flag == "" || names != nil && !slices.Contains(names, r.Flag) {
+			continue
+		}
+		help := r.Help
+		if r.Type == Strings {
+			help += " (repeatable)"
+		}
+		fl := f.VarPF(&flagValue{row: r}, r.Flag, "", help)
+		if r.Type == Bool {
+			fl.NoOptDefVal = "true"
+		}
+	}
+}
+
+// loadFlags applies what was typed.
+func (s *Settings) loadFlags(f *pflag.FlagSet) (errs []error) {
+	if f == nil {
+		return nil
+	}
+	f.Visit(func(fl *pflag.Flag) {
+		v, ok := fl.Value.(*flagValue)
+		if !ok || !fl.Changed {
+			return
+		}
+		if v.row.Type == Strings {
+			*v.row.to(s).(*[]string) = slices.Clone(v.typed)
+		} else if err := v.row.set(s, v.typed[0]); err != nil {
+			errs = append(errs, &Problem{Where: "--" + fl.Name, Key: v.row.Key, Why: err.Error()})
+			return
+		}
+		s.origins[v.row.Key] = "--" + fl.Name
+	})
+	return errs
+}
+
+// check looks for values and pairs of values that cannot hold.
+func (s *Settings) check() (errs []error) {
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, &Problem{Where: s.Origin(key), Key: key, Why: fmt.Sprintf(format, args...)})
+	}
+	for _, p := range []struct {
+		key  string
+		list []string
+	}{{"trust.allow-address", s.Allow}, {"trust.deny-address", s.Deny}} {
+		for _, a := range p.list {
+			if _, err := netip.ParsePrefix(a); err != nil {
+				if _, err := netip.ParseAddr(a); err != nil {
+					bad(p.key, "%.60q is no address prefix such as 127.0.0.0/8", a)
+				}
+			}
+		}
+	}
+	if s.Memory != "accept" && s.Store == "memory" {
+		bad("memory.action", "%s needs a store that outlives the process; store.path is memory (%s)", s.Memory, s.Origin("store.path"))
+	}
+	if len(s.Names) > 0 && s.Level != "secure" && s.Origin("policy.names") != "--name" {
+		bad("policy.names", "only means something at policy.level secure, which is %s (%s)", s.Level, s.Origin("policy.level"))
+	}
+	seen := map[string]string{}
+	for i := range s.Listen {
+		l := &s.Listen[i]
+		fault := func(key, format string, args ...any) {
+			errs = append(errs, &Problem{Where: l.where, Key: "listen." + key, Why: fmt.Sprintf(format, args...)})
+		}
+		if !slices.Contains(Doors, l.Door) {
+			fault("door", "%.40q is not %s", l.Door, words(Doors))
+		}
+		network, addr, err := l.Network()
+		if err != nil {
+			fault("address", "%v", err)
+		} else if o := seen[network+addr]; o != "" {
+			fault("address", "%s is used already (%s)", l.Address, o)
+		}
+		seen[network+addr] = l.where
+		if _, err := l.FileMode(); err != nil {
+			fault("mode", "%v", err)
+		}
+		if network == "tcp" && (l.Mode != "" || l.Owner != "" || l.Group != "") {
+			fault("mode", "mode, owner and group are for unix sockets")
+		}
+		if len(l.Maps) > 0 && l.Door != "socketmap" {
+			fault("maps", "only a socketmap listener has maps")
+		}
+		for alias, m := range l.Maps {
+			if !slices.Contains(Maps, m) {
+				fault("maps", "%s = %.40q is not %s", alias, m, words(Maps))
+			}
+		}
+	}
+	return errs
+}
+
+// Maps are the maps of a socketmap listener.
+var Maps = []string{"QUERY", "QUERYwithTLSRPT", "sts"}
+
+// Network returns network and address for package net: "unix" with a path, or "tcp" with a
+// loopback address. Other addresses are refused except for the door http.
+func (l *Listen) Network() (network, address string, err error) {
+	if path, ok := strings.CutPrefix(l.Address, "unix:"); ok && path != "" {
+		return "unix", path, nil
+	}
+	a, ok := strings.CutPrefix(l.Address, "inet:")
+	if !ok {
+		return "", "", fmt.Errorf("%.80q is neither unix:PATH nor inet:HOST:PORT", l.Address)
+	}
+	p, err := netip.ParseAddrPort(strings.Replace(a, "localhost:", "127.0.0.1:", 1))
+	if err != nil {
+		return "", "", fmt.Errorf("%.80q is not inet:HOST:PORT with an address such as 127.0.0.1:8461", l.Address)
+	}
+	if !p.Addr().IsLoopback() && l.Door != "http" {
+		return "", "", fmt.Errorf("%s is not a loopback address; anyone who reaches this door can make the daemon look up domains", p.Addr())
+	}
+	return "tcp", p.String(), nil
+}
+
+// FileMode returns the mode of a unix socket.
+func (l *Listen) FileMode() (fs.FileMode, error) {
+	if l.Mode == "" {
+		return 0o660, nil
+	}
+	n, err := strconv.ParseUint(l.Mode, 8, 32)
+	if err != nil || n > 0o777 {
+		return 0, fmt.Errorf("%.20q is not an octal mode such as 0660", l.Mode)
+	}
+	return fs.FileMode(n), nil
+}
+
+// ParseListen reads a listener as the flag --listen has it: DOOR=unix:PATH or
+// DOOR=inet:HOST:PORT.
+func ParseListen(s string) (Listen, error) {
+	door, addr, ok := strings.Cut(s, "=")
+	if !ok {
+		return Listen{}, fmt.Errorf("%.80q is not DOOR=unix:PATH or DOOR=inet:HOST:PORT", s)
+	}
+	l := Listen{Door: door, Address: addr, where: "--listen"}
+	if !slices.Contains(Doors, door) {
+		return l, fmt.Errorf("%.40q is not %s", door, words(Doors))
+	}
+	_, _, err := l.Network()
+	return l, err
+}
+
+// A lineIndex knows the lines of keys.
+type lineIndex map[string][]int
+
+// scan finds the lines of tables and keys in a text that parses as TOML.
+func scan(text string) lineIndex {
+	x := lineIndex{}
+	table, n := "", 0
+	for line := range strings.Lines(text) {
+		n++
+		l := strings.TrimSpace(line)
+		if strings.HasPrefix(l, "[") && (table == "" || !strings.Contains(l, "=")) {
+			if name := strings.Trim(strings.TrimRight(l, "\r\n"), "[] \t"); !strings.ContainsAny(name, `",`) {
+				name, _, _ = strings.Cut(name, "]")
+				table = strings.TrimSpace(name)
+				x[table] = append(x[table], n)
+				continue
+			}
+		}
+		k, _, ok := strings.Cut(l, "=")
+		if !ok || strings.HasPrefix(l, "#") {
+			continue
+		}
+		key := strings.Trim(strings.TrimSpace(k), `"'`)
+		if table != "" {
+			key = table + "." + key
+		}
+		x[key] = append(x[key], n)
+	}
+	return x
+}
+
+// of is the first line of a key; 1 if it was not found.
+func (x lineIndex) of(key string) int { return x.nth(key, 0) }
+
+// nth is the line of the key's n-th appearance, or its last.
+func (x lineIndex) nth(key string, n int) int {
+	l := x[key]
+	if len(l) == 0 {
+		return 1
+	}
+	return l[min(n, len(l)-1)]
+}

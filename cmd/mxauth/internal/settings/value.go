@@ -1,0 +1,138 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// set reads a value as a variable or a flag has it. A list is separated by commas.
+func (r *Setting) set(s *Settings, text string) error {
+	switch p := r.to(s).(type) {
+	case *string:
+		if r.Type == Word && !slices.Contains(r.Words, text) {
+			return fmt.Errorf("%.40q is not %s", text, words(r.Words))
+		}
+		*p = text
+	case *[]string:
+		*p = nil
+		for v := range strings.SplitSeq(text, ",") {
+			if v = strings.TrimSpace(v); v != "" {
+				*p = append(*p, v)
+			}
+		}
+	case *bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%.40q is neither true nor false", text)
+		}
+		*p = b
+	case *int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("%.40q is not a whole number", text)
+		}
+		return r.setInt(p, int64(n))
+	case *time.Duration:
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("%.40q is not a time such as 15s or 24h", text)
+		}
+		if d < 0 {
+			return fmt.Errorf("%v is negative", d)
+		}
+		*p = d
+	}
+	return nil
+}
+
+func (r *Setting) setInt(p *int, n int64) error {
+	if n < int64(r.Least) || n > int64(r.Most) {
+		return fmt.Errorf("%d is not from %d to %d", n, r.Least, r.Most)
+	}
+	*p = int(n)
+	return nil
+}
+
+// setTOML reads a value as the TOML decoder returns it.
+func (r *Setting) setTOML(s *Settings, v any) error {
+	switch r.Type {
+	case Strings:
+		list, ok := v.([]any)
+		if !ok {
+			return errors.New("want a list of texts: [\"a\", \"b\"]")
+		}
+		out := []string{}
+		for _, x := range list {
+			t, ok := x.(string)
+			if !ok {
+				return errors.New("want a list of texts: [\"a\", \"b\"]")
+			}
+			out = append(out, t)
+		}
+		*r.to(s).(*[]string) = out
+		return nil
+	case Bool:
+		b, ok := v.(bool)
+		if !ok {
+			return errors.New("want true or false, without quotes")
+		}
+		*r.to(s).(*bool) = b
+		return nil
+	case Int:
+		n, ok := v.(int64)
+		if !ok {
+			return errors.New("want a whole number, without quotes")
+		}
+		return r.setInt(r.to(s).(*int), n)
+	}
+	t, ok := v.(string)
+	if !ok {
+		return errors.New("want a text in quotes")
+	}
+	return r.set(s, t)
+}
+
+// words lists words for an error: "a, b or c".
+func words(list []string) string {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return strings.Join(list[:len(list)-1], ", ") + " or " + list[len(list)-1]
+}
+
+// nearest returns the candidate that is at most a third of its letters away from s; "" if
+// none is.
+func nearest(s string, candidates []string) string {
+	best, at := "", 0
+	for _, c := range candidates {
+		if d := distance(strings.ToLower(s), c); d*3 <= max(len(c), 3) && (best == "" || d < at) {
+			best, at = c, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to add, drop or change.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := before
+			if a[i] != b[j] {
+				cost++
+			}
+			before = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,3 @@
+package socketmap
+
+var Cut = cut

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/daemon"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
+)
+
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	config string
+	check  bool
+	listen []string
+}
+
+// newServe makes the verb serve.
+func newServe(e *env) *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Answer the questions of mail servers",
+		Long: `Serve runs until it is told to stop and answers mail servers, which ask before they
+deliver: Postfix and sendmail over the socketmap protocol, Exim line by line.
+
+  # main.cf of Postfix
+  smtp_tls_security_level = dane
+  smtp_dns_support_level = dnssec
+  smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt
+  smtp_tls_policy_maps = socketmap:unix:/run/mxauth/postfix.sock:QUERY
+
+The configuration is /etc/mxauth/mxauth.toml, or the file of --config; mxauth config print
+--defaults shows every setting. A hangup signal (SIGHUP) reads exceptions, trust anchors,
+certification authorities and the log level again; a file with a fault leaves the old
+values in force. A termination signal (SIGTERM) lets answers under way end, for at most
+10 seconds.
+
+A question whose lookups take longer than serve.patience is answered "try later", and the
+lookups go on. If the daemon does not run, Postfix keeps mail in its queue. If the store
+cannot be opened, the daemon does not start: what the store holds protects mail.`,
+		Example: `  mxauth serve --config mxauth.toml
+  mxauth serve --listen socketmap=inet:127.0.0.1:8461 --store bolt:mxauth.db
+  mxauth serve --check`,
+		Args: arguments(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runServe(cmd, e, &f) },
+	}
+	cmd.Flags().StringVar(&f.config, "config", "", "`FILE` to read in place of "+settings.SystemFile)
+	cmd.Flags().BoolVar(&f.check, "check", false, "do everything but listen, and say what is wrong")
+	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "`DOOR=ADDRESS` to listen at in place of those of the file: socketmap or exim, and unix:PATH or inet:HOST:PORT (repeatable)")
+	return cmd
+}
+
+// runServe carries out serve.
+func runServe(cmd *cobra.Command, e *env, f *serveFlags) error {
+	load := func() (*settings.Settings, error) {
+		s, err := e.loadSettings(f.config, nil)
+		if err != nil {
+			return nil, err
+		}
+		return s, f.override(cmd, e, s)
+	}
+	s, err := load()
+	if err != nil {
+		return err
+	}
+	e.flags.apply(s)
+	if err := refuse(s, e.configFile(f.config)); err != nil {
+		return err
+	}
+	d, err := openDaemon(cmd.Context(), e, s, f.check)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	d.load = load
+	if f.check {
+		e.out.Linef("the daemon can start")
+		return nil
+	}
+	return d.serve(cmd.Context())
+}
+
+// serve answers until ctx ends.
+func (d *daemonStack) serve(ctx context.Context) error {
+	d.start()
+	run, err := daemon.Open(daemon.Config{Settings: d.s, Answers: d.answers, Metrics: d.metrics, Reload: d.reload, Alive: d.alive,
+		Control: d.control(), Logger: d.log})
+	if err != nil {
+		return configError("", "%w", err)
+	}
+	d.addresses = run.Addresses()
+	hup := d.e.hup
+	if hup == nil {
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGHUP)
+		defer signal.Stop(c)
+		hup = c
+	}
+	if err := run.Run(ctx, hup); err != nil {
+		return err
+	}
+	return errStopped
+}
+
+// errStopped: the daemon was told to stop and has; that is no interruption.
+var errStopped = errors.New("stopped")
+
+// override applies the flags that were given.
+func (f *serveFlags) override(cmd *cobra.Command, e *env, s *settings.Settings) error {
+	if len(f.listen) > 0 {
+		s.Listen = nil
+		for _, text := range f.listen {
+			l, err := settings.ParseListen(text)
+			if err != nil {
+				return usageError("--listen: %w", err)
+			}
+			s.Listen = append(s.Listen, l)
+		}
+	}
+	flags := cmd.Flags()
+	for name, set := range map[string]func(){
+		"resolver":      func() { s.Servers = e.flags.resolvers },
+		"dnssec":        func() { s.DNSSEC = e.flags.dnssec },
+		"trust-anchor":  func() { s.TrustAnchor = e.flags.trustAnchor },
+		"ca-file":       func() { s.CAFile = e.flags.caFile },
+		"store":         func() { s.Store = e.flags.store },
+		"timeout":       func() { s.Timeout = e.flags.timeout },
+		"exceptions":    func() { s.Exceptions = e.flags.exceptions },
+		"allow-address": func() { s.Allow = e.flags.allow },
+	} {
+		if flags.Changed(name) {
+			set()
+		}
+	}
+	return nil
+}
+
+// configFile is the configuration file that is read; "" if there is none.
+func (e *env) configFile(named string) string {
+	if named != "" {
+		return named
+	}
+	if _, err := os.Stat(settings.SystemFile); !errors.Is(err, fs.ErrNotExist) {
+		return settings.SystemFile
+	}
+	return ""
+}
+
+// newDaemonLog logs to standard error as the settings say.
+func newDaemonLog(e *env, s *settings.Settings, level *slog.LevelVar) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(e.out.stderr(), o))
+	}
+	return slog.New(slog.NewTextHandler(e.out.stderr(), o))
+}

@@ -1,0 +1,532 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mxauth/mxauth"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/daemon"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/anchor"
+	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/store/bolt"
+	"github.com/mxauth/mxauth/sts"
+)
+
+// A daemonStack is what serve runs on. Store, kept replies and metrics live as long as the
+// daemon; the client below is made anew when the files that it rests on have changed.
+type daemonStack struct {
+	e         *env
+	s         *settings.Settings
+	load      func() (*settings.Settings, error) // reads the configuration again
+	log       *slog.Logger
+	level     *slog.LevelVar
+	began     time.Time
+	addresses []string
+
+	store      store.Store  // as it is opened
+	front      *store.Front // before it; nil for a store in memory
+	answers    *answers.Answers
+	metrics    *daemon.Metrics
+	exceptions *exceptionsFile // nil: there is none
+
+	request engine.Request // what every request has
+	base    mxauth.Config  // of each client, without what a reload changes
+
+	mu      sync.Mutex // guards current and, between two reloads, what it was made of
+	current *generation
+
+	policies policyCounts
+	run      context.Context // of what goes on beside the answers
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+}
+
+// A generation is a client and the files that it was made of.
+type generation struct {
+	client *mxauth.Client
+	trust  trust
+	users  sync.WaitGroup     // plans under way
+	stop   context.CancelFunc // of the refreshing of policies
+	ended  chan struct{}      // closed when that has ended
+}
+
+// trust is what a reload reads again of anchors and certification authorities.
+type trust struct {
+	anchors []anchor.Anchor
+	roots   *pkix.Roots
+	pool    *x509.CertPool // the same for resolvers; nil: the system's
+}
+
+func (t *trust) equal(o *trust) bool {
+	return reflect.DeepEqual(t.anchors, o.anchors) && t.roots.Equal(o.roots)
+}
+
+// openDaemon opens store, resolver and engine. A store that cannot be opened is an error:
+// what it holds protects mail. With check it creates nothing.
+func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (_ *daemonStack, err error) {
+	d := &daemonStack{e: e, s: s, level: new(slog.LevelVar), began: e.now(), metrics: daemon.NewMetrics()}
+	if err := d.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return nil, configError("", "log.level: %w", err)
+	}
+	d.log = newDaemonLog(e, s, d.level)
+	d.run, d.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	e.log = d.log
+	if err := d.configure(ctx); err != nil {
+		return nil, err
+	}
+	d.answers = answers.New(answers.Config{
+		Plan:     d.plan,
+		Request:  d.request,
+		Options:  replyOptions(s),
+		Patience: s.Patience, MaxEntries: s.KeptReplies, Now: e.now, Logger: d.log,
+		Observe: d.metrics.Observe, Warm: d.metrics.Warm,
+	})
+	t, err := e.readTrust()
+	if err != nil {
+		return nil, err
+	}
+	if s.DNSSEC == modeTrustAD {
+		if err := e.checkTrustAD(ctx, upstream.Config{Servers: d.base.Servers, Timeout: s.Timeout, RootCAs: t.pool, Logger: d.log}); err != nil {
+			return nil, err
+		}
+	}
+	if check {
+		err = d.checkStore(ctx)
+	} else {
+		err = d.openStore()
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.current, err = d.generate(t)
+	return d, err
+}
+
+// configure reads the settings into request and base.
+func (d *daemonStack) configure(ctx context.Context) error {
+	s, e := d.s, d.e
+	set, err := e.flags.parse()
+	if err != nil {
+		return err
+	}
+	var flags deliveryFlags
+	flags.apply(s)
+	if d.request, err = flags.request(); err != nil {
+		return configError("", "%w", err)
+	}
+	own, err := flags.ownHosts()
+	if err != nil {
+		return configError("", "%w", err)
+	}
+	memory, err := flags.memory(s.Store)
+	if err != nil {
+		return configError("", "%w", err)
+	}
+	servers := set.servers
+	if len(servers) == 0 {
+		if servers, _, err = upstream.System(""); err != nil {
+			return configError("name a resolver by resolver.servers", "%w", err)
+		}
+	}
+	if s.Exceptions != "" {
+		if d.exceptions, err = openExceptions(s.Exceptions, e.now, d.warn); err != nil {
+			return configError("each exception wants id, domain, reason, author and ends; see mxauth check --help", "exceptions.file: %w", err)
+		}
+	}
+	d.base = mxauth.Config{
+		Servers: servers, TrustAD: s.DNSSEC == modeTrustAD, AllowAddresses: set.allow,
+		OwnHosts: own.names, OwnAddresses: own.addresses, Exceptions: d.inForce,
+		Timeout: s.Timeout, Dial: e.dial, Now: e.now, Logger: d.log,
+		Lookups: d.metrics.DNS(),
+		Policies: sts.Observer{
+			// A policy that changes takes the replies that rest on the old one with it.
+			Changed:     func(domain rfc6125.Host, _, _ sts.Policy, _ bool) { d.forget(domain) },
+			Fetched:     d.metrics.Fetched,
+			StoreFailed: func(error) { d.metrics.StoreFailed() },
+		},
+	}
+	if memory != nil {
+		d.base.Memory = &engine.MemoryConfig{Action: memory.action, Hold: memory.hold}
+	}
+	return nil
+}
+
+func (d *daemonStack) warn(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...)) }
+
+// inForce returns the exceptions.
+func (d *daemonStack) inForce() *engine.Exceptions {
+	if d.exceptions == nil {
+		return nil
+	}
+	return d.exceptions.inForce()
+}
+
+// openStore opens the store. It is opened once: a file belongs to one process, and what
+// waits to be written must outlive a reload.
+func (d *daemonStack) openStore() (err error) {
+	if d.store, err = d.e.openStoreOnly(storeFills); err != nil {
+		if errors.Is(err, bolt.ErrLocked) {
+			return configError("another mxauth holds the store; stop it, or use a store on a server (redis://)", "%w", err)
+		}
+		return err
+	}
+	d.base.Store = d.store
+	if _, memory := d.store.(*store.Memory); memory {
+		return nil
+	}
+	if d.front, err = store.NewFront(store.FrontConfig{Behind: d.store, Now: d.e.now, Logger: d.log}); err != nil {
+		return err
+	}
+	d.base.Store = d.front
+	return nil
+}
+
+// checkStore says whether the store could be opened. It creates no file: that would belong to
+// the user who checks, not to that of the daemon. A file that a running daemon holds is good.
+func (d *daemonStack) checkStore(ctx context.Context) error {
+	path, isBolt := strings.CutPrefix(d.s.Store, "bolt:")
+	if isBolt {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			st, err := os.Stat(filepath.Dir(path))
+			if err == nil && !st.IsDir() {
+				err = fmt.Errorf("%s is not a folder", filepath.Dir(path))
+			}
+			if err != nil {
+				return configError("the folder of the store must exist, and the daemon must be allowed to write there", "store.path: %w", err)
+			}
+			return d.useMemory()
+		}
+	}
+	err := d.openStore()
+	if errors.Is(err, bolt.ErrLocked) && d.s.Control != "" && newDaemonClient(d.s.Control).holds(ctx, d.s.Store) {
+		d.e.out.Notef("the daemon that runs has the store open")
+		return d.useMemory()
+	}
+	return err
+}
+
+// useMemory opens a store that forgets.
+func (d *daemonStack) useMemory() error {
+	m, err := store.NewMemory(store.MemoryConfig{Now: d.e.now})
+	d.store, d.base.Store = m, m
+	return err
+}
+
+// readTrust reads anchors and certification authorities.
+func (e *env) readTrust() (t trust, err error) {
+	if t.anchors, err = e.anchors(); err != nil {
+		return t, err
+	}
+	if t.roots, err = e.openRoots(); err != nil {
+		return t, err
+	}
+	if t.pool, err = e.certPool(); err != nil {
+		return t, err
+	}
+	if t.roots == nil {
+		if t.roots, err = pkix.SystemRoots(); err != nil {
+			return t, configError("name a PEM file of certification authorities by trust.ca-file", "%w", err)
+		}
+	}
+	return t, nil
+}
+
+// generate makes a client.
+func (d *daemonStack) generate(t trust) (*generation, error) {
+	c := d.base
+	c.Anchors, c.Roots, c.ResolverRoots = t.anchors, t.roots, t.pool
+	client, err := mxauth.New(c)
+	if err != nil {
+		return nil, configError("", "%w", err)
+	}
+	return &generation{client: client, trust: t, stop: func() {}, ended: nil}, nil
+}
+
+// refresh begins the refreshing of kept policies.
+func (g *generation) refresh(ctx context.Context, log *slog.Logger) {
+	ctx, g.stop = context.WithCancel(ctx)
+	g.ended = make(chan struct{})
+	go func() {
+		defer close(g.ended)
+		if err := g.client.Policies().Run(ctx); err != nil && ctx.Err() == nil {
+			log.Error("kept policies are no longer refreshed", "err", err)
+		}
+	}()
+}
+
+// close ends a generation after the last plan that uses it.
+func (g *generation) close() {
+	g.stop()
+	if g.ended != nil {
+		<-g.ended
+	}
+	g.users.Wait()
+	_ = g.client.Close() // what it could not write is logged, and the front has it
+}
+
+// use returns the client in force, and what to call after its use.
+func (d *daemonStack) use() (*mxauth.Client, func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := d.current
+	g.users.Add(1)
+	return g.client, g.users.Done
+}
+
+// plan makes a plan with the client in force.
+func (d *daemonStack) plan(ctx context.Context, r engine.Request) (*engine.Plan, error) {
+	client, done := d.use()
+	defer done()
+	return client.Plan(ctx, r)
+}
+
+// forget drops the plans and replies that rest on something of a domain that has changed;
+// the zero domain stands for all.
+func (d *daemonStack) forget(domain rfc6125.Host) {
+	d.mu.Lock()
+	g := d.current
+	d.mu.Unlock()
+	if g == nil {
+		return // a policy that changes before the first answer
+	}
+	g.client.Engine().Forget()
+	name := ""
+	if domain.IsValid() {
+		name = domain.String()
+	}
+	d.answers.Forget(name)
+}
+
+// start begins what goes on beside the answers.
+func (d *daemonStack) start() {
+	d.current.refresh(d.run, d.log)
+	d.wg.Go(d.countPolicies)
+	if d.exceptions != nil {
+		d.wg.Go(d.watchExceptions)
+	}
+	d.register()
+}
+
+// watchExceptions reads the exceptions again when their file changes, and drops what rests
+// on the old ones.
+func (d *daemonStack) watchExceptions() {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	said := ""
+	for {
+		select {
+		case <-d.run.Done():
+			return
+		case <-tick.C:
+		}
+		changed, err := d.exceptions.reread(false)
+		switch {
+		case err != nil && err.Error() != said:
+			said = err.Error()
+			d.log.Error("the exceptions stay as they were", "err", err)
+		case changed:
+			said = ""
+			d.log.Info("the exceptions were read again", "exceptions", len(d.inForce().List()))
+			d.forget(rfc6125.Host{})
+		}
+	}
+}
+
+// reload reads again what a SIGHUP reads again. Each file that cannot be used leaves its
+// old content in force and is an error; the others count.
+func (d *daemonStack) reload() error {
+	var errs []error
+	if err := d.reloadSettings(); err != nil {
+		errs = append(errs, err)
+	}
+	if d.exceptions != nil {
+		err := checkOwned(d.s.Exceptions)
+		if err == nil {
+			_, err = d.exceptions.reread(true)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("exceptions: %w", err))
+		}
+	}
+	if err := d.reloadTrust(); err != nil {
+		errs = append(errs, err)
+	}
+	d.forget(rfc6125.Host{})
+	return errors.Join(errs...)
+}
+
+// reloadSettings takes the log level from the configuration, and says what else has changed
+// there.
+func (d *daemonStack) reloadSettings() error {
+	s, err := d.load()
+	if err != nil {
+		return err
+	}
+	if s.LogLevel != d.s.LogLevel {
+		if err := d.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+			return err
+		}
+		d.log.Info("the log level has changed", "level", s.LogLevel)
+		d.s.LogLevel = s.LogLevel
+	}
+	if keys := d.s.Differences(s); len(keys) > 0 {
+		d.log.Warn("these settings have changed and count after a restart", "settings", keys)
+	}
+	return nil
+}
+
+// reloadTrust makes a new client if anchors or certification authorities have changed.
+// Plans under way end with the old one.
+func (d *daemonStack) reloadTrust() error {
+	t, err := d.e.readTrust()
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	old := d.current
+	d.mu.Unlock()
+	if t.equal(&old.trust) {
+		return nil
+	}
+	g, err := d.generate(t)
+	if err != nil {
+		return err
+	}
+	g.refresh(d.run, d.log)
+	d.mu.Lock()
+	d.current = g
+	d.mu.Unlock()
+	d.wg.Go(old.close)
+	d.log.Info("trust anchors or certification authorities have changed")
+	return nil
+}
+
+// refuse finds settings that a daemon must not start with. config is the configuration
+// file; "" if there is none.
+func refuse(s *settings.Settings, config string) error {
+	for _, l := range s.Listen {
+		if l.Door == "socketmap" && !s.AllowDeviation && (s.MXAlias == "refuse" || s.DANEAndSTS == "both") {
+			return configError("set serve.allow-deviation = true to start all the same",
+				"policy.mx-alias = refuse and policy.dane-and-sts = both cannot be told to Postfix: it uses every host whose TLSA records match")
+		}
+	}
+	for _, name := range []string{s.Exceptions, config, s.TrustAnchor} {
+		if name == "" {
+			continue
+		}
+		if err := checkOwned(name); err != nil {
+			return configError("chmod go-w "+name, "%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// alive asks a question that is answered here: the lookup path has to let it through.
+func (d *daemonStack) alive(ctx context.Context) error {
+	name, err := rfc6125.ParseName("localhost")
+	if err != nil {
+		return err
+	}
+	client, release := d.use()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer release()
+		_, _ = client.Resolver().Resolve(ctx, dnssec.Question{Name: name, Type: dnssec.TypeA})
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("no lookup ended in time: %w", ctx.Err())
+	}
+}
+
+// close ends everything in reverse order.
+func (d *daemonStack) close() {
+	if d.answers != nil {
+		d.answers.Close()
+	}
+	d.cancel()
+	d.wg.Wait()
+	if d.current != nil {
+		d.current.close()
+	}
+	var err error
+	switch {
+	case d.front != nil:
+		err = d.front.Close()
+	case d.store != nil:
+		err = d.store.Close()
+	}
+	if err != nil {
+		d.log.Error("the store could not be closed in order", "err", err)
+	}
+}
+
+// policyCounts are what the store holds of policies, counted now and then.
+type policyCounts struct{ kept, stale atomic.Int64 }
+
+// countEvery is how often the kept policies are counted: as often as they are refreshed.
+const countEvery = sts.BackOff
+
+// countPolicies keeps the counts until the daemon ends.
+func (d *daemonStack) countPolicies() {
+	tick := time.NewTicker(countEvery)
+	defer tick.Stop()
+	for {
+		kept, stale, _, err := d.listPolicies(d.run, 0)
+		if err == nil {
+			d.policies.kept.Store(int64(kept))
+			d.policies.stale.Store(int64(stale))
+		}
+		select {
+		case <-d.run.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// listPolicies counts the kept policies and those that could not be refreshed, and returns
+// up to limit of these, the one that ends first at the front.
+func (d *daemonStack) listPolicies(ctx context.Context, limit int) (kept, stale int, list []sts.Item, err error) {
+	client, done := d.use()
+	defer done()
+	err = client.Policies().Cache().List(ctx, func(i sts.Item) bool {
+		kept++
+		if i.Failures > 0 && i.Mode != sts.ModeNone {
+			stale++
+			if len(list) < limit {
+				list = append(list, i)
+			}
+		}
+		return ctx.Err() == nil
+	})
+	slices.SortFunc(list, func(a, b sts.Item) int { return a.Expires.Compare(b.Expires) })
+	return kept, stale, list, err
+}

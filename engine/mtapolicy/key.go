@@ -1,0 +1,142 @@
+package mtapolicy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/mxauth/mxauth/rfc6125"
+)
+
+// Errors of [ParseKey].
+var (
+	// ErrKey: the key is no domain, host or address literal in the notation of Postfix. The
+	// mail server is told that there is no entry (row P1): it asks for parent domains with
+	// a leading dot, too.
+	ErrKey = errors.New("mtapolicy: not a next hop")
+	// ErrKeyName: the key is an internationalized name that IDNA does not allow. The mail
+	// server may still map it to some name and find mail hosts there, so it must try later.
+	ErrKeyName = errors.New("mtapolicy: not a valid internationalized name")
+)
+
+// maxKey is the longest key in bytes: that of a domain name (RFC 1035 section 2.3.4).
+const maxKey = 255
+
+// A Key is a next hop as a mail server writes it: "example.org", "example.org:25",
+// "[mx.example.org]:587", "[192.0.2.1]", "[IPv6:2001:db8::1]", in any case, with U-labels.
+// Equal next hops are equal Keys.
+type Key struct {
+	NextHop string // as engine.Request has it: A-labels in lower case, brackets for hosts and literals
+	Port    uint16 // 0: not given
+}
+
+// String returns the key in its canonical form.
+func (k Key) String() string {
+	if k.Port == 0 {
+		return k.NextHop
+	}
+	return k.NextHop + ":" + strconv.Itoa(int(k.Port))
+}
+
+// ParseKey reads a key. An error wraps [ErrKey] or [ErrKeyName]. Names are mapped as
+// Postfix does (UTS 46, non-transitional, with NFC). The name of a service in place of a
+// port is looked up in the services database of this machine.
+func ParseKey(s string) (Key, error) {
+	bad := func(why string) (Key, error) { return Key{}, fmt.Errorf("%w: %.100q: %s", ErrKey, s, why) }
+	switch {
+	case s == "":
+		return bad("empty")
+	case len(s) > maxKey:
+		return bad("longer than 255 bytes")
+	case s[0] == '.':
+		return bad("a parent domain")
+	}
+	var k Key
+	inner, port, bracketed := s, "", s[0] == '['
+	if bracketed {
+		end := strings.IndexByte(s, ']')
+		if end < 0 {
+			return bad("no closing bracket")
+		}
+		inner = s[1:end]
+		rest, ok := strings.CutPrefix(s[end+1:], ":")
+		if !ok && s[end+1:] != "" {
+			return bad("text after the bracket")
+		}
+		if ok && rest == "" {
+			return bad("no port after the colon")
+		}
+		port = rest
+	} else if name, p, ok := strings.Cut(s, ":"); ok {
+		if p == "" {
+			return bad("no port after the colon")
+		}
+		inner, port = name, p
+	}
+	if port != "" {
+		n, err := parsePort(port)
+		if err != nil {
+			return bad(err.Error())
+		}
+		k.Port = n
+	}
+	if bracketed {
+		if a, ok := parseLiteral(inner); ok {
+			k.NextHop = "[" + a.String() + "]"
+			if a.Is6() {
+				k.NextHop = "[IPv6:" + a.String() + "]"
+			}
+			return k, nil
+		}
+	}
+	h, err := rfc6125.ParseHost(inner)
+	if err != nil {
+		if ascii(inner) {
+			return bad(err.Error())
+		}
+		return Key{}, fmt.Errorf("%w: %.100q: %w", ErrKeyName, s, err)
+	}
+	k.NextHop = h.String()
+	if bracketed {
+		k.NextHop = "[" + k.NextHop + "]"
+	}
+	return k, nil
+}
+
+// parsePort reads a number from 1 to 65535 or the name of a TCP service.
+func parsePort(s string) (uint16, error) {
+	if n, err := strconv.ParseUint(s, 10, 16); err == nil && n > 0 {
+		return uint16(n), nil
+	}
+	if s[0] >= '0' && s[0] <= '9' || !ascii(s) {
+		return 0, errors.New("the port is not a number from 1 to 65535")
+	}
+	n, err := net.LookupPort("tcp", s)
+	if err != nil || n < 1 || n > 65535 {
+		return 0, errors.New("no such service")
+	}
+	return uint16(n), nil
+}
+
+// parseLiteral reads an address literal (RFC 5321 section 4.1.3), IPv6 also without tag.
+func parseLiteral(s string) (netip.Addr, bool) {
+	if tag, rest, ok := strings.Cut(s, ":"); ok && strings.EqualFold(tag, "IPv6") {
+		a, err := netip.ParseAddr(rest)
+		return a, err == nil && a.Is6() && a.Zone() == ""
+	}
+	a, err := netip.ParseAddr(s)
+	return a, err == nil && a.Zone() == ""
+}
+
+// ascii reports whether s has no byte above 127.
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] > 0x7f {
+			return false
+		}
+	}
+	return true
+}
