@@ -106,6 +106,9 @@ func (c *Client) fetchPolicy(ctx context.Context, domain rfc6125.Host, o fetchOp
 	f.Took = f.At.Sub(start)
 	if ferr != nil {
 		ferr.Host = f.Host
+		if ferr.Detail == "" {
+			ferr.Detail = plainCause(ferr.Cause)
+		}
 		return f, ferr
 	}
 	return f, nil

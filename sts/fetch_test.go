@@ -283,16 +283,16 @@ var fetchCases = []fetchCase{
 	{"no HTTP", setHandler(hijack("220 mx ESMTP\r\n")), sts.ErrFetchHTTP, 0, "malformed HTTP"},
 	{"breaks off", setHandler(hijack("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\nversion: STSv1\n")), sts.ErrFetchHTTP, 200, "body"},
 	{"breaks off and nothing tells the length", setHandler(hijack("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + enforce)), sts.ErrFetchHTTP, 200, "how long the body is"},
-	{"closes at once", setHandler(hijack("")), sts.ErrFetchHTTP, 0, "EOF"},
+	{"closes at once", setHandler(hijack("")), sts.ErrFetchHTTP, 0, "closed without an answer"},
 	{"not a policy", setHandler(text("<html>")), sts.ErrFetchSyntax, 200, "line 1"},
 	{"empty", setHandler(text("")), sts.ErrFetchSyntax, 200, "no version"},
-	{"hangs", setHandler(func(rw http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), sts.ErrFetchTimeout, 0, "deadline"},
+	{"hangs", setHandler(func(rw http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), sts.ErrFetchTimeout, 0, "no complete answer in time"},
 	{"hangs in the body", setHandler(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "text/plain")
 		io.WriteString(rw, "version: STSv1\n")
 		rw.(http.Flusher).Flush()
 		<-r.Context().Done()
-	}), sts.ErrFetchTimeout, 200, "body"},
+	}), sts.ErrFetchTimeout, 200, "no complete answer in time"},
 	{"sends a byte a second", setHandler(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "text/plain")
 		for r.Context().Err() == nil {
@@ -303,7 +303,7 @@ var fetchCases = []fetchCase{
 			case <-r.Context().Done():
 			}
 		}
-	}), sts.ErrFetchTimeout, 200, "body"},
+	}), sts.ErrFetchTimeout, 200, "no complete answer in time"},
 	{"DNS hangs", func(w *world) { w.dns.Hold("mta-sts.example.org", dnssec.TypeA) }, sts.ErrFetchTimeout, 0, "addresses"},
 }
 

@@ -1,10 +1,14 @@
 package sts
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mxauth/mxauth/rfc6125"
@@ -146,6 +150,24 @@ func (e *FetchError) Unwrap() []error {
 		return []error{e.Kind}
 	}
 	return []error{e.Kind, e.Cause}
+}
+
+// plainCause is an error of the network in plain words; "" for another error.
+func plainCause(err error) string {
+	var n net.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before the end of the body"
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "the connection was closed without an answer"
+	case errors.As(err, &n) && n.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return "no complete answer in time"
+	}
+	return ""
 }
 
 // maxDetail bounds a text for people that may hold what a peer has sent.

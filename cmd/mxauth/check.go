@@ -50,8 +50,8 @@ many exceptions as are wanted:
 
 The exit status is 0 if every host that mail could reach would be authenticated, 1 if
 the message may go all the same, 2 if it is refused or bounced, 3 if it is deferred;
-over several domains the highest. 64: bad usage, 70: a fault of ours, 78: bad
-configuration.`,
+over several domains the highest. 64: bad usage, 69: nothing could be looked up through a
+fault on this side (no resolver, no network), 70: an internal error, 78: bad configuration.`,
 		Example: `  mxauth check example.org
   mxauth check --json - < domains.txt
   mxauth check --resolver 127.0.0.1 --dnssec trust-ad example.org`,
@@ -102,6 +102,9 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 	}
 	if !r.alone {
 		e.tellExceptions(r.stack.engine.ExceptionUses())
+	}
+	if r.code == exitDeferred && r.stack.dns.resolver.nothing() {
+		r.code = exitUnavailable
 	}
 	return exitWith(r.code)
 }
@@ -223,7 +226,11 @@ func (r *checkRun) done(ctx context.Context, v *verdict) error {
 		}
 	}
 	r.e.print(v, r.looking, r.flags.short, r.count > 1)
-	r.stack.dns.complain(r.e.out)
+	if r.e.flags.json || r.flags.short || !v.blamesResolver() {
+		r.stack.dns.complain(r.e.out)
+	} else {
+		r.stack.dns.resolver.take() // the answer has said it
+	}
 	r.progress()
 	return r.e.out.flushed()
 }
@@ -288,6 +295,7 @@ func (e *env) print(v *verdict, l looking, short, more bool) {
 		if more {
 			e.out.Linef("")
 		}
+		v.verbose = e.flags.verbose
 		l.human(v, e.out)
 	}
 }

@@ -58,7 +58,7 @@ func (s *sharedFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.exceptions, "exceptions", "", "TOML `FILE` of exceptions: what may pass for a while although a policy forbids it")
 	f.StringArrayVar(&s.allow, "allow-address", nil, "a policy host may lie in this special-purpose `PREFIX`, such as 127.0.0.0/8 (repeatable)")
 	f.StringArrayVar(&s.deny, "deny-address", nil, "a policy host may not lie in this `PREFIX`, whatever is allowed (repeatable)")
-	f.BoolVarP(&s.verbose, "verbose", "v", false, "log to standard error what is being done")
+	f.BoolVarP(&s.verbose, "verbose", "v", false, "print every step of an answer, and log to standard error what is being done")
 }
 
 // A setting is the shared flags once read.

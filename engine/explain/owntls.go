@@ -49,7 +49,7 @@ func own(r engine.Reason, l *engine.Library, name string) string {
 	case "matched":
 		return matched(l)
 	case "demand":
-		return demand(r, l.Part)
+		return capital(strings.TrimSuffix(read(r).demand(l.Part), " it") + " TLS")
 	}
 	return ""
 }
