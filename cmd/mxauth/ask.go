@@ -177,7 +177,7 @@ func runAsk(cmd *cobra.Command, e *env, f *askFlags, key string) error {
 	if err != nil {
 		return err
 	}
-	s, c, err := e.daemon(cmd)
+	s, c, err := e.daemon()
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,6 @@ func (e *env) askAlone(ctx context.Context, s *settings.Settings, f *askFlags, f
 
 // openAs opens a stack as settings say.
 func (e *env) openAs(ctx context.Context, s *settings.Settings) (*stack, engine.Request, error) {
-	e.flags.apply(s)
 	var flags deliveryFlags
 	flags.apply(s)
 	request, err := flags.request()

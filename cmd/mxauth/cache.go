@@ -57,7 +57,7 @@ func (e *env) withCache(cmd *cobra.Command, use storeUse, f func(policyBook) err
 // withStore runs remote with a daemon that holds the store, or local on the store, which has
 // to be one that stays. A store that --store names is opened here if that is possible.
 func (e *env) withStore(cmd *cobra.Command, use storeUse, remote func(*daemonClient) error, local func(store.Store) error) (err error) {
-	set, daemon, err := e.daemon(cmd)
+	set, daemon, err := e.daemon()
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,6 @@ func (e *env) withStore(cmd *cobra.Command, use storeUse, remote func(*daemonCli
 	if daemon != nil && (!named || set.Store != storeMemory && daemon.holds(cmd.Context(), set.Store)) {
 		return remote(daemon)
 	}
-	e.flags.store = set.Store
 	if e.flags.store == storeMemory {
 		return &exitError{code: exitUsage, err: errors.New("a store in memory is empty"), hint: "name the store by --store bolt:FILE or --store redis://HOST"}
 	}

@@ -81,6 +81,7 @@ var checking = looking{(*checker).check, (*verdict).human, (*verdict).short, (*v
 
 // runCheck carries out check or plan.
 func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l looking) error {
+	d.apply(e.set)
 	r, err := newCheckRun(e, d, args, l)
 	if err != nil {
 		return err

@@ -6,17 +6,39 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 )
 
-// loadSettings reads the configuration; file is that of --config, "" for the usual ones. Its
-// error is a configuration error with one line a fault.
-func (e *env) loadSettings(file string, flags *pflag.FlagSet) (*settings.Settings, error) {
-	s, err := settings.Load(settings.Source{File: file, Getenv: e.getenv, Environ: os.Environ, Flags: flags})
+// ownSettings marks a verb that reads no settings before it runs: it needs none, or says
+// itself what is wrong with them.
+const ownSettings = "own-settings"
+
+// prepare reads the settings before a verb runs.
+func (e *env) prepare(cmd *cobra.Command) (err error) {
+	e.typed = cmd.Flags()
+	if !cmd.HasParent() || cmd.Annotations[ownSettings] != "" {
+		return nil
+	}
+	if e.set, err = e.loadSettings(false); err != nil {
+		return err
+	}
+	e.flags.apply(e.set)
+	return nil
+}
+
+// loadSettings reads the settings: from the configuration, the environment and the command
+// line. Its error has one line a fault; faults of the command line alone are bad usage.
+func (e *env) loadSettings(flagsOnly bool) (*settings.Settings, error) {
+	s, err := settings.Load(settings.Source{File: e.flags.config, FlagsOnly: flagsOnly, Getenv: e.getenv, Environ: os.Environ, Flags: e.typed})
 	if err != nil {
-		return nil, &exitError{code: exitConfig, err: err, hint: "mxauth config print --defaults shows every setting with its meaning"}
+		x := &exitError{code: exitUsage, err: err}
+		for _, p := range settings.Problems(err) {
+			if !p.OfFlag() {
+				x.code, x.hint = exitConfig, "mxauth config print --defaults shows every setting with its meaning"
+			}
+		}
+		return nil, x
 	}
 	return s, nil
 }
@@ -33,32 +55,30 @@ MXAUTH_RESOLVER_SERVERS. A flag outweighs a variable, a variable the file.`,
 }
 
 func newConfigCheck(e *env) *cobra.Command {
-	var file string
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Say whether the configuration can be used",
+	return &cobra.Command{
+		Use:         "check",
+		Annotations: map[string]string{ownSettings: "yes"},
+		Short:       "Say whether the configuration can be used",
 		Long: `Check reads the configuration and reports every fault with file and line: unknown
 settings, wrong types, values that contradict each other. The exit status is 0 if there
 is none and 78 if there is one. It opens nothing; mxauth serve --check does.`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := e.loadSettings(file, nil); err != nil {
+			if _, err := e.loadSettings(false); err != nil {
 				return err
 			}
 			e.out.Linef("the configuration can be used")
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&file, "config", "", "`FILE` to read in place of "+settings.SystemFile)
-	return cmd
 }
 
 func newConfigPrint(e *env) *cobra.Command {
-	var file string
 	var defaults bool
 	cmd := &cobra.Command{
-		Use:   "print",
-		Short: "Print each setting, its value and where it comes from",
+		Use:         "print",
+		Annotations: map[string]string{ownSettings: "yes"},
+		Short:       "Print each setting, its value and where it comes from",
 		Long: `Print shows the settings in the form of the configuration file, each with the place
 where its value comes from. With --defaults it prints an annotated example file.
 Passwords in URLs are not printed.`,
@@ -66,14 +86,14 @@ Passwords in URLs are not printed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var b strings.Builder
 			if defaults {
-				if file != "" {
+				if e.flags.config != "" {
 					return usageError("--defaults reads no --config")
 				}
 				if err := settings.Example(&b); err != nil {
 					return err
 				}
 			} else {
-				s, err := e.loadSettings(file, nil)
+				s, err := e.loadSettings(false)
 				if err != nil {
 					return err
 				}
@@ -85,22 +105,8 @@ Passwords in URLs are not printed.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&file, "config", "", "`FILE` to read in place of "+settings.SystemFile)
 	cmd.Flags().BoolVar(&defaults, "defaults", false, "print an example file with every setting, its meaning and its default")
 	return cmd
-}
-
-// apply puts the settings into the flags that the rest of the program reads.
-func (f *sharedFlags) apply(s *settings.Settings) {
-	f.resolvers, f.dnssec, f.trustAnchor, f.caFile = s.Servers, s.DNSSEC, s.TrustAnchor, s.CAFile
-	f.store, f.timeout, f.concurrency, f.allow, f.exceptions = s.Store, s.Timeout, s.Concurrency, s.Allow, s.Exceptions
-}
-
-// apply does the same for local policy.
-func (d *deliveryFlags) apply(s *settings.Settings) {
-	d.level, d.insecureMX, d.daneAndSTS, d.undetermined, d.mxAlias = s.Level, s.InsecureMX, s.DANEAndSTS, s.STSUndetermined, s.MXAlias
-	d.names, d.noCNID, d.noClear, d.noAddrDefer, d.audit = s.Names, s.NoCNID, s.NoClearFallback, s.NoAddressDefer, s.Audit
-	d.own, d.lost, d.hold = s.Own, s.Memory, s.MemoryHold
 }
 
 // errWritable: a file that decides what mail servers are told can be changed by others.

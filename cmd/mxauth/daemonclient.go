@@ -48,25 +48,17 @@ func newDaemonClient(path string) *daemonClient {
 }
 
 // daemonFlags are the flags of verbs that speak with a daemon.
-type daemonFlags struct{ config, control string }
+type daemonFlags struct{ control string }
 
 // addDaemonFlags defines them.
 func (e *env) addDaemonFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&e.daemonFlags.config, "config", "", "`FILE` to read in place of "+settings.SystemFile)
 	cmd.Flags().StringVar(&e.daemonFlags.control, "control", "", "`PATH` of the daemon's control socket, in place of serve.control of the configuration")
 }
 
-// daemon reads the settings and finds a running daemon; nil if there is none. A socket that
+// daemon finds a running daemon, and returns it with the settings; nil if there is none. A socket that
 // may not be used is an error: without it another answer would come out.
-func (e *env) daemon(cmd *cobra.Command) (*settings.Settings, *daemonClient, error) {
-	s, err := e.loadSettings(e.daemonFlags.config, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	var f serveFlags
-	if err := f.override(cmd, e, s); err != nil {
-		return nil, nil, err
-	}
+func (e *env) daemon() (*settings.Settings, *daemonClient, error) {
+	s := e.set
 	path := s.Control
 	if e.daemonFlags.control != "" {
 		path = e.daemonFlags.control

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -51,29 +52,26 @@ const (
 	losses        = "accept, alert or defer"
 )
 
-// add defines the flags in f.
+// deliverySettings are the flags of check and plan that are settings, too.
+var deliverySettings = []string{"level", "insecure-mx", "dane-and-sts", "sts-undetermined", "mx-alias", "name", "no-cn-id", "no-clear-fallback",
+	"no-address-defer", "lower-all", "own", "memory", "memory-hold", "audit"}
+
+// add defines the flags in f. Those that are settings get their values by apply.
 func (d *deliveryFlags) add(f *pflag.FlagSet) {
-	d.defaults()
-	f.StringVar(&d.level, "level", d.level, "local policy, one of these `WORD`s: "+levels)
+	settings.Bind(f, deliverySettings)
 	f.StringVar(&d.smarthost, "smarthost", "", "all mail goes by this `NEXTHOP`: a domain, or [HOST] or [HOST]:PORT without MX lookup")
 	f.Uint16Var(&d.port, "port", 0, "`PORT` of the MX hosts (default 25, or that of the next hop)")
 	f.BoolVar(&d.requireTLS, "requiretls", false, "the message has the REQUIRETLS parameter (RFC 8689)")
 	f.BoolVar(&d.tlsRequiredNo, "tls-required-no", false, "the message has the header field TLS-Required: No (RFC 8689)")
 	f.BoolVar(&d.nullReturn, "null-return-path", false, "the message is a bounce, its return path is null")
 	f.BoolVar(&d.report, "tlsrpt-report", false, "the message is a TLSRPT report (RFC 8460)")
-	f.StringVar(&d.insecureMX, "insecure-mx", d.insecureMX, "what hosts found through an insecure MX get where they have TLSA records, a `WORD`: "+insecureMXs)
-	f.StringVar(&d.daneAndSTS, "dane-and-sts", d.daneAndSTS, "where both apply, a `WORD`: "+daneAndSTSs+" (dane-first: DANE decides)")
-	f.StringVar(&d.undetermined, "sts-undetermined", d.undetermined, "if the MTA-STS record can not be looked up and no policy is kept, a `WORD`: "+undetermineds)
-	f.StringVar(&d.mxAlias, "mx-alias", d.mxAlias, "what to do with MX hosts that are aliases, a `WORD`: follow or refuse")
-	f.StringArrayVar(&d.names, "name", nil, "`NAME` that certificates may show at --level secure, or with --requiretls (repeatable)")
-	f.BoolVar(&d.noCNID, "no-cn-id", false, "a Common Name never counts, not even under DANE-TA")
-	f.BoolVar(&d.noClear, "no-clear-fallback", false, "no second try in the clear after a failed handshake")
-	f.BoolVar(&d.noAddrDefer, "no-address-defer", false, "where no host has an address: defer, do not bounce")
-	f.BoolVar(&d.lowerAll, "lower-all", false, "--tls-required-no and --tlsrpt-report lower --level dane-only and secure too")
-	f.StringArrayVar(&d.own, "own", nil, "`NAME` or address of this MTA, which must not be delivered to (repeatable)")
-	f.StringVar(&d.lost, "memory", d.lost, "with --store, this `WORD` says what to do if a domain has lost a protection that it once proved: accept (tell it), alert (make it a finding) or defer (wait with mail that nothing authenticates)")
-	f.DurationVar(&d.hold, "memory-hold", engine.DefaultHold, fmt.Sprintf("`TIME` that alert and defer last, up to %.0fh", engine.MaxHold.Hours()))
-	f.BoolVar(&d.audit, "audit", false, "let go what a policy would refuse, and say so")
+}
+
+// apply takes the values from settings.
+func (d *deliveryFlags) apply(s *settings.Settings) {
+	d.level, d.insecureMX, d.daneAndSTS, d.undetermined, d.mxAlias = s.Level, s.InsecureMX, s.DANEAndSTS, s.STSUndetermined, s.MXAlias
+	d.names, d.noCNID, d.noClear, d.noAddrDefer, d.lowerAll, d.audit = s.Names, s.NoCNID, s.NoClearFallback, s.NoAddressDefer, s.LowerAll, s.Audit
+	d.own, d.lost, d.hold = s.Own, s.Memory, s.MemoryHold
 }
 
 // defaults puts the default of each word that is not given, for flags that did not come

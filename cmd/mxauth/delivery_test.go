@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/internal/eachfield"
@@ -34,6 +35,12 @@ func TestEachFieldHasAFlag(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
+		set, err := settings.Load(settings.Source{FlagsOnly: true, Flags: flags})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		d.apply(set)
 		got, err := d.request()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

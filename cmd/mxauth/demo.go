@@ -35,8 +35,9 @@ const (
 func newDemo(e *env) *cobra.Command {
 	var serve []string
 	cmd := &cobra.Command{
-		Use:   "demo [WORLD]",
-		Short: "Check the worlds of a mail Internet in this process; needs no network",
+		Use:         "demo [WORLD]",
+		Annotations: map[string]string{ownSettings: "yes"},
+		Short:       "Check the worlds of a mail Internet in this process; needs no network",
 		Long: `Demo starts a small mail Internet on loopback: signed zones, a resolver, policy hosts
 and SMTP servers, many of them broken on purpose. It checks each of its worlds as
 mxauth check would and prints a verdict a line; the exit status is 0 only if every world
@@ -69,6 +70,11 @@ server or mxauth ask can try it: postmap -q dane-ee.test socketmap:unix:PATH:QUE
 
 // demoWorlds are the worlds that the arguments choose.
 func (e *env) demoWorlds(args []string) ([]lab.World, error) {
+	s, err := e.loadSettings(true)
+	if err != nil {
+		return nil, err
+	}
+	e.flags.apply(s)
 	set, err := e.flags.parse()
 	if err != nil {
 		return nil, err

@@ -9,6 +9,10 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 )
 
 // An env is all that a verb touches of the world outside: standard input, the
@@ -22,7 +26,9 @@ type env struct {
 	// dial opens connections to MX and policy hosts; nil: a plain net.Dialer. The
 	// lab's verbs put the lab's here.
 	dial        func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
-	flags       sharedFlags // set by the command line
+	flags       sharedFlags        // set by the command line and the settings
+	typed       *pflag.FlagSet     // the command line of the verb
+	set         *settings.Settings // in force; nil for verbs that read none
 	daemonFlags daemonFlags
 	hup         <-chan os.Signal // asks a daemon to reload; nil: SIGHUP does
 	log         *slog.Logger     // of a daemon; nil: --verbose decides

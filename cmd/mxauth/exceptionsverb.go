@@ -51,7 +51,7 @@ func exceptionRows(list []engine.Exception, now time.Time) []exceptionRow {
 }
 
 func runExceptions(cmd *cobra.Command, e *env) error {
-	s, c, err := e.daemon(cmd)
+	s, c, err := e.daemon()
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/probe"
@@ -41,24 +41,28 @@ type sharedFlags struct {
 	deny        []string
 	exceptions  string
 	verbose     bool
+	config      string // file of settings
+	storeNamed  bool   // store is that of --store, not of the configuration
 }
 
-// add defines the flags in f.
+// sharedSettings are the flags of every verb that are settings, too.
+var sharedSettings = []string{"resolver", "dnssec", "trust-anchor", "ca-file", "store", "timeout", "helo", "probe-time", "concurrency", "exceptions", "allow-address", "deny-address"}
+
+// add defines the flags in f. Those that are settings get their values by apply.
 func (s *sharedFlags) add(f *pflag.FlagSet) {
-	f.StringArrayVar(&s.resolvers, "resolver", nil, "recursive resolver to ask: `ADDR[:PORT]`, tls://HOST or https://HOST/PATH (repeatable; default: those of /etc/resolv.conf)")
-	f.StringVar(&s.dnssec, "dnssec", modeValidate, "`SOURCE` of the security status: validate (proved here) or trust-ad (believe the resolver)")
-	f.StringVar(&s.trustAnchor, "trust-anchor", "", "`FILE` with DS or DNSKEY lines to trust in place of the root's built-in keys")
-	f.StringVar(&s.caFile, "ca-file", "", "PEM `FILE` of the certification authorities to trust in place of the system's")
-	f.StringVar(&s.store, "store", "memory", "where MTA-STS policies are kept: memory, bolt:FILE, or a redis:// or rediss:// `URL`")
-	f.DurationVar(&s.timeout, "timeout", 0, "longest `TIME` to wait for one DNS answer, one policy fetch or one mail host (default: 10s or so, as fits each)")
-	f.StringVar(&s.helo, "helo", "", "`NAME` of this machine to give to mail hosts in EHLO, or its address in brackets (default: its full name, if it knows one)")
-	f.DurationVar(&s.probeTime, "probe-time", probe.DefaultPlanTimeout, "longest `TIME` for connecting to all mail hosts of one domain")
+	s.apply(settings.Defaults())
+	settings.Bind(f, sharedSettings)
 	f.BoolVar(&s.json, "json", false, "print JSON, one object a line")
-	f.IntVar(&s.concurrency, "concurrency", defaultConcurrency, fmt.Sprintf("`NUMBER` of domains looked at side by side, up to %d", maxConcurrency))
-	f.StringVar(&s.exceptions, "exceptions", "", "TOML `FILE` of exceptions: what may pass for a while although a policy forbids it")
-	f.StringArrayVar(&s.allow, "allow-address", nil, "a policy host may lie in this special-purpose `PREFIX`, such as 127.0.0.0/8 (repeatable)")
-	f.StringArrayVar(&s.deny, "deny-address", nil, "a policy host may not lie in this `PREFIX`, whatever is allowed (repeatable)")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "print every step of an answer, and log to standard error what is being done")
+	f.StringVar(&s.config, "config", "", "`FILE` to read in place of "+settings.SystemFile)
+}
+
+// apply takes the values from settings.
+func (f *sharedFlags) apply(s *settings.Settings) {
+	f.resolvers, f.dnssec, f.trustAnchor, f.caFile = s.Servers, s.DNSSEC, s.TrustAnchor, s.CAFile
+	f.store, f.timeout, f.concurrency, f.allow, f.deny, f.exceptions = s.Store, s.Timeout, s.Concurrency, s.Allow, s.Deny, s.Exceptions
+	f.helo, f.probeTime = s.HELO, s.CheckTime
+	f.storeNamed = s.Origin("store.path") == "--store"
 }
 
 // A setting is the shared flags once read.

@@ -68,6 +68,7 @@ out and which rule decided. It never sends mail.`,
 		DisableAutoGenTag: true,
 		Version:           version(),
 		Args:              cobra.ArbitraryArgs,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return e.prepare(cmd) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return noVerb(cmd, args[0], whereElse(cmd, args))

@@ -17,7 +17,6 @@ import (
 
 // serveFlags are the flags of serve.
 type serveFlags struct {
-	config string
 	check  bool
 	listen []string
 }
@@ -52,7 +51,6 @@ cannot be opened, the daemon does not start: what the store holds protects mail.
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runServe(cmd, e, &f) },
 	}
-	cmd.Flags().StringVar(&f.config, "config", "", "`FILE` to read in place of "+settings.SystemFile)
 	cmd.Flags().BoolVar(&f.check, "check", false, "do everything but listen, and say what is wrong")
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "`DOOR=ADDRESS` to listen at in place of those of the file: socketmap or exim, and unix:PATH or inet:HOST:PORT (repeatable)")
 	return cmd
@@ -61,18 +59,17 @@ cannot be opened, the daemon does not start: what the store holds protects mail.
 // runServe carries out serve.
 func runServe(cmd *cobra.Command, e *env, f *serveFlags) error {
 	load := func() (*settings.Settings, error) {
-		s, err := e.loadSettings(f.config, nil)
+		s, err := e.loadSettings(false)
 		if err != nil {
 			return nil, err
 		}
-		return s, f.override(cmd, e, s)
+		return s, f.override(s)
 	}
-	s, err := load()
-	if err != nil {
+	s := e.set
+	if err := f.override(s); err != nil {
 		return err
 	}
-	e.flags.apply(s)
-	if err := refuse(s, e.configFile(f.config)); err != nil {
+	if err := refuse(s, e.configFile()); err != nil {
 		return err
 	}
 	d, err := openDaemon(cmd.Context(), e, s, f.check)
@@ -113,41 +110,26 @@ func (d *daemonStack) serve(ctx context.Context) error {
 // errStopped: the daemon was told to stop and has; that is no interruption.
 var errStopped = errors.New("stopped")
 
-// override applies the flags that were given.
-func (f *serveFlags) override(cmd *cobra.Command, e *env, s *settings.Settings) error {
-	if len(f.listen) > 0 {
-		s.Listen = nil
-		for _, text := range f.listen {
-			l, err := settings.ParseListen(text)
-			if err != nil {
-				return usageError("--listen: %w", err)
-			}
-			s.Listen = append(s.Listen, l)
-		}
+// override applies --listen.
+func (f *serveFlags) override(s *settings.Settings) error {
+	if len(f.listen) == 0 {
+		return nil
 	}
-	flags := cmd.Flags()
-	for name, set := range map[string]func(){
-		"resolver":      func() { s.Servers = e.flags.resolvers },
-		"dnssec":        func() { s.DNSSEC = e.flags.dnssec },
-		"trust-anchor":  func() { s.TrustAnchor = e.flags.trustAnchor },
-		"ca-file":       func() { s.CAFile = e.flags.caFile },
-		"store":         func() { s.Store = e.flags.store },
-		"timeout":       func() { s.Timeout = e.flags.timeout },
-		"exceptions":    func() { s.Exceptions = e.flags.exceptions },
-		"allow-address": func() { s.Allow = e.flags.allow },
-		"deny-address":  func() { s.Deny = e.flags.deny },
-	} {
-		if flags.Changed(name) {
-			set()
+	s.Listen = nil
+	for _, text := range f.listen {
+		l, err := settings.ParseListen(text)
+		if err != nil {
+			return usageError("--listen: %w", err)
 		}
+		s.Listen = append(s.Listen, l)
 	}
 	return nil
 }
 
 // configFile is the configuration file that is read; "" if there is none.
-func (e *env) configFile(named string) string {
-	if named != "" {
-		return named
+func (e *env) configFile() string {
+	if e.flags.config != "" {
+		return e.flags.config
 	}
 	if _, err := os.Stat(settings.SystemFile); !errors.Is(err, fs.ErrNotExist) {
 		return settings.SystemFile

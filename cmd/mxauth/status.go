@@ -24,7 +24,7 @@ and the resolver cannot, 78 if no daemon answers.`,
   mxauth status -q --control /run/mxauth/control.sock`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, c, err := e.daemon(cmd)
+			_, c, err := e.daemon()
 			if err != nil {
 				return err
 			}

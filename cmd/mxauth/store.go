@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"io/fs"
 	"net/url"
 	"strings"
 
@@ -30,6 +31,12 @@ const (
 // not known, rather than absent.
 func (e *env) openStore(use storeUse) (store.Store, error) {
 	s, err := e.openStoreOnly(use)
+	if !e.flags.storeNamed && (errors.Is(err, bolt.ErrLocked) || errors.Is(err, fs.ErrPermission)) {
+		// The store of the configuration is that of the daemon, which may have it open, or be
+		// another user.
+		e.out.Notef("the store of the configuration is not used: %s", errorText(err))
+		return store.NewMemory(store.MemoryConfig{Now: e.now})
+	}
 	if errors.Is(err, bolt.ErrLocked) {
 		e.out.Notef("%v; going on in memory, and what is kept in the store is not known", err)
 		return store.NewFront(store.FrontConfig{Behind: heldStore{err}, Now: e.now})

@@ -36,6 +36,7 @@ func arguments(least, most int) cobra.PositionalArgs {
 // group makes a verb that does nothing by itself of one that has verbs of its own.
 func group(cmd *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(verbs...)
+	cmd.Annotations = map[string]string{ownSettings: "yes"} // it says which verbs there are
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
@@ -92,8 +93,9 @@ func whereElse(root *cobra.Command, args []string) string {
 // newHelp makes the verb help, which fails for what it has no help about.
 func newHelp() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [VERB]",
-		Short: "Show what a verb does, and its flags",
+		Use:         "help [VERB]",
+		Annotations: map[string]string{ownSettings: "yes"},
+		Short:       "Show what a verb does, and its flags",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {

@@ -160,34 +160,29 @@ func (a *Answers) Lookups() int {
 // Kept returns the number of next hops with a kept reply and their estimated bytes.
 func (a *Answers) Kept() (entries, bytes int) { return a.cache.size() }
 
-// Cached returns the kept reply for a key, if one holds. It does not block. The reply must
-// not be changed.
-func (a *Answers) Cached(form mtapolicy.Form, key []byte) (*mtapolicy.Reply, bool) {
+// Cached returns kind and text of the kept reply for a key, if one holds. It does not block.
+func (a *Answers) Cached(form mtapolicy.Form, key []byte) (kind mtapolicy.Kind, text string, ok bool) {
 	var k keptReply
-	var ok bool
 	if canonical(key) {
 		k, ok = a.cache.getBytes(key, variant{form: form}, a.c.Now())
 	} else {
 		parsed, err := mtapolicy.ParseKey(string(key))
 		switch {
 		case errors.Is(err, mtapolicy.ErrKeyName):
-			return nil, false
+			return 0, "", false
 		case err != nil:
 			// Postfix asks for every parent domain, with a leading dot.
 			a.c.Warm(form, mtapolicy.NotFound)
-			return notAName, true
+			return mtapolicy.NotFound, "", true
 		}
 		k, ok = a.cache.get(parsed.NextHop, variant{form: form, port: parsed.Port}, a.c.Now())
 	}
 	if !ok {
-		return nil, false
+		return 0, "", false
 	}
-	a.c.Warm(form, k.reply.Kind)
-	return k.reply, true
+	a.c.Warm(form, k.kind)
+	return k.kind, k.text, true
 }
-
-// notAName is the one copy of this reply.
-var notAName = func() *mtapolicy.Reply { r := mtapolicy.NotAName(); return &r }()
 
 // canonical reports whether a key is a domain in the form in which the cache has it, without
 // the price of reading it: a name that is not valid is in no cache.

@@ -6,8 +6,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
-
 	"github.com/mxauth/mxauth/engine/mtapolicy"
 )
 
@@ -20,9 +18,6 @@ const (
 	DefaultMaxBytes = 512 << 20
 	// shards is the number of independent parts, so that cores do not wait for each other.
 	shards = 64
-	// overhead is the estimated size of an entry without its texts: the entry, its place in
-	// the list and in the map.
-	overhead = 240
 	// maxVariants bounds the forms, ports and hosts kept for one next hop: Exim asks for each
 	// host, and a plan has at most 64.
 	maxVariants = 72
@@ -37,25 +32,25 @@ type variant struct {
 
 // A keptReply is a reply with its end. Its times are those of the clock on the wall, in
 // Unix nanoseconds: what was made before a suspend, or in a future that a corrected clock
-// has left, does not hold.
+// has left, does not hold. What a warm answer needs lies together: memory that is not in
+// the processor's cache is most of its price.
 type keptReply struct {
 	variant
+	kind        mtapolicy.Kind
 	until, made int64
+	text        string           // of the reply
 	reply       *mtapolicy.Reply // shared, never changed
 }
 
 // holds reports whether the reply may be given at a time.
-func (k *keptReply) holds(now time.Time) bool {
-	n := now.UnixNano()
-	return k.made <= n && n < k.until
-}
+func (k *keptReply) holds(now int64) bool { return k.made <= now && now < k.until }
 
 func (k *keptReply) size() int {
-	n := int(unsafe.Sizeof(*k)) + len(k.host)
-	if _, ok := plainNotFound[k.reply.Row]; ok && k.reply == plainNotFound[k.reply.Row] {
+	n := len(k.host)
+	if k.reply == plainNotFound[k.reply.Row] {
 		return n
 	}
-	n += int(unsafe.Sizeof(*k.reply)) + len(k.reply.Text)
+	n += int(unsafe.Sizeof(*k.reply)) + len(k.text)
 	for i := range k.reply.Deviations {
 		n += int(unsafe.Sizeof(k.reply.Deviations[i])) + len(k.reply.Deviations[i].Host)
 	}
@@ -76,16 +71,23 @@ func shared(r mtapolicy.Reply) *mtapolicy.Reply {
 	return &r
 }
 
-// An entry holds the replies for one next hop. Most have one.
+// An entry holds the replies for one next hop. Most have one. The entries of a shard are in a
+// ring, in the order of their last use.
 type entry struct {
-	first keptReply
-	more  []keptReply
+	first      keptReply
+	moved      int64 // when it came to the front
+	prev, next *entry
+	key        string
+	more       []keptReply
 }
 
-func (e *entry) size(key string) int {
-	n := overhead + len(key) + e.first.size()
+// entrySize is what an entry takes without its texts: itself, and its place in the map.
+const entrySize = int(unsafe.Sizeof(entry{})) + 48
+
+func (e *entry) size() int {
+	n := entrySize + len(e.key) + e.first.size()
 	for i := range e.more {
-		n += e.more[i].size()
+		n += int(unsafe.Sizeof(e.more[i])) + e.more[i].size()
 	}
 	return n
 }
@@ -104,44 +106,79 @@ func (e *entry) find(v variant) *keptReply {
 }
 
 // A cache keeps replies, least recently used ones dropped first.
+//
+// It is no golang-lru: that moves an entry to the front of its list with every use, which
+// writes to four other entries, and each is a line of memory that no cache holds. Here an
+// entry that is used is moved once in a while.
 type cache struct {
 	seed   maphash.Seed
 	shards [shards]shard
 }
 
+// moveAfter is how long an entry that is used stays where it is. The order of use is as exact
+// as that; it matters where the cache is full.
+const moveAfter = int64(time.Minute)
+
 type shard struct {
-	mu    sync.Mutex // guards what follows
-	lru   *simplelru.LRU[string, *entry]
-	bytes int
-	max   int
+	mu      sync.Mutex // guards what follows
+	entries map[string]*entry
+	ring    entry // its next is the entry used last, its prev the one not used for longest
+	bytes   int
+
+	maxEntries, maxBytes int
+	_                    [64]byte // shards share no line of memory
 }
 
 func newCache(maxEntries, maxBytes int) *cache {
 	c := &cache{seed: maphash.MakeSeed()}
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.max = maxBytes / shards
-		s.lru, _ = simplelru.NewLRU(max(maxEntries/shards, 1), func(key string, e *entry) { s.bytes -= e.size(key) })
+		s.maxEntries, s.maxBytes = max(maxEntries/shards, 1), maxBytes/shards
+		s.clear()
 	}
 	return c
+}
+
+// clear drops everything.
+func (s *shard) clear() {
+	s.entries, s.bytes = map[string]*entry{}, 0
+	s.ring.prev, s.ring.next = &s.ring, &s.ring
+}
+
+// pushFront puts an entry to the front of the ring.
+func (s *shard) pushFront(e *entry) {
+	e.prev, e.next = &s.ring, s.ring.next
+	e.prev.next, e.next.prev = e, e
+}
+
+func (e *entry) unlink() { e.prev.next, e.next.prev = e.next, e.prev }
+
+// remove drops an entry.
+func (s *shard) remove(e *entry) {
+	e.unlink()
+	delete(s.entries, e.key)
+	s.bytes -= e.size()
 }
 
 func (c *cache) shard(key string) *shard { return &c.shards[maphash.String(c.seed, key)%shards] }
 
 // get returns the reply that holds at now.
-func (c *cache) get(nextHop string, v variant, now time.Time) (keptReply, bool) {
+func (c *cache) get(nextHop string, v variant, now time.Time) (k keptReply, ok bool) {
+	at := now.UnixNano()
 	s := c.shard(nextHop)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	e, ok := s.lru.Get(nextHop)
-	if !ok {
-		return keptReply{}, false
+	if e := s.entries[nextHop]; e != nil {
+		if f := e.find(v); f != nil && f.holds(at) {
+			k, ok = *f, true
+		}
+		if d := at - e.moved; d > moveAfter || d < 0 {
+			e.moved = at
+			e.unlink()
+			s.pushFront(e)
+		}
 	}
-	k := e.find(v)
-	if k == nil || !k.holds(now) {
-		return keptReply{}, false
-	}
-	return *k, true
+	s.mu.Unlock()
+	return k, ok
 }
 
 // getBytes is get for a key in a buffer, without a copy of it: get keeps no key.
@@ -152,14 +189,14 @@ func (c *cache) getBytes(nextHop []byte, v variant, now time.Time) (keptReply, b
 // put keeps a reply in place of an older one. Replies of the next hop that no longer hold
 // are dropped.
 func (c *cache) put(nextHop string, k keptReply) {
+	k.kind, k.text = k.reply.Kind, k.reply.Text
 	s := c.shard(nextHop)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := &entry{first: k}
-	if o, ok := s.lru.Peek(nextHop); ok {
-		now := time.Unix(0, k.made)
+	e := &entry{first: k, key: nextHop, moved: k.made}
+	if o := s.entries[nextHop]; o != nil {
 		keep := func(r *keptReply) {
-			if r.variant != k.variant && r.holds(now) && len(e.more) < maxVariants-1 {
+			if r.variant != k.variant && r.holds(k.made) && len(e.more) < maxVariants-1 {
 				e.more = append(e.more, *r)
 			}
 		}
@@ -167,12 +204,13 @@ func (c *cache) put(nextHop string, k keptReply) {
 		for i := range o.more {
 			keep(&o.more[i])
 		}
-		s.lru.Remove(nextHop)
+		s.remove(o)
 	}
-	s.bytes += e.size(nextHop)
-	s.lru.Add(nextHop, e)
-	for s.bytes > s.max && s.lru.Len() > 1 {
-		s.lru.RemoveOldest()
+	s.bytes += e.size()
+	s.entries[nextHop] = e
+	s.pushFront(e)
+	for (s.bytes > s.maxBytes || len(s.entries) > s.maxEntries) && len(s.entries) > 1 {
+		s.remove(s.ring.prev)
 	}
 }
 
@@ -180,7 +218,9 @@ func (c *cache) put(nextHop string, k keptReply) {
 func (c *cache) drop(nextHop string) {
 	s := c.shard(nextHop)
 	s.mu.Lock()
-	s.lru.Remove(nextHop)
+	if e := s.entries[nextHop]; e != nil {
+		s.remove(e)
+	}
 	s.mu.Unlock()
 }
 
@@ -189,8 +229,7 @@ func (c *cache) purge() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		s.lru.Purge()
-		s.bytes = 0
+		s.clear()
 		s.mu.Unlock()
 	}
 }
@@ -200,7 +239,7 @@ func (c *cache) size() (entries, bytes int) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		entries += s.lru.Len()
+		entries += len(s.entries)
 		bytes += s.bytes
 		s.mu.Unlock()
 	}

@@ -21,17 +21,21 @@ type server interface {
 	Close()
 }
 
-// Forms of the maps of a socketmap listener.
-var forms = map[string]mtapolicy.Form{
-	"QUERY":           mtapolicy.Plain,
-	"QUERYwithTLSRPT": mtapolicy.Extended,
-	"sts":             mtapolicy.Sendmail,
+// formOf is the form of the replies of a map.
+func formOf(m string) mtapolicy.Form {
+	switch m {
+	case "QUERYwithTLSRPT":
+		return mtapolicy.Extended
+	case "sts":
+		return mtapolicy.Sendmail
+	}
+	return mtapolicy.Plain
 }
 
 // maps puts the configured names beside those that every listener knows.
 func maps(l settings.Listen) map[string]string {
 	out := map[string]string{}
-	for name := range forms {
+	for _, name := range settings.Maps {
 		out[name] = name
 	}
 	for alias, name := range l.Maps {
@@ -44,28 +48,25 @@ func maps(l settings.Listen) map[string]string {
 type tableHandler struct{ answers *answers.Answers }
 
 func (h tableHandler) Cached(m string, key []byte) (socketmap.Reply, bool) {
-	r, ok := h.answers.Cached(forms[m], key)
-	if !ok {
-		return socketmap.Reply{}, false
-	}
-	return tableReply(r), true
+	kind, text, ok := h.answers.Cached(formOf(m), key)
+	return tableReply(kind, text), ok
 }
 
 func (h tableHandler) Answer(ctx context.Context, m, key string) socketmap.Reply {
-	r := h.answers.Answer(ctx, forms[m], key)
-	return tableReply(&r)
+	r := h.answers.Answer(ctx, formOf(m), key)
+	return tableReply(r.Kind, r.Text)
 }
 
 // tableReply is a reply in the words of the protocol. A found reply without a text would
 // defer the domain, as would an unknown word.
-func tableReply(r *mtapolicy.Reply) socketmap.Reply {
+func tableReply(kind mtapolicy.Kind, text string) socketmap.Reply {
 	switch {
-	case r.Kind == mtapolicy.Found && r.Text != "":
-		return socketmap.Reply{Status: socketmap.OK, Text: r.Text}
-	case r.Kind == mtapolicy.NotFound:
+	case kind == mtapolicy.Found && text != "":
+		return socketmap.Reply{Status: socketmap.OK, Text: text}
+	case kind == mtapolicy.NotFound:
 		return socketmap.Reply{Status: socketmap.NotFound}
 	}
-	return socketmap.Reply{Status: socketmap.Temp, Text: r.Text}
+	return socketmap.Reply{Status: socketmap.Temp, Text: text}
 }
 
 // newDoor makes the server of a listener.

@@ -32,12 +32,34 @@ type Problem struct {
 	Why   string
 }
 
+// OfFlag reports whether the fault is on the command line.
+func (p *Problem) OfFlag() bool { return strings.HasPrefix(p.Where, "--") }
+
 // Error says where, which key and why.
 func (p *Problem) Error() string {
-	if p.Key == "" {
+	if p.Key == "" || p.OfFlag() {
 		return p.Where + ": " + p.Why
 	}
 	return p.Where + ": " + p.Key + ": " + p.Why
+}
+
+// Problems are the faults that an error of [Load] joins.
+func Problems(err error) []*Problem {
+	var p *Problem
+	switch x := err.(type) {
+	case *Problem:
+		return []*Problem{x}
+	case interface{ Unwrap() []error }:
+		var out []*Problem
+		for _, e := range x.Unwrap() {
+			out = append(out, Problems(e)...)
+		}
+		return out
+	}
+	if errors.As(err, &p) {
+		return []*Problem{p}
+	}
+	return nil
 }
 
 // Unwrap returns [ErrConfig].
@@ -48,6 +70,8 @@ type Source struct {
 	// File is the file that --config names; "" is [SystemFile], or where that is missing
 	// the user's own. Only a file that was named must exist.
 	File string
+	// FlagsOnly reads neither file nor variables.
+	FlagsOnly bool
 	// Getenv and Environ are those of package os, or a test's.
 	Getenv  func(string) string
 	Environ func() []string
@@ -59,10 +83,12 @@ type Source struct {
 func Load(src Source) (*Settings, error) {
 	s := Defaults()
 	var errs []error
-	if err := s.loadFile(src); err != nil {
-		errs = append(errs, err)
+	if !src.FlagsOnly {
+		if err := s.loadFile(src); err != nil {
+			errs = append(errs, err)
+		}
+		errs = append(errs, s.loadEnv(src)...)
 	}
-	errs = append(errs, s.loadEnv(src)...)
 	errs = append(errs, s.loadFlags(src.Flags)...)
 	errs = append(errs, s.check()...)
 	return s, errors.Join(errs...)
@@ -279,13 +305,15 @@ func (f *flagValue) Type() string {
 	}
 	return f.row.Hint
 }
+
+// Set keeps what was typed. Whether it is good is said by [Load], together with all else.
 func (f *flagValue) Set(v string) error {
 	if f.row.Type == Strings {
 		f.typed = append(f.typed, v)
 	} else {
 		f.typed = []string{v}
 	}
-	return f.row.set(&Settings{}, v)
+	return nil
 }
 
 // Bind defines the flags of the settings whose flag is among names; all of them if names is
@@ -301,6 +329,9 @@ func Bind(f *pflag.FlagSet, names []string) {
 			help += " (repeatable)"
 		}
 		fl := f.VarPF(&flagValue{row: r}, r.Flag, "", help)
+		if r.Default == "0s" {
+			fl.DefValue = "" // the help says what it means
+		}
 		if r.Type == Bool {
 			fl.NoOptDefVal = "true"
 		}
@@ -346,7 +377,7 @@ func (s *Settings) check() (errs []error) {
 		}
 	}
 	if s.Memory != "accept" && s.Store == "memory" {
-		bad("memory.action", "%s needs a store that outlives the process; store.path is memory (%s)", s.Memory, s.Origin("store.path"))
+		bad("memory.action", "%s: a store in memory forgets at the end; name one that stays, such as bolt:FILE (store.path is that of: %s)", s.Memory, s.Origin("store.path"))
 	}
 	if len(s.Names) > 0 && s.Level != "secure" && s.Origin("policy.names") != "--name" {
 		bad("policy.names", "only means something at policy.level secure, which is %s (%s)", s.Level, s.Origin("policy.level"))

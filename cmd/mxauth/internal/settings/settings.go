@@ -46,6 +46,7 @@ type Settings struct {
 	NoCNID          bool
 	NoClearFallback bool
 	NoAddressDefer  bool
+	LowerAll        bool
 	Audit           bool
 	Own             []string
 	MinTLS          string // "1.2" or "off"
@@ -55,6 +56,10 @@ type Settings struct {
 	MemoryHold time.Duration
 
 	Exceptions string // file
+
+	// Checks of mail hosts.
+	HELO      string        // "": the name of the machine
+	CheckTime time.Duration // for all mail hosts of one domain; 0: the default
 
 	// Log.
 	LogLevel  string
@@ -158,13 +163,15 @@ var table = []Setting{
 	{Key: "policy.mx-alias", Type: Word, Flag: "mx-alias", Hint: "WORD", Words: []string{"follow", "refuse"}, Default: "follow", to: func(s *Settings) any { return &s.MXAlias },
 		Help: "what to do with MX hosts that are aliases: follow or refuse"},
 	{Key: "policy.names", Type: Strings, Flag: "name", Hint: "NAME", to: func(s *Settings) any { return &s.Names },
-		Help: "names that certificates may show at level secure"},
+		Help: "names that certificates may show at level secure, or with --requiretls"},
 	{Key: "policy.no-cn-id", Type: Bool, Flag: "no-cn-id", to: func(s *Settings) any { return &s.NoCNID },
 		Help: "a Common Name never counts, not even under DANE-TA"},
 	{Key: "policy.no-clear-fallback", Type: Bool, Flag: "no-clear-fallback", to: func(s *Settings) any { return &s.NoClearFallback },
 		Help: "no second try in the clear after a failed handshake"},
 	{Key: "policy.no-address-defer", Type: Bool, Flag: "no-address-defer", to: func(s *Settings) any { return &s.NoAddressDefer },
 		Help: "where no host has an address: defer, do not bounce"},
+	{Key: "policy.lower-all", Type: Bool, Flag: "lower-all", to: func(s *Settings) any { return &s.LowerAll },
+		Help: "--tls-required-no and --tlsrpt-report lower the levels dane-only and secure, too"},
 	{Key: "policy.audit", Type: Bool, Flag: "audit", to: func(s *Settings) any { return &s.Audit },
 		Help: "let go what a policy would refuse, and say so"},
 	{Key: "policy.own", Type: Strings, Flag: "own", Hint: "NAME", to: func(s *Settings) any { return &s.Own },
@@ -173,12 +180,17 @@ var table = []Setting{
 		Help: "lowest TLS version told to Postfix: 1.2, or off for Postfix before 3.6"},
 
 	{Key: "memory.action", Type: Word, Flag: "memory", Hint: "WORD", Words: []string{"accept", "alert", "defer"}, Default: "accept", to: func(s *Settings) any { return &s.Memory },
-		Help: "if a domain has lost a protection that it once proved: accept (tell it), alert (make it a finding) or defer (wait with mail that nothing authenticates)"},
+		Help: "with a store that stays, what to do if a domain has lost a protection that it once proved: accept (tell it), alert (make it a finding) or defer (wait with mail that nothing authenticates)"},
 	{Key: "memory.hold", Type: Duration, Flag: "memory-hold", Hint: "TIME", Default: "24h0m0s", to: func(s *Settings) any { return &s.MemoryHold },
 		Help: "how long alert and defer last, up to 96h"},
 
 	{Key: "exceptions.file", Type: String, Flag: "exceptions", Hint: "FILE", to: func(s *Settings) any { return &s.Exceptions },
 		Help: "TOML file of exceptions: what may pass for a while although a policy forbids it"},
+
+	{Key: "check.helo", Type: String, Flag: "helo", Hint: "NAME", to: func(s *Settings) any { return &s.HELO },
+		Help: "name of this machine to give to mail hosts in EHLO, or its address in brackets; empty: its full name, if it knows one"},
+	{Key: "check.probe-time", Type: Duration, Flag: "probe-time", Hint: "TIME", Default: "1m0s", to: func(s *Settings) any { return &s.CheckTime },
+		Help: "longest time for connecting to all mail hosts of one domain"},
 
 	{Key: "log.level", Type: Word, Words: []string{"debug", "info", "warn", "error"}, Default: "info", Serve: true, to: func(s *Settings) any { return &s.LogLevel },
 		Help: "least level that is logged to standard error: debug, info, warn or error"},

@@ -14,7 +14,7 @@ func (r *Setting) set(s *Settings, text string) error {
 	switch p := r.to(s).(type) {
 	case *string:
 		if r.Type == Word && !slices.Contains(r.Words, text) {
-			return fmt.Errorf("%.40q is not %s", text, words(r.Words))
+			return fmt.Errorf("%.40q is %s", text, noneOf(r.Words))
 		}
 		*p = text
 	case *[]string:
@@ -39,7 +39,7 @@ func (r *Setting) set(s *Settings, text string) error {
 	case *time.Duration:
 		d, err := time.ParseDuration(text)
 		if err != nil {
-			return fmt.Errorf("%.40q is not a time such as 15s or 24h", text)
+			return fmt.Errorf("%.40q is not a time such as 30s, 10m or 36h", text)
 		}
 		if d < 0 {
 			return fmt.Errorf("%v is negative", d)
@@ -94,6 +94,14 @@ func (r *Setting) setTOML(s *Settings, v any) error {
 		return errors.New("want a text in quotes")
 	}
 	return r.set(s, t)
+}
+
+// noneOf says that a value is none of the words.
+func noneOf(list []string) string {
+	if len(list) == 2 {
+		return "neither " + list[0] + " nor " + list[1]
+	}
+	return "not " + words(list)
 }
 
 // words lists words for an error: "a, b or c".

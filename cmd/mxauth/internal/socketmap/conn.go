@@ -20,6 +20,9 @@ type conn struct {
 	pending atomic.Int32 // replies that the writer has not written yet
 	gone    atomic.Bool  // the client sends nothing more, and waits for replies at most
 
+	lastName []byte // of a map, in the request before
+	lastMap  string
+
 	writeBy time.Time // the write deadline as it is set now; of the goroutine that writes
 
 	queue  chan *slot // to the writer; nil until it is needed
@@ -126,7 +129,7 @@ func (c *conn) batch(b []byte, out *[]byte, now time.Time) (rest []byte, need in
 		}
 		b = next
 		name, key, ok := bytes.Cut(request, []byte(" "))
-		m := c.server.lookUp(name)
+		m := c.table(name)
 		reply := Reply{Status: Perm, Text: "no such map"}
 		known := true
 		switch {
@@ -154,6 +157,16 @@ func (c *conn) batch(b []byte, out *[]byte, now time.Time) (rest []byte, need in
 		c.enqueue(m, key, reply, known)
 	}
 	return nil, 0, nil
+}
+
+// table is the map of a name, which is most often that of the request before; "" if there is
+// none.
+func (c *conn) table(name []byte) string {
+	if !bytes.Equal(name, c.lastName) {
+		c.lastMap = c.server.lookUp(name)
+		c.lastName = append(c.lastName[:0], name...)
+	}
+	return c.lastMap
 }
 
 // enqueue gives a reply a place in the order, and works on it if it is not known.
