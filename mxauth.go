@@ -10,7 +10,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	fmt.Println(verdict.Outcome, verdict.Reason.Text)
+//	fmt.Println(verdict.Outcome, explain.Text(verdict.Reason))
 //
 // [Client.Check] connects to the mail hosts up to STARTTLS and sends no mail. A mail server
 // asks [Client.Plan] before it connects, and lets [engine.Attempt] of [Client.Engine] judge
@@ -29,8 +29,6 @@ import (
 	"net"
 	"net/netip"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
@@ -247,22 +245,9 @@ func (k *Client) CheckRequest(ctx context.Context, r engine.Request) (Verdict, e
 	return k.Probe(ctx, p)
 }
 
-// hostsAtOnce is how many hosts of one plan are probed side by side: few domains have
-// more, and one connection to each address does no harm.
-const hostsAtOnce = 8
-
 // Probe speaks with each host of a plan up to STARTTLS and decides. The error is ctx's.
 func (k *Client) Probe(ctx context.Context, p *engine.Plan) (Verdict, error) {
-	hosts := make([]probe.HostResult, len(p.Hosts))
-	var g errgroup.Group
-	g.SetLimit(hostsAtOnce)
-	for i := range p.Hosts {
-		g.Go(func() error {
-			hosts[i] = k.prober.Host(ctx, k.engine, p, i)
-			return nil
-		})
-	}
-	_ = g.Wait() // the functions return no error
+	hosts := k.prober.Hosts(ctx, k.engine, p)
 	if ctx.Err() != nil {
 		return Verdict{}, context.Cause(ctx)
 	}

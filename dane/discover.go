@@ -56,7 +56,7 @@ const (
 	AddressOK
 )
 
-// A Host is what DNS says of one host, addresses and TLSA.
+// A Host holds the DNS data of one host, addresses and TLSA.
 type Host struct {
 	Name      rfc6125.Host
 	Addresses []netip.Addr // IPv6 and IPv4 as they came, usable ones
@@ -96,13 +96,13 @@ type DiscoverOptions struct {
 	Policy      UsePolicy
 }
 
-// Discover asks for the addresses of host (both families side by side) and then,
+// Discover asks for the addresses of host (both families in parallel) and then,
 // where section 2.2.2 of RFC 7672 lets it, for TLSA records at the candidate base
 // domains, expanded name first. It never fails: what failed is in the Host. It may be
 // called by many goroutines at once, and returns soon after ctx is done.
 func Discover(ctx context.Context, r dnssec.Resolver, host rfc6125.Host, o DiscoverOptions) Host {
 	h := Host{Name: host, Final: host.Name()}
-	candidates := h.addresses(ctx, r, o)
+	candidates := h.addresses(ctx, r, o) // DANE7672-2.2.2-01: RFC 7672 section 2.2.2
 	if h.Address != AddressOK {
 		if h.Address != AddressFailed {
 			h.State = NA
@@ -114,7 +114,7 @@ func Discover(ctx context.Context, r dnssec.Resolver, host rfc6125.Host, o Disco
 		return h
 	}
 	h.State = None
-	for _, base := range candidates {
+	for _, base := range candidates { // DANE7672-2.1.2-03: RFC 7672 section 2.1.2
 		if h.tlsa(ctx, r, base, o) {
 			break
 		}
@@ -136,7 +136,7 @@ func (h *Host) addresses(ctx context.Context, r dnssec.Resolver, o DiscoverOptio
 		if l.Err != nil {
 			continue
 		}
-		h.rests(l.Answer)
+		h.limitExpiry(l.Answer)
 		found := addrs(l.Answer)
 		if len(found) == 0 {
 			continue
@@ -157,7 +157,7 @@ func (h *Host) addresses(ctx context.Context, r dnssec.Resolver, o DiscoverOptio
 		h.Row = "A1"
 		return nil
 	case by == nil:
-		// RFC 7672 section 2.2.2: the host can not be reached, and no TLSA query follows.
+		// RFC 7672 section 2.2.2: the host cannot be reached, and no TLSA query follows.
 		h.Address, h.Row = AddressNone, "A3"
 		return nil
 	}
@@ -191,7 +191,7 @@ func rank(a dnssec.Answer) int {
 	return 0
 }
 
-// candidates are the names at which TLSA records may stand (RFC 7672 section 2.2.2),
+// candidates are the names that may have TLSA records (RFC 7672 section 2.2.2),
 // by the answer with the addresses. Names in the middle of an alias chain never are
 // (section 2.2.3).
 func (h *Host) candidates(a dnssec.Answer) ([]rfc6125.Host, string) {
@@ -203,6 +203,7 @@ func (h *Host) candidates(a dnssec.Answer) ([]rfc6125.Host, string) {
 		}
 		// RFC 6698 section 3: a base domain is a host name; an alias may end at a name
 		// that is none, and then only the host's own name is left.
+		// TLSA6698-3-02: RFC 6698 section 3
 		if f, err := rfc6125.HostFromName(a.Final); err == nil {
 			return []rfc6125.Host{f, h.Name}, "A7"
 		}
@@ -230,7 +231,7 @@ func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o
 	l := lookup(ctx, r, dnssec.Question{Name: owner, Type: dnssec.TypeTLSA})
 	a := l.Answer
 	if l.Err == nil && a.Status == dnssec.Insecure && a.Reason.Code == dnssec.ReasonNSEC3Iterations {
-		// Doubt D6: the host is secure, so its zone is signed, and a denial that can not
+		// Doubt D6: the host is secure, so its zone is signed, and a denial that cannot
 		// be proved, because an NSEC3 proof asks for more iterations than are computed,
 		// must not switch DANE off.
 		l.Err = &dnssec.LookupError{Question: a.Question, Kind: dnssec.ErrIndeterminate, Reason: a.Reason, Server: a.Server, EDE: a.EDE}
@@ -242,10 +243,12 @@ func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o
 		h.State = Failed
 		return true
 	}
-	h.rests(a)
+	h.limitExpiry(a)
+	// DANE7672-2.2.3-04: RFC 7672 section 2.2.3; TLSA6698-4.1-02: RFC 6698 section 4.1
 	if a.Kind != dnssec.Data || a.Status != dnssec.Secure || len(a.Records) == 0 {
 		return false
 	}
+	// TLSA6698-4.1-01: RFC 6698 section 4.1
 	h.Base, h.Set = base, NewSetFromDNS(a.Records, o.Policy)
 	h.TLSA[len(h.TLSA)-1].Answer.Records = withoutData(a.Records)
 	h.State = Unusable
@@ -273,6 +276,7 @@ func Owner(base rfc6125.Host, port uint16) (rfc6125.Name, error) {
 	if !base.IsValid() {
 		return rfc6125.Name{}, fmt.Errorf("%w: no base domain", rfc6125.ErrName)
 	}
+	// DANE7672-2.2.3-01: RFC 7672 section 2.2.3
 	return rfc6125.ParseName("_" + strconv.Itoa(int(port)) + "._tcp." + base.String())
 }
 
@@ -280,6 +284,7 @@ func Owner(base rfc6125.Host, port uint16) (rfc6125.Name, error) {
 // insecure, or of no kind, is a failure whatever the resolver says.
 func lookup(ctx context.Context, r dnssec.Resolver, q dnssec.Question) Lookup {
 	a, err := r.Resolve(ctx, q)
+	// DANE7672-2.1.1-03: RFC 7672 section 2.1.1
 	if err == nil && (a.Status != dnssec.Secure && a.Status != dnssec.Insecure || a.Kind == 0) {
 		kind := dnssec.ErrIndeterminate
 		if a.Status == dnssec.Bogus {
@@ -288,7 +293,7 @@ func lookup(ctx context.Context, r dnssec.Resolver, q dnssec.Question) Lookup {
 		err = &dnssec.LookupError{Question: q, Kind: kind, Reason: a.Reason, Server: a.Server, EDE: a.EDE}
 	}
 	if err == nil && a.Kind == dnssec.Data && q.Type != dnssec.TypeTLSA && (len(a.Records) == 0 || len(addrs(a)) < len(a.Records)) {
-		// The addresses that can be read do not stand for the set.
+		// The addresses that can be read are only a part of the set.
 		err = &dnssec.LookupError{Question: q, Kind: dnssec.ErrMalformed, Server: a.Server, Reason: dnssec.Reason{
 			Code: dnssec.ReasonMalformed, Name: a.Final, Type: q.Type, Text: "a malformed " + q.Type.String() + " record at " + a.Final.String()}}
 	}
@@ -306,8 +311,8 @@ func addrs(a dnssec.Answer) []netip.Addr {
 	return out
 }
 
-// rests cuts the life of h to that of an answer that it rests on.
-func (h *Host) rests(a dnssec.Answer) {
+// limitExpiry cuts the expiry of h to that of an answer that it depends on.
+func (h *Host) limitExpiry(a dnssec.Answer) {
 	if h.Expires.IsZero() || a.Expires.Before(h.Expires) {
 		h.Expires = a.Expires
 	}

@@ -346,7 +346,7 @@ func TestDiscoverDetails(t *testing.T) {
 			t.Errorf("state %s", h.State)
 		}
 	})
-	t.Run("addresses that can not be read are a failure", func(t *testing.T) {
+	t.Run("addresses that cannot be read are a failure", func(t *testing.T) {
 		r := world()
 		r.AddRaw("mx.sec.example", dnssec.TypeA, 60, []byte{192, 0, 2})
 		h := dane.Discover(context.Background(), r, host("mx.sec.example"), dane.DiscoverOptions{})

@@ -4,7 +4,7 @@
 // # What it protects against
 //
 // Between mail servers TLS is optional and certificates may show any name, so
-// whoever stands between can strip STARTTLS or show a certificate of his own. A
+// an attacker on the path can strip STARTTLS or show another certificate. A
 // domain that signs its zone (DNSSEC) can publish, at _25._tcp.mx.example.org, a
 // TLSA record that says which certificate or key its server will show. A sender
 // that finds a secure record must have TLS, and a match, or must not deliver. No

@@ -116,7 +116,7 @@ func (r Recipe) of(der []byte) (Record, error) {
 	return Record{r.Usage, r.Selector, r.MatchingType, string(data)}, nil
 }
 
-// An Entry is a record with the name at which it stands, to be printed in the forms
+// An Entry is a record with its owner name, to be printed in the forms
 // that name servers and programs read.
 type Entry struct {
 	Owner  rfc6125.Name // see [Owner]

@@ -56,7 +56,7 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
-// TestGenerateLimits: what RDATA can not hold is no record.
+// TestGenerateLimits: what RDATA cannot hold is no record.
 func TestGenerateLimits(t *testing.T) {
 	full := dane.Recipe{dane.DANEEE, dane.Cert, dane.Full}
 	if r, err := dane.Generate(full, &x509.Certificate{Raw: make([]byte, 65532)}); err != nil || len(r.Data) != 65532 {

@@ -47,7 +47,7 @@ func VerifyGeneric(records []Record, p Peer, o GenericOptions) (Result, error) {
 			res, err = r, e
 		}
 	}
-	var extra []*x509.Certificate // RFC 6698 section 2.1.1: certificates in DNS may stand on the path
+	var extra []*x509.Certificate // RFC 6698 section 2.1.1: certificates in DNS may be on the path
 	for _, r := range records {
 		if c, err := x509.ParseCertificate([]byte(r.Data)); err == nil { // a digest is none
 			extra = append(extra, c)

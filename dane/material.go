@@ -26,7 +26,7 @@ var ErrMaterial = errors.New("no certificate or key")
 // certificates has 20 kB.
 const MaxMaterial = 1 << 20
 
-// A Material is what TLSA records are made of: certificates, or a key alone. The zero
+// A Material is the input of TLSA records: certificates, or a key alone. The zero
 // Material is nothing.
 type Material struct {
 	// Chain holds the certificates in the order of the file; for a server that is the
@@ -223,7 +223,7 @@ func keyOf(t string, der []byte) (spki []byte, word string, err error) {
 	return spki, "private key", err
 }
 
-// servable tells whether a TLS server can have a key like this.
+// servable reports whether a TLS server can have a key like this.
 func servable(pub crypto.PublicKey) error {
 	switch pub.(type) {
 	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:

@@ -15,7 +15,7 @@ import (
 var ErrRecord = errors.New("dane: not a TLSA record")
 
 // maxData is the most association data that RDATA can hold: its length is 16 bits
-// (RFC 1035 section 3.2.1) and three octets stand before it.
+// (RFC 1035 section 3.2.1) and three octets precede it.
 const maxData = 65535 - 3
 
 // A Usage is a certificate usage (RFC 6698 section 2.1.1, names of RFC 7218).
@@ -152,7 +152,7 @@ func (r Record) AppendWire(b []byte) []byte {
 // ParseRecord reads the presentation format of the RDATA: "3 1 1 ab12...", blanks
 // allowed in the data, mnemonics of RFC 7218 in place of numbers, and parentheses as
 // in a master file. The generic form of RFC 3597 section 5 ("\# 35 030101ab12...") is
-// read too, and the type ("TLSA" or "TYPE52") may stand before either. Errors wrap
+// read too, and the type ("TLSA" or "TYPE52") may precede either. Errors wrap
 // [ErrRecord].
 func ParseRecord(s string) (Record, error) {
 	f, err := fields(s)
@@ -166,10 +166,10 @@ func ParseRecord(s string) (Record, error) {
 		return parseGeneric(f[1:])
 	}
 	if len(f) < 4 {
-		return Record{}, fmt.Errorf("%w: %q has not the four parts usage, selector, matching type and data", ErrRecord, cut(s))
+		return Record{}, fmt.Errorf("%w: %q lacks one of the four parts usage, selector, matching type and data", ErrRecord, cut(s))
 	}
 	var r Record
-	if r.Usage, err = ParseUsage(f[0]); err != nil {
+	if r.Usage, err = ParseUsage(f[0]); err != nil { // TLSA6698-2.2-01: RFC 6698 section 2.2
 		return Record{}, err
 	}
 	if r.Selector, err = ParseSelector(f[1]); err != nil {
@@ -232,7 +232,7 @@ func fields(s string) ([]string, error) {
 }
 
 // parseHex reads hex digits that may be cut into several fields anywhere, and that
-// stand for at most so many octets.
+// encode at most so many octets.
 func parseHex(f []string, most int) ([]byte, error) {
 	s := strings.Join(f, "")
 	if len(s) > 2*most {

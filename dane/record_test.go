@@ -103,7 +103,7 @@ func TestParseRecord(t *testing.T) {
 		`\#`:            "without a length",
 		`\# 4 0301010`:  "not an even number of hex digits",
 		`\# 5 03010100`: "says 5 octets, and 4 follow",
-		"3 1 1":         "has not the four parts",
+		"3 1 1":         "lacks one of the four parts",
 		"256 1 1 00":    `usage "256"`,
 		"3 256 1 00":    `selector "256"`,
 		"3 1 256 00":    `matching type "256"`,

@@ -41,7 +41,7 @@ type RolloverState uint8
 // Rollover states.
 const (
 	// RolloverPublish: no published record authenticates the next certificate. Publish
-	// those of Rollover.Missing beside the present ones first.
+	// those of Rollover.Missing in addition to the present ones first.
 	RolloverPublish RolloverState = iota
 	// RolloverWait: the records are there; wait until Rollover.Earliest.
 	RolloverWait
@@ -49,7 +49,7 @@ const (
 	// the set has no usable record.
 	RolloverSafe
 	// RolloverUnfit: a record matches and the next certificate fails by its name, its
-	// dates or its chain: no waiting mends it.
+	// dates or its chain: waiting does not fix it.
 	RolloverUnfit
 )
 
@@ -66,14 +66,14 @@ func (s RolloverState) String() string {
 	return "publish"
 }
 
-// A RolloverRequest is what [CheckRollover] judges.
+// A RolloverRequest is the input of [CheckRollover].
 type RolloverRequest struct {
 	Set Set           // what is published now
 	TTL time.Duration // of the published records, as their zone has it
 	// Published is since when the set has been published as it is; the zero time means
-	// that nobody knows, and counts as At.
+	// that is not known, and counts as At.
 	Published time.Time
-	Current   Peer // what the server presents now; empty if nobody knows
+	Current   Peer // what the server presents now; empty if not known
 	Next      Peer // what it is to present
 	// Options are those of [Set.Verify]; At is now.
 	Options
@@ -92,7 +92,7 @@ type Rollover struct {
 	// authenticates no more, by the dates that DANE-TA looks at; the zero time if it
 	// has no end. Where Latest is before Earliest there is a gap in which mail waits.
 	Earliest, Latest time.Time
-	// Missing are the records to publish beside the present ones: RFC 7671 section 8
+	// Missing are the records to publish in addition to the present ones: RFC 7671 section 8
 	// wants one for the next certificate of each kind (usage, selector, matching type)
 	// that the set has. It can be non-empty in every state.
 	Missing []Record
@@ -103,7 +103,7 @@ type Rollover struct {
 
 // CheckRollover says whether a published set fits the certificate that a server is to
 // present next, and when it may switch (RFC 7671 section 8.1: publish current and next
-// records side by side, two TTLs before the switch, and take the old ones away after
+// records together, two TTLs before the switch, and take the old ones away after
 // it). It is a pure function of its argument.
 func CheckRollover(r RolloverRequest) Rollover {
 	var out Rollover
@@ -208,7 +208,7 @@ func (r *RolloverRequest) compare(known bool) (missing, stale []Record) {
 
 // matchesAny reports whether the data of r is that of what p presents: of the leaf or
 // the bare key for DANE-EE, of any certificate for DANE-TA, or that r is an authority in
-// DNS that stands above p.
+// DNS above p.
 func (r *RolloverRequest) matchesAny(rec Record, p Peer) bool {
 	record := prepare(rec, 0)
 	if p.sent() == 0 {

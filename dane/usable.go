@@ -14,7 +14,7 @@ import (
 
 // MaxRecords bounds the records of one RRset that can be usable. Real sets have two
 // to ten; 64 KiB of DNS message could bring some 1,700, each of which costs work for
-// every certificate of a chain. What stands behind the limit is not usable, so a set
+// every certificate of a chain. A record beyond the limit is not usable, so a set
 // that exceeds it can refuse a peer and never let one pass.
 const MaxRecords = 128
 
@@ -80,7 +80,7 @@ func NewSet(records []Record, p UsePolicy) Set {
 }
 
 // NewSetFromDNS is [NewSet] for the records of an answer. One that is shorter than
-// its three numbers stands in the set as the zero Record and is not usable (RFC 6698
+// its three numbers is in the set as the zero Record and is not usable (RFC 6698
 // sections 2.1 and 4.1): the set is not empty, so RFC 7672 section 2.2 asks for TLS
 // even if there is nothing else in it.
 func NewSetFromDNS(records []dnssec.Record, p UsePolicy) Set {
@@ -128,13 +128,14 @@ func (s *Set) judge(p UsePolicy) {
 		*b = min(*b, slices.Index(strength, u.Record.MatchingType))
 	}
 	// RFC 7671 section 9: unusable records are gone by now, so that a malformed one
-	// can not push out a good one of a weaker digest (DANE7671-9-03).
+	// cannot push out a good one of a weaker digest (DANE7671-9-03).
 	for i := range s.uses {
 		u := &s.uses[i]
 		if u.Why != "" {
 			continue
 		}
 		if r := u.Record; r.MatchingType != Full {
+			// DANE7672-5-01: RFC 7672 section 5
 			if b := best[r.Usage-DANETA][r.Selector]; slices.Index(strength, r.MatchingType) != b {
 				u.Why = "a record with the stronger digest " + strength[b].String() + " is present (RFC 7671 section 9)"
 				continue
@@ -169,12 +170,12 @@ func (s *Set) prepare() {
 	}
 }
 
-// unusable tells why r can not be used for SMTP; "" if it can.
+// unusable says why r cannot be used for SMTP; "" if it can.
 func unusable(r Record, strength []MatchingType) string {
 	switch {
-	case r.Usage == PKIXTA || r.Usage == PKIXEE:
+	case r.Usage == PKIXTA || r.Usage == PKIXEE: // TLSA6698-6-01: RFC 6698 section 6
 		return "usage " + r.Usage.String() + " is not used for SMTP (RFC 7672 section 3.1.3)"
-	case r.Usage > DANEEE:
+	case r.Usage > DANEEE: // TLSA6698-4.1-04: RFC 6698 section 4.1
 		return "unknown usage " + strconv.Itoa(int(r.Usage))
 	case r.Selector > SPKI:
 		return "unknown selector " + strconv.Itoa(int(r.Selector))
@@ -183,10 +184,11 @@ func unusable(r Record, strength []MatchingType) string {
 	case r.MatchingType == Full:
 		return fullUnusable(r)
 	}
+	// TLSA6698-4.1-05: RFC 6698 section 4.1
 	if want := digestLen(r.MatchingType); len(r.Data) != want {
 		return fmt.Sprintf("%s data of %d octets, not %d", r.MatchingType, len(r.Data), want)
 	}
-	if !slices.Contains(strength, r.MatchingType) {
+	if !slices.Contains(strength, r.MatchingType) { // TLSA6698-4.1-06: RFC 6698 section 4.1
 		return "digest " + r.MatchingType.String() + " is switched off by local policy"
 	}
 	return ""
@@ -199,7 +201,7 @@ func digestLen(m MatchingType) int {
 	return sha256.Size
 }
 
-// fullUnusable tells why the data of a Full(0) record is not what its selector says.
+// fullUnusable says why the data of a Full(0) record is not what its selector says.
 //
 // The structure is what counts, not whether crypto/x509 reads it: a certificate with
 // a curve or a serial number that Go refuses is a certificate still, and a record that
@@ -238,7 +240,7 @@ func prepare(r Record, use int) prepared {
 		return p
 	}
 	if r.Selector == SPKI {
-		// RFC 7671 section 5.2.3. A key of an algorithm that pkix does not know can not
+		// RFC 7671 section 5.2.3. A key of an algorithm that pkix does not know cannot
 		// be tried as an anchor; a certificate that holds it can match all the same.
 		if a, err := pkix.KeyAnchor([]byte(r.Data)); err == nil {
 			p.anchor, p.key = a, true
@@ -274,5 +276,6 @@ func (s Set) HasUsage(u Usage) bool {
 // WantsRawKey reports whether a usable record can match a bare public key (RFC 7250):
 // a client whose TLS has them may offer them only then (RFC 7671 section 5.1).
 func (s Set) WantsRawKey() bool {
+	// RPK7250-4.1-01: RFC 7250 section 4.1
 	return slices.ContainsFunc(s.usable, func(p prepared) bool { return p.record.Usage == DANEEE && p.record.Selector == SPKI })
 }

@@ -5,7 +5,7 @@ import (
 	"crypto/sha512"
 )
 
-// Values are what records are compared with: a certificate and its key, whole and as
+// Values are the values that records are compared with: a certificate and its key, whole and as
 // digests, each digest made at most once and only when a record asks for it. They
 // live on the stack: matching a record allocates nothing.
 type values struct {

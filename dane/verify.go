@@ -19,7 +19,7 @@ import (
 const MaxChain = 32
 
 // maxTried bounds the anchors that are tried one by one, after no path led to any of
-// them, to tell in the trace what each failed by; each costs up to the whole budget of
+// them, to write to the trace why each failed; each costs up to the whole budget of
 // package pkix. Those behind it share the failure of the whole.
 const maxTried = 4
 
@@ -28,7 +28,7 @@ var ErrNotAuthenticated = errors.New("dane: peer not authenticated")
 
 // What a verification failed by; each wraps [ErrNotAuthenticated]. RFC 7672 section
 // 2.2 forbids the caller to use the connection. Of several failures the one that
-// stands first here is reported (ErrPath for an expired certificate before other
+// comes first here is reported (ErrPath for an expired certificate before other
 // ErrPaths, and these in the order of package pkix); the trace has them all.
 var (
 	// ErrName: a DANE-TA record matched and the path is good, the name is wrong.
@@ -44,7 +44,7 @@ var (
 	ErrNoUsable = fmt.Errorf("%w: no usable record", ErrNotAuthenticated)
 )
 
-// A Peer is what the peer presented in the handshake.
+// A Peer holds the certificates or key that the peer presented in the handshake.
 type Peer struct {
 	// Chain is the certificates sent, leaf first. A nil leaf is none, and nil entries
 	// behind it are ignored.
@@ -129,7 +129,7 @@ type Result struct {
 	Trace []RecordResult
 }
 
-// A RecordResult is what one record came to.
+// A RecordResult is the result for one record.
 type RecordResult struct {
 	Record Record
 	// Depth is the certificate it matched: its index in the verified path if there is
@@ -175,6 +175,9 @@ func (s Set) Verify(p Peer, o Options) (res Result, err error) {
 		v := values{raw: leaf.Raw, spki: leaf.RawSubjectPublicKeyInfo}
 		for i := range s.ee {
 			if v.match(&s.usable[i]) {
+				// DANE7672-3.1.1-01: RFC 7672 section 3.1.1
+				// DANE7672-3.2.1-01: RFC 7672 section 3.2.1
+				// TLSA6698-2.1.1-02: RFC 6698 section 2.1.1
 				return s.matchedEE(res, i, leaf.PublicKey)
 			}
 		}
@@ -254,7 +257,7 @@ func (s *Set) matchRawKey(res Result, spki []byte) (Result, error) {
 	return res, ErrNoMatch
 }
 
-// A hit is a DANE-TA record with an anchor that it stands for.
+// A hit is a DANE-TA record with an anchor that it designates.
 type hit struct {
 	rec    *prepared
 	anchor pkix.Anchor
@@ -294,13 +297,14 @@ func (s *Set) verifyTA(res Result, p *Peer, o Options) (Result, error) {
 		// as a name: here the CN, if it may (doubt D3).
 		CNAsName: !o.NoCNID,
 	}
-	path, err := pkix.Verify(req)
+	path, err := pkix.Verify(req) // TLSA6698-2.1.1-01: RFC 6698 section 2.1.1
 	if err != nil {
 		return res, s.explain(&res, req, hits, err)
 	}
 	depth := len(path.Certs) - 1
 	name := chain[0].Presented()
 	// RFC 7672 section 3.2.3: a Common Name counts where there is no DNS-ID at all.
+	// DANE7672-3.2.2-01: RFC 7672 section 3.2.2
 	m := name.Match(o.References, rfc6125.Options{CNID: !o.NoCNID})
 	res.Path, res.Depth, res.Name, res.OK = path, depth, m, m.OK
 	var nameErr error
@@ -330,7 +334,7 @@ func (s *Set) verifyTA(res Result, p *Peer, o Options) (Result, error) {
 	return res, nameErr
 }
 
-// anchors lists the anchors of hits, each once: several records can stand for one
+// anchors lists the anchors of hits, each once: several records can designate one
 // certificate, which a peer can send several times.
 func anchors(hits []hit) []pkix.Anchor {
 	out := make([]pkix.Anchor, 0, len(hits))
@@ -346,7 +350,7 @@ next:
 	return out
 }
 
-// missed tells why the anchor of h, though it matched, is not the end of the path.
+// missed says why the anchor of h, though it matched, is not the end of the path.
 func (h *hit) missed() string {
 	switch {
 	case h.sent:
@@ -357,10 +361,10 @@ func (h *hit) missed() string {
 	return whyNoTADNS
 }
 
-// hits lists what the DANE-TA records stand for: the certificates sent that they
+// hits lists what the DANE-TA records designate: the certificates sent that they
 // match; where one matches none, the certificate (2 0 0, RFC 7671 section 5.2.2) or
 // the key (2 1 0, section 5.2.3) that it holds itself. A digest needs the certificate
-// in the chain (section 5.2.2). It writes to the trace why a record stands for nothing.
+// in the chain (section 5.2.2). It writes to the trace why a record designates nothing.
 //
 // It returns the chain as well, unless there are no hits.
 func (s *Set) hits(hits []hit, res *Result, p *Peer, work *pkix.Work) (_ []hit, chain []*pkix.Certificate) {
@@ -400,7 +404,7 @@ func (s *Set) hits(hits []hit, res *Result, p *Peer, work *pkix.Work) (_ []hit, 
 			continue
 		}
 		switch {
-		case rec.cert != nil:
+		case rec.cert != nil: // DANE7671-5.2.2-02: RFC 7671 section 5.2.2
 			hits = append(hits, hit{rec, rec.anchor, rec.cert, false, -1})
 		case rec.key:
 			hits = append(hits, hit{rec, rec.anchor, nil, false, -1})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -12,7 +13,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/proof"
 )
 
-// A Resource is what a [Budget] counts.
+// A Resource is one of the quantities that a [Budget] counts.
 type Resource uint8
 
 // What is counted. Time has a limit of its own in [Limits].
@@ -123,25 +124,71 @@ func (l Limits) or(d Limits) Limits {
 	return l
 }
 
-// A Budget is what the DNS lookups for one plan may cost, all hosts together. Its time
+// A Budget limits the cost of the DNS lookups for one plan, all hosts together. Its time
 // begins when it is made. It is safe for use by many goroutines at once.
 //
 // Who asks puts a [Share] of it into the context. Questions without one have a budget of
-// their own.
+// their own. All shares may ask at the same time, those first that have asked least, until
+// half of the questions are spent. Then a few of them go on, in the order in which they were
+// made, and the others wait until those are finished: else all would be begun, and few
+// finished, when the budget ends.
 type Budget struct {
 	number uint64 // of all that were made
 	name   string
 	limits Limits
 	ends   time.Time
 
-	mu    sync.Mutex // guards spent, also that of every Share
-	spent Amounts
+	mu      sync.Mutex // guards all below, and what Share says
+	spent   Amounts
+	open    []*Share // those that are not finished, in the order in which they were made
+	through []*turns // where they ask
+	replies map[replyKey]*reply
+	kept    int // bytes of replies
+}
 
-	// Guarded by the mu of the [turns] through which its questions go.
-	underWay int
-	spare    int // sockets in use for sending again
-	held     int // bytes of replies
-	waiting  []*waiter
+// scarceShares is how many shares go on when half of the questions are spent.
+const scarceShares = 8
+
+// Replies about zones are kept for the other questions of a plan, which need the same ones.
+// They are not asked for again by those that come a moment too late to share the exchange.
+const (
+	maxKeptReply   = 8 << 10
+	maxKeptReplies = 512 << 10
+)
+
+// A replyKey names a reply. What validators ask is not the same.
+type replyKey struct {
+	v *Validator
+	q Question
+}
+
+// keep keeps a reply about a zone, if it is not too large.
+func (b *Budget) keep(v *Validator, q Question, r *reply) {
+	if q.Type != TypeDS && q.Type != TypeDNSKEY || r.size > maxKeptReply {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := replyKey{v, q}
+	if old := b.replies[key]; old != nil {
+		b.kept -= old.size
+	}
+	if b.kept+r.size > maxKeptReplies {
+		delete(b.replies, key)
+		return
+	}
+	if b.replies == nil {
+		b.replies = make(map[replyKey]*reply)
+	}
+	b.replies[key] = r
+	b.kept += r.size
+}
+
+// reply returns a reply that is kept; nil if there is none.
+func (b *Budget) reply(v *Validator, q Question) *reply {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.replies[replyKey{v, q}]
 }
 
 // NewBudget returns a budget for the lookups of a plan. Its name, that of the domain, is
@@ -169,15 +216,53 @@ var budgets atomic.Uint64
 type Share struct {
 	of    *Budget
 	name  string
-	alone bool // a question without a plan: what it cannot afford, nobody can
+	alone bool // a question without a plan: what it cannot afford, no other can
 
-	spent    Amounts // guarded by of.mu
-	broke    error   // guarded by of.mu; what the share could not pay, after which it pays nothing
-	underWay int     // guarded as that of Budget is
+	spent Amounts // guarded by of.mu
+	broke error   // guarded by of.mu; what the share could not pay, after which it pays nothing
 }
 
 // Share returns a new share. Its name, that of the host, is used in errors.
-func (b *Budget) Share(name string) *Share { return &Share{of: b, name: name} }
+func (b *Budget) Share(name string) *Share {
+	s := &Share{of: b, name: name}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.open = append(b.open, s)
+	return s
+}
+
+// mayAsk reports whether it is the turn of the share, as [Budget] says.
+func (s *Share) mayAsk() bool {
+	b := s.of
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.spent[Questions] < b.limits.Amounts[Questions]/2 {
+		return true
+	}
+	i := slices.Index(b.open, s)
+	return i < scarceShares // -1 if it is finished, and asks all the same
+}
+
+// finish says that the share needs nothing more.
+func (s *Share) finish() {
+	b := s.of
+	b.mu.Lock()
+	b.open = slices.DeleteFunc(b.open, func(o *Share) bool { return o == s })
+	through := slices.Clone(b.through)
+	b.mu.Unlock()
+	for _, t := range through {
+		t.wake()
+	}
+}
+
+// goesThrough notes where shares of b ask.
+func (b *Budget) goesThrough(t *turns) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(b.through, t) {
+		b.through = append(b.through, t)
+	}
+}
 
 // Spent returns what was spent of the share so far.
 func (s *Share) Spent() Amounts {
@@ -203,8 +288,18 @@ func WithShare(ctx context.Context, s *Share) context.Context {
 }
 
 // Context is [WithShare] with a context that ends when the time of the budget does; its
-// cause is then a [*BudgetError].
-func (s *Share) Context(ctx context.Context) (context.Context, context.CancelFunc) {
+// cause is then a [*BudgetError]. done has to be called when the share needs nothing more,
+// so that others that wait for it go on.
+func (s *Share) Context(ctx context.Context) (_ context.Context, done context.CancelFunc) {
+	ctx, cancel := s.until(ctx)
+	return ctx, func() {
+		cancel()
+		s.finish()
+	}
+}
+
+// until returns a context that ends with the time of the budget.
+func (s *Share) until(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadlineCause(WithShare(ctx, s), s.of.ends, &BudgetError{share: s, What: Time, Whole: true})
 }
 
@@ -218,7 +313,7 @@ func shareFrom(ctx context.Context) *Share {
 // that ends with its time.
 func shareFor(ctx context.Context, q Question) (*Share, context.Context, context.CancelFunc) {
 	if s := shareFrom(ctx); s != nil {
-		ctx, cancel := s.Context(ctx)
+		ctx, cancel := s.until(ctx)
 		return s, ctx, cancel
 	}
 	s := NewBudget(q.String(), Limits{}).Share(q.String())
@@ -252,11 +347,27 @@ func (s *Share) pay(r Resource, n int) error {
 	return err
 }
 
-// rich reports whether the plan has most of its questions left.
+// rich reports whether the plan has nearly all of its questions left.
 func (s *Share) rich() bool {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
-	return s.of.spent[Questions] < s.of.limits.Amounts[Questions]/4
+	return s.of.spent[Questions] < s.of.limits.Amounts[Questions]/8
+}
+
+// affords returns the error of paying for one more of a resource, without paying.
+func (s *Share) affords(r Resource) error {
+	b := s.of
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case s.broke != nil:
+		return s.broke
+	case s.spent[r] >= b.limits.Amounts[r]/shareOf:
+		return s.short(r, false)
+	case b.spent[r] >= b.limits.Amounts[r]:
+		return s.short(r, true)
+	}
+	return nil
 }
 
 // refund takes back what was paid for nothing.

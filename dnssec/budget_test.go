@@ -421,6 +421,77 @@ func TestTurns(t *testing.T) {
 	})
 }
 
+// TestNothingIsLeft: what questions take of the turns and the memory they give back, whatever
+// becomes of them.
+func TestNothingIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTree(t)
+		v := tr.validator(func(c *dnssec.ValidatorConfig) { c.ExchangeTimeout = 5 * time.Second })
+		tr.delay = func(ctx context.Context, q dns.Question) {
+			switch {
+			case strings.HasPrefix(q.Name, "silent"):
+				<-ctx.Done()
+			case q.Qtype == dns.TypeDS:
+				select {
+				case <-time.After(time.Second):
+				case <-ctx.Done():
+				}
+			}
+		}
+		var wg sync.WaitGroup
+		for p := range 6 {
+			l := dnssec.Limits{Time: time.Duration(p) * time.Second, UnderWay: 1 + 4*p}
+			l.Amounts[dnssec.Questions] = 8 + 40*p
+			l.Amounts[dnssec.Bytes] = 40_000 * (p + 1)
+			b := dnssec.NewBudget(fmt.Sprint(p), l)
+			for i, q := range []string{"silent.test. A", "mx.example.test. A", tlsa, "nowhere.hashed.test. A", "mx.unsigned.test. MX", "silent2.test. A"} {
+				ctx, done := b.Share(fmt.Sprint(i)).Context(t.Context())
+				if i == p {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, 1500*time.Millisecond)
+					defer cancel()
+				}
+				name, typ, _ := strings.Cut(q, " ")
+				wg.Go(func() {
+					defer done()
+					v.Resolve(ctx, question(t, name, dnssec.Type(dns.StringToType[typ])))
+				})
+			}
+		}
+		wg.Wait()
+		if free, held, plans := v.Turns(); free != dnssec.DefaultUnderWay || held != 0 || plans != 0 {
+			t.Errorf("%d turns are free of %d, %d bytes held, %d plans", free, dnssec.DefaultUnderWay, held, plans)
+		}
+	})
+}
+
+// TestHeldMemory: when all plans together hold what they may, one that holds little goes on.
+func TestHeldMemory(t *testing.T) {
+	v := newTree(t).validator()
+	big := dnssec.NewBudget("big", dnssec.Limits{Amounts: dnssec.Amounts{dnssec.Bytes: 16 * dnssec.MaxHeld}}).Share("big")
+	if err := v.Hold(big, dnssec.MaxHeld); err != nil {
+		t.Fatal(err)
+	}
+	if spent := spentBy(t, v.Hold(big, 1)); spent.What != dnssec.Memory {
+		t.Error(spent)
+	}
+	small := dnssec.NewBudget("small", dnssec.Limits{}).Share("small")
+	if err := v.Hold(small, dnssec.HeldFloor); err != nil {
+		t.Error(err)
+	}
+	if spent := spentBy(t, v.Hold(small, 1)); spent.What != dnssec.Memory || !strings.Contains(spent.Error(), "memory") {
+		t.Error(spent)
+	}
+	v.Let(big, dnssec.MaxHeld)
+	if err := v.Hold(small, 1); err != nil { // it was no spending that failed
+		t.Error(err)
+	}
+	v.Let(small, dnssec.HeldFloor+1)
+	if _, held, plans := v.Turns(); held != 0 || plans != 0 {
+		t.Errorf("%d bytes held by %d plans", held, plans)
+	}
+}
+
 // TestStubBudget: a stub's questions are paid for like a validator's.
 func TestStubBudget(t *testing.T) {
 	tr := newTree(t)

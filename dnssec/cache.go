@@ -20,7 +20,7 @@ const (
 	// DefaultFailureTTL is how long a failure is kept at first (RFC 9520 section 3.2: at
 	// least 1 s); each further failure of the same question doubles it up to
 	// MaxFailureTTL (there: at most 5 minutes). Mail waits longer than that before it
-	// is tried again, so nobody sees it but those who ask at the same time.
+	// is tried again, so only those who ask at the same time see it.
 	DefaultFailureTTL = 5 * time.Second
 	MaxFailureTTL     = 60 * time.Second
 	// DefaultLookupTimeout bounds the work for one question: alias steps, a chain of
@@ -42,12 +42,12 @@ type CacheConfig struct {
 	// FailureTTL is how long a failed lookup is kept; zero means
 	// [DefaultFailureTTL], and more than [MaxFailureTTL] means that.
 	FailureTTL time.Duration
-	// LookupTimeout bounds the work for one question, whoever waits for it; zero means
+	// LookupTimeout bounds the work for one question, however many wait for it; zero means
 	// [DefaultLookupTimeout].
 	LookupTimeout time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Trace is told what happens; its zero value hears nothing.
+	// Trace is called for what happens; its zero value does nothing.
 	Trace CacheTrace
 }
 
@@ -94,7 +94,7 @@ type Cached struct {
 
 var _ Resolver = (*Cached)(nil)
 
-// An entry is what one question came to. It is never changed once it is in the cache.
+// An entry is the result of one question. It is never changed once it is in the cache.
 type entry struct {
 	answer   Answer
 	err      error
@@ -154,7 +154,7 @@ func (c *Cached) Resolve(ctx context.Context, q Question) (Answer, error) {
 // and must not hold up others by that.
 const joinPatience = time.Second
 
-// join waits for the work for q, which it begins if nobody has. What the plan that does the
+// join waits for the work for q, which it begins if no other call has. What the plan that does the
 // work cannot afford is nothing to the others.
 func (c *Cached) join(ctx context.Context, q Question) (e *entry, shared bool, err error) {
 	share := shareFrom(ctx)
@@ -197,7 +197,7 @@ func key(q Question) string {
 func (c *Cached) lookup(q Question, now time.Time) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e, ok := c.lru.Get(q); ok && now.Before(e.until) {
+	if e, ok := c.lru.Get(q); ok && now.Before(e.until) { // TLSA6698-8.2-01: RFC 6698 section 8.2
 		return e
 	}
 	return nil
@@ -225,7 +225,7 @@ func (c *Cached) ask(share *Share, q Question) (*entry, error) {
 	defer cancel()
 	if share != nil {
 		var end context.CancelFunc
-		ctx, end = share.Context(ctx)
+		ctx, end = share.until(ctx)
 		defer end()
 	}
 	a, err := c.r.Resolve(ctx, q)
@@ -236,6 +236,7 @@ func (c *Cached) ask(share *Share, q Question) (*entry, error) {
 	e := &entry{answer: compact(a), err: err, until: a.Expires}
 	if err != nil {
 		e.failures = c.failuresOf(q)
+		// DNSSEC4035-4.7-01: RFC 4035 section 4.7
 		e.until = now.Add(min(c.cfg.FailureTTL<<e.failures, MaxFailureTTL))
 		if c.ctx.Err() != nil || spentBy(err) != nil {
 			return e, nil // closed meanwhile, or not affordable; that is no fault of the question
@@ -272,7 +273,7 @@ func (c *Cached) keep(q Question, e *entry) {
 		return
 	}
 	c.mu.Lock()
-	c.lru.Remove(q) // Add would not tell of an old value that it replaces
+	c.lru.Remove(q) // Add would not report an old value that it replaces
 	c.lru.Add(q, e)
 	c.bytes += e.size
 	for c.bytes > c.cfg.Bytes {
@@ -300,7 +301,7 @@ func (c *Cached) Purge() {
 	c.lru.Purge()
 }
 
-// Close ends the work under way and waits for it. Whoever waits for an answer gets an
+// Close ends the work under way and waits for it. A caller that waits for an answer gets an
 // error, and so does every later question that is not in the cache. It does not
 // close the resolver.
 func (c *Cached) Close() error {
@@ -333,7 +334,7 @@ func compact(a Answer) Answer {
 	return a
 }
 
-// What an entry costs beside its data, measured on 64-bit systems and rounded up (a
+// What an entry costs in addition to its data, measured on 64-bit systems and rounded up (a
 // test holds the sum against the heap): the entry itself, its place in the list and
 // in the map, whose table may be half empty.
 const (
@@ -344,7 +345,7 @@ const (
 	sizeError  = 400
 )
 
-// entrySize estimates the memory that e takes. Names are counted where they stand,
+// entrySize estimates the memory that e takes. Names are counted where they are,
 // though some share their octets.
 func entrySize(e *entry) int64 {
 	a := &e.answer

@@ -164,7 +164,7 @@ func testCacheFailures(t *testing.T) {
 		if a, err := c.Resolve(t.Context(), q); err != nil || a.Status != dnssec.Secure {
 			t.Error(brief(a, err))
 		}
-		// After a success the count begins anew.
+		// After a success the count begins again.
 		broken.Store(true)
 		c.Purge()
 		n := asked.Load()

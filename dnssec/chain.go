@@ -10,7 +10,7 @@ import (
 )
 
 // A reading is what one response says about one question, without a word on whether
-// it is true: the alias steps that begin at the question's name, and what stands at
+// it is true: the alias steps that begin at the question's name, and the records at
 // their end. What does not belong to that chain is left out: a response may
 // hold anything.
 type reading struct {
@@ -132,7 +132,7 @@ func aliasAt(rrs []wire.RR, owner rfc6125.Name) (step Alias, ok bool, why *Reaso
 func substitute(owner rfc6125.Name, dname wire.RR) (rfc6125.Name, error) {
 	to, err := rfc6125.NameFromWire(dname.Data)
 	if err != nil {
-		return rfc6125.Name{}, fmt.Errorf("the target of the DNAME can not be read")
+		return rfc6125.Name{}, fmt.Errorf("the target of the DNAME cannot be read")
 	}
 	for i := owner.NumLabels() - dname.Owner.NumLabels() - 1; i >= 0; i-- {
 		if to, err = to.Child(owner.Label(i)); err != nil {

@@ -14,7 +14,7 @@ import (
 // answer would look insecure, and DANE would be switched off in silence.
 var ErrNotValidating = errors.New("the resolver does not validate DNSSEC")
 
-// Cure tells an administrator how to get a validating resolver, in one line.
+// Cure says how to get a validating resolver, in one line.
 const Cure = "switch validation on there (unbound.conf: auto-trust-anchor-file; resolved.conf: DNSSEC=yes; " +
 	"named.conf: dnssec-validation auto; dnsmasq.conf: dnssec and trust-anchor), or let mxauth validate (--dnssec validate)"
 
@@ -23,7 +23,7 @@ const Cure = "switch validation on there (unbound.conf: auto-trust-anchor-file; 
 // resolver always sets it. An error wraps [ErrNotValidating] and names the server and
 // the cure, or is a [*LookupError] if there was no answer at all.
 //
-// One question can not show more: a resolver that sets AD on everything passes.
+// One question cannot show more: a resolver that sets AD on everything passes.
 // Package probe asks the questions that catch it.
 func CheckValidating(ctx context.Context, up Upstream) error {
 	s := &Stub{up: up, turns: newTurns(DefaultUnderWay)}
@@ -38,7 +38,7 @@ func CheckValidating(ctx context.Context, up Upstream) error {
 	server := l.a.Server
 	if m.Rcode == wire.RcodeServFail {
 		if m, err = l.servFail(ctx, q, m); err != nil && errors.Is(err.Kind, ErrBogus) {
-			return fmt.Errorf("%w: %s can not validate the keys of the root; see to its clock and to its trust anchor", ErrNotValidating, server)
+			return fmt.Errorf("%w: %s cannot validate the keys of the root; see to its clock and to its trust anchor", ErrNotValidating, server)
 		}
 		if err != nil {
 			return err

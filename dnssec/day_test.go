@@ -14,7 +14,7 @@ import (
 )
 
 // TestDay lets a day pass, minute by minute, over zones that do what zones do: sign
-// anew every hour, roll their keys, change their records, let signatures expire, give
+// again every hour, roll their keys, change their records, let signatures expire, give
 // up DNSSEC, and over a resolver that is in trouble for an hour. No answer may ever have
 // a status that the zone did not have within the answer's life, and nothing may grow.
 func TestDay(t *testing.T) {

@@ -9,13 +9,14 @@ import (
 )
 
 // A Status says what DNSSEC makes of an answer (RFC 4033 section 5, in the sense
-// of RFC 4035 section 4.3). The zero Status is Indeterminate, which nobody may
-// take for an answer.
+// of RFC 4035 section 4.3). The zero Status is Indeterminate, which must not be
+// taken for an answer.
 type Status uint8
 
 // The four statuses. They are ordered: of several steps the lowest decides.
+// DNSSEC4035-4.3-01: RFC 4035 section 4.3.
 const (
-	Indeterminate Status = iota // it can not be known; treated as a lookup failure
+	Indeterminate Status = iota // it cannot be known; treated as a lookup failure
 	Bogus                       // a signature or proof is wrong or missing where there must be one
 	Insecure                    // provably unsigned, or no trust anchor covers the name
 	Secure                      // proved from a trust anchor
@@ -49,7 +50,7 @@ func (s *Status) UnmarshalText(b []byte) error {
 	return fmt.Errorf("dnssec: no such security status: %.20q", b)
 }
 
-// A Question is what is asked, always of class IN. It is comparable.
+// A Question is a name and type to look up, always of class IN. It is comparable.
 type Question struct {
 	Name rfc6125.Name
 	Type Type
@@ -64,7 +65,7 @@ func (q Question) String() string { return q.Name.String() + " " + q.Type.String
 // exactly if there is an answer whose Status is Secure or Insecure: data, NODATA
 // or NXDOMAIN ([Answer.Kind] says which). Everything else is a lookup failure and
 // comes as a [*LookupError] that wraps [ErrLookup]: bogus, indeterminate, SERVFAIL,
-// time-out, malformed, alias loop. The Answer that comes beside an error holds what
+// timeout, malformed, alias loop. The Answer that comes with an error holds what
 // was learnt before the failure (the alias chain, the server) and is only for
 // showing to a person; its Status is Bogus or Indeterminate.
 //
@@ -97,7 +98,7 @@ func (k Kind) String() string {
 	return "none"
 }
 
-// An Answer is what one question came to. The zero Answer is none: its Kind is 0
+// An Answer is the result of one question. The zero Answer is none: its Kind is 0
 // and its Status Indeterminate.
 type Answer struct {
 	Question Question
@@ -110,7 +111,7 @@ type Answer struct {
 	// caches on the way. 0 if it is not known: the answer is insecure or negative, or the
 	// status is another's word.
 	OriginalTTL uint32
-	// Reason tells in one line why Status is not Secure (or Secure with a remark);
+	// Reason says in one line why Status is not Secure (or Secure with a remark);
 	// it names the owner and type that decided. Empty where there is nothing to say.
 	Reason Reason
 	// Chain holds the alias steps from the question's name on, in order. Empty
@@ -126,7 +127,7 @@ type Answer struct {
 	// 2308 section 5, cut by a named limit.
 	Expires time.Time
 	// SignaturesEnd is when the first of the signatures ends that a secure answer rests
-	// on, from the trust anchor down; the zone's owner has to sign anew before. Zero if
+	// on, from the trust anchor down; the zone's owner has to sign again before. Zero if
 	// it is not known: the answer is insecure, or the status is another's word.
 	SignaturesEnd time.Time
 	// Received is when the answer came from the network; older than now if it was
@@ -156,7 +157,7 @@ type Alias struct {
 	TTL           uint32 // seconds
 }
 
-// A Reason is a stable word for a cause, with the evidence beside it. The zero
+// A Reason is a stable word for a cause, with its evidence. The zero
 // Reason says nothing.
 type Reason struct {
 	Code ReasonCode // stable, lower case with hyphens; "" for none

@@ -18,7 +18,7 @@ const (
 	EDEUnsupportedIterations uint16 = 27
 )
 
-// SaysBogus reports whether the server tells by e that validation failed there.
+// SaysBogus reports whether e says that validation failed there.
 func (e ExtendedError) SaysBogus() bool {
 	return EDEBogus <= e.Code && e.Code <= EDENSECMissing
 }

@@ -8,7 +8,7 @@ import (
 
 // ErrLookup is wrapped by every [LookupError]: there is no answer that may be
 // used. RFC 7672 section 2.1.2 makes the caller treat the host, or the domain, as
-// one that can not be reached now; it never means that a record is absent.
+// one that cannot be reached now; it never means that a record is absent.
 var ErrLookup = errors.New("dns lookup failed")
 
 // What a lookup failed by. Each wraps [ErrLookup]. A [*LookupError] wraps exactly
@@ -20,7 +20,7 @@ var (
 	ErrRefused       = fmt.Errorf("%w: refused", ErrLookup)       // REFUSED, NOTIMP, FORMERR and other unusable rcodes
 	ErrTimeout       = fmt.Errorf("%w: time-out", ErrLookup)      // no answer from any server in time
 	ErrUnreachable   = fmt.Errorf("%w: unreachable", ErrLookup)   // no server could be reached (network error, TLS failure)
-	ErrMalformed     = fmt.Errorf("%w: malformed", ErrLookup)     // the answer can not be parsed, or contradicts itself
+	ErrMalformed     = fmt.Errorf("%w: malformed", ErrLookup)     // the answer cannot be parsed, or contradicts itself
 	ErrAliasLoop     = fmt.Errorf("%w: alias loop", ErrLookup)    // a loop, or more steps than [MaxAliases]
 	ErrBudget        = fmt.Errorf("%w: out of budget", ErrLookup) // the work would cost more than may be spent; nothing is known of the records
 )
@@ -41,7 +41,7 @@ type LookupError struct {
 	Cause    error           // may be nil
 }
 
-// Error tells the question, the kind, the reason, the server and the cause.
+// Error returns the question, the kind, the reason, the server and the cause.
 func (e *LookupError) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Question.String())

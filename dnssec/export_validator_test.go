@@ -10,3 +10,21 @@ func (v *Validator) Waiting() int {
 	}
 	return n
 }
+
+// Turns says what the turns have: how many are free, the bytes of replies that are held, and
+// the plans that have something there.
+func (v *Validator) Turns() (free, held, plans int) {
+	v.turns.mu.Lock()
+	defer v.turns.mu.Unlock()
+	return v.turns.free, v.turns.held, len(v.turns.plans)
+}
+
+// Hold counts bytes of a reply in for a share, Let out.
+func (v *Validator) Hold(s *Share, n int) error { return v.turns.hold(s, n) }
+func (v *Validator) Let(s *Share, n int)        { v.turns.let(s, n) }
+
+// Bounds of the bytes that all plans hold.
+const (
+	MaxHeld   = maxHeld
+	HeldFloor = heldFloor
+)

@@ -14,7 +14,7 @@ import (
 const (
 	ReasonTimeout     ReasonCode = "timeout"       // no server answered in time
 	ReasonUnreachable ReasonCode = "unreachable"   // no server could be reached
-	ReasonMalformed   ReasonCode = "malformed"     // the answer can not be read, or contradicts itself
+	ReasonMalformed   ReasonCode = "malformed"     // the answer cannot be read, or contradicts itself
 	ReasonServFail    ReasonCode = "servfail"      // SERVFAIL, and nothing says that DNSSEC is the cause
 	ReasonRefused     ReasonCode = "refused"       // REFUSED
 	ReasonFormErr     ReasonCode = "formerr"       // FORMERR or BADVERS: the server does not know EDNS
@@ -41,7 +41,7 @@ func (e *LookupError) answeredBy(server string) {
 	}
 }
 
-// upstreamFailed tells what an error of an [Upstream] means for a lookup of q, asked
+// upstreamFailed says what an error of an [Upstream] means for a lookup of q, asked
 // is the question that was sent. Nothing but the three errors of the contract counts
 // for what it is; anything else leaves the server unreachable.
 func upstreamFailed(q, asked Question, err error) *LookupError {
@@ -56,13 +56,13 @@ func upstreamFailed(q, asked Question, err error) *LookupError {
 		e.Reason.Text = "no resolver answered in time"
 	case errors.Is(err, ErrMalformed):
 		e.Kind, e.Reason.Code, e.Reason.EDE = ErrMalformed, ReasonMalformed, EDEOther
-		e.Reason.Text = "the resolver's answer can not be read"
+		e.Reason.Text = "the resolver's answer cannot be read"
 	}
 	e.Cause = err
 	return e
 }
 
-// rcodeFailed tells what a response with an rcode other than NOERROR, NXDOMAIN and
+// rcodeFailed says what a response with an rcode other than NOERROR, NXDOMAIN and
 // SERVFAIL means for a lookup of q.
 func rcodeFailed(q, asked Question, rcode int) *LookupError {
 	why := Reason{Code: ReasonRcode, Name: asked.Name, Type: asked.Type}

@@ -85,7 +85,7 @@ func characterStrings(data []byte) ([]string, error) {
 
 // malformedRDATA returns the reason for a lookup failure if one of the records of an
 // RRset cannot be read. RFC 2181 section 5 makes an RRset one whole: the records that can
-// be read do not stand for it.
+// be read are only a part of it.
 func malformedRDATA(owner rfc6125.Name, typ Type, set [][]byte) (Reason, bool) {
 	for _, data := range set {
 		if err := checkRDATA(typ, data); err != nil {

@@ -20,7 +20,7 @@ const (
 	maxSystemServers = 3        // MAXNS of resolv.conf(5): further lines are ignored by everyone
 )
 
-// A SystemConfig is what a resolv.conf file says, as far as it matters to mxauth.
+// A SystemConfig holds the settings of a resolv.conf file that mxauth uses.
 type SystemConfig struct {
 	// Servers are the addresses of the nameserver lines in their order, all at port 53,
 	// link-local ones with their zone. Where there is no line, or no file, they are the
@@ -49,7 +49,7 @@ var (
 // SystemServers reads a resolv.conf file; "" means [ResolvConfPath]. A missing file is no
 // error: see [SystemConfig]. Nothing is read but `nameserver` and the option `trust-ad`:
 // search lists and ndots do not apply, since every name that mxauth asks for is absolute,
-// and time-outs and rotation are its own.
+// and timeouts and rotation are its own.
 func SystemServers(path string) (SystemConfig, error) {
 	if path == "" {
 		path = ResolvConfPath
@@ -61,7 +61,7 @@ func SystemServers(path string) (SystemConfig, error) {
 		cfg.Missing = true
 		return cfg, nil
 	case err != nil:
-		return SystemConfig{}, fmt.Errorf("dnssec: the host's resolvers can not be read: %w", err)
+		return SystemConfig{}, fmt.Errorf("dnssec: the host's resolvers cannot be read: %w", err)
 	}
 	defer f.Close()
 	cfg, err := ParseResolvConf(f)

@@ -77,7 +77,7 @@ func TestResolvConf(t *testing.T) {
 			t.Error(d, errA, errB)
 		}
 	})
-	t.Run("a file that can not be read", func(t *testing.T) {
+	t.Run("a file that cannot be read", func(t *testing.T) {
 		if got, err := dnssec.SystemServers(t.TempDir()); err == nil || got.Servers != nil {
 			t.Errorf("%+v %v", got, err)
 		}

@@ -17,7 +17,7 @@ const (
 	ReasonUpstreamUnfit ReasonCode = "upstream-indeterminate"
 )
 
-// A ProtectedPath is an [Upstream] that can tell whether anyone but the resolver
+// A ProtectedPath is an [Upstream] that knows whether anyone but the resolver
 // could have written its answers. The real ones can.
 type ProtectedPath interface {
 	// ProtectedPath reports whether every server is reached on this host's loopback
@@ -34,7 +34,7 @@ type StubConfig struct {
 	// Upstream is the validating resolver whose AD bit is believed. It must not be nil.
 	Upstream Upstream
 	// TrustPath says that the operator takes the way to Upstream as safe, in as many
-	// words. WARNING: whoever can write packets on that way decides then what is
+	// words. WARNING: an attacker who can write packets on that path decides then what is
 	// secure. The zero value accepts only an Upstream that is a [ProtectedPath].
 	TrustPath bool
 	// UnderWay bounds the questions of all plans that are under way at the same time; zero
@@ -42,7 +42,7 @@ type StubConfig struct {
 	UnderWay int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Logger is told of failed lookups at level Debug; nil discards.
+	// Logger logs failed lookups at level Debug; nil discards.
 	Logger *slog.Logger
 }
 
@@ -76,6 +76,7 @@ func NewStub(cfg StubConfig) (*Stub, error) {
 	// RFC 6698 section 4.1, RFC 4035 section 4.9.3: the path to the one who validates
 	// must be protected.
 	p, ok := cfg.Upstream.(ProtectedPath)
+	// TLSA6698-4.1-03: RFC 6698 section 4.1; DNSSEC4035-4.6-02: RFC 4035 section 4.6
 	if !cfg.TrustPath && !(ok && p.ProtectedPath()) {
 		return nil, fmt.Errorf("%w: use a resolver at a loopback address, or by DNS over TLS or HTTPS, or validate here", ErrUnprotectedPath)
 	}
@@ -153,7 +154,7 @@ func (l *lookup) run(ctx context.Context) *LookupError {
 // judge sets the status of the whole.
 func (l *lookup) judge(m *wire.Message) {
 	a := l.a
-	if l.secure && m.AuthenticData() {
+	if l.secure && m.AuthenticData() { // DANE7672-2.1.1-05: RFC 7672 section 2.1.1
 		a.Status = Secure
 		return
 	}
@@ -206,7 +207,7 @@ func (l *lookup) extend(ctx context.Context, m *wire.Message, steps []Alias) *Lo
 	return nil
 }
 
-// stepStatus asks for one alias by itself (RFC 7672 section 2.1.3). If it can not be
+// stepStatus asks for one alias by itself (RFC 7672 section 2.1.3). If it cannot be
 // had the whole lookup has failed.
 func (l *lookup) stepStatus(ctx context.Context, st Alias) (Status, *LookupError) {
 	q := Question{st.Owner, TypeCNAME}
@@ -246,7 +247,7 @@ func (l *lookup) ask(ctx context.Context, q Question) (*wire.Message, *LookupErr
 	return m, nil
 }
 
-// servFail finds out what stands behind a SERVFAIL: a bogus zone, or trouble that
+// servFail finds the cause of a SERVFAIL: a bogus zone, or trouble that
 // has nothing to do with DNSSEC. The resolver may say so (RFC 8914). Else the
 // question is asked again with CD set; if there is an answer then, and again none
 // with CD clear, validation is what fails. The data that came with CD is
@@ -318,7 +319,7 @@ func (l *lookup) send(ctx context.Context, q Question, cd bool) (*wire.Message, 
 		perr = errors.New("it answers another question")
 	}
 	if perr != nil {
-		e := failed(l.q, ErrMalformed, malformedAt(q.Name, q.Type, "the resolver's answer can not be read"))
+		e := failed(l.q, ErrMalformed, malformedAt(q.Name, q.Type, "the resolver's answer cannot be read"))
 		e.Server, e.Cause = resp.Server, perr
 		return nil, e
 	}

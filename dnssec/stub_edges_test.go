@@ -65,8 +65,8 @@ func TestStubAliasFailuresSayWhy(t *testing.T) {
 		w    *world
 		want dnssec.Reason
 	}{
-		{"a DNAME whose target can not be read", new(world).on("mx.example.org A", secure(unreadable)),
-			dnssec.Reason{Code: dnssec.ReasonMalformed, Name: org, Type: dnssec.TypeDNAME, Text: "the target of the DNAME can not be read"}},
+		{"a DNAME whose target cannot be read", new(world).on("mx.example.org A", secure(unreadable)),
+			dnssec.Reason{Code: dnssec.ReasonMalformed, Name: org, Type: dnssec.TypeDNAME, Text: "the target of the DNAME cannot be read"}},
 		{"a DNAME that makes too long a name", new(world).on("mx.example.org A", secure(long)),
 			dnssec.Reason{Code: dnssec.ReasonMalformed, Name: org, Type: dnssec.TypeDNAME, Text: "the name is too long behind the DNAME"}},
 		{"an alias that changed meanwhile", new(world).on("mx.example.org A", data(mxToB, bA)).on("mx.example.org CNAME", secure(data())),

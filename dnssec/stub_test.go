@@ -531,7 +531,7 @@ func TestStubManyIterations(t *testing.T) {
 	}
 }
 
-// open is an upstream whose path is not protected, or which can not tell.
+// open is an upstream whose path is not protected, or which cannot tell.
 type open struct{ w *world }
 
 func (o open) Exchange(ctx context.Context, q []byte) (dnssec.Response, error) {

@@ -21,7 +21,7 @@ import (
 var testTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // A tree is a signed name space in memory, and the recursive resolver in front of it
-// (an Upstream). A test may alter what the resolver hands on.
+// (an Upstream). A test may alter what the resolver passes on.
 type tree struct {
 	t     testing.TB
 	zones map[string]*testZone

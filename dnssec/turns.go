@@ -27,13 +27,22 @@ const (
 // turns bounds the questions that are under way in the process. A plan takes no more turns
 // than it leaves free for others, so that there are some left for a plan that begins now:
 // a domain whose servers are silent makes no other wait. Where a turn can be had again the
-// plan that has the fewest is next.
+// plan that has the fewest is next. Within a plan, see [Budget].
 type turns struct {
-	mu    sync.Mutex // guards all below, and what Budget and Share say
+	mu    sync.Mutex // guards all below
 	free  int
 	spare int
 	held  int
-	queue []*Budget // those that have someone waiting
+	plans map[*Budget]*planTurns // those that have anything here
+}
+
+// planTurns is what a plan has of the turns.
+type planTurns struct {
+	underWay int            // questions
+	shares   map[*Share]int // of them, by share
+	spare    int            // sockets for sending again
+	held     int            // bytes of replies
+	waiting  []*waiter
 }
 
 // A waiter waits for a turn. ready is closed when it has one.
@@ -43,67 +52,97 @@ type waiter struct {
 }
 
 func newTurns(underWay int) *turns {
-	return &turns{free: underWay, spare: maxSpare}
+	return &turns{free: underWay, spare: maxSpare, plans: make(map[*Budget]*planTurns)}
 }
 
-// enter pays for one question and waits for a turn. The error is that of a budget that
+// plan returns what the plan has; mu is held, as in all that follow but enter, hold and let.
+func (t *turns) plan(b *Budget) *planTurns {
+	p := t.plans[b]
+	if p == nil {
+		p = &planTurns{shares: make(map[*Share]int)}
+		t.plans[b] = p
+	}
+	return p
+}
+
+// forget lets go of a plan that has nothing.
+func (t *turns) forget(b *Budget) {
+	if p := t.plans[b]; p != nil && p.underWay == 0 && p.spare == 0 && p.held == 0 && len(p.waiting) == 0 {
+		delete(t.plans, b)
+	}
+}
+
+// enter waits for a turn for one question and pays for it. The error is that of a budget that
 // is used up, or the cause of ctx.
 func (t *turns) enter(ctx context.Context, s *Share) (*Turn, error) {
-	if err := s.pay(Questions, 1); err != nil {
+	if err := s.affords(Questions); err != nil {
 		return nil, err
 	}
-	// The question, and once more over TCP if the answer is truncated.
-	if err := s.pay(Sends, 2); err != nil {
-		s.refund(Questions, 1)
-		return nil, err
-	}
+	s.of.goesThrough(t)
+	turn := &Turn{turns: t, share: s}
 	t.mu.Lock()
-	if t.mayEnter(s) {
-		t.admit(s)
+	p := t.plan(s.of)
+	if t.mayEnter(p, s) {
+		t.admit(p, s)
 		t.mu.Unlock()
-		return &Turn{turns: t, share: s}, nil
+		return turn.paid()
 	}
 	w := &waiter{s, make(chan struct{})}
-	if len(s.of.waiting) == 0 {
-		t.queue = append(t.queue, s.of)
-	}
-	s.of.waiting = append(s.of.waiting, w)
+	p.waiting = append(p.waiting, w)
 	t.mu.Unlock()
 	select {
 	case <-w.ready:
-		return &Turn{turns: t, share: s}, nil
+		return turn.paid()
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	select {
-	case <-w.ready: // both at once
-		t.release(s)
-	default:
-		t.drop(s.of, slices.Index(s.of.waiting, w))
+	i := slices.Index(p.waiting, w)
+	if i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+		t.forget(s.of)
 	}
-	s.refund(Questions, 1)
-	s.refund(Sends, 2)
+	t.mu.Unlock()
+	if i < 0 { // it got its turn just now
+		turn.leave()
+	}
 	return nil, context.Cause(ctx)
 }
 
-// mayEnter reports whether there is a turn for one more question of the share.
-func (t *turns) mayEnter(s *Share) bool {
-	most := s.of.limits.UnderWay
-	return t.free > 0 && s.of.underWay < min(most, max(t.free, minUnderWay)) && s.underWay < max(most/shareOf, 1)
+// paid pays for a turn, or gives it back.
+func (t *Turn) paid() (*Turn, error) {
+	err := t.share.pay(Questions, 1)
+	if err == nil {
+		// The question, and once more over TCP if the answer is truncated.
+		if err = t.share.pay(Sends, 2); err == nil {
+			return t, nil
+		}
+		t.share.refund(Questions, 1)
+	}
+	t.leave()
+	return nil, err
 }
 
-func (t *turns) admit(s *Share) {
+// mayEnter reports whether there is a turn for one more question of the share.
+func (t *turns) mayEnter(p *planTurns, s *Share) bool {
+	most := s.of.limits.UnderWay
+	return t.free > 0 && p.underWay < min(most, max(t.free, minUnderWay)) && p.shares[s] < max(most/shareOf, 1) && s.mayAsk()
+}
+
+func (t *turns) admit(p *planTurns, s *Share) {
 	t.free--
-	s.of.underWay++
-	s.underWay++
+	p.underWay++
+	p.shares[s]++
 }
 
 // release gives a turn back and passes it on.
 func (t *turns) release(s *Share) {
+	p := t.plan(s.of)
 	t.free++
-	s.of.underWay--
-	s.underWay--
+	p.underWay--
+	if p.shares[s]--; p.shares[s] == 0 {
+		delete(p.shares, s)
+	}
+	t.forget(s.of)
 	for t.next() {
 	}
 }
@@ -111,46 +150,47 @@ func (t *turns) release(s *Share) {
 // next lets someone in of the plan that has the fewest questions under way; false if there
 // is none that may enter.
 func (t *turns) next() bool {
-	var best *Budget
+	var best *planTurns
 	at := -1
-	for _, b := range t.queue {
-		if best != nil && b.underWay >= best.underWay {
+	for _, p := range t.plans {
+		if len(p.waiting) == 0 || best != nil && p.underWay >= best.underWay {
 			continue
 		}
-		if i := t.nextWaiter(b); i >= 0 {
-			best, at = b, i
+		if i := t.nextOf(p); i >= 0 {
+			best, at = p, i
 		}
 	}
 	if best == nil {
 		return false
 	}
 	w := best.waiting[at]
-	t.drop(best, at)
-	t.admit(w.share)
+	best.waiting = slices.Delete(best.waiting, at, at+1)
+	t.admit(best, w.share)
 	close(w.ready)
 	return true
 }
 
-// nextWaiter returns the waiter whose share has asked least, the first of several: a host
-// that costs little is finished before those that cost much have spent all there is. It is
-// -1 if none may enter.
-func (t *turns) nextWaiter(b *Budget) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	best := -1
-	for i, w := range b.waiting {
-		if t.mayEnter(w.share) && (best < 0 || w.share.spent[Questions] < b.waiting[best].share.spent[Questions]) {
-			best = i
+// nextOf returns the waiter of a plan whose share has asked least, the first of several: a
+// host that costs little is finished before those that cost much have spent all there is.
+// It is -1 if none may enter.
+func (t *turns) nextOf(p *planTurns) int {
+	best, least := -1, 0
+	for i, w := range p.waiting {
+		if !t.mayEnter(p, w.share) {
+			continue
+		}
+		if n := w.share.Spent()[Questions]; best < 0 || n < least {
+			best, least = i, n
 		}
 	}
 	return best
 }
 
-// drop takes a waiter out.
-func (t *turns) drop(b *Budget, at int) {
-	b.waiting = slices.Delete(b.waiting, at, at+1)
-	if len(b.waiting) == 0 {
-		t.queue = slices.DeleteFunc(t.queue, func(o *Budget) bool { return o == b })
+// wake lets in who may enter now.
+func (t *turns) wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.next() {
 	}
 }
 
@@ -162,11 +202,13 @@ func (t *turns) hold(s *Share, n int) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.held+n > maxHeld && s.of.held+n > heldFloor {
+	p := t.plan(s.of)
+	if t.held+n > maxHeld && p.held+n > heldFloor {
+		t.forget(s.of)
 		return s.short(Memory, true)
 	}
 	t.held += n
-	s.of.held += n
+	p.held += n
 	return nil
 }
 
@@ -174,7 +216,8 @@ func (t *turns) let(s *Share, n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.held -= n
-	s.of.held -= n
+	t.plan(s.of).held -= n
+	t.forget(s.of)
 }
 
 // A Turn is one question under way, for the [Upstream] that carries it. It says how often
@@ -213,19 +256,20 @@ func (t *Turn) Socket() (release func(), ok bool) {
 	if t == nil {
 		return func() {}, true
 	}
-	b := t.share.of
 	t.turns.mu.Lock()
 	defer t.turns.mu.Unlock()
-	if t.turns.spare == 0 || b.spare >= maxPlanSpare {
+	p := t.turns.plan(t.share.of)
+	if t.turns.spare == 0 || p.spare >= maxPlanSpare {
 		return nil, false
 	}
 	t.turns.spare--
-	b.spare++
+	p.spare++
 	return func() {
 		t.turns.mu.Lock()
 		defer t.turns.mu.Unlock()
 		t.turns.spare++
-		b.spare--
+		p.spare--
+		t.turns.forget(t.share.of)
 	}, true
 }
 

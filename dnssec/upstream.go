@@ -19,7 +19,7 @@ type Upstream interface {
 	Exchange(ctx context.Context, query []byte) (Response, error)
 }
 
-// A Response is what an [Upstream] brought back.
+// A Response is the answer of an [Upstream].
 type Response struct {
 	Message []byte // wire form; the caller may keep it
 	Server  string // where it came from, for people: "127.0.0.1:53", "tls://192.0.2.1"

@@ -33,7 +33,7 @@ const (
 	// times.
 	DefaultMaxBytes = 1 << 20
 	// DefaultExchangeTimeout bounds one exchange with the upstream, which has
-	// time-outs of its own; this is for one that does not keep to them.
+	// timeouts of its own; this is for one that does not keep to them.
 	DefaultExchangeTimeout = 20 * time.Second
 	// maxSigners bounds the zones that are tried for one RRset: honest ones are
 	// signed by one.
@@ -46,9 +46,9 @@ const (
 // default.
 type ValidatorConfig struct {
 	// Upstream is the recursive resolver. It need not validate, and need not be
-	// trusted; it must hand on DNSSEC records.
+	// trusted; it must pass on DNSSEC records.
 	Upstream Upstream
-	// Anchors are what is believed without proof; nil means [anchor.Root]. An empty
+	// Anchors are the trust anchors; nil means [anchor.Root]. An empty
 	// slice that is not nil means none: then every answer is insecure, by
 	// [ReasonNoAnchor].
 	Anchors []anchor.Anchor
@@ -99,7 +99,7 @@ type NegativeAnchor struct {
 }
 
 // A Validator is a [Resolver] that proves every answer by itself, from trust anchors
-// down, with the records that any recursive resolver hands on. It looks at no AD bit.
+// down, with the records that any recursive resolver passes on. It looks at no AD bit.
 //
 // It keeps the keys of zones it has proved, until their TTL or signatures end, for a few
 // seconds the zones that failed, and nothing else; put a cache of answers in front of
@@ -202,7 +202,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 			p = &point{zone: a.Zone}
 			v.points[a.Zone] = p
 		}
-		p.anchors = append(p.anchors, a)
+		p.anchors = append(p.anchors, a) // DNSSEC4035-4.4-01: RFC 4035 section 4.4
 	}
 	for _, n := range cfg.NegativeAnchors {
 		if !n.Name.IsValid() {
@@ -230,7 +230,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 }
 
 // Resolve implements [Resolver]. Beside the errors of that contract, the Reason of a
-// [*LookupError] tells a zone that is wrong ([ErrBogus]) from an upstream that does
+// [*LookupError] distinguishes a zone that is wrong ([ErrBogus]) from an upstream that does
 // not let us see ([ErrIndeterminate] with [ReasonUpstreamStrips] or
 // [ReasonUpstreamCD]) and from anchors that are of no use ([ReasonNoUsableAnchor]).
 func (v *Validator) Resolve(ctx context.Context, q Question) (Answer, error) {
@@ -248,7 +248,7 @@ func (v *Validator) Resolve(ctx context.Context, q Question) (Answer, error) {
 func (v *Validator) note(err *LookupError) {
 	switch err.Reason.Code {
 	case ReasonUpstreamStrips, ReasonUpstreamCD, ReasonNoUsableAnchor, ReasonAnchorMismatch:
-		v.cfg.Logger.Warn("dnssec: can not validate", "question", err.Question.String(),
+		v.cfg.Logger.Warn("dnssec: cannot validate", "question", err.Question.String(),
 			"reason", string(err.Reason.Code), "text", err.Reason.Text, "server", err.Server)
 	}
 }

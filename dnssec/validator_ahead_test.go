@@ -122,7 +122,7 @@ func TestValidatorAhead(t *testing.T) {
 }
 
 // TestValidatorForgottenZone: a zone that was used for a question before is not asked
-// about anew for the same question, even where it was pushed out of the memory meanwhile.
+// about again for the same question, even where it was pushed out of the memory meanwhile.
 func TestValidatorForgottenZone(t *testing.T) {
 	tr := newTree(t)
 	tr.zones["example.test."].add(t, "start CNAME middle.hashed.test.")

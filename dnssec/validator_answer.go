@@ -13,7 +13,7 @@ import (
 const typeANY Type = wire.TypeANY
 
 // resolve answers the task's question: it asks, follows the aliases of the response
-// one by one, each proved, and asks anew where the response ends.
+// one by one, each proved, and asks again where the response ends.
 func (t *task) resolve() (Answer, *LookupError) {
 	a := Answer{Question: t.q, Final: t.q.Name, Status: Secure}
 	if !t.q.Name.IsValid() {
@@ -42,7 +42,7 @@ func (t *task) step(a *Answer) (v verdict, done bool) {
 	from := *a
 	// RFC 4035 section 5.4: a question whose proof is incomplete is asked once more. So
 	// is one whose proof is wrong: behind one address there are often several caches.
-	for try := range 2 {
+	for try := range 2 { // DNSSEC4035-5.4-03: RFC 4035 section 5.4
 		r, fail := t.get(q)
 		if fail != nil {
 			return *fail, false
@@ -138,7 +138,7 @@ func isDenial(set *proof.RRset) bool {
 
 // add lets a's status, reason and end be those of one more part of it.
 func (a *Answer) add(v verdict, expires, sigEnd time.Time) {
-	if v.status < a.Status {
+	if v.status < a.Status { // DANE7672-2.1.3-03: RFC 7672 section 2.1.3
 		a.Status, a.Reason = v.status, v.reason
 	}
 	a.Expires = earlier(a.Expires, expires)
@@ -255,7 +255,7 @@ func (t *task) alias(r *reply, a *Answer) (moved bool, v verdict) {
 	if cname == nil || len(cname.Sigs) == 0 {
 		// RFC 4035 section 4.8, RFC 6672 section 5.3.1: the CNAME is not signed; it is
 		// judged by the DNAME and by being what that makes.
-		d = t.redirectionIn(r, a.Final)
+		d = t.redirectionIn(r, a.Final) // DNSSEC4035-4.8-01: RFC 4035 section 4.8
 	}
 	switch {
 	case d != nil:
@@ -268,7 +268,7 @@ func (t *task) alias(r *reply, a *Answer) (moved bool, v verdict) {
 		p = t.verify(r, cname)
 	}
 	if !p.ok() {
-		return false, p.verdict
+		return false, p.verdict // DANE7672-2.1.3-02: RFC 7672 section 2.1.3
 	}
 	if d != nil {
 		if v := t.follow(r, d, cname, &step); !v.ok() {
@@ -348,7 +348,7 @@ func dnameAbove(sets []proof.RRset, name rfc6125.Name) *proof.RRset {
 	return found
 }
 
-// rcodeVerdict tells what a response with an rcode that is no answer means.
+// rcodeVerdict says what a response with an rcode that is no answer means.
 func (t *task) rcodeVerdict(r *reply, asked Question) verdict {
 	v := verdict{status: Indeterminate, server: r.server}
 	if r.msg.Rcode != wire.RcodeServFail {
@@ -361,13 +361,13 @@ func (t *task) rcodeVerdict(r *reply, asked Question) verdict {
 	if t.refusesCD(r) {
 		v.kind = ErrIndeterminate
 		v.reason.Code, v.reason.EDE = ReasonUpstreamCD, EDEIndeterminate
-		v.reason.Text = "the resolver answers SERVFAIL though it is asked not to validate (CD), so it can not be seen whether the zone or the resolver is wrong: use one that honours CD"
+		v.reason.Text = "the resolver answers SERVFAIL though it is asked not to validate (CD), so it cannot be seen whether the zone or the resolver is wrong: use one that honours CD"
 	}
 	return v
 }
 
 // refusesCD reports whether the upstream validates in spite of CD, or answers SERVFAIL
-// to whatever has CD set: it says so, or it can not even give the root's keys.
+// to whatever has CD set: it says so, or it cannot even give the root's keys.
 func (t *task) refusesCD(r *reply) bool {
 	for _, e := range extendedErrors(r.msg.Errors) {
 		if e.SaysBogus() {

@@ -86,7 +86,7 @@ func TestValidatorChain(t *testing.T) {
 		}
 		tr.want("mx.example.test. A", "indeterminate timeout")
 	})
-	t.Run("DNSSEC4035-4.3-02 a DNSKEY that can not be had is no unsigned zone", func(t *testing.T) {
+	t.Run("DNSSEC4035-4.3-02 a DNSKEY that cannot be had is no unsigned zone", func(t *testing.T) {
 		for _, typ := range []uint16{dns.TypeDNSKEY, dns.TypeDS} {
 			tr := newTree(t)
 			tr.hook = func(q dns.Question) (*dns.Msg, error) {

@@ -32,7 +32,7 @@ const (
 	sizeFuture = 512 // a reply, and what it takes to wait for it
 )
 
-// sizeOf estimates what sets take in memory beside the message that they are made from.
+// sizeOf estimates what sets take in memory in addition to the message that they are made from.
 func sizeOf(sets []proof.RRset) int {
 	n := sizeRRset * cap(sets)
 	for i := range sets {
@@ -128,7 +128,7 @@ func (f *flights) do(ctx context.Context, q Question, enter func(context.Context
 	fl.refs--
 	last := fl.refs == 0
 	if last && f.m[q] == fl {
-		delete(f.m, q) // whoever comes now starts anew
+		delete(f.m, q) // the next caller starts again
 	}
 	f.mu.Unlock()
 	if last {
@@ -141,6 +141,8 @@ func (f *flights) do(ctx context.Context, q Question, enter func(context.Context
 // exchange asks the upstream once. The message that comes back is known to be an
 // answer to q, whatever it says.
 func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
+	// DANE7672-2.1.1-01: RFC 7672 section 2.1.1; DNSSEC4035-4.1-01: RFC 4035 section 4.1
+	// DNSSEC4035-4.6-01: RFC 4035 section 4.6
 	query := wire.Query{ID: uint16(rand.Uint32()), Name: q.Name, Type: uint16(q.Type), CD: true, DO: true, Signal: v.signal}
 	r, err := v.cfg.Upstream.Exchange(ctx, query.Append(make([]byte, 0, 512)))
 	if err != nil {
@@ -152,6 +154,7 @@ func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
 	}
 	asked := wire.Question{Name: q.Name, Type: uint16(q.Type), Class: wire.ClassIN}
 	switch {
+	// DNSSEC6840-5.6-01: RFC 6840 section 5.6
 	case !m.Response() || m.ID != query.ID || m.Opcode() != 0:
 		return nil, fmt.Errorf("%w: no response to our query", ErrMalformed)
 	case m.Question != asked && (m.Rcode == wire.RcodeNoError || m.Rcode == wire.RcodeNXDomain || m.NumQuestions != 0):
@@ -178,7 +181,7 @@ type future struct {
 }
 
 // A task is the work for one call to Resolve. Its proofs run one after the other in
-// the caller's goroutine; only exchanges run beside it.
+// the caller's goroutine; only exchanges run concurrently.
 type task struct {
 	v       *Validator
 	ctx     context.Context
@@ -191,6 +194,7 @@ type task struct {
 	bytes   atomic.Int64 // what is left
 	held    atomic.Int64 // bytes of replies that are counted for the share
 	asked   map[Question]*future
+	again   map[Question]bool // what is to be asked anew, whatever the plan has
 	zones   map[rfc6125.Name]*zone
 	wg      sync.WaitGroup // of the exchanges sent ahead
 }
@@ -227,9 +231,10 @@ func (t *task) ahead(q Question) {
 	t.queries--
 	f := &future{done: make(chan struct{})}
 	t.asked[q] = f
+	anew := t.again[q]
 	t.wg.Go(func() {
 		defer close(f.done)
-		f.reply, f.err = t.send(q)
+		f.reply, f.err = t.send(q, anew)
 	})
 }
 
@@ -238,14 +243,14 @@ func (t *task) ahead(q Question) {
 func (t *task) get(q Question) (*reply, *verdict) {
 	f := t.asked[q]
 	if f == nil {
-		if t.queries <= 0 {
+		if t.queries <= 0 { // DNSSEC4035-5.4-05: RFC 4035 section 5.4
 			v := bogus(q.Name, q.Type, &proof.Error{Kind: proof.ErrBudget, Text: fmt.Sprintf("more than %d questions", t.v.cfg.MaxQueries)})
 			return nil, &v
 		}
 		t.queries--
 		f = &future{}
 		t.asked[q] = f
-		f.reply, f.err = t.send(q)
+		f.reply, f.err = t.send(q, t.again[q])
 	} else if f.done != nil {
 		// The exchange ends when the task's context does: no second case is needed.
 		<-f.done
@@ -263,19 +268,27 @@ func (t *task) get(q Question) (*reply, *verdict) {
 }
 
 // send asks q once and pays for the reply, whether it is needed in the end or not: what is
-// too much is dropped at once.
-func (t *task) send(q Question) (*reply, error) {
-	enter := func(ctx context.Context) (*Turn, error) { return t.v.turns.enter(ctx, t.share) }
-	exchange := func(ctx context.Context) (*reply, error) { return t.v.exchange(ctx, q) }
-	r, first, err := t.v.flights.do(t.ctx, q, enter, exchange, t.v.cfg.ExchangeTimeout)
-	if err != nil {
-		return nil, err
-	}
-	if first {
-		if err := t.v.turns.hold(t.share, r.size); err != nil {
+// too much is dropped at once. Unless it is to be asked anew, a reply that another question
+// of the plan has got will do.
+func (t *task) send(q Question, anew bool) (*reply, error) {
+	plan := t.share.of
+	r := plan.reply(t.v, q)
+	if r == nil || anew {
+		enter := func(ctx context.Context) (*Turn, error) { return t.v.turns.enter(ctx, t.share) }
+		exchange := func(ctx context.Context) (*reply, error) { return t.v.exchange(ctx, q) }
+		got, first, err := t.v.flights.do(t.ctx, q, enter, exchange, t.v.cfg.ExchangeTimeout)
+		if err != nil {
 			return nil, err
 		}
-		t.held.Add(int64(r.size))
+		if r = got; first {
+			if err := t.v.turns.hold(t.share, r.size); err != nil {
+				return nil, err
+			}
+			t.held.Add(int64(r.size))
+		}
+		if !t.share.alone {
+			plan.keep(t.v, q, r)
+		}
 	}
 	if t.bytes.Add(-int64(r.size)) < 0 {
 		return nil, &proof.Error{Kind: proof.ErrBudget, Text: fmt.Sprintf("answers of more than %d bytes", t.v.cfg.MaxBytes)}
@@ -283,5 +296,11 @@ func (t *task) send(q Question) (*reply, error) {
 	return r, nil
 }
 
-// forget makes the next get of q ask anew.
-func (t *task) forget(q Question) { delete(t.asked, q) }
+// forget makes the next get of q ask again.
+func (t *task) forget(q Question) {
+	delete(t.asked, q)
+	if t.again == nil {
+		t.again = make(map[Question]bool)
+	}
+	t.again[q] = true
+}

@@ -21,7 +21,7 @@ func inBackground(ctx context.Context, v *dnssec.Validator, q dnssec.Question) <
 }
 
 // TestValidatorFlights follows one question that several callers need while they come
-// and go. No time passes in it but where it says so: nobody waits for a time-out.
+// and go. No time passes in it but where it says so: nobody waits for a timeout.
 func TestValidatorFlights(t *testing.T) {
 	const shown = "mx.example.test. A"
 	world := func(t *testing.T, delay func(ctx context.Context, nth int)) (*tree, *dnssec.Validator, dnssec.Question) {

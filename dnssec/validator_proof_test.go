@@ -165,7 +165,7 @@ func TestValidatorWildcardOpen(t *testing.T) {
 	newTree(t).want(q, "insecure nxdomain opt-out")
 }
 
-// TestValidatorDSOutOfReach: where it can not be seen whether a cut is on the way, records
+// TestValidatorDSOutOfReach: where it cannot be seen whether a cut is on the way, records
 // without a signature are neither bogus nor unsigned; those with a wrong one are bogus.
 func TestValidatorDSOutOfReach(t *testing.T) {
 	for _, tt := range []struct {

@@ -27,7 +27,7 @@ const (
 	ReasonSignatureNotYetValid ReasonCode = "signature-not-yet-valid"
 	ReasonSignatureAlgorithm   ReasonCode = "signature-algorithm" // only algorithms that we do not know, in a zone that names one we do
 	ReasonSignatureKey         ReasonCode = "signature-key"       // the zone has no such key
-	ReasonSignatureSigner      ReasonCode = "signature-signer"    // by a zone that can not hold the records
+	ReasonSignatureSigner      ReasonCode = "signature-signer"    // by a zone that cannot hold the records
 	ReasonSignatureLabels      ReasonCode = "signature-labels"    // the signature is for a longer name
 	ReasonKeyUnusable          ReasonCode = "key-unusable"        // malformed, or no point on its curve
 	ReasonKeySize              ReasonCode = "key-size"            // too short, or too long, to be accepted
@@ -43,17 +43,17 @@ const (
 
 // Reasons for an answer that is indeterminate.
 const (
-	ReasonUpstreamStrips ReasonCode = "upstream-strips-dnssec"    // the resolver hands on no signatures, not even the root's
+	ReasonUpstreamStrips ReasonCode = "upstream-strips-dnssec"    // the resolver passes on no signatures, not even the root's
 	ReasonUpstreamCD     ReasonCode = "upstream-servfail-with-cd" // the resolver answers SERVFAIL when it is asked not to validate
 	ReasonNoUsableAnchor ReasonCode = "no-usable-anchor"          // every trust anchor is revoked
 	ReasonBudget         ReasonCode = "budget-exceeded"           // the records make more work than those of any honest zone
 	ReasonBudgetSpent    ReasonCode = "budget-spent"              // the plan, or its share for the host, has nothing left: see BudgetError
 )
 
-// stripsCure tells what to do about [ReasonUpstreamStrips].
-const stripsCure = "use a resolver that hands on DNSSEC records (dnsmasq.conf: proxy-dnssec; systemd-resolved's stub: DNSSEC=yes; or a resolver of your own)"
+// stripsCure says what to do about [ReasonUpstreamStrips].
+const stripsCure = "use a resolver that passes DNSSEC records through (dnsmasq.conf: proxy-dnssec; systemd-resolved's stub: DNSSEC=yes; or a resolver of your own)"
 
-// A verdict is what became of one RRset, denial or zone.
+// A verdict is the result for one RRset, denial or zone.
 type verdict struct {
 	status Status
 	reason Reason

@@ -45,6 +45,7 @@ func (t *task) verify(r *reply, set *proof.RRset) proven {
 		why = moreTelling(why, v.verdict)
 	}
 	if why.kind == nil {
+		// DNSSEC4035-5-02: RFC 4035 section 5
 		why = bogus(set.Owner, Type(set.Type), proof.ErrUnsigned)
 	}
 	home := set.Owner
@@ -53,7 +54,7 @@ func (t *task) verify(r *reply, set *proof.RRset) proven {
 	}
 	z := t.delegated(r, home)
 	if z == nil {
-		z = t.walk(home)
+		z = t.walk(home) // DNSSEC4035-5.2-02: RFC 4035 section 5.2
 	}
 	switch {
 	case z.status == Insecure:
@@ -122,7 +123,7 @@ func (t *task) verifyBy(r *reply, set *proof.RRset, signer rfc6125.Name) proven 
 	z := t.zone(signer)
 	switch {
 	case z.status == Insecure:
-		// Whoever made the signature, what lies below an unsigned zone is unsigned;
+		// Whatever zone made the signature, what lies below an unsigned zone is unsigned;
 		// unless an anchor below it says otherwise.
 		if p, _ := t.v.covering(set.Owner, t.now); p != nil && !signer.IsSubdomainOf(p.zone) {
 			return proven{verdict: bogus(set.Owner, Type(set.Type), &proof.Error{Kind: proof.ErrSigner, Text: signer.String()})}
@@ -153,14 +154,14 @@ func (t *task) verifyBy(r *reply, set *proof.RRset, signer rfc6125.Name) proven 
 	}
 	if signed.Encloser.IsValid() {
 		out.wildcard = true
-		t.closer(r, set, z, signed.Encloser, &out)
+		t.closer(r, set, z, signed.Encloser, &out) // DNSSEC4035-5.3.3-01: RFC 4035 section 5.3.3
 	}
 	return out
 }
 
 // cutBetween finds a zone that is known to be cut out below signer and to hold the
-// RRset: then signer can not (RFC 4035 section 5.3.1). Only what is known already is
-// looked at, which costs nothing; it is asked for anew, since cuts come and go.
+// RRset: then signer cannot (RFC 4035 section 5.3.1). Only what is known already is
+// looked at, which costs nothing; it is asked for again, since cuts come and go.
 func (t *task) cutBetween(signer rfc6125.Name, set *proof.RRset) rfc6125.Name {
 	home := set.Owner
 	if set.Type == wire.TypeDS {
@@ -230,9 +231,11 @@ func (t *task) denials(r *reply, z *zone) (proof.Records, lifespan, error) {
 	var failure error
 	for i := range r.authority {
 		set := &r.authority[i]
+		// DNSSEC4035-5.3.2-01: RFC 4035 section 5.3.2
 		if !isDenial(set) || !signedBy(set, recs.Zone) {
 			continue
 		}
+		// DNSSEC4035-5.4-02: RFC 4035 section 5.4
 		signed, err := z.keys.Verify(set, t.now, t.budget)
 		if err == nil && signed.Encloser.IsValid() {
 			// A record made from a wildcard says nothing of its owner.
@@ -371,13 +374,14 @@ func (t *task) denyBy(r *reply, name rfc6125.Name, typ Type, signer rfc6125.Name
 	out := denied{verdict: verdict{status: Secure}, denial: d, expires: life.expires, sigEnd: life.sigEnd}
 	switch {
 	case d.Iterations:
+		// NSEC3-9276-3.2-02: RFC 9276 section 3.2
 		out.verdict = tooManyIterations(name, typ, signer)
 	case d.OptOut:
-		out.verdict = optedOut(name, typ)
+		out.verdict = optedOut(name, typ) // NSEC3-5155-9.2-01: RFC 5155 section 9.2
 	}
 	if soa := find(r.authority, signer, wire.TypeSOA); soa != nil {
 		// RFC 2308 section 5, RFC 9077 section 3: whichever of the two is smaller. The
-		// SOA record is no part of the proof, but whoever alters it has no good in mind.
+		// SOA record is no part of the proof, but one that was altered shows an attack.
 		if !strict {
 			// Its TTL can only make the denial shorter.
 		} else if _, err := z.keys.Verify(soa, t.now, t.budget); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// A zone is what is known of a name as a zone. Kept ones are shared and must not be
+// A zone holds what is known of a name as a zone. Kept ones are shared and must not be
 // changed.
 //
 // Its verdict is Secure if the name is the apex of a signed zone, whose keys are then
@@ -23,7 +23,7 @@ type zone struct {
 	cut     bool
 	missing bool // no cut, and the name provably does not exist
 	keys    *proof.KeySet
-	expires time.Time // when this is to be proved anew
+	expires time.Time // when this is to be proved again
 	sigEnd  time.Time // when the first signature of the chain ends; zero for an insecure one
 }
 
@@ -56,7 +56,7 @@ func (t *task) zone(name rfc6125.Name) *zone {
 
 // prove proves what name is as a zone, and keeps that.
 func (t *task) prove(name rfc6125.Name) *zone {
-	// Whoever comes back here on the way, by records that vouch for themselves, finds
+	// A call that comes back here on the way, by records that vouch for themselves, finds
 	// nothing proved.
 	t.zones[name] = &zone{verdict: bogusBy(name, TypeDS, ReasonDenialMissing, EDEBogus, "the proof of the zone leads back to the zone")}
 	z := t.proveZone(name)
@@ -87,6 +87,7 @@ func (t *task) proveZone(name rfc6125.Name) *zone {
 		return &zone{verdict: insecure(neg.Name, 0, ReasonNegativeAnchor, 0,
 			"a negative trust anchor makes "+neg.Name.String()+" unsigned: "+safeText(neg.Reason, maxEDEText))}
 	case p == nil:
+		// DANE7672-2.1.1-02: RFC 7672 section 2.1.1
 		return &zone{verdict: insecure(name, 0, ReasonNoAnchor, 0, "no trust anchor covers "+name.String())}
 	case p.zone != name:
 		return t.zoneByDS(name)
@@ -168,6 +169,7 @@ func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust, p *point) 
 	}
 	if p != nil && t.v.revoked.note(p, set, t) {
 		// RFC 5011 section 2.1: an anchor that revokes itself in this very set is none.
+		// TA5011-2.1-01: RFC 5011 section 2.1
 		if trust = t.v.revoked.without(name, trust); len(trust.DS)+len(trust.Keys) == 0 {
 			return t.noUsableAnchor(name)
 		}
@@ -189,6 +191,7 @@ func (t *task) keysIn(r *reply, name rfc6125.Name, trust proof.Trust, p *point) 
 
 // zoneByDS proves what name is by its DS set.
 func (t *task) zoneByDS(name rfc6125.Name) *zone {
+	// DNSSEC4035-4.2-02: RFC 4035 section 4.2
 	return t.twice(Question{name, TypeDS}, func(r *reply) *zone { return t.zoneByDSIn(r, name) })
 }
 
@@ -209,7 +212,7 @@ func (t *task) zoneByDSIn(r *reply, name rfc6125.Name) *zone {
 	z := &zone{verdict: d.verdict, expires: d.expires, sigEnd: d.sigEnd}
 	switch {
 	case d.status != Secure:
-	case d.denial.Delegation:
+	case d.denial.Delegation: // DNSSEC6840-4.4-01: RFC 6840 section 4.4
 		z.cut = true
 		z.verdict = unsignedDelegation(name)
 	default:
@@ -328,7 +331,7 @@ func (t *task) zoneAhead(name rfc6125.Name) {
 	}
 }
 
-// stripped reports whether the upstream hands on no signatures at all: not even those
+// stripped reports whether the upstream passes on no signatures at all: not even those
 // of the root's keys, or of the keys that a trust anchor above name fits if the root has
 // none, which are surely there and signed. One that denies their name is no better.
 func (t *task) stripped(name rfc6125.Name) bool {
@@ -349,7 +352,7 @@ func (t *task) stripped(name rfc6125.Name) bool {
 func stripped(name rfc6125.Name, typ Type) verdict {
 	return verdict{status: Indeterminate, kind: ErrIndeterminate, reason: Reason{
 		Code: ReasonUpstreamStrips, Name: name, Type: typ, EDE: EDERRSIGsMissing,
-		Text: "the resolver hands on no DNSSEC signatures, not even those of the root: " + stripsCure,
+		Text: "the resolver passes no DNSSEC signatures through, not even those of the root: " + stripsCure,
 	}}
 }
 
@@ -410,7 +413,7 @@ func anyAnchored(t proof.Trust, name rfc6125.Name, keys [][]byte) bool {
 	return false
 }
 
-// anchored reports whether one of the anchors stands for the key, which has been read
+// anchored reports whether one of the anchors designates the key, which has been read
 // before.
 func anchored(t proof.Trust, name rfc6125.Name, data []byte) bool {
 	k, _ := proof.ParseKey(data)

@@ -177,7 +177,7 @@ func TestValidatorRevocations(t *testing.T) {
 				c.Anchors, c.Now = anchors, func() time.Time { return now }
 				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 			})
-			for i := range 3 { // each time the keys are proved anew
+			for i := range 3 { // each time the keys are proved again
 				now = testTime.Add(time.Duration(i) * 2 * time.Hour)
 				if a, err := resolve(t, v, "mx.example.test. A"); outcome(a, err) != tt.want {
 					t.Errorf("%d: %s (want %s): %s", i, outcome(a, err), tt.want, a.Reason)
@@ -191,7 +191,7 @@ func TestValidatorRevocations(t *testing.T) {
 }
 
 // TestValidatorStripped: signatures that lack are the upstream's fault only if it does not
-// even hand on those of a trust anchor's zone.
+// even pass on those of a trust anchor's zone.
 func TestValidatorStripped(t *testing.T) {
 	const q = "mx.example.test. A"
 	strip := func(tr *tree, questions ...string) {

@@ -75,6 +75,7 @@ func negativeTTL(soas []wire.RR) time.Duration {
 			continue
 		}
 		minimum := binary.BigEndian.Uint32(rr.Data[len(rr.Data)-4:])
+		// DNS2308-5-01: RFC 2308 section 5
 		ttl, found = min(ttl, time.Duration(min(rr.TTL, minimum))*time.Second), true
 	}
 	if !found {

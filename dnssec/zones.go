@@ -30,7 +30,7 @@ func newZoneCache(zones, bytes int) *zoneCache {
 	return c
 }
 
-// What a zone takes beside its keys and texts: itself, and its place in the cache.
+// What a zone takes in addition to its keys and texts: itself, and its place in the cache.
 const sizeZone = 640
 
 // size estimates the memory of a zone that is kept under a name.
@@ -65,7 +65,7 @@ func (c *zoneCache) Add(name rfc6125.Name, z *zone) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lru.Remove(name) // Add would not tell of an old value that it replaces
+	c.lru.Remove(name) // Add would not report an old value that it replaces
 	c.lru.Add(name, z)
 	for c.bytes += size; c.bytes > c.most; {
 		c.lru.RemoveOldest()

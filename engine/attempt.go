@@ -20,8 +20,12 @@ import (
 // before MAIL FROM sends mail to anybody. Use [Attempt.TLSConfig], which decides
 // inside the handshake.
 func (h *Host) ClientTLS() *tls.Config {
+	// TLS9325-4.1-01: RFC 9325 section 4.1
 	return &tls.Config{
+		// DANE7671-3-01: RFC 7671 section 3
 		ServerName: h.SNI,
+		// TLS8996-4-01: RFC 8996 section 4; TLS8996-5-01: RFC 8996 section 5
+		// TLS9325-3.1.1-01: RFC 9325 section 3.1.1; STS-7.2-01: RFC 8461 section 7.2
 		MinVersion: tls.VersionTLS12,
 		// The standard library would look for a WebPKI path to the SNI name, which is
 		// neither necessary nor sufficient here.
@@ -39,6 +43,9 @@ func (h *Host) ClientTLS() *tls.Config {
 // The examples show it with net/smtp and with github.com/emersion/go-smtp.
 type Attempt struct {
 	Conversation
+	// Choice is for TLSConfig, which is called after it is set.
+	Choice TLSChoice
+
 	e *Engine
 	p *Plan
 	i int
@@ -59,10 +66,11 @@ func (e *Engine) Attempt(p *Plan, i int, addr netip.AddrPort) *Attempt {
 // of what it presents is known later, when the handshake is complete
 // ([Conversation.Done]). A session is only ever resumed into a plan with the same
 // [Host.ReuseKey]; a cache that the caller puts into the returned configuration is not
-// used: the handshake is then refused.
+// used: the handshake is then refused. Cipher suites and groups may be changed in it, or
+// chosen by Choice; [TLSChoice] says what crypto/tls cannot do.
 func (a *Attempt) TLSConfig() *tls.Config {
 	h := &a.p.Hosts[a.i]
-	c := h.ClientTLS()
+	c := h.ClientTLSWith(a.Choice)
 	c.Time = a.e.c.Now
 	resumes := a.e.c.Sessions != nil
 	if resumes {
@@ -75,11 +83,12 @@ func (a *Attempt) TLSConfig() *tls.Config {
 		}
 		peer := PeerFromState(s)
 		peer.Address = a.address
+		// STARTTLS3207-4.1-01: RFC 3207 section 4.1
 		d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{beforeEHLO: true})
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.shown, a.resumes = peer, resumes
-		if a.refused = !d.Deliver; a.refused {
+		if a.refused = !d.Deliver; a.refused { // TLSA6698-4.1-08: RFC 6698 section 4.1
 			return fmt.Errorf("%w: %s", ErrRefused, d.Reason.ID)
 		}
 		return nil

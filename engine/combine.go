@@ -146,6 +146,7 @@ func policies(f facts) ruling {
 			return ruling{requirement: DANE, reason: ReasonDANE, row: row}
 		}
 		// RFC 7672 sections 2.2.1 and 6, RFC 7671 section 10.3: delivery waits.
+		// DANE7672-2.2.1-04: RFC 7672 section 2.2.1; DANE7671-10.3-01: RFC 7671 section 10.3
 		return ruling{skipped: Deferred, reason: ReasonDANERequired, row: row}
 	case LevelSTS:
 		rs := stsPart(f)
@@ -153,7 +154,7 @@ func policies(f facts) ruling {
 			return ruling{skipped: Deferred, reason: why}
 		}
 		return orMay(f, rs)
-	case LevelSecure:
+	case LevelSecure: // STARTTLS3207-6-01: RFC 3207 section 6
 		r := combineDefault(f)
 		if r.requirement == Skip || r.requirement&(DANE|STS) != 0 {
 			return r
@@ -174,6 +175,7 @@ func combineDefault(f facts) ruling {
 	rd, _, failed := danePart(f)
 	if failed {
 		// C1. RFC 8461 section 2: MTA-STS never repairs DANE.
+		// STS-2-01: RFC 8461 section 2; DANE7672-2.1.2-04: RFC 7672 section 2.1.2
 		return ruling{skipped: Deferred, reason: ReasonTLSALookupFailed, row: "C1"}
 	}
 	rs := stsPart(f)
@@ -212,9 +214,9 @@ func danePart(f facts) (rd Requirement, row string, failed bool) {
 	case mxSecure:
 		switch f.dane {
 		case dane.Usable:
-			return DANE, "R2", false
+			return DANE, "R2", false // DANE7672-2.2-01: RFC 7672 section 2.2
 		case dane.Unusable:
-			return Encrypt, "R3", false
+			return Encrypt, "R3", false // DANE7672-2.2-02: RFC 7672 section 2.2
 		case dane.None, dane.NA:
 			return Skip, "R4", false
 		}
@@ -253,6 +255,7 @@ func stsPart(f facts) ruling {
 	case f.sts == stsEnforce:
 		// RFC 8461 section 5: in mode enforce the host is not used. The check of its
 		// certificate is still of use to the report where something else decides.
+		// STS-5-01: RFC 8461 section 5
 		return ruling{skipped: Refused, reason: ReasonSTSNoMatch, report: STS}
 	case f.sts == stsTesting:
 		return ruling{report: STS}
@@ -306,6 +309,7 @@ func daneReason(rd Requirement) ReasonID {
 // what they say is still evaluated. The addresses of the host are known, so there is
 // a host to connect to (RFC 8689 section 4.2.2, RFC 8460 section 5.3.1).
 func weaken(f facts, r ruling) ruling {
+	// REQTLS-4.2.2-01: RFC 8689 section 4.2.2
 	out := ruling{requirement: May, reason: ReasonTLSRequiredNo, row: r.row, report: r.report | r.requirement&^(May|PKIX), ground: GroundMessage}
 	if r.requirement == Skip {
 		out.waived = r.reason
@@ -334,7 +338,7 @@ func raise(f facts, plain ruling) ruling {
 	switch {
 	case plain.requirement == Skip:
 		return r
-	case !q1:
+	case !q1: // REQTLS-2-03: RFC 8689 section 2
 		return ruling{skipped: Refused, reason: ReasonRequireTLSMX, row: "Q1", report: plain.requirement &^ May}
 	case r.strict == Skip:
 		return ruling{skipped: Refused, reason: ReasonRequireTLSLiteral, row: "Q2"}

@@ -39,6 +39,7 @@ func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decisi
 			c.peer.Chain = append(c.peer.Chain, x.View()) // for what is shown; certs is what is judged
 		}
 	}
+	c.settleRead()
 	if how.unconfirmed || c.event == NoConnection || c.event > HandshakeDone {
 		c.event = NoConnection
 		id := ReasonNoConnection
@@ -59,7 +60,7 @@ func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decisi
 	} else {
 		v = c.demanded(v)
 	}
-	return c.decision(c.requireTLS(c.excepted(c.audited(c.recalled(c.reported(v))))))
+	return c.decision(c.diagnosed(c.requireTLS(c.excepted(c.audited(c.recalled(c.reported(v)))))))
 }
 
 // A verdict is a decision as far as the rules have come; each rule makes the next of it.
@@ -127,6 +128,7 @@ func (c *connection) settled() (v verdict, ok bool) {
 			return v.end(Refused, h.Reason), true
 		}
 		return v.end(Deferred, h.Reason), true
+	// TLSA6698-4-01: RFC 6698 section 4
 	case addr.IsValid() && addr.Port() != 0 && addr.Port() != h.Port:
 		return v.end(Refused, c.reason(ReasonWrongPort, &OtherPort{addr.Port()})), true
 	}
@@ -145,10 +147,16 @@ func (c *connection) undemanded(v verdict) verdict {
 		v = v.end(Cleartext, c.unspoken(ReasonClearRefused, Skip))
 	case !fallback:
 		// Both cases left want a new connection without STARTTLS.
+		if c.isOwn() {
+			return v.end(Deferred, c.ownTLS(Skip, Deferred))
+		}
 		return v.end(Deferred, c.unspoken(ReasonNoFallback, Skip))
 	case c.event == STARTTLSRefused:
 		v.retryClear = true
 		v = v.end(Cleartext, c.unspoken(ReasonClearInjected, Skip))
+	case c.isOwn():
+		v.retryClear = true
+		v = v.end(Cleartext, c.ownTLS(Skip, Cleartext))
 	default:
 		v.retryClear = true
 		v = v.end(Cleartext, c.unspoken(ReasonClearHandshake, Skip))
@@ -179,7 +187,7 @@ func (c *connection) demanded(v verdict) verdict {
 		}
 	}
 	switch {
-	case len(v.failed) > 0:
+	case len(v.failed) > 0: // STS-2-01: RFC 8461 section 2; DANE7672-3.2-01: RFC 7672 section 3.2
 		v.details = append(v.details, v.failed[1:]...)
 		return v.end(Refused, v.failed[0])
 	case best.method != "":
@@ -231,7 +239,7 @@ func (c *connection) reported(v verdict) verdict {
 // recalled looks whether TLS was seen where there is none now.
 func (c *connection) recalled(v verdict) verdict {
 	m := c.memory
-	if m == nil || v.outcome != Cleartext || c.h.Requirement != May {
+	if m == nil || v.outcome != Cleartext || c.isOwn() || c.h.Requirement != May {
 		return v
 	}
 	drop := c.p.tlsDrop(c.h, c.at)
@@ -319,17 +327,18 @@ func (c *connection) requireTLS(v verdict) verdict {
 	case !c.p.Request.RequireTLS:
 	case c.p.Request.NullReturnPath:
 		return c.bounceWithREQUIRETLS(v)
+	// REQTLS-2-02: RFC 8689 section 2; REQTLS-2-04: RFC 8689 section 2
 	case v.outcome != Authenticated:
 		// Q3: already refused, or a plan that was not raised.
 		if v.outcome.Deliverable() {
 			return v.end(Refused, c.reason(ReasonRequireTLSFails, nil))
 		}
 	case c.how.beforeEHLO:
-	case !c.peer.RequireTLS:
+	case !c.peer.RequireTLS: // REQTLS-2-05: RFC 8689 section 2
 		v.notOffered = true
 		return v.end(Refused, c.reason(ReasonNoREQUIRETLS, nil))
 	default:
-		v.send = true
+		v.send = true // REQTLS-2-01: RFC 8689 section 2
 	}
 	return v
 }

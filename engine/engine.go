@@ -72,6 +72,15 @@ func (e *Engine) Replay(p *Plan, i int, peer Peer, at time.Time) Decision {
 	return e.decide(p, i, peer, at, judging{replay: true})
 }
 
+// Diagnose decides on a peer that package engine/probe looked at once more after a
+// handshake had failed ([Peer].Handshake, [Peer].OwnTLS), and records the decision. It is
+// no decision to send by.
+func (e *Engine) Diagnose(p *Plan, i int, peer Peer) Decision {
+	d := e.decide(p, i, peer, e.c.Now(), judging{})
+	e.Record(p, i, d)
+	return d
+}
+
 func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
 	return judge(local{roots: e.roots, rootsErr: e.rootsErr, memory: e.c.Memory}, p, i, peer, at, how)
 }

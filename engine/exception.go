@@ -49,16 +49,16 @@ func (e *Effect) UnmarshalText(b []byte) error {
 // decision, and counts for nothing where the message demands TLS by REQUIRETLS (RFC 8689
 // section 4.2.1).
 type Exception struct {
-	ID     string // a word of the operator's, unique
-	Domain string // of the next hop: "example.org", or "*.example.org" for all names below; "*" for every one
-	MXHost string // likewise, of the MX host; "" for every one
+	ID     string `json:"id"`           // a word of the operator's, unique
+	Domain string `json:"domain"`       // of the next hop: "example.org", or "*.example.org" for all names below; "*" for every one
+	MXHost string `json:"mx,omitempty"` // likewise, of the MX host; "" for every one
 	// Method is the method whose failure is let pass: "dane", "mta-sts", "pkix"; "" for
 	// every one. A failure of another method still counts.
-	Method string
-	Effect Effect
-	Reason string    // why, for whoever meets it later
-	Author string    // who made it
-	Ends   time.Time // from then on it is dead
+	Method string    `json:"method,omitempty"`
+	Effect Effect    `json:"effect"`
+	Reason string    `json:"reason"` // why, for whoever meets it later
+	Author string    `json:"author"` // who made it
+	Ends   time.Time `json:"ends"`   // from then on it is dead
 }
 
 // An Exceptions is a set of exceptions, checked. It is immutable. Nil holds none.

@@ -100,3 +100,12 @@ func RecodePast(e store.Entry) (store.Entry, bool) {
 	}
 	return p.encode(e.Key, DefaultKeep), true
 }
+
+// KeyOf is the key of a request in the cache of plans; nil if its plan is not kept.
+func KeyOf(r Request) any {
+	key, ok := keyOf(&r)
+	if !ok {
+		return nil
+	}
+	return key
+}

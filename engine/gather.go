@@ -82,6 +82,7 @@ func (e *Engine) lookUpMX(ctx context.Context, r *Request, n nextHop, paid looku
 	// RFC 5321 section 5.1: the name is a fully qualified one, no search list. The
 	// resolver follows the aliases of the domain (RFC 7672 section 2.2.1); the answer
 	// is secure only if every step is (section 2.1.3).
+	// SMTP5321-5.1-01: RFC 5321 section 5.1
 	a, err := e.c.Resolver.Resolve(ctx, dnssec.Question{Name: n.host.Name(), Type: dnssec.TypeMX})
 	m := readMX(mxQuestion{request: r, next: n, own: e.c.OwnHosts, shuffle: e.c.Shuffle}, dane.Lookup{Answer: a, Err: err})
 	if t := e.c.Trace.GotMX; t != nil {
@@ -141,7 +142,7 @@ func (e *Engine) startSTS(ctx context.Context, r *Request, n nextHop, paid looku
 	}
 	ctx, cancel := context.WithCancel(dnssec.WithShare(ctx, paid.domain))
 	l := stsLookup{asked: STSWasAsked, cancel: cancel, result: make(chan sts.Result, 1), start: e.c.Now()}
-	go func() { l.result <- e.c.STS.Lookup(ctx, n.host) }()
+	go func() { l.result <- e.c.STS.Lookup(ctx, n.host) }() // STS-3.4-01: RFC 8461 section 3.4
 	return l
 }
 

@@ -43,6 +43,7 @@ func ruleHost(c hostCase, h Host) Host {
 		h.Waived = c.ruled(&h, r.waived)
 	}
 	h.Findings = c.findings(&h, r)
+	// SID9525-6.1.1-01: RFC 9525 section 6.1.1
 	h.SNI, h.DANERefs, h.STSRefs, h.PKIXRefs = identities(c, &h)
 	return c.excepted(c.held(h))
 }
@@ -59,7 +60,7 @@ func (c hostCase) addressless(h Host) Host {
 		h.Unusable, h.Skipped = true, Refused
 		h.Reason = c.reason(ReasonAliasRefused, nil)
 	default:
-		h.Skipped = Deferred
+		h.Skipped = Deferred // DANE7672-2.2.2-08: RFC 7672 section 2.2.2
 		id, err := ReasonAddressFailed, firstError(d.A.Err, d.AAAA.Err)
 		for _, e := range [...]error{d.AAAA.Err, d.A.Err} {
 			if errors.Is(e, dnssec.ErrBudget) && id == ReasonAddressFailed {
@@ -198,11 +199,11 @@ func (c hostCase) findings(h *Host, r ruling) (out []Reason) {
 func identities(c hostCase, h *Host) (sni string, daneRefs, stsRefs, pkixRefs []rfc6125.Reference) {
 	judged := h.Requirement | h.Report | h.Strict
 	base, names := h.DANE.Base, c.r.Options.Names
-	sni = h.Name.String()
+	sni = h.Name.String() // STS-7.1-01: RFC 8461 section 7.1
 	switch {
 	case base.IsValid() && (judged&tlsa != 0 || h.Requirement == Encrypt):
 		// RFC 7672 section 8.1, also where MTA-STS would name the MX host.
-		sni = base.String()
+		sni = base.String() // DANE7672-8.1-01: RFC 7672 section 8.1
 	case (h.Requirement | h.Strict).Has(PKIX) && !h.Requirement.Has(STS) && len(names) > 0:
 		sni = names[0].String()
 	}
@@ -216,7 +217,7 @@ func identities(c hostCase, h *Host) (sni string, daneRefs, stsRefs, pkixRefs []
 		for _, n := range names {
 			pkixRefs = append(pkixRefs, rfc6125.NewReference(n))
 		}
-		if len(pkixRefs) == 0 && h.Name.IsValid() {
+		if len(pkixRefs) == 0 && h.Name.IsValid() { // REQTLS-4.2.1-01: RFC 8689 section 4.2.1
 			pkixRefs = []rfc6125.Reference{rfc6125.NewReference(h.Name)}
 		}
 	}
@@ -227,20 +228,21 @@ func identities(c hostCase, h *Host) (sni string, daneRefs, stsRefs, pkixRefs []
 // 3.2.2), the TLSA base domain first.
 func referencesOfDANE(c hostCase, base rfc6125.Host) []rfc6125.Reference {
 	orig := c.g.next.host
-	names := []rfc6125.Host{base}
+	names := []rfc6125.Host{base} // DANE7671-7-01: RFC 7671 section 7
 	switch {
+	// SID9525-6.1.1-02: RFC 9525 section 6.1.1
 	case c.g.mx.sec != mxSecure:
 		// The next hop was not the one who chose this host, as far as is proven: its
 		// names do not count.
 	case c.g.mx.viaMX:
-		names = append(names, orig)
+		names = append(names, orig) // DANE7672-3.2.2-02: RFC 7672 section 3.2.2
 		if exp, err := rfc6125.HostFromName(c.g.mx.exp); err == nil {
 			names = append(names, exp)
 		}
 	default:
 		// No MX was used: the host is the next hop, and the base domain may be its
 		// expansion.
-		names = append(names, orig)
+		names = append(names, orig) // DANE7672-3.2.2-04: RFC 7672 section 3.2.2
 	}
 	var refs []rfc6125.Reference
 	for _, n := range names {

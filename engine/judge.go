@@ -181,6 +181,8 @@ func (c *connection) noTLS(part Requirement) Reason {
 	}
 	id := ReasonHandshake
 	switch {
+	case c.isOwn():
+		return c.ownTLS(part, Refused).of(policy)
 	case c.event == NoSTARTTLS:
 		id = ReasonNoSTARTTLS
 	case c.event == STARTTLSRefused && c.peer.Injected:
@@ -225,7 +227,7 @@ func (c *connection) byTLSA(part Requirement) (proof, bool) {
 	}
 	ok := proof{tlsa: res}
 	switch {
-	case part == HalfDANE:
+	case part == HalfDANE: // DANE7672-2.2.1-08: RFC 7672 section 2.2.1
 		ok.why = c.reason(ReasonHalfDANEMatch, nil)
 	case res.Matched.Usage == dane.DANEEE:
 		ok.method, ok.why = MethodDANEEE, c.reason(ReasonDANEEEMatch, &Shown{Record: res.Matched})
@@ -286,6 +288,7 @@ func (c *connection) webpki(refs []rfc6125.Reference) (rfc6125.Match, error) {
 	if c.certs != nil {
 		r.Chain, r.Certs = nil, c.certs
 	}
+	// STS-4.2-01: RFC 8461 section 4.2; STS-4.2-02: RFC 8461 section 4.2
 	res, err := pkix.VerifyServer(r, refs)
 	return res.Match, err
 }
@@ -295,7 +298,7 @@ func (c *connection) webpki(refs []rfc6125.Reference) (rfc6125.Match, error) {
 func (c *connection) bySTS() (proof, bool) {
 	m, err := c.webpki(c.h.STSRefs)
 	switch {
-	case err == nil && m.OK && c.h.STSMatch != "":
+	case err == nil && m.OK && c.h.STSMatch != "": // STS-4-01: RFC 8461 section 4
 		return proof{method: MethodMTASTS, why: c.reason(ReasonSTSMatch, nil)}, true
 	case err == nil && !c.h.Requirement.Has(STS):
 		// Its certificate is in order; that the policy does not list it was found

@@ -90,6 +90,7 @@ type Circumstances struct {
 func (e *Engine) Message(p *Plan, tries []Try, c Circumstances) Fate {
 	f := fate(p, tries, c)
 	if f.Action == Bounce && p.Request.RequireTLS {
+		// REQTLS-5-01: RFC 8689 section 5; REQTLS-5-03: RFC 8689 section 5
 		f.HeadersOnly, f.RequireTLS = true, true
 	}
 	return f
@@ -120,8 +121,10 @@ func fate(p *Plan, tries []Try, c Circumstances) Fate {
 	// O5, O7: nothing is bounced for a policy while it can be tried again.
 	why := blame(p, tries)
 	if !c.Expired {
+		// SMTP5321-4.5.4.1-01: RFC 5321 section 4.5.4.1
 		return Fate{Action: Retry, Host: n.first, Reason: p.reason(ReasonRetry, why)}
 	}
+	// STS-5-04: RFC 8461 section 5
 	if n.byPolicy && !c.Looked { // O8
 		return lookAgain(p, n)
 	}
@@ -132,7 +135,7 @@ func fate(p *Plan, tries []Try, c Circumstances) Fate {
 func rejected(p *Plan, i int, t *Try) Fate {
 	id := ReasonRejected
 	if t.Reply == 530 && p.Request.weakened() && t.Decision.Outcome == Cleartext {
-		id = ReasonTLSDemanded
+		id = ReasonTLSDemanded // REQTLS-4.2.2-02: RFC 8689 section 4.2.2
 	}
 	return Fate{Action: Bounce, Host: i, Reason: p.reason(id, &Reply{Code: t.Reply, Text: t.Text}).about(&p.Hosts[i])}
 }
@@ -158,6 +161,7 @@ func unmet(p *Plan, tries []Try, n counts, c Circumstances) Fate {
 			break
 		}
 	}
+	// REQTLS-4.2.1-02: RFC 8689 section 4.2.1; REQTLS-4.2.1-03: RFC 8689 section 4.2.1
 	return Fate{Action: Bounce, Host: n.first, Reason: p.reason(ReasonRequireTLSFails, underlying(why))}
 }
 

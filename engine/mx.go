@@ -52,6 +52,7 @@ func readMX(q mxQuestion, l dane.Lookup) mxReading {
 	}
 	switch l.Answer.Kind {
 	case dnssec.NXDomain:
+		// SMTP5321-5.1-03: RFC 5321 section 5.1
 		m.bounce("M4", reasonOf(ReasonNoSuchDomain, q.next.host, &Denied{Name: m.exp, Status: l.Answer.Status}))
 	case dnssec.NoData:
 		// The host is the name as given: were it the end of the alias chain, a forged
@@ -83,6 +84,7 @@ func (m *mxReading) failed(q mxQuestion, err error) {
 	if errors.As(err, &le) {
 		m.state.Status = le.Status()
 	}
+	// DANE7672-2.1.2-01: RFC 7672 section 2.1.2; SMTP5321-5.1-04: RFC 5321 section 5.1
 	m.state.Row, m.state.Records, m.state.Outcome = "M3", "M3", Deferred
 	m.state.Reason = reasonOf(id, q.next.host, &LookupFailed{Err: err})
 }
@@ -116,9 +118,10 @@ func (m mxReading) withRecords(q mxQuestion, a dnssec.Answer) mxReading {
 		return m
 	case roots > 0:
 		// M7: a publisher's error; the others are used.
-		m.unused(UnusedMX{Why: MXRoot, Row: "M7"})
+		m.unused(UnusedMX{Why: MXRoot, Row: "M7"}) // NULLMX7505-3-02: RFC 7505 section 3
 	}
 	if len(m.hosts) == 0 {
+		// SMTP5321-5.1-06: RFC 5321 section 5.1
 		m.bounce("M8", reasonOf(ReasonNoUsableMX, q.next.host, nil))
 		if q.request.Options.NoAddressDefer {
 			m.state.Outcome = Deferred
@@ -128,9 +131,9 @@ func (m mxReading) withRecords(q mxQuestion, a dnssec.Answer) mxReading {
 	// The order is that of preference, equal ones at random or, where the request asks for
 	// it, by name. No policy ever changes it (RFC 7672 section 2.2.1, RFC 8461 section 8.4).
 	slices.SortStableFunc(m.hosts, byName)
-	slices.SortStableFunc(m.hosts, byPreference)
+	slices.SortStableFunc(m.hosts, byPreference) // DANE7672-2.2.1-02: RFC 7672 section 2.2.1
 	if !q.request.Sorted {
-		shuffleTies(m.hosts, q.shuffle)
+		shuffleTies(m.hosts, q.shuffle) // SMTP5321-5.1-09: RFC 5321 section 5.1
 	}
 	for i := range m.hosts[:min(len(m.hosts), maxListed)] {
 		m.state.Listed = append(m.state.Listed, MXHost{m.hosts[i].Name, m.hosts[i].Preference})
@@ -190,9 +193,11 @@ func (m mxReading) without(n nextHop, late bool, own func(*Host) bool) mxReading
 	if limit < 0 {
 		return m
 	}
+	// SMTP5321-5.1-10: RFC 5321 section 5.1
 	m.hosts = slices.DeleteFunc(m.hosts, func(h Host) bool { return int(h.Preference) >= limit })
 	m.unused(UnusedMX{Why: MXSelf, Row: "M10", Self: self, Preference: uint16(limit), Late: late})
 	if len(m.hosts) == 0 {
+		// SMTP5321-5.1-11: RFC 5321 section 5.1
 		m.bounce("M10", reasonOf(ReasonMailLoop, n.host, &SelfListed{Self: self}))
 	}
 	return m

@@ -62,21 +62,22 @@ func (l Level) mandatory() bool { return l == LevelDANEOnly || l == LevelSecure 
 
 // Options of local policy (section 1). The zero value is the default of each.
 type Options struct {
-	InsecureMX      InsecureMX
-	DANEAndSTS      DANEAndSTS
-	STSUndetermined STSUndetermined
-	RefuseMXAlias   bool // mx-alias = refuse: an MX host that is an alias is not used
-	NoCNID          bool // cn-id-for-dane-ta off: a Common Name never counts (doubt D3)
-	NoClearFallback bool // clear-fallback off: no second connection without STARTTLS
-	Audit           bool // refused becomes go, and says so; never with REQUIRETLS
-	NoAddressDefer  bool // all hosts without address (row O6): false = bounce, true = defer
-	LowerAll        bool // D10: let TLS-Required: No lower dane-only and secure
+	InsecureMX      InsecureMX      `json:"insecure_mx"`
+	DANEAndSTS      DANEAndSTS      `json:"dane_and_sts"`
+	STSUndetermined STSUndetermined `json:"sts_undetermined"`
+	RefuseMXAlias   bool            `json:"refuse_mx_alias,omitempty"`   // mx-alias = refuse: an MX host that is an alias is not used
+	NoCNID          bool            `json:"no_cn_id,omitempty"`          // cn-id-for-dane-ta off: a Common Name never counts (doubt D3)
+	NoClearFallback bool            `json:"no_clear_fallback,omitempty"` // clear-fallback off: no second connection without STARTTLS
+	Audit           bool            `json:"audit,omitempty"`             // refused becomes go, and says so; never with REQUIRETLS
+	NoAddressDefer  bool            `json:"no_address_defer,omitempty"`  // all hosts without address (row O6): false = bounce, true = defer
+	LowerAll        bool            `json:"lower_all,omitempty"`         // D10: let TLS-Required: No lower dane-only and secure
 	// Names are what a peer must prove with WebPKI at level secure where the domain
 	// publishes nothing, and for REQUIRETLS in place of the MX host's name.
-	Names []rfc6125.Host
+	Names []rfc6125.Host `json:"names,omitempty"`
 	// TLSA says which TLSA records this operator lets count. A plan with a Forbid
-	// function or an order of digests of its own is not kept in the plan cache.
-	TLSA dane.UsePolicy
+	// function or an order of digests of its own is not kept in the plan cache. It is
+	// not part of the JSON: a function has none. A file of evidence has a tlsa_policy.
+	TLSA dane.UsePolicy `json:"-"`
 }
 
 // InsecureMX is what hosts found through an insecure MX get (RFC 7672 section 2.2.1).

@@ -64,6 +64,12 @@ type Peer struct {
 	// RequireTLS: EHLO inside TLS offered REQUIRETLS (Q4). An offer before TLS counts
 	// for nothing (RFC 3207 section 4.2).
 	RequireTLS bool
+	// Handshake says how far the handshake came (E4). What is not HandshakeComplete comes
+	// from package engine/probe only.
+	Handshake Handshake
+	// OwnTLS says why the handshake with the usual settings failed (E3, or E4 of another
+	// Handshake), where the TLS library of this program is at fault; nil if it is not.
+	OwnTLS *OwnTLS
 }
 
 // Certificates returns what the peer presented, leaf first, from Chain or Raw.

@@ -77,6 +77,7 @@ const (
 	ReasonSTARTTLSRefused ReasonID = "starttls-refused"
 	ReasonInjected        ReasonID = "starttls-injected"
 	ReasonHandshake       ReasonID = "handshake-failed"
+	ReasonOwnTLS          ReasonID = "own-tls"
 	ReasonClearOffered    ReasonID = "cleartext-no-starttls"
 	ReasonClearRefused    ReasonID = "cleartext-starttls-refused"
 	ReasonClearInjected   ReasonID = "cleartext-injected"

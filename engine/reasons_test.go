@@ -203,6 +203,11 @@ func TestEveryReason(t *testing.T) {
 	ex := newWorld(t).signed().tlsa(noMatch)
 	ex.except(anException())
 	took(ex.decide(engine.Request{}, shows(pki.good)).Reason)
+	// What the TLS library of this program can not do.
+	own := engine.Peer{Event: engine.HandshakeFailed, OwnTLS: &engine.OwnTLS{Obstacle: engine.ObstacleHello}}
+	took(newWorld(t).signed().tlsa(noMatch).decide(engine.Request{}, own).Reason)
+	took(newWorld(t).signed().decide(engine.Request{}, own).Reason)
+	took(newWorld(t).signed().decide(engine.Request{Options: engine.Options{NoClearFallback: true}}, own).Reason)
 	// What was there once.
 	for _, lost := range []struct{ first, then func(w *world) }{{protected, bare}, {twoHosts, oneOfTwo}, {enforced, plain}, {enforced, none}, {enforced, testing_}, {enforced, unreachable}, {plain, plain}} {
 		for _, action := range []engine.MemoryAction{engine.MemoryAlert, engine.MemoryDefer} {

@@ -21,6 +21,9 @@ func (e *Engine) Remember(p *Plan, i int, d Decision) {
 		return
 	}
 	s := sighting{tls: d.Event == HandshakeDone, at: e.c.Now()}
+	if d.Peer.Handshake == HandshakeRead || d.Event == HandshakeFailed && d.Peer.OwnTLS != nil {
+		return // no session, through no fault of the host: neither TLS nor the loss of it
+	}
 	switch d.Event {
 	case HandshakeDone, NoSTARTTLS, STARTTLSRefused, HandshakeFailed:
 	default:

@@ -44,6 +44,14 @@ func TestTable8(t *testing.T) {
 		{"TLSRPT-4.3.2.1-02 TLSRPT-1.1-01 TLSA bogus", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-bogus"},
 		{"TLSA SERVFAIL", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrServFail), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-lookup-failed"},
 		{"TLSA time-out", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrTimeout), engine.Request{}, shows(pki.good), "tlsa mx.example.org"},
+		{"TLSA out of budget", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBudget), engine.Request{}, shows(pki.good), ""},
+		{"TLSA out of budget, in audit mode", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBudget), engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), ""},
+		{"TLSA out of budget, TLS-Required: No", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBudget), engine.Request{TLSRequiredNo: true}, shows(pki.good), ""},
+		{"address out of budget", func(w *world) {
+			w.signed()
+			w.dns.Fail("mx.example.org", dnssec.TypeA, dnssec.ErrBudget)
+			w.dns.Fail("mx.example.org", dnssec.TypeAAAA, dnssec.ErrBudget)
+		}, engine.Request{}, engine.Peer{}, ""},
 		{"address bogus", fail("mx.example.org", dnssec.TypeAAAA, dnssec.ErrServFail), engine.Request{}, engine.Peer{}, ""},
 		{"TLSRPT-4.3.2.1-01 all unusable", func(w *world) { w.signed().tlsa("1" + noMatch[1:]) }, engine.Request{}, shows(pki.self), "tlsa mx.example.org tlsa-invalid/encrypted-tlsa-unusable"},
 		{"TLSRPT-4.3.2.1-03 dane-only without TLSA", func(w *world) { w.signed() }, engine.Request{Level: engine.LevelDANEOnly}, shows(pki.good), "tlsa example.org failed dane-required/dane-required"},
@@ -113,6 +121,11 @@ func TestTable8(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrBogus)
 		if got := entries(explain.Report(w.plan(engine.Request{}), -1, engine.Decision{})); got != "no-policy-found example.org failed validation-failure/dnssec-bogus" {
+			t.Error(got)
+		}
+		w = newWorld(t)
+		w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrBudget)
+		if got := entries(explain.Report(w.plan(engine.Request{}), -1, engine.Decision{})); got != "" {
 			t.Error(got)
 		}
 		w = newWorld(t)

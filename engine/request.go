@@ -18,31 +18,35 @@ var ErrRequest = errors.New("engine: bad request")
 // DefaultPort is the port of mail between servers (RFC 5321 section 4.5.4.2).
 const DefaultPort = 25
 
-// A Request asks for the plan of one delivery.
+// A Request asks for the plan of one delivery. Its JSON is the request of a file of
+// evidence (docs/evidence.schema.json).
 type Request struct {
 	// NextHop is where mail goes: a domain "example.org" or "bücher.example" (MX
 	// lookup), a configured host "[relay.example]" or "[relay.example]:587" (no MX
 	// lookup), an address literal "[192.0.2.1]", "[IPv6:2001:db8::1]".
-	NextHop string
+	NextHop string `json:"next_hop"`
 	// Smarthost says that routing replaced the recipient's domain by NextHop. MTA-STS
 	// and name checks are about NextHop either way (RFC 8461 section 3.4).
-	Smarthost bool
-	Port      uint16 // 0: what NextHop says, else 25
-	Level     Level
-	Options   Options
+	Smarthost bool   `json:"smarthost,omitempty"`
+	Port      uint16 `json:"port,omitempty"` // 0: what NextHop says, else 25
+	Level     Level  `json:"level"`
+	// Message flags, section 1.
+	RequireTLS     bool    `json:"requiretls,omitempty"`       // the REQUIRETLS parameter (RFC 8689)
+	TLSRequiredNo  bool    `json:"tls_required_no,omitempty"`  // the header field TLS-Required: No; see [ParseTLSRequired]. Ignored beside RequireTLS
+	NullReturnPath bool    `json:"null_return_path,omitempty"` // the message is a bounce
+	TLSRPTReport   bool    `json:"tlsrpt_report,omitempty"`    // the message is a TLSRPT report (RFC 8460 section 5.3.1). Ignored beside RequireTLS
+	Options        Options `json:"options"`
 	// Sorted puts hosts of one preference in the order of their names in place of a
 	// random one: for answers that are read, not for sending (RFC 5321 section 5.1).
-	Sorted bool
-	// Message flags, section 1.
-	RequireTLS     bool // the REQUIRETLS parameter (RFC 8689)
-	TLSRequiredNo  bool // the header field TLS-Required: No; see [ParseTLSRequired]. Ignored beside RequireTLS
-	NullReturnPath bool // the message is a bounce
-	TLSRPTReport   bool // the message is a TLSRPT report (RFC 8460 section 5.3.1). Ignored beside RequireTLS
+	// It is not part of the JSON: a file of evidence lists the hosts in their order.
+	Sorted bool `json:"-"`
 }
 
 // weakened reports whether the message asks for delivery whatever policies say, and
 // the level lets it (section 9, doubt D10).
 func (r *Request) weakened() bool {
+	// TLSRPT-5.3.1-01: RFC 8460 section 5.3.1; TLSRPT-3-08: RFC 8460 section 3
+	// REQTLS-4.1-01: RFC 8689 section 4.1
 	return (r.TLSRequiredNo || r.TLSRPTReport) && !r.RequireTLS &&
 		(!r.Level.mandatory() || r.Options.LowerAll)
 }
@@ -53,6 +57,7 @@ func (r *Request) weakened() bool {
 // section 3). The field is also without effect beside the REQUIRETLS parameter
 // (section 4.1); [Engine.Plan] sees to that.
 func ParseTLSRequired(values []string) bool {
+	// REQTLS-3-03: RFC 8689 section 3
 	return len(values) == 1 && strings.EqualFold(strings.Trim(values[0], " \t\r\n"), "no")
 }
 

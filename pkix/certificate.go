@@ -63,7 +63,7 @@ func (f Field) String() string {
 	return fmt.Sprintf("field %d", f)
 }
 
-// A Fault is what is wrong with one field of a certificate.
+// A Fault describes an error in one field of a certificate.
 type Fault struct {
 	Field  Field
 	Why    string // safe for a terminal

@@ -37,9 +37,9 @@ func inside(der []byte, tag asn1.Tag) (body cryptobyte.String, ok bool) {
 // directory names, and hides in one "unhandled" whether a form that it does not
 // know even occurs. Here each form is either compared or, if a name of that form
 // occurs below, the end of the path; a constraint on a form that never occurs
-// binds nobody.
+// binds no one.
 //
-// Two readings of ours: an SRVName is held to the constraints on dNSName as well,
+// Two interpretations: an SRVName is held to the constraints on dNSName as well,
 // since else a CA constrained to its own domain could name the services of
 // others (RFC 9525 section 7.6); and a name that is malformed lies in every
 // excluded and in no permitted subtree.
@@ -76,7 +76,7 @@ type nameConstraints struct {
 	permitted, excluded subtrees
 }
 
-// constraintsOf is what one certificate says: none, some, or nothing readable.
+// constraintsOf holds the constraints of one certificate: none, some, or unreadable ones.
 type constraintsOf struct {
 	c    *nameConstraints
 	fail *Error
@@ -147,7 +147,7 @@ func (v *verifier) constraintsOf(cert *Certificate) (constraintsOf, *Error) {
 
 // parseConstraints reads the value of the extension. kind is nil if all is well.
 func parseConstraints(der []byte) (nc *nameConstraints, why string, kind error) {
-	const malformed = "the name constraints can not be read"
+	const malformed = "the name constraints cannot be read"
 	body, ok := inside(der, asn1.SEQUENCE)
 	if !ok || body.Empty() {
 		return nil, malformed, ErrMalformed
@@ -173,7 +173,7 @@ func parseConstraints(der []byte) (nc *nameConstraints, why string, kind error) 
 }
 
 func (s *subtrees) read(trees cryptobyte.String) (why string, kind error) {
-	const malformed = "a name constraint can not be read"
+	const malformed = "a name constraint cannot be read"
 	for n := 0; !trees.Empty(); n++ {
 		if n == maxSubtrees {
 			return fmt.Sprintf("more than %d name constraints", maxSubtrees), ErrConstraint
@@ -284,7 +284,7 @@ func (nc *nameConstraints) refuses(n *subjectNames) string {
 			return "its directory name is not permitted"
 		}
 	}
-	// Forms that nobody here compares [PKIX5280-4.2.1.10-03].
+	// Forms that are not compared here [PKIX5280-4.2.1.10-03].
 	for _, form := range [...]int{formOther, formX400, formEDI, formRegistered} {
 		if n.has[form] && (p.has[form] || e.has[form]) {
 			return "it has a name of a form that is constrained and not understood"

@@ -368,7 +368,7 @@ func padded(ok []byte, n int) []byte {
 	return append(permitted, tlv(0xa1, dnsTree("x"+strings.Repeat("a", rest/2-1)+"."+strings.Repeat("b", rest-rest/2-1)))...)
 }
 
-// What can not be read ends the path.
+// What cannot be read ends the path.
 func TestMalformedNames(t *testing.T) {
 	r := root(t)
 	ok := dnsTree("example")

@@ -4,7 +4,7 @@
 // Two very different trusts are asked of it. WebPKI: a policy host or, under
 // MTA-STS, an MX host must have a certificate below one of the roots that the
 // system trusts. DANE-TA: the domain's own TLSA records name the anchor, a
-// certificate or a bare key, and nobody else's roots count. The path between
+// certificate or a bare key, and no other roots count. The path between
 // leaf and anchor obeys the same rules in both, so both use one builder here,
 // [Verify], and differ only in what [Request] gives it as anchors.
 //
@@ -30,7 +30,7 @@
 // conduct of CAs (serial numbers, key identifiers, subject fields) is not judged:
 // it says nothing about who holds the key. Certificate policies are accepted as
 // they are; a CA that requires an explicit one (RFC 5280 section 4.2.1.11) is
-// refused, since nobody configures policies for mail.
+// refused, since no policies are configured for mail.
 //
 // # Certificates that crypto/x509 does not parse
 //

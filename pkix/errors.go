@@ -26,7 +26,7 @@ var (
 	ErrKey         = fmt.Errorf("%w: public key not accepted", ErrUntrusted) // see [KeyFault]
 	ErrSignature   = fmt.Errorf("%w: bad signature", ErrUntrusted)
 	ErrNoAnchor    = fmt.Errorf("%w: no path to an anchor", ErrUntrusted)
-	// ErrBudget stands above the ranking: it ended the search, so nobody knows
+	// ErrBudget is above the ranking: it ended the search, so it is not known
 	// what else would have been found.
 	ErrBudget    = fmt.Errorf("%w: work budget used up", ErrUntrusted)
 	ErrMalformed = fmt.Errorf("%w: malformed certificate", ErrUntrusted)
@@ -36,7 +36,7 @@ var (
 )
 
 // ranking has the kinds that one search can meet several of, the most specific
-// first: what an administrator can mend stands before what is only a symptom.
+// first: what an administrator can fix comes before what is only a symptom.
 var ranking = [...]error{
 	ErrName, ErrExpired, ErrNotYetValid, ErrConstraint, ErrPurpose, ErrPathLength,
 	ErrExtension, ErrMalformed, ErrKey, ErrSignature, ErrNoAnchor,
@@ -72,7 +72,7 @@ const (
 	IssuerMissing        // its issuer was not presented, and is no anchor
 )
 
-// Error tells kind, certificate and detail.
+// Error returns kind, certificate and detail.
 func (e *Error) Error() string {
 	s := e.Kind.Error()
 	if e.Subject != "" {

@@ -13,7 +13,7 @@ import (
 // deck is a set of certificates with every kind of fault, from which the fuzzer
 // draws chains and anchors.
 var deck = sync.OnceValue(func() []*x509.Certificate {
-	t := new(testing.T) // newEntity reports to it what can not happen
+	t := new(testing.T) // newEntity reports to it what cannot happen
 	r := root(t)
 	a, b := r.ca("a"), r.ca("b", pathLen(0))
 	limited := r.ca("limited", constrained(trees(dnsTree("example")), trees(dnsTree("x.example"))))

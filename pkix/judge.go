@@ -142,7 +142,7 @@ func judgePurpose(c *Certificate) *Error {
 	return failure(ErrPurpose, c.view, "its extended key usage has no serverAuth")
 }
 
-// judgeExtensions refuses critical extensions that nobody here understands
+// judgeExtensions refuses critical extensions that are not processed here
 // [PKIX5280-4.2-01].
 func judgeExtensions(cert *Certificate) *Error {
 	c := cert.view
@@ -151,7 +151,7 @@ func judgeExtensions(cert *Certificate) *Error {
 		arc := idCE(e.Id)
 		if arc == cePolicyConstraints {
 			// RFC 5280 section 4.2.1.11. Without requireExplicitPolicy nothing
-			// depends on policies, and with it nobody could say which would do.
+			// depends on policies, and with it no policy is known that would do.
 			if requiresPolicy(e.Value) {
 				return failure(ErrExtension, c, "it requires a certificate policy, and none is configured")
 			}
@@ -170,7 +170,7 @@ func judgeExtensions(cert *Certificate) *Error {
 }
 
 // requiresPolicy reports whether a policyConstraints extension has a
-// requireExplicitPolicy, or can not be read.
+// requireExplicitPolicy, or cannot be read.
 func requiresPolicy(der []byte) bool {
 	body, ok := inside(der, casn1.SEQUENCE)
 	if !ok {

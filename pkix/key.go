@@ -62,6 +62,13 @@ func ReadKey(spki []byte) (crypto.PublicKey, error) {
 	return key, nil
 }
 
+// UnreadKey says what a DER SubjectPublicKeyInfo is that [ReadKey] does not read: "an
+// Ed448 key, which this program cannot use"; "" if it does.
+func UnreadKey(spki []byte) string {
+	_, _, _, why := readKey(spki)
+	return why
+}
+
 var (
 	oidRSA       = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
 	oidRSAPSS    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}

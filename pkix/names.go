@@ -25,7 +25,7 @@ type subjectNames struct {
 	email []mailbox
 	uri   []rfc6125.Host // the zero Host where a URI has no host name
 	dir   [][]string
-	fail  *Error // the names can not be read
+	fail  *Error // the names cannot be read
 }
 
 // namesOf reads the names of c once.
@@ -48,7 +48,7 @@ func (v *verifier) namesOf(cert *Certificate, leaf bool) (names *subjectNames, o
 	return n, nil
 }
 
-// namesSize counts the bytes in which the names of c stand.
+// namesSize counts the bytes that hold the names of c.
 func namesSize(c *x509.Certificate) int {
 	n := len(c.RawSubject)
 	for i := range c.Extensions {
@@ -78,13 +78,13 @@ func readNames(c *x509.Certificate, withCN bool) *subjectNames {
 		if e := &c.Extensions[i]; idCE(e.Id) == ceSubjectAltName {
 			hasSAN = true
 			if !n.readSAN(e.Value) {
-				n.fail = failure(ErrMalformed, c, "its subjectAltName can not be read")
+				n.fail = failure(ErrMalformed, c, "its subjectAltName cannot be read")
 			}
 		}
 	}
 	d, ok := directory(c.RawSubject)
 	if !ok {
-		n.fail = failure(ErrMalformed, c, "its subject can not be read")
+		n.fail = failure(ErrMalformed, c, "its subject cannot be read")
 	}
 	if len(d) > 0 {
 		n.has[formDirectory] = true

@@ -13,7 +13,7 @@ import (
 // three or four; rustls stops at six.
 const DefaultMaxIntermediates = 8
 
-// A Request is what [Verify] judges.
+// A Request is the input of [Verify].
 type Request struct {
 	// Chain is what the peer presented, leaf first; the order of the rest does not
 	// matter. Nil entries behind the leaf are ignored. More than MaxCertificates
@@ -22,7 +22,7 @@ type Request struct {
 	// Certs is Chain for certificates that were read by [Read]; it is not looked at
 	// if Chain is not empty.
 	Certs []*Certificate
-	// Extra are certificates that may stand on the path though the peer did not
+	// Extra are certificates that may be on the path though the peer did not
 	// send them (for DANE-TA: those in DNS). They are no anchors.
 	Extra []*x509.Certificate
 	// Anchors and Roots are where a path may end; both may be given. None at all
@@ -35,7 +35,7 @@ type Request struct {
 	// they do to a DNS-ID, where the certificate has no DNS-ID (doubt D3): to be
 	// set where [rfc6125.Options.CNID] is.
 	CNAsName bool
-	// MaxIntermediates is how many certificates may stand between leaf and
+	// MaxIntermediates is how many certificates may be between leaf and
 	// anchor, self-issued ones (for a change of key) not counted. Zero means
 	// [DefaultMaxIntermediates], a negative number none.
 	MaxIntermediates int
@@ -70,7 +70,7 @@ func Verify(r Request) (Path, error) {
 	return path, nil
 }
 
-// A ServerResult is what [VerifyServer] proved.
+// A ServerResult is the result of [VerifyServer].
 type ServerResult struct {
 	Path  Path
 	Match rfc6125.Match

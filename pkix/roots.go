@@ -108,7 +108,7 @@ var (
 // SystemRoots reads the roots that this system trusts: the file named by the
 // environment variable SSL_CERT_FILE and the folders in SSL_CERT_DIR (parted by
 // colons) if one of them is set, else the file or folder in which systems of its
-// kind keep them. The files are read anew by each call. A certificate that does
+// kind keep them. The files are read again by each call. A certificate that does
 // not parse is left out, as the system's other programs do. An error wraps
 // [ErrNoRoots]; where the system keeps its roots in no file (Windows), the
 // caller gives them to [LoadRoots].

@@ -13,7 +13,7 @@ import (
 	"github.com/mxauth/mxauth/pkix"
 )
 
-// What can not be read says so, and why, by the names that Linux gives it.
+// What cannot be read says so, and why, by the names that Linux gives it.
 
 func TestLoadRootsUnreadable(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
@@ -23,7 +23,7 @@ func TestLoadRootsUnreadable(t *testing.T) {
 	}
 	defer l.Close()
 	for path, want := range map[string]error{
-		socket:           syscall.ENXIO, // can not be opened
+		socket:           syscall.ENXIO, // cannot be opened
 		"/proc/self/mem": syscall.EIO,   // can be opened, and has nothing at its beginning
 	} {
 		_, err := pkix.LoadRoots(path)
@@ -44,7 +44,7 @@ func asNobody(t *testing.T, f func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := syscall.Setfsuid(65534); err != nil {
-		t.Fatalf("can not become nobody: %v", err)
+		t.Fatalf("cannot become nobody: %v", err)
 	}
 	defer func() {
 		if err := syscall.Setfsuid(0); err != nil {

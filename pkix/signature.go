@@ -19,7 +19,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// An algorithm is what a signature algorithm is made of.
+// An algorithm holds the parts of a signature algorithm.
 type algorithm struct {
 	id   x509.SignatureAlgorithm
 	oid  asn1.ObjectIdentifier
@@ -120,7 +120,7 @@ func checkSignature(id x509.SignatureAlgorithm, key crypto.PublicKey, data, sign
 		case a.pss:
 			return rsa.VerifyPSS(k, a.hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 		}
-		return verifyPKCS1(k, a.hash, digest, signature)
+		return VerifyPKCS1(k, a.hash, digest, signature)
 	case *ecdsa.PublicKey:
 		if a.key != x509.ECDSA {
 			return wrongKey(a.key, key)
@@ -143,18 +143,27 @@ func wrongKey(want x509.PublicKeyAlgorithm, key crypto.PublicKey) error {
 	return fmt.Errorf("x509: signature algorithm specifies an %s public key, but have public key of type %T", want, key)
 }
 
-// digestInfo is what precedes the digest in a PKCS #1 signature (RFC 8017
+// digestInfo is the prefix of the digest in a PKCS #1 signature (RFC 8017
 // section 9.2, note 1).
 var digestInfo = map[crypto.Hash]string{
+	crypto.SHA1:   "\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14",
 	crypto.SHA256: "\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20",
 	crypto.SHA384: "\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30",
 	crypto.SHA512: "\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40",
 }
 
-// verifyPKCS1 is RSASSA-PKCS1-v1_5 of RFC 8017 section 8.2.2. crypto/rsa refuses
-// keys of 1,023 bits and exponents above 2^31-1, and its arithmetic, made for
-// secrets, takes three times as long for large keys; here all numbers are public.
-func verifyPKCS1(k *rsa.PublicKey, hash crypto.Hash, digest, signature []byte) error {
+// VerifyPKCS1 checks a signature of RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2.2). It takes
+// the keys that [KeyFault] accepts and fails for others. crypto/rsa refuses keys of 1,023
+// bits and exponents above 2^31-1, and its arithmetic, made for secrets, takes three
+// times as long for large keys; here all numbers are public. SHA-1 is for callers that
+// must take it: no signature in a certificate is checked with it.
+func VerifyPKCS1(k *rsa.PublicKey, hash crypto.Hash, digest, signature []byte) error {
+	if why := KeyFault(k); why != "" {
+		return errors.New(why)
+	}
+	if len(digest) != hash.Size() || digestInfo[hash] == "" {
+		return errRSA
+	}
 	size := (k.N.BitLen() + 7) / 8
 	s := new(big.Int).SetBytes(signature)
 	if len(signature) != size || s.Cmp(k.N) >= 0 {
@@ -186,7 +195,7 @@ const (
 	costHash    = 3 // nanoseconds for a byte
 )
 
-// signatureCost is what one check of a signature over n bytes costs.
+// signatureCost returns the cost of one check of a signature over n bytes.
 func signatureCost(id x509.SignatureAlgorithm, key crypto.PublicKey, n int) time.Duration {
 	cost := time.Duration(n) * costHash
 	switch k := key.(type) {

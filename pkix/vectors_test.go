@@ -38,7 +38,7 @@ func openVector(t *testing.T, set, file string) *os.File {
 // limboTime stands for "any time": the certificates run from 1970 to 2969.
 var limboTime = time.Date(2023, 12, 2, 0, 0, 0, 0, time.UTC)
 
-// verifyLimbo runs one case. What crypto/x509 can not parse is a certificate
+// verifyLimbo runs one case. What crypto/x509 cannot parse is a certificate
 // that no handshake would hand over, so the case fails as a handshake would; a
 // root or an intermediate that does not parse is left out.
 func verifyLimbo(c limbo.Case) error {

@@ -26,7 +26,7 @@ import (
 type verifier struct {
 	r       *Request
 	work    *Work
-	issuers []*Certificate // what may stand between leaf and anchor
+	issuers []*Certificate // what may be between leaf and anchor
 	limit   int            // intermediates, self-issued ones not counted
 	extend1 time.Duration  // what it costs to look for the issuers of one certificate
 
@@ -90,7 +90,7 @@ func (v *verifier) run() (Path, *Error) {
 	return Path{}, v.fails.verdict()
 }
 
-// extendCost is what one call of extend costs by itself: every name, and every
+// extendCost returns the cost of one call of extend by itself: every name, and every
 // anchor, is compared, and a hostile peer makes them long and equal.
 func (v *verifier) extendCost() time.Duration {
 	const compare, perByte = 40 * time.Nanosecond, 8 // bytes in a nanosecond
@@ -118,7 +118,7 @@ func (v *verifier) extend() (bool, *Error) {
 	if v.r.Roots.contains(cur.view) {
 		return v.finish(AnchorOf(cur), false), nil
 	}
-	named := false // somebody has the name of the issuer
+	named := false // a candidate has the name of the issuer
 	for _, a := range v.r.Anchors {
 		switch {
 		case a.key != nil:

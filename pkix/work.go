@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// DefaultWork is what a [Work] allows whose Limit is zero. A peer's chain of three
+// DefaultWork is the limit of a [Work] whose Limit is zero. A peer's chain of three
 // P-384 signatures takes a quarter of it, one of three RSA keys of 4,096 bits a
 // twentieth; a hostile peer can make a sender spend no more on one connection.
 const DefaultWork = 20 * time.Millisecond
@@ -29,7 +29,7 @@ const (
 const (
 	costStep = 2 * time.Microsecond  // a certificate tried as an issuer
 	costName = 80 * time.Nanosecond  // a name compared with a constraint
-	costFail = 10 * time.Microsecond // a failure told in words
+	costFail = 10 * time.Microsecond // the text of a failure
 	costRead = 20                    // nanoseconds for a byte of names or constraints read
 )
 
@@ -46,7 +46,7 @@ const (
 // seen, so a second verification over the same certificates is cheap. It must not
 // be used by two goroutines at a time.
 type Work struct {
-	// Limit is what may be spent in all; zero means DefaultWork.
+	// Limit is the most that may be spent in all; zero means DefaultWork.
 	Limit time.Duration
 
 	spent      time.Duration

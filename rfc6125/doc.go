@@ -37,14 +37,14 @@
 // # Two mail servers
 //
 // An MTA that relays has only the recipient's domain. The MX host's name comes
-// from the DNS, and whoever can forge that answer can choose the name, and hold
+// from the DNS, and an attacker who can forge that answer can choose the name, and hold
 // a good certificate for it: proving that name proves nothing about the domain.
 // Whether the next server has TLS is not known either before it says STARTTLS,
-// and whoever is between can remove those words. RFC 3207 section 4.1 draws the
+// and an attacker on the path can remove those words. RFC 3207 section 4.1 draws the
 // conclusion: an MTA may go on whatever certificate it sees, and most must, or
 // mail would stop. So a server may show any certificate, none obliges it to show
 // its own name, and a mismatch means just that the delivery is encrypted and
-// authenticated by nobody. That was the whole of the answer in 2012.
+// not authenticated at all. That was the whole of the answer in 2012.
 //
 // Since then a domain can say in advance, through a channel that the attacker
 // does not hold, that its hosts will prove themselves, and by what name:
@@ -73,7 +73,7 @@
 //
 // # References and presented identifiers
 //
-// A [Reference] is what must be proved, a [Presented] what a certificate offers.
+// A [Reference] is a name to be proved; a [Presented] holds the names in a certificate.
 // Presented is read from the raw certificate: crypto/x509 would drop or refuse
 // some names, and a person who asks "why not" needs to see just those. Match
 // them with [Presented.Match]; [Presented.Explain] says why each one does not.

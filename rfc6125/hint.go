@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// Hints are what a person should know about a host name before trusting their
+// Hints list what a person should know about a host name before trusting their
 // eyes. They change no verdict. The zero Hints mean that nothing is unusual.
 type Hints uint16
 
@@ -22,7 +22,7 @@ const (
 	// HintFakeALabel: a label begins with `xn--` and is no A-label.
 	HintFakeALabel
 	// HintRightToLeft: a U-label has characters that run from right to left; a
-	// terminal may reorder what stands beside them.
+	// terminal may reorder the text next to them.
 	HintRightToLeft
 	// HintMixedScript: a U-label mixes scripts that no single language mixes.
 	HintMixedScript
@@ -97,13 +97,14 @@ func asciiHints(a string) Hints {
 	if strings.HasPrefix(a, "-") || strings.HasSuffix(a, "-") {
 		x |= HintHyphen
 	}
+	// IDNA5890-2.3.1-02: RFC 5890 section 2.3.1
 	if len(a) >= 4 && a[2:4] == "--" && !strings.HasPrefix(a, acePrefix) {
 		x |= HintReserved
 	}
 	return x
 }
 
-// A script here is a bit; scripts that a language writes side by side may occur
+// A script here is a bit; scripts that a language writes together may occur
 // together in one label, as Unicode's "highly restrictive" profile has it
 // (UTS #39 section 5.2), but without its ASCII: latin letters among those of
 // another script are what a deception is made of.
@@ -204,11 +205,11 @@ func scriptOf(r rune) (scriptSet, *unicode.RangeTable) {
 			return scriptOther, t
 		}
 	}
-	// Newer than our tables: nobody can say what it looks like.
+	// Newer than our tables: what it looks like is not known.
 	return scriptOther, unassigned
 }
 
-// unassigned stands for the script of a character that no table has.
+// unassigned is the script of a character that no table has.
 var unassigned = &unicode.RangeTable{}
 
 // plainLatin are the Latin letters that languages are written with and that

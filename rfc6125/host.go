@@ -43,7 +43,7 @@ type Host struct {
 //   - A label of ASCII alone is put in lower case and may hold `_`, and `--` in
 //     any place (RFC 5891 section 5.4 would refuse `ab--cd`, but such names are
 //     in use and mean no more than they say); it neither begins nor ends with a
-//     hyphen. [Host.Hints] tells of what is unusual in it.
+//     hyphen. [Host.Hints] reports what is unusual in it.
 //   - A label beginning with `xn--` must be a true A-label: it decodes to a
 //     valid U-label and encodes to itself again (RFC 5890 section 2.3.2.1).
 //   - Any other label is mapped as UTS #46 says without transitional processing
@@ -60,6 +60,7 @@ func ParseHost(s string) (Host, error) {
 	}
 	ascii := strings.ToLower(s)
 	if !isPlain(s) {
+		// SID9525-6.3-02: RFC 9525 section 6.3; IDNA5891-3.1-01: RFC 5891 section 3.1
 		a, err := toASCII(s)
 		if err != nil {
 			return Host{}, fmt.Errorf("%w: %q: %w", ErrHost, cut(s), err)
@@ -79,8 +80,8 @@ func ParseHost(s string) (Host, error) {
 // HostFromName makes a Host from a DNS name, which is taken as it is: nothing
 // is mapped, an `xn--` label is compared as the ASCII that it is whether it
 // decodes or not (RFC 5891 section 5.3 lets data of the DNS be), and hyphens
-// may stand where they like: a name that is in the DNS is in use, and to refuse
-// it would stop mail without making anybody safer. Errors wrap [ErrHost], and
+// may be anywhere: a name that is in the DNS is in use, and to refuse
+// it would stop mail without making anyone safer. Errors wrap [ErrHost], and
 // [ErrAddress] if the name has the form of an IPv4 address.
 func HostFromName(n Name) (Host, error) {
 	if n.NumLabels() == 0 {
@@ -198,7 +199,7 @@ func checkHost(s string, h hyphens) string {
 	}
 }
 
-// isHostOctet reports whether c may stand in a label of a host name. Upper case
+// isHostOctet reports whether c is allowed in a label of a host name. Upper case
 // is not here: callers lower it first.
 func isHostOctet(c byte) bool {
 	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_'

@@ -22,7 +22,7 @@ import (
 // newULabel returns the profile for one label that is not plain ASCII.
 func newULabel() *idna.Profile {
 	return idna.New(
-		idna.MapForLookup(),
+		idna.MapForLookup(), // IDNA5891-5.2-01: RFC 5891 section 5.2
 		idna.Transitional(false),
 		idna.StrictDomainName(true),
 		idna.CheckJoiners(true),
@@ -91,7 +91,7 @@ func toASCII(s string) (string, error) {
 // than ASCII. The result may be a false A-label still if l was one.
 func aLabel(l string) (string, error) {
 	if isASCII(l) {
-		return strings.ToLower(l), nil
+		return strings.ToLower(l), nil // IDNA5891-5.4-03: RFC 5891 section 5.4
 	}
 	// With a letter before it, the library maps a label and does not decode it:
 	// what maps to `xn--` is an A-label in another dress, or a false one that
@@ -99,7 +99,7 @@ func aLabel(l string) (string, error) {
 	if mapped, _ := uLabel.ToUnicode("a" + l); strings.HasPrefix(mapped, "a"+acePrefix) {
 		return mapped[1:], nil
 	}
-	a, err := uLabel.ToASCII(l)
+	a, err := uLabel.ToASCII(l) // IDNA5891-5.4-01: RFC 5891 section 5.4
 	if err != nil || strings.Contains(a, ".") {
 		return "", errULabel
 	}
@@ -142,6 +142,7 @@ func decodeLabel(a string) (string, error) {
 	if r[0] == '-' || r[len(r)-1] == '-' || len(r) >= 4 && r[2] == '-' && r[3] == '-' {
 		return "", errALabel
 	}
+	// IDNA5890-2.3.2.1-01: RFC 5890 section 2.3.2.1; IDNA5891-5.3-01: RFC 5891 section 5.3
 	if b, err := uLabel.ToASCII(u); err != nil || b != a {
 		return "", errALabel
 	}

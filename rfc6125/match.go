@@ -13,7 +13,7 @@ type Options struct {
 	// NoTopLevelWildcard refuses `*.tld`, a wildcard right under a top-level
 	// label. RFC 9525 section 6.3 sets no such minimum, so the zero Options let
 	// it match, but Postfix and Exim (through OpenSSL), NSS and rustls refuse
-	// it: nobody can rightly hold a certificate for all of `.com`. A caller who
+	// it: no one may hold a certificate for all of `.com`. A caller who
 	// wants to judge as they do sets it. `*.co.uk` is not refused: that needs a
 	// list of public suffixes, which no MTA carries.
 	NoTopLevelWildcard bool
@@ -36,6 +36,7 @@ func (p Presented) Match(refs []Reference, o Options) Match {
 		for i := range p.ids {
 			id := &p.ids[i]
 			if id.matches(ref, below) && p.counts(id, o) == "" {
+				// SID9525-6.6-01: RFC 9525 section 6.6
 				return Match{OK: true, Reference: ref, Presented: id.Text, Kind: id.Kind}
 			}
 		}
@@ -43,7 +44,7 @@ func (p Presented) Match(refs []Reference, o Options) Match {
 	return Match{}
 }
 
-// belowAsterisk returns what stands behind the first dot of the reference: what a
+// belowAsterisk returns what follows the first dot of the reference: what a
 // presented name with an asterisk must have below it. "" if there is no dot.
 func (r Reference) belowAsterisk() string {
 	_, below, _ := strings.Cut(r.host.ascii, ".")
@@ -59,15 +60,17 @@ func (id *Identifier) matches(ref Reference, below string) bool {
 	if id.wildcard {
 		want = below
 	}
+	// SID9525-6.3-01: RFC 9525 section 6.3; SID9525-6.5-01: RFC 9525 section 6.5
+	// PKIX5280-7.2-01: RFC 5280 section 7.2; IDNA5891-3.1-02: RFC 5891 section 3.1
 	return id.name == want && id.name != "" && id.service == ref.service
 }
 
 // counts says why the rule book does not let id prove anything, "" if it does.
 func (p *Presented) counts(id *Identifier, o Options) string {
 	switch {
-	case id.Kind == CNID && !o.CNID:
+	case id.Kind == CNID && !o.CNID: // SID9525-2-01: RFC 9525 section 2
 		return "a Common Name identifies no service (RFC 9525 section 2)"
-	case id.Kind == CNID && p.noCN:
+	case id.Kind == CNID && p.noCN: // SID6125-6.4.4-01: RFC 6125 section 6.4.4
 		return "a Common Name counts only where there is no DNS-ID, SRV-ID or URI (RFC 6125 section 6.4.4)"
 	case id.Kind == SRVID && !o.SRVID:
 		return "an SRV-ID is not asked for"

@@ -34,7 +34,7 @@ func RootName() Name { return Name{"\x00"} }
 // ParseName reads a name in the presentation format of RFC 1035 section 5.1,
 // with or without the dot at its end; both mean the absolute name. `\DDD` is
 // the octet of that decimal value and `\X` the character X without its special
-// meaning. Octets above 126 may stand unescaped and mean themselves: ParseName
+// meaning. Octets above 126 may be unescaped and mean themselves: ParseName
 // never applies IDNA ([ParseHost] does). "." is the root; "" is an error.
 // Errors wrap [ErrName].
 func ParseName(s string) (Name, error) {
@@ -184,7 +184,7 @@ func (n Name) Ancestor(labels int) Name {
 	return n
 }
 
-// IsSubdomainOf reports whether n is parent itself or stands below it, label by
+// IsSubdomainOf reports whether n is parent itself or below it, label by
 // label (so evilexample.com is not below example.com). False if either is the
 // zero Name.
 func (n Name) IsSubdomainOf(parent Name) bool {

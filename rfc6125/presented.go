@@ -64,7 +64,7 @@ type Presented struct {
 }
 
 // PresentedBy reads the identifiers of cert. It never fails: what is no valid
-// identifier is kept with the reason why it can not match, and printed. The
+// identifier is kept with the reason why it cannot match, and printed. The
 // names are read from the raw extension and subject, not from the fields that
 // crypto/x509 fills. A nil cert gives the zero Presented.
 func PresentedBy(cert *x509.Certificate) Presented {
@@ -158,7 +158,7 @@ func inside(der []byte, tag asn1.Tag) (body cryptobyte.String, ok bool) {
 
 func (p *Presented) readSAN(der []byte) {
 	bad := func(why string) {
-		// Nobody can say which names stood there, so no other may step in.
+		// The names in it are not known, so no other name may replace them.
 		p.noCN = true
 		p.ids = append(p.ids, Identifier{Form: "subjectAltName", Text: show(der), Invalid: why})
 	}
@@ -221,7 +221,7 @@ func (p *Presented) generalName(tag asn1.Tag, name cryptobyte.String) Identifier
 		p.noCN = true
 		id.Invalid = "a URI proves no host name"
 	case tagIP:
-		id.Invalid = "an address proves no host name"
+		id.Invalid = "an address proves no host name" // SID9525-6.2-02: RFC 9525 section 6.2
 		if a, ok := netip.AddrFromSlice(name); ok {
 			id.Text = a.String()
 		}
@@ -283,13 +283,15 @@ func (id *Identifier) setName(s string) {
 // [SID9525-6.3-04].
 func presentedName(s string) (name string, wildcard bool, why string) {
 	if isAddress(s) {
+		// SID9525-6.2-03: RFC 9525 section 6.2
 		return "", false, "an address in the place of a name"
 	}
 	name = strings.ToLower(s)
+	// DANE7672-3.2.3-02: RFC 7672 section 3.2.3; SID9525-6.3-03: RFC 9525 section 6.3
 	if rest, ok := strings.CutPrefix(name, "*."); ok {
 		name, wildcard = rest, true
 	}
-	if strings.Contains(name, "*") {
+	if strings.Contains(name, "*") { // SID9525-6.3-04: RFC 9525 section 6.3
 		return "", false, "an asterisk that is not the whole left-most label"
 	}
 	if strings.HasSuffix(name, ".") {
@@ -298,6 +300,7 @@ func presentedName(s string) (name string, wildcard bool, why string) {
 	if !isASCII(s) {
 		return "", false, "octets that are not ASCII" // ToLower may have changed them
 	}
+	// PKIX5280-4.2.1.6-01: RFC 5280 section 4.2.1.6
 	if why = checkHost(name, strictHyphens); why != "" {
 		return "", false, why
 	}
@@ -326,6 +329,7 @@ func (p *Presented) readSubject(der []byte) {
 			if !set.ReadASN1(&attribute, asn1.SEQUENCE) || !attribute.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) {
 				return
 			}
+			// SID6125-6.2.1-01: RFC 6125 section 6.2.1
 			if string(oid) != oidCommonName || len(p.ids) == most {
 				continue
 			}
@@ -349,6 +353,7 @@ func commonName(value cryptobyte.String) Identifier {
 	switch {
 	case ok && !rest.Empty():
 		id.Text, id.Invalid = show(value), "more than a text string"
+	// SID6125-6.4.4-02: RFC 6125 section 6.4.4
 	case ok && (tag == asn1.UTF8String || tag == asn1.PrintableString || tag == asn1.IA5String || tag == asn1.T61String):
 		id.setName(string(text))
 	default:

@@ -14,7 +14,7 @@ var ErrSubtree = errors.New("rfc6125: not a dNSName constraint")
 // names that it covers are the base itself and every name made from it by
 // adding labels on the left.
 //
-// A wildcard stands for every name that it could match, so it is judged from
+// A wildcard represents every name that it could match, so it is judged from
 // the two sides differently: it is inside a permitted subtree only if all of
 // those names are, and it meets an excluded subtree as soon as one of them is
 // in it. Treating the asterisk as one more label, as RFC 5280 alone would have

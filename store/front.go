@@ -20,12 +20,12 @@ const (
 	// frontTimeout bounds one question to a shared store: mail waits for it.
 	frontTimeout = 500 * time.Millisecond
 	// downFor is how long a shared store that has failed is left alone, so that a dead
-	// server costs one time-out now and then and not one a message.
+	// server costs one timeout now and then and not one a message.
 	downFor = 5 * time.Second
 	// maxUnwritten bounds the entries that wait for a store that has failed.
 	maxUnwritten = 10_000
-	// maxNoted bounds the keys whose use was told to the store behind; with more, all are
-	// told once more.
+	// maxNoted bounds the keys whose use was reported to the store behind; with more, all are
+	// reported once more.
 	maxNoted = 65_536
 )
 
@@ -68,7 +68,7 @@ type Front struct {
 	down      time.Time  // the store behind is left alone until then
 	isDown    bool       // it failed when it was last asked
 	unwritten map[string]Entry
-	noted     map[string]time.Time // when the store behind was told last that a copy is used
+	noted     map[string]time.Time // when the use of a copy was last reported to the store behind
 	stats     FrontStats
 }
 
@@ -207,7 +207,7 @@ func (f *Front) stamp(n int) []byte {
 
 func stamped(e Entry) time.Time { return time.Unix(0, int64(binary.BigEndian.Uint64(e.Value))) }
 
-// noteUse tells the store behind, which does not see it, that a copy is used: now and then.
+// noteUse reports to the store behind, which does not see it, that a copy is used: now and then.
 func (f *Front) noteUse(key string) {
 	u, ok := f.behind.(UseNoter)
 	if !ok {
@@ -259,7 +259,7 @@ func (f *Front) waiting(key string) (Entry, bool) {
 }
 
 // call does one thing with the store behind: not at all while it is down, and with a
-// time-out if it is shared.
+// timeout if it is shared.
 func (f *Front) call(ctx context.Context, do func(context.Context) error) error {
 	if !f.shared {
 		err := do(ctx)
@@ -307,7 +307,7 @@ func (f *Front) count(add func(*FrontStats)) {
 	add(&f.stats)
 }
 
-// Put implements [Store]. When the store behind can not be written, the entry is kept
+// Put implements [Store]. When the store behind cannot be written, the entry is kept
 // in memory, served, and written by a later [Front.Sync]; the error then says that it
 // is not durable yet.
 func (f *Front) Put(ctx context.Context, e Entry) error {
@@ -439,7 +439,7 @@ func (f *Front) Close() error {
 	return errors.Join(err, f.behind.Close())
 }
 
-// FrontStats is what a [Front] has seen since its start.
+// FrontStats counts the events of a [Front] since its start.
 type FrontStats struct {
 	Memory    Stats  // of the copies
 	Stale     uint64 // copies served because the store behind did not answer

@@ -20,7 +20,7 @@ const (
 	// year, and about 100 MB of policies.
 	DefaultMemoryEntries = 200_000
 	// DefaultMemoryBytes bounds keys and values together, so that entries of the
-	// longest allowed value can not fill the memory either.
+	// longest allowed value cannot fill the memory either.
 	DefaultMemoryBytes = 256 << 20
 )
 
@@ -33,7 +33,7 @@ type MemoryConfig struct {
 
 // Memory is a [Store] that lives and dies with the process.
 //
-// It is for tests, for programs that run once, and as what stands before a slower
+// It is for tests, for programs that run once, and as a front for a slower
 // store ([Front]). It starts no goroutine. It never returns ErrUnavailable before it
 // is closed, save for a done context.
 type Memory struct {
@@ -56,7 +56,7 @@ type Memory struct {
 }
 
 // sweepEvery is how often a full store looks through all that it holds for expired
-// entries: often enough that few stand in the way, seldom enough that the search (tens
+// entries: often enough that few remain, seldom enough that the search (tens
 // of milliseconds for the default bound) does not count.
 const sweepEvery = time.Minute
 
@@ -429,13 +429,13 @@ func (m *Memory) Close() error {
 	return nil
 }
 
-// Stats is what a store holds and has dropped.
+// Stats counts what a store holds and has dropped.
 type Stats struct {
 	Entries int    // that are kept, expired ones that were not yet removed among them
 	Bytes   int64  // of keys and values
 	Expired uint64 // removed since the start because their time had come
 	// Evicted counts, by class, the unexpired entries that were dropped since the
-	// start for want of room.
+	// start for lack of room.
 	Evicted [Classes]uint64
 }
 

@@ -44,7 +44,7 @@ func TestMemorySweepsWhatEndsNow(t *testing.T) {
 	}
 }
 
-// TestMemoryCountsWhatEndsNow: between two sweeps what is dropped for want of room and has
+// TestMemoryCountsWhatEndsNow: between two sweeps what is dropped for lack of room and has
 // just ended is not evicted.
 func TestMemoryCountsWhatEndsNow(t *testing.T) {
 	c := newClock()

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// ErrUnavailable is wrapped by every error of a store that can not be reached, is
+// ErrUnavailable is wrapped by every error of a store that cannot be reached, is
 // closed, or lost its disk: nothing is known about the key. The caller must not
 // take it for "absent".
 var ErrUnavailable = errors.New("store: unavailable")
@@ -133,14 +133,14 @@ func (e Entry) Check() error {
 //   - Durable. When Put returns nil, the entry is as safe as the store promises: a
 //     store on disk has it on the disk. When Put returns an error the entry may have
 //     been stored or not, and what was there before is still whole if it was not.
-//   - Lost. A store may drop an unexpired entry for want of room, and only for that:
+//   - Lost. A store may drop an unexpired entry for lack of room, and only for that:
 //     first of groups that have more than their share, then of the lowest class, and
 //     among those by size and last use. How long an entry would last does not count:
 //     that is for others to choose. It counts what it drops. An entry that is itself
 //     the least precious of a full store may be dropped at once; its Put still returns
 //     nil. Expired entries may go at any time. A Get is a use, and so is a Put under a
 //     new key; to replace an entry is none.
-//   - Many. All methods may be called by many goroutines at once, Close too. Nobody
+//   - Many. All methods may be called by many goroutines at once, Close too. No one
 //     changes a Value: what is given to Put, and what comes from Get and All, is
 //     shared.
 //   - Cancel. A method returns soon after its ctx is done, with an error that wraps
@@ -181,7 +181,7 @@ type Batcher interface {
 type Locker interface {
 	// Lock tries once to take the lock called name. ok is false, with a nil error, if
 	// another has it. The lock ends when Unlock is called, and by itself after ttl,
-	// so that a process that dies blocks nobody for longer: the holder must be done
+	// so that a process that dies does not block others for longer: the holder must be done
 	// by then, or take it again.
 	Lock(ctx context.Context, name string, ttl time.Duration) (l Lock, ok bool, err error)
 }
@@ -198,7 +198,7 @@ type Lock interface {
 type Sharer interface{ Shared() bool }
 
 // A Peeker is a store that can be looked at without that being a use of the entry: for work
-// that goes through all entries, whether somebody needs them or not.
+// that goes through all entries, whether they are needed or not.
 type Peeker interface {
 	// Peek is Get without being a use.
 	Peek(ctx context.Context, key string) (e Entry, ok bool, err error)
@@ -212,7 +212,7 @@ func Peek(ctx context.Context, s Store, key string) (Entry, bool, error) {
 	return s.Get(ctx, key)
 }
 
-// A UseNoter is a store that can be told of the use of an entry that was read from a copy.
+// A UseNoter is a store that can note the use of an entry that was read from a copy.
 type UseNoter interface {
 	// NoteUse notes that the entry under key is used now. It waits for nothing; that a use
 	// was noted may be lost with the process.
@@ -247,5 +247,5 @@ func cancelled(ctx context.Context) error {
 	return nil
 }
 
-// errClosed is what a closed store says.
+// errClosed is the error of a closed store.
 var errClosed = fmt.Errorf("%w: closed", ErrUnavailable)

@@ -256,7 +256,7 @@ func (c *Client) Lookup(ctx context.Context, domain rfc6125.Host) Result {
 	case errors.Is(r.TXTErr, ErrNoRecord):
 		switch {
 		case have != nil:
-			r.Row = S8
+			r.Row = S8 // STS-3.3-10: RFC 8461 section 3.3
 		case serr != nil:
 			r.Row = S2
 		default:
@@ -309,7 +309,7 @@ func (c *Client) failed(r Result, have bool, u update) Result {
 	case r.StoreErr != nil:
 		r.Row = S2
 	default:
-		r.Row = S4
+		r.Row = S4 // STS-3.3-09: RFC 8461 section 3.3
 	}
 	r.setUntil(c.now())
 	until := u.err.Until
@@ -378,10 +378,11 @@ func (c *Client) Record(ctx context.Context, domain rfc6125.Host) (Record, dnsse
 // record asks for the record of domain. The error wraps ErrNoRecord (known absent), or
 // else says that it is not known.
 func (c *Client) record(ctx context.Context, domain rfc6125.Host) (Record, dnssec.Answer, error) {
-	name, err := domain.Name().Child(recordLabel)
+	name, err := domain.Name().Child(recordLabel) // STS-3.4-03: RFC 8461 section 3.4
 	if err != nil {
 		return Record{}, dnssec.Answer{}, fmt.Errorf("%w: no record can exist: %w", ErrNoRecord, err)
 	}
+	// STS-3.1-09: RFC 8461 section 3.1
 	ans, err := c.resolver.Resolve(ctx, dnssec.Question{Name: name, Type: dnssec.TypeTXT})
 	if err != nil {
 		return Record{}, ans, err

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/tlsfloor"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -306,10 +307,11 @@ func (c *Client) connect(ctx context.Context, addr netip.AddrPort, f *Fetched) (
 	var refusal error
 	watched := &watchedConn{Conn: raw}
 	conn := tls.Client(watched, &tls.Config{
-		ServerName: f.Host.String(), // SNI, RFC 8461 section 7.1
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"},
-		Time:       c.now,
+		ServerName:   f.Host.String(), // SNI. STS-7.1-02: RFC 8461 section 7.1
+		MinVersion:   tls.VersionTLS12,
+		CipherSuites: tlsfloor.Suites(),
+		NextProtos:   []string{"http/1.1"},
+		Time:         c.now,
 		// crypto/x509 judges names by other rules than RFC 9525 and RFC 8461 section
 		// 3.3 ask for, so it judges nothing here: VerifyConnection below does, for
 		// every connection.
@@ -342,8 +344,12 @@ func (c *Client) connect(ctx context.Context, addr netip.AddrPort, f *Fetched) (
 // verify judges the chain of a policy host (RFC 8461 section 3.3): a path to a root,
 // its dates, and a DNS-ID that is host.
 func (c *Client) verify(host rfc6125.Host, chain []*x509.Certificate) error {
+	// STS-3.3-01: RFC 8461 section 3.3
 	res, err := pkix.VerifyServer(pkix.Request{Chain: chain, Roots: c.roots, At: c.now()}, []rfc6125.Reference{rfc6125.NewReference(host)})
 	if err != nil {
+		return err
+	}
+	if err := tlsfloor.CheckKeys(res.Path.Certs); err != nil {
 		return err
 	}
 	if c.checkPath != nil {
@@ -382,7 +388,7 @@ func (c *Client) get(ctx context.Context, conn *tls.Conn, f *Fetched) *FetchErro
 	req.Header.Set("Cache-Control", "no-cache")
 	before := conn.NetConn().(*watchedConn).read.Load()
 	// RoundTrip, not a Client: it follows nothing and keeps no cookies.
-	resp, err := t.RoundTrip(req)
+	resp, err := t.RoundTrip(req) // STS-3.3-06: RFC 8461 section 3.3
 	if err != nil {
 		e := &FetchError{Kind: ErrFetchHTTP, Cause: err}
 		if read := conn.NetConn().(*watchedConn).read.Load() - before; read > maxHeaderBytes && !timedOut(err) {
@@ -397,6 +403,7 @@ func (c *Client) get(ctx context.Context, conn *tls.Conn, f *Fetched) *FetchErro
 	}
 	switch {
 	case isRedirect(resp.StatusCode):
+		// STS-3.3-05: RFC 8461 section 3.3
 		detail := "status " + strconv.Itoa(resp.StatusCode) + ", which is not followed"
 		to := resp.Header.Get("Location")
 		if to != "" {

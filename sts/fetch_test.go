@@ -227,6 +227,11 @@ var fetchCases = []fetchCase{
 		w.dialErr = func(netip.AddrPort) error { return errors.New("connection refused") }
 	}, sts.ErrFetchTCP, 0, "connection refused"},
 	{"no TLS", func(w *world) { w.tls.MinVersion, w.tls.MaxVersion = tls.VersionTLS11, tls.VersionTLS11 }, sts.ErrFetchTLS, 0, "protocol version"},
+	{"RSA of 1,024 bits", setCert(ca.rsaLeaf(1024, "mta-sts.example.org")), sts.ErrFetchWebPKI, 0, "RSA with 1024 bits, fewer than 2048"},
+	{"RSA key exchange", func(w *world) {
+		setCert(ca.rsaLeaf(2048, "mta-sts.example.org"))(w)
+		w.tls.MaxVersion, w.tls.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}
+	}, sts.ErrFetchTLS, 0, "handshake failure"},
 	{"no certificate", setCert(nil), sts.ErrFetchTLS, 0, "tls"},
 	{"untrusted", setCert(evilCA.leaf(nil, "mta-sts.example.org")), sts.ErrFetchWebPKI, 0, "no path to an anchor"},
 	{"expired", setCert(ca.leaf(func(c *x509.Certificate) { c.NotAfter = time.Date(1999, 6, 1, 0, 0, 0, 0, time.UTC) }, "mta-sts.example.org")), sts.ErrFetchWebPKI, 0, "expired"},

@@ -100,7 +100,7 @@ var hostChars = func() (t [256]byte) {
 
 func badChar(c byte) string {
 	switch {
-	case c >= 0x80:
+	case c >= 0x80: // STS-3.2-08: RFC 8461 section 3.2
 		return "not ASCII: an internationalised name must be written as A-labels"
 	case c == '*':
 		return "\"*\" stands elsewhere than alone as the first label"

@@ -154,7 +154,7 @@ func readPolicy(text string, report func(*SyntaxError) bool) Policy {
 					break
 				}
 				mx = append(mx, m)
-			case name == "version" && !seenVersion:
+			case name == "version" && !seenVersion: // STS-3.2-11: RFC 8461 section 3.2
 				seenVersion = true
 				if value != "STSv1" {
 					fault = &SyntaxError{Text: value, Why: "version is not STSv1", Cure: "write \"version: STSv1\""}
@@ -176,7 +176,7 @@ func readPolicy(text string, report func(*SyntaxError) bool) Policy {
 					fault = &SyntaxError{Text: value, Why: why}
 					break
 				}
-				p.Ext = append(p.Ext, Field{name, value})
+				p.Ext = append(p.Ext, Field{name, value}) // STS-3.2-10: RFC 8461 section 3.2
 			}
 		}
 		if fault != nil {

@@ -47,7 +47,7 @@ func ParseRecord(txt []string) (Record, error) {
 		if !isRecord(s) {
 			continue
 		}
-		if found >= 0 {
+		if found >= 0 { // STS-3.1-06: RFC 8461 section 3.1
 			return Record{}, &SyntaxError{
 				Text: cutText(s), Why: "more than one STS record", Kind: ErrNoRecord,
 				Cure: "publish exactly one TXT record that begins with \"v=STSv1;\"",
@@ -69,7 +69,7 @@ func ParseRecord(txt []string) (Record, error) {
 
 // isRecord reports whether s begins as an STS record does.
 func isRecord(s string) bool {
-	if !strings.HasPrefix(s, recordVersion) {
+	if !strings.HasPrefix(s, recordVersion) { // STS-3.1-04: RFC 8461 section 3.1
 		return false
 	}
 	for i := len(recordVersion); i < len(s); i++ {
@@ -132,7 +132,7 @@ func parseRecord(text string) (Record, error) {
 			if !validRecordValue(value) {
 				return bad(name, value, "value is not visible ASCII without \"=\" and \";\"", "")
 			}
-			r.Ext = append(r.Ext, Field{name, value})
+			r.Ext = append(r.Ext, Field{name, value}) // STS-3.2-10: RFC 8461 section 3.2
 		}
 	}
 	if r.ID == "" {

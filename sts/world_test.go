@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -66,6 +67,14 @@ func (a authority) leaf(change func(*x509.Certificate), names ...string) *tls.Ce
 	if change != nil {
 		change(tmpl)
 	}
+	der := must(x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key))
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// rsaLeaf is leaf with an RSA key.
+func (a authority) rsaLeaf(bits int, names ...string) *tls.Certificate {
+	key := must(rsa.GenerateKey(rand.Reader, bits))
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(3), DNSNames: names, NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter}
 	der := must(x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key))
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }

@@ -12,7 +12,7 @@ import (
 
 // ErrSession: the session given to [Client.Send] is not one that can be reported. It is
 // a mistake of the caller.
-var ErrSession = errors.New("tlsrpt: session can not be reported")
+var ErrSession = errors.New("tlsrpt: session cannot be reported")
 
 // ErrDropped: the collector did not take a datagram: it is not there, its queue is
 // full, or the datagram is too large. Nothing is retried; it is counted.
@@ -56,8 +56,8 @@ func NewClient(c ClientConfig) (*Client, error) {
 // Stats counts what was sent and what was dropped since the start.
 func (c *Client) Stats() (sent, dropped uint64) { return c.sent.Load(), c.dropped.Load() }
 
-// Send hands s to the collector. It takes a few milliseconds at the most and never
-// waits for the collector; a caller may ignore the error, which only tells what
+// Send hands s to the collector. It takes a few milliseconds at most and never
+// waits for the collector; a caller may ignore the error, which only says what
 // [Client.Stats] counts: it wraps [ErrSession] or [ErrDropped].
 func (c *Client) Send(s Session) error {
 	b, err := Datagram(s)

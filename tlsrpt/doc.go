@@ -1,8 +1,8 @@
 // Package tlsrpt has the words of SMTP TLS Reporting (RFC 8460) for a sender of
 // mail, and hands what happened to a collector.
 //
-// A domain that publishes DANE or MTA-STS can not see the deliveries that fail for
-// it: those never reach its servers. RFC 8460 lets it ask senders to tell. It
+// A domain that publishes DANE or MTA-STS cannot see the deliveries that fail for
+// it: those never reach its servers. RFC 8460 lets it ask senders for reports. It
 // publishes a TXT record at `_smtp._tls.<domain>` ([Record]); a sender counts its
 // sessions by the policy that was applied, names what failed by one of eleven result
 // types ([ResultType]), and once a day sends a JSON report ([Report]).

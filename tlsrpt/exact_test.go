@@ -88,7 +88,7 @@ func TestDatagramLimit(t *testing.T) {
 	if err := c.Send(s); !errors.Is(err, tlsrpt.ErrDropped) || !strings.Contains(err.Error(), "65001 octets, at most 65000") {
 		t.Errorf("65,001 octets: %v", err)
 	}
-	// What can not be reported is a mistake of the caller, and neither sent nor dropped.
+	// What cannot be reported is a mistake of the caller, and neither sent nor dropped.
 	if err := c.Send(tlsrpt.Session{}); !errors.Is(err, tlsrpt.ErrSession) || errors.Is(err, tlsrpt.ErrDropped) {
 		t.Errorf("an empty session: %v", err)
 	}

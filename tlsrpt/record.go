@@ -14,7 +14,7 @@ import (
 // one. No report is sent for it (RFC 8460 section 3).
 var ErrNoRecord = errors.New("tlsrpt: no record")
 
-// ErrSeveral: more than one TLSRPT record stands at the name. It wraps [ErrNoRecord].
+// ErrSeveral: the name has more than one TLSRPT record. It wraps [ErrNoRecord].
 var ErrSeveral = fmt.Errorf("%w: several records begin with v=TLSRPTv1", ErrNoRecord)
 
 // Limits of a record. A TXT record can hold 65,535 octets; nothing real comes near.
@@ -43,7 +43,7 @@ type SyntaxError struct {
 	Why  string
 }
 
-// Error tells what is wrong, with the offending text quoted.
+// Error says what is wrong, with the offending text quoted.
 func (e *SyntaxError) Error() string {
 	if e.Text == "" {
 		return "tlsrpt: malformed record: " + e.Why
@@ -78,7 +78,7 @@ func SelectRecord(txt []string) (Record, error) {
 	case 1:
 		return ParseRecord(found[0])
 	}
-	return Record{}, ErrSeveral
+	return Record{}, ErrSeveral // TLSRPT-3-05: RFC 8460 section 3
 }
 
 // ParseRecord reads one TLSRPT record by the ABNF of RFC 8460 section 3, and its URIs by
@@ -98,7 +98,7 @@ func ParseRecord(s string) (Record, error) {
 	}
 	fields := strings.Split(rest[1:], ";")
 	if strings.Trim(fields[len(fields)-1], " \t") == "" {
-		fields = fields[:len(fields)-1] // one delimiter may stand at the end
+		fields = fields[:len(fields)-1] // one delimiter is allowed at the end
 	}
 	uris := 0
 	for _, f := range fields {
@@ -136,7 +136,7 @@ func ParseRecord(s string) (Record, error) {
 // points and semicolons inside a URI come percent-encoded (RFC 8460 section 3).
 func parseRUA(value string) ([]string, error) {
 	var list []string
-	for i, u := range strings.Split(value, ",") {
+	for i, u := range strings.Split(value, ",") { // TLSRPT-3-03: RFC 8460 section 3
 		if i > 0 {
 			u = strings.TrimLeft(u, " \t")
 		}
@@ -185,7 +185,7 @@ func (r Record) Destinations() []string {
 	return out
 }
 
-// RecordName is the name at which the record of a policy domain stands.
+// RecordName returns the owner name of a policy domain's record.
 func RecordName(domain rfc6125.Host) (rfc6125.Name, error) {
 	n, err := domain.Name().Child("_tls")
 	if err == nil {
@@ -209,7 +209,7 @@ func Lookup(ctx context.Context, r dnssec.Resolver, domain rfc6125.Host) (Record
 	var txt []string
 	for _, rr := range a.Records {
 		if parts, err := rr.TXT(); err == nil {
-			txt = append(txt, strings.Join(parts, ""))
+			txt = append(txt, strings.Join(parts, "")) // TLSRPT-3-06: RFC 8460 section 3
 		}
 	}
 	return SelectRecord(txt)

@@ -41,7 +41,7 @@ type PolicyReport struct {
 }
 
 // A FailureCount counts the sessions that failed in one way. Counts are not exclusive: a
-// session may stand under several (RFC 8460 section 4).
+// session may be counted under several (RFC 8460 section 4).
 type FailureCount struct {
 	Failure
 	Sessions uint64
@@ -101,7 +101,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	var j jsonReport
 	j.Organization, j.Contact, j.ID = r.Organization, r.Contact, r.ID
 	j.Range.Start, j.Range.End = r.Start.UTC().Format(time.RFC3339), r.End.UTC().Format(time.RFC3339)
-	j.Policies = []jsonPolicy{}
+	j.Policies = []jsonPolicy{} // TLSRPT-4-02: RFC 8460 section 4
 	for _, p := range r.Policies {
 		var q jsonPolicy
 		q.Policy.Type, q.Policy.Strings = p.Policy.Type, p.Policy.Strings

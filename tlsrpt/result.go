@@ -111,7 +111,7 @@ type Failure struct {
 	ReasonCode  string // failure-reason-code: a short word, wanted for two of the types
 }
 
-// An Entry is what one session was under one policy.
+// An Entry is the result of one session under one policy.
 type Entry struct {
 	Policy Policy
 	// Compliant says that the session kept the policy. A session counts once, whatever
@@ -120,7 +120,7 @@ type Entry struct {
 	Failures  []Failure
 }
 
-// A Session is what one delivery attempt is to be reported as: an entry for each policy
+// A Session is the report of one delivery attempt: an entry for each policy
 // that was applied (RFC 8460 section 4: both, where both were evaluated).
 type Session struct {
 	// Domain is the recipient's (next-hop) domain, in A-labels.
@@ -138,7 +138,7 @@ func (s Session) check() error {
 	for _, e := range s.Entries {
 		// RFC 8460 section 4.4: A-labels only.
 		for _, name := range append([]string{s.Domain, e.Policy.Domain}, e.Policy.MXHosts...) {
-			if !isASCII(name) {
+			if !isASCII(name) { // TLSRPT-4.4-02: RFC 8460 section 4.4
 				return fmt.Errorf("%w: %.80q is not in A-labels", ErrSession, name)
 			}
 		}

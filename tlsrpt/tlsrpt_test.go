@@ -212,7 +212,7 @@ func TestRecord(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-	t.Run("names that can not be are refused", func(t *testing.T) {
+	t.Run("names that cannot be are refused", func(t *testing.T) {
 		label := strings.Repeat("a", 61)
 		h := host(t, label+"."+label+"."+label+"."+label)
 		if _, err := tlsrpt.Lookup(t.Context(), &one{}, h); !errors.Is(err, tlsrpt.ErrNoRecord) {
@@ -567,7 +567,7 @@ func FuzzParseReport(f *testing.F) {
 		}
 		out, err := json.Marshal(r)
 		if err != nil {
-			return // a year that RFC 3339 has no form for can not come from one
+			return // a year that RFC 3339 has no form for cannot come from one
 		}
 		again, err := tlsrpt.ParseReport(out)
 		if err != nil {

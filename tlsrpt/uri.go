@@ -16,7 +16,7 @@ type uri struct {
 
 // parseURI reads a URI by the grammar of RFC 3986 appendix A. It is stricter than net/url,
 // which takes what is no URI, and takes some that net/url does not. Commas, exclamation
-// points and semicolons stand in no URI of a record but encoded (RFC 8460 section 3). why
+// points and semicolons occur in a URI of a record only encoded (RFC 8460 section 3). why
 // says what is wrong, "" if nothing.
 func parseURI(s string) (u uri, why string) {
 	scheme, rest, ok := strings.Cut(s, ":")
@@ -62,7 +62,7 @@ func hostOf(authority string) (host string, ok bool) {
 	return host, areChars(host, "") && areDigits(port)
 }
 
-// isLiteral reports whether s may stand in brackets: an IPv6 address, or "v", hexadecimal
+// isLiteral reports whether s is allowed in brackets: an IPv6 address, or "v", hexadecimal
 // digits, a dot and what a later version of IP writes.
 func isLiteral(s string) bool {
 	if a, err := netip.ParseAddr(s); err == nil {
@@ -84,7 +84,7 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// areChars reports whether s is of unreserved characters, those sub-delims that may stand
+// areChars reports whether s is of unreserved characters, those sub-delims that may be
 // bare, percent-encoded octets, and the characters of also.
 func areChars(s, also string) bool {
 	for i := 0; i < len(s); i++ {
@@ -106,7 +106,7 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 func isHex(c byte) bool   { return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' }
 
 // checkURI refuses what is no absolute URI. Of the two schemes that RFC 8460 knows it
-// also refuses a destination that can not be one: a mailto without an address, an
+// also refuses a destination that cannot be one: a mailto without an address, an
 // https host that is a single label. Other schemes are kept, and are no destination.
 func checkURI(s string) error {
 	u, why := parseURI(s)

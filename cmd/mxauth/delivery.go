@@ -33,6 +33,7 @@ type deliveryFlags struct {
 	noClear       bool
 	audit         bool
 	noAddrDefer   bool
+	lowerAll      bool
 	own           []string
 	short         bool // of the answer
 	evidence      string
@@ -68,6 +69,7 @@ func (d *deliveryFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&d.noCNID, "no-cn-id", false, "a Common Name never counts, not even under DANE-TA")
 	f.BoolVar(&d.noClear, "no-clear-fallback", false, "no second try in the clear after a failed handshake")
 	f.BoolVar(&d.noAddrDefer, "no-address-defer", false, "where no host has an address: defer, do not bounce")
+	f.BoolVar(&d.lowerAll, "lower-all", false, "--tls-required-no and --tlsrpt-report lower --level dane-only and secure too")
 	f.StringArrayVar(&d.own, "own", nil, "`NAME` or address of this MTA, which must not be delivered to (repeatable)")
 	f.StringVar(&d.lost, "memory", d.lost, "with --store, this `WORD` says what to do if a domain has lost a protection that it once proved: accept (tell it), alert (make it a finding) or defer (wait with mail that nothing authenticates)")
 	f.DurationVar(&d.hold, "memory-hold", engine.DefaultHold, fmt.Sprintf("`TIME` that alert and defer last, up to %.0fh", engine.MaxHold.Hours()))
@@ -117,7 +119,10 @@ func (d *deliveryFlags) request() (engine.Request, error) {
 		return r, usageError("--mx-alias: %.40q is neither follow nor refuse", d.mxAlias)
 	}
 	r.Options.NoCNID, r.Options.NoClearFallback, r.Options.Audit = d.noCNID, d.noClear, d.audit
-	r.Options.NoAddressDefer = d.noAddrDefer
+	r.Options.NoAddressDefer, r.Options.LowerAll = d.noAddrDefer, d.lowerAll
+	if d.lowerAll && r.Level != engine.LevelDANEOnly && r.Level != engine.LevelSecure {
+		return r, usageError("--lower-all counts at --level dane-only or secure alone")
+	}
 	if len(d.names) > 0 && r.Level != engine.LevelSecure && !d.requireTLS {
 		return r, usageError("--name counts at --level secure, or with --requiretls, alone")
 	}

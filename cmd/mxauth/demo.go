@@ -268,23 +268,12 @@ func (d *demo) checkWith(ctx context.Context, w lab.World, kept store.Store, now
 	return c.check(ctx, domain)
 }
 
-// requestOf reads a world's request, which is in the words of the command line.
+// requestOf is a world's request and what it says of this MTA and its memory.
 func requestOf(w lab.World) (req engine.Request, set delivery, err error) {
-	r := w.Request
-	flags := deliveryFlags{
-		level: r.Level, port: r.Port, requireTLS: r.RequireTLS, tlsRequiredNo: r.TLSRequiredNo, nullReturn: r.NullReturn,
-		report: r.TLSRPTReport, insecureMX: r.InsecureMX, daneAndSTS: r.DANEAndSTS, undetermined: r.STSUnknown, mxAlias: r.MXAlias,
-		names: r.Names, noCNID: r.NoCNID, noClear: r.NoClear, audit: r.Audit, noAddrDefer: r.NoAddrDefer, own: r.OwnHosts,
-		lost: r.Memory, hold: engine.DefaultHold,
-	}
-	if r.Smarthost {
-		flags.smarthost = r.NextHop
-	}
-	flags.defaults()
-	if req, err = flags.request(); err != nil {
-		return req, set, fmt.Errorf("world %s: %w", w.Name, err)
-	}
-	if r.Memory != "" {
+	req = w.Request.Request
+	req.Sorted = true
+	flags := deliveryFlags{own: w.Request.OwnHosts, lost: w.Request.Memory, hold: engine.DefaultHold}
+	if flags.lost != "" {
 		if set.memory, err = flags.memory("the demo's"); err != nil {
 			return req, set, err
 		}

@@ -32,7 +32,7 @@ to change in which file, then the verdict:
 
 Without an address it asks those of --resolver, else those of /etc/resolv.conf. The
 names asked are public: a signed zone, an unsigned one, one that is broken on
-purpose, and a name that does not exist; name others where these can not be reached, or
+purpose, and a name that does not exist; name others where these cannot be reached, or
 do not exist because the resolver has a root of its own.
 
 The exit status is 0 if every server is good for what --dnssec says, 78 if one is not or

@@ -58,6 +58,7 @@ type hostRow struct {
 	Waived      bool              `json:"waived,omitempty"`    // a policy forbids it, and audit or the message's own wish let it go
 	Exception   string            `json:"exception,omitempty"` // id of the exception by which alone the message may go
 	TLS         string            `json:"tls,omitempty"`
+	Handshake   engine.Handshake  `json:"handshake,omitzero"`
 	Presented   []string          `json:"presented,omitempty"`
 	Expected    []string          `json:"expected,omitempty"`
 	Addresses   []addressRow      `json:"addresses,omitempty"`
@@ -74,6 +75,7 @@ type addressRow struct {
 	ReasonID   string            `json:"reason_id"`
 	RFC        string            `json:"rfc"`
 	ResultType tlsrpt.ResultType `json:"result_type"`
+	Handshake  engine.Handshake  `json:"handshake,omitzero"`
 }
 
 // A findingRow is a further reason, such as what a policy in mode testing would have
@@ -128,11 +130,12 @@ func (v *verdict) checkRow() checkRow {
 				said := explain.Decision(ad)
 				row.Addresses = append(row.Addresses, addressRow{
 					a.Address, ad.Outcome.String(), string(ad.Method), ad.Deliver,
-					said.Text, string(ad.Reason.ID), said.RFC, said.ResultType,
+					said.Text, string(ad.Reason.ID), said.RFC, said.ResultType, ad.Peer.Handshake,
 				})
 			}
 		}
 		row.TLS = v.tls(i)
+		row.Handshake = d.Peer.Handshake
 		r.Hosts = append(r.Hosts, row)
 		r.Why = append(r.Why, explain.Host(&v.plan.Hosts[i])...)
 		r.Why = append(r.Why, explain.Steps(v.plan, i, d)...)

@@ -185,6 +185,14 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.
 	for _, a := range s.prober.Host(ctx, s.engine, p, 0).Addresses {
 		peer := a.Peer
 		if c := peer.Certificates(); peer.Event == engine.HandshakeDone && len(c) > 0 {
+			if note := ownNote(a.Decision); note != "" {
+				e.out.Notef("%s", note)
+			}
+			return dane.Material{Chain: c, SPKI: c[0].SPKI(), Kind: "certificate"}, h.Name, nil
+		}
+		if o := peer.OwnTLS; o != nil && len(o.Chain) > 0 {
+			e.out.Notef("%s", ownNote(a.Decision))
+			c := pkix.ReadChain(o.Chain)
 			return dane.Material{Chain: c, SPKI: c[0].SPKI(), Kind: "certificate"}, h.Name, nil
 		}
 		err = &exitError{code: exitDeferred, err: fmt.Errorf("%s at %s shows no certificate (%s): %s", arg, peer.Address, peer.Event, peer.Detail)}

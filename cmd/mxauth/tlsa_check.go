@@ -176,13 +176,16 @@ type tlsaUse struct {
 
 // A tlsaAddress is what one address showed.
 type tlsaAddress struct {
-	Address string       `json:"address"`
-	Event   string       `json:"event"`
-	OK      bool         `json:"ok"`
-	Matched string       `json:"matched,omitempty"`
-	Depth   int          `json:"depth"`
-	Error   string       `json:"error,omitempty"`
-	Trace   []tlsaResult `json:"trace,omitempty"`
+	Address string `json:"address"`
+	Event   string `json:"event"`
+	// Handshake is not complete where Go's TLS library is in the way; Note says why.
+	Handshake engine.Handshake `json:"handshake,omitzero"`
+	Note      string           `json:"note,omitempty"`
+	OK        bool             `json:"ok"`
+	Matched   string           `json:"matched,omitempty"`
+	Depth     int              `json:"depth"`
+	Error     string           `json:"error,omitempty"`
+	Trace     []tlsaResult     `json:"trace,omitempty"`
 
 	peer dane.Peer
 }
@@ -287,6 +290,7 @@ func (c *tlsaChecker) ttl(h engine.Host) time.Duration {
 func (c *tlsaChecker) address(h engine.Host, r probe.AddressResult) tlsaAddress {
 	peer := r.Peer
 	out := tlsaAddress{Address: r.Address.String(), Event: peer.Event.String(), Depth: -1}
+	out.Handshake, out.Note = peer.Handshake, ownNote(r.Decision)
 	if peer.Event != engine.HandshakeDone {
 		out.Error = peer.Detail
 		return out
@@ -303,6 +307,16 @@ func (c *tlsaChecker) address(h engine.Host, r probe.AddressResult) tlsaAddress 
 		out.Trace = append(out.Trace, tlsaResult{t.Record.String(), t.OK, t.Depth, t.Why})
 	}
 	return out
+}
+
+// ownNote is the sentence of the reason own-tls; "" if that is none of the decision's.
+func ownNote(d engine.Decision) string {
+	for _, r := range append([]engine.Reason{d.Reason}, d.Details...) {
+		if r.ID == engine.ReasonOwnTLS {
+			return explain.Text(r)
+		}
+	}
+	return ""
 }
 
 // daneText is a failure of package dane without what all of them begin with.

@@ -58,6 +58,9 @@ func (r *tlsaRow) address(c *console, a tlsaAddress) {
 	default:
 		c.Linef("  %s: %s: %s", a.Address, paint(bad, a.Event), a.Error)
 	}
+	if a.Note != "" {
+		block(c, 4, "", a.Note)
+	}
 	for _, t := range a.Trace {
 		if t.Why != "" {
 			block(c, 4, brief(t.Record)+": ", t.Why)

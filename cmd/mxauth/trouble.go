@@ -35,7 +35,7 @@ func (r *resolving) stripping() (strip, pass []string) {
 	return strip, pass
 }
 
-// unused tells which resolvers are not used because they do not pass DNSSEC records through,
+// unused names the resolvers that are not used because they do not pass DNSSEC records through,
 // and the cure; "" if there are none, or no better one. Then the failed lookups say so.
 func (r *resolving) unused() (text, hint string) {
 	strip, pass := r.stripping()

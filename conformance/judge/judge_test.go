@@ -11,13 +11,14 @@ import (
 
 	"github.com/mxauth/mxauth/conformance/judge"
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/engine"
 )
 
 var worlds = []lab.World{
 	{Name: "good", Domain: "good.test", Want: lab.Want{Outcome: "authenticated", Method: "dane-ee", Deliver: true, EveryHost: true, Reason: "dane-ee-match",
 		Hosts: []lab.WantHost{{Host: "mx.good.test", Outcome: "authenticated", Method: "dane-ee", Requirement: "dane", SNI: "mx.good.test"}}}},
 	{Name: "bad", Domain: "bücher.test", Want: lab.Want{Outcome: "refused"}},
-	{Name: "relay", Domain: "relay.test", Request: lab.Request{NextHop: "[127.1.2.3]"}, Want: lab.Want{Outcome: "encrypted", Deliver: true}},
+	{Name: "relay", Domain: "relay.test", Request: lab.Request{Request: engine.Request{NextHop: "[127.1.2.3]"}}, Want: lab.Want{Outcome: "encrypted", Deliver: true}},
 }
 
 // score judges one line of results and returns the scores by world.

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mxauth/mxauth/internal/tlstest"
 )
 
 // A pki is the lab's authorities: the public one that everybody trusts, and a private
@@ -136,9 +138,11 @@ func (p *pki) issuer(by Issuer, fault ChainFault) (issuing, root signer, err err
 
 // A chain is what a server presents, and what stands above it.
 type chain struct {
+	// leaf of an odd certificate holds nothing but its bytes and its key.
 	leaf     *x509.Certificate
 	ca, root *x509.Certificate // of a self-signed leaf both are the leaf
 	tls      tls.Certificate
+	flight   *tlstest.Server // not nil: the server goes no further than its first flight
 }
 
 // unknownExtension is an extension that no verifier knows: an arc of the documentation
@@ -147,6 +151,9 @@ var unknownExtension = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 32473, 1}
 
 // chain makes the chain of a spec; names are used where it has none.
 func (p *pki) chain(spec Chain, names ...string) (*chain, error) {
+	if spec.Odd != "" {
+		return oddChain(spec.Odd, names[0])
+	}
 	if spec.Names != nil {
 		names = spec.Names
 	}

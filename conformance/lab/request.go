@@ -1,6 +1,11 @@
 package lab
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/mxauth/mxauth/engine"
+)
 
 // Args are the arguments of `mxauth check` that make the check of this world: the flags
 // of its Request, then what is checked. Take the worlds of [Lab.Worlds]: their requests
@@ -18,28 +23,37 @@ func (w World) Args() []string {
 			out = append(out, "--"+flag)
 		}
 	}
-	text("level", r.Level)
+	o := r.Options
+	word := func(flag string, value fmt.Stringer, zero any) {
+		if value != zero {
+			text(flag, value.String())
+		}
+	}
+	word("level", r.Level, engine.LevelDefault)
 	if r.Port != 0 {
 		text("port", strconv.Itoa(int(r.Port)))
 	}
 	set("requiretls", r.RequireTLS)
 	set("tls-required-no", r.TLSRequiredNo)
-	set("null-return-path", r.NullReturn)
+	set("null-return-path", r.NullReturnPath)
 	set("tlsrpt-report", r.TLSRPTReport)
-	text("insecure-mx", r.InsecureMX)
-	text("dane-and-sts", r.DANEAndSTS)
-	text("sts-undetermined", r.STSUnknown)
-	text("mx-alias", r.MXAlias)
-	set("no-cn-id", r.NoCNID)
-	set("no-clear-fallback", r.NoClear)
-	set("audit", r.Audit)
-	set("no-address-defer", r.NoAddrDefer)
-	text("memory", r.Memory)
-	for _, n := range r.Names {
-		text("name", n)
+	word("insecure-mx", o.InsecureMX, engine.InsecureMXDANE)
+	word("dane-and-sts", o.DANEAndSTS, engine.DANEFirst)
+	word("sts-undetermined", o.STSUndetermined, engine.STSProceed)
+	if o.RefuseMXAlias {
+		text("mx-alias", "refuse")
 	}
-	for _, o := range r.OwnHosts {
-		text("own", o)
+	set("no-cn-id", o.NoCNID)
+	set("no-clear-fallback", o.NoClearFallback)
+	set("audit", o.Audit)
+	set("no-address-defer", o.NoAddressDefer)
+	set("lower-all", o.LowerAll)
+	text("memory", r.Memory)
+	for _, n := range o.Names {
+		text("name", n.String())
+	}
+	for _, h := range r.OwnHosts {
+		text("own", h)
 	}
 	switch {
 	case r.Smarthost:

@@ -1,6 +1,7 @@
 package lab_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -114,11 +115,7 @@ func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.
 	if err != nil {
 		return f, err
 	}
-	r, err := request(w)
-	if err != nil {
-		return f, err
-	}
-	if f.plan, err = e.Plan(ctx, r); err != nil {
+	if f.plan, err = e.Plan(ctx, request(w)); err != nil {
 		return f, err
 	}
 	prober := probe.New(probe.Config{Dial: j.lab.Dial, HELO: "probe.invalid", Timeout: probeTime})
@@ -133,40 +130,12 @@ func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.
 	return f, nil
 }
 
-// request translates a world's request.
-func request(w lab.World) (engine.Request, error) {
-	q := w.Request
-	r := engine.Request{
-		NextHop: w.Domain, Smarthost: q.Smarthost, Port: q.Port, Sorted: true,
-		RequireTLS: q.RequireTLS, TLSRequiredNo: q.TLSRequiredNo, NullReturnPath: q.NullReturn, TLSRPTReport: q.TLSRPTReport,
-	}
-	if q.NextHop != "" {
-		r.NextHop = q.NextHop
-	}
-	r.Options.RefuseMXAlias = q.MXAlias == "refuse"
-	r.Options.NoCNID, r.Options.NoClearFallback, r.Options.Audit, r.Options.NoAddressDefer = q.NoCNID, q.NoClear, q.Audit, q.NoAddrDefer
-	for _, n := range q.Names {
-		h, err := rfc6125.ParseHost(n)
-		if err != nil {
-			return r, err
-		}
-		r.Options.Names = append(r.Options.Names, h)
-	}
-	word := func(s string, to interface{ UnmarshalText([]byte) error }) error {
-		if s == "" {
-			return nil
-		}
-		return to.UnmarshalText([]byte(s))
-	}
-	for _, err := range []error{
-		word(q.Level, &r.Level), word(q.InsecureMX, &r.Options.InsecureMX),
-		word(q.DANEAndSTS, &r.Options.DANEAndSTS), word(q.STSUnknown, &r.Options.STSUndetermined),
-	} {
-		if err != nil {
-			return r, err
-		}
-	}
-	return r, nil
+// request is a world's request.
+func request(w lab.World) engine.Request {
+	r := w.Request.Request
+	r.Sorted = true
+	r.NextHop = cmp.Or(r.NextHop, w.Domain)
+	return r
 }
 
 // differences tells what of a finding is not as the world wants it.

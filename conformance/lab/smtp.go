@@ -175,6 +175,13 @@ func (m *mailServer) startTLS(s *session, c net.Conn) {
 		s.hang()
 		return
 	}
+	if m.chain.flight != nil {
+		_ = m.chain.flight.Serve(s.Conn) // what a client makes of it is for the client
+		return
+	}
+	if m.smtp.State == ShortHello && !s.shortHello() {
+		return
+	}
 	t := s.handshake(m.tlsConfig())
 	if t == nil {
 		return
@@ -201,6 +208,8 @@ func (m *mailServer) tlsConfig() *tls.Config {
 		c.MinVersion, c.MaxVersion = tls.VersionTLS11, tls.VersionTLS11
 	case TLS12Only:
 		c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
+	case RSAExchangeOnly:
+		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384}
 	}
 	return c
 }

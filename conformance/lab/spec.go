@@ -1,6 +1,10 @@
 package lab
 
-import "time"
+import (
+	"time"
+
+	"github.com/mxauth/mxauth/engine"
+)
 
 // A World is one domain of the lab, with what `mxauth check` must say of it. What is
 // not said takes the usual value: a world without Zones has one signed zone, named as
@@ -69,27 +73,12 @@ type WantHost struct {
 	Reason      string
 }
 
-// A Request says how a world is to be checked, in the words of the command line.
+// A Request says how a world is to be checked: NextHop, if it is not empty, is given in
+// place of Domain ("[relay.example]:587", "[{A host}]").
 type Request struct {
-	NextHop       string // what to give in place of Domain: "[relay.example]:587", "[{A host}]"
-	Smarthost     bool   // NextHop stands in for a recipient's domain
-	Port          uint16 // 0: 25
-	Level         string // "": default
-	RequireTLS    bool
-	TLSRequiredNo bool
-	NullReturn    bool // a null return path
-	TLSRPTReport  bool
-	InsecureMX    string // "", "may", "encrypt", "dane"
-	DANEAndSTS    string // "", "dane-first", "both"
-	STSUnknown    string // "", "proceed", "defer"
-	MXAlias       string // "", "follow", "refuse"
-	NoCNID        bool
-	NoClear       bool // no fallback to the clear
-	Audit         bool
-	NoAddrDefer   bool     // no host has an address: defer
-	Memory        string   // "", "alert", "defer": what the loss of a protection does that Was shows
-	Names         []string // for level secure
-	OwnHosts      []string // this MTA's names and addresses
+	engine.Request
+	Memory   string   // "", "alert", "defer": what the loss of a protection does that Was shows
+	OwnHosts []string // this MTA's names and addresses
 }
 
 // An Ask is a DNS question with its expected status: "secure", "insecure", "bogus" or
@@ -241,6 +230,10 @@ type Chain struct {
 	Starts, Ends time.Duration
 	Send         Sending
 	Fault        ChainFault
+	// Odd is a kind of package certtest: a certificate that no library would write, of a CA
+	// that nobody trusts. Its server speaks TLS 1.2 and goes no further than its first
+	// flight. By, Names, CN, Starts, Ends, Send and Fault are not looked at.
+	Odd string
 }
 
 // A Sending says which certificates are sent.
@@ -305,6 +298,12 @@ const (
 	HangAfterEHLO     SMTPState = "hang-after-ehlo"
 	HangSTARTTLS      SMTPState = "hang-starttls"
 	HangInHandshake   SMTPState = "hang-in-handshake"
+	DHEOnly           SMTPState = "dhe-only"              // no ECDHE, TLS 1.2; first flight only
+	CBC384Only        SMTPState = "cbc-sha384-only"       // ECDHE with CBC and SHA-384; first flight only
+	CamelliaOnly      SMTPState = "camellia-only"         // ECDHE with Camellia; first flight only
+	X448Only          SMTPState = "x448-only"             // ECDHE with X448; first flight only
+	RSAExchangeOnly   SMTPState = "rsa-key-exchange-only" // no ECDHE, no DHE
+	ShortHello        SMTPState = "short-client-hello"    // a ClientHello of at most 1,400 bytes
 	ConnRefused       SMTPState = "connection-refused"
 	ConnTimeout       SMTPState = "connection-time-out"
 )

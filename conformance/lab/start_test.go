@@ -14,6 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -115,19 +116,29 @@ func TestForge(t *testing.T) {
 
 // Args are flags of mxauth check, and what is checked.
 func TestArgs(t *testing.T) {
+	hosts := func(names ...string) (out []rfc6125.Host) {
+		for _, n := range names {
+			h, err := rfc6125.ParseHost(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, h)
+		}
+		return out
+	}
 	for _, c := range []struct {
 		w    lab.World
 		want string
 	}{
 		{lab.World{Domain: "a.test"}, "a.test"},
-		{lab.World{Domain: "a.test", Request: lab.Request{NextHop: "[b.test]:587"}}, "[b.test]:587"},
-		{lab.World{Domain: "a.test", Request: lab.Request{NextHop: "b.test", Smarthost: true, Port: 26}}, "--port 26 --smarthost b.test a.test"},
-		{lab.World{Domain: "a.test", Request: lab.Request{
-			Level: "secure", RequireTLS: true, TLSRequiredNo: true, NullReturn: true, TLSRPTReport: true,
-			InsecureMX: "may", DANEAndSTS: "both", STSUnknown: "defer", MXAlias: "refuse",
-			NoCNID: true, NoClear: true, Audit: true, NoAddrDefer: true, Names: []string{"n.test", "m.test"}, OwnHosts: []string{"o.test"},
-		}}, "--level secure --requiretls --tls-required-no --null-return-path --tlsrpt-report --insecure-mx may --dane-and-sts both" +
-			" --sts-undetermined defer --mx-alias refuse --no-cn-id --no-clear-fallback --audit --no-address-defer --name n.test --name m.test --own o.test a.test"},
+		{lab.World{Domain: "a.test", Request: lab.Request{Request: engine.Request{NextHop: "[b.test]:587"}}}, "[b.test]:587"},
+		{lab.World{Domain: "a.test", Request: lab.Request{Request: engine.Request{NextHop: "b.test", Smarthost: true, Port: 26}}}, "--port 26 --smarthost b.test a.test"},
+		{lab.World{Domain: "a.test", Request: lab.Request{Request: engine.Request{
+			Level: engine.LevelSecure, RequireTLS: true, TLSRequiredNo: true, NullReturnPath: true, TLSRPTReport: true,
+			Options: engine.Options{InsecureMX: engine.InsecureMXMay, DANEAndSTS: engine.Both, STSUndetermined: engine.STSDefer, RefuseMXAlias: true,
+				NoCNID: true, NoClearFallback: true, Audit: true, NoAddressDefer: true, LowerAll: true, Names: hosts("n.test", "m.test")},
+		}, OwnHosts: []string{"o.test"}}}, "--level secure --requiretls --tls-required-no --null-return-path --tlsrpt-report --insecure-mx may --dane-and-sts both" +
+			" --sts-undetermined defer --mx-alias refuse --no-cn-id --no-clear-fallback --audit --no-address-defer --lower-all --name n.test --name m.test --own o.test a.test"},
 	} {
 		if got := strings.Join(c.w.Args(), " "); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)

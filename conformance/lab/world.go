@@ -135,6 +135,9 @@ func (b *builder) address(n int) (v4, v6 netip.Addr) {
 func (b *builder) host(n int, h Host) error {
 	name := fqdn(h.Name)
 	c, err := b.lab.pki.chain(h.Chain, strings.TrimSuffix(name, "."))
+	if err == nil {
+		c, err = stateChain(h.SMTP.State, c, strings.TrimSuffix(name, "."))
+	}
 	if err != nil {
 		return err
 	}

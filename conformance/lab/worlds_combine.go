@@ -1,6 +1,11 @@
 package lab
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/rfc6125"
+)
 
 // combineWorlds show how DANE and MTA-STS meet, and what levels and options do
 // (section 5 of the table).
@@ -11,9 +16,18 @@ func combineWorlds() []World {
 // option changes the request of a world.
 func option(set func(*Request)) func(*World) { return func(w *World) { set(&w.Request) } }
 
-func level(l string) func(*World) { return option(func(r *Request) { r.Level = l }) }
+func level(word string) func(*World) {
+	return option(func(r *Request) { must(r.Level.UnmarshalText([]byte(word))) })
+}
 
-func both(r *Request) { r.DANEAndSTS = "both" }
+// must panics where a world of this package has a word that package engine does not know.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func both(r *Request) { r.Options.DANEAndSTS = engine.Both }
 
 // requires adds the requirement of the first host to what is wanted.
 func requires(r string) func(*World) {
@@ -70,8 +84,8 @@ func half(name, about string, want Want, edits ...func(*World)) World {
 
 // halfWorlds have an insecure MX that leads to a host with DANE.
 func halfWorlds() []World {
-	mayMX := option(func(r *Request) { r.InsecureMX = "may" })
-	encryptMX := option(func(r *Request) { r.InsecureMX = "encrypt" })
+	mayMX := option(func(r *Request) { r.Options.InsecureMX = engine.InsecureMXMay })
+	encryptMX := option(func(r *Request) { r.Options.InsecureMX = engine.InsecureMXEncrypt })
 	return []World{
 		half("half-dane", "an unsigned MX to a host with DANE: the host is proved, the choice of it is not", encrypted, chainIs(selfSigned), rows("R7", "C4/nothing", "7/half-dane/E4"), requires("half-dane")),
 		half("half-dane-ta", "the same with a private CA and the host's name", encrypted, chainIs(Chain{By: PrivateCA}), tlsaAre("2 1 1 ca"), rows("R7", "6/half-dane"), requires("half-dane")),
@@ -98,7 +112,11 @@ func halfWorlds() []World {
 
 // levelWorlds show the operator's levels.
 func levelWorlds() []World {
-	names := func(n ...string) func(*World) { return option(func(r *Request) { r.Names = n }) }
+	names := func(text string) func(*World) {
+		h, err := rfc6125.ParseHost(text)
+		must(err)
+		return option(func(r *Request) { r.Options.Names = []rfc6125.Host{h} })
+	}
 	return []World{
 		dane("level-opportunistic", "TLSA records of another key, and the operator enforces nothing", Zone{}, encrypted, tlsaAre("3 1 1 other"), level("opportunistic"), rows("level/opportunistic"), requires("may")),
 		dane("level-opportunistic-no-match", "a policy that names another host, and the operator enforces nothing", Zone{}, encrypted, tlsaAre(), enforceElsewhere, level("opportunistic"), rows("level/opportunistic"), requires("may")),

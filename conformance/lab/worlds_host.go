@@ -39,7 +39,7 @@ func addressWorlds() []World {
 		dane("aaaa-timeout", "the IPv6 lookup gets no answer, the IPv4 address is there and proved", Zone{}, byDANEEE, fault("mx", "AAAA", Timeout), rows("A2")),
 		dane("no-address", "the only host has no address", Zone{}, bounced, host(func(h *Host) { h.NoAddress = true }), rows("A3")),
 		dane("no-address-defer", "the only host has no address, and the operator would rather wait", Zone{}, deferred,
-			host(func(h *Host) { h.NoAddress = true }), rows("A3"), func(w *World) { w.Request.NoAddrDefer = true }),
+			host(func(h *Host) { h.NoAddress = true }), rows("A3"), func(w *World) { w.Request.Options.NoAddressDefer = true }),
 		dane("no-address-first", "the first host has no address, the second is good", Zone{}, byDANEEE, host(func(h *Host) { h.NoAddress = true }), rows("A3"),
 			func(w *World) {
 				w.Hosts = append(w.Hosts, Host{Name: "mx2.no-address-first.test", Pref: 20, TLSA: []string{"3 1 1 leaf"}})
@@ -114,7 +114,7 @@ func aliasWorlds() []World {
 			w.Asks = []Ask{{Name: "mx.alias-loop.test", Type: "A", Status: "indeterminate"}}
 		}),
 		alias("alias-refused", "the host is an alias, and the operator takes none", "alias-refused.test", NSEC, bounced,
-			[]string{"3 1 1 leaf"}, rows("A4"), func(w *World) { w.Request.MXAlias = "refuse" }),
+			[]string{"3 1 1 leaf"}, rows("A4"), func(w *World) { w.Request.Options.RefuseMXAlias = true }),
 		alias("alias-sts", "the host is an alias; the policy names it, and its certificate its own name", "alias-sts-to.test", Unsigned, bySTS,
 			nil, rows("C6/sts", "6/sts"), unsigned, enforce, chainIs(Chain{})),
 		alias("alias-sts-target", "the policy names the end of the alias: that does not count", "alias-sts-target-to.test", Unsigned, wantRefused,

@@ -1,5 +1,7 @@
 package lab
 
+import "github.com/mxauth/mxauth/engine"
+
 // mxWorlds show how a next hop becomes a list of hosts (section 2 of the table).
 func mxWorlds() []World {
 	return []World{{
@@ -7,14 +9,14 @@ func mxWorlds() []World {
 		About:   "an address literal: nothing can be published about it",
 		Rows:    []string{"M1", "6/may", "7/may/E4"},
 		Hosts:   []Host{{Name: "mx.literal.test", Pref: 10, TLSA: []string{"3 1 1 leaf"}}},
-		Request: Request{NextHop: "[{A mx.literal.test}]"},
+		Request: Request{Request: engine.Request{NextHop: "[{A mx.literal.test}]"}},
 		Want:    encrypted,
 	}, {
 		Name: "relay-dane", Domain: "relay-dane.test",
 		About:   "all mail goes to a configured host and port, which has TLSA records for that port",
 		Rows:    []string{"M2", "R2", "6/dane-ta-no-mx"},
 		Hosts:   []Host{{Name: "relay.relay-dane.test", Port: 587, NotMX: true, Chain: Chain{By: PrivateCA}, TLSA: []string{"2 1 1 ca"}}},
-		Request: Request{Smarthost: true, NextHop: "[relay.relay-dane.test]:587"},
+		Request: Request{Request: engine.Request{Smarthost: true, NextHop: "[relay.relay-dane.test]:587"}},
 		Want:    byDANETA,
 	}, {
 		Name: "relay-sts", Domain: "relay-sts.test",
@@ -23,7 +25,7 @@ func mxWorlds() []World {
 		Zones:   []Zone{{Apex: "relay-sts.test", Sign: Unsigned}},
 		Hosts:   []Host{{Name: "relay.relay-sts.test", NotMX: true}},
 		STS:     &STS{Mode: "enforce", At: "relay.relay-sts.test", MX: []string{"relay.relay-sts.test"}},
-		Request: Request{Smarthost: true, NextHop: "[relay.relay-sts.test]"},
+		Request: Request{Request: engine.Request{Smarthost: true, NextHop: "[relay.relay-sts.test]"}},
 		Want:    bySTS,
 	}, {
 		Name: "relay-domain", Domain: "relay-domain.test",
@@ -33,7 +35,7 @@ func mxWorlds() []World {
 		Hosts:   []Host{{Name: "mx.hub.relay-domain.test", NotMX: true}},
 		Records: []string{"hub.relay-domain.test. MX 10 mx.hub.relay-domain.test."},
 		STS:     &STS{Mode: "enforce", At: "hub.relay-domain.test", MX: []string{"mx.hub.relay-domain.test"}},
-		Request: Request{Smarthost: true, NextHop: "hub.relay-domain.test"},
+		Request: Request{Request: engine.Request{Smarthost: true, NextHop: "hub.relay-domain.test"}},
 		Want:    bySTS,
 	}, {
 		Name: "mx-servfail", Domain: "mx-servfail.test",

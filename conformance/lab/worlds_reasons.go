@@ -23,6 +23,9 @@ var reasons = []struct{ reason, worlds string }{
 		all-good lint-no-reports lint-reports-malformed lint-reports-servfail lint-no-spare
 		lint-long-ttl lint-short-ttl lint-certificate-pinned lint-some-hosts lint-dane-only
 		lint-dane-certificate lint-mixed-addresses lint-tls12`},
+	{"dane-ee-match", `
+		own-serial own-extra-root own-rsa-1023 own-dhe own-cbc-sha384 own-camellia own-x448
+		own-rsa-exchange own-short-hello`},
 	{"dane-ta-match", `
 		dane-ta relay-dane implicit-mx-ta ta-certificate ta-sha512 ta-root-sent ta-root-in-dns
 		ta-ca-in-dns ta-key-in-dns ta-name-domain ta-name-wildcard ta-name-cn ta-self ta-or-ee-ta
@@ -50,7 +53,7 @@ var reasons = []struct{ reason, worlds string }{
 		tlsa-alias-insecure level-dane level-sts-none may-tls12 requiretls-bounce ds-missing
 		ds-unsupported ds-unknown-digest zone-unknown-algorithm tlsa-none-nsec tlsa-none-nsec3
 		tlsa-none-opt-out tlsa-other-port nsec3-150
-		lint-certificate-cn memory-dane-alert memory-sts-alert`},
+		lint-certificate-cn memory-dane-alert memory-sts-alert own-short-hello-may`},
 	{"encrypted-tlsa-unusable", `
 		unusable-pkix-ee unusable-pkix-ta unusable-short unusable-matching unusable-selector
 		unusable-usage unusable-junk unusable-testing half-dane-unusable insecure-mx-encrypt`},
@@ -58,7 +61,8 @@ var reasons = []struct{ reason, worlds string }{
 		implicit-mx-unsigned mx-order signed-nothing half-dane-none insecure-mx-may optout-tld
 		unsigned-tld
 		lint-testing-long`},
-	{"encrypted-untrusted", `lint-certificate-expired`},
+	{"encrypted-untrusted", `
+		lint-certificate-expired own-serial-may own-dhe-may own-rsa-exchange-may`},
 	{"half-dane-match", `mx-alias-insecure half-dane half-dane-ta`},
 	{"opportunistic", `level-opportunistic level-opportunistic-no-match`},
 	{"tls-required-no", `tls-required-no-mismatch tls-required-no-servfail tls-required-no-sts`},
@@ -70,6 +74,7 @@ var reasons = []struct{ reason, worlds string }{
 	{"cleartext-injected", `may-junk may-injected may-junk-handshake`},
 	{"cleartext-no-starttls", `stripped-nothing sts-testing-stripped level-opportunistic-stripped`},
 	{"cleartext-starttls-refused", `may-454 may-501`},
+	{"own-tls", `own-ed448-may`},
 	{"tls-required-no", `tls-required-no-stripped`},
 
 	// refused
@@ -81,17 +86,19 @@ var reasons = []struct{ reason, worlds string }{
 		tlsa-mismatch two-addresses-one-bad agility-weak both-strict-dane-fails half-dane-mismatch
 		half-dane-enforce-mismatch level-dane-mismatch level-dane-only-mismatch
 		level-secure-mismatch ta-root-not-sent ta-incomplete ta-other ee-ca
-		tls-required-no-dane-only`},
+		tls-required-no-dane-only own-serial-other own-two-addresses`},
 	{"dane-untrusted", `ta-no-ca ta-constraint ta-client ta-signature ta-critical`},
 	{"handshake-failed", `
 		both-strict-alert half-dane-alert level-secure-names-alert dane-alert dane-unknown-name
-		dane-tls10 dane-tls11 dane-close dane-hang encrypt-tls10 enforce-alert enforce-tls10`},
+		dane-tls10 dane-tls11 dane-close dane-hang encrypt-tls10 enforce-alert enforce-tls10
+		own-rsa-512`},
+	{"own-tls", `own-ed448 own-requiretls`},
 	{"mta-sts-expired", `mx-expired mx-ca-expired`},
 	{"mta-sts-name-mismatch", `mx-name mx-name-domain mx-name-cn`},
 	{"mta-sts-untrusted", `
 		cached-new-fails cached-new-webpki cached-new-invalid cached-txt-gone cached-txt-fails
 		cached-not-expired both-strict-sts-fails unusable-enforce-fails half-dane-enforce-bad
-		mx-self mx-private mx-incomplete mx-client mx-signature mx-no-ca mx-constraint mx-critical`},
+		own-enforce mx-self mx-private mx-incomplete mx-client mx-signature mx-no-ca mx-constraint mx-critical`},
 	{"no-method", `level-secure-testing level-secure-half level-secure-unusable`},
 	{"no-starttls", `
 		stripped-dane stripped-sts cached-stripped both-strict-stripped half-dane-stripped

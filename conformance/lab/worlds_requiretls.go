@@ -25,7 +25,7 @@ func requireTLSWorlds() []World {
 			w.Hosts = append(w.Hosts, Host{Name: "mx2.requiretls-second.test", Pref: 20, TLSA: []string{"3 1 1 leaf"}, SMTP: SMTP{RequireTLS: true}})
 		}),
 		dane("requiretls-bounce", "a bounce of such a message, to a domain without anything: it goes as it can", Zone{Sign: Unsigned}, encrypted, requireTLS, tlsaAre(),
-			option(func(r *Request) { r.NullReturn = true })),
+			option(func(r *Request) { r.NullReturnPath = true })),
 		dane("tls-required-no-mismatch", "the sender waives TLS: TLSA records of another key do not stop the mail", Zone{}, encrypted, notRequired, tlsaAre("3 1 1 other"), requires("may")),
 		dane("tls-required-no-stripped", "the sender waives TLS, and STARTTLS is stripped", Zone{}, inTheClear, notRequired, smtp(NoSTARTTLS), requires("may")),
 		dane("tls-required-no-servfail", "the sender waives TLS, and the TLSA lookup fails", Zone{}, encrypted, notRequired, fault(tlsaOfMX, "TLSA", ServFail), requires("may")),

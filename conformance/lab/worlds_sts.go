@@ -3,6 +3,8 @@ package lab
 import (
 	"slices"
 	"time"
+
+	"github.com/mxauth/mxauth/engine"
 )
 
 // stsWorlds show what a domain's MTA-STS comes to (section 3 of the table).
@@ -66,7 +68,7 @@ func recordWorlds() []World {
 		sts("sts-txt-servfail", "the record can not be looked up, nothing is cached: by default the mail goes", enforce, encrypted,
 			badMX, fault("_mta-sts", "TXT", ServFail), rows("S2")),
 		sts("sts-txt-servfail-defer", "the record can not be looked up, and the operator would rather wait", enforce, deferred,
-			fault("_mta-sts", "TXT", ServFail), rows("S2"), func(w *World) { w.Request.STSUnknown = "defer" }),
+			fault("_mta-sts", "TXT", ServFail), rows("S2"), func(w *World) { w.Request.Options.STSUndetermined = engine.STSDefer }),
 		sts("sts-txt-timeout", "the record lookup gets no answer, nothing is cached", enforce, encrypted,
 			badMX, fault("_mta-sts", "TXT", Timeout), rows("S2")),
 		sts("sts-alias", "the record is an alias, as hosting has it", txt([]string{}...), bySTS, func(w *World) {

@@ -39,7 +39,7 @@ func daneTAWorlds() []World {
 		ta("ta-name-partial", "the certificate has a wildcard within a label", Chain{Names: []string{"m*.ta-name-partial.test"}}, wantRefused, ca),
 		ta("ta-name-wrong", "the certificate is of another name", Chain{Names: []string{"mail.example"}}, wantRefused, ca),
 		ta("ta-name-cn", "the certificate has the host's name as Common Name, and no DNS-ID", Chain{NoSAN: true, CN: "mx.ta-name-cn.test"}, byDANETA, ca),
-		ta("ta-name-cn-off", "the same, and the operator takes no Common Names", Chain{NoSAN: true, CN: "mx.ta-name-cn-off.test"}, wantRefused, ca, option(func(r *Request) { r.NoCNID = true })),
+		ta("ta-name-cn-off", "the same, and the operator takes no Common Names", Chain{NoSAN: true, CN: "mx.ta-name-cn-off.test"}, wantRefused, ca, option(func(r *Request) { r.Options.NoCNID = true })),
 		ta("ta-name-cn-beside", "the host's name as Common Name beside a DNS-ID of another name", Chain{Names: []string{"mail.example"}, CN: "mx.ta-name-cn-beside.test"}, wantRefused, ca),
 		ta("ta-expired", "the certificate has ended", Chain{Ends: -time.Hour}, wantRefused, ca),
 		ta("ta-future", "the certificate begins tomorrow", Chain{Starts: 24 * time.Hour}, wantRefused, ca),
@@ -130,7 +130,7 @@ func eventWorlds() []World {
 	plain("may-close", "the host ends the connection in the handshake", CloseInHandshake, inTheClear, rows("7/may/E3"))
 	plain("may-hang", "the host hangs in the handshake", HangInHandshake, inTheClear, rows("7/may/E3"))
 	plain("may-no-fallback", "the handshake fails, and the operator does not fall back to the clear", Alert, deferred, rows("7/may/E3"),
-		option(func(r *Request) { r.NoClear = true }))
+		option(func(r *Request) { r.Options.NoClearFallback = true }))
 	plain("may-tls12", "the host speaks TLS 1.2 only", TLS12Only, encrypted, rows("7/may/E4"))
 	under("dane-454", "DANE, and STARTTLS fails for now", STARTTLS454, "7/dane/E2")
 	under("dane-501", "DANE, and STARTTLS is refused", STARTTLS501, "7/dane/E2")
@@ -152,9 +152,9 @@ func eventWorlds() []World {
 	out = append(out,
 		dane("dane-tls12", "DANE over TLS 1.2", Zone{}, byDANEEE, smtp(TLS12Only), rows("7/dane/E4")),
 		dane("audit-mismatch", "TLSA records of another key, and the operator only audits", Zone{}, encrypted, tlsaAre("3 1 1 other"), rows("7/audit"),
-			option(func(r *Request) { r.Audit = true })),
+			option(func(r *Request) { r.Options.Audit = true })),
 		dane("audit-stripped", "DANE, STARTTLS is stripped, and the operator only audits", Zone{}, inTheClear, smtp(NoSTARTTLS), rows("7/audit"),
-			option(func(r *Request) { r.Audit = true })),
+			option(func(r *Request) { r.Options.Audit = true })),
 		dane("dane-conn-refused", "DANE, and nobody listens", Zone{}, deferred, smtp(ConnRefused), rows("7/E0")),
 	)
 	return out

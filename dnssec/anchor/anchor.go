@@ -1,7 +1,7 @@
 // Package anchor reads DNSSEC trust anchors and follows them through rollovers.
 //
 // A trust anchor is a key, or the digest of one, that is believed without proof:
-// for nearly everyone that of the DNS root, which stands in [Root]. Others come
+// for nearly everyone that of the DNS root, which [Root] holds. Others come
 // from files (see [Parse]) in the formats that Unbound, BIND and IANA use, or from
 // the state that an RFC 5011 manager keeps (see [State]), which this package reads
 // and never writes.

@@ -20,7 +20,7 @@ const (
 	maxAnchors = 1000
 )
 
-// Load reads the trust anchors of a file, see [Parse]. It opens nothing but files: whoever
+// Load reads the trust anchors of a file, see [Parse]. It opens nothing but files: a caller that
 // fetches anchors has to do it by HTTPS and to look at them (RFC 7958 section 4), so a
 // name that is a URL is an error. Errors wrap [ErrAnchor].
 func Load(file string) ([]Anchor, error) {
@@ -261,7 +261,7 @@ func (s statement) ds(zone rfc6125.Name, w []string) (Anchor, error) {
 	dig, err3 := digestNumber(w[2])
 	hash, err4 := hex.DecodeString(unbroken(w[3:]))
 	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || len(hash) == 0 {
-		return Anchor{}, s.errorf("DS with a field that can not be read")
+		return Anchor{}, s.errorf("DS with a field that cannot be read")
 	}
 	return Anchor{Zone: zone, DS: &proof.DS{KeyTag: uint16(tag), Algorithm: alg, Digest: dig, Hash: hash}}, nil
 }
@@ -276,7 +276,7 @@ func (s statement) key(zone rfc6125.Name, w []string) (Anchor, error) {
 	alg, err3 := algorithmNumber(w[2])
 	pub, err4 := base64.StdEncoding.DecodeString(unbroken(w[3:]))
 	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || len(pub) == 0 {
-		return Anchor{}, s.errorf("DNSKEY with a field that can not be read")
+		return Anchor{}, s.errorf("DNSKEY with a field that cannot be read")
 	}
 	data := append([]byte{byte(flags >> 8), byte(flags), byte(proto), alg}, pub...)
 	k, _ := proof.ParseKey(data)

@@ -10,7 +10,7 @@ import (
 )
 
 // The rollover of anchors by RFC 5011 is here a pure step: a state, a key set that was
-// seen, and a time make the next state. Whoever keeps the state (a resolver, or a
+// seen, and a time make the next state. The one that keeps the state (a resolver, or a
 // program around this package) asks for the key set when [State.Refresh] says so, lets
 // [State.Observe] judge it and [State.Step] draw the conclusion.
 
@@ -68,7 +68,7 @@ type KeyState struct {
 	TTL time.Duration
 }
 
-// A State is what is known of a zone's keys. The zero State follows nothing.
+// A State holds the known keys of a zone. The zero State follows nothing.
 type State struct {
 	Zone rfc6125.Name
 	Keys []KeyState
@@ -167,7 +167,7 @@ func (s State) Step(o Observation, now time.Time) State {
 	}
 	next.Seen, next.TTL, next.SigLife = now, o.TTL, o.SigLife
 	for _, k := range o.Keys {
-		if len(next.Keys) >= maxKeys {
+		if len(next.Keys) >= maxKeys { // TA5011-2.4.3-01: RFC 5011 section 2.4.3
 			break
 		}
 		known := slices.ContainsFunc(s.Keys, func(f KeyState) bool { return bytes.Equal(f.Key.Data, k.Data) })
@@ -189,10 +189,11 @@ func (k KeyState) step(o Observation, now time.Time) KeyState {
 		switch {
 		case revoked, o.Valid && !present:
 			return to(Start)
+		// TA5011-2.2-01: RFC 5011 section 2.2
 		case o.Valid && now.Sub(k.Since) >= max(AddHoldDown, k.TTL):
 			return to(Valid)
 		}
-	case Valid, Missing:
+	case Valid, Missing: // TA5011-2.2-02: RFC 5011 section 2.2
 		switch {
 		case revoked:
 			return to(Revoked)
@@ -221,6 +222,7 @@ const (
 
 // Refresh is how long after the last valid set the keys are to be asked for again.
 func (s State) Refresh() time.Duration {
+	// TA5011-2.3-01: RFC 5011 section 2.3
 	return max(minRefresh, min(maxRefresh, s.TTL/2, s.SigLife/2))
 }
 

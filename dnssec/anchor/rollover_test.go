@@ -115,7 +115,7 @@ func TestRollover(t *testing.T) {
 		if got := states(s.Step(anchor.Observation{}, at)); got != "VALID ADDPEND" {
 			t.Error(got)
 		}
-		// One that has it no more begins anew.
+		// One that has it no more begins again.
 		gone := see(t, s, start.Add(10*day), set(t, start.Add(10*day), []signer{a}, a))
 		if got := states(gone); got != "VALID" {
 			t.Error(got)

@@ -116,7 +116,7 @@ func number(line, mark string) (int64, bool) {
 	return v, err == nil
 }
 
-// MarshalText prints the state in the form that [ParseState] reads. It is for whoever
+// MarshalText prints the state in the form that [ParseState] reads. It is for a program that
 // keeps the state; mxauth's programs only read one.
 func (s State) MarshalText() ([]byte, error) {
 	var b strings.Builder

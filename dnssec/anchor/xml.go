@@ -64,7 +64,7 @@ func parseXML(b []byte) ([]Anchor, error) {
 func (k keyDigestXML) anchor(zone rfc6125.Name) (Anchor, error) {
 	hash, err := hex.DecodeString(strings.Join(strings.Fields(k.Digest), ""))
 	if err != nil || len(hash) == 0 {
-		return Anchor{}, fmt.Errorf("a digest that can not be read")
+		return Anchor{}, fmt.Errorf("a digest that cannot be read")
 	}
 	a := Anchor{Zone: zone, DS: &proof.DS{KeyTag: k.KeyTag, Algorithm: k.Algorithm, Digest: k.DigestType, Hash: hash}}
 	if a.From, err = timeXML(k.ValidFrom); err != nil {
@@ -78,14 +78,14 @@ func (k keyDigestXML) anchor(zone rfc6125.Name) (Anchor, error) {
 	}
 	pub, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(k.PublicKey), ""))
 	if err != nil {
-		return Anchor{}, fmt.Errorf("a public key that can not be read")
+		return Anchor{}, fmt.Errorf("a public key that cannot be read")
 	}
 	flags := uint16(257) // a key-signing key, unless it says otherwise
 	if k.Flags != nil {
 		flags = *k.Flags
 	}
 	key, _ := proof.ParseKey(append([]byte{byte(flags >> 8), byte(flags), 3, k.Algorithm}, pub...))
-	if !a.DS.Matches(zone, key) {
+	if !a.DS.Matches(zone, key) { // TA9718-SecCons-01: RFC 9718, Security Considerations
 		return Anchor{}, fmt.Errorf("the digest is not that of the public key beside it")
 	}
 	return a, nil
@@ -98,7 +98,7 @@ func timeXML(s string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("a time that can not be read: %.40q", s)
+		return time.Time{}, fmt.Errorf("a time that cannot be read: %.40q", s)
 	}
 	return t, nil
 }

@@ -34,7 +34,7 @@ const DenialTTL = 10 * time.Minute
 // the time at which the clock of testing/synctest starts.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// A Resolver answers from what it was told. It may be used by many goroutines at
+// A Resolver answers from the records that it was given. It may be used by many goroutines at
 // once.
 type Resolver struct {
 	mu    sync.Mutex // guards what follows
@@ -45,7 +45,7 @@ type Resolver struct {
 	asked []dnssec.Question
 }
 
-// An rrset is what is known of one name and type: records, a denial or a failure.
+// An rrset holds what is known of one name and type: records, a denial or a failure.
 type rrset struct {
 	records []dnssec.Record
 	target  rfc6125.Name // of a CNAME
@@ -295,7 +295,7 @@ func (r *Resolver) zoneStatus(n rfc6125.Name) dnssec.Status {
 	return dnssec.Insecure
 }
 
-// exists tells whether there is a name at or below n. The caller holds r.mu.
+// exists reports whether there is a name at or below n. The caller holds r.mu.
 func (r *Resolver) exists(n rfc6125.Name) bool {
 	for q, set := range r.sets {
 		if set.kind == dnssec.Data && q.Name.IsSubdomainOf(n) {
@@ -328,7 +328,7 @@ func name(s string) rfc6125.Name {
 	return n
 }
 
-// rdata packs rr and returns what stands behind its header: owner, type, class, TTL
+// rdata packs rr and returns what comes behind its header: owner, type, class, TTL
 // and length.
 func rdata(rr dns.RR) []byte {
 	buf := make([]byte, 65535)

@@ -57,7 +57,7 @@ func (r *Request) Close() { r.close() }
 // Server was started so.
 type Handler func(r *Request)
 
-// A Server is what [Start] started.
+// A Server is a server that [Start] started.
 type Server struct {
 	Addr netip.AddrPort
 

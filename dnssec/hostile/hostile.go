@@ -1,5 +1,5 @@
 // Package hostile is a DNS name space that is signed while it is asked, with domains that
-// cost whoever looks them up as much as their owner can arrange:
+// cost the resolver that looks them up as much as their owner can arrange:
 //
 //	w := hostile.New(t, hostile.Domain{Name: "trap.test", Hosts: 64, Depth: 8, Trap: true})
 //	resolver := w.Serve(t)
@@ -15,7 +15,7 @@ package hostile
 import (
 	"context"
 	"crypto"
-	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"strconv"
@@ -56,8 +56,8 @@ type World struct {
 	tb      testing.TB
 	key     *key // of the root and of test.
 	domains map[string]*Domain
-	junk    []string // public keys of junk DNSKEY records of the key's tag
-	junkDS  []string // digests
+	junk    map[uint16][][]byte // RDATA of the junk DNSKEY and DS records of a trap
+	ballast [][]byte            // records that fill a message
 
 	mu      sync.Mutex                     // guards all below
 	answers map[dns.Question]func() []byte // each makes its answer once
@@ -79,13 +79,8 @@ func New(tb testing.TB, domains ...Domain) *World {
 		}
 		w.domains[d.apex] = &d
 	}
-	tag := w.key.KeyTag()
-	for i := range 63 {
-		w.junk = append(w.junk, junkKey(w.key.DNSKEY, i, tag))
-	}
-	for i := range 990 {
-		w.junkDS = append(w.junkDS, fmt.Sprintf("%096x", i))
-	}
+	w.junk = trap(w.key)
+	w.ballast = ballast()
 	return w
 }
 
@@ -172,16 +167,25 @@ func (w *World) reply(m *dns.Msg) []byte {
 	return out
 }
 
+// pack makes the answer to a question. The many records of traps and of large answers are
+// appended as octets: to make them one by one takes longer than to check them.
 func (w *World) pack(q dns.Question) []byte {
-	m := w.answer(q)
+	m, more := w.answer(q)
 	if m == nil {
 		return nil
 	}
 	b, err := m.Pack()
+	for _, data := range more {
+		b = append(b, data...)
+	}
+	const opt = "\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00" // 1232 octets, DO
+	b = append(b, opt...)
 	if err != nil || len(b) > dns.MaxMsgSize {
 		w.tb.Errorf("%s: %d octets: %v", q.String(), len(b), err)
 		return nil
 	}
+	binary.BigEndian.PutUint16(b[6:], uint16(len(m.Answer)+len(more)))
+	binary.BigEndian.PutUint16(b[10:], 1)
 	return b
 }
 
@@ -247,22 +251,27 @@ func (d *Domain) host(i int) string {
 	return b.String() + "h" + strconv.Itoa(i) + "." + d.apex
 }
 
-// answer makes the answer to a question; nil is silence.
-func (w *World) answer(q dns.Question) *dns.Msg {
-	m := new(dns.Msg)
+// answer makes the answer to a question, and the records that follow it as octets; nil is
+// silence.
+func (w *World) answer(q dns.Question) (m *dns.Msg, more [][]byte) {
+	m = new(dns.Msg)
 	m.SetQuestion(q.Name, q.Qtype)
 	m.Response, m.RecursionAvailable, m.Compress = true, true, true
-	m.SetEdns0(1232, true)
 	zone := w.zoneOf(q.Name, q.Qtype)
 	d, bad := w.domainOf(q.Name)
 	if bad && d.Silent {
-		return nil
+		return nil, nil
 	}
 	set := w.records(q, d, bad)
-	if len(set) == 0 {
+	switch {
+	case len(set) == 0:
 		n := &dns.NSEC{Hdr: header(q.Name, dns.TypeNSEC), NextDomain: "\\000." + q.Name, TypeBitMap: []uint16{dns.TypeRRSIG, dns.TypeNSEC}}
 		m.Ns = []dns.RR{n, w.sign([]dns.RR{n}, zone)}
-		return m
+		return m, nil
+	case w.trapped(q.Name) && w.isApex(q.Name) && w.junk[q.Qtype] != nil:
+		s, junk := w.signTrap(set[0], w.junk[q.Qtype], zone)
+		m.Answer = append(set, s)
+		return m, junk
 	}
 	m.Answer = append(set, w.sign(set, zone))
 	if bad && d.Fat {
@@ -270,10 +279,10 @@ func (w *World) answer(q dns.Question) *dns.Msg {
 		case dns.TypeA, dns.TypeAAAA:
 			m.Answer = append(m.Answer, w.signers(q, d)...)
 		case dns.TypeDNSKEY, dns.TypeDS:
-			m.Answer = append(m.Answer, ballast(m)...)
+			more = w.ballast
 		}
 	}
-	return m
+	return m, more
 }
 
 // records are those that the question asks for.
@@ -281,24 +290,10 @@ func (w *World) records(q dns.Question, d *Domain, bad bool) (set []dns.RR) {
 	switch {
 	case q.Qtype == dns.TypeDNSKEY && w.isApex(q.Name):
 		set = []dns.RR{w.keyOf(q.Name).at(q.Name)}
-		if w.trapped(q.Name) {
-			for _, j := range w.junk {
-				k := w.key.at(q.Name)
-				k.PublicKey = j
-				set = append(set, k)
-			}
-		}
 	case q.Qtype == dns.TypeDS && w.isApex(q.Name) && q.Name != ".":
 		ds := w.keyOf(q.Name).at(q.Name).ToDS(dns.SHA384)
 		ds.Hdr = header(q.Name, dns.TypeDS)
 		set = []dns.RR{ds}
-		if w.trapped(q.Name) {
-			for _, j := range w.junkDS {
-				c := *ds
-				c.Digest = j
-				set = append(set, &c)
-			}
-		}
 	case d == nil:
 	case q.Qtype == dns.TypeMX && q.Name == d.apex:
 		for i := range d.Hosts {
@@ -333,18 +328,6 @@ func (w *World) signers(q dns.Question, d *Domain) (out []dns.RR) {
 	return out
 }
 
-// ballast fills a message up to the largest size, with names that expand.
-func ballast(m *dns.Msg) (out []dns.RR) {
-	long := strings.Repeat(strings.Repeat("a", 63)+".", 3) + strings.Repeat("b", 61) + "."
-	for range 250 {
-		out = append(out, &dns.NS{Hdr: header(m.Question[0].Name, dns.TypeNS), Ns: long})
-	}
-	for i := range 200 {
-		out = append(out, &dns.TXT{Hdr: header(m.Question[0].Name, dns.TypeTXT), Txt: []string{fmt.Sprintf("%0240d", i)}})
-	}
-	return out
-}
-
 func (w *World) sign(set []dns.RR, zone string) *dns.RRSIG {
 	k := w.keyOf(zone)
 	s := &dns.RRSIG{Hdr: dns.RR_Header{Ttl: set[0].Header().Ttl}, Algorithm: k.Algorithm, KeyTag: k.KeyTag(), SignerName: zone,
@@ -370,21 +353,4 @@ func (k *key) at(zone string) *dns.DNSKEY {
 	c := *k.DNSKEY
 	c.Hdr.Name = zone
 	return &c
-}
-
-// junkKey returns a public key of 990 octets that has the tag and says nothing.
-func junkKey(like *dns.DNSKEY, i int, tag uint16) string {
-	k := *like
-	d := make([]byte, 990)
-	d[0], d[1] = 255, byte(i) // behind the real one in canonical order
-	for {
-		k.PublicKey = base64.StdEncoding.EncodeToString(d)
-		diff := tag - k.KeyTag()
-		if diff == 0 {
-			return k.PublicKey
-		}
-		at := len(d) - 2
-		v := (uint16(d[at])<<8 | uint16(d[at+1])) + diff // the sum carries, so once is not always enough
-		d[at], d[at+1] = byte(v>>8), byte(v)
-	}
 }

@@ -12,10 +12,10 @@ var (
 	// stripCures: DNSSEC records do not come through. A recursive Unbound or BIND always
 	// hands them on; if they forward, what they forward to must.
 	stripCures = cures{
-		unbound:  "unbound.conf: remove forward-zone, or forward to servers that hand on DNSSEC records",
-		resolved: "/etc/systemd/resolved.conf: DNSSEC=yes, and DNS= servers that hand on DNSSEC records; then systemctl restart systemd-resolved",
-		bind:     "named.conf: remove forwarders, or forward to servers that hand on DNSSEC records",
-		dnsmasq:  "dnsmasq.conf: proxy-dnssec (or dnssec with conf-file=trust-anchors.conf), and server= lines of servers that hand on DNSSEC records",
+		unbound:  "unbound.conf: remove forward-zone, or forward to servers that pass DNSSEC records through",
+		resolved: "/etc/systemd/resolved.conf: DNSSEC=yes, and DNS= servers that pass DNSSEC records through; then systemctl restart systemd-resolved",
+		bind:     "named.conf: remove forwarders, or forward to servers that pass DNSSEC records through",
+		dnsmasq:  "dnsmasq.conf: proxy-dnssec (or dnssec with conf-file=trust-anchors.conf), and server= lines of servers that pass DNSSEC records through",
 	}
 	validateCures = cures{
 		unbound:  `unbound.conf: module-config: "validator iterator" and auto-trust-anchor-file: "/var/lib/unbound/root.key"; no val-permissive-mode, no domain-insecure`,

@@ -63,7 +63,7 @@ type Config struct {
 // A Level says how a finding counts. The zero Level is Unknown.
 type Level uint8
 
-// Levels, from the one that tells nothing to the worst.
+// Levels, from the one that says nothing to the worst.
 const (
 	Unknown  Level = iota // could not be found out
 	Good                  // as it should be
@@ -87,13 +87,13 @@ const (
 	Reachable  ID = "reachable"   // it answers, and recurses
 	EDNS       ID = "edns"        // it understands EDNS (RFC 6891)
 	TCP        ID = "tcp"         // it answers over TCP as well (RFC 7766); plain DNS only
-	Signatures ID = "signatures"  // with DO it hands on RRSIG, DNSKEY and DS
-	Denials    ID = "denials"     // with DO it hands on NSEC or NSEC3
-	Checking   ID = "cd"          // with CD it hands on what is bogus
+	Signatures ID = "signatures"  // with DO it passes on RRSIG, DNSKEY and DS
+	Denials    ID = "denials"     // with DO it passes on NSEC or NSEC3
+	Checking   ID = "cd"          // with CD it passes on what is bogus
 	Validates  ID = "validates"   // it sets AD on what is signed
 	Rejects    ID = "rejects"     // it refuses what is bogus
 	NoFalseAD  ID = "no-false-ad" // it sets AD on nothing that is unsigned or bogus
-	SafePath   ID = "safe-path"   // nobody on the way to it can write its answers
+	SafePath   ID = "safe-path"   // no one on the path to it can write its answers
 	Speed      ID = "speed"       // how fast it answers from its cache
 )
 
@@ -105,7 +105,7 @@ type Finding struct {
 	Cure  string `json:"cure,omitempty"` // what to change where; "" where nothing needs to be
 }
 
-// A Report is what became of one server.
+// A Report holds the findings about one server.
 type Report struct {
 	Server   upstream.Server `json:"server"`
 	Software string          `json:"software,omitempty"` // what it says of itself (version.bind), escaped; "" if nothing
@@ -217,7 +217,7 @@ func (r Report) level(id ID) Level {
 	return Unknown
 }
 
-// Run asks the server. The error is about cfg, or it is ctx's; a server that can not be
+// Run asks the server. The error is about cfg, or it is ctx's; a server that cannot be
 // reached or used is a report. Run sends some twenty questions, one after the other.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	names := DefaultNames()
@@ -327,7 +327,7 @@ func (r Report) good(ids []ID) bool {
 	return !slices.ContainsFunc(ids, func(id ID) bool { return r.level(id) != Good })
 }
 
-// open reports whether the findings do not tell only for want of a name to test with: all of
+// open reports whether the findings are incomplete only for want of a name to test with: all of
 // them are good or could have been made with another name.
 func (r Report) open(ids []ID) bool {
 	return !r.good(ids) && !slices.ContainsFunc(ids, func(id ID) bool { return r.level(id) != Good && !slices.Contains(r.unfit, id) })

@@ -252,7 +252,7 @@ func TestProbe(t *testing.T) {
 		{"deaf to the name that is missing", model{deaf: "no.signed.test."}, "denials:unknown = good for trust-ad (on this host)", nil},
 		{"deaf to questions of what it is", model{deaf: "version.bind."}, " = " + both, nil},
 		{"the signed zone is none", model{noSOA: true}, "signatures:unknown validates:unknown = not usable", nil},
-		// Issue 1/8, F4: a name that does not exist is no answer, and tells nothing.
+		// Issue 1/8, F4: a name that does not exist is no answer and shows nothing.
 		{"no test name exists", model{absent: all}, "signatures:unknown cd:unknown validates:unknown rejects:unknown no-false-ad:unknown = cannot be judged", []string{"--signed ZONE", "--unsigned ZONE", "--broken ZONE", "!dnssec-validation"}},
 		{"the broken zone does not exist", model{absent: []string{"broken.test."}}, "cd:unknown rejects:unknown = good for validation", []string{"--broken ZONE", "!--signed"}},
 		{"the unsigned zone does not exist", model{absent: []string{"unsigned.test."}}, "no-false-ad:unknown = good for validation", []string{"--unsigned ZONE"}},

@@ -151,7 +151,7 @@ func (p *prober) signatures() {
 			return
 		}
 	}
-	p.add(Signatures, Good, "", "it hands on signatures, keys and DS records")
+	p.add(Signatures, Good, "", "it passes signatures, keys and DS records through")
 }
 
 // denials asks for a name that does not exist and for a type that the root has not.
@@ -170,7 +170,7 @@ func (p *prober) denials() {
 	case !covers(m.Authority, dnssec.TypeNSEC) && !covers(m.Authority, dnssec.TypeNSEC3):
 		p.add(Denials, Bad, p.cure(stripCures), "it says that %s does not exist without the proof", p.names.Missing)
 	default:
-		p.add(Denials, Good, "", "it hands on proofs of what does not exist")
+		p.add(Denials, Good, "", "it passes proofs of what does not exist through")
 	}
 }
 
@@ -182,7 +182,7 @@ func (p *prober) checking() {
 	case err != nil:
 		p.add(Checking, Unknown, "", "no answer to %s: %s", p.names.Broken, safe(err.Error(), 200))
 	case records:
-		p.add(Checking, Good, "", "with CD it hands on what is bogus")
+		p.add(Checking, Good, "", "with CD it passes bogus answers through")
 	case absent(m):
 		p.unfit(Checking, &p.report.Unfit.Broken, p.names.Broken, "with CD what is bogus comes through", "--broken ZONE")
 	default:
@@ -235,7 +235,7 @@ func (p *prober) rejects() {
 	case m.Rcode == wire.RcodeServFail && (p.report.level(Checking) == Good || slices.ContainsFunc(m.Errors, saysBogus)):
 		p.add(Rejects, Good, "", "it refuses %s, which is broken on purpose", p.names.Broken)
 	case m.Rcode == wire.RcodeServFail:
-		p.add(Rejects, Unknown, p.cure(cdCures), "it gives nothing for %s, with CD or without: whether it validates can not be seen", p.names.Broken)
+		p.add(Rejects, Unknown, p.cure(cdCures), "it gives nothing for %s, with CD or without: whether it validates cannot be seen", p.names.Broken)
 	default:
 		p.add(Rejects, Unknown, "name a zone to test with: --broken ZONE", "%s, which was to be a broken zone: rcode %d, no records", p.names.Broken, m.Rcode)
 	}
@@ -243,7 +243,7 @@ func (p *prober) rejects() {
 
 func saysBogus(e wire.ExtendedError) bool { return dnssec.ExtendedError{Code: e.Code}.SaysBogus() }
 
-// falseAD looks for AD where it can not be true.
+// falseAD looks for AD where it cannot be true.
 func (p *prober) falseAD() {
 	asked, missing := false, false // of the unsigned zone
 	for _, n := range []rfc6125.Name{p.names.Unsigned, p.names.Broken} {
@@ -278,7 +278,7 @@ func (p *prober) path() {
 	case s.IsAuthenticated():
 		p.add(SafePath, Good, "", "it proves who it is by TLS")
 	default:
-		p.add(SafePath, Doubtful, "for trust-ad run a resolver on this host, or reach it by tls:// or https://", "whoever is on the way to it can write its answers")
+		p.add(SafePath, Doubtful, "for trust-ad run a resolver on this host, or reach it by tls:// or https://", "anyone on the path to it can write its answers")
 	}
 }
 
@@ -313,7 +313,7 @@ func median(took []time.Duration) time.Duration {
 	return took[len(took)/2]
 }
 
-// software asks the server what it is, as BIND once began to tell it: version.bind TXT
+// software asks the server what it is, in the way that BIND began: version.bind TXT
 // in class CH. Many keep it to themselves.
 func (p *prober) software() {
 	n := mustName("version.bind")

@@ -51,7 +51,7 @@ const (
 // 10, 13, 14 and 15. Ed448 (16) is absent since Go's library has none. RSA with
 // SHA-1 (5 and 7) is absent by RFC 9905 section 2; see [SHA1Algorithms].
 func DefaultAlgorithms() Algorithms {
-	return Algorithms{
+	return Algorithms{ // ALG8624-3.1-01: RFC 8624 section 3.1; ALG8624-3.1-02: RFC 8624 section 3.1
 		RSASHA256:       RSA(crypto.SHA256, MinRSABits),
 		RSASHA512:       RSA(crypto.SHA512, MinRSABits),
 		ECDSAP256SHA256: ecdsaAlgorithm(elliptic.P256(), 32),
@@ -63,7 +63,7 @@ func DefaultAlgorithms() Algorithms {
 // SHA1Algorithms returns algorithms 5 and 7, which an operator may add to those of
 // [DefaultAlgorithms] (RFC 9905 section 2: validation stays available).
 func SHA1Algorithms() Algorithms {
-	return Algorithms{
+	return Algorithms{ // ALG8624-3.1-04: RFC 8624 section 3.1; ALG9905-2-02: RFC 9905 section 2
 		RSASHA1:          RSA(crypto.SHA1, MinRSABits),
 		RSASHA1NSEC3SHA1: RSA(crypto.SHA1, MinRSABits),
 	}
@@ -94,11 +94,12 @@ func RSA(hash crypto.Hash, minBits int) Algorithm {
 		}
 		e := new(big.Int).SetBytes(rest[:n])
 		m := new(big.Int).SetBytes(rest[n:])
+		// RSA5702-2.1-01: RFC 5702 section 2.1
 		if bits := m.BitLen(); bits < minBits || bits > MaxRSABits {
 			return nil, errorf(ErrKeySize, "RSA key of %d bits", bits)
 		}
 		// RFC 3110 section 2 allows exponents of any length. A check costs as many
-		// squarings as the exponent has bits; nobody uses more than 33 (2^32+1).
+		// squarings as the exponent has bits; those in use have at most 33 (2^32+1).
 		if e.BitLen() > maxExponentBits || e.Bit(0) == 0 || e.BitLen() < 2 || m.Bit(0) == 0 {
 			return nil, errorf(ErrKey, "RSA exponent or modulus out of bounds")
 		}
@@ -129,13 +130,14 @@ func (k *rsaKey) Verify(data, sig []byte) bool {
 		sum = h[:]
 	}
 	if k.pub != nil {
+		// RSA5702-3-01: RFC 5702 section 3
 		return rsa.VerifyPKCS1v15(k.pub, k.hash, sum, sig) == nil
 	}
 	return k.verifyByHand(sum, sig)
 }
 
 // verifyByHand is for what crypto/rsa does not take: an exponent above 2^31-1, and the
-// short keys of old test data. Everything in it is public, so its timing tells nothing.
+// short keys of old test data. Everything in it is public, so its timing reveals nothing.
 func (k *rsaKey) verifyByHand(sum, sig []byte) bool {
 	size := (k.n.BitLen() + 7) / 8
 	s := new(big.Int).SetBytes(sig)
@@ -190,7 +192,7 @@ func ecdsaAlgorithm(curve elliptic.Curve, size int) Algorithm {
 }
 
 func (k *ecdsaKey) Verify(data, sig []byte) bool {
-	if len(sig) != 2*k.size {
+	if len(sig) != 2*k.size { // ECDSA6605-4-01: RFC 6605 section 4
 		return false
 	}
 	var buf [2 + 2*(3+48)]byte // SEQUENCE of two INTEGERs, all lengths below 128

@@ -2,7 +2,7 @@ package proof
 
 import "crypto/sha1"
 
-// A Budget is what may still be spent on one question. It is handed down by
+// A Budget counts the work that may still be spent on one question. It is handed down by
 // pointer and only ever gets smaller. It is not safe for concurrent use. The zero
 // Budget allows nothing.
 type Budget struct {

@@ -5,10 +5,10 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// A Denial is what NSEC or NSEC3 records of one zone prove of a name. The zero
+// A Denial says what the NSEC or NSEC3 records of one zone prove of a name. The zero
 // Denial proves nothing.
 type Denial struct {
-	// NXDomain: the name does not exist and no wildcard stands for it. Otherwise
+	// NXDomain: the name does not exist and no wildcard matches it. Otherwise
 	// it, or the wildcard, exists without the type.
 	NXDomain bool
 	// Delegation: the name is a zone cut without DS records (RFC 6840 section
@@ -18,7 +18,7 @@ type Denial struct {
 	// (RFC 5155 section 6), so the name may be one, or lie below one. Nothing that
 	// rests on it is secure (section 9.2).
 	OptOut bool
-	// WildcardOpen, only with OptOut: that no wildcard stands for the name is not
+	// WildcardOpen, only with OptOut: that no wildcard matches the name is not
 	// proved. It does for a name said to exist without the type (erratum 3441 of RFC
 	// 5155 section 8.5), not for one said not to exist.
 	WildcardOpen bool
@@ -63,13 +63,13 @@ func (r *Records) Add(set *RRset) {
 
 // Deny proves that name has no records of the type: it does not exist, or exists
 // without them. For type DS the question is that of the parent zone; the answer
-// tells then whether name is a delegation. Errors wrap [ErrNotDenied] or
+// says then whether name is a delegation. Errors wrap [ErrNotDenied] or
 // [ErrBudget].
 func (r *Records) Deny(name rfc6125.Name, typ uint16, b *Budget) (Denial, error) {
 	if !name.IsSubdomainOf(r.Zone) {
 		return Denial{}, errorf(ErrNotDenied, "%s is not in %s", name, r.Zone)
 	}
-	if len(r.NSEC) > 0 {
+	if len(r.NSEC) > 0 { // DNSSEC6840-2.1-01: RFC 6840 section 2.1
 		if d, ok := r.denyNSEC(name, typ); ok {
 			return d, nil
 		}
@@ -97,7 +97,7 @@ func (r *Records) DenyCloser(name, encloser rfc6125.Name, b *Budget) (Denial, er
 		return Denial{Iterations: err == nil}, err
 	}
 	next := name.Ancestor(encloser.NumLabels() + 1)
-	n, err := h.cover(next)
+	n, err := h.cover(next) // NSEC3-5155-8.8-01: RFC 5155 section 8.8
 	if err != nil {
 		return Denial{}, err
 	}

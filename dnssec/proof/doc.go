@@ -3,7 +3,7 @@
 // and types by NSEC and NSEC3 (RFC 4033 to 4035, 5155, 6840).
 //
 // What protects whom: a zone signs its RRsets and signs also that what is not
-// there is not there. Whoever holds a key of the zone can check both, wherever the
+// there is not there. Anyone who has a key of the zone can check both, wherever the
 // records came from. This package checks one such statement at a time. It does no
 // I/O, has no clock and keeps no state; which zone a name belongs to, and whose
 // keys may be believed, is the business of package dnssec above it.
@@ -19,10 +19,10 @@ import (
 )
 
 // Why a proof failed. The order is that of interest: where several signatures or
-// records failed, the error reported is the one that stands last here.
+// records failed, the error reported is the one that comes last here.
 var (
 	ErrUnsigned     = errors.New("no signature")
-	ErrSigner       = errors.New("signed by a zone that can not hold it")
+	ErrSigner       = errors.New("signed by a zone that cannot hold it")
 	ErrLabels       = errors.New("signature names more labels than the owner has")
 	ErrAlgorithm    = errors.New("unsupported algorithm")
 	ErrNoKey        = errors.New("the zone has no key that fits the signature")

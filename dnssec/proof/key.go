@@ -93,7 +93,7 @@ func KeyTag(data []byte) uint16 {
 			sum += uint32(c)
 		}
 	}
-	return uint16(sum + sum>>16&0xffff)
+	return uint16(sum + sum>>16&0xffff) // DNSSEC4034-B-02: RFC 4034 appendix B
 }
 
 // A KeySet is the DNSKEY RRset of a zone, or the part of it that is believed. It
@@ -163,14 +163,14 @@ const (
 // never matches (RFC 4509 section 2), and type 0 is none (RFC 8624 section 3.3).
 func digestLen(digest uint8) int {
 	switch digest {
-	case SHA1:
+	case SHA1: // ALG8624-3.3-01: RFC 8624 section 3.3
 		return sha1.Size
 	case SHA256:
 		return sha256.Size
 	case SHA384:
 		return sha512.Size384
 	}
-	return 0
+	return 0 // ALG8624-3.3-02: RFC 8624 section 3.3
 }
 
 // ParseDS reads the RDATA of a DS record. ok is false if it is cut off.
@@ -188,7 +188,7 @@ func (ds DS) Matches(owner rfc6125.Name, key Key) bool {
 }
 
 func (ds DS) digestOf(owner rfc6125.Name, data []byte) bool {
-	if len(ds.Hash) != digestLen(ds.Digest) {
+	if len(ds.Hash) != digestLen(ds.Digest) { // DS4509-2-01: RFC 4509 section 2
 		return false
 	}
 	buf := make([]byte, 0, 512)
@@ -207,7 +207,7 @@ func (ds DS) digestOf(owner rfc6125.Name, data []byte) bool {
 	return false
 }
 
-// Trust is what a zone's keys are to be measured by: the DS records of its parent,
+// Trust holds what the keys of a zone are compared with: the DS records of its parent,
 // or trust anchors as DS and DNSKEY.
 type Trust struct {
 	DS   []DS
@@ -216,7 +216,7 @@ type Trust struct {
 
 // usableDS returns the DS records that count: algorithm and digest supported (RFC
 // 4035 section 5.2, RFC 6840 section 5.2), and none with SHA-1 where a stronger
-// digest stands beside it (RFC 4509 section 3). The rule of RFC 4509 goes by the
+// digest is present (RFC 4509 section 3). The rule of RFC 4509 goes by the
 // algorithm of the key, so that a SHA-256 digest for a key of one algorithm does
 // not take away the only digest there is for another's.
 func usableDS(all []DS, a Algorithms) []DS {
@@ -228,6 +228,7 @@ func usableDS(all []DS, a Algorithms) []DS {
 	}
 	var out []DS
 	for _, ds := range all {
+		// DNSSEC6840-5.2-01: RFC 6840 section 5.2; ALG9905-2-01: RFC 9905 section 2
 		if a[ds.Algorithm] == nil || digestLen(ds.Digest) == 0 || ds.Digest == SHA1 && stronger[ds.Algorithm] {
 			continue
 		}
@@ -239,7 +240,7 @@ func usableDS(all []DS, a Algorithms) []DS {
 // Authenticate proves the DNSKEY RRset of a zone: some key in it fits a DS record
 // or anchor of t, is a zone key, is not revoked, and signs the set (RFC 4035
 // section 5 and 5.2). Any one will do. Errors wrap [ErrNoDS] (the zone counts as
-// unsigned), [ErrNoMatch], [ErrRevoked], [ErrBudget], or tell why the signature of
+// unsigned), [ErrNoMatch], [ErrRevoked], [ErrBudget], or say why the signature of
 // the key that fits is no good.
 func Authenticate(set *RRset, t Trust, a Algorithms, now time.Time, b *Budget) (*KeySet, Signed, error) {
 	if len(set.Data) > maxKeys || len(t.DS) > maxDS {
@@ -265,6 +266,8 @@ func Authenticate(set *RRset, t Trust, a Algorithms, now time.Time, b *Budget) (
 	revoked := false
 	v := voucher{owner: set.Owner, ds: ds, anchors: anchors, budget: b}
 	for _, k := range all {
+		// DNSSEC4034-2.1.1-01: RFC 4034 section 2.1.1; DNSSEC4034-2.1.1-02: RFC 4034 section 2.1.1
+		// DNSSEC4034-2.1.2-01: RFC 4034 section 2.1.2
 		if !k.ZoneKey() || k.Revoked() && revoked {
 			continue
 		}
@@ -287,6 +290,7 @@ func Authenticate(set *RRset, t Trust, a Algorithms, now time.Time, b *Budget) (
 		}
 		return nil, Signed{}, errorf(ErrNoMatch, "%s", set.Owner)
 	}
+	// DNSSEC4035-5-01: RFC 4035 section 5
 	signed, err := NewKeySet(set.Owner, fits, a).Verify(set, now, b)
 	if err != nil {
 		return nil, Signed{}, err

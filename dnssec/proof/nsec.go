@@ -39,6 +39,7 @@ func (n NSEC) covers(zone, name rfc6125.Name) bool {
 	if n.Next != zone && (n.Next.Compare(n.Owner) <= 0 || n.Next.Compare(name) <= 0) {
 		return false
 	}
+	// DNSSEC6840-4.1-01: RFC 6840 section 4.1; DNSSEC6840-4.1-02: RFC 6840 section 4.1
 	return !name.IsSubdomainOf(n.Owner) || n.Types.deniesBelow()
 }
 
@@ -83,7 +84,7 @@ func (r *Records) denyNSEC(name rfc6125.Name, typ uint16) (Denial, bool) {
 					return Denial{}, true
 				}
 			case w.covers(r.Zone, wildcard):
-				// An asterisk that is an empty non-terminal still stands for the name
+				// An asterisk that is an empty non-terminal still matches the name
 				// (RFC 4592 section 2.2.3), without any type.
 				return Denial{NXDomain: !w.Next.IsSubdomainOf(wildcard)}, true
 			}

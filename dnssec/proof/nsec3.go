@@ -34,6 +34,7 @@ func HashString(h [sha1.Size]byte) string { return strings.ToLower(base32hex.Enc
 // malformed, its owner is not one label below the apex, its hash algorithm is
 // unknown (RFC 5155 section 8.1) or its flags are (section 8.2).
 func ParseNSEC3(zone, owner rfc6125.Name, data []byte) (n NSEC3, ok bool) {
+	// NSEC3-5155-8.1-01: RFC 5155 section 8.1; NSEC3-5155-8.2-01: RFC 5155 section 8.2
 	if len(data) < 5 || data[0] != 1 || data[1] > 1 || owner.Parent() != zone {
 		return NSEC3{}, false
 	}
@@ -166,10 +167,10 @@ func (h *hasher) encloser(zone, name rfc6125.Name) (encloser rfc6125.Name, next 
 		}
 		// The record must come from the right zone, and must not be overruled by a
 		// DNAME (section 8.3, RFC 6840 section 4.1).
-		if !m.Types.deniesBelow() {
+		if !m.Types.deniesBelow() { // NSEC3-5155-8.3-02: RFC 5155 section 8.3
 			return rfc6125.Name{}, nil, errorf(ErrNotDenied, "%s is a zone cut or has a DNAME", a)
 		}
-		n, err := h.cover(closer)
+		n, err := h.cover(closer) // NSEC3-5155-8.3-01: RFC 5155 section 8.3
 		if err != nil {
 			return rfc6125.Name{}, nil, err
 		}
@@ -192,9 +193,10 @@ func (r *Records) denyNSEC3(name rfc6125.Name, typ uint16, b *Budget) (Denial, e
 		return Denial{}, err
 	}
 	if m != nil {
-		if !m.Types.denies(typ, name.IsRoot()) {
+		if !m.Types.denies(typ, name.IsRoot()) { // NSEC3-5155-8.5-01: RFC 5155 section 8.5
 			return Denial{}, errorf(ErrNotDenied, "the NSEC3 record of %s allows the type", name)
 		}
+		// NSEC3-5155-8.9-01: RFC 5155 section 8.9
 		return Denial{Delegation: typ == wire.TypeDS && m.Types.delegation()}, nil
 	}
 	encloser, next, err := h.encloser(r.Zone, name)
@@ -202,6 +204,7 @@ func (r *Records) denyNSEC3(name rfc6125.Name, typ uint16, b *Budget) (Denial, e
 		return Denial{}, err
 	}
 	out := Denial{OptOut: next.OptOut()}
+	// NSEC3-5155-8.6-01: RFC 5155 section 8.6
 	if out.OptOut && typ == wire.TypeDS {
 		return out, nil // RFC 5155 section 8.6: no more is needed
 	}
@@ -215,12 +218,13 @@ func (r *Records) denyNSEC3(name rfc6125.Name, typ uint16, b *Budget) (Denial, e
 		return Denial{}, err
 	}
 	if w != nil {
+		// NSEC3-5155-8.7-01: RFC 5155 section 8.7
 		if w.Types.denies(typ, false) && !w.Types.delegation() {
 			return out, nil
 		}
 		return Denial{}, errorf(ErrNotDenied, "%s has the type", wildcard)
 	}
-	c, err := h.cover(wildcard)
+	c, err := h.cover(wildcard) // NSEC3-5155-8.4-01: RFC 5155 section 8.4
 	if err != nil {
 		return Denial{}, err
 	}

@@ -94,6 +94,7 @@ func Group(section []wire.RR) []RRset {
 	for i := range sets {
 		if len(sets[i].Data) > 1 {
 			slices.SortFunc(sets[i].Data, bytes.Compare)
+			// DNSSEC4034-6.3-01: RFC 4034 section 6.3
 			sets[i].Data = slices.CompactFunc(sets[i].Data, bytes.Equal)
 		}
 	}
@@ -130,7 +131,7 @@ func (ks *KeySet) Verify(set *RRset, now time.Time, b *Budget) (Signed, error) {
 	for i := range set.Sigs {
 		got, e := ks.verify(set, &set.Sigs[i], now, b)
 		if e == nil {
-			return got, nil
+			return got, nil // DNSSEC6840-5.11-01: RFC 6840 section 5.11
 		}
 		if err = worse(err, e); rank(err) == rank(ErrBudget) {
 			break
@@ -165,6 +166,7 @@ func (ks *KeySet) labelsAgree(set *RRset) bool {
 // verify checks one signature by the rules of RFC 4035 section 5.3.1, cheap ones
 // first.
 func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Signed, error) {
+	// DNSSEC4035-5.3.1-01: RFC 4035 section 5.3.1
 	if sig.Covered != set.Type || sig.Signer != ks.Zone || !CanSign(ks.Zone, set.Owner, set.Type) {
 		return Signed{}, errorf(ErrSigner, "%s", sig.Signer)
 	}
@@ -173,15 +175,17 @@ func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Sign
 	if set.Owner.IsWildcard() {
 		labels--
 	}
+	// DNSSEC4035-5.3.1-02: RFC 4035 section 5.3.1
 	if int(sig.Labels) > labels || int(sig.Labels) < ks.Zone.NumLabels() {
 		return Signed{}, errorf(ErrLabels, "%d", sig.Labels)
 	}
 	algorithm := ks.algorithms[sig.Algorithm]
-	if algorithm == nil {
+	if algorithm == nil { // ALG9905-2-03: RFC 9905 section 2
 		return Signed{}, errorf(ErrAlgorithm, "%d", sig.Algorithm)
 	}
 	// RFC 4034 section 3.1.5: serial number arithmetic, both ends valid.
 	t := uint32(now.Unix())
+	// DNSSEC4034-3.1.5-01: RFC 4034 section 3.1.5; DNSSEC4035-5.3.1-03: RFC 4035 section 5.3.1
 	if int32(sig.Expiration-t) < 0 {
 		return Signed{}, errorf(ErrExpired, "at %s", serialTime(sig.Expiration, now))
 	}
@@ -191,7 +195,7 @@ func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Sign
 	owner := set.Owner
 	var encloser rfc6125.Name
 	if int(sig.Labels) < labels {
-		encloser = owner.Ancestor(int(sig.Labels))
+		encloser = owner.Ancestor(int(sig.Labels)) // DNSSEC4035-4.2-01: RFC 4035 section 4.2
 		var err error
 		if owner, err = encloser.Child("*"); err != nil {
 			return Signed{}, errorf(ErrLabels, "%d", sig.Labels)
@@ -202,6 +206,8 @@ func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Sign
 	tried := 0
 	for i := range ks.keys {
 		k := &ks.keys[i]
+		// DNSSEC4034-B-01: RFC 4034 appendix B; DNSSEC4035-5.3.1-04: RFC 4035 section 5.3.1
+		// DNSSEC4035-5.3.1-05: RFC 4035 section 5.3.1
 		if k.Tag != sig.KeyTag || k.Algorithm != sig.Algorithm || !k.usable() {
 			continue
 		}
@@ -221,6 +227,7 @@ func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Sign
 		}
 		if pub.Verify(data, sig.Signature) {
 			return Signed{
+				// DNSSEC4035-5.3.3-02: RFC 4035 section 5.3.3
 				TTL:       min(set.TTL, sig.TTL, sig.OriginalTTL),
 				Expires:   now.Add(time.Duration(int32(sig.Expiration-t)) * time.Second).Truncate(time.Second),
 				Encloser:  encloser,
@@ -234,13 +241,14 @@ func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Sign
 		}
 	}
 	if err == nil {
+		// DNSSEC6840-5.12-01: RFC 6840 section 5.12
 		err = errorf(ErrNoKey, "algorithm %d, key tag %d", sig.Algorithm, sig.KeyTag)
 	}
 	return Signed{}, err
 }
 
 // CanSign reports whether the zone may hold an RRset of the type at owner, as far
-// as the names alone tell (RFC 4035 section 5.3.1): owner is in the zone, a DS is
+// as the names alone show (RFC 4035 section 5.3.1): owner is in the zone, a DS is
 // below its apex, and what belongs to an apex is at it.
 func CanSign(zone, owner rfc6125.Name, typ uint16) bool {
 	switch typ {
@@ -253,8 +261,8 @@ func CanSign(zone, owner rfc6125.Name, typ uint16) bool {
 	return owner.IsSubdomainOf(zone)
 }
 
-// signedData is what RFC 4034 section 3.1.8.1 has signed: the RRSIG's RDATA without
-// the signature, then the records in order, each with the owner as it stands in the
+// signedData returns the signed data of RFC 4034 section 3.1.8.1: the RRSIG's RDATA without
+// the signature, then the records in order, each with the owner as it is in the
 // zone and the original TTL.
 func signedData(set *RRset, sig *RRSIG, owner rfc6125.Name) []byte {
 	n := len(sig.head)
@@ -262,7 +270,7 @@ func signedData(set *RRset, sig *RRSIG, owner rfc6125.Name) []byte {
 		n += owner.WireLen() + 10 + len(d)
 	}
 	b := make([]byte, 0, n)
-	b = append(b, sig.head...)
+	b = append(b, sig.head...) // DNSSEC4034-3.1.8.1-01: RFC 4034 section 3.1.8.1
 	for _, d := range set.Data {
 		b = owner.AppendWire(b)
 		b = binary.BigEndian.AppendUint16(b, set.Type)

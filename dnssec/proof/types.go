@@ -23,6 +23,7 @@ func ParseTypes(b []byte) (t Types, ok bool) {
 // zero. Pseudo-types and type 0, which are never data, are ignored (RFC 4034
 // section 4.1.2, RFC 5155 section 3.2.1).
 func (t Types) Has(typ uint16) bool {
+	// DNSSEC4034-4.1.2-01: RFC 4034 section 4.1.2; NSEC3-5155-3.2.1-01: RFC 5155 section 3.2.1
 	if typ == 0 || typ == wire.TypeOPT || (typ >= 128 && typ <= 255) {
 		return false
 	}
@@ -49,16 +50,17 @@ func (t Types) delegation() bool { return t.Has(wire.TypeNS) && !t.Has(wire.Type
 func (t Types) deniesBelow() bool { return !t.delegation() && !t.Has(wire.TypeDNAME) }
 
 // denies reports whether the record, whose owner is the name asked for, proves
-// that there is no typ and nothing that would stand for it.
+// that there is no typ and nothing that would replace it.
 func (t Types) denies(typ uint16, root bool) bool {
 	// RFC 6840 section 4.3: a CNAME would have been the answer.
+	// DNSSEC6840-4.3-01: RFC 6840 section 4.3; DNSSEC4035-5.4-04: RFC 4035 section 5.4
 	if t.Has(typ) || t.Has(wire.TypeCNAME) {
 		return false
 	}
 	if typ == wire.TypeDS {
 		// RFC 4035 section 5.2: the parent's record. That with SOA is the child's;
 		// only the root has no parent.
-		return root || !t.Has(wire.TypeSOA)
+		return root || !t.Has(wire.TypeSOA) // DNSSEC4035-5.2-03: RFC 4035 section 5.2
 	}
 	// RFC 6840 section 4.1: the parent's record says nothing else about the child.
 	return !t.delegation()

@@ -43,7 +43,7 @@ type Config struct {
 	// connection must send one datagram for each Write and yield one for each Read.
 	// Nil means a plain net.Dialer. It is called by many goroutines at once.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Logger is told about servers that fail and come back, at level Debug. Nil
+	// Logger logs servers that fail and come back, at level Debug. Nil
 	// discards.
 	Logger *slog.Logger
 }
@@ -68,7 +68,7 @@ var (
 	_ dnssec.ProtectedPath = (*Client)(nil)
 )
 
-// ErrClosed is wrapped (beside [dnssec.ErrUnreachable]) by Exchange after Close. It wraps
+// ErrClosed is wrapped (with [dnssec.ErrUnreachable]) by Exchange after Close. It wraps
 // [dnssec.ErrShortage].
 var ErrClosed = dnssec.Shortage("upstream: the client is closed")
 
@@ -84,7 +84,7 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 	if cfg.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("upstream: negative time-out %v", cfg.Timeout))
+		errs = append(errs, fmt.Errorf("upstream: negative timeout %v", cfg.Timeout))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (c *Client) Close() error {
 	c.closed = true
 	c.mu.Unlock()
 	c.cancel()
-	c.running.Wait() // nobody uses the connections from here on
+	c.running.Wait() // the connections are not used from here on
 	for _, s := range c.servers {
 		s.close()
 	}
@@ -174,7 +174,7 @@ func (c *Client) Exchange(ctx context.Context, msg []byte) (dnssec.Response, err
 }
 
 // errQuestionTimeout is the cause of a context that ended by the Client's own limit.
-var errQuestionTimeout = fmt.Errorf("no answer within the time-out: %w", context.DeadlineExceeded)
+var errQuestionTimeout = fmt.Errorf("no answer within the timeout: %w", context.DeadlineExceeded)
 
 // ProtectedPath implements [dnssec.ProtectedPath]: every server is at a loopback
 // address, or proves who it is.

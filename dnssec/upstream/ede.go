@@ -7,7 +7,7 @@ import (
 )
 
 // saysBogus reports whether msg carries an extended error by which its server
-// tells that validation failed (RFC 8914).
+// says that validation failed (RFC 8914).
 func saysBogus(msg []byte) bool {
 	found := false
 	_ = walk(msg, func(at int) {

@@ -11,7 +11,7 @@ type attempt struct {
 	err  error
 }
 
-// An exchangeError tells why a question has no answer. It wraps one of the errors of
+// An exchangeError says why a question has no answer. It wraps one of the errors of
 // [dnssec.Upstream]'s contract, and what each attempt failed by.
 type exchangeError struct {
 	kind     error
@@ -54,7 +54,7 @@ func (e *exchangeError) Unwrap() []error {
 }
 
 // A failure is an error of one of the kinds of the contract whose text is that of its
-// cause alone: the kind is told once, by whoever reports the question.
+// cause alone: the kind is printed once, with the question.
 type failure struct{ kind, cause error }
 
 func (f *failure) Error() string   { return f.cause.Error() }

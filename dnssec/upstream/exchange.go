@@ -68,7 +68,7 @@ func (s *server) exchange(ctx context.Context, q query, w way) ([]byte, error) {
 	}
 	// RFC 7766 section 5: a truncated answer is asked for again over TCP; nothing in
 	// it is used. One that breaks off without saying so is treated alike.
-	if truncated(msg) || walk(msg, nil) != nil {
+	if truncated(msg) || walk(msg, nil) != nil { // DNSTCP7766-5-01: RFC 7766 section 5
 		if !dnssec.TurnFrom(ctx).Again() {
 			return nil, &failure{dnssec.ErrTimeout, errors.New("truncated, and being asked for over TCP already")}
 		}
@@ -108,7 +108,7 @@ func (s *server) udp(ctx context.Context, q query) ([]byte, error) {
 // answer that is longer is cut by the kernel and asked for again over TCP.
 const maxDatagram = 4096
 
-// randomID returns an id that can not be guessed.
+// randomID returns an id that cannot be guessed.
 func randomID() uint16 {
 	var b [2]byte
 	rand.Read(b[:]) // never fails (crypto/rand)

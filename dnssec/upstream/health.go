@@ -14,7 +14,7 @@ const (
 	restMost  = 5 * time.Minute // a restarted resolver is found again by then
 )
 
-// health is what is remembered of one server.
+// health is the record of one server's answers and failures.
 type health struct {
 	mu       sync.Mutex // guards all below
 	failures int        // in a row
@@ -66,7 +66,7 @@ func byHealth(servers []*server) []*server {
 	return out
 }
 
-// Health tells how a server has done so far.
+// Health says how a server has done so far.
 type Health struct {
 	Server   Server
 	Failures int           // questions in a row that it left without an answer

@@ -106,7 +106,7 @@ func (h *https) close() {
 }
 
 // exchange makes one attempt. A question that met a connection which the server was
-// just closing is sent again (a DNS question does no harm twice, net/http can not
+// just closing is sent again (a DNS question does no harm twice, net/http cannot
 // know that).
 func (h *https) exchange(ctx context.Context, q query) ([]byte, error) {
 	var msg []byte
@@ -129,6 +129,7 @@ func (h *https) exchange(ctx context.Context, q query) ([]byte, error) {
 // had been used before.
 func (h *https) post(ctx context.Context, q query) (msg []byte, reused bool, err error) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
+	// DOH8484-6-01: RFC 8484 section 6
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(q.withID(0)[2:]))
 	if err != nil {
 		return nil, false, &failure{dnssec.ErrUnreachable, err}
@@ -136,8 +137,8 @@ func (h *https) post(ctx context.Context, q query) (msg []byte, reused bool, err
 	req.Header["Content-Type"] = []string{mediaType}
 	req.Header["Accept"] = []string{mediaType}
 	req.Header["User-Agent"] = nil
-	// RoundTrip, not a Client: there is nobody who could follow a redirect.
-	resp, err := h.transport.RoundTrip(req)
+	// RoundTrip, not a Client: nothing follows a redirect.
+	resp, err := h.transport.RoundTrip(req) // DOH8484-3-01: RFC 8484 section 3
 	if err != nil {
 		return nil, reused, netError(ctx, err)
 	}
@@ -152,6 +153,7 @@ func readAnswer(ctx context.Context, resp *http.Response, q query) ([]byte, erro
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, &failure{dnssec.ErrUnreachable, fmt.Errorf("HTTP status %d", resp.StatusCode)}
 	}
+	// DOH8484-4.1-01: RFC 8484 section 4.1
 	if mt, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || mt != mediaType {
 		return nil, &failure{dnssec.ErrMalformed, fmt.Errorf("media type %.60q instead of %s", resp.Header.Get("Content-Type"), mediaType)}
 	}
@@ -172,7 +174,7 @@ func readAnswer(ctx context.Context, resp *http.Response, q query) ([]byte, erro
 		return nil, err
 	}
 	if age, ok := ageOf(resp.Header); ok {
-		reduceTTLs(msg, age)
+		reduceTTLs(msg, age) // DOH8484-5.1-01: RFC 8484 section 5.1
 	}
 	return msg, nil
 }

@@ -65,7 +65,7 @@ func questionEnd(msg []byte) (int, bool) {
 // length octets of TCP.
 func (q query) withID(id uint16) []byte {
 	b := make([]byte, 2+len(q.msg))
-	binary.BigEndian.PutUint16(b, uint16(len(q.msg)))
+	binary.BigEndian.PutUint16(b, uint16(len(q.msg))) // DOT7858-3.3-01: RFC 7858 section 3.3
 	copy(b[2:], q.msg)
 	binary.BigEndian.PutUint16(b[2:], id)
 	return b
@@ -96,6 +96,7 @@ func (q query) answeredBy(msg []byte, id uint16) bool {
 			return false
 		}
 	}
+	// DOT7858-3.3-02: RFC 7858 section 3.3
 	return string(msg[name:q.questionEnd]) == string(q.msg[name:q.questionEnd])
 }
 
@@ -130,7 +131,7 @@ func rcode(msg []byte) int { return int(msg[3] & 0x0f) }
 
 func truncated(msg []byte) bool { return msg[2]&0x02 != 0 }
 
-// errRecords says that the records of a message can not be told apart.
+// errRecords says that the records of a message cannot be told apart.
 var errRecords = &failure{dnssec.ErrMalformed, errors.New("records run past the end of the message")}
 
 // walk calls f, which may be nil, with the offset of the TYPE field of each record behind

@@ -28,12 +28,12 @@ const judgedFor = 5 * time.Minute
 type passing uint8
 
 const (
-	passesUnknown passing = iota // not asked, or the answers do not tell
+	passesUnknown passing = iota // not asked, or not clear from the answers
 	passesAll
 	passesNot
 )
 
-// A judgement is what is known of one server.
+// A judgement says what is known of one server.
 type judgement struct {
 	mu    sync.Mutex    // guards all below
 	last  passing       // what was seen last, however long ago
@@ -77,7 +77,7 @@ func (s *server) passes(ctx context.Context) passing {
 	}
 }
 
-// findPasses asks s and remembers what comes of it. It closes busy.
+// findPasses asks s and remembers the result. It closes busy.
 func (s *server) findPasses(ctx context.Context, busy chan struct{}) passing {
 	got := s.askPasses(ctx)
 	j := &s.judgement
@@ -99,7 +99,7 @@ func (s *server) findPasses(ctx context.Context, busy chan struct{}) passing {
 }
 
 // askPasses asks s for the keys of the signed zone and for a type that its apex does not
-// have: signatures, keys and denials are what a chain of trust is made of.
+// have: a chain of trust consists of signatures, keys and denials.
 func (s *server) askPasses(ctx context.Context) passing {
 	zone := s.cfg.SignedZone
 	if !zone.IsValid() {

@@ -47,7 +47,7 @@ type pool struct {
 	singlesUntil time.Time
 }
 
-// A dialCall is one connection being made, for whoever waits.
+// A dialCall is one connection being made, for all that wait.
 type dialCall struct {
 	done chan struct{}
 	st   *stream
@@ -165,7 +165,7 @@ func (p *pool) dialShared(call *dialCall) {
 }
 
 // connect opens one connection. An exchange is under way, or the caller holds a place in
-// p.wg: nobody waits for p.wg yet.
+// p.wg: nothing waits for p.wg yet.
 func (p *pool) connect(ctx context.Context) (*stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -176,6 +176,7 @@ func (p *pool) connect(ctx context.Context) (*stream, error) {
 	if p.tls != nil {
 		// RFC 7858 section 3.1, RFC 8310 section 5.1: if the handshake fails nothing is
 		// sent, and there is no other way to this server.
+		// DOT7858-3.1-02: RFC 7858 section 3.1; DOT8310-5.1-01: RFC 8310 section 5.1
 		if conn, err = handshake(ctx, conn, p.tls); err != nil {
 			return nil, netError(ctx, err)
 		}

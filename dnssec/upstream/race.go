@@ -13,7 +13,7 @@ import (
 // next one starts when the one before has failed, or has been silent for its
 // patience. Nothing is given up before the question's deadline, so a late answer to
 // the first packet still counts. The alternative, one attempt after another with
-// a time-out each, must choose between resending too late for a lossy path and
+// a timeout each, must choose between resending too late for a lossy path and
 // giving up too early on a name that is slow to resolve; here a wrong guess costs
 // only a packet. Packets in flight are few (see the constants), because each one
 // gives a blind forger another chance to hit.
@@ -43,7 +43,7 @@ const (
 	viaCount // how many there are
 )
 
-// String is what an error adds to the server's name.
+// String returns what an error adds to the server's name.
 func (w way) String() string {
 	return [viaCount]string{viaUDP: " over UDP", viaTCP: " over TCP", viaHTTPS: ""}[w]
 }
@@ -70,7 +70,7 @@ type entrant struct {
 	took     time.Duration
 }
 
-// An outcome is what one attempt came to.
+// An outcome is the result of one attempt.
 type outcome struct {
 	s    *entrant
 	w    way
@@ -211,7 +211,7 @@ func (r *race) afford(w way) (release func(), ok bool) {
 // judge takes note of an outcome and reports whether it ends the race.
 func (r *race) judge(o outcome) bool {
 	if o.err != nil {
-		if r.ctx.Err() == nil { // else it failed by the end of the question, which is told by itself
+		if r.ctx.Err() == nil { // else it failed by the end of the question, which is reported by itself
 			r.errors = append(r.errors, attempt{o.s.label + o.w.String(), o.err})
 			o.s.cfg.Logger.DebugContext(r.ctx, "attempt failed", "server", o.s.label, "error", o.err)
 		}
@@ -235,7 +235,7 @@ func (r *race) judge(o outcome) bool {
 	return r.rank >= finalRank || r.rank == rankStripped && !r.hope()
 }
 
-// over returns the best response, or tells why there is none: the context, a silent
+// over returns the best response, or why there is none: the context, a silent
 // server, or what failed.
 func (r *race) over() (dnssec.Response, error) {
 	if r.rank > 0 {
@@ -257,7 +257,7 @@ func (r *race) over() (dnssec.Response, error) {
 	return dnssec.Response{}, &exchangeError{kind, r.errors}
 }
 
-// settle stops what is still running, waits for it, and tells each server how it did.
+// settle stops what is still running, waits for it, and notes how each server did.
 func (r *race) settle() {
 	left := r.ctx.Err() != nil && context.Cause(r.ctx) != errQuestionTimeout
 	r.cancel()
@@ -303,7 +303,7 @@ func (q query) rankOf(msg []byte) int {
 	case rcodeNoError, rcodeNXDomain:
 		return rankDefinite
 	case rcodeServFail:
-		// With CD set the server was told not to validate, so its word is no verdict.
+		// With CD set the server was asked not to validate, so its word is no verdict.
 		if !q.checkingDisabled() && saysBogus(msg) {
 			return rankBogus
 		}

@@ -123,7 +123,7 @@ func check(t *testing.T, got []string, want ...string) {
 
 func TestRaceSilence(t *testing.T) {
 	// One silent server: two rounds of two datagrams and one connection, then nothing but
-	// waiting, until the time-out.
+	// waiting, until the timeout.
 	synctest.Test(t, func(t *testing.T) {
 		err, took, dials := raced(t, &fakeNet{}, upstream.Config{}, "192.0.2.1")
 		if !errors.Is(err, dnssec.ErrTimeout) || took != upstream.DefaultTimeout {

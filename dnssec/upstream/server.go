@@ -76,6 +76,7 @@ func ParseServer(s string) (Server, error) {
 	switch {
 	case strings.HasPrefix(s, "tls://"):
 		return parseTLS(s)
+	// DOH8484-5-01: RFC 8484 section 5
 	case strings.HasPrefix(s, "https://"):
 		return parseHTTPS(s)
 	case strings.Contains(s, "://"):
@@ -91,7 +92,7 @@ func ParseServer(s string) (Server, error) {
 	return plainServer(ap)
 }
 
-// parseAddr reads an address that may stand in brackets.
+// parseAddr reads an address, which may be in brackets.
 func parseAddr(s string) (netip.Addr, bool) {
 	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
 		s = s[1 : len(s)-1]
@@ -134,7 +135,7 @@ func parseTLS(s string) (Server, error) {
 	if err != nil {
 		return Server{}, serverError(s, err.Error())
 	}
-	if srv.port == portPlain {
+	if srv.port == portPlain { // DOT7858-3.1-01: RFC 7858 section 3.1
 		return Server{}, serverError(s, "port 53 is for plain DNS only (RFC 7858 section 3.1)")
 	}
 	for _, arg := range strings.Split(args, "&") {
@@ -152,7 +153,7 @@ func parseTLS(s string) (Server, error) {
 	case named:
 		h, err := rfc6125.ParseHost(name)
 		if err != nil {
-			return Server{}, serverError(s, "behind # stands no host name")
+			return Server{}, serverError(s, "the text after # is not a host name")
 		}
 		srv.host = h.String()
 	case srv.pins == "" || !srv.addr.IsValid():
@@ -221,11 +222,11 @@ func (s Server) Protocol() Protocol { return s.proto }
 func (s Server) Addr() netip.AddrPort { return s.addr }
 
 // IsLoopback reports whether s is at an address of this host alone, so that
-// nobody stands on the way to it.
+// there is no one on the path to it.
 func (s Server) IsLoopback() bool { return s.addr.Addr().IsLoopback() }
 
 // IsAuthenticated reports whether the server proves who it is (strict DNS over
-// TLS, or HTTPS), so that nobody on the way to it can write its answers.
+// TLS, or HTTPS), so that no one on the path to it can write its answers.
 func (s Server) IsAuthenticated() bool { return s.proto == TLS || s.proto == HTTPS }
 
 // String prints s as [ParseServer] reads it. Default ports of TLS and HTTPS are left

@@ -108,7 +108,7 @@ func TestParseServer(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	_, err := upstream.New(upstream.Config{Timeout: -1})
-	if err == nil || !strings.Contains(err.Error(), "no servers") || !strings.Contains(err.Error(), "time-out") {
+	if err == nil || !strings.Contains(err.Error(), "no servers") || !strings.Contains(err.Error(), "timeout") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := upstream.New(upstream.Config{Servers: make([]upstream.Server, 1)}); err == nil {

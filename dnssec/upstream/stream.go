@@ -118,7 +118,7 @@ func (s *stream) enlist(q query) (uint16, <-chan []byte, error) {
 		return 0, nil, errConnClosed
 	}
 	id := randomID()
-	for s.waiting[id] != nil {
+	for s.waiting[id] != nil { // DNSTCP7766-6.2.1-01: RFC 7766 section 6.2.1
 		id++
 	}
 	// The question is copied: the entry may outlive the caller's Exchange.
@@ -132,7 +132,7 @@ func (s *stream) enlist(q query) (uint16, <-chan []byte, error) {
 	return id, w.answer, nil
 }
 
-// abandon leaves the id reserved and nobody waiting.
+// abandon leaves the id reserved, with no one waiting.
 func (s *stream) abandon(id uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,7 +200,7 @@ func (s *stream) read() {
 	}
 }
 
-// deliver reports false when the peer has sent too much that nobody asked for.
+// deliver reports false when the peer has sent too much that was not asked for.
 func (s *stream) deliver(msg []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -118,7 +118,7 @@ func TestStreamTimes(t *testing.T) {
 		})
 	}
 	run("idle after the last answer", func(t *testing.T, c *upstream.Client, servers <-chan *pipeServer) {
-		for range 2 { // the second question begins the time anew
+		for range 2 { // the second question begins the time again
 			done := ask(c, t.Context(), t)
 			s := <-servers
 			s.reply(<-s.asked)

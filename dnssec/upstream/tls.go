@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+
+	"github.com/mxauth/mxauth/internal/tlsfloor"
 )
 
 // errPin says that no certificate of the server has a pinned key.
@@ -15,16 +17,18 @@ var errPin = errors.New("no certificate has a pinned key")
 // other place), pins checked where there are any.
 func tlsConfig(s *server, alpn ...string) *tls.Config {
 	cfg := &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		RootCAs:    s.cfg.RootCAs,
-		ServerName: s.host,
-		NextProtos: alpn,
+		MinVersion:   tls.VersionTLS12, // DOT8310-6.6-01: RFC 8310 section 6.6
+		CipherSuites: tlsfloor.Suites(),
+		RootCAs:      s.cfg.RootCAs,
+		ServerName:   s.host, // DOT8310-8.1-01: RFC 8310 section 8.1
+		NextProtos:   alpn,
 	}
 	if s.pins == "" {
+		cfg.VerifyConnection = func(cs tls.ConnectionState) error { return checkKeys(cs.VerifiedChains) }
 		return cfg
 	}
-	// WARNING: without a name crypto/tls is told to verify nothing, so VerifyConnection
-	// is all that stands between us and any server; it runs on every handshake, and no
+	// WARNING: without a name crypto/tls verifies nothing, so VerifyConnection
+	// is the only check of the server; it runs on every handshake, and no
 	// session is ever resumed.
 	cfg.InsecureSkipVerify = s.host == ""
 	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
@@ -33,6 +37,9 @@ func tlsConfig(s *server, alpn ...string) *tls.Config {
 			// Nothing ties the further certificates to the peer: only its own counts.
 			chains = [][]*x509.Certificate{cs.PeerCertificates[:1]}
 		}
+		if err := checkKeys(chains); err != nil {
+			return err
+		}
 		for _, chain := range chains {
 			for _, cert := range chain {
 				if s.hasPin(sha256.Sum256(cert.RawSubjectPublicKeyInfo)) {
@@ -40,9 +47,19 @@ func tlsConfig(s *server, alpn ...string) *tls.Config {
 				}
 			}
 		}
-		return errPin // RFC 7858 section 4.2: a hard failure
+		return errPin // a hard failure. DOT7858-4.2-01: RFC 7858 section 4.2
 	}
 	return cfg
+}
+
+// checkKeys fails unless all keys of one of the chains are large enough.
+func checkKeys(chains [][]*x509.Certificate) (err error) {
+	for _, chain := range chains {
+		if err = tlsfloor.CheckKeys(chain); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func (s Server) hasPin(h [sha256.Size]byte) bool {

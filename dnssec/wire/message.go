@@ -2,7 +2,7 @@
 // RFC 6891), as far as a stub needs it: header, question, the answer and authority
 // sections, and the EDNS options of the additional section.
 //
-// It exists beside a full DNS library for one reason: DNSSEC signs octets. Parse
+// It exists in addition to a full DNS library for one reason: DNSSEC signs octets. Parse
 // brings every record straight into the canonical form of RFC 4034 section 6.2
 // (names uncompressed, and in lower case where the RFC says so), so that a
 // signature is checked over what was received, without a detour through text.
@@ -181,7 +181,7 @@ func Parse(b []byte) (*Message, error) {
 	return m, nil
 }
 
-// What the parts of a message take in memory beside their octets, on 64-bit systems. The
+// What the parts of a message take in memory in addition to their octets, on 64-bit systems. The
 // allocator rounds blocks of octets up, by an eighth at most.
 const (
 	sizeMessage = 256
@@ -238,7 +238,7 @@ func (p *parser) name() (rfc6125.Name, error) {
 }
 
 // expand appends the uncompressed form of the name at off to dst, letters as
-// they stand, and returns the offset behind the name. Pointers may only go back
+// they are, and returns the offset after the name. Pointers may only go back
 // (RFC 1035 section 4.1.4: "a prior occurrence").
 func expand(msg []byte, off int, dst []byte) (name []byte, next int, err error) {
 	start := len(dst)
@@ -305,7 +305,7 @@ func (p *parser) section(n int) ([]RR, error) {
 	return out, nil
 }
 
-// header reads what stands before the RDATA and says where that lies.
+// header reads what precedes the RDATA and says where that lies.
 func (p *parser) header() (rr RR, start, end int, err error) {
 	if rr.Owner, err = p.name(); err != nil {
 		return rr, 0, 0, err

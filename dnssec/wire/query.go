@@ -51,7 +51,7 @@ func (q Query) Append(b []byte) []byte {
 	// The OPT record (RFC 6891 section 6.1.2): root, type, size, extended rcode
 	// and version 0, flags, options.
 	b = append(b, 0, 0, TypeOPT)
-	b = binary.BigEndian.AppendUint16(b, DefaultUDPSize)
+	b = binary.BigEndian.AppendUint16(b, DefaultUDPSize) // DNSSEC4035-4.1-02: RFC 4035 section 4.1
 	b = append(b, 0, 0)
 	do := uint16(0)
 	if q.DO {
@@ -60,7 +60,7 @@ func (q Query) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, do)
 	at := len(b)
 	b = append(b, 0, 0)
-	if q.DO { // RFC 6975 section 4: only with DO
+	if q.DO { // only with DO. EDNS6975-4-01: RFC 6975 section 4
 		b = appendOption(b, 5, q.Signal.Algorithms)
 		b = appendOption(b, 6, q.Signal.Digests)
 		b = appendOption(b, 7, q.Signal.NSEC3Hashes)

@@ -23,7 +23,7 @@ const (
 	TypeANY        = 255
 )
 
-// A layout describes where in the RDATA of a type names stand.
+// A layout describes where in the RDATA of a type names are.
 type layout struct {
 	skip    int  // octets before the first name
 	strings int  // character-strings after those octets (NAPTR)
@@ -105,7 +105,7 @@ func (p *parser) keep(out []byte) ([]byte, error) {
 
 // Canonical returns RDATA of the type, given uncompressed, in the canonical form
 // of RFC 4034 section 6.2: names of the types listed there in lower case, the
-// rest as it is. An error says that the names in it can not be read.
+// rest as it is. An error says that the names in it cannot be read.
 func Canonical(typ uint16, data []byte) ([]byte, error) {
 	return appendCanonical(make([]byte, 0, len(data)), typ, data, 0, len(data))
 }
@@ -177,7 +177,7 @@ func appendName(dst, msg []byte, off, end int, keep bool) (out []byte, next int,
 	return out, next, nil
 }
 
-// NameAt reads the uncompressed name at the front of data and returns what stands
+// NameAt reads the uncompressed name at the front of data and returns what comes
 // behind it. Errors wrap [rfc6125.ErrName].
 func NameAt(data []byte) (n rfc6125.Name, rest []byte, err error) {
 	end := 0

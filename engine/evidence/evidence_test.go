@@ -352,6 +352,10 @@ func TestRead(t *testing.T) {
 		"something behind":   good + "{}",
 		"no time":            strings.Replace(good, "2026-01-02T03:04:05Z", "0001-01-01T00:00:00Z", 1),
 		"mode":               strings.Replace(good, `"validate"`, `"believe"`, 1),
+		"name":               strings.Replace(good, `"proceed"`, `"proceed","names":["a b"]`, 1),
+		"empty name":         strings.Replace(good, `"proceed"`, `"proceed","names":[""]`, 1),
+		"own host":           strings.Replace(good, `"options":`, `"own_hosts":["a b"],"options":`, 1),
+		"empty own host":     strings.Replace(good, `"options":`, `"own_hosts":[""],"options":`, 1),
 		"level":              strings.Replace(good, `"level":"default"`, `"level":"none"`, 1),
 		"a person":           strings.Replace(good, "example.org", "someone@example.org", 1),
 		"message of nothing": strings.Replace(good, `"dns":[]`, `"dns":[{"name":"example.org","type":15}]`, 1),
@@ -372,7 +376,6 @@ func TestRead(t *testing.T) {
 		"no domain":   memory(`{"action":"defer","hold_seconds":60,"past":{"v":1,"domain":"a b","dane":"all","dane_at":"2026-01-01T00:00:00Z"}}`),
 		"no such":     memory(`{"action":"defer","hold_seconds":60,"past":{"v":1,"domain":"example.org","dane":"all","dane_at":"2026-01-01T00:00:00Z","drops":[{"kind":"x","since":"2026-01-01T00:00:00Z","noted":"2026-01-01T00:00:00Z"}]}}`),
 		"next hop":    strings.Replace(good, "example.org", "192.0.2.1", 1),
-		"name":        strings.Replace(good, `"proceed"`, `"proceed","names":["a b"]`, 1),
 		"certificate": strings.Replace(good, `"hosts":[],"verdict"`, `"hosts":[{"host":"[192.0.2.1]","peers":[{"address":"192.0.2.1:25","event":"handshake-done","chain":["AAAA"]}]}],"verdict"`, 1),
 	} {
 		bad = strings.Replace(bad, `"next_hop":"example.org"`, `"next_hop":"[192.0.2.1]"`, 1)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
@@ -83,46 +84,12 @@ type TLSAPolicy struct {
 	Forbidden [][]byte `json:"forbidden,omitempty"` // SHA-256 of the RDATA
 }
 
-// A Request is what was asked, in the words of the options.
+// A Request is what was asked, with what the sender's configuration adds to it.
 type Request struct {
-	NextHop        string       `json:"next_hop"`
-	Smarthost      bool         `json:"smarthost,omitempty"`
-	Port           uint16       `json:"port,omitempty"`
-	Level          engine.Level `json:"level"`
-	RequireTLS     bool         `json:"requiretls,omitempty"`
-	TLSRequiredNo  bool         `json:"tls_required_no,omitempty"`
-	NullReturnPath bool         `json:"null_return_path,omitempty"`
-	TLSRPTReport   bool         `json:"tlsrpt_report,omitempty"`
-	Options        Options      `json:"options"`
-	OwnHosts       []string     `json:"own_hosts,omitempty"`
-	OwnAddresses   []netip.Addr `json:"own_addresses,omitempty"`
-	Exceptions     []Exception  `json:"exceptions,omitempty"` // those that were in force for a host
-}
-
-// An Exception is engine.Exception.
-type Exception struct {
-	ID     string        `json:"id"`
-	Domain string        `json:"domain"`
-	MXHost string        `json:"mx,omitempty"`
-	Method string        `json:"method,omitempty"`
-	Effect engine.Effect `json:"effect"`
-	Reason string        `json:"reason"`
-	Author string        `json:"author"`
-	Ends   time.Time     `json:"ends"`
-}
-
-// Options are engine.Options without functions.
-type Options struct {
-	InsecureMX      engine.InsecureMX      `json:"insecure_mx"`
-	DANEAndSTS      engine.DANEAndSTS      `json:"dane_and_sts"`
-	STSUndetermined engine.STSUndetermined `json:"sts_undetermined"`
-	RefuseMXAlias   bool                   `json:"refuse_mx_alias,omitempty"`
-	NoCNID          bool                   `json:"no_cn_id,omitempty"`
-	NoClearFallback bool                   `json:"no_clear_fallback,omitempty"`
-	Audit           bool                   `json:"audit,omitempty"`
-	NoAddressDefer  bool                   `json:"no_address_defer,omitempty"`
-	LowerAll        bool                   `json:"lower_all,omitempty"`
-	Names           []string               `json:"names,omitempty"`
+	engine.Request
+	OwnHosts     []rfc6125.Host     `json:"own_hosts,omitempty"`
+	OwnAddresses []netip.Addr       `json:"own_addresses,omitempty"`
+	Exceptions   []engine.Exception `json:"exceptions,omitempty"` // those that were in force for a host
 }
 
 // A Message is one DNS question with what came back.
@@ -201,9 +168,21 @@ type Peer struct {
 	TLS        string         `json:"tls,omitempty"`
 	TLSVersion uint16         `json:"tls_version,omitempty"`
 	RequireTLS bool           `json:"requiretls,omitempty"`
+	// Handshake and OwnTLS are those of [engine.Peer]: a handshake that was tried with other
+	// settings, or only read, and why.
+	Handshake engine.Handshake `json:"handshake,omitzero"`
+	OwnTLS    *OwnTLS          `json:"own_tls,omitempty"`
 	// ChainLeftOut: the chain is not in the file ([LeftOut]).
 	ChainLeftOut bool      `json:"chain_left_out,omitempty"`
 	At           time.Time `json:"at,omitzero"` // when it was decided
+}
+
+// An OwnTLS is engine.OwnTLS.
+type OwnTLS struct {
+	Obstacle engine.Obstacle `json:"obstacle"`
+	Detail   string          `json:"detail,omitempty"`
+	Chain    [][]byte        `json:"chain,omitempty"` // DER, leaf first
+	Unproved string          `json:"unproved,omitempty"`
 }
 
 // A Verdict is what was concluded, as far as it is compared.
@@ -223,6 +202,8 @@ type HostVerdict struct {
 	Method      string `json:"method"`
 	Requirement string `json:"requirement"`
 	Reason      string `json:"reason_id"`
+	// Handshake is not complete where the verdict is not of a usual handshake.
+	Handshake engine.Handshake `json:"handshake,omitzero"`
 }
 
 // Write prints the file as one JSON object. What [Read] would refuse is an error, and
@@ -276,6 +257,8 @@ func (f *File) check() error {
 		return bad("a next hop of %d bytes", len(f.Request.NextHop))
 	case len(f.Request.Options.Names) > maxNames, len(f.Request.OwnHosts) > maxNames, len(f.Request.OwnAddresses) > maxNames, len(f.Request.Exceptions) > maxHosts:
 		return bad("more names, addresses or exceptions in the request than %d", maxNames)
+	case slices.Contains(f.Request.Options.Names, rfc6125.Host{}), slices.Contains(f.Request.OwnHosts, rfc6125.Host{}):
+		return bad("an empty name in the request")
 	case f.STS != nil && (len(f.STS.Chain) > maxChain || len(f.STS.Text) > sts.MaxPolicySize):
 		return bad("a policy of more than %d bytes, or a chain of more than %d certificates", sts.MaxPolicySize, maxChain)
 	case f.TLSA != nil && (len(f.TLSA.Forbidden) > maxForbidden || len(f.TLSA.Strength) > maxStrength):
@@ -327,6 +310,27 @@ func (h *Host) check() error {
 		case len(p.Detail) > maxText, len(p.TLS) > maxText, len(p.RawKey) > math.MaxUint16:
 			return fmt.Errorf("a text of more than %d bytes", maxText)
 		}
+		if err := p.checkOwnTLS(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOwnTLS refuses a second look at a peer that cannot have been recorded.
+func (p *Peer) checkOwnTLS() error {
+	switch o := p.OwnTLS; {
+	case o == nil && p.Handshake == engine.HandshakeComplete:
+		return nil
+	case o == nil, o.Obstacle == engine.ObstacleNone,
+		p.Event != engine.HandshakeFailed && p.Event != engine.HandshakeDone,
+		(p.Event == engine.HandshakeDone) == (p.Handshake == engine.HandshakeComplete),
+		p.Handshake == engine.HandshakeRead && p.RequireTLS:
+		return fmt.Errorf("a handshake %q of a connection %q", p.Handshake, p.Event)
+	case len(o.Chain) > maxChain:
+		return fmt.Errorf("a chain of more than %d certificates", maxChain)
+	case len(o.Detail) > maxText, len(o.Unproved) > maxText:
+		return fmt.Errorf("a text of more than %d bytes", maxText)
 	}
 	return nil
 }

@@ -193,7 +193,7 @@ func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engi
 	defer r.mu.Unlock()
 	left := r.left
 	f := &File{
-		V: Version, At: at.UTC(), Mode: set.Mode, Request: requestOf(plan.Request), TLSA: tlsaPolicyOf(plan), DNS: append([]Message{}, r.dns...),
+		V: Version, At: at.UTC(), Mode: set.Mode, Request: Request{Request: plan.Request}, TLSA: tlsaPolicyOf(plan), DNS: append([]Message{}, r.dns...),
 		Memory: memoryOf(ctx, set.Memory, plan), Hosts: []Host{}, Verdict: VerdictOf(plan, hosts, summary),
 	}
 	if !plan.Made.After(at) && at.Sub(plan.Made) <= maxSpan {
@@ -205,13 +205,10 @@ func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engi
 			f.DNS[i].At, f.DNS[i].Took = time.Time{}, 0
 		}
 	}
-	for _, h := range set.OwnHosts {
-		f.Request.OwnHosts = append(f.Request.OwnHosts, h.String())
-	}
-	f.Request.OwnAddresses = set.OwnAddresses
+	f.Request.OwnHosts, f.Request.OwnAddresses = set.OwnHosts, set.OwnAddresses
 	for i := range plan.Hosts {
-		if x := plan.Hosts[i].Exception; x != nil && !slices.ContainsFunc(f.Request.Exceptions, func(y Exception) bool { return y.ID == x.ID }) {
-			f.Request.Exceptions = append(f.Request.Exceptions, Exception(*x))
+		if x := plan.Hosts[i].Exception; x != nil && !slices.ContainsFunc(f.Request.Exceptions, func(y engine.Exception) bool { return y.ID == x.ID }) {
+			f.Request.Exceptions = append(f.Request.Exceptions, *x)
 		}
 	}
 	if r.sts != nil {
@@ -242,16 +239,23 @@ func hostOf(plan *engine.Host, r *probe.HostResult, room *int, left *LeftOut) Ho
 		out := Peer{
 			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: presented(p), RawKey: p.RawKey, TLS: clip(p.TLS), TLSVersion: p.Version, RequireTLS: p.RequireTLS, At: a.At.UTC(),
+			Handshake: p.Handshake,
+		}
+		if o := p.OwnTLS; o != nil {
+			out.OwnTLS = &OwnTLS{Obstacle: o.Obstacle, Detail: clip(o.Detail), Chain: o.Chain, Unproved: clip(o.Unproved)}
 		}
 		size, octets := overhead+jsonText(out.Detail)+base64.StdEncoding.EncodedLen(len(p.RawKey)), 0
-		for _, c := range out.Chain {
+		for _, c := range out.chains() {
 			size += base64.StdEncoding.EncodedLen(len(c)) + len("\n      \"\",")
 			octets += len(c)
 		}
-		if size > own || size > *room || len(out.Chain) > maxChain {
+		if size > own || size > *room || len(out.chains()) > maxChain {
 			left.Chains++
 			left.Bytes += int64(octets)
 			out.Chain, out.ChainLeftOut = nil, true
+			if out.OwnTLS != nil {
+				out.OwnTLS.Chain = nil
+			}
 		} else {
 			own -= size
 			*room -= size
@@ -259,6 +263,14 @@ func hostOf(plan *engine.Host, r *probe.HostResult, room *int, left *LeftOut) Ho
 		h.Peers = append(h.Peers, out)
 	}
 	return h
+}
+
+// chains are all certificates of a peer.
+func (p *Peer) chains() [][]byte {
+	if p.OwnTLS == nil {
+		return p.Chain
+	}
+	return append(p.Chain[:len(p.Chain):len(p.Chain)], p.OwnTLS.Chain...)
 }
 
 // tlsaPolicyOf is what the operator's own rules about TLSA records did; nil: there are
@@ -298,6 +310,7 @@ func VerdictOf(plan *engine.Plan, hosts []probe.HostResult, s engine.Summary) Ve
 		v.Hosts = append(v.Hosts, HostVerdict{
 			Host: hostName(&plan.Hosts[i]), Outcome: d.Outcome.String(), Method: string(d.Method),
 			Requirement: plan.Hosts[i].Requirement.String(), Reason: string(d.Reason.ID),
+			Handshake: d.Peer.Handshake,
 		})
 	}
 	return v
@@ -308,22 +321,6 @@ func hostName(h *engine.Host) string {
 		return h.Name.String()
 	}
 	return "[" + h.Literal.String() + "]"
-}
-
-func requestOf(r engine.Request) Request {
-	out := Request{
-		NextHop: r.NextHop, Smarthost: r.Smarthost, Port: r.Port, Level: r.Level,
-		RequireTLS: r.RequireTLS, TLSRequiredNo: r.TLSRequiredNo, NullReturnPath: r.NullReturnPath, TLSRPTReport: r.TLSRPTReport,
-		Options: Options{
-			InsecureMX: r.Options.InsecureMX, DANEAndSTS: r.Options.DANEAndSTS, STSUndetermined: r.Options.STSUndetermined,
-			RefuseMXAlias: r.Options.RefuseMXAlias, NoCNID: r.Options.NoCNID, NoClearFallback: r.Options.NoClearFallback,
-			Audit: r.Options.Audit, NoAddressDefer: r.Options.NoAddressDefer, LowerAll: r.Options.LowerAll,
-		},
-	}
-	for _, n := range r.Options.Names {
-		out.Options.Names = append(out.Options.Names, n.String())
-	}
-	return out
 }
 
 // digestOf names a TLSA record in a [TLSAPolicy].

@@ -144,10 +144,8 @@ func (s *session) at(t time.Time) time.Time {
 // plan makes the plan again.
 func (s *session) plan(ctx context.Context, anchors []anchor.Anchor) (*engine.Plan, error) {
 	f := s.f
-	req, own, err := f.request()
-	if err != nil {
-		return nil, err
-	}
+	req := f.Request.Request
+	req.Sorted = true // [session.arrange] puts them into the order of the file
 	if s.noRecord {
 		req.Options.STSUndetermined = engine.STSDefer
 	}
@@ -156,6 +154,7 @@ func (s *session) plan(ctx context.Context, anchors []anchor.Anchor) (*engine.Pl
 	clock := newClock(s.fixed, s.at(f.Planned))
 	s.tape.clock = newClock(s.fixed, clock.read())
 	var source dnssec.Resolver
+	var err error
 	if f.Mode == ModeTrustAD {
 		source, err = dnssec.NewStub(dnssec.StubConfig{Upstream: s.tape, TrustPath: true, Now: s.tape.clock.read})
 	} else {
@@ -168,14 +167,10 @@ func (s *session) plan(ctx context.Context, anchors []anchor.Anchor) (*engine.Pl
 	s.sts = &tapedSTS{f: f, resolver: s.resolver, roots: s.roots, clock: clock, fixed: s.fixed}
 	cfg := engine.Config{
 		Resolver: s.resolver, Roots: s.roots, Now: clock.read, AwaitSTS: true, CachedPlans: -1,
-		OwnHosts: own, OwnAddresses: f.Request.OwnAddresses,
+		OwnHosts: f.Request.OwnHosts, OwnAddresses: f.Request.OwnAddresses,
 	}
 	if len(f.Request.Exceptions) > 0 {
-		var list []engine.Exception
-		for _, x := range f.Request.Exceptions {
-			list = append(list, engine.Exception(x))
-		}
-		set, err := engine.NewExceptions(list)
+		set, err := engine.NewExceptions(f.Request.Exceptions)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrFile, err)
 		}
@@ -256,34 +251,6 @@ func (s *session) lacks(p *engine.Plan) bool {
 	return again
 }
 
-// request makes the engine's request of the file's.
-func (f *File) request() (engine.Request, []rfc6125.Host, error) {
-	q := f.Request
-	r := engine.Request{
-		NextHop: q.NextHop, Smarthost: q.Smarthost, Port: q.Port, Level: q.Level, Sorted: true,
-		RequireTLS: q.RequireTLS, TLSRequiredNo: q.TLSRequiredNo, NullReturnPath: q.NullReturnPath, TLSRPTReport: q.TLSRPTReport,
-		Options: engine.Options{
-			InsecureMX: q.Options.InsecureMX, DANEAndSTS: q.Options.DANEAndSTS, STSUndetermined: q.Options.STSUndetermined,
-			RefuseMXAlias: q.Options.RefuseMXAlias, NoCNID: q.Options.NoCNID, NoClearFallback: q.Options.NoClearFallback,
-			Audit: q.Options.Audit, NoAddressDefer: q.Options.NoAddressDefer, LowerAll: q.Options.LowerAll,
-		},
-	}
-	var own []rfc6125.Host
-	for _, list := range [...]struct {
-		names []string
-		to    *[]rfc6125.Host
-	}{{q.Options.Names, &r.Options.Names}, {q.OwnHosts, &own}} {
-		for _, n := range list.names {
-			h, err := rfc6125.ParseHost(n)
-			if err != nil {
-				return r, nil, fmt.Errorf("%w: %w", ErrFile, err)
-			}
-			*list.to = append(*list.to, h)
-		}
-	}
-	return r, own, nil
-}
-
 // peers finds what the file says of the connections to a host.
 func (f *File) peers(h *engine.Host) []Peer {
 	name := hostName(h)
@@ -338,7 +305,12 @@ func (s *session) shown(r *Replayed, i int) (out []probe.Shown, left int, err er
 				return nil, 0, err
 			}
 		}
+		var own *engine.OwnTLS
+		if o := p.OwnTLS; o != nil {
+			own = &engine.OwnTLS{Obstacle: o.Obstacle, Detail: o.Detail, Chain: o.Chain, Unproved: o.Unproved}
+		}
 		out = append(out, probe.Shown{At: s.at(p.At), Peer: engine.Peer{
+			Handshake: p.Handshake, OwnTLS: own,
 			Address: p.Address, Event: p.Event, Detail: p.Detail, Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: chain, Raw: p.Chain, RawKey: p.RawKey, TLS: p.TLS, Version: p.TLSVersion, RequireTLS: p.RequireTLS,
 		}})
@@ -407,6 +379,7 @@ func compare(was, is Verdict) []string {
 		diff(who+"method", a.Method, b.Method)
 		diff(who+"requirement", a.Requirement, b.Requirement)
 		diff(who+"reason", a.Reason, b.Reason)
+		diff(who+"handshake", a.Handshake, b.Handshake)
 	}
 	return out
 }

@@ -45,8 +45,14 @@ func Report(p *engine.Plan, i int, d engine.Decision) []tlsrpt.Entry {
 		// This server's own caution: no policy of the domain had a part in it, and nothing
 		// was tried.
 		return nil
-	case engine.ReasonBudget:
-		return nil // this server did not look for long enough to say anything
+	}
+	if d.Reason.ID == engine.ReasonBudget || h.Waived.ID == engine.ReasonBudget {
+		return nil // this server did not look for long enough to say what policy there is
+	}
+	if d.Peer.Handshake == engine.HandshakeRead || d.Event == engine.HandshakeFailed && d.Peer.OwnTLS != nil {
+		// This program's TLS library is at fault, so there was no session to count and there
+		// is no failure of the domain (RFC 8460 section 4.3).
+		return nil
 	}
 	if h.Requirement != engine.Skip && d.Event == engine.NoConnection {
 		// RFC 8460 section 4: what failed before TLS was tried is no TLS failure.

@@ -354,13 +354,20 @@ func connection(name string, d *engine.Decision) Step {
 		}
 	case engine.HandshakeFailed:
 		result = "the TLS handshake failed"
-		if d.Peer.Event == engine.HandshakeDone {
+		switch {
+		case d.Peer.Event != engine.HandshakeDone:
+		case d.Peer.Handshake == engine.HandshakeRead:
+			result = "the TLS handshake could not be completed by this program"
+		default:
 			result = "a version of TLS that does not count"
 		}
 	case engine.HandshakeDone:
 		result = "TLS established"
 		if d.Peer.TLS != "" {
 			result = clip(d.Peer.TLS) + " established"
+		}
+		if d.Peer.Handshake == engine.HandshakeRead {
+			result = clip(d.Peer.TLS) + " handshake read as far as the signature that proves the key, not completed"
 		}
 	default:
 		switch {

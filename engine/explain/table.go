@@ -40,7 +40,7 @@ func About(id engine.ReasonID) (info Info, ok bool) {
 }
 
 // table is the table in its parts.
-var table = [...][]Info{nextHopReasons, hostReasons, requirementReasons, connectionReasons, certificateReasons, messageReasons}
+var table = [...][]Info{nextHopReasons, hostReasons, requirementReasons, connectionReasons, ownReasons, certificateReasons, messageReasons}
 
 var byID = index()
 

@@ -142,6 +142,9 @@ const (
 	variantBusy            // the host answers that it takes no mail now
 	variantKey             // the key proves nothing
 	variantRecord          // of a record rather than a policy
+	variantRead            // of a handshake that was only read
+	variantWider           // of a handshake with other settings
+	variantClear           // the message may go in the clear
 )
 
 // variantOf chooses the sentence by the evidence.
@@ -190,6 +193,8 @@ func variantOf(r engine.Reason) variant {
 		if ev.Record {
 			return variantRecord
 		}
+	case *engine.Library:
+		return ownVariant(ev)
 	case *engine.Shown:
 		switch {
 		case r.ID == engine.ReasonLiteral, r.ID == engine.ReasonOpportunistic:
@@ -336,6 +341,8 @@ func field(r engine.Reason, name string) string {
 		case "demand":
 			return demand(r, ev.Part)
 		}
+	case *engine.Library:
+		return own(r, ev, name)
 	case *engine.Shown:
 		return shown(ev, name)
 	case *engine.Expired:

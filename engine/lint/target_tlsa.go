@@ -56,8 +56,8 @@ func (r *report) tlsaStep(h *engine.Host, v *survey.HostView) (s Step, ok bool) 
 	var peers []dane.Peer
 	for _, a := range v.Probe.Addresses {
 		switch {
-		case a.Peer.Event == engine.HandshakeDone && len(a.Peer.Chain) > 0 && !a.Peer.Outdated():
-			peers = append(peers, dane.Peer{Chain: a.Peer.Chain, RawKey: a.Peer.RawKey})
+		case a.Peer.Event == engine.HandshakeDone && len(a.Peer.Certificates()) > 0 && !a.Peer.Outdated():
+			peers = append(peers, danePeer(a.Peer))
 		case a.Peer.Event != engine.NoConnection && h.DANE.State != dane.Usable && h.DANE.State != dane.Unusable:
 			return Step{}, false // the records would keep mail from that address
 		}
@@ -141,7 +141,13 @@ func (r *report) tlsaTarget(h *engine.Host, peers []dane.Peer) (recs []dane.Reco
 		if verifies(keep, p) && !replace {
 			continue
 		}
-		rec, err := dane.Generate(dane.Recipe{Usage: dane.DANEEE, Selector: dane.SPKI, MatchingType: digest}, p.Chain[0])
+		der := []byte(nil)
+		if len(p.Chain) > 0 {
+			der = p.Chain[0].Raw
+		} else if len(p.Certs) > 0 {
+			der = p.Certs[0].Raw() // one that crypto/x509 does not parse
+		}
+		rec, err := dane.GenerateFromDER(dane.Recipe{Usage: dane.DANEEE, Selector: dane.SPKI, MatchingType: digest}, der)
 		if err != nil || !verifies(append(slices.Clone(keep), rec), p) {
 			return nil, false
 		}

@@ -34,7 +34,12 @@ func (r *report) tls() {
 			if a.Peer.Event == engine.NoConnection {
 				continue
 			}
-			r.session(h, a.Peer)
+			if a.Peer.OwnTLS != nil {
+				r.ownTLS(h, a)
+			}
+			if a.Peer.OwnTLS == nil || a.Peer.Handshake == engine.HandshakeWider {
+				r.session(h, a.Peer)
+			}
 			break // the addresses are held against each other elsewhere
 		}
 	}

@@ -141,7 +141,7 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 // tlsaAgainst holds the set against what the host shows.
 func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Peer) {
 	o := dane.Options{References: h.DANERefs, At: r.snap.At}
-	dp := dane.Peer{Chain: peer.Chain, RawKey: peer.RawKey}
+	dp := danePeer(peer)
 	res, err := h.DANE.Set.Verify(dp, o)
 	if err != nil {
 		r.tlsaMismatch(h, v, dp, o, res, err)
@@ -170,7 +170,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 	case errors.Is(err, dane.ErrName):
 		f = r.add(TLSAName, h.Name, "Use a certificate that names the MX host or the mail domain.",
 			"The CA in the TLSA records of %s issued its certificate, which has none of the names that count.", h.Name)
-		f.saw("%s", namesOf(presentedNames(dp.Chain)))
+		f.saw("%s", namesOf(peerNames(dp)))
 		for _, ref := range h.DANERefs {
 			f.saw("this name would count: %s", ref)
 		}
@@ -227,7 +227,7 @@ func (r *report) anchorUnsent(h *engine.Host) {
 // shown reports whether a DANE-EE record is that of what the host shows now.
 func shown(v *survey.HostView, rec dane.Record) bool {
 	for _, a := range v.Probe.Addresses {
-		if a.Peer.Event == engine.HandshakeDone && matchesAny(rec, dane.Peer{Chain: a.Peer.Chain, RawKey: a.Peer.RawKey}, dane.Options{}) {
+		if a.Peer.Event == engine.HandshakeDone && matchesAny(rec, danePeer(a.Peer), dane.Options{}) {
 			return true
 		}
 	}

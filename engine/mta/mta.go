@@ -67,7 +67,7 @@ func (c *Client) host(ctx context.Context, plan *engine.Plan, i int, m Message) 
 		return plan.TryOf(i, c.Engine.Attempt(plan, i, netip.AddrPort{}).Decision(false))
 	}
 	var try engine.Try
-	for _, a := range h.Addresses {
+	for _, a := range h.Addresses { // SMTP5321-5.1-08: RFC 5321 section 5.1
 		addr := netip.AddrPortFrom(a, h.Port)
 		try = c.address(ctx, plan, i, addr, m)
 		if try.Decision.Event != engine.NoConnection {

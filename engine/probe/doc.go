@@ -12,6 +12,12 @@
 // [Prober.Hosts] probes all hosts of a plan within one deadline. What it did not reach in
 // time is said to be so, and is no statement about the host.
 //
+// After a failed handshake [Prober.Hosts] looks whether the TLS library of this program is
+// the cause, with at most two further connections to the address: one with more cipher
+// suites and without ML-KEM, and one that reads certificate and signature of a TLS 1.2
+// handshake without completing it ([engine.HandshakeRead], [engine.OwnTLS]). What is not
+// proved that way keeps the reason that it has.
+//
 // SMTP servers are foreign: replies are bounded in lines and octets, every step has
 // a deadline, and nothing that a server sent before TLS is remembered behind it (RFC
 // 3207 section 4.2).

@@ -10,3 +10,6 @@ const (
 	MaxPerPlan    = maxPerPlan
 	MaxPerAddress = maxPerAddress
 )
+
+// Possession is possession.
+var Possession = possession

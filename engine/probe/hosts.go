@@ -121,7 +121,15 @@ func (p *Prober) address(ctx context.Context, e *engine.Engine, plan *engine.Pla
 		attempt.Failed(engine.NoConnection, ctx.Err())
 		r.Peer = attempt.Peer()
 	default:
-		r.Peer, r.NameDoubted = p.converse(ctx, &attempt.Conversation, &plan.Hosts[i], target, planEnd)
+		h := &plan.Hosts[i]
+		var last end
+		r.Peer, r.NameDoubted, last = p.converse(ctx, &attempt.Conversation, h, target, planEnd, complete(h.ClientTLS()))
+		if peer, found := p.lookAgain(ctx, h, target, r.Peer, last); found {
+			r.Peer = peer
+			r.Decision = e.Diagnose(plan, i, peer)
+			r.At = r.Decision.At
+			return r
+		}
 	}
 	r.Decision = attempt.Decision(r.Peer.RequireTLS)
 	r.At = r.Decision.At

@@ -72,25 +72,26 @@ func New(c Config) *Prober {
 
 // Probe connects to one address and says what it showed. It never fails: a failed
 // connection is the event NoConnection. It returns soon after ctx is done, and has
-// closed the connection.
+// closed the connection. Of a failed handshake it does not look for the cause, as
+// [Prober.Hosts] does.
 func (p *Prober) Probe(ctx context.Context, h engine.Host, addr netip.Addr) engine.Peer {
 	var c engine.Conversation
-	peer, _ := p.converse(ctx, &c, &h, netip.AddrPortFrom(addr, h.Port), time.Time{})
+	peer, _, _ := p.converse(ctx, &c, &h, netip.AddrPortFrom(addr, h.Port), time.Time{}, complete(h.ClientTLS()))
 	return peer
 }
 
 // converse makes one connection and returns what it showed. planEnd is when the time
 // for the plan is over, zero if there is no plan. nameDoubted means that the server closed
 // the connection after EHLO, or refused it, and that the name there is not a full one.
-func (p *Prober) converse(ctx context.Context, c *engine.Conversation, h *engine.Host, target netip.AddrPort, planEnd time.Time) (peer engine.Peer, nameDoubted bool) {
+func (p *Prober) converse(ctx context.Context, c *engine.Conversation, h *engine.Host, target netip.AddrPort, planEnd time.Time, startTLS startTLS) (peer engine.Peer, nameDoubted bool, last end) {
 	cutShort := !planEnd.IsZero() && planEnd.Before(time.Now().Add(p.c.Timeout))
 	ctx, cancel := context.WithTimeout(ctx, p.c.Timeout)
 	defer cancel()
-	end := p.connect(ctx, c, h, target)
-	if cutShort && isTimeout(ended(ctx, end.err)) {
+	last = p.connect(ctx, c, target, startTLS)
+	if cutShort && isTimeout(ended(ctx, last.err)) {
 		c.GiveUp(fmt.Sprintf("the time for connecting to the hosts of the domain, %v, was over before it answered", p.c.PlanTimeout))
 	}
-	if end.atEHLO && ctx.Err() == nil && !isFull(p.c.HELO) {
+	if last.atEHLO && ctx.Err() == nil && !isFull(p.c.HELO) {
 		if peer := c.Peer(); peer.Event == engine.NoConnection && peer.Code != 421 {
 			nameDoubted = true
 			c.Remark(fmt.Sprintf("this machine gave its name as %q, and some servers demand a full name, with a dot", p.c.HELO))
@@ -98,13 +99,13 @@ func (p *Prober) converse(ctx context.Context, c *engine.Conversation, h *engine
 	}
 	peer = c.Peer()
 	peer.Address = target
-	peer.RequireTLS = end.requireTLS && peer.Event == engine.HandshakeDone
+	peer.RequireTLS = last.requireTLS && peer.Event == engine.HandshakeDone
 	p.c.Logger.DebugContext(ctx, "probed", "host", h.Name.String(), "address", target.String(), "event", peer.Event.String())
-	return peer, nameDoubted
+	return peer, nameDoubted, last
 }
 
 // connect dials, speaks SMTP and reports the end to c.
-func (p *Prober) connect(ctx context.Context, c *engine.Conversation, h *engine.Host, target netip.AddrPort) end {
+func (p *Prober) connect(ctx context.Context, c *engine.Conversation, target netip.AddrPort, startTLS startTLS) end {
 	conn, err := p.c.Dial(ctx, target)
 	if err != nil {
 		c.Failed(engine.NoConnection, dialError(ctx, err))
@@ -116,7 +117,7 @@ func (p *Prober) connect(ctx context.Context, c *engine.Conversation, h *engine.
 	conn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	r := newSession(c.Watch(conn), p.c.HELO).talk(ctx, c, h)
+	r := newSession(c.Watch(conn), p.c.HELO).talk(ctx, c, startTLS)
 	c.Done(r.state, ended(ctx, r.err))
 	return r
 }

@@ -66,10 +66,12 @@ type end struct {
 	requireTLS bool                // EHLO inside TLS offered REQUIRETLS
 	err        error               // of the first step that failed; nil for a host without STARTTLS
 	atEHLO     bool                // that step was EHLO
+	answer     answer              // how the server began its answer to the ClientHello
 }
 
-// talk is the whole conversation, up to the reply to EHLO inside TLS.
-func (s *session) talk(ctx context.Context, c *engine.Conversation, h *engine.Host) end {
+// talk is the whole conversation, up to the reply to EHLO inside TLS. startTLS goes on
+// after the reply to STARTTLS.
+func (s *session) talk(ctx context.Context, c *engine.Conversation, startTLS startTLS) end {
 	greeting, err := s.read()
 	if err != nil {
 		return end{err: err}
@@ -100,18 +102,19 @@ func (s *session) talk(ctx context.Context, c *engine.Conversation, h *engine.Ho
 		s.quit(ctx)
 		return end{err: replyError(start)}
 	}
-	return s.handshake(ctx, h)
+	return startTLS(ctx, s)
 }
 
 // handshake starts TLS and says EHLO inside. Nothing from before is remembered
 // (STARTTLS3207-4.2-01, RFC 3207 section 4.2), and no second STARTTLS is sent whatever is
 // offered (STARTTLS3207-4.2-02).
-func (s *session) handshake(ctx context.Context, h *engine.Host) end {
-	conn := tls.Client(s.conn, h.ClientTLS())
+func (s *session) handshake(ctx context.Context, cfg *tls.Config) end {
+	first := &firstRecord{Conn: s.conn}
+	conn := tls.Client(first, cfg)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		// STARTTLS3207-4-02 (RFC 3207 section 4): where TLS cannot start, the connection is
 		// ended.
-		return end{err: err}
+		return end{err: err, answer: first.answer()}
 	}
 	r := end{state: conn.ConnectionState()}
 	s.conn, s.r = conn, bufio.NewReaderSize(conn, smtpreply.MaxLine)

@@ -120,6 +120,9 @@ type Certificate struct {
 	Extensions [][]byte // nil leaves the list out
 	Outer      []byte   // outer algorithm; nil is Algorithm
 	Tail       []byte   // after the extensions, within what is signed
+	// Private is the key that [Kind].Change put in the place of the server's; nil if it
+	// put none there, or one that crypto does not have.
+	Private crypto.Signer
 }
 
 // New returns a version 3 certificate of host, valid around [Now], with a

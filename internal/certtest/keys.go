@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -15,6 +16,8 @@ import (
 // does not make. It signs by PKCS #1 v1.5 and SHA-256.
 type RSAKey struct {
 	N, E, d *big.Int
+
+	primes [2]*big.Int
 }
 
 // NewRSA makes a key with a modulus of exactly bits and the exponent e, which must be
@@ -30,11 +33,11 @@ func NewRSA(bits int, e int64) *RSAKey {
 		if err != nil {
 			panic(err)
 		}
-		n := new(big.Int).Mul(p, q)
+		n, primes := new(big.Int).Mul(p, q), [2]*big.Int{new(big.Int).Set(p), new(big.Int).Set(q)}
 		phi := new(big.Int).Mul(p.Sub(p, one), q.Sub(q, one))
 		d := new(big.Int).ModInverse(exp, phi)
 		if n.BitLen() == bits && d != nil {
-			return &RSAKey{n, exp, d}
+			return &RSAKey{n, exp, d, primes}
 		}
 	}
 }
@@ -55,6 +58,18 @@ func integer(n *big.Int) []byte {
 		b = append([]byte{0}, b...)
 	}
 	return TLV(Integer, b)
+}
+
+// crypto returns the key for crypto/rsa, which makes signatures of PSS.
+func (k *RSAKey) crypto() *rsa.PrivateKey {
+	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: k.N, E: int(k.E.Int64())}, D: k.d, Primes: k.primes[:]}
+	key.Precompute()
+	return key
+}
+
+// Public returns the public key. Its exponent must fit an int.
+func (k *RSAKey) Public() crypto.PublicKey {
+	return &rsa.PublicKey{N: k.N, E: int(k.E.Int64())}
 }
 
 // Sign signs a SHA-256 digest (PKCS #1 v1.5).
@@ -109,8 +124,7 @@ func explicitP256(key Key) []byte {
 }
 
 // compressedP256 is a P-256 key whose point is compressed (RFC 5480 section 2.2).
-func compressedP256() []byte {
-	key := NewKey()
+func compressedP256(key Key) []byte {
 	point := key.SPKI[len(key.SPKI)-65:]
 	curve := TLV(Sequence, ID(1, 2, 840, 10045, 2, 1), ID(1, 2, 840, 10045, 3, 1, 7))
 	return spki(curve, append([]byte{2 + point[64]&1}, point[1:33]...))

@@ -1,5 +1,10 @@
 package certtest
 
+import (
+	"bytes"
+	"crypto"
+)
+
 // A Kind is one way in which the certificate of a living mail server is odd.
 type Kind struct {
 	Name, About string
@@ -25,9 +30,32 @@ func (k Kind) Leaf(ca *CA, host string, key Key) []byte {
 	return c.Sign(ca.Key)
 }
 
+// A Served is a certificate with what a server does with it.
+type Served struct {
+	DER, SPKI []byte
+	Key       crypto.Signer // nil if crypto does not have such keys
+}
+
+// Server returns a certificate of this kind for host, with the key with which its server
+// signs.
+func (k Kind) Server(ca *CA, host string) Served {
+	own := NewKey()
+	c := New(host, own.SPKI)
+	c.Issuer = ca.Name
+	k.Change(c)
+	s := Served{DER: c.Sign(ca.Key), SPKI: c.SPKI, Key: c.Private}
+	if s.Key == nil && bytes.Equal(c.SPKI, own.SPKI) {
+		s.Key = own.Private
+	}
+	return s
+}
+
 // Kinds lists the kinds.
 func Kinds() []Kind {
 	key := func(der func() []byte) func(*Certificate) { return func(c *Certificate) { c.SPKI = der() } }
+	rsaKey := func(key func() *RSAKey, null bool) func(*Certificate) {
+		return func(c *Certificate) { c.SPKI, c.Private = key().SPKI(null), key() }
+	}
 	add := func(ext ...[]byte) func(*Certificate) {
 		return func(c *Certificate) { c.Extensions = append(c.Extensions, ext...) }
 	}
@@ -78,16 +106,23 @@ func Kinds() []Kind {
 		{Name: "ca-boolean-01", About: "cA is TRUE as 01", NotParsed: true, Change: add(Extension(Critical, TLV(Sequence, TLV(Boolean, []byte{1})), 2, 5, 29, 19))},
 		{Name: "version-4", About: "version 4", NotParsed: true, NoPath: true, Change: func(c *Certificate) { c.Version = TLV(0xa0, TLV(Integer, []byte{3})) }},
 		{Name: "algorithms-differ", About: "the inner and outer algorithm differ", NotParsed: true, NoPath: true, Change: func(c *Certificate) { c.Outer = ECDSAWithSHA384 }},
-		{Name: "rsa-without-null", About: "the RSA key has no parameter NULL", NotParsed: true, Change: key(func() []byte { return rsa2048().SPKI(false) })},
-		{Name: "ec-explicit", About: "the curve is written out in parameters", NotParsed: true, Change: key(func() []byte { return explicitP256(NewKey()) })},
-		{Name: "ec-compressed", About: "the point is compressed", NotParsed: true, Change: key(compressedP256)},
+		{Name: "rsa-without-null", About: "the RSA key has no parameter NULL", NotParsed: true, Change: rsaKey(rsa2048, false)},
+		{Name: "ec-explicit", About: "the curve is written out in parameters", NotParsed: true, Change: func(c *Certificate) {
+			key := NewKey()
+			c.SPKI, c.Private = explicitP256(key), key.Private
+		}},
+		{Name: "ec-compressed", About: "the point is compressed", NotParsed: true, Change: func(c *Certificate) {
+			key := NewKey()
+			c.SPKI, c.Private = compressedP256(key), key.Private
+		}},
 		{Name: "secp256k1", About: "a key on secp256k1", NotParsed: true, Change: key(secp256k1)},
-		{Name: "rsa-1023", About: "an RSA key of 1,023 bits", Change: key(func() []byte { return rsa1023().SPKI(true) })},
-		{Name: "rsa-512", About: "an RSA key of 512 bits", Weak: true, NoPath: true, Change: key(func() []byte { return rsa512().SPKI(true) })},
-		{Name: "rsa-exponent", About: "an RSA exponent above 2^32", Change: key(func() []byte { return rsaLarge().SPKI(true) })},
-		{Name: "rsa-pss", About: "a key for RSA-PSS only", Change: key(func() []byte {
-			return spki(TLV(Sequence, ID(1, 2, 840, 113549, 1, 1, 10)), TLV(Sequence, integer(rsa2048().N), integer(rsa2048().E)))
-		})},
+		{Name: "rsa-1023", About: "an RSA key of 1,023 bits", Change: rsaKey(rsa1023, true)},
+		{Name: "rsa-512", About: "an RSA key of 512 bits", Weak: true, NoPath: true, Change: rsaKey(rsa512, true)},
+		{Name: "rsa-exponent", About: "an RSA exponent above 2^32", Change: rsaKey(rsaLarge, true)},
+		{Name: "rsa-pss", About: "a key for RSA-PSS only", Change: func(c *Certificate) {
+			c.SPKI = spki(TLV(Sequence, ID(1, 2, 840, 113549, 1, 1, 10)), TLV(Sequence, integer(rsa2048().N), integer(rsa2048().E)))
+			c.Private = rsa2048().crypto()
+		}},
 		{Name: "ed448", About: "an Ed448 key", Change: key(func() []byte { return spki(TLV(Sequence, ID(1, 3, 101, 113)), make([]byte, 57)) })},
 		{Name: "dsa", About: "a DSA key", Change: key(dsa)},
 		{Name: "md5", About: "signed with MD5", NoPath: true, Change: func(c *Certificate) { c.Algorithm = MD5WithRSA }},

@@ -40,7 +40,7 @@ const (
 	// three times: pages are not filled, and old ones wait to be used again.
 	DefaultMaxBytes = 1 << 30
 
-	fileMode = 0o600 // the file tells whom we write to
+	fileMode = 0o600 // the file reveals whom we write to
 )
 
 // ErrLocked is wrapped by the error of [Open] if another process has the file open. It
@@ -108,7 +108,7 @@ const (
 )
 
 // maxUses bounds the uses that wait to be noted. They are written with the next change, or
-// by whoever finds so many.
+// by the call that finds so many.
 const maxUses = 4096
 
 // Open opens the store in a file, or creates it. The error wraps [ErrLocked] if another
@@ -206,7 +206,7 @@ func create(path string) (err error) {
 	return syncDir(filepath.Dir(path))
 }
 
-// syncDir makes the name of a new file durable. Systems on which a folder can not be
+// syncDir makes the name of a new file durable. Systems on which a folder cannot be
 // synced do it by themselves.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
@@ -478,7 +478,7 @@ func (s *Store) Close() (err error) {
 	s.closed = true
 	s.mu.Unlock()
 	s.using.Wait()
-	s.commit() // uses that wait; nobody else can have the turn
+	s.commit() // uses that wait; no one else can have the turn
 	s.mu.Lock()
 	broken := s.broken != nil
 	s.mu.Unlock()

@@ -215,7 +215,7 @@ func TestExposed(t *testing.T) {
 	}
 }
 
-// TestFull: a file that can not grow any more gives clear errors, keeps what it has, and
+// TestFull: a file that cannot grow any more gives clear errors, keeps what it has, and
 // works again when there is room.
 func TestFull(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.db")

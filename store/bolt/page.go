@@ -23,7 +23,7 @@ import (
 // records are read, checksums and totals are compared, and panics and faults are caught. 374
 // are refused and 115 are rightly taken, but
 //   - 4 end the process: Tx.Check runs in a goroutine of its own, and there a page number that
-//     leads out of the mapped memory is a fault that nobody can catch. A library cannot start
+//     leads out of the mapped memory is a fault that cannot be caught. A library cannot start
 //     a child to die in its place.
 //   - 7 are taken although damaged. With one bit of the last meta page changed, bbolt goes
 //     back to the state before the last transaction, which was acknowledged, and says nothing:
@@ -54,7 +54,7 @@ const (
 	bucketHead   = 16
 	elemBucket   = 0x01       // a leaf element that holds a bucket
 	noFreelist   = ^uint64(0) // the list of free pages is not kept
-	countInFirst = 0xFFFF     // the count of a freelist stands in its first element
+	countInFirst = 0xFFFF     // the count of a freelist is in its first element
 
 	minPageSize = 1 << 10
 	maxPageSize = 64 << 10

@@ -15,7 +15,7 @@ import (
 // nobody is a user who owns nothing.
 const nobody = 65534
 
-// TestReadOnlyFolder: where a file can not be made the error says so. Root, who may write
+// TestReadOnlyFolder: where a file cannot be made the error says so. Root, who may write
 // everywhere, is somebody else to the file system for as long.
 func TestReadOnlyFolder(t *testing.T) {
 	dir := t.TempDir()

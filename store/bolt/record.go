@@ -9,7 +9,7 @@ import (
 	"github.com/mxauth/mxauth/store"
 )
 
-// A record is what stands under a key of the bucket of entries, all numbers big-endian:
+// A record is the value of a key of the bucket of entries, all numbers big-endian:
 //
 //	8 octets  checksum of the key and all that follows
 //	1 octet   version, 2
@@ -123,7 +123,7 @@ func (r record) stale(now time.Time) bool {
 
 // Totals are kept in the file beside the entries and changed with every transaction, so
 // that a record which is lost as a whole (a page that damage has cut off the tree) is
-// missed when the file is opened: a checksum a record can not tell that.
+// missed when the file is opened: a checksum a record cannot tell that.
 type totals struct {
 	entries uint64
 	bytes   uint64 // of keys and values

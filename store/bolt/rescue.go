@@ -92,7 +92,7 @@ func salvage(f *os.File) (map[string]salvaged, error) {
 	return found, nil
 }
 
-// salvagePage reads the sound records of one leaf page, and of a small bucket that stands
+// salvagePage reads the sound records of one leaf page, and of a small bucket that is
 // inside it.
 func salvagePage(page []byte, found map[string]salvaged, inline bool) {
 	for i := range int(order.Uint16(page[10:])) {

@@ -16,16 +16,16 @@ import (
 )
 
 // A wait for the disk costs milliseconds and is the same for one entry or a thousand. So
-// writers do not commit each for itself: each leaves its change in a queue, and whoever
+// writers do not commit each for itself: each leaves its change in a queue, and the one that
 // gets the turn commits all that is waiting, in one transaction. While it does, the next
-// crowd gathers. Nobody waits for a timer (as bbolt's own Batch does, up to 10 ms), so a
+// crowd gathers. No writer waits for a timer (as bbolt's own Batch does, up to 10 ms), so a
 // lone writer pays for its own commit and no more.
 
 // maxBatch bounds the changes of one transaction, and with them how long a writer waits
 // behind others.
 const maxBatch = 4096
 
-// An op is what one caller wants to be changed.
+// An op is the change that one caller asks for.
 type op struct {
 	puts []store.Entry
 	del  string // if puts is nil
@@ -94,7 +94,7 @@ func (s *Store) forget(o *op) {
 	}
 }
 
-// commit writes what is queued, up to maxBatch changes, and tells those who wait. The
+// commit writes what is queued, up to maxBatch changes, and notifies those who wait. The
 // caller has the turn.
 func (s *Store) commit() {
 	s.mu.Lock()
@@ -170,7 +170,7 @@ func (b *batch) run(tx *bbolt.Tx, ops []*op, uses map[string]struct{}, limits ro
 		}
 	}
 	b.entries, b.tx = tx.Bucket(bucketEntries), uint64(tx.ID())
-	// Uses come first: they decide what is dropped for want of room.
+	// Uses come first: they decide what is dropped for lack of room.
 	for key := range uses {
 		if err := b.use([]byte(key)); err != nil {
 			return err
@@ -323,8 +323,8 @@ func (h victims) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h *victims) Push(x any)        { *h = append(*h, x.(victim)) }
 func (h *victims) Pop() any          { x := (*h)[len(*h)-1]; *h = (*h)[:len(*h)-1]; return x }
 
-// groups counts what each group has. They are known by a hash whose seed nobody outside
-// knows, so that a million of them cost 40 MB at most while room is made.
+// groups counts what each group has. They are known by a hash whose seed is not known
+// outside, so that a million of them cost 40 MB at most while room is made.
 type groups map[uint64]usage
 
 type usage struct {
@@ -374,7 +374,7 @@ func (b *batch) makeRoom(limits room.Limits) error {
 		}
 	}
 	for _, v := range least {
-		// Room is made ahead only from the classes that protect nobody.
+		// Room is made ahead only from the classes that protect no one.
 		if !full() && (v.class > store.None || int(b.totals.entries) <= limits.Entries-limits.Entries/100) {
 			break
 		}

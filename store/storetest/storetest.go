@@ -473,7 +473,7 @@ func (s *suite) many() {
 				if e, ok, err := s.st.Get(s.ctx, key); err != nil || !ok || string(e.Value) != value || e.Class != store.Class(n%store.Classes) {
 					s.Errorf("Get after Put of %q: %q, %v, %v", value, e.Value, ok, err)
 				}
-				// A value of the common key is one that somebody has put, whole.
+				// A value of the common key is one that was put, whole.
 				common := strings.Repeat(fmt.Sprint(i%10), 1000)
 				if err := s.st.Put(s.ctx, store.Entry{Key: "common", Value: []byte(common), Class: store.Enforce, Expires: s.in(time.Hour)}); err != nil {
 					s.Errorf("Put: %v", err)

@@ -239,7 +239,7 @@ func (s *Store) dial() (valkey.Client, error) {
 	option := s.option
 	c, err := valkey.NewClient(option)
 	if errors.Is(err, valkey.ErrNoCache) {
-		s.log.Info("the store's server can not invalidate copies; every read goes to it")
+		s.log.Info("the store's server cannot invalidate copies; every read goes to it")
 		option.DisableCache = true
 		c, err = valkey.NewClient(option)
 	}

@@ -32,7 +32,8 @@ type Server struct {
 	MAIL       string      // the reply to MAIL FROM; "" means 250
 	InsideEHLO string      // the reply to EHLO inside TLS in place of the usual one; "-" closes
 	AskSNI     func(string)
-	HangInside bool // no answer to EHLO inside TLS
+	Serve      func(net.Conn) // takes the connection after the reply to STARTTLS, in place of TLS
+	HangInside bool           // no answer to EHLO inside TLS
 
 	l    net.Listener
 	wg   sync.WaitGroup
@@ -149,7 +150,7 @@ func (s *Server) serve(c net.Conn) {
 			ext := s.Before
 			if inside {
 				ext = s.Inside
-			} else if s.TLS != nil {
+			} else if s.TLS != nil || s.Serve != nil {
 				ext = append([]string{"STARTTLS"}, ext...)
 			}
 			fmt.Fprint(c, "250-test\r\n")
@@ -177,6 +178,10 @@ func (s *Server) serve(c net.Conn) {
 				s.note("HELLO")
 				fmt.Fprint(c, s.Late)
 				io.Copy(io.Discard, r)
+				return
+			}
+			if s.Serve != nil {
+				s.Serve(c)
 				return
 			}
 			cfg := s.TLS.Clone()

@@ -33,8 +33,8 @@ func (l Limits) Over(entries int, bytes int64) bool {
 // entries that were all used just now the size would not matter.
 const Settled = time.Hour
 
-// Cost is what it costs to go on keeping an entry: its size times the time for which nobody
-// has used it. A store drops the entry of the highest cost: a policy of 64 KiB that was used
+// Cost is what it costs to go on keeping an entry: its size times the time for which it
+// was not used. A store drops the entry of the highest cost: a policy of 64 KiB that was used
 // just now goes before one of 300 octets that was used this week. The time for which a
 // policy holds does not count, since its owner chooses that.
 func Cost(size int64, used, now time.Time) float64 {

@@ -1,0 +1,67 @@
+package upstream_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/fakeserver"
+	"github.com/mxauth/mxauth/dnssec/upstream"
+)
+
+// TestFloor: a server with a small key, or without forward secrecy, is not asked, whether
+// its name or its key is known (RFC 9325 sections 4.2 and 4.5).
+func TestFloor(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		bits  int
+		suite uint16 // 0: the usual ones
+		ok    bool
+	}{
+		{"RSA of 2,048 bits", 2048, 0, true},
+		{"RSA of 1,024 bits", 1024, 0, false},
+		{"RSA key exchange", 2048, tls.TLS_RSA_WITH_AES_128_GCM_SHA256, false},
+	} {
+		key, err := rsa.GenerateKey(rand.Reader, c.bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tmpl := &x509.Certificate{
+			SerialNumber: big.NewInt(1), DNSNames: []string{"dns.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+			IsCA: true, BasicConstraintsValid: true,
+		}
+		der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool := x509.NewCertPool()
+		pool.AddCert(leaf)
+		for by, pattern := range map[string]string{"by name": "tls://%s#dns.example", "by key": "tls://%s?pin=" + pin(leaf)} {
+			t.Run(c.name+" "+by, func(t *testing.T) {
+				t.Parallel()
+				cfg := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+				if c.suite != 0 {
+					cfg.MaxVersion, cfg.CipherSuites = tls.VersionTLS12, []uint16{c.suite}
+				}
+				srv := fakeserver.StartTLS(t, cfg, good)
+				client := dot(t, srv, pattern, upstream.Config{RootCAs: pool, Timeout: 3 * time.Second})
+				_, err := client.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
+				if (err == nil) != c.ok || !c.ok && (!errors.Is(err, dnssec.ErrUnreachable) || srv.Requests() != 0) {
+					t.Errorf("%v, %d requests", err, srv.Requests())
+				}
+			})
+		}
+	}
+}

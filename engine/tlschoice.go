@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"crypto/tls"
+	"slices"
+)
+
+// A TLSChoice is what a program may choose for a handshake. The zero TLSChoice is what
+// crypto/tls does by default.
+//
+// A sender can try once more with another choice after a handshake has failed:
+//
+//	a := e.Attempt(plan, i, addr)
+//	a.Choice = engine.TLSChoice{NoMLKEM: true, Suites: engine.WiderSuites()}
+//	conn := tls.Client(c, a.TLSConfig())
+//
+// No choice weakens what the plan demands: TLS is 1.2 or later, and the peer proves
+// itself as before. RSA key exchange has no forward secrecy.
+//
+// Some peers crypto/tls does not reach by any choice: those with a certificate that
+// crypto/x509 does not parse or a key that it does not know, and servers that have
+// nothing but DHE, CBC with SHA-384, Camellia or X448. Three settings of the Go runtime
+// change a part of it, by //go:debug in the main package or by the environment variable
+// GODEBUG. They hold for the whole process, so also for the policy hosts of MTA-STS, for
+// DNS over TLS and HTTPS, and for everything else that the program connects to:
+//
+//   - x509negativeserial=1 parses certificates with a negative serial number.
+//   - rsa1024min=0 takes RSA keys of fewer than 1,024 bits, of any size, also in
+//     certificates of authorities.
+//   - tlsrsakex=1 offers RSA key exchange to all servers.
+//
+// This module sets none of them. Its policy fetches and its DNS over TLS and HTTPS choose
+// their cipher suites themselves and refuse RSA keys of fewer than 2,048 bits, so they are
+// as strict in a program that does.
+type TLSChoice struct {
+	// NoMLKEM offers no post-quantum groups. They make a ClientHello of about 1,500 bytes,
+	// which some servers and firewalls do not take; without, it has about 300.
+	NoMLKEM bool
+	// Suites are the cipher suites of TLS 1.2; nil: those of crypto/tls. TLS 1.3 has its own.
+	Suites []uint16
+}
+
+// WiderSuites lists the cipher suites of crypto/tls that encrypt properly, those first
+// that it offers by default: with RSA key exchange, and with CBC and SHA-256. RC4 and 3DES
+// are not among them.
+func WiderSuites() []uint16 {
+	out := defaultSuites()
+	for _, s := range tls.InsecureCipherSuites() {
+		switch s.ID {
+		case tls.TLS_RSA_WITH_RC4_128_SHA, tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA, tls.TLS_ECDHE_RSA_WITH_RC4_128_SHA,
+			tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA:
+			continue
+		}
+		out = append(out, s.ID)
+	}
+	return out
+}
+
+// defaultSuites are those that crypto/tls offers by default.
+func defaultSuites() (out []uint16) {
+	for _, s := range tls.CipherSuites() {
+		out = append(out, s.ID)
+	}
+	return out
+}
+
+// IsDefaultSuite reports whether crypto/tls offers the suite by default.
+func IsDefaultSuite(id uint16) bool { return slices.Contains(defaultSuites(), id) }
+
+// apply changes a configuration.
+func (t TLSChoice) apply(c *tls.Config) {
+	if t.NoMLKEM {
+		c.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
+	}
+	if t.Suites != nil {
+		c.CipherSuites = slices.Clone(t.Suites)
+	}
+}
+
+// ClientTLSWith is [Host.ClientTLS] with a choice. The same warning holds.
+func (h *Host) ClientTLSWith(t TLSChoice) *tls.Config {
+	c := h.ClientTLS()
+	t.apply(c)
+	return c
+}
