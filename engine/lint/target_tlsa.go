@@ -56,7 +56,7 @@ func (r *report) tlsaStep(h *engine.Host, v *survey.HostView) (s Step, ok bool) 
 	var peers []dane.Peer
 	for _, a := range v.Probe.Addresses {
 		switch {
-		case a.Peer.Event == engine.HandshakeDone && len(a.Peer.Certificates()) > 0 && !a.Peer.Outdated():
+		case len(a.Peer.Certificates()) > 0 && !a.Peer.Outdated():
 			peers = append(peers, danePeer(a.Peer))
 		case a.Peer.Event != engine.NoConnection && h.DANE.State != dane.Usable && h.DANE.State != dane.Unusable:
 			return Step{}, false // the records would keep mail from that address
@@ -141,13 +141,7 @@ func (r *report) tlsaTarget(h *engine.Host, peers []dane.Peer) (recs []dane.Reco
 		if verifies(keep, p) && !replace {
 			continue
 		}
-		der := []byte(nil)
-		if len(p.Chain) > 0 {
-			der = p.Chain[0].Raw
-		} else if len(p.Certs) > 0 {
-			der = p.Certs[0].Raw() // one that crypto/x509 does not parse
-		}
-		rec, err := dane.GenerateFromDER(dane.Recipe{Usage: dane.DANEEE, Selector: dane.SPKI, MatchingType: digest}, der)
+		rec, err := leafRecord(dane.Recipe{Usage: dane.DANEEE, Selector: dane.SPKI, MatchingType: digest}, p)
 		if err != nil || !verifies(append(slices.Clone(keep), rec), p) {
 			return nil, false
 		}
@@ -159,6 +153,14 @@ func (r *report) tlsaTarget(h *engine.Host, peers []dane.Peer) (recs []dane.Reco
 		return nil, false
 	}
 	return keep, fresh
+}
+
+// leafRecord makes a record of the certificate that a peer shows.
+func leafRecord(recipe dane.Recipe, p dane.Peer) (dane.Record, error) {
+	if len(p.Chain) > 0 {
+		return dane.Generate(recipe, p.Chain[0])
+	}
+	return dane.GenerateFromDER(recipe, p.Certs[0].Raw())
 }
 
 // tlsaUnpublished are the steps that publish TLSA records for hosts in signed zones that

@@ -227,7 +227,7 @@ func (r *report) anchorUnsent(h *engine.Host) {
 // shown reports whether a DANE-EE record is that of what the host shows now.
 func shown(v *survey.HostView, rec dane.Record) bool {
 	for _, a := range v.Probe.Addresses {
-		if a.Peer.Event == engine.HandshakeDone && matchesAny(rec, danePeer(a.Peer), dane.Options{}) {
+		if matchesAny(rec, danePeer(a.Peer), dane.Options{}) {
 			return true
 		}
 	}

@@ -110,8 +110,8 @@ type SpecialAddress struct {
 	Use     string // "loopback", "private"
 }
 
-// lookTime is how long the lookups may take that come beside those of the plan. They wait
-// for the probes of 64 hosts.
+// lookTime bounds the lookups that are not part of the plan. They come after the probes of
+// up to 64 hosts.
 const lookTime = 5 * time.Minute
 
 // Collect looks at a domain. An error wraps engine.ErrRequest, or is ctx's.
@@ -131,7 +131,8 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 	var g errgroup.Group
 	g.SetLimit(lookups)
 	g.Go(func() error {
-		ctx := dnssec.WithShare(ctx, budget.Share(p.Orig.String()))
+		ctx, done := budget.Share(p.Orig.String()).Context(ctx)
+		defer done()
 		if !p.Orig.IsValid() {
 			s.TLSRPTErr = tlsrpt.ErrNoRecord
 			return nil
@@ -161,7 +162,9 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 		h := &p.Hosts[i]
 		g.Go(func() error {
 			if h.Name.IsValid() && h.DANE.State == dane.NA {
-				s.Hosts[i].Unsigned = unsigned(dnssec.WithShare(ctx, budget.Share(h.Name.String())), c.Resolver, h.Name, h.Port)
+				ctx, done := budget.Share(h.Name.String()).Context(ctx)
+				defer done()
+				s.Hosts[i].Unsigned = unsigned(ctx, c.Resolver, h.Name, h.Port)
 			}
 			s.Hosts[i].Special = special(h.Addresses, c.Allow)
 			return nil
