@@ -31,10 +31,14 @@ func (r *report) misfitOf(h rfc6125.Host) (misfit, string) {
 		}
 		for _, a := range r.snap.Hosts[i].Probe.Addresses {
 			switch {
+			case r.snap.Roots == nil:
+				return misfitSilent, "" // nothing can be said of certificates
 			case a.Peer.Event == engine.HandshakeDone && len(a.Peer.Chain) > 0 && !a.Peer.Outdated():
 				if fault := r.certificateFault(a.Peer.Chain, h); fault != "" {
 					return misfitCertificate, fault
 				}
+			case a.Peer.Event == engine.HandshakeDone && len(a.Peer.Certificates()) > 0 && !a.Peer.Outdated():
+				return misfitCertificate, "its certificate is written in a way that not every TLS library reads"
 			case a.Peer.Event != engine.NoConnection:
 				return misfitNoTLS, ""
 			}
