@@ -135,7 +135,7 @@ func certFor(t *testing.T, w *world, row mtasts.Fetch, name string) {
 // TestFetchNotes: what is more than the kind of a failure, for advice.
 func TestFetchNotes(t *testing.T) {
 	notes := map[string]sts.FetchNote{"compressed": sts.NoteEncoding, "header over the limit": sts.NoteHeader, "header without end": sts.NoteHeader,
-		"no TLS": sts.NoteAlert, "no certificate": sts.NoteAlert}
+		"no TLS": sts.NoteAlert, "no certificate": sts.NoteAlert, "RSA key exchange": sts.NoteAlert}
 	for _, c := range fetchCases {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
