@@ -851,8 +851,9 @@ func (c reading) daneChain(s *engine.Shown, f certFault) (t told) {
 	}
 	t.cause = sentences(sentence(f.of(c.host)), fmt.Sprintf("The TLSA records at %s name a CA, so the chain to that CA has to be valid.", c.owner()))
 	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, false)))}
-	if f.trouble == certIssuerOld {
-		t.cause = sentences(t.cause, "Senders that use OpenSSL can accept it, if the TLSA record names a key that other certificates have as well.")
+	if f.trouble == certIssuerOld && c.h != nil && slices.ContainsFunc(c.h.DANE.Set.Usable(), func(r dane.Record) bool { return r.Usage == dane.DANETA && r.Selector == dane.SPKI }) {
+		// Doubt D8 of the decision table: OpenSSL looks at no date of an anchor that is a key.
+		t.cause = sentences(t.cause, "Senders that use OpenSSL (Postfix) accept it all the same, because the TLSA record names only the key of the CA.")
 	}
 	return t
 }
