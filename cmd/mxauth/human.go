@@ -41,6 +41,9 @@ func (v *verdict) human(c *console) {
 		c.Linef("")
 	}
 	for _, l := range lines {
+		if l.Label == "mx" && v.alone() {
+			continue // the line of the host says it
+		}
 		block(c, 2, pad(l.Label), l.Text)
 	}
 	for i := range v.plan.Hosts {
@@ -57,6 +60,12 @@ func (v *verdict) human(c *console) {
 	}
 }
 
+// alone reports whether the domain has one MX record, which names its only host.
+func (v *verdict) alone() bool {
+	m := &v.plan.MX
+	return len(v.plan.Hosts) == 1 && len(m.Listed) == 1 && m.More == 0 && m.Lookup.Answer.Kind == dnssec.Data
+}
+
 // told is what an administrator has to know and to do.
 func (v *verdict) told() explain.Account {
 	decisions := make([]engine.Decision, len(v.hosts))
@@ -64,6 +73,13 @@ func (v *verdict) told() explain.Account {
 		decisions[i] = h.Decision
 	}
 	return explain.Tell(v.plan, decisions, v.summary)
+}
+
+// named reports whether a digest is in a line that is ready to copy.
+func (v *verdict) named(digest string) bool {
+	return v.summary.Outcome != engine.Authenticated && slices.ContainsFunc(v.told().Owner, func(c explain.Cure) bool {
+		return slices.ContainsFunc(c.Lines, func(l string) bool { return strings.Contains(l, digest) })
+	})
 }
 
 // blamesResolver reports whether the account says what is wrong with the resolver.
@@ -107,7 +123,7 @@ func (v *verdict) account(c *console) {
 
 // note says what the outcome means for the message, where it does not go.
 func (v *verdict) note() string {
-	const demanded = "not delivered now; the message stays queued, because it does not meet what this check demands"
+	const demanded = "not delivered now; the message stays queued (this check demands more)"
 	switch v.summary.Reason.ID {
 	case engine.ReasonNoMethod, engine.ReasonDANERequired, engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted,
 		engine.ReasonRequireTLSMX, engine.ReasonRequireTLSLiteral, engine.ReasonNoREQUIRETLS, engine.ReasonRequireTLSFails, engine.ReasonNoFallback:
@@ -118,13 +134,26 @@ func (v *verdict) note() string {
 	}
 	switch v.summary.Outcome {
 	case engine.Refused:
-		return "not delivered now; the message stays queued, because what is published forbids this connection"
+		return "not delivered now; the message stays queued (a policy forbids it)"
 	case engine.Deferred:
-		return "not delivered now; the message stays queued, and goes as soon as the lookup or connection works"
+		return "not delivered now; the message stays queued (" + v.waits() + ")"
 	case engine.Bounced:
 		return "not deliverable; the message goes back to its sender"
 	}
 	return ""
+}
+
+// waits says in a few words for what a deferred message waits.
+func (v *verdict) waits() string {
+	switch v.summary.Reason.Evidence.(type) {
+	case *engine.LookupFailed:
+		return "a lookup failed"
+	case *engine.NoTLS:
+		return "no connection"
+	case *engine.Lost, *engine.MemoryUnread:
+		return "a protection is missing"
+	}
+	return "until more is known"
 }
 
 // headline is the outcome in words.
@@ -196,8 +225,15 @@ func (v *verdict) host(c *console, i int) {
 	if len(v.plan.Hosts) > 1 {
 		c.Linef("")
 	}
-	c.Linef("  %s (preference %d): %s", paint(strong, hostName(*h)), h.Preference, paint(outcomeStyle(d.Outcome), word))
+	note := ""
+	if v.alone() && v.plan.MX.Status == dnssec.Secure {
+		note = ", DNSSEC valid"
+	}
+	c.Linef("  %s (preference %d%s): %s", paint(strong, hostName(*h)), h.Preference, note, paint(outcomeStyle(d.Outcome), word))
 	for _, l := range explain.HostLines(v.plan, i, d, v.plan.Made) {
+		if l.Label == "key" && v.named(strings.TrimPrefix(l.Text, "SHA-256 ")) {
+			continue // it is in the record to publish
+		}
 		block(c, 4, pad(l.Label), l.Text)
 	}
 	if r.Differ() {

@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // An Account is what an administrator reads about a domain:
@@ -30,6 +31,9 @@ func Tell(p *engine.Plan, ds []engine.Decision, s engine.Summary) Account {
 	b := &teller{p: p, a: Account{RFC: rfcOf(s.Reason)}}
 	t := all(s.Reason)
 	b.a.Cause = t.cause
+	if ev, ok := s.Reason.Evidence.(*engine.LookupFailed); ok {
+		b.again(ev.Err)
+	}
 	b.hosts(ds, s)
 	b.take(t, s.Outcome != engine.Authenticated && len(b.a.Owner) == 0)
 	b.families()
@@ -101,9 +105,30 @@ const nothing = "Nothing"
 
 // A teller puts an account together.
 type teller struct {
-	p    *engine.Plan
-	a    Account
-	said []string // sentences of faults, without the name of the host
+	p     *engine.Plan
+	a     Account
+	said  []string    // sentences of faults
+	zones []zoneFault // that were named
+}
+
+// A zoneFault is what is wrong with a zone: many lookups can fail by it.
+type zoneFault struct {
+	zone rfc6125.Name
+	code dnssec.ReasonCode
+}
+
+// again reports whether a lookup failed by a fault of its zone that was named.
+func (b *teller) again(err error) bool {
+	le := lookupOf(err)
+	if le == nil || !le.Reason.Zone.IsValid() {
+		return false
+	}
+	z := zoneFault{le.Reason.Zone, le.Reason.Code}
+	if slices.Contains(b.zones, z) {
+		return true
+	}
+	b.zones = append(b.zones, z)
+	return false
 }
 
 // take adds the advice of a fault, each once.
@@ -131,6 +156,10 @@ func (b *teller) take(t told, owner bool) {
 func (b *teller) fault(text string, t told) {
 	first, _, _ := strings.Cut(text, ". ")
 	if text == "" || strings.Contains(strings.ToLower(b.a.Cause), strings.ToLower(strings.TrimSuffix(first, "."))) || slices.Contains(b.said, first) {
+		if b.p.STS.Cached {
+			// What is wrong with the published policy is said beside the kept one.
+			b.take(t, true)
+		}
 		return
 	}
 	b.said = append(b.said, first)
@@ -175,6 +204,9 @@ func (b *teller) repeats(d *engine.Decision, r engine.Reason) bool {
 
 // covered reports whether the sentence of the verdict speaks of the reason already.
 func (b *teller) covered(r engine.Reason) bool {
+	if ev, ok := r.Evidence.(*engine.PolicyFailed); ok && r.ID == engine.ReasonSTSRecordFail && b.again(ev.Err) {
+		return true
+	}
 	switch r.ID {
 	case engine.ReasonMemoryDANE, engine.ReasonMemorySTS:
 		return true // among the drops
@@ -317,7 +349,7 @@ func (b *teller) families() {
 			t dnssec.Type
 			l dane.Lookup
 		}{{dnssec.TypeA, h.DANE.A}, {dnssec.TypeAAAA, h.DANE.AAAA}} {
-			if l.l.Err == nil {
+			if l.l.Err == nil || b.again(l.l.Err) {
 				continue
 			}
 			what := fmt.Sprintf("the address records (%s) of the mail host %s", l.t, h)

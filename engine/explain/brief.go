@@ -1,11 +1,13 @@
 package explain
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 )
@@ -134,7 +136,15 @@ func tlsaLines(h *engine.Host, d *engine.Decision) (out []Line) {
 			result = "matches"
 		default:
 			for _, t := range d.TLSA.Trace {
-				if t.Record == u.Record && t.Why != "" {
+				switch {
+				case t.Record != u.Record || t.Why == "":
+				case t.Depth < 0 && t.Err == nil:
+					result = "no match"
+				case errors.Is(t.Err, dane.ErrName):
+					result = "the name is wrong"
+				case t.Err != nil:
+					result = "the chain is not valid"
+				default:
 					result = clip(t.Why)
 				}
 			}

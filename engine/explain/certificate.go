@@ -90,7 +90,7 @@ func certificateLine(d *engine.Decision, at time.Time) string {
 	case selfSigned(c):
 		b.WriteString("; self-signed")
 	default:
-		b.WriteString("; issued by " + quoted(issuer(c)))
+		b.WriteString("; by " + quoted(issuer(c)))
 	}
 	switch {
 	case !at.IsZero() && at.After(c.NotAfter):
@@ -98,7 +98,7 @@ func certificateLine(d *engine.Decision, at time.Time) string {
 	case !at.IsZero() && at.Before(c.NotBefore):
 		b.WriteString("; not valid before " + day(c.NotBefore))
 	default:
-		b.WriteString("; valid until " + day(c.NotAfter))
+		b.WriteString("; until " + day(c.NotAfter))
 	}
 	return b.String()
 }

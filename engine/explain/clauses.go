@@ -226,5 +226,5 @@ func limit(err error) string {
 			return clip(s)
 		}
 	}
-	return "the lookups cost more than they may"
+	return "the lookups cost more than is allowed"
 }

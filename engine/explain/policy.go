@@ -42,7 +42,7 @@ func recordFault(p *engine.Plan) (clause, cure string, ok bool) {
 	}
 	name := recordName(p.Orig.String())
 	if n := countRecords(texts); n > 1 {
-		return fmt.Sprintf("%s has %d TXT records that begin with v=STSv1, and only one may be there", name, n),
+		return fmt.Sprintf("%s has %d TXT records that begin with v=STSv1, and only one is allowed", name, n),
 			fmt.Sprintf("Delete all but one of the TXT records that begin with v=STSv1 at %s.", name), true
 	}
 	for _, f := range sts.LintRecord(texts) {

@@ -124,21 +124,21 @@ var connectionReasons = []Info{
 var certificateReasons = []Info{
 	{
 		ID:     engine.ReasonEncryptedName,
-		Text:   "The connection to {host} is encrypted, and whether it is the right server is not checked.",
+		Text:   "The connection to {host} is encrypted, but the server is not verified.",
 		About:  "The connection is encrypted, and nothing checks who is at its other end: the certificate carries other names than that of the mail host, and nothing published requires more.",
 		RFC:    "7672 s.1.3",
 		Sender: "Nothing.", Recipient: "Publish TLSA records (DANE), with which the name in the certificate does not matter; or get a certificate with the name of the MX host and then an MTA-STS policy of mode enforce.",
 	},
 	{
 		ID:     engine.ReasonEncryptedCA,
-		Text:   "The connection to {host} is encrypted, and whether it is the right server is not checked: it shows no certificate.",
+		Text:   "The connection to {host} is encrypted, but the server is not verified: it shows no certificate.",
 		About:  "The connection is encrypted, and nothing checks who is at its other end: the certificate leads to no CA that this server trusts, and nothing published requires more.",
 		RFC:    "7672 s.1.3",
 		Sender: "Nothing.", Recipient: "Publish TLSA records (DANE), with which the present certificate will do; or get a certificate of a public CA and then an MTA-STS policy of mode enforce.",
 	},
 	{
 		ID:     engine.ReasonEncryptedUnproved,
-		Text:   "The connection to {host} is encrypted, and whether it is the right server is not checked.",
+		Text:   "The connection to {host} is encrypted, but the server is not verified.",
 		About:  "The connection is encrypted and the certificate is valid; but since the domain publishes no policy that is in force, somebody on the way could show another certificate unnoticed. So the host does not count as authenticated.",
 		RFC:    "7672 s.1.3",
 		Sender: "Nothing.", Recipient: "Publish TLSA records (DANE), or an MTA-STS policy of mode enforce.",

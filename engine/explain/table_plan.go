@@ -361,7 +361,7 @@ var requirementReasons = []Info{
 	{
 		ID:       engine.ReasonMemoryUnknown,
 		Text:     "What {domain} once proved is not known, because the memory cannot be read ({error}).",
-		Variants: map[variant]string{variantHold: "What {domain} once proved is not known, because the memory cannot be read ({error}). This server is set to wait where a domain may have lost a protection; {host} is not used now."},
+		Variants: map[variant]string{variantHold: "What {domain} once proved is not known, because the memory cannot be read ({error}). This server is set to wait where a domain has perhaps lost a protection; {host} is not used now."},
 		About:    "What the domain once proved is not known, because the memory of this server cannot be read. Under --memory defer mail that nothing authenticates waits for it.",
 		RFC:      "3207 s.6", Code: "4.7.0",
 		Sender: "Repair the store: see the log, and that its file or server can be reached.", Recipient: "Nothing.",

@@ -189,7 +189,7 @@ func (c reading) lookupFailed(ev *engine.LookupFailed) told {
 		case errors.Is(le.Kind, dnssec.ErrServFail):
 			t.hints = append(t.hints, HintResolverTest)
 		case le.Reason.Code == dnssec.ReasonSignatureExpired || le.Reason.Code == dnssec.ReasonSignatureNotYetValid:
-			t.sender = append(t.sender, "Nothing, if other signed domains can be looked up; else check the clock of this machine.")
+			t.sender = append(t.sender, "If other signed domains fail as well, check the clock of this machine.")
 		}
 	}
 	return t
@@ -251,12 +251,12 @@ func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 	case engine.ReasonNoSTARTTLS:
 		t.cause = fmt.Sprintf("%s does not offer STARTTLS, and %s.", c.host, c.demand(ev.Part))
 		t.owner = c.startTLS()
-		t.sender = append(t.sender, "If no server offers STARTTLS to this machine, a firewall on this side removes the offer.")
+		t.sender = append(t.sender, "If no other server offers it either, a firewall on this side removes it.")
 	case engine.ReasonSTARTTLSRefused:
 		t.cause = fmt.Sprintf("%s offers STARTTLS and refuses to start it%s, and %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why TLS is not available; often the key or certificate file cannot be read.", c.host)))}
 	case engine.ReasonInjected:
-		t.cause = fmt.Sprintf("%s sends plain text after its reply to STARTTLS, where the TLS handshake has to begin%s; it may have been inserted on the way, so the connection is dropped. TLS is needed: %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
+		t.cause = fmt.Sprintf("%s sends plain text after its reply to STARTTLS, where the TLS handshake has to begin%s; perhaps it was inserted on the way, so the connection is dropped. TLS is needed: %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what answers STARTTLS at %s with more than one line: try %s. Update the server, or the proxy or filter before it.", c.host, c.openssl())))}
 	case engine.ReasonHandshake:
 		clause, fix := c.handshake(&ev.Peer)
@@ -287,10 +287,10 @@ func (c reading) handshake(p *engine.Peer) (clause, fix string) {
 	switch {
 	case p.Event == engine.HandshakeDone && p.Outdated():
 		return fmt.Sprintf("%s speaks only %s, and TLS before version 1.2 does not count", c.host, clip(p.TLS)),
-			fmt.Sprintf("Let %s offer TLS 1.2 and 1.3 (Postfix: `smtpd_tls_protocols = >=TLSv1.2`; an old TLS library may need an update).", c.host)
+			fmt.Sprintf("Let %s offer TLS 1.2 and 1.3 (Postfix: `smtpd_tls_protocols = >=TLSv1.2`; an old TLS library perhaps needs an update).", c.host)
 	case p.Ending == engine.EndedVersion:
 		return fmt.Sprintf("%s offers no TLS version from 1.2 on%s", c.host, endedBy(p)),
-			fmt.Sprintf("Let %s offer TLS 1.2 and 1.3 (Postfix: `smtpd_tls_protocols = >=TLSv1.2`; an old TLS library may need an update).", c.host)
+			fmt.Sprintf("Let %s offer TLS 1.2 and 1.3 (Postfix: `smtpd_tls_protocols = >=TLSv1.2`; an old TLS library perhaps needs an update).", c.host)
 	case p.Ending == engine.EndedClosed:
 		return fmt.Sprintf("%s answers STARTTLS with 220 and then closes the connection in place of the TLS handshake", c.host),
 			logs + " Often its TLS process crashes or cannot read the key or certificate file, or a firewall or proxy before it ends the connection."
@@ -341,7 +341,7 @@ func (c reading) free() string {
 	case engine.GroundLevel:
 		return "this check demands no TLS"
 	case engine.GroundMessage:
-		return "nothing may stop this message"
+		return "nothing is to stop this message"
 	case engine.GroundLiteral:
 		return "nothing can be demanded of an address"
 	case engine.GroundAudit:
@@ -388,7 +388,7 @@ func (c reading) noConnection(p *engine.Peer) (t told) {
 		t.hints = append(t.hints, HintPort)
 	case p.Ending == engine.EndedTimeout && strings.HasPrefix(p.Detail, "no "):
 		t.cause = fmt.Sprintf("%s accepts the connection and then does not answer in time%s.%s", where, endedBy(p), need)
-		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See why the server is slow: it may be overloaded, wait for a DNS or block list lookup, or delay its greeting on purpose (Postfix: postscreen). The log of %s says which.", c.host)))}
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See why the server is slow: perhaps it is overloaded, waits for a DNS or block list lookup, or delays its greeting on purpose (Postfix: postscreen). The log of %s says which.", c.host)))}
 		t.hints = append(t.hints, HintTime)
 	case p.Ending == engine.EndedTimeout:
 		t.cause = fmt.Sprintf("No connection to %s comes about: there is no answer in time.%s", where, need)
@@ -541,7 +541,7 @@ func (c reading) notListed(ev *engine.PolicyHosts) (t told) {
 			note = sentence(n)
 		}
 	}
-	effect := "so no mail may go there."
+	effect := "so no mail goes there."
 	if c.h != nil && c.h.Requirement != engine.Skip && !c.h.Requirement.Has(engine.STS) {
 		effect = "so senders that use MTA-STS send no mail there."
 	}
@@ -849,10 +849,11 @@ func (c reading) daneChain(s *engine.Shown, f certFault) (t told) {
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s an ECDSA P-256 key or an RSA key of at least 2048 bits; publish its TLSA record first.", c.host)))}
 		return t
 	}
-	t.cause = fmt.Sprintf("%s has TLSA records of a CA (at %s), and the chain to that CA is not valid: %s.", c.host, c.owner(), f.clause)
+	t.cause = sentences(sentence(f.of(c.host)), fmt.Sprintf("The TLSA records at %s name a CA, so the chain to that CA has to be valid.", c.owner()))
 	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, false)))}
-	if f.trouble == certIssuerOld {
-		t.cause = sentences(t.cause, "Servers that use OpenSSL may accept it, if the TLSA record names a key that other certificates have as well.")
+	if f.trouble == certIssuerOld && c.h != nil && slices.ContainsFunc(c.h.DANE.Set.Usable(), func(r dane.Record) bool { return r.Usage == dane.DANETA && r.Selector == dane.SPKI }) {
+		// Doubt D8 of the decision table: OpenSSL looks at no date of an anchor that is a key.
+		t.cause = sentences(t.cause, "Senders that use OpenSSL (Postfix) accept it all the same, because the TLSA record names only the key of the CA.")
 	}
 	return t
 }
@@ -903,7 +904,7 @@ func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
 	case certUnknownCA, certIncomplete, certRoots:
 		t.hints = append(t.hints, HintRoots)
 	case certEarly, certExpired:
-		t.sender = append(t.sender, "Nothing, if other domains have valid certificates; else check the clock of this machine.")
+		t.sender = append(t.sender, "If other domains fail as well, check the clock of this machine.")
 	}
 	return t
 }
@@ -928,13 +929,21 @@ func (c reading) pkixChain(s *engine.Shown, f certFault) (t told) {
 // encrypted is a session that authenticates nobody, because nothing asks for that.
 func (c reading) encrypted(s *engine.Shown, f certFault) (t told) {
 	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
-	effect := fmt.Sprintf("So the connection to %s is encrypted, and whether it is the right server is not checked", c.host)
+	effect := fmt.Sprintf("So the connection to %s is encrypted, but the server is not verified", c.host)
 	if c.r.ID == engine.ReasonEncryptedName && f.trouble != certName && f.trouble != certNone {
 		// Two faults: a new certificate puts both right.
 		if f.trouble == certFine || f.trouble == certRoots || f.trouble == certBudget {
 			f.clause = ""
 		}
-		f.clause = strings.TrimSuffix("its certificate names "+presented(s.Presented)+"; "+f.clause, "; ")
+		names := "its certificate names " + presented(s.Presented)
+		switch rest, ok := strings.CutPrefix(f.clause, "its certificate "); {
+		case f.clause == "":
+			f.clause = names
+		case ok:
+			f.clause = names + " and " + rest
+		default:
+			f.clause = names + "; " + f.clause
+		}
 		f.trouble = certUnknownCA
 	}
 	if f.clause != "" && f.trouble != certRoots && f.trouble != certBudget {
@@ -1070,7 +1079,7 @@ func (c reading) policyCures(s *engine.Shown, f certFault) (out []Cure) {
 	first := c.certificateFirst(f)
 	var steps []Cure
 	if first != "" {
-		steps = append(steps, cure(first+" Do this first: once the policy is enforced, no mail goes to a server without a valid certificate."))
+		steps = append(steps, cure(first+" Do this first: an enforced policy stops mail to servers without such a certificate."))
 	}
 	why := engine.NoSTSNone
 	if c.h != nil {
