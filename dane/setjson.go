@@ -10,6 +10,8 @@ type useText struct {
 	Record Record `json:"record"`
 	Usable bool   `json:"usable"`
 	Why    string `json:"why,omitempty"`
+	// Agility is why, for a program.
+	Agility bool `json:"outranked,omitempty"`
 }
 
 // MarshalJSON writes every record with its verdict: `[{"record":"3 1 1 ab..","usable":true}]`.

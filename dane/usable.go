@@ -39,6 +39,9 @@ type RecordUse struct {
 	Record Record
 	Usable bool
 	Why    string // why it is not usable or was dropped by digest agility; "" if usable
+	// Agility says that it could be used, and a stronger digest takes its place (RFC 7671
+	// section 9).
+	Agility bool
 }
 
 // A Set is a TLSA RRset, judged for SMTP. It is immutable and may be used by many
@@ -137,6 +140,7 @@ func (s *Set) judge(p UsePolicy) {
 		if r := u.Record; r.MatchingType != Full {
 			// DANE7672-5-01: RFC 7672 section 5
 			if b := best[r.Usage-DANETA][r.Selector]; slices.Index(strength, r.MatchingType) != b {
+				u.Agility = true
 				u.Why = "a record with the stronger digest " + strength[b].String() + " is present (RFC 7671 section 9)"
 				continue
 			}

@@ -106,6 +106,11 @@ type Answer struct {
 	// Status is that of the whole: secure only if every alias step and the final
 	// RRset, or the denial of it, are (RFC 7672 section 2.1.3, RFC 4035 section 5.3.3).
 	Status Status
+	// OriginalTTL is the TTL in seconds that the records of a secure answer have in their
+	// zone, by their RRSIG (RFC 4034 section 3.1.4). The TTL of a record counts down in
+	// caches on the way. 0 if it is not known: the answer is insecure or negative, or the
+	// status is another's word.
+	OriginalTTL uint32
 	// Reason says in one line why Status is not Secure (or Secure with a remark);
 	// it names the owner and type that decided. Empty where there is nothing to say.
 	Reason Reason
@@ -158,8 +163,20 @@ type Reason struct {
 	Code ReasonCode // stable, lower case with hyphens; "" for none
 	Name rfc6125.Name
 	Type Type   // of the record that decided; 0 if none
-	Text string // one line for people, safe for a terminal
 	EDE  uint16 // the RFC 8914 info code that fits; 0 ("other") if none does
+	Text string // one line for people, safe for a terminal
+	// Zone is the zone that has to be put right: the one that holds the record, for a DS
+	// its parent. Zero where it is not known.
+	Zone rfc6125.Name
+	// Denial says that what failed is the proof that the records do not exist.
+	Denial bool
+	// Number is what was found and Limit what is accepted: NSEC3 iterations. For
+	// [ReasonUnsupportedAlgorithm] Number is the algorithm, or with
+	// [EDEUnsupportedDigest] the digest type of the DS record.
+	Number, Limit uint16
+	// At is when the signature ended, or begins, in seconds since 1970; zero for other
+	// reasons.
+	At int64
 }
 
 // String prints the reason for people; "" for the zero Reason.

@@ -23,6 +23,7 @@ func (t *task) resolve() (Answer, *LookupError) {
 	for {
 		v, done := t.step(&a)
 		if !v.ok() {
+			v.reason.Zone = t.home(v.reason)
 			a.Status, a.Reason, a.Kind, a.Records = v.status, v.reason, 0, nil
 			e := v.err(t.q)
 			e.EDE = a.EDE
@@ -30,7 +31,37 @@ func (t *task) resolve() (Answer, *LookupError) {
 			return a, e
 		}
 		if done {
+			a.Reason.Zone = t.home(a.Reason)
 			return a, nil
+		}
+	}
+}
+
+// home is the zone to be put right for a reason: the deepest that is known to hold the
+// record that decided. Nothing is asked for it.
+func (t *task) home(r Reason) rfc6125.Name {
+	if r.Zone.IsValid() || !r.Name.IsValid() || r.Code == "" {
+		return r.Zone
+	}
+	at := r.Name
+	switch {
+	case r.Type == TypeDNSKEY:
+		return at
+	case r.Code == ReasonUnsupportedAlgorithm && r.EDE == EDEUnsupportedAlgorithm:
+		return at // the algorithm is that of its keys
+	case r.Type == TypeDS && !at.IsRoot():
+		at = at.Parent()
+	}
+	for ; ; at = at.Parent() {
+		z := t.zones[at]
+		if z == nil {
+			z, _ = t.v.zones.Peek(at)
+		}
+		if z != nil && z.cut {
+			return at
+		}
+		if at.IsRoot() {
+			return rfc6125.Name{}
 		}
 	}
 }
@@ -165,7 +196,7 @@ func (a *Answer) take(r *reply, set *proof.RRset, p proven) verdict {
 	if why, bad := malformedRDATA(set.Owner, Type(set.Type), set.Data); bad {
 		return verdict{status: Indeterminate, kind: ErrMalformed, server: r.server, reason: why}
 	}
-	a.Kind = Data
+	a.Kind, a.OriginalTTL = Data, p.original
 	for _, d := range set.Data {
 		a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
 	}

@@ -3,6 +3,7 @@ package dnssec
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -124,6 +125,25 @@ func bogus(owner rfc6125.Name, typ Type, err error) verdict {
 		r.Code = ReasonSignatureInvalid
 	}
 	r.Text = fmt.Sprintf("%s %s: %v", owner, typ, err)
+	var e *proof.Error
+	if errors.As(err, &e) {
+		r.At = unix(e.At)
+	}
+	return v
+}
+
+// unix is a time in seconds since 1970; 0 for the zero time.
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// bogusDenial is bogus for the proof that owner has no records of the type.
+func bogusDenial(owner rfc6125.Name, typ Type, err error) verdict {
+	v := bogus(owner, typ, err)
+	v.reason.Denial = true
 	return v
 }
 

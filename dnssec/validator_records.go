@@ -12,6 +12,7 @@ import (
 type proven struct {
 	verdict
 	ttl      uint32    // seconds
+	original uint32    // the TTL in the zone, by the signatures; 0 if insecure
 	expires  time.Time // by TTL and signatures
 	sigEnd   time.Time // of the first signature to end; zero if insecure
 	wildcard bool      // made from one, rightly
@@ -146,6 +147,11 @@ func (t *task) verifyBy(r *reply, set *proof.RRset, signer rfc6125.Name) proven 
 		sigEnd:  earlier(signed.Expires, z.sigEnd),
 	}
 	out.expires = earlier(r.received.Add(positiveTTL(signed.TTL)), out.sigEnd)
+	for i := range set.Sigs {
+		if set.Sigs[i].Signer == signer {
+			out.original = max(out.original, set.Sigs[i].OriginalTTL)
+		}
+	}
 	if signed.Encloser.IsValid() {
 		out.wildcard = true
 		t.closer(r, set, z, signed.Encloser, &out) // DNSSEC4035-5.3.3-01: RFC 4035 section 5.3.3
@@ -188,22 +194,27 @@ func (t *task) closer(r *reply, set *proof.RRset, z *zone, encloser rfc6125.Name
 			out.expires, out.sigEnd = earlier(out.expires, life.expires), earlier(out.sigEnd, life.sigEnd)
 			switch {
 			case d.Iterations:
-				out.verdict = tooManyIterations(set.Owner, Type(set.Type), z.keys.Zone)
+				out.verdict = t.tooManyIterations(set.Owner, Type(set.Type), &recs)
 			case d.OptOut:
 				out.verdict = optedOut(set.Owner, Type(set.Type))
 			}
 			return
 		}
 	}
-	out.verdict = bogus(set.Owner, Type(set.Type), err)
+	out.verdict = bogusDenial(set.Owner, Type(set.Type), err)
 	if out.reason.Code == ReasonDenialInvalid {
 		out.reason.Code = ReasonWildcard
 	}
 }
 
-func tooManyIterations(name rfc6125.Name, typ Type, zone rfc6125.Name) verdict {
-	return insecure(name, typ, ReasonNSEC3Iterations, EDEUnsupportedIterations,
-		zone.String()+" denies names with more NSEC3 iterations than are computed")
+func (t *task) tooManyIterations(name rfc6125.Name, typ Type, recs *proof.Records) verdict {
+	v := insecure(name, typ, ReasonNSEC3Iterations, EDEUnsupportedIterations,
+		recs.Zone.String()+" denies names with more NSEC3 iterations than are computed")
+	v.reason.Denial, v.reason.Limit = true, uint16(t.v.cfg.MaxNSEC3Iterations)
+	if len(recs.NSEC3) > 0 {
+		v.reason.Number = recs.NSEC3[0].Iterations
+	}
+	return v
 }
 
 func optedOut(name rfc6125.Name, typ Type) verdict {
@@ -316,7 +327,7 @@ func (t *task) denyAs(r *reply, name rfc6125.Name, typ Type, strict bool) denied
 	}
 	if why.kind == nil {
 		why = bogusBy(name, typ, ReasonDenialMissing, EDENSECMissing, "nothing proves that it does not exist")
-		why.absent = true
+		why.absent, why.reason.Denial = true, true
 	}
 	home := name
 	if typ == TypeDS && !name.IsRoot() {
@@ -356,20 +367,20 @@ func (t *task) denyBy(r *reply, name rfc6125.Name, typ Type, signer rfc6125.Name
 	}
 	recs, life, err := t.denials(r, z)
 	if err != nil {
-		return denied{verdict: bogus(name, typ, err)}
+		return denied{verdict: bogusDenial(name, typ, err)}
 	}
 	d, err := recs.Deny(name, uint16(typ), t.budget)
 	if err == nil && d.WildcardOpen && r.msg.Rcode == wire.RcodeNXDomain {
 		err = &proof.Error{Kind: proof.ErrNotDenied, Text: "nothing denies the wildcard"}
 	}
 	if err != nil {
-		return denied{verdict: bogus(name, typ, err)}
+		return denied{verdict: bogusDenial(name, typ, err)}
 	}
 	out := denied{verdict: verdict{status: Secure}, denial: d, expires: life.expires, sigEnd: life.sigEnd}
 	switch {
 	case d.Iterations:
 		// NSEC3-9276-3.2-02: RFC 9276 section 3.2
-		out.verdict = tooManyIterations(name, typ, signer)
+		out.verdict = t.tooManyIterations(name, typ, &recs)
 	case d.OptOut:
 		out.verdict = optedOut(name, typ) // NSEC3-5155-9.2-01: RFC 5155 section 9.2
 	}

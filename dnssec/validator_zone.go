@@ -133,10 +133,27 @@ func (t *task) noUsableAnchor(name rfc6125.Name) *zone {
 // nil.
 func (t *task) keys(name rfc6125.Name, trust proof.Trust, p *point) *zone {
 	if !trust.Supported(t.v.cfg.Algorithms) {
-		return &zone{cut: true, verdict: insecure(name, TypeDS, ReasonUnsupportedAlgorithm, EDEUnsupportedAlgorithm,
-			name.String()+" is signed only by algorithms, or vouched for by digests, that are not supported")}
+		return &zone{cut: true, verdict: t.unsupported(name, trust)}
 	}
 	return t.twice(Question{name, TypeDNSKEY}, func(r *reply) *zone { return t.keysIn(r, name, trust, p) })
+}
+
+// unsupported is the verdict on a zone none of whose DS records, or trust anchors, counts:
+// by its algorithm, or where that is supported by its digest type.
+func (t *task) unsupported(name rfc6125.Name, trust proof.Trust) verdict {
+	v := insecure(name, TypeDS, ReasonUnsupportedAlgorithm, EDEUnsupportedAlgorithm,
+		name.String()+" is signed only by algorithms, or vouched for by digests, that are not supported")
+	for _, k := range trust.Keys {
+		v.reason.Number = uint16(k.Algorithm)
+	}
+	for _, ds := range trust.DS {
+		v.reason.Number = uint16(ds.Algorithm)
+		if t.v.cfg.Algorithms[ds.Algorithm] != nil {
+			v.reason.Number, v.reason.EDE = uint16(ds.Digest), EDEUnsupportedDigest
+			break
+		}
+	}
+	return v
 }
 
 // twice asks q and judges the reply. RFC 4035 section 5.4: what is missing, or wrong, is

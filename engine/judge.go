@@ -49,7 +49,7 @@ type connection struct {
 
 // reason makes a reason about the host.
 func (c *connection) reason(id ReasonID, ev Evidence) Reason {
-	return reasonOf(id, c.p.Orig, ev).about(c.h)
+	return reasonOf(id, c.p.Orig, ev).in(c.p).about(c.h)
 }
 
 // maxNames bounds the presented names that a decision lists: a certificate can hold
@@ -154,7 +154,7 @@ func (c *connection) part(part Requirement) (proof, bool) {
 	}
 	switch part {
 	case Encrypt:
-		return proof{why: c.reason(ReasonEncryptedTLSA, nil)}, true
+		return proof{why: c.reason(ReasonEncryptedTLSA, c.shown(nil, CommonNameOther, nil))}, true
 	case DANE, HalfDANE:
 		return c.byTLSA(part)
 	case STS:
@@ -228,7 +228,7 @@ func (c *connection) byTLSA(part Requirement) (proof, bool) {
 	ok := proof{tlsa: res}
 	switch {
 	case part == HalfDANE: // DANE7672-2.2.1-08: RFC 7672 section 2.2.1
-		ok.why = c.reason(ReasonHalfDANEMatch, nil)
+		ok.why = c.reason(ReasonHalfDANEMatch, &Shown{Record: res.Matched, Name: res.Name.Presented})
 	case res.Matched.Usage == dane.DANEEE:
 		ok.method, ok.why = MethodDANEEE, c.reason(ReasonDANEEEMatch, &Shown{Record: res.Matched})
 	default:
@@ -276,7 +276,7 @@ func (c *connection) weakKey() string {
 
 // shown is the evidence of a certificate that proves nothing.
 func (c *connection) shown(refs []rfc6125.Reference, cn CommonName, err error) *Shown {
-	return &Shown{Presented: c.presented, References: refs, CommonName: cn, Err: err}
+	return &Shown{Presented: c.presented, References: refs, CommonName: cn, Err: err, Chain: c.peer.Chain, RawKey: c.peer.RawKey, At: c.at}
 }
 
 // webpki proves the chain against the WebPKI anchors and one of the names.

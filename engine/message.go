@@ -226,7 +226,7 @@ func underlying(d *Decision) *Underlying {
 
 // reason makes a reason about the next hop, which a literal is by its only host.
 func (p *Plan) reason(id ReasonID, ev Evidence) Reason {
-	r := reasonOf(id, p.Orig, ev)
+	r := reasonOf(id, p.Orig, ev).in(p)
 	if !p.Orig.IsValid() && len(p.Hosts) > 0 {
 		r.Host = &p.Hosts[0]
 	}

@@ -85,7 +85,7 @@ func TestOwnTLS(t *testing.T) {
 		"no match":    {newWorld(t).signed().tlsa(noMatch), engine.Request{}, "matches none of its TLSA records"},
 		"may":         {newWorld(t).signed(), engine.Request{}, "in the clear"},
 		"no fallback": {newWorld(t).signed(), engine.Request{Options: engine.Options{NoClearFallback: true}}, "not to fall back"},
-		"enforce":     {newWorld(t).unsigned().policy("enforce", "mx.example.org"), engine.Request{}, "The MTA-STS policy of example.org demands TLS"},
+		"enforce":     {newWorld(t).unsigned().policy("enforce", "mx.example.org"), engine.Request{}, "The MTA-STS policy of example.org (mode enforce) requires TLS"},
 		"audit":       {newWorld(t).signed().tlsa(noMatch), engine.Request{Options: engine.Options{Audit: true}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestAttemptIsNeverRead(t *testing.T) {
 			case 3:
 				a.GiveUp("x")
 			case 4:
-				a.Remark("x")
+				a.DoubtName("x")
 			}
 		}
 		for _, requireTLS := range []bool{false, true} {

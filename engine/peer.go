@@ -44,6 +44,11 @@ type Peer struct {
 	// A port that is not the plan's is refused.
 	Address netip.AddrPort
 	Detail  string // for people: the reply, the alert; escaped when printed
+	// Ending is how the connection ended, of E0, E2 and E3.
+	Ending Ending
+	// DoubtedName is the name that this program gave in EHLO, where the server ended the
+	// conversation then and the name is not a full one; "" otherwise.
+	DoubtedName string
 	// Untried says that this program did not connect, or gave up for want of time of its
 	// own, so that E0 says nothing of the peer.
 	Untried bool

@@ -187,8 +187,11 @@ type Reason struct {
 	Policy tlsrpt.PolicyType `json:"policy,omitempty"`
 	Domain rfc6125.Host      `json:"domain,omitzero"` // the next hop; zero for an address literal
 	Host   *Host             `json:"-"`               // the MX host, as the plan has it; nil where the reason is about the next hop
-	// Evidence is what the rule saw beyond the host's own lookups; nil where there is
-	// nothing more.
+	// Plan is the plan that the reason is of, with what was looked up for the next hop; nil
+	// in a reason that belongs to none.
+	Plan *Plan `json:"-"`
+	// Evidence is what the rule saw beyond the lookups of plan and host; nil where there
+	// is nothing more.
 	Evidence Evidence `json:"-"`
 }
 
@@ -217,6 +220,12 @@ func (*Underlying) evidence() {}
 // reasonOf makes the reason of a rule about a next hop.
 func reasonOf(id ReasonID, domain rfc6125.Host, ev Evidence) Reason {
 	return Reason{ID: id, Policy: id.Policy(), Domain: domain, Evidence: ev}
+}
+
+// in returns r for a plan, which may be under way.
+func (r Reason) in(p *Plan) Reason {
+	r.Plan = p
+	return r
 }
 
 // about returns r for an MX host.

@@ -97,7 +97,7 @@ func TestTable3(t *testing.T) {
 		"S2 the store cannot say":   {sts.Result{Row: sts.S2, TXTErr: sts.ErrNoRecord, StoreErr: errors.New("down")}, engine.ReasonSTSStore, "(down)"},
 		"S13 no turn":               {sts.Result{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrNoTurn, Detail: "too many"}}, engine.ReasonSTSNoTurn, "too many"},
 		"S13 under way":             {sts.Result{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrPending}}, engine.ReasonSTSPending, "mta-sts.example.org has not answered"},
-		"S12 the caller's own time": {sts.Result{Row: sts.S12, Pending: true, TXTErr: context.DeadlineExceeded}, engine.ReasonSTSPending, "record of example.org was not there in time"},
+		"S12 the caller's own time": {sts.Result{Row: sts.S12, Pending: true, TXTErr: context.DeadlineExceeded}, engine.ReasonSTSPending, "(TXT at _mta-sts.example.org) was not answered in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, o := range []engine.STSUndetermined{engine.STSProceed, engine.STSDefer} {

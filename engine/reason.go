@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/x509"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
@@ -72,6 +73,10 @@ type Shown struct {
 	Fault      string      // of the key, or why it could not be read; "" if none
 	Record     dane.Record // the TLSA record that matched; zero if none
 	Name       string      // the name that was proved, safe for a terminal; "" if none
+	// Chain is what was presented, leaf first; RawKey is in its place for a bare key.
+	Chain  []*x509.Certificate
+	RawKey []byte
+	At     time.Time // of the judgement
 }
 
 // CommonName says why a reference that is the subject's Common Name did not count. The

@@ -42,6 +42,9 @@ func TestEveryReason(t *testing.T) {
 		if len(text) < 20 || !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, ")") && r.ID != engine.ReasonRejected || strings.ContainsAny(text, "{}") || strings.Contains(text, "%!") || strings.Contains(text, "  ") {
 			t.Errorf("%s: %q", r.ID, text)
 		}
+		if names := named(r); len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(text, n) }) {
+			t.Errorf("%s names none of %q: %s", r.ID, names, text)
+		}
 		found[r.ID] = text
 	}
 	deliver := func(w *world, r engine.Request, peers ...engine.Peer) (*engine.Plan, []engine.Try) {
@@ -245,6 +248,24 @@ func TestEveryReason(t *testing.T) {
 			t.Logf("%s: %s", id, found[id])
 		}
 	}
+}
+
+// named are the names of which a sentence has one: of the domain, the host, or where its
+// records are.
+func named(r engine.Reason) (names []string) {
+	if r.Domain.IsValid() {
+		names = append(names, r.Domain.String())
+	}
+	if r.Host != nil {
+		names = append(names, r.Host.String(), r.Host.DANE.Base.String())
+	}
+	switch r.ID {
+	case engine.ReasonNotInPlan, engine.ReasonNoConnection:
+		if r.Host == nil {
+			return nil // there is no host
+		}
+	}
+	return slices.DeleteFunc(names, func(n string) bool { return n == "" })
 }
 
 // A teller writes down every line that a person can be told, each once, in the order

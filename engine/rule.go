@@ -12,11 +12,17 @@ func makePlan(r Request, g gathered) (p *Plan, lost []Drop) {
 	if f := policyFailure(&g); !f.IsZero() {
 		p.Findings = append(p.Findings, f)
 	}
+	if !p.MX.Reason.IsZero() {
+		p.MX.Reason.Plan = p
+	}
 	m := recollect(&g)
 	p.Past, p.PastErr, p.Drops = m.past, m.err, m.drops
 	p.Findings = append(p.Findings, m.findings...)
+	for i := range p.Findings {
+		p.Findings[i].Plan = p
+	}
 	for i := range g.hosts {
-		p.Hosts[i] = ruleHost(hostCase{r: &r, g: &g, m: &m, self: &p.Hosts[i]}, g.hosts[i])
+		p.Hosts[i] = ruleHost(hostCase{r: &r, g: &g, m: &m, plan: p, self: &p.Hosts[i]}, g.hosts[i])
 	}
 	var limit time.Time
 	p.ends, limit, p.steady = validity(p, &g, &m)

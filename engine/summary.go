@@ -78,7 +78,7 @@ func nobody(p *Plan, decisions []Decision) (Outcome, Reason) {
 			return Refused, decisions[i].Reason
 		}
 	}
-	return Deferred, reasonOf(ReasonNoConnection, p.Orig, nil)
+	return Deferred, reasonOf(ReasonNoConnection, p.Orig, nil).in(p)
 }
 
 // Unusable reports whether there are hosts, none of which has an address to connect to

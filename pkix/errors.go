@@ -51,6 +51,8 @@ type Error struct {
 	Kind    error  // one of the kinds above
 	Subject string // the certificate at fault, safe for a terminal; "" if none
 	Detail  string // for people
+	// Cert is the certificate at fault, as far as it could be read; nil if none.
+	Cert *x509.Certificate
 	// Unnamed says that Subject is only the serial number: the certificate has no subject.
 	Unnamed bool
 	// Issuer says, for ErrNoAnchor, where the path of the certificate ends.
@@ -91,6 +93,7 @@ func (e *Error) Unwrap() error { return e.Kind }
 func failure(kind error, cert *x509.Certificate, detail string) *Error {
 	e := &Error{Kind: kind, Detail: detail}
 	if cert != nil {
+		e.Cert = cert
 		e.Subject, e.Unnamed = subject(cert)
 	}
 	return e

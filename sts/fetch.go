@@ -106,6 +106,9 @@ func (c *Client) fetchPolicy(ctx context.Context, domain rfc6125.Host, o fetchOp
 	f.Took = f.At.Sub(start)
 	if ferr != nil {
 		ferr.Host = f.Host
+		if ferr.Detail == "" {
+			ferr.Detail = plainCause(ferr.Cause)
+		}
 		return f, ferr
 	}
 	return f, nil
@@ -333,7 +336,12 @@ func (c *Client) connect(ctx context.Context, addr netip.AddrPort, f *Fetched) (
 		return nil, &FetchError{Kind: ErrFetchWebPKI, Cause: refusal}
 	}
 	raw.Close()
-	return nil, &FetchError{Kind: ErrFetchTLS, Cause: err}
+	ferr := &FetchError{Kind: ErrFetchTLS, Cause: err}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" { // as crypto/tls names an alert of the peer
+		ferr.Note = NoteAlert
+	}
+	return nil, ferr
 }
 
 // verify judges the chain of a policy host (RFC 8461 section 3.3): a path to a root,
@@ -381,10 +389,15 @@ func (c *Client) get(ctx context.Context, conn *tls.Conn, f *Fetched) *FetchErro
 	req.Header.Set("User-Agent", userAgent)
 	req.Header.Set("Accept", "text/plain")
 	req.Header.Set("Cache-Control", "no-cache")
+	before := conn.NetConn().(*watchedConn).read.Load()
 	// RoundTrip, not a Client: it follows nothing and keeps no cookies.
 	resp, err := t.RoundTrip(req) // STS-3.3-06: RFC 8461 section 3.3
 	if err != nil {
-		return &FetchError{Kind: ErrFetchHTTP, Cause: err}
+		e := &FetchError{Kind: ErrFetchHTTP, Cause: err}
+		if read := conn.NetConn().(*watchedConn).read.Load() - before; read > maxHeaderBytes && !timedOut(err) {
+			e.Note = NoteHeader // net/http has no error type for it
+		}
+		return e
 	}
 	defer resp.Body.Close()
 	f.ContentType = resp.Header.Get("Content-Type")
@@ -392,9 +405,16 @@ func (c *Client) get(ctx context.Context, conn *tls.Conn, f *Fetched) *FetchErro
 		return &FetchError{Kind: kind, Status: resp.StatusCode, Detail: detail, Cause: cause}
 	}
 	switch {
-	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
+	case isRedirect(resp.StatusCode):
 		// STS-3.3-05: RFC 8461 section 3.3
-		return fail(ErrFetchRedirect, "status "+strconv.Itoa(resp.StatusCode)+", which is not followed", nil)
+		detail := "status " + strconv.Itoa(resp.StatusCode) + ", which is not followed"
+		to := resp.Header.Get("Location")
+		if to != "" {
+			detail = fmt.Sprintf("status %d to %.200q, which is not followed", resp.StatusCode, to)
+		}
+		e := fail(ErrFetchRedirect, safeText(detail), nil)
+		e.Location = to[:min(len(to), maxDetail)]
+		return e
 	case resp.StatusCode != http.StatusOK:
 		return fail(ErrFetchStatus, "status "+strconv.Itoa(resp.StatusCode), nil)
 	}
@@ -402,7 +422,9 @@ func (c *Client) get(ctx context.Context, conn *tls.Conn, f *Fetched) *FetchErro
 		return fail(ErrFetchMediaType, fmt.Sprintf("%s: %.100q", why, f.ContentType), nil)
 	}
 	if enc := strings.Join(resp.Header.Values("Content-Encoding"), ","); enc != "" && !strings.EqualFold(enc, "identity") {
-		return fail(ErrFetchMediaType, fmt.Sprintf("Content-Encoding %.100q, though none was asked for", enc), nil)
+		e := fail(ErrFetchMediaType, fmt.Sprintf("Content-Encoding %.100q, though none was asked for", enc), nil)
+		e.Note = NoteEncoding
+		return e
 	}
 	if resp.ContentLength > MaxPolicySize {
 		return fail(ErrFetchSize, fmt.Sprintf("%d octets, more than %d", resp.ContentLength, MaxPolicySize), nil)
@@ -429,17 +451,30 @@ func (c *Client) get(ctx context.Context, conn *tls.Conn, f *Fetched) *FetchErro
 	return nil
 }
 
+// isRedirect reports whether a status sends the client elsewhere (RFC 9110 section 15.4).
+// 304 does not: it says that what the client has is current, which this client never asks.
+func isRedirect(status int) bool {
+	return status >= 300 && status <= 399 && status != http.StatusNotModified
+}
+
+func timedOut(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout() || errors.Is(err, context.Canceled)
+}
+
 // A watchedConn notes that the peer, or somebody on the way, has closed the TCP
 // connection. A body whose end is the end of the connection is complete only if TLS has
 // said so before (RFC 9112 section 9.8); crypto/tls lets a bare end pass, with which an
 // attacker could cut lines off a policy.
 type watchedConn struct {
 	net.Conn
-	eof atomic.Bool
+	eof  atomic.Bool
+	read atomic.Int64 // octets read
 }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
 	if err != nil {
 		c.eof.Store(true)
 	}

@@ -132,6 +132,29 @@ func certFor(t *testing.T, w *world, row mtasts.Fetch, name string) {
 	}
 }
 
+// TestFetchNotes: what is more than the kind of a failure, for advice.
+func TestFetchNotes(t *testing.T) {
+	notes := map[string]sts.FetchNote{"compressed": sts.NoteEncoding, "header over the limit": sts.NoteHeader, "header without end": sts.NoteHeader,
+		"no TLS": sts.NoteAlert, "no certificate": sts.NoteAlert, "RSA key exchange": sts.NoteAlert}
+	for _, c := range fetchCases {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.domain("example.org", "one", enforce)
+				c.breaks(w)
+				_, err := w.client().Fetch(context.Background(), host("example.org"))
+				var fe *sts.FetchError
+				if !errors.As(err, &fe) || fe.Note != notes[c.name] {
+					t.Errorf("note %d, want %d: %v", fe.Note, notes[c.name], err)
+				}
+				if errors.Is(err, sts.ErrFetchRedirect) && fe.Location != "" && !strings.Contains(err.Error(), fe.Location) {
+					t.Errorf("%v does not show %q", err, fe.Location)
+				}
+			})
+		})
+	}
+}
+
 // fetchCase breaks one thing about the fetch of the policy of example.org.
 type fetchCase struct {
 	name   string
@@ -226,7 +249,7 @@ var fetchCases = []fetchCase{
 	{"status 299", setHandler(status(299)), sts.ErrFetchStatus, 299, "299"},
 	{"redirect 300", setHandler(status(300)), sts.ErrFetchRedirect, 300, "300"},
 	{"redirect 399", setHandler(status(399)), sts.ErrFetchRedirect, 399, "399"},
-	{"not modified", setHandler(status(304)), sts.ErrFetchRedirect, 304, "304"},
+	{"not modified", setHandler(status(304)), sts.ErrFetchStatus, 304, "304"},
 	{"created", setHandler(status(201)), sts.ErrFetchStatus, 201, "201"},
 	{"no content", setHandler(status(204)), sts.ErrFetchStatus, 204, "204"},
 	{"status 400", setHandler(status(400)), sts.ErrFetchStatus, 400, "400"},
@@ -260,16 +283,16 @@ var fetchCases = []fetchCase{
 	{"no HTTP", setHandler(hijack("220 mx ESMTP\r\n")), sts.ErrFetchHTTP, 0, "malformed HTTP"},
 	{"breaks off", setHandler(hijack("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\nversion: STSv1\n")), sts.ErrFetchHTTP, 200, "body"},
 	{"breaks off and nothing tells the length", setHandler(hijack("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + enforce)), sts.ErrFetchHTTP, 200, "how long the body is"},
-	{"closes at once", setHandler(hijack("")), sts.ErrFetchHTTP, 0, "EOF"},
+	{"closes at once", setHandler(hijack("")), sts.ErrFetchHTTP, 0, "closed without an answer"},
 	{"not a policy", setHandler(text("<html>")), sts.ErrFetchSyntax, 200, "line 1"},
 	{"empty", setHandler(text("")), sts.ErrFetchSyntax, 200, "no version"},
-	{"hangs", setHandler(func(rw http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), sts.ErrFetchTimeout, 0, "deadline"},
+	{"hangs", setHandler(func(rw http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), sts.ErrFetchTimeout, 0, "no complete answer in time"},
 	{"hangs in the body", setHandler(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "text/plain")
 		io.WriteString(rw, "version: STSv1\n")
 		rw.(http.Flusher).Flush()
 		<-r.Context().Done()
-	}), sts.ErrFetchTimeout, 200, "body"},
+	}), sts.ErrFetchTimeout, 200, "no complete answer in time"},
 	{"sends a byte a second", setHandler(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "text/plain")
 		for r.Context().Err() == nil {
@@ -280,7 +303,7 @@ var fetchCases = []fetchCase{
 			case <-r.Context().Done():
 			}
 		}
-	}), sts.ErrFetchTimeout, 200, "body"},
+	}), sts.ErrFetchTimeout, 200, "no complete answer in time"},
 	{"DNS hangs", func(w *world) { w.dns.Hold("mta-sts.example.org", dnssec.TypeA) }, sts.ErrFetchTimeout, 0, "addresses"},
 }
 

@@ -1,10 +1,14 @@
 package sts
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mxauth/mxauth/rfc6125"
@@ -26,10 +30,21 @@ var (
 	ErrFetchHTTP      = fmt.Errorf("%w: http", ErrFetch)        // the response is malformed or breaks off
 	ErrFetchStatus    = fmt.Errorf("%w: http status", ErrFetch) // not 200
 	ErrFetchRedirect  = fmt.Errorf("%w: redirect", ErrFetch)    // 3xx, never followed
-	ErrFetchMediaType = fmt.Errorf("%w: media type", ErrFetch)  // not text/plain, or a content encoding
+	ErrFetchMediaType = fmt.Errorf("%w: media type", ErrFetch)  // not text/plain
 	ErrFetchSize      = fmt.Errorf("%w: too large", ErrFetch)   // more than MaxPolicySize
 	ErrFetchTimeout   = fmt.Errorf("%w: time-out", ErrFetch)    // Config.Timeout is over
 	ErrFetchSyntax    = fmt.Errorf("%w: %w", ErrFetch, ErrPolicy)
+)
+
+// A FetchNote says more about a failure than its kind, for advice. The zero FetchNote says
+// nothing.
+type FetchNote uint8
+
+// Notes.
+const (
+	NoteEncoding FetchNote = iota + 1 // ErrFetchMediaType: compressed, though that was not asked for
+	NoteHeader                        // ErrFetchHTTP: the response header is too large
+	NoteAlert                         // ErrFetchTLS: the host ended the handshake with an alert
 )
 
 // What keeps a fetch from having an outcome. Neither wraps [ErrFetch], because neither
@@ -94,7 +109,10 @@ type FetchError struct {
 	Kind   error          // one of the kinds above
 	Addr   netip.AddrPort // the address that was tried last; zero if none was
 	Status int            // the HTTP status; 0 if the fetch did not get so far
-	Detail string         // for people, safe for a terminal
+	Note   FetchNote
+	// Location is where a redirect points; what the peer sent, cut. "" if it sent none.
+	Location string
+	Detail   string // for people, safe for a terminal
 	// Until is the end of the back-off for the id: until then it is not fetched
 	// again (RFC 8461 section 3.3). Zero if the failure began none.
 	Until time.Time
@@ -132,6 +150,24 @@ func (e *FetchError) Unwrap() []error {
 		return []error{e.Kind}
 	}
 	return []error{e.Kind, e.Cause}
+}
+
+// plainCause is an error of the network in plain words; "" for another error.
+func plainCause(err error) string {
+	var n net.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before the end of the body"
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "the connection was closed without an answer"
+	case errors.As(err, &n) && n.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return "no complete answer in time"
+	}
+	return ""
 }
 
 // maxDetail bounds a text for people that may hold what a peer has sent.

@@ -3,6 +3,7 @@ package sts
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,12 +32,57 @@ func Lint(body []byte) []Finding {
 		e := tooLarge()
 		return []Finding{{Why: e.Why, Cure: e.Cure, Fatal: true}}
 	}
-	var out []Finding
-	p := readPolicy(string(body), func(e *SyntaxError) bool {
-		out = append(out, fatal(e))
+	text, out, ok := unwrap(string(body))
+	if !ok {
+		return out
+	}
+	lines := strings.Split(text, "\n")
+	meant := map[string]bool{} // fields that a line means, though senders do not read it so
+	var missing []*SyntaxError
+	p := readPolicy(text, func(e *SyntaxError) bool {
+		if e.Line == 0 {
+			missing = append(missing, e)
+			return true
+		}
+		l := strings.TrimSuffix(lines[e.Line-1], "\r")
+		f := fatal(e)
+		switch n, isNear := near(l); {
+		case isComment(l):
+			f.Text, f.Why, f.Cure = cutText(l), "a comment; a policy has no comments", "remove the line"
+		case isNear:
+			meant[n.name] = true
+			if n.why != "" {
+				f.Field, f.Text, f.Why, f.Cure = n.name, cutText(l), n.why, n.cure()
+				if n.value == "" && e.Cure != "" {
+					f.Cure = e.Cure
+				}
+			} else if n.value != "" && f.Cure == "" {
+				f.Cure = n.cure()
+			}
+		}
+		out = append(out, f)
 		return true
 	})
-	return append(out, advice(p)...)
+	// A valid line with another name for a field is an extension: the field is missing.
+	for _, e := range missing {
+		if meant[e.Field] {
+			continue
+		}
+		f := fatal(e)
+		for i, l := range lines {
+			if n, isNear := near(strings.TrimSuffix(l, "\r")); isNear && n.name == e.Field && n.why != "" {
+				f = Finding{Line: i + 1, Field: e.Field, Text: cutText(strings.TrimSuffix(l, "\r")), Why: n.why, Cure: n.cure(), Fatal: true}
+				break
+			}
+		}
+		out = append(out, f)
+	}
+	for _, f := range advice(p) {
+		if !slices.ContainsFunc(out, func(g Finding) bool { return g.Line == f.Line && g.Fatal }) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 func fatal(e *SyntaxError) Finding {
@@ -49,10 +95,21 @@ func LintRecord(txt []string) []Finding {
 	r, err := ParseRecord(txt)
 	var e *SyntaxError
 	switch {
-	case errors.As(err, &e):
-		return []Finding{fatal(e)}
-	case err != nil:
-		return []Finding{{Why: "no TXT record", Cure: "publish a TXT record such as \"v=STSv1; id=20240101T000000;\"", Fatal: true}}
+	case err == nil:
+	case errors.As(err, &e) && slices.ContainsFunc(txt, isRecord):
+		f := fatal(e)
+		record := txt[slices.IndexFunc(txt, isRecord)]
+		if name, at, odd := oddRune(record); odd {
+			f.Text, f.Why = cutText(record), fmt.Sprintf("character %d is %s", at, name)
+		} else if e.Field == "id" && !strings.HasPrefix(e.Text, recordVersion) {
+			f.Why = badIDChar(e.Text)
+		}
+		if f.Cure == "" || e.Field == "id" {
+			f.Cure = recordCure(record)
+		}
+		return []Finding{f}
+	default:
+		return nearRecords(txt)
 	}
 	var out []Finding
 	for _, f := range r.Ext {
@@ -64,6 +121,27 @@ func LintRecord(txt []string) []Finding {
 		}
 	}
 	return out
+}
+
+// nearRecords are the findings where no text is a record: one for each that is meant to
+// be, else that there is none.
+func nearRecords(txt []string) (out []Finding) {
+	for _, t := range txt {
+		if MeansRecord(t) {
+			out = append(out, Finding{Text: cutText(t), Why: nearRecord(t), Cure: recordCure(t), Fatal: true})
+		}
+	}
+	if out != nil {
+		return out
+	}
+	none := Finding{Why: "no TXT record", Cure: "publish a TXT record such as \"v=STSv1; id=" + sampleID + ";\"", Fatal: true}
+	for _, t := range txt {
+		none.Text, none.Why = cutText(t), "no TXT record begins with \"v=STSv1;\""
+		if o := OtherRecord(t); o != "" {
+			none.Why = "no MTA-STS record; the TXT record here is one of " + o
+		}
+	}
+	return []Finding{none}
 }
 
 // known are the fields of a policy that mean something.

@@ -87,8 +87,8 @@ func TestErrorTexts(t *testing.T) {
 	if !errors.As(err, &se) || se.Text != strings.Repeat("a", 79) {
 		t.Errorf("got %q", se.Text)
 	}
-	_, err = sts.ParsePolicy([]byte(strings.Repeat("\x80", 100))) // no runes at all
-	if !errors.As(err, &se) || len(se.Text) != 76 {
+	_, err = sts.ParsePolicy([]byte(strings.Repeat("\x80", 100))) // no runes at all: each byte becomes U+FFFD
+	if !errors.As(err, &se) || se.Text != strings.Repeat("\ufffd", 26) {
 		t.Errorf("got %q", se.Text)
 	}
 	_, err = sts.ParsePolicy([]byte(strings.Repeat("a", 80)))

@@ -45,8 +45,15 @@ func (e *SyntaxError) Error() string {
 // Unwrap returns Kind.
 func (e *SyntaxError) Unwrap() error { return e.Kind }
 
-// cutText shortens s to maxErrorText octets without splitting a rune.
+// cutText shortens s to maxErrorText octets without splitting a rune. Bytes that are no
+// UTF-8 become U+FFFD, so that the text is the same after it was written as JSON.
 func cutText(s string) string {
+	if len(s) > maxErrorText+utf8.UTFMax {
+		s = s[:maxErrorText+utf8.UTFMax]
+	}
+	if !utf8.ValidString(s) {
+		s = string([]rune(s))
+	}
 	if len(s) <= maxErrorText {
 		return s
 	}

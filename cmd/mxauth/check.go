@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,8 +50,8 @@ many exceptions as are wanted:
 
 The exit status is 0 if every host that mail could reach would be authenticated, 1 if
 the message may go all the same, 2 if it is refused or bounced, 3 if it is deferred;
-over several domains the highest. 64: bad usage, 70: a fault of ours, 78: bad
-configuration.`,
+over several domains the highest. 64: bad usage, 69: nothing could be looked up through a
+fault on this side (no resolver, no network), 70: an internal error, 78: bad configuration.`,
 		Example: `  mxauth check example.org
   mxauth check --json - < domains.txt
   mxauth check --resolver 127.0.0.1 --dnssec trust-ad example.org`,
@@ -103,6 +104,9 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 	if !r.alone {
 		e.tellExceptions(r.stack.engine.ExceptionUses())
 	}
+	if r.code == exitDeferred && r.stack.dns.resolver.nothing() {
+		r.code = exitUnavailable
+	}
 	return exitWith(r.code)
 }
 
@@ -146,6 +150,7 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l looking) (*checkRun,
 		if err := checkNextHop(r.args[0]); err != nil {
 			return nil, usageError("%w", err)
 		}
+		e.policyHostNote("mxauth check", r.args[0])
 	}
 	if r.own, err = d.ownHosts(); err != nil {
 		return nil, err
@@ -222,7 +227,11 @@ func (r *checkRun) done(ctx context.Context, v *verdict) error {
 		}
 	}
 	r.e.print(v, r.looking, r.flags.short, r.count > 1)
-	r.stack.dns.complain(r.e.out)
+	if r.e.flags.json || r.flags.short || !v.blamesResolver() {
+		r.stack.dns.complain(r.e.out)
+	} else {
+		r.stack.dns.resolver.take() // the answer has said it
+	}
 	r.progress()
 	return r.e.out.flushed()
 }
@@ -254,13 +263,22 @@ func askedOf(seq iter.Seq2[string, error]) iter.Seq2[asked, error] {
 			case err != nil:
 				err = fmt.Errorf("reading standard input: %w", err)
 			default:
-				a.err = checkNextHop(text)
+				a.err = listError(checkNextHop(text))
 			}
 			if !yield(a, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// listError is what is wrong with one line of a list, with what may have been meant.
+func listError(err error) error {
+	var m *meantError
+	if errors.As(err, &m) && m.domain != "" && !strings.Contains(err.Error(), "(want ") {
+		return fmt.Errorf("%w (%s is meant?)", err, m.domain)
+	}
+	return err
 }
 
 // maxShown is how much of a text that is no domain is shown.
@@ -278,6 +296,7 @@ func (e *env) print(v *verdict, l looking, short, more bool) {
 		if more {
 			e.out.Linef("")
 		}
+		v.verbose = e.flags.verbose
 		l.human(v, e.out)
 	}
 }

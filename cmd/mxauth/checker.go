@@ -27,6 +27,7 @@ type verdict struct {
 	hosts   []probe.HostResult
 	summary engine.Summary
 	record  string // the TLSRPT record of the domain, if a collector wants to know
+	verbose bool   // print every step
 }
 
 // check looks at one domain. Its error is ctx's, or a fault of ours.

@@ -13,6 +13,7 @@ const (
 	exitRefused       = 2 // refused or bounced
 	exitDeferred      = 3 // deferred
 	exitUsage         = 64
+	exitUnavailable   = 69 // nothing could be looked up through a fault on this side
 	exitFault         = 70 // a fault of ours
 	exitConfig        = 78
 	exitInterrupted   = 130 // as a shell says it of SIGINT

@@ -53,7 +53,7 @@ func (s *sharedFlags) add(f *pflag.FlagSet) {
 	s.apply(settings.Defaults())
 	settings.Bind(f, sharedSettings)
 	f.BoolVar(&s.json, "json", false, "print JSON, one object a line")
-	f.BoolVarP(&s.verbose, "verbose", "v", false, "log to standard error what is being done")
+	f.BoolVarP(&s.verbose, "verbose", "v", false, "print every step of an answer, and log to standard error what is being done")
 	f.StringVar(&s.config, "config", "", "`FILE` to read in place of "+settings.SystemFile)
 }
 

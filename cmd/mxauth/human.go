@@ -1,42 +1,159 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
-// human prints a verdict for people: the verdict, its reason and what to do about it;
-// then what was looked up for the domain; then each host.
+// human prints a verdict for people: the verdict, its cause, what else is wrong and what to
+// do about it; then what was found for the domain and each host. verbose adds every step.
 func (v *verdict) human(c *console) {
 	if v.err != nil {
 		c.Linef("%s: not checked: %s", v.asked, v.err)
 		return
 	}
 	s := v.summary
-	c.Linef("%s: %s%s", paint(strong, v.asked), paint(outcomeStyle(s.Outcome), v.headline()), v.count())
-	said := map[engine.ReasonID]string{} // reason: the host for which it was explained
+	head := v.headline() + v.count()
+	if note := v.note(); note != "" {
+		head += ": " + note
+	}
+	for i, line := range wrap(text.Escape(v.asked+": "+head), c.width, 0) {
+		if rest, ok := strings.CutPrefix(line, v.asked+": "); i == 0 && ok {
+			c.Linef("%s: %s", paint(strong, v.asked), paint(outcomeStyle(s.Outcome), rest))
+			continue
+		}
+		c.Linef("  %s", paint(outcomeStyle(s.Outcome), line))
+	}
 	if s.Reason.ID != "" {
 		c.Linef("")
-		v.explain(c, 2, s.Reason)
-		for i, h := range v.plan.Hosts {
-			if v.hosts[i].Decision.Reason == s.Reason {
-				said[s.Reason.ID] = hostName(h)
-				break
-			}
+		v.account(c)
+	}
+	lines := explain.PlanLines(v.plan)
+	if len(lines)+len(v.plan.Hosts) > 0 {
+		c.Linef("")
+	}
+	for _, l := range lines {
+		if l.Label == "mx" && v.alone() {
+			continue // the line of the host says it
+		}
+		block(c, 2, pad(l.Label), l.Text)
+	}
+	for i := range v.plan.Hosts {
+		v.host(c, i)
+	}
+	if v.verbose {
+		c.Linef("")
+		c.Linef("  all steps:")
+		steps(c, 4, explain.Plan(v.plan))
+		for i := range v.plan.Hosts {
+			steps(c, 4, explain.Host(&v.plan.Hosts[i]))
+			steps(c, 4, explain.Steps(v.plan, i, v.hosts[i].Decision))
 		}
 	}
-	if why := explain.Plan(v.plan); len(why) > 0 {
-		c.Linef("")
-		steps(c, 2, why, false)
+}
+
+// alone reports whether the domain has one MX record, which names its only host.
+func (v *verdict) alone() bool {
+	m := &v.plan.MX
+	return len(v.plan.Hosts) == 1 && len(m.Listed) == 1 && m.More == 0 && m.Lookup.Answer.Kind == dnssec.Data
+}
+
+// told is what an administrator has to know and to do.
+func (v *verdict) told() explain.Account {
+	decisions := make([]engine.Decision, len(v.hosts))
+	for i, h := range v.hosts {
+		decisions[i] = h.Decision
 	}
-	for i, h := range v.plan.Hosts {
-		v.host(c, i, hostName(h), said)
+	return explain.Tell(v.plan, decisions, v.summary)
+}
+
+// named reports whether a digest is in a line that is ready to copy.
+func (v *verdict) named(digest string) bool {
+	return v.summary.Outcome != engine.Authenticated && slices.ContainsFunc(v.told().Owner, func(c explain.Cure) bool {
+		return slices.ContainsFunc(c.Lines, func(l string) bool { return strings.Contains(l, digest) })
+	})
+}
+
+// blamesResolver reports whether the account says what is wrong with the resolver.
+func (v *verdict) blamesResolver() bool {
+	return v.err == nil && len(v.hosts) == len(v.plan.Hosts) && slices.ContainsFunc(v.told().Hints, func(h explain.Hint) bool {
+		return slices.Contains([]explain.Hint{explain.HintResolver, explain.HintRefuses, explain.HintStrips, explain.HintAnchor, explain.HintSilent}, h)
+	})
+}
+
+// account prints what an administrator has to know and to do.
+func (v *verdict) account(c *console) {
+	a := v.told()
+	cause := a.Cause
+	if a.RFC != "" && v.summary.Outcome != engine.Authenticated {
+		cause += " (RFC " + a.RFC + ")"
 	}
+	block(c, 2, "", cause)
+	for _, also := range a.Also {
+		block(c, 2, "", "Also: "+also)
+	}
+	for i, cure := range a.Owner {
+		label := "for the owner of the domain: "
+		if i > 0 {
+			label = "  "
+		}
+		block(c, 2, label, cure.Text)
+		for _, l := range cure.Lines {
+			c.Linef("      %s", l)
+		}
+	}
+	sender := a.Sender
+	for _, h := range a.Hints {
+		if hint := hints[h]; hint != "" {
+			sender = append(sender, strings.ReplaceAll(hint, "{domain}", v.plan.Orig.String()))
+		}
+	}
+	if len(sender) > 0 {
+		block(c, 2, "for the sender: ", strings.Join(sender, " "))
+	}
+}
+
+// note says what the outcome means for the message, where it does not go.
+func (v *verdict) note() string {
+	const demanded = "not delivered now; the message stays queued (this check demands more)"
+	switch v.summary.Reason.ID {
+	case engine.ReasonNoMethod, engine.ReasonDANERequired, engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted,
+		engine.ReasonRequireTLSMX, engine.ReasonRequireTLSLiteral, engine.ReasonNoREQUIRETLS, engine.ReasonRequireTLSFails, engine.ReasonNoFallback:
+		return demanded
+	}
+	if no, ok := v.summary.Reason.Evidence.(*engine.NoTLS); ok && no.Part == engine.PKIX {
+		return demanded
+	}
+	switch v.summary.Outcome {
+	case engine.Refused:
+		return "not delivered now; the message stays queued (a policy forbids it)"
+	case engine.Deferred:
+		return "not delivered now; the message stays queued (" + v.waits() + ")"
+	case engine.Bounced:
+		return "not deliverable; the message goes back to its sender"
+	}
+	return ""
+}
+
+// waits says in a few words for what a deferred message waits.
+func (v *verdict) waits() string {
+	switch v.summary.Reason.Evidence.(type) {
+	case *engine.LookupFailed:
+		return "a lookup failed"
+	case *engine.NoTLS:
+		return "no connection"
+	case *engine.Lost, *engine.MemoryUnread:
+		return "a protection is missing"
+	}
+	return "until more is known"
 }
 
 // headline is the outcome in words.
@@ -90,50 +207,38 @@ func firstSentence(text string) string {
 // explain prints a reason, and what each administrator can do about it.
 func (v *verdict) explain(c *console, indent int, r engine.Reason) {
 	words := explain.Reason(r)
-	text := words.Text
+	cause := words.Text
 	if words.RFC != "" {
-		text += " (RFC " + words.RFC + ")"
+		cause += " (RFC " + words.RFC + ")"
 	}
-	block(c, indent, "", text)
-	info, ok := explain.About(r.ID)
-	if !ok || v.summary.Outcome == engine.Authenticated && v.summary.Reason == r {
-		return
-	}
-	if info.Recipient != "" && info.Recipient != "Nothing." {
-		block(c, indent, "for the owner of the domain: ", info.Recipient)
-	}
-	if info.Sender != "" && info.Sender != "Nothing." {
-		block(c, indent, "for the sender: ", info.Sender)
-	}
+	block(c, indent, "", cause)
 }
 
-// host prints one host: what came out, why (unless that was said), what was looked up
-// and what matched.
-func (v *verdict) host(c *console, i int, name string, said map[engine.ReasonID]string) {
-	h, r := v.plan.Hosts[i], v.hosts[i]
-	d := r.Decision
+// host prints one host: what came out, and what was looked up, shown and compared.
+func (v *verdict) host(c *console, i int) {
+	r := v.hosts[i]
+	h, d := &v.plan.Hosts[i], &r.Decision
 	word := d.Outcome.String()
 	if d.Method != "" {
 		word += " by " + string(d.Method)
 	}
-	before, known := said[d.Reason.ID]
-	if known && before != name {
-		word += ", for the same reason as " + before
+	if len(v.plan.Hosts) > 1 {
+		c.Linef("")
 	}
-	c.Linef("")
-	c.Linef("  %s (preference %d): %s", paint(strong, name), h.Preference, paint(outcomeStyle(d.Outcome), word))
-	if !known && d.Reason.ID != "" {
-		v.explain(c, 4, d.Reason)
-		said[d.Reason.ID] = name
+	note := ""
+	if v.alone() && v.plan.MX.Status == dnssec.Secure {
+		note = ", DNSSEC valid"
 	}
-	steps(c, 4, explain.Host(&v.plan.Hosts[i]), known && before != name)
-	steps(c, 4, explain.Steps(v.plan, i, d), false)
-	for _, f := range d.Details {
-		block(c, 4, pad("finding"), explain.Text(f))
+	c.Linef("  %s (preference %d%s): %s", paint(strong, hostName(*h)), h.Preference, note, paint(outcomeStyle(d.Outcome), word))
+	for _, l := range explain.HostLines(v.plan, i, d, v.plan.Made) {
+		if l.Label == "key" && v.named(strings.TrimPrefix(l.Text, "SHA-256 ")) {
+			continue // it is in the record to publish
+		}
+		block(c, 4, pad(l.Label), l.Text)
 	}
 	if r.Differ() {
 		for _, a := range r.Addresses {
-			block(c, 4, pad("address"), a.Address.String()+": "+a.Decision.Outcome.String()+": "+explain.Text(a.Decision.Reason))
+			block(c, 4, pad("address"), a.Address.String()+": "+a.Decision.Outcome.String()+": "+firstSentence(explain.Text(a.Decision.Reason)))
 		}
 	}
 	if n := r.Untried(); n > 0 && n < len(r.Addresses) {
@@ -145,14 +250,11 @@ func (v *verdict) host(c *console, i int, name string, said map[engine.ReasonID]
 }
 
 // steps prints what was looked up and compared, a step a line. The verdict itself is
-// not repeated; brief leaves the sentence out that says why a requirement holds.
-func steps(c *console, indent int, why []explain.Step, brief bool) {
+// not repeated.
+func steps(c *console, indent int, why []explain.Step) {
 	for _, s := range why {
 		if s.Step == explain.StepVerdict {
 			continue
-		}
-		if brief && s.Step == explain.StepRequirement {
-			s.Result, _, _ = strings.Cut(s.Result, ": ")
 		}
 		block(c, indent, pad(s.Step), stepText(s))
 	}
@@ -165,7 +267,10 @@ func stepText(s explain.Step) string {
 		what = strings.TrimSpace(s.Type + " " + s.Name)
 	}
 	if s.Status != "" {
-		what += ", " + s.Status
+		what += ", " + cmp.Or(statusWords[s.Status], s.Status)
+	}
+	if s.Step == explain.StepRequirement {
+		_, s.Result, _ = strings.Cut(s.Result, ": ") // the word of the table is for programs
 	}
 	switch {
 	case what == "":
@@ -174,6 +279,14 @@ func stepText(s explain.Step) string {
 		return what
 	}
 	return what + ": " + s.Result
+}
+
+// statusWords are the DNSSEC states of answers in plain words.
+var statusWords = map[string]string{
+	dnssec.Secure.String():        "DNSSEC valid",
+	dnssec.Insecure.String():      "without DNSSEC",
+	dnssec.Bogus.String():         "fails DNSSEC validation",
+	dnssec.Indeterminate.String(): "not known",
 }
 
 // labelWidth is the column at which the text of a step begins: that of the longest

@@ -219,7 +219,7 @@ func (v *verdict) humanPlan(c *console) {
 		v.explain(c, 2, p.MX.Reason)
 	}
 	c.Linef("")
-	steps(c, 2, explain.Plan(p), false)
+	steps(c, 2, explain.Plan(p))
 	for i, h := range p.Hosts {
 		word := h.Requirement.String()
 		if h.Requirement == engine.Skip {
@@ -227,7 +227,7 @@ func (v *verdict) humanPlan(c *console) {
 		}
 		c.Linef("")
 		c.Linef("  %s (preference %d, port %d): %s", paint(strong, hostName(h)), h.Preference, h.Port, paint(strong, word))
-		steps(c, 4, explain.Host(&p.Hosts[i]), false)
+		steps(c, 4, explain.Host(&p.Hosts[i]))
 		for _, f := range []struct {
 			label, text string
 		}{

@@ -24,6 +24,7 @@ func TestStoreHeldByAnother(t *testing.T) {
 	var stderr bytes.Buffer
 	e := newEnv(strings.NewReader(""), &bytes.Buffer{}, &stderr, func(string) string { return "" })
 	e.flags.store = "bolt:" + path
+	e.flags.storeNamed = true // by --store, not by the configuration
 	s, err := e.openStore(storeFills)
 	if err != nil {
 		t.Fatal(err)

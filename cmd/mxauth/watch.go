@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // A watcher is a resolver that remembers which lookups failed by the fault of the
@@ -17,8 +18,10 @@ import (
 type watcher struct {
 	dnssec.Resolver
 
-	mu       sync.Mutex // guards troubles
+	mu       sync.Mutex // guards what follows
 	troubles map[troubleKey]*trouble
+	asked    int // lookups
+	useful   int // of them, those that came to an answer, or failed by a fault of the zone
 }
 
 // A troubleKey tells troubles apart: what happened, and where.
@@ -49,7 +52,21 @@ func (w *watcher) Resolve(ctx context.Context, q dnssec.Question) (dnssec.Answer
 	if err != nil && ctx.Err() == nil && errors.As(err, &le) {
 		w.note(le)
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked++
+	if err == nil || explain.OwnFault(err) == explain.NoHint && !errors.Is(err, dnssec.ErrTimeout) {
+		w.useful++
+	}
 	return a, err
+}
+
+// nothing reports whether nothing could be looked up, through a fault on this side: no
+// lookup came to an answer.
+func (w *watcher) nothing() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.asked > 0 && w.useful == 0
 }
 
 // ofResolver are the failures that the operator of the resolver can mend. A bogus

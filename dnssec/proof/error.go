@@ -1,11 +1,17 @@
 package proof
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // An Error is a failure with its evidence. Its Kind is one of the sentinels.
 type Error struct {
 	Kind error
 	Text string
+	// At is when the signature ended (ErrExpired) or begins (ErrNotYetValid); zero for
+	// other kinds.
+	At time.Time
 }
 
 // Error says what failed, and by what.
@@ -20,5 +26,5 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Kind }
 
 func errorf(kind error, format string, args ...any) error {
-	return &Error{kind, fmt.Sprintf(format, args...)}
+	return &Error{Kind: kind, Text: fmt.Sprintf(format, args...)}
 }

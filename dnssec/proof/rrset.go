@@ -187,10 +187,10 @@ func (ks *KeySet) verify(set *RRset, sig *RRSIG, now time.Time, b *Budget) (Sign
 	t := uint32(now.Unix())
 	// DNSSEC4034-3.1.5-01: RFC 4034 section 3.1.5; DNSSEC4035-5.3.1-03: RFC 4035 section 5.3.1
 	if int32(sig.Expiration-t) < 0 {
-		return Signed{}, errorf(ErrExpired, "at %s", serialTime(sig.Expiration, now))
+		return Signed{}, timed(ErrExpired, "at ", serialTime(sig.Expiration, now))
 	}
 	if int32(t-sig.Inception) < 0 {
-		return Signed{}, errorf(ErrNotYetValid, "before %s", serialTime(sig.Inception, now))
+		return Signed{}, timed(ErrNotYetValid, "before ", serialTime(sig.Inception, now))
 	}
 	owner := set.Owner
 	var encloser rfc6125.Name
@@ -283,6 +283,11 @@ func signedData(set *RRset, sig *RRSIG, owner rfc6125.Name) []byte {
 }
 
 // serialTime is the moment nearest to now that a 32-bit time can mean.
-func serialTime(t uint32, now time.Time) string {
-	return now.Add(time.Duration(int32(t-uint32(now.Unix()))) * time.Second).UTC().Format("2006-01-02 15:04:05 UTC")
+func serialTime(t uint32, now time.Time) time.Time {
+	return now.Add(time.Duration(int32(t-uint32(now.Unix()))) * time.Second).UTC().Truncate(time.Second)
+}
+
+// timed makes an Error of a signature that is outside of its time.
+func timed(kind error, word string, at time.Time) error {
+	return &Error{Kind: kind, Text: word + at.Format("2006-01-02 15:04:05 UTC"), At: at}
 }

@@ -128,12 +128,23 @@ type Policy struct {
 	Failed       string `json:"failed,omitempty"`
 	FailedStatus int    `json:"failed_status,omitempty"` // HTTP status, if it got so far
 	FailedDetail string `json:"failed_detail,omitempty"`
+	// FailedSyntax says where the policy is malformed.
+	FailedSyntax *Syntax `json:"failed_syntax,omitempty"`
 	// FailedAddress is the address that was tried last. FailedBefore says that the failure
 	// is that of an earlier fetch, and FailedUntil until when that was not repeated.
 	FailedAddress netip.AddrPort `json:"failed_address,omitzero"`
 	FailedBefore  bool           `json:"failed_before,omitempty"`
 	FailedUntil   time.Time      `json:"failed_until,omitzero"`
 	Chain         [][]byte       `json:"chain,omitempty"` // DER, of the policy host
+}
+
+// A Syntax is sts.SyntaxError.
+type Syntax struct {
+	Line  int    `json:"line,omitempty"`
+	Field string `json:"field,omitempty"`
+	Text  string `json:"text,omitempty"`
+	Why   string `json:"why"`
+	Cure  string `json:"cure,omitempty"`
 }
 
 // A Memory is what was remembered of the domain ([engine.Memory]); nil: nothing is.
@@ -160,7 +171,9 @@ type Peer struct {
 	Address    netip.AddrPort `json:"address"`
 	Event      engine.Event   `json:"event"`
 	Detail     string         `json:"detail,omitempty"`
-	Untried    bool           `json:"untried,omitempty"` // given up for want of time
+	Ending     engine.Ending  `json:"ending,omitzero"`
+	EHLOName   string         `json:"ehlo_name,omitempty"` // where the server may have objected to it
+	Untried    bool           `json:"untried,omitempty"`   // given up for want of time
 	Injected   bool           `json:"injected,omitempty"`
 	Code       int            `json:"code,omitempty"`
 	Chain      [][]byte       `json:"chain,omitempty"` // DER, leaf first

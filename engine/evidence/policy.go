@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
@@ -52,7 +53,7 @@ func (t *tapedSTS) Lookup(ctx context.Context, domain rfc6125.Host) sts.Result {
 		t.record(ctx, domain, &r)
 	}
 	if p.Failed != "" {
-		r.FetchErr = t.failure(domain)
+		r.FetchErr, r.Chain = t.failure(domain), t.failedChain()
 	}
 	t.policy(domain, &r)
 	if t.fixed.IsZero() && !p.Until.IsZero() {
@@ -110,8 +111,29 @@ func (t *tapedSTS) failure(domain rfc6125.Host) error {
 	p := t.f.STS
 	host, _ := rfc6125.ParseHost("mta-sts." + domain.String())
 	// As a cause, since the text is a stranger's: it is escaped when it is printed.
-	return &sts.FetchError{Host: host, Kind: sts.FetchKind(p.Failed), Addr: p.FailedAddress, Status: p.FailedStatus,
+	e := &sts.FetchError{Host: host, Kind: sts.FetchKind(p.Failed), Addr: p.FailedAddress, Status: p.FailedStatus,
 		Cause: errors.New(p.FailedDetail), Until: p.FailedUntil, Repeated: p.FailedBefore}
+	switch y := p.FailedSyntax; {
+	case y != nil && errors.Is(e.Kind, sts.ErrPolicy):
+		e.Cause = &sts.SyntaxError{Line: y.Line, Field: y.Field, Text: y.Text, Why: clip(y.Why), Cure: y.Cure, Kind: sts.ErrPolicy}
+	case errors.Is(e.Kind, sts.ErrFetchWebPKI) && len(p.Chain) > 0:
+		// What is wrong with the chain is found again.
+		if err := t.provesAt(domain, p.At); errors.Is(err, pkix.ErrUntrusted) {
+			e.Cause = err
+		}
+	}
+	return e
+}
+
+// failedChain is the chain of a policy host that was not accepted, for people.
+func (t *tapedSTS) failedChain() []*x509.Certificate {
+	if p := t.f.STS; p.Failed != "" && len(p.Chain) > 0 {
+		chain, err := parse(p.Chain)
+		if err == nil {
+			return chain
+		}
+	}
+	return nil
 }
 
 // policy puts the policy into r, if it was in force.
@@ -174,7 +196,10 @@ func (t *tapedSTS) inForce(expires time.Time) bool {
 
 // proves judges the policy host's chain at the time of the fetch. In a slow fetch that is
 // when the check began to when it was complete.
-func (t *tapedSTS) proves(domain rfc6125.Host) error {
+func (t *tapedSTS) proves(domain rfc6125.Host) error { return t.provesAt(domain, t.f.STS.Fetched) }
+
+// provesAt is proves for a fetch that was complete, or failed, at some time.
+func (t *tapedSTS) provesAt(domain rfc6125.Host, fetched time.Time) error {
 	f := t.f
 	chain, err := parse(f.STS.Chain)
 	if err != nil {
@@ -188,8 +213,8 @@ func (t *tapedSTS) proves(domain rfc6125.Host) error {
 		_, err := pkix.VerifyServer(pkix.Request{Chain: chain, Roots: t.roots, At: at}, []rfc6125.Reference{rfc6125.NewReference(host)})
 		return err
 	}
-	err = verify(f.STS.Fetched)
-	if errors.Is(err, pkix.ErrExpired) && !f.Planned.IsZero() && f.Planned.Before(f.STS.Fetched) {
+	err = verify(fetched)
+	if errors.Is(err, pkix.ErrExpired) && !f.Planned.IsZero() && f.Planned.Before(fetched) {
 		err = verify(f.Planned)
 	}
 	return err

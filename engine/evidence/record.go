@@ -237,7 +237,7 @@ func hostOf(plan *engine.Host, r *probe.HostResult, room *int, left *LeftOut) Ho
 	for _, a := range r.Addresses {
 		p := a.Peer
 		out := Peer{
-			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
+			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Ending: p.Ending, EHLOName: clip(p.DoubtedName), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: presented(p), RawKey: p.RawKey, TLS: clip(p.TLS), TLSVersion: p.Version, RequireTLS: p.RequireTLS, At: a.At.UTC(),
 			Handshake: p.Handshake,
 		}
@@ -350,6 +350,10 @@ func policyOf(s sts.Result) *Policy {
 	p.FailedStatus, p.FailedAddress, p.FailedDetail = fe.Status, fe.Addr, clip(fe.Detail)
 	if fe.Detail == "" && fe.Cause != nil {
 		p.FailedDetail = clip(fe.Cause.Error())
+	}
+	var syntax *sts.SyntaxError
+	if errors.As(fe, &syntax) {
+		p.FailedSyntax = &Syntax{syntax.Line, clip(syntax.Field), clip(syntax.Text), clip(syntax.Why), clip(syntax.Cure)}
 	}
 	if p.FailedBefore = fe.Repeated; fe.Repeated {
 		p.FailedUntil = fe.Until.UTC()

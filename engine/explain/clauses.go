@@ -8,12 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/pkix"
-	"github.com/mxauth/mxauth/sts"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // host is how texts call an MX host.
@@ -33,110 +33,6 @@ func domain(r engine.Reason) string {
 		return host(r.Host)
 	}
 	return "the next hop"
-}
-
-// noDANE says in a clause why DANE asks nothing (or not enough) of the host.
-func noDANE(r engine.Reason) string {
-	name := host(r.Host)
-	why := engine.NoDANEOther
-	if r.Host != nil {
-		why = r.Host.NoDANE
-	}
-	switch why {
-	case engine.NoDANELiteral:
-		return "DANE does not apply to an address"
-	case engine.NoDANELevel:
-		return "DANE is not looked at on this level"
-	case engine.NoDANEMXSkipped:
-		return fmt.Sprintf("the MX record of %s is not signed (DNSSEC), so DANE is not looked at", r.Domain)
-	case engine.NoDANEMXInsecure:
-		return fmt.Sprintf("%s, so it is not proven that %s is its host", unsignedMX(r), name)
-	case engine.NoDANEUnusable:
-		return fmt.Sprintf("none of the TLSA records of %s can be used for mail", name)
-	case engine.NoDANENotAsked:
-		return "DANE was not looked up"
-	case engine.NoDANEAddressInsecure:
-		return fmt.Sprintf("the addresses of %s are not signed (DNSSEC), so DANE can not apply", name)
-	case engine.NoDANENoRecords:
-		return fmt.Sprintf("%s has no signed TLSA records (DANE)", name)
-	}
-	return fmt.Sprintf("DANE does not apply to %s", name)
-}
-
-// unsignedMX says in a clause that the choice of host is not proven.
-func unsignedMX(r engine.Reason) string {
-	if r.Host != nil && r.Host.Name == r.Domain {
-		return fmt.Sprintf("the answer that %s has no MX record is not signed (DNSSEC)", r.Domain)
-	}
-	return fmt.Sprintf("the MX record of %s that names it is not signed (DNSSEC)", r.Domain)
-}
-
-// noSTS says in a clause why MTA-STS asks nothing of the host.
-func noSTS(r engine.Reason) string {
-	why := engine.NoSTSNotAsked
-	if r.Host != nil {
-		why = r.Host.NoSTS
-	}
-	switch why {
-	case engine.NoSTSTesting:
-		return fmt.Sprintf("the MTA-STS policy of %s is in mode testing", r.Domain)
-	case engine.NoSTSPending:
-		return fmt.Sprintf("the MTA-STS policy of %s is not known yet", r.Domain)
-	case engine.NoSTSStore:
-		return fmt.Sprintf("whether an MTA-STS policy of %s is kept could not be found out", r.Domain)
-	case engine.NoSTSUnknown:
-		return fmt.Sprintf("whether %s has an MTA-STS policy could not be found out", r.Domain)
-	case engine.NoSTSModeNone:
-		return fmt.Sprintf("the MTA-STS policy of %s is in mode none", r.Domain)
-	case engine.NoSTSFetch:
-		return fmt.Sprintf("the MTA-STS policy that %s announces could not be fetched", r.Domain)
-	case engine.NoSTSNone:
-		return fmt.Sprintf("%s has no MTA-STS policy", r.Domain)
-	}
-	return "MTA-STS is not looked at"
-}
-
-// free says in a clause why nothing is demanded.
-func free(r engine.Reason) string {
-	ground := engine.GroundNoPolicy
-	if r.Host != nil {
-		ground = r.Host.Ground
-	}
-	switch ground {
-	case engine.GroundLevel:
-		return "this server is set to demand nothing"
-	case engine.GroundMessage:
-		return "nothing may stop this message"
-	case engine.GroundLiteral:
-		return "nothing can be demanded of an address"
-	case engine.GroundAudit:
-		return "audit mode is on"
-	case engine.GroundException:
-		return "an exception asks for nothing"
-	}
-	return "no policy obliges it to"
-}
-
-// demand says which policy wants TLS.
-func demand(r engine.Reason, part engine.Requirement) string {
-	switch part {
-	case engine.DANE, engine.HalfDANE, engine.Encrypt:
-		return "The TLSA records (DANE) of " + host(r.Host) + " demand TLS"
-	case engine.STS:
-		return "The MTA-STS policy of " + domain(r) + " demands TLS"
-	}
-	return "TLS is demanded of " + host(r.Host)
-}
-
-// detail is what the peer said, in brackets.
-func detail(p *engine.Peer) string {
-	switch {
-	case p.Event == engine.HandshakeDone && p.Outdated() && p.TLS != "":
-		return " (only " + clip(p.TLS) + ")"
-	case p.Detail == "":
-		return ""
-	}
-	return " (" + clip(p.Detail) + ")"
 }
 
 // exception tells of an exception.
@@ -174,36 +70,23 @@ func lookup(err error) string {
 	if !errors.As(err, &le) {
 		return clip(err.Error())
 	}
-	text := "lookup failed"
+	said := "lookup failed"
 	if le.Kind != nil {
-		text = "dns lookup failed: " + kind(le.Kind)
+		said = kind(le.Kind)
 	}
 	if s := le.Reason.String(); s != "" {
-		text += ": " + s
+		said += ": " + s
 	}
 	for _, x := range le.EDE {
-		text += fmt.Sprintf("; extended error %d", x.Code)
+		said += fmt.Sprintf("; extended error %d", x.Code)
 		if x.Text != "" {
-			text += fmt.Sprintf(" %q", clip(x.Text))
+			said += fmt.Sprintf(" %q", clip(x.Text))
 		}
 	}
 	if le.Server != "" {
-		text += " (asked " + le.Server + ")"
+		said += " (asked " + le.Server + ")"
 	}
-	return clip(text)
-}
-
-// shortage says in a clause which limit kept a policy from being fetched.
-func shortage(err error) string {
-	var f *sts.FetchError
-	if !errors.As(err, &f) {
-		return clause(err)
-	}
-	text := f.Detail
-	if f.Cause != nil && !strings.Contains(text, f.Cause.Error()) {
-		text += ": " + f.Cause.Error()
-	}
-	return clip(text)
+	return clip(said)
 }
 
 // clause is an error as a clause.
@@ -212,25 +95,6 @@ func clause(err error) string {
 		return "no details"
 	}
 	return clip(err.Error())
-}
-
-// certificate says what is wrong with a chain.
-func certificate(err error) string {
-	var e *pkix.Error
-	switch {
-	case err == nil:
-		return "no name is expected"
-	case !errors.As(err, &e):
-		return clip(err.Error())
-	}
-	text := kind(e.Kind)
-	if e.Subject != "" {
-		text += ": " + e.Subject
-	}
-	if e.Detail != "" {
-		text += ": " + e.Detail
-	}
-	return clip(text)
 }
 
 // commonName is the clause, after the names of a certificate of which none counts, that
@@ -292,28 +156,47 @@ func unusable(s dane.Set) string {
 	var all []string
 	for _, u := range s.Uses() {
 		if !u.Usable {
-			r := u.Record
-			all = append(all, fmt.Sprintf("%d %d %d: %s", r.Usage, r.Selector, r.MatchingType, clip(u.Why)))
+			all = append(all, recordOf(u.Record)+", "+whyUnusable(u))
 		}
 	}
 	return list(all)
 }
 
+// whyUnusable says in a clause why a record does not count.
+func whyUnusable(u dane.RecordUse) string {
+	r := u.Record
+	switch {
+	case u.Agility:
+		return "a record with a stronger digest is there"
+	case r.Usage == dane.PKIXTA || r.Usage == dane.PKIXEE:
+		return fmt.Sprintf("usage %d (%s) does not count for mail", r.Usage, r.Usage)
+	case r.Usage > dane.DANEEE:
+		return fmt.Sprintf("usage %d does not exist", r.Usage)
+	case r.Selector > dane.SPKI:
+		return fmt.Sprintf("selector %d does not exist", r.Selector)
+	case r.MatchingType > dane.SHA2_512:
+		return fmt.Sprintf("matching type %d does not exist", r.MatchingType)
+	case r.MatchingType == dane.Full && r.Selector == dane.Cert:
+		return "its data is no certificate (matching type 0 takes a whole one)"
+	case r.MatchingType == dane.Full:
+		return "its data is no public key (matching type 0 takes a whole one)"
+	}
+	return clip(u.Why)
+}
+
 // clipAt is how many octets of a foreign text go into a line for people.
 const clipAt = 200
 
-// clip cuts a text and takes out what does not belong on a terminal.
+// clip cuts a text and shows by its number what does not belong on a terminal.
 func clip(s string) string {
-	safe := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r > 0x7f {
-			return '?'
-		}
-		return r
-	}, s)
-	if len(safe) > clipAt {
-		return safe[:clipAt] + "..."
+	if len(s) <= clipAt {
+		return text.Escape(s)
 	}
-	return safe
+	cut := clipAt
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return text.Escape(s[:cut]) + "..."
 }
 
 // list joins names for a sentence; beyond a handful it only counts.
@@ -343,5 +226,5 @@ func limit(err error) string {
 			return clip(s)
 		}
 	}
-	return "the lookups cost more than they may"
+	return "the lookups cost more than is allowed"
 }

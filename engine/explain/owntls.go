@@ -12,11 +12,11 @@ import (
 // program.
 var ownReasons = []Info{{
 	ID:   engine.ReasonOwnTLS,
-	Text: "The TLS library of this program (crypto/tls of Go) cannot complete the handshake with {host}: {obstacle}. {demand}, so this program refuses the host; senders with OpenSSL or GnuTLS, such as Postfix and Exim, may deliver to it{matched}. {cure}",
+	Text: "The TLS library of this program (crypto/tls of Go) cannot complete the handshake with {host}: {obstacle}. {demand}, so this program refuses the host; senders with OpenSSL or GnuTLS, such as Postfix and Exim, can perhaps deliver to it{matched}. {cure}",
 	Variants: map[variant]string{
 		variantRead:  "The TLS library of this program (crypto/tls of Go) cannot complete the handshake with {host}: {obstacle}. The certificate was read from the handshake, with a signature that proves its key, so the verdict is that of a sender with OpenSSL or GnuTLS, such as Postfix or Exim. {cure}",
 		variantWider: "The TLS library of this program (crypto/tls of Go) cannot complete the handshake with {host} by default: {obstacle}. With other settings it can, and the verdict is that of a sender with such settings, or with OpenSSL or GnuTLS, such as Postfix or Exim. {cure}",
-		variantClear: "The TLS library of this program (crypto/tls of Go) cannot complete the handshake with {host}: {obstacle}. Since {free} a sender with this library may send in the clear over a new connection; senders with OpenSSL or GnuTLS, such as Postfix and Exim, may encrypt. {cure}",
+		variantClear: "The TLS library of this program (crypto/tls of Go) cannot complete the handshake with {host}: {obstacle}. Since {free} a sender with this library can send in the clear over a new connection; senders with OpenSSL or GnuTLS, such as Postfix and Exim, can perhaps encrypt. {cure}",
 		variantHold:  "The TLS library of this program (crypto/tls of Go) cannot complete the handshake with {host}: {obstacle}, and this server is set not to fall back to clear text on a new connection. {cure}",
 	},
 	About: "The TLS library of this program (crypto/tls of Go) cannot complete the handshake with the mail host: it does not parse a certificate, refuses its key, shares no cipher suite or group with the server, or its ClientHello is too large for the server. Senders with OpenSSL or GnuTLS, such as Postfix and Exim, may deliver. It is no failure of the domain, and TLSRPT gets none.",
@@ -49,7 +49,7 @@ func own(r engine.Reason, l *engine.Library, name string) string {
 	case "matched":
 		return matched(l)
 	case "demand":
-		return demand(r, l.Part)
+		return capital(strings.TrimSuffix(read(r).demand(l.Part), " it") + " TLS")
 	}
 	return ""
 }
@@ -101,7 +101,7 @@ func ObstacleCure(l *engine.Library) string {
 	case engine.ObstacleGroup:
 		return "So that every sender can deliver, switch on the groups X25519 and P-256."
 	case engine.ObstacleHello:
-		return "So that every sender can deliver, update the server or the firewall: a ClientHello may take several packets."
+		return "So that every sender can deliver, update the server or the firewall: a ClientHello can take several packets."
 	}
 	return ""
 }

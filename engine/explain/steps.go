@@ -94,7 +94,7 @@ func mx(p *engine.Plan) []Step {
 	w := Reason(m.Reason)
 	s := Step{Step: StepMX, Name: p.Orig.String(), Type: "MX", Status: m.Status.String(), Row: m.Records}
 	if err := m.Lookup.Err; err != nil {
-		s.RFC, s.Result, s.ResultType = w.RFC, lookup(err), w.ResultType
+		s.RFC, s.Result, s.ResultType = w.RFC, clip(failedLookup(err, "the MX records")), w.ResultType
 		return append(out, s)
 	}
 	s.RFC = "5321 s.5.1"
@@ -165,12 +165,15 @@ func policy(p *engine.Plan) []Step {
 	case errors.Is(r.TXTErr, sts.ErrNoRecord):
 		txt.Result = "no record"
 		if r.Answer.Kind == dnssec.Data {
-			txt.Result = clip(r.TXTErr.Error())
+			txt.Result = "no record that counts"
+			if c, _, ok := recordFault(p); ok {
+				txt.Result = c
+			}
 		}
 	case left:
 		txt.Result = "not waited for: the kept policy is applied"
 	default:
-		txt.Result = lookup(r.TXTErr)
+		txt.Result = clip(failedLookup(r.TXTErr, "the TXT record"))
 	}
 	pol := Step{Step: StepSTSPolicy, Name: p.Orig.String(), Row: row, RFC: "8461 s.3.3", Result: "none"}
 	if q := r.Policy; q != nil {
@@ -193,7 +196,7 @@ func policy(p *engine.Plan) []Step {
 		if _, ok := f.Evidence.(*engine.PolicyFailed); ok {
 			pol.ResultType = resultType(f)
 			if r.FetchErr != nil {
-				pol.Result += "; " + clip(r.FetchErr.Error())
+				pol.Result += "; " + policyFile(p, r.FetchErr).clause
 			}
 		}
 	}
@@ -268,7 +271,7 @@ func lookups(h *engine.Host) (out []Step) {
 		}
 		if unused++; unused <= maxRecordSteps {
 			out = append(out, Step{Step: StepTLSARecord, Host: name, Name: clip(u.Record.String()), Type: "TLSA",
-				Result: "not used: " + clip(u.Why), RFC: "7672 s.3.1", ResultType: tlsrpt.TLSAInvalid})
+				Result: "not used: " + whyUnusable(u), RFC: "7672 s.3.1", ResultType: tlsrpt.TLSAInvalid})
 		}
 	}
 	if unused > maxRecordSteps {
@@ -287,7 +290,7 @@ func answer(h *engine.Host, step string, l dane.Lookup) Step {
 	s := Step{Step: step, Host: h.Name.String(), Status: l.Answer.Status.String()}
 	switch {
 	case l.Err != nil:
-		s.Result = lookup(l.Err)
+		s.Result = clip(failedLookup(l.Err, "the records"))
 		if step == StepTLSA {
 			s.ResultType = byID[h.TLSAFailure()].ResultType
 		}
@@ -302,11 +305,15 @@ func answer(h *engine.Host, step string, l dane.Lookup) Step {
 		if len(l.Answer.Records) == 1 {
 			s.Result = "1 record"
 		}
+	case l.Answer.Kind == dnssec.NXDomain:
+		s.Result = "no such name"
+	case l.Answer.Kind == dnssec.NoData:
+		s.Result = "no records"
 	default:
-		s.Result = l.Answer.Kind.String()
+		s.Result = "not asked"
 	}
-	if r := l.Answer.Reason.String(); r != "" && l.Err == nil {
-		s.Result += " (" + clip(r) + ")"
+	if r := l.Answer.Reason; r.Code != "" && l.Err == nil {
+		s.Result += " (" + unsigned(r) + ")"
 	}
 	return s
 }
@@ -379,7 +386,7 @@ func connection(name string, d *engine.Decision) Step {
 			result = "no connection"
 		}
 	}
-	s := Step{Step: StepConnection, Host: name, Result: result + detail(&d.Peer), RFC: "3207 s.4"}
+	s := Step{Step: StepConnection, Host: name, Result: result + endedBy(&d.Peer), RFC: "3207 s.4"}
 	if d.Address.IsValid() {
 		s.Name = d.Address.String()
 	}

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -28,7 +27,7 @@ func Reason(r engine.Reason) Words {
 	if i == nil {
 		return Words{}
 	}
-	return Words{Text: Text(r), RFC: i.RFC, ResultType: resultType(r), Code: i.Code}
+	return Words{Text: Text(r), RFC: rfcOf(r), ResultType: resultType(r), Code: i.Code}
 }
 
 // Decision puts the reason of a decision into words.
@@ -106,6 +105,30 @@ func transient(code string) string {
 	return code
 }
 
+// rfcOf is the section of the rule: of the policy that requires TLS, where a reason can
+// belong to several, and of the reason behind one that only passes it on.
+func rfcOf(r engine.Reason) string {
+	i := byID[r.ID]
+	if i == nil {
+		return ""
+	}
+	switch ev := r.Evidence.(type) {
+	case *engine.NoTLS:
+		switch {
+		case i.ResultType == "":
+		case ev.Part == engine.STS:
+			return byID[engine.ReasonSTSNoMatch].RFC
+		case ev.Part == engine.PKIX && r.Plan != nil && r.Plan.Request.RequireTLS:
+			return byID[engine.ReasonRequireTLSPKIX].RFC
+		}
+	case *engine.Underlying:
+		if r.ID == engine.ReasonRetry || r.ID == engine.ReasonQueueExpired {
+			return cmp.Or(rfcOf(ev.Reason), i.RFC)
+		}
+	}
+	return i.RFC
+}
+
 // resultType is that of the reason, or of the failure that it lets pass.
 func resultType(r engine.Reason) tlsrpt.ResultType {
 	switch ev := r.Evidence.(type) {
@@ -129,19 +152,10 @@ type variant uint8
 
 const (
 	variantNone    variant = iota
-	variantShort           // without a list that was given before
 	variantSession         // about a connection rather than a plan
 	variantHold            // mail waits for it
 	variantHost            // about a host of the plan
-	variantNoHost          // there is no host
-	variantUnknown         // nothing was connected to
-	variantNothing         // no certificate was presented
-	variantUnasked         // nothing was asked of the certificate
-	variantEarly           // a certificate is not valid yet
 	variantUntried         // not every host was tried
-	variantBusy            // the host answers that it takes no mail now
-	variantKey             // the key proves nothing
-	variantRecord          // of a record rather than a policy
 	variantRead            // of a handshake that was only read
 	variantWider           // of a handshake with other settings
 	variantClear           // the message may go in the clear
@@ -152,14 +166,8 @@ func variantOf(r engine.Reason) variant {
 	switch ev := r.Evidence.(type) {
 	case nil:
 		switch {
-		case r.ID == engine.ReasonSTSNoMatch:
-			return variantShort
 		case r.ID == engine.ReasonRetry:
 			return variantUntried
-		case r.ID == engine.ReasonNoConnection && r.Host == nil:
-			return variantNoHost
-		case r.ID == engine.ReasonNoConnection:
-			return variantUnknown
 		case r.Host != nil:
 			return variantHost
 		}
@@ -169,18 +177,6 @@ func variantOf(r engine.Reason) variant {
 		}
 	case *engine.Underlying:
 		return variantSession
-	case *engine.NoTLS:
-		if r.ID == engine.ReasonNoConnection && ev.Peer.Code != 0 {
-			return variantBusy
-		}
-	case *engine.LookupFailed:
-		switch {
-		case r.ID != engine.ReasonBudget || r.Host == nil:
-		case ev.Owner.IsValid():
-			return variantRecord
-		default:
-			return variantHost
-		}
 	case *engine.Lost:
 		if !ev.Hold.IsZero() {
 			return variantHold
@@ -189,24 +185,11 @@ func variantOf(r engine.Reason) variant {
 		if ev.Hold {
 			return variantHold
 		}
-	case *engine.PolicyUnknown:
-		if ev.Record {
-			return variantRecord
-		}
 	case *engine.Library:
 		return ownVariant(ev)
 	case *engine.Shown:
-		switch {
-		case r.ID == engine.ReasonLiteral, r.ID == engine.ReasonOpportunistic:
+		if r.ID == engine.ReasonLiteral || r.ID == engine.ReasonOpportunistic {
 			return variantSession
-		case r.ID == engine.ReasonEncryptedCA && ev.Err == nil:
-			return variantNothing
-		case r.ID == engine.ReasonEncryptedUnproved && len(ev.References) == 0:
-			return variantUnasked
-		case errors.Is(ev.Err, dane.ErrKey):
-			return variantKey
-		case errors.Is(ev.Err, pkix.ErrNotYetValid):
-			return variantEarly
 		}
 	}
 	return variantNone
@@ -217,6 +200,9 @@ func Text(r engine.Reason) string {
 	i := byID[r.ID]
 	if i == nil {
 		return ""
+	}
+	if t, ok := tell(r); ok {
+		return t.cause
 	}
 	text := i.Text
 	if v, ok := i.Variants[variantOf(r)]; ok {
@@ -242,14 +228,8 @@ func field(r engine.Reason, name string) string {
 		return domain(r)
 	case "host":
 		return host(r.Host)
-	case "no-dane":
-		return noDANE(r)
-	case "no-sts":
-		return noSTS(r)
-	case "unsigned-mx":
-		return unsignedMX(r)
 	case "free":
-		return free(r)
+		return read(r).free()
 	}
 	if h := r.Host; h != nil {
 		switch name {
@@ -259,58 +239,25 @@ func field(r engine.Reason, name string) string {
 			return h.DANE.Final.String()
 		case "pattern":
 			return fmt.Sprintf("%q", clip(h.STSMatch))
-		case "unusable":
-			return unusable(h.DANE.Set)
-		case "records":
-			return usable(h.DANE.Set)
 		case "port":
 			return fmt.Sprint(h.Port)
-		case "requirement":
-			return fmt.Sprintf("%q", h.Requirement)
 		}
 	}
 	switch ev := r.Evidence.(type) {
-	case *engine.LookupFailed:
-		switch name {
-		case "lookup":
-			return lookup(ev.Err)
-		case "limit":
-			return limit(ev.Err)
-		case "owner":
-			if ev.Owner.IsValid() {
-				return ev.Owner.String()
-			}
-			return "its TLSA name"
-		}
 	case *engine.Denied:
 		switch name {
 		case "denied":
 			return ev.Name.String()
 		case "status":
-			return ev.Status.String()
+			if ev.Status == dnssec.Secure {
+				return ", validated by DNSSEC"
+			}
+			return ", not validated by DNSSEC"
 		}
 	case *engine.SelfListed:
 		return ev.Self.String()
-	case *engine.PolicyFailed:
-		switch name {
-		case "error":
-			return clip(ev.Err.Error())
-		case "lookup":
-			return lookup(ev.Err)
-		case "fetched":
-			return ev.Fetched.UTC().Format(time.DateOnly)
-		}
-	case *engine.PolicyUnknown:
-		switch name {
-		case "error":
-			return clause(ev.Err)
-		case "shortage":
-			return shortage(ev.Err)
-		}
 	case *engine.MemoryUnread:
 		return clause(cmp.Or(errors.Unwrap(ev.Err), ev.Err))
-	case *engine.PolicyHosts:
-		return list(texts(ev.Patterns))
 	case *engine.ConfiguredNames:
 		return list(texts(ev.Names))
 	case *engine.Overridden:
@@ -335,12 +282,7 @@ func field(r engine.Reason, name string) string {
 			return ev.Hold.UTC().Format("2006-01-02 15:04 MST")
 		}
 	case *engine.NoTLS:
-		switch name {
-		case "detail":
-			return detail(&ev.Peer)
-		case "demand":
-			return demand(r, ev.Part)
-		}
+		return endedBy(&ev.Peer)
 	case *engine.Library:
 		return own(r, ev, name)
 	case *engine.Shown:
@@ -360,21 +302,8 @@ func shown(s *engine.Shown, name string) string {
 	switch name {
 	case "presented":
 		return presented(s.Presented)
-	case "references":
-		return list(texts(s.References))
-	case "common-name":
-		return commonName(s.CommonName)
-	case "certificate":
-		return certificate(s.Err)
 	case "record":
 		return record(s.Record)
-	case "fault":
-		return clip(s.Fault)
-	case "unread":
-		if s.Fault == "" {
-			return ""
-		}
-		return ". The key in its certificate could not be compared (" + clip(s.Fault) + ")"
 	case "proved":
 		return clip(s.Name)
 	case "reference":

@@ -273,5 +273,5 @@ func Example() {
 	fmt.Println(explain.Text(fate.Reason))
 	// Output:
 	// bounce 5.1.10
-	// The domain example.org says that it takes no mail (null MX, insecure).
+	// The domain example.org says that it takes no mail (null MX record `0 .`, not validated by DNSSEC).
 }

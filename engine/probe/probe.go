@@ -94,7 +94,7 @@ func (p *Prober) converse(ctx context.Context, c *engine.Conversation, h *engine
 	if last.atEHLO && ctx.Err() == nil && !isFull(p.c.HELO) {
 		if peer := c.Peer(); peer.Event == engine.NoConnection && peer.Code != 421 {
 			nameDoubted = true
-			c.Remark(fmt.Sprintf("this machine gave its name as %q, and some servers demand a full name, with a dot", p.c.HELO))
+			c.DoubtName(p.c.HELO)
 		}
 	}
 	peer = c.Peer()

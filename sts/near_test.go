@@ -1,0 +1,118 @@
+package sts_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"github.com/mxauth/mxauth/sts"
+)
+
+// TestLintNearRecord: a record that is there and that no sender reads is told by the
+// character that is wrong, never as missing.
+func TestLintNearRecord(t *testing.T) {
+	for _, c := range []struct{ txt, why, cure string }{
+		{`"v=STSv1; id=1;"`, "character 1 is a quotation mark", `"v=STSv1; id=1;"`},
+		{"\u201cv=STSv1; id=1;\u201d", "character 1 is U+201C (curly quotation mark)", `"v=STSv1; id=1;"`},
+		{"v=STSv1;\u00a0id=1;", "character 9 is U+00A0 (no-break space)", `"v=STSv1; id=1;"`},
+		{"\ufeffv=STSv1; id=1", "character 1 is U+FEFF (byte order mark)", `"v=STSv1; id=1;"`},
+		{" v=STSv1; id=1;", `a blank before "v=STSv1"`, `"v=STSv1; id=1;"`},
+		{"v = STSv1; id=1;", `a blank before "="`, `"v=STSv1; id=1;"`},
+		{"v= STSv1; id=1;", `a blank after "="`, `"v=STSv1; id=1;"`},
+		{"id=20260101; v=STSv1;", `"id" before the version`, `"v=STSv1; id=20260101;"`},
+		{"v=MTA-STSv1; id=1;", `"v=MTA-STSv1" is not "v=STSv1"`, `"v=STSv1; id=1;"`},
+		{"v=stsv1; id=1;", `"v=stsv1" is not "v=STSv1": upper and lower case count`, `"v=STSv1; id=1;"`},
+		{"V=STSv1; id=1;", `"V=STSv1" is not "v=STSv1"`, `"v=STSv1; id=1;"`},
+		{"v:STSv1; id:1", `a colon in place of "="`, `"v=STSv1; id=1;"`},
+		{"v=STSv1, id=1", `"," after "v=STSv1" in place of a semicolon`, `"v=STSv1; id=1;"`},
+		{"v=STSv1 id=1", `"i" after "v=STSv1" in place of a semicolon`, `"v=STSv1; id=1;"`},
+		{"v=STSv1", `no semicolon and no id after "v=STSv1"`, `"v=STSv1; id=`},
+		{"id=2026-11-01", "no version", `"v=STSv1; id=20261101;"`},
+		{"v=STSv1; id=2026-11-01;", `id holds "-" (its character 5)`, `"v=STSv1; id=20261101;"`},
+		{"v=STSv1; id=", "id is empty", `"v=STSv1; id=`},
+		{"v=STSv1; id=" + strings.Repeat("7", 33) + ";", "id has 33 characters, more than 32", `"v=STSv1; id=` + strings.Repeat("7", 32)},
+		{"v=STSv1;", "no id", `"v=STSv1; id=`},
+	} {
+		fs := sts.LintRecord([]string{"unrelated", c.txt})
+		if len(fs) != 1 || !fs[0].Fatal || !strings.Contains(fs[0].Why, c.why) || !strings.Contains(fs[0].Cure, c.cure) {
+			t.Errorf("%q: %+v, want %q and the cure %q", c.txt, fs, c.why, c.cure)
+		}
+		if !sts.MeansRecord(c.txt) {
+			t.Errorf("%q does not count as meant", c.txt)
+		}
+		cured, _, _ := strings.Cut(strings.TrimPrefix(fs[0].Cure, `publish "`), `"`)
+		if _, err := sts.ParseRecord([]string{cured}); strings.HasPrefix(fs[0].Cure, "publish") && err != nil {
+			t.Errorf("%q: the cure %q: %v", c.txt, cured, err)
+		}
+	}
+	for _, txt := range []string{"", "v=spf1 -all", "v=DMARC1; p=none", "google-site-verification=abc", "v=TLSRPTv1; rua=mailto:a@b.example", "consists of words", "MS=ms1234"} {
+		if sts.MeansRecord(txt) {
+			t.Errorf("%q counts as meant", txt)
+		}
+	}
+	if fs := sts.LintRecord([]string{"v=DMARC1; p=none"}); len(fs) != 1 || !strings.Contains(fs[0].Why, "DMARC") {
+		t.Errorf("%+v", fs)
+	}
+}
+
+// TestLintNearPolicy: a line that is there and that no sender reads is told by what is
+// wrong in it, and its field is not told as missing.
+func TestLintNearPolicy(t *testing.T) {
+	const good = "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 1209600\n"
+	utf16le := []byte{0xff, 0xfe}
+	for _, u := range utf16.Encode([]rune(good)) {
+		utf16le = append(utf16le, byte(u), byte(u>>8))
+	}
+	change := func(old, now string) string { return strings.ReplaceAll(good, old, now) }
+	for _, c := range []struct {
+		name, body string
+		finds      int
+		line       int
+		why, cure  string
+	}{
+		{"byte order mark", "\ufeff" + good, 1, 1, "U+FEFF (byte order mark)", "without byte order mark"},
+		{"UTF-16", string(utf16le), 1, 1, "UTF-16", "UTF-8"},
+		{"UTF-16 without mark", string(utf16le[2:]), 1, 1, "UTF-16", "UTF-8"},
+		{"CR CR LF", change("\n", "\r\r\n"), 1, 1, "CR CR LF", "LF"},
+		{"CR alone", change("\n", "\r"), 1, 1, "CR alone", "LF"},
+		{"HTML", "<html><body>It works!</body></html>\n", 1, 1, "HTML", "path"},
+		{"gzip", "\x1f\x8b\x08\x00abc", 1, 0, "gzip", "text"},
+		{"no-break space", change("mode: ", "mode:\u00a0"), 1, 2, "character 6 of the line is U+00A0 (no-break space)", `"mode: enforce"`},
+		{"zero width space", change("enforce", "enforce\u200b"), 1, 2, "character 14 of the line is U+200B (zero width space)", `"mode: enforce"`},
+		{"curly quotes", change("enforce", "\u201cenforce\u201d"), 1, 2, "U+201C (curly quotation mark)", `"mode: enforce"`},
+		{"blank before the colon", change(":", " :"), 4, 1, "a blank before the colon", `"version: STSv1"`},
+		{"comment", "# our policy\n" + good, 1, 1, "a comment", "remove the line"},
+		{"comment after a value", change("enforce", "enforce # now"), 1, 2, "a comment after the value", `"mode: enforce"`},
+		{"semicolon", change("1209600", "1209600;"), 1, 4, `";" at the end of the value`, `"max_age: 1209600"`},
+		{"preference", change("mx: ", "mx: 10 "), 1, 3, "the preference 10 of the MX record", `"mx: mx.example.org"`},
+		{"star", change("mx.example.org", "*"), 1, 3, "exactly one label", "host name"},
+		{"YAML list", change("mx: mx.example.org", "mx:\n  - mx.example.org"), 2, 4, "YAML list", `"mx: mx.example.org"`},
+		{"YAML flow", change("mx.example.org", "[mx.example.org]"), 1, 3, "YAML list", `"mx: mx.example.org"`},
+		{"indented", change("mode", "  mode"), 1, 2, "a blank before the name", `"mode: enforce"`},
+		{"equals sign", change("mode: ", "mode="), 1, 2, `"=" in place of a colon`, `"mode: enforce"`},
+		{"upper case", change("mode", "Mode"), 1, 2, `"Mode" is not "mode"`, `"mode: enforce"`},
+		{"hyphen", change("max_age", "max-age"), 1, 4, `"max-age" is not "max_age"`, `"max_age: 1209600"`},
+		{"value in upper case", change("enforce", "Enforce"), 1, 2, `mode is "Enforce", not "enforce"`, `"mode: enforce"`},
+		{"quotes", change("enforce", `"enforce"`), 1, 2, "quotation marks around the value", `"mode: enforce"`},
+		{"days", change("1209600", "14d"), 1, 4, "seconds", `"max_age: 1209600"`},
+		{"version", change("STSv1", "stsv1"), 1, 1, `version is "stsv1", not "STSv1"`, `"version: STSv1"`},
+		{"no colon", change("mode:", "mode"), 1, 2, "no colon", `"mode: enforce"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := sts.ParsePolicy([]byte(c.body)); err == nil {
+				t.Fatal("the policy is valid")
+			}
+			fs := sts.Lint([]byte(c.body))
+			found := false
+			for _, f := range fs {
+				found = found || f.Fatal && f.Line == c.line && strings.Contains(f.Why, c.why) && strings.Contains(f.Cure, c.cure)
+				if strings.HasPrefix(f.Why, "no ") && f.Line == 0 {
+					t.Errorf("told as missing: %+v", f)
+				}
+			}
+			if !found || len(fs) != c.finds {
+				t.Errorf("%+v, want %d, one in line %d with %q and %q", fs, c.finds, c.line, c.why, c.cure)
+			}
+		})
+	}
+}
