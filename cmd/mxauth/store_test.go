@@ -59,3 +59,28 @@ func TestShellWord(t *testing.T) {
 		}
 	}
 }
+
+// TestStoreOfConfiguration: the store that only the configuration names is the daemon's. Who
+// checks a domain beside it is told that it is not used, and starts from nothing.
+func TestStoreOfConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.db")
+	held, err := bolt.Open(bolt.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	var stderr bytes.Buffer
+	e := newEnv(strings.NewReader(""), &bytes.Buffer{}, &stderr, func(string) string { return "" })
+	e.flags.store = "bolt:" + path
+	s, err := e.openStore(storeFills)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, ok, err := s.Get(t.Context(), "k"); ok || err != nil {
+		t.Errorf("got %v, %v", ok, err)
+	}
+	if !strings.Contains(stderr.String(), "the store of the configuration is not used") {
+		t.Errorf("said %q", stderr.String())
+	}
+}
