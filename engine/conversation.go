@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"net/textproto"
 	"os"
-	"strings"
 	"sync"
 )
 
@@ -159,7 +158,6 @@ func (c *Conversation) peer() (p Peer, unconfirmed bool) {
 	}
 	if c.doubted != "" {
 		p.DoubtedName = c.doubted
-		p.Detail = strings.TrimPrefix(p.Detail+fmt.Sprintf("; this machine gave its name as %q, and some servers demand a full name, with a dot", c.doubted), "; ")
 	}
 	return p, unconfirmed
 }

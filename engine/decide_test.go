@@ -561,7 +561,7 @@ func TestClassicCase(t *testing.T) {
 	if d.Outcome != engine.Encrypted || d.Method != "" || !d.Deliver || d.Reason.ID != engine.ReasonEncryptedName {
 		t.Fatalf("%s %s %s", d.Outcome, d.Method, d.Reason.ID)
 	}
-	for _, word := range []string{"alt1.smtp-in.example", "mx.example", "encrypted", "not checked", "DANE", "MTA-STS", "not signed"} {
+	for _, word := range []string{"alt1.smtp-in.example", "mx.example", "encrypted", "not verified", "DANE", "MTA-STS", "not signed"} {
 		if !strings.Contains(explain.Text(d.Reason), word) {
 			t.Errorf("the sentence lacks %q: %s", word, explain.Text(d.Reason))
 		}

@@ -1,0 +1,157 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine"
+)
+
+// Certificates that prove nothing.
+
+// shown is what was made of a certificate.
+func (c reading) shown(s *engine.Shown) (t told, ok bool) {
+	f := judgeChain(s)
+	switch c.r.ID {
+	case engine.ReasonDANENoMatch:
+		return c.noMatch(s), true
+	case engine.ReasonEncryptedTLSA:
+		return c.tlsaUnusable(s), true
+	case engine.ReasonDANEName:
+		return c.daneName(s), true
+	case engine.ReasonDANEExpired, engine.ReasonDANEUntrusted:
+		return c.daneChain(s, f), true
+	case engine.ReasonSTSName, engine.ReasonSTSExpired, engine.ReasonSTSUntrusted:
+		return c.stsChain(s, f), true
+	case engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted:
+		return c.pkixChain(s, f), true
+	case engine.ReasonHalfDANEMatch:
+		return c.halfDANE(), true
+	case engine.ReasonEncryptedName, engine.ReasonEncryptedCA, engine.ReasonEncryptedUnproved:
+		if c.h != nil && c.h.Ground == engine.GroundNoPolicy {
+			return c.encrypted(s, f), true
+		}
+		return told{cause: fmt.Sprintf("The connection to %s is encrypted, and who the server is was not checked.", c.host)}, true
+	}
+	return told{}, false
+}
+
+// chainCure is what puts a chain right.
+func (c reading) chainCure(f certFault, public bool) string {
+	switch f.trouble {
+	case certNone:
+		return fmt.Sprintf("Let %s show a certificate.", c.host)
+	case certName:
+		return fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s.", c.host, c.host)
+	case certSelf:
+		return fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, c.host)
+	case certExpired:
+		if f.also != "" && public {
+			return fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, c.host)
+		}
+		return fmt.Sprintf("Renew the certificate of %s, and reload the mail server so that it uses the new one.", c.host)
+	case certIssuerOld:
+		return fmt.Sprintf("Replace the expired issuing certificate %s in the chain file of %s by the one that the CA uses now; the certificate of %s itself has not expired.", called(f.cert), c.host, c.host)
+	case certEarly:
+		return fmt.Sprintf("Use a certificate that is valid already, or wait until it begins; if the date is right, correct the clock of the machine that issued it.")
+	case certIncomplete:
+		return fmt.Sprintf("Let %s send the intermediate certificate with its own (the file that CAs call fullchain.pem; Postfix: `smtpd_tls_chain_files`). If the issuer %s is no public CA, get a certificate of one.", c.host, quoted(issuerOf(f.cert)))
+	case certUnknownCA:
+		return fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, c.host)
+	}
+	return fmt.Sprintf("Get a new certificate for %s that is made for servers and whose chain is valid: try %s.", c.host, c.openssl())
+}
+
+// stsChain is a certificate that an enforced policy does not accept.
+func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
+	testing := c.p != nil && c.p.STS.Policy != nil && c.p.STS.Policy.Mode.String() == "testing"
+	demands := fmt.Sprintf("The MTA-STS policy of %s (mode enforce) requires a valid certificate that names %s.", c.domain, c.host)
+	if testing {
+		demands = fmt.Sprintf("The MTA-STS policy of %s is in mode testing; in mode enforce no mail would go to %s.", c.domain, c.host)
+	}
+	clause := f.of(c.host)
+	switch {
+	case f.trouble == certName && s.CommonName == engine.CommonNameNever:
+		clause = fmt.Sprintf("the certificate of %s has that name as Common Name only%s", c.host, commonName(s.CommonName))
+	case f.trouble == certName:
+		clause = fmt.Sprintf("the certificate of %s is for %s, not for %s", c.host, presented(s.Presented), c.host)
+	}
+	t.cause = sentences(capital(clause)+".", demands, c.kept())
+	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, true)))}
+	switch f.trouble {
+	case certUnknownCA, certIncomplete, certRoots:
+		t.hints = append(t.hints, HintRoots)
+	case certEarly, certExpired:
+		t.sender = append(t.sender, "If other domains fail as well, check the clock of this machine.")
+	}
+	return t
+}
+
+// pkixChain is a certificate that the operator, or REQUIRETLS, does not accept.
+func (c reading) pkixChain(s *engine.Shown, f certFault) (t told) {
+	why := "This check demands a certificate of a trusted CA with the name " + list(texts(s.References)) + "."
+	if c.r.ID == engine.ReasonPKIXName {
+		t.cause = sentences(fmt.Sprintf("The certificate of %s is for %s%s.", c.host, presented(s.Presented), commonName(s.CommonName)), why)
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s.", c.host, c.host)))}
+		t.hints = append(t.hints, HintNames)
+		return t
+	}
+	t.cause = sentences(capital(f.of(c.host))+".", why)
+	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, true)))}
+	if f.trouble == certUnknownCA || f.trouble == certIncomplete || f.trouble == certRoots {
+		t.hints = append(t.hints, HintRoots)
+	}
+	return t
+}
+
+// encrypted is a session that authenticates nobody, because nothing asks for that.
+func (c reading) encrypted(s *engine.Shown, f certFault) (t told) {
+	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
+	effect := fmt.Sprintf("So the connection to %s is encrypted, but the server is not verified", c.host)
+	if c.r.ID == engine.ReasonEncryptedName && f.trouble != certName && f.trouble != certNone {
+		// Two faults: a new certificate puts both right.
+		if f.trouble == certFine || f.trouble == certRoots || f.trouble == certBudget {
+			f.clause = ""
+		}
+		names := "its certificate names " + presented(s.Presented)
+		switch rest, ok := strings.CutPrefix(f.clause, "its certificate "); {
+		case f.clause == "":
+			f.clause = names
+		case ok:
+			f.clause = names + " and " + rest
+		default:
+			f.clause = names + "; " + f.clause
+		}
+		f.trouble = certUnknownCA
+	}
+	if f.clause != "" && f.trouble != certRoots && f.trouble != certBudget {
+		effect += " (" + f.clause + commonName(s.CommonName) + ")"
+	}
+	effect += "."
+	switch {
+	case m.there:
+		t.cause = sentences(sentence(m.clause), effect, c.other(d))
+	case d.there:
+		t.cause = sentences(sentence(d.clause), effect, c.other(m))
+	case d.known && m.known:
+		t.cause = sentences(fmt.Sprintf("%s publishes nothing by which a sender could check its mail host %s: %s, and %s.", c.domain, c.host, strings.Replace(m.clause, c.domain+" has", "it has", 1), d.clause), effect)
+	default:
+		t.cause = sentences(sentence(m.clause), sentence(d.clause), effect)
+	}
+	t.owner = c.publish(s, f)
+	if !d.known {
+		if r := answerOf(c.h).Reason; r.Code == dnssec.ReasonADClear {
+			t.hints = append(t.hints, HintStrips)
+		}
+	}
+	return t
+}
+
+// other is the mechanism that is not the cause, in a sentence.
+func (c reading) other(m mechanism) string {
+	if !m.known && !m.there {
+		return ""
+	}
+	return sentence(m.clause)
+}

@@ -1,0 +1,240 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine"
+)
+
+// Connections that came to no TLS session.
+
+// demand says which policy requires TLS.
+func (c reading) demand(part engine.Requirement) string {
+	switch part {
+	case engine.DANE, engine.HalfDANE, engine.Encrypt:
+		return fmt.Sprintf("the TLSA records at %s require it", c.owner())
+	case engine.STS:
+		return fmt.Sprintf("the MTA-STS policy of %s (mode enforce) requires it", c.domain)
+	}
+	return "this check requires it"
+}
+
+// silence says how a connection ended, in brackets.
+func endedBy(p *engine.Peer) string {
+	detail := strings.TrimPrefix(clip(p.Detail), "remote error: tls: ")
+	if detail == "" {
+		return ""
+	}
+	return " (" + detail + ")"
+}
+
+// address is where a connection went, " (192.0.2.1:25)".
+func address(p *engine.Peer) string {
+	if !p.Address.IsValid() {
+		return ""
+	}
+	return " (" + p.Address.String() + ")"
+}
+
+// openssl is the command that shows what the server does in TLS.
+func (c reading) openssl() string {
+	port := uint16(dane.DefaultPort)
+	if c.h != nil && c.h.Port != 0 {
+		port = c.h.Port
+	}
+	return fmt.Sprintf("`openssl s_client -starttls smtp -connect %s:%d`", strings.Trim(c.host, "[]"), port)
+}
+
+// noTLS is a connection that came to no TLS session.
+func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
+	switch c.r.ID {
+	case engine.ReasonNoConnection:
+		return c.noConnection(&ev.Peer), true
+	case engine.ReasonNotTried, engine.ReasonUnconfirmed:
+		return told{}, false
+	case engine.ReasonNoSTARTTLS:
+		t.cause = fmt.Sprintf("%s does not offer STARTTLS, and %s.", c.host, c.demand(ev.Part))
+		t.owner = c.startTLS()
+		t.sender = append(t.sender, "If no other server offers it either, a firewall on this side removes it.")
+	case engine.ReasonSTARTTLSRefused:
+		t.cause = fmt.Sprintf("%s offers STARTTLS and refuses to start it%s, and %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why TLS is not available; often the key or certificate file cannot be read.", c.host)))}
+	case engine.ReasonInjected:
+		t.cause = fmt.Sprintf("%s sends plain text after its reply to STARTTLS, where the TLS handshake has to begin%s; perhaps it was inserted on the way, so the connection is dropped. TLS is needed: %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what answers STARTTLS at %s with more than one line: try %s. Update the server, or the proxy or filter before it.", c.host, c.openssl())))}
+	case engine.ReasonHandshake:
+		clause, fix := c.handshake(&ev.Peer)
+		t.cause = fmt.Sprintf("%s. TLS is needed here: %s.", capital(clause), c.demand(ev.Part))
+		t.owner = []Cure{cure(c.hostBy(fix))}
+		if ev.Peer.Ending == engine.EndedTimeout {
+			t.hints = append(t.hints, HintTime)
+		}
+	case engine.ReasonNoFallback:
+		clause, fix := c.handshake(&ev.Peer)
+		t.cause = fmt.Sprintf("%s, and this check is set not to send in the clear instead.", capital(clause))
+		t.owner = []Cure{cure(c.hostBy(fix))}
+		t.hints = append(t.hints, HintFallback)
+	default:
+		return c.clear(ev), true
+	}
+	return t, true
+}
+
+// startTLS is what makes a server offer STARTTLS.
+func (c reading) startTLS() []Cure {
+	return []Cure{cure(c.hostBy(fmt.Sprintf("Switch STARTTLS on at %s (Postfix: `smtpd_tls_security_level = may`). If it is on there, a firewall or filter before the server removes the offer (\"SMTP inspection\"): switch that off.", c.host)))}
+}
+
+// handshake says how a handshake failed, and what to look at.
+func (c reading) handshake(p *engine.Peer) (clause, fix string) {
+	logs := fmt.Sprintf("The log of %s says why; try %s from outside.", c.host, c.openssl())
+	switch {
+	case p.Event == engine.HandshakeDone && p.Outdated():
+		return fmt.Sprintf("%s speaks only %s, and TLS before version 1.2 does not count", c.host, clip(p.TLS)),
+			fmt.Sprintf("Let %s offer TLS 1.2 and 1.3 (Postfix: `smtpd_tls_protocols = >=TLSv1.2`; an old TLS library perhaps needs an update).", c.host)
+	case p.Ending == engine.EndedVersion:
+		return fmt.Sprintf("%s offers no TLS version from 1.2 on%s", c.host, endedBy(p)),
+			fmt.Sprintf("Let %s offer TLS 1.2 and 1.3 (Postfix: `smtpd_tls_protocols = >=TLSv1.2`; an old TLS library perhaps needs an update).", c.host)
+	case p.Ending == engine.EndedClosed:
+		return fmt.Sprintf("%s answers STARTTLS with 220 and then closes the connection in place of the TLS handshake", c.host),
+			logs + " Often its TLS process crashes or cannot read the key or certificate file, or a firewall or proxy before it ends the connection."
+	case p.Ending == engine.EndedTimeout:
+		return fmt.Sprintf("%s answers STARTTLS with 220 and then sends nothing: the TLS handshake timed out", c.host),
+			logs + " Often the server is overloaded or its TLS process hangs, or a firewall or proxy before it drops the packets."
+	case p.Ending == engine.EndedAlert:
+		return fmt.Sprintf("%s ends the TLS handshake with an alert%s", c.host, endedBy(p)),
+			logs + " Often no cipher suite is common to both sides, or the server has no certificate for the name it is asked for."
+	case p.Ending == engine.EndedNoTLS:
+		return fmt.Sprintf("%s answers STARTTLS with 220 and then sends something other than TLS", c.host),
+			logs + " Often a proxy or filter before the server does not know STARTTLS."
+	}
+	return fmt.Sprintf("the TLS handshake with %s fails%s", c.host, endedBy(p)), logs
+}
+
+// clear is a message that goes in the clear, since nothing requires TLS.
+func (c reading) clear(ev *engine.NoTLS) (t told) {
+	clause := fmt.Sprintf("%s does not offer STARTTLS", c.host)
+	t.owner = c.startTLS()
+	switch c.r.ID {
+	case engine.ReasonClearRefused:
+		clause = fmt.Sprintf("%s offers STARTTLS and refuses to start it%s", c.host, endedBy(&ev.Peer))
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why TLS is not available; often the key or certificate file cannot be read.", c.host)))}
+	case engine.ReasonClearInjected:
+		clause = fmt.Sprintf("%s sends plain text after its reply to STARTTLS, where the TLS handshake has to begin", c.host)
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what answers STARTTLS at %s with more than one line: try %s. Update the server, or the proxy or filter before it.", c.host, c.openssl())))}
+	case engine.ReasonClearHandshake:
+		var fix string
+		clause, fix = c.handshake(&ev.Peer)
+		t.owner = []Cure{cure(c.hostBy(fix))}
+		t.hints = append(t.hints, HintFallback)
+	}
+	t.cause = fmt.Sprintf("%s, and %s: the message goes in the clear, readable on its way.", capital(clause), c.free())
+	if c.h != nil && c.h.Ground == engine.GroundNoPolicy {
+		t.cause = sentences(t.cause, c.mechanisms())
+	}
+	return t
+}
+
+// free says in a clause why nothing is demanded.
+func (c reading) free() string {
+	ground := engine.GroundNoPolicy
+	if c.h != nil {
+		ground = c.h.Ground
+	}
+	switch ground {
+	case engine.GroundLevel:
+		return "this check demands no TLS"
+	case engine.GroundMessage:
+		return "nothing is to stop this message"
+	case engine.GroundLiteral:
+		return "nothing can be demanded of an address"
+	case engine.GroundAudit:
+		return "audit mode lets it go"
+	case engine.GroundException:
+		return "an exception lets it go"
+	}
+	return "nothing published requires TLS"
+}
+
+// mechanisms says in sentences what DANE and MTA-STS came to, the one first that is
+// published and does not count.
+func (c reading) mechanisms() string {
+	d, s := daneOf(c.p, c.h), stsOf(c.p, c.h)
+	if s.there {
+		return sentences(sentence(s.clause), sentence(d.clause))
+	}
+	return sentences(sentence(d.clause), sentence(s.clause))
+}
+
+// noConnection is a server that was not reached, or takes no mail.
+func (c reading) noConnection(p *engine.Peer) (t told) {
+	where := c.host + address(p)
+	need := ""
+	if c.h != nil && c.h.Requirement.NeedsTLS() {
+		need = " Had it answered, " + c.needs() + "."
+	}
+	reach := fmt.Sprintf("See that the mail server at %s runs and can be reached on port %d from outside (firewall, address in DNS).", where, c.port())
+	switch {
+	case p.Code != 0:
+		t.cause = fmt.Sprintf("%s answers, and does not take mail from this machine now%s.%s", where, endedBy(p), need)
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The reply, and the log of %s, say why; a mail server greets with 220 and answers EHLO with 250.", c.host)))}
+		t.sender = append(t.sender, "Often a server objects to the address of this machine (a dynamic one, or one on a block list).")
+	case p.Ending == engine.EndedRefused:
+		t.cause = fmt.Sprintf("Nothing listens at %s: the connection is refused.%s", where, need)
+		t.owner = []Cure{cure(c.hostBy(reach))}
+		t.hints = append(t.hints, HintPort)
+	case p.Ending == engine.EndedUnreachable && p.Address.Addr().Is6():
+		t.cause = fmt.Sprintf("This machine has no way to IPv6 addresses%s, and %s has no other address that could be tried. %s", endedBy(p), where, ownSide)
+		t.hints = append(t.hints, HintIPv6)
+	case p.Ending == engine.EndedUnreachable:
+		t.cause = fmt.Sprintf("There is no route from this machine to %s%s.%s", where, endedBy(p), need)
+		t.owner = []Cure{cure(c.hostBy(reach))}
+		t.hints = append(t.hints, HintPort)
+	case p.Ending == engine.EndedTimeout && strings.HasPrefix(p.Detail, "no "):
+		t.cause = fmt.Sprintf("%s accepts the connection and then does not answer in time%s.%s", where, endedBy(p), need)
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See why the server is slow: perhaps it is overloaded, waits for a DNS or block list lookup, or delays its greeting on purpose (Postfix: postscreen). The log of %s says which.", c.host)))}
+		t.hints = append(t.hints, HintTime)
+	case p.Ending == engine.EndedTimeout:
+		t.cause = fmt.Sprintf("No connection to %s comes about: there is no answer in time.%s", where, need)
+		t.owner = []Cure{cure(c.hostBy(reach))}
+		t.hints = append(t.hints, HintPort, HintTime)
+	case p.Ending == engine.EndedClosed:
+		t.cause = fmt.Sprintf("%s accepts the connection and closes it%s.%s", where, endedBy(p), need)
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why it closes the connection: a limit of connections, a block list, or a proxy before it.", c.host)))}
+	case p.Ending == engine.EndedNoSMTP:
+		t.cause = fmt.Sprintf("What answers at %s is no mail server that works%s.%s", where, endedBy(p), need)
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what listens there: `nc %s %d` has to show a line that begins with 220.", strings.Trim(c.host, "[]"), c.port())))}
+	default:
+		t.cause = fmt.Sprintf("No mail server answers at %s%s.%s", where, endedBy(p), need)
+		t.owner = []Cure{cure(c.hostBy(reach))}
+		t.hints = append(t.hints, HintPort)
+	}
+	if p.DoubtedName != "" {
+		t.cause = sentences(t.cause, fmt.Sprintf("This machine gave its name as %s in EHLO, and some servers demand a full name, with a dot.", quoted(p.DoubtedName)))
+		t.hints = append(t.hints, HintHELO)
+	}
+	return t
+}
+
+func (c reading) port() uint16 {
+	if c.h != nil && c.h.Port != 0 {
+		return c.h.Port
+	}
+	return dane.DefaultPort
+}
+
+// needs says what would be required of the host.
+func (c reading) needs() string {
+	r := c.h.Requirement
+	switch {
+	case r.Has(engine.DANE), r.Has(engine.HalfDANE):
+		return "its key would have to match the TLSA records at " + c.owner()
+	case r.Has(engine.STS):
+		return "it would have to show a certificate of its name, as the MTA-STS policy requires"
+	case r.Has(engine.PKIX):
+		return "it would have to show a certificate of a trusted CA with the right name"
+	}
+	return "it would have to use TLS"
+}
