@@ -75,6 +75,8 @@ type Config struct {
 	// AllowAddresses are special-purpose prefixes in which policy hosts may be, besides
 	// public addresses.
 	AllowAddresses []netip.Prefix
+	// DenyAddresses are prefixes in which policy hosts may not be, whatever is allowed.
+	DenyAddresses []netip.Prefix
 
 	// OwnHosts and OwnAddresses are those of this mail server, to see loops.
 	OwnHosts     []rfc6125.Host
@@ -87,6 +89,9 @@ type Config struct {
 	// Timeout is the longest time for one DNS answer, one policy fetch, one address of a
 	// mail host; 0: the default of each.
 	Timeout time.Duration
+	// CheckTimeout is the longest time for all mail hosts of one domain; 0: the default of
+	// [probe.Config].
+	CheckTimeout time.Duration
 	// Dial opens the connections to mail hosts and policy hosts; nil: a net.Dialer.
 	Dial   func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	Now    func() time.Time // nil: time.Now
@@ -99,6 +104,7 @@ type Client struct {
 	c        Config
 	upstream *upstream.Client
 	cache    *dnssec.Cached
+	nat64    dnssec.Resolver // nil with Config.Resolver
 	policies *sts.Client
 	memory   *engine.Memory
 	engine   *engine.Engine
@@ -129,7 +135,7 @@ func New(c Config) (_ *Client, err error) {
 			return nil, fmt.Errorf("mxauth: %w", err)
 		}
 	}
-	k.policies, err = sts.NewClient(sts.Config{Resolver: k.c.Resolver, Roots: k.c.Roots, Store: c.Store, Allow: c.AllowAddresses,
+	k.policies, err = sts.NewClient(sts.Config{Resolver: k.c.Resolver, Roots: k.c.Roots, Store: c.Store, Allow: c.AllowAddresses, Deny: c.DenyAddresses, NAT64: k.nat64,
 		Observer: c.Policies, Dial: c.Dial, Timeout: c.Timeout, Now: c.Now, Logger: c.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("mxauth: %w", err)
@@ -141,12 +147,12 @@ func New(c Config) (_ *Client, err error) {
 			return nil, fmt.Errorf("mxauth: %w", err)
 		}
 	}
-	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, STS: k.policies, Exceptions: c.Exceptions, Memory: k.memory,
+	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.Timeout)}, STS: k.policies, Exceptions: c.Exceptions, Memory: k.memory,
 		Roots: k.c.Roots, OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
 		return nil, fmt.Errorf("mxauth: %w", err)
 	}
-	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, Logger: c.Logger})
+	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Logger: c.Logger})
 	return k, nil
 }
 
@@ -162,6 +168,12 @@ func (k *Client) openResolver() (err error) {
 	if k.upstream, err = upstream.New(upstream.Config{Servers: servers, Timeout: c.Timeout, RootCAs: c.ResolverRoots, Logger: c.Logger}); err != nil {
 		return fmt.Errorf("mxauth: %w", err)
 	}
+	// What it says can only refuse, so the way to the resolver need not be protected.
+	nat64, err := dnssec.NewStub(dnssec.StubConfig{Upstream: k.upstream, TrustPath: true, Now: c.Now})
+	if err != nil {
+		return fmt.Errorf("mxauth: %w", err)
+	}
+	k.nat64 = nat64
 	var source dnssec.Resolver
 	if c.TrustAD {
 		source, err = dnssec.NewStub(dnssec.StubConfig{Upstream: k.upstream, TrustPath: true, Now: c.Now, Logger: c.Logger})
@@ -171,7 +183,8 @@ func (k *Client) openResolver() (err error) {
 	if err != nil {
 		return fmt.Errorf("mxauth: %w", err)
 	}
-	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now, Trace: c.Lookups})
+	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now, Trace: c.Lookups,
+		LookupTimeout: max(dnssec.DefaultLookupTimeout, 3*c.Timeout)})
 	c.Resolver = k.cache
 	return nil
 }
@@ -206,6 +219,15 @@ func (k *Client) Memory() *engine.Memory { return k.memory }
 
 // Resolver answers DNS questions with a security status, from a cache.
 func (k *Client) Resolver() dnssec.Resolver { return k.c.Resolver }
+
+// Exchange asks the recursive resolvers one question in wire form, past validator and cache.
+// With [Config].Resolver there are none, and the error wraps [dnssec.ErrUnreachable].
+func (k *Client) Exchange(ctx context.Context, query []byte) (dnssec.Response, error) {
+	if k.upstream == nil {
+		return dnssec.Response{}, fmt.Errorf("%w: the client has a resolver of its caller's", dnssec.ErrUnreachable)
+	}
+	return k.upstream.Exchange(ctx, query)
+}
 
 // Upstreams returns the state of each recursive resolver; nil with [Config].Resolver.
 func (k *Client) Upstreams() []upstream.Health {

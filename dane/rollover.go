@@ -14,6 +14,26 @@ import (
 // that were filled before, one for name servers that were late to take it over.
 const rolloverTTLs = 2
 
+// UnknownTTL is taken for the TTL of records whose zone is not known to have a smaller one:
+// an answer without a signature tells only what a cache has left of it. Few zones have
+// more than a day.
+const UnknownTTL = 24 * time.Hour
+
+// PublishedTTL is the TTL of the records in their zone: that of their signature (RFC 4034
+// section 3.1.4), since the TTL of the records themselves counts down in caches. known is
+// false where there is none; the TTL is then [UnknownTTL] or what was received, the longer
+// of the two.
+func (l Lookup) PublishedTTL() (ttl time.Duration, known bool) {
+	if l.Answer.OriginalTTL > 0 {
+		return time.Duration(l.Answer.OriginalTTL) * time.Second, true
+	}
+	ttl = UnknownTTL
+	for _, r := range l.Answer.Records {
+		ttl = max(ttl, time.Duration(r.TTL)*time.Second)
+	}
+	return ttl, false
+}
+
 // A RolloverState says whether a server may switch to its next certificate now. The
 // zero state is RolloverPublish, which never says yes.
 type RolloverState uint8
@@ -25,7 +45,8 @@ const (
 	RolloverPublish RolloverState = iota
 	// RolloverWait: the records are there; wait until Rollover.Earliest.
 	RolloverWait
-	// RolloverSafe: switch now, before Rollover.Latest if there is one.
+	// RolloverSafe: switch now, before Rollover.Latest if there is one. So it is, too, if
+	// the set has no usable record.
 	RolloverSafe
 	// RolloverUnfit: a record matches and the next certificate fails by its name, its
 	// dates or its chain: waiting does not fix it.
@@ -105,6 +126,9 @@ func CheckRollover(r RolloverRequest) Rollover {
 	out.Next, out.NextErr = r.Set.Verify(r.Next, next)
 	out.Missing, out.Stale = r.compare(known)
 	switch {
+	case len(r.Set.Usable()) == 0:
+		// No record decides about the certificate, so no cache has one that could.
+		out.State, out.Earliest = RolloverSafe, r.At
 	case errors.Is(out.NextErr, ErrName) || errors.Is(out.NextErr, ErrPath):
 		out.State = RolloverUnfit
 	case out.NextErr == nil:

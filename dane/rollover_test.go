@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -82,7 +83,9 @@ func TestRollover(t *testing.T) {
 		{name: "a key in DNS of another authority is one", set: []dane.Record{cur, nxt, otherCA.record(2, 1, 0)}, current: chain(w.leaf), next: chain(next), since: now.Add(-3 * ttl),
 			state: dane.RolloverSafe, earliest: now, stale: []dane.Record{otherCA.record(2, 1, 0)}},
 		{name: "no record at all", current: chain(w.leaf), next: chain(next),
-			state: dane.RolloverPublish, missing: []dane.Record{nxt}, nextErr: dane.ErrNoUsable, curErr: dane.ErrNoUsable},
+			state: dane.RolloverSafe, earliest: now, missing: []dane.Record{nxt}, nextErr: dane.ErrNoUsable, curErr: dane.ErrNoUsable},
+		{name: "records that do not count for mail", set: []dane.Record{w.root.record(0, 0, 1)}, current: chain(w.leaf), next: chain(next),
+			state: dane.RolloverSafe, earliest: now, missing: []dane.Record{nxt}, nextErr: dane.ErrNoUsable, curErr: dane.ErrNoUsable},
 		{name: "bare keys", set: []dane.Record{cur, nxt}, current: dane.Peer{RawKey: w.leaf.RawSubjectPublicKeyInfo}, next: dane.Peer{RawKey: next.RawSubjectPublicKeyInfo}, since: now.Add(-3 * ttl),
 			state: dane.RolloverSafe, earliest: now},
 		{name: "a bare key next, not published", set: []dane.Record{cur, w.leaf.record(3, 0, 1)}, current: chain(w.leaf), next: dane.Peer{RawKey: next.RawSubjectPublicKeyInfo},
@@ -121,6 +124,27 @@ func TestRollover(t *testing.T) {
 	for s, want := range map[dane.RolloverState]string{dane.RolloverPublish: "publish", dane.RolloverWait: "wait", dane.RolloverSafe: "safe", dane.RolloverUnfit: "unfit", 9: "publish"} {
 		if s.String() != want {
 			t.Errorf("%d is %q", s, s)
+		}
+	}
+}
+
+// TestPublishedTTL: what a cache has left of a TTL is not the TTL of the zone.
+func TestPublishedTTL(t *testing.T) {
+	of := func(original, left uint32) dane.Lookup {
+		return dane.Lookup{Answer: dnssec.Answer{OriginalTTL: original, Records: []dnssec.Record{{TTL: left}}}}
+	}
+	for _, c := range []struct {
+		l     dane.Lookup
+		want  time.Duration
+		known bool
+	}{
+		{of(3600, 2259), time.Hour, true},
+		{of(0, 2259), dane.UnknownTTL, false},
+		{of(0, 172800), 48 * time.Hour, false},
+		{dane.Lookup{}, dane.UnknownTTL, false},
+	} {
+		if ttl, known := c.l.PublishedTTL(); ttl != c.want || known != c.known {
+			t.Errorf("%+v: %v, %v, want %v, %v", c.l.Answer, ttl, known, c.want, c.known)
 		}
 	}
 }

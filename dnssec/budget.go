@@ -133,7 +133,6 @@ func (l Limits) or(d Limits) Limits {
 // made, and the others wait until those are finished: else all would be begun, and few
 // finished, when the budget ends.
 type Budget struct {
-	number uint64 // of all that were made
 	name   string
 	limits Limits
 	ends   time.Time
@@ -195,7 +194,7 @@ func (b *Budget) reply(v *Validator, q Question) *reply {
 // used in errors.
 func NewBudget(name string, l Limits) *Budget {
 	l = l.or(DefaultLimits())
-	return &Budget{number: budgets.Add(1), name: name, limits: l, ends: time.Now().Add(l.Time)}
+	return &Budget{name: name, limits: l, ends: time.Now().Add(l.Time)}
 }
 
 // Spent returns what was spent so far.
@@ -208,23 +207,26 @@ func (b *Budget) Spent() Amounts {
 // Limits returns what b may be spent on.
 func (b *Budget) Limits() Limits { return b.limits }
 
-// budgets counts the budgets that were made.
-var budgets atomic.Uint64
-
 // A Share is the part of a [Budget] that one host, or the domain itself, may spend: a
 // quarter of everything but time.
 type Share struct {
-	of    *Budget
-	name  string
-	alone bool // a question without a plan: what it cannot afford, no other can
+	of     *Budget
+	number uint64 // of all that were made
+	name   string
+	alone  bool // a question without a plan; running out is then a property of the records
 
-	spent Amounts // guarded by of.mu
-	broke error   // guarded by of.mu; what the share could not pay, after which it pays nothing
+	// All below is guarded by of.mu.
+	spent   Amounts
+	broke   error // what the share could not pay, after which it pays nothing
+	awaited int   // questions of other shares that wait for what this one proves
 }
+
+// shares counts the shares that were made.
+var shares atomic.Uint64
 
 // Share returns a new share. Its name, that of the host, is used in errors.
 func (b *Budget) Share(name string) *Share {
-	s := &Share{of: b, name: name}
+	s := &Share{of: b, number: shares.Add(1), name: name}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open = append(b.open, s)
@@ -240,7 +242,19 @@ func (s *Share) mayAsk() bool {
 		return true
 	}
 	i := slices.Index(b.open, s)
-	return i < scarceShares // -1 if it is finished, and asks all the same
+	return i < scarceShares || s.awaited > 0 // -1 if it is finished, and asks all the same
+}
+
+// await notes that one more question of another share waits for what s proves, or one less.
+// If s waits for its turn, the other one does too, whose turn it may be.
+func (s *Share) await(n int) {
+	b := s.of
+	b.mu.Lock()
+	s.awaited += n
+	b.mu.Unlock()
+	if n > 0 {
+		b.wake()
+	}
 }
 
 // finish says that the share needs nothing more.
@@ -248,6 +262,13 @@ func (s *Share) finish() {
 	b := s.of
 	b.mu.Lock()
 	b.open = slices.DeleteFunc(b.open, func(o *Share) bool { return o == s })
+	b.mu.Unlock()
+	b.wake()
+}
+
+// wake lets in who may ask now.
+func (b *Budget) wake() {
+	b.mu.Lock()
 	through := slices.Clone(b.through)
 	b.mu.Unlock()
 	for _, t := range through {
@@ -271,18 +292,19 @@ func (s *Share) Spent() Amounts {
 	return s.spent
 }
 
-// plan names the budget that s is of; the nil Share is of none.
-func (s *Share) plan() string {
+// id tells s from every other share, and from the nil Share.
+func (s *Share) id() string {
 	if s == nil {
 		return "none"
 	}
-	return strconv.FormatUint(s.of.number, 36)
+	return strconv.FormatUint(s.number, 36)
 }
 
 type shareKey struct{}
 
-// WithShare returns a context whose lookups are paid for from s. It does not end with the
-// time of the budget, but the work for the lookups does; see [Share.Context].
+// WithShare returns a context whose lookups are paid for from s, in addition to those of
+// [Share.Context]. It does not end with the time of the budget, but the work for the lookups
+// does.
 func WithShare(ctx context.Context, s *Share) context.Context {
 	return context.WithValue(ctx, shareKey{}, s)
 }

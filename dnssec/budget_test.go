@@ -1,6 +1,7 @@
 package dnssec_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func TestShareRunsOut(t *testing.T) {
 			if _, err := resolveFor(t, v, s, "mx.unsigned.test. A"); spentBy(t, err).What != tt.what || len(tr.asked) != 0 {
 				t.Errorf("%v, asked %q", err, tr.asked)
 			}
-			// What was proved stands: the next share goes on from there.
+			// What was proved is kept: the next share starts from there.
 			if tt.what == dnssec.SignatureCost || tt.what == dnssec.Digests {
 				if a, err = resolveFor(t, v, b.Share("other"), tt.q); err != nil {
 					t.Errorf("another share: %s: %v", outcome(a, err), err)
@@ -110,7 +111,7 @@ func TestPlanRunsOut(t *testing.T) {
 	}
 }
 
-// TestBudgetTime: the work of a plan ends with its time; what had been found by then stands.
+// TestBudgetTime: the work of a plan ends with its time; what was found before is kept.
 func TestBudgetTime(t *testing.T) {
 	for _, what := range []string{"validator", "cache"} {
 		t.Run(what, func(t *testing.T) {
@@ -276,7 +277,7 @@ func TestCacheAndBudgets(t *testing.T) {
 			})
 		})
 	}
-	t.Run("nobody waits long for the turn of another plan", func(t *testing.T) {
+	t.Run("no plan waits long for the turn of another plan", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			silent := make(chan struct{})
 			tr, c := setup(t, nil)
@@ -419,6 +420,121 @@ func TestTurns(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestScarceQuestions: when half of the questions are spent, the first eight shares go on and
+// the others wait until those are finished, but for what the first ones wait for themselves.
+func TestScarceQuestions(t *testing.T) {
+	// half has a budget of which half is spent, by shares that are finished.
+	half := func(t *testing.T) (b *dnssec.Budget, spend func(n int)) {
+		b = dnssec.NewBudget("example.test", dnssec.Limits{Amounts: dnssec.Amounts{dnssec.Questions: 400}})
+		return b, func(n int) {
+			s := b.Share("spent")
+			_, done := s.Context(t.Context())
+			defer done()
+			if err := s.Spend(dnssec.Questions, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Run("in order", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			tr := newTree(t)
+			v := tr.validator()
+			b, spend := half(t)
+			spend(100)
+			spend(100)
+			var wg sync.WaitGroup
+			var dones []func()
+			var mu sync.Mutex
+			answered := map[int]bool{}
+			for i := range 10 {
+				s := b.Share(fmt.Sprint(i))
+				ctx, done := s.Context(t.Context())
+				dones = append(dones, done)
+				wg.Go(func() {
+					if _, err := v.Resolve(ctx, question(t, fmt.Sprintf("mx%d.hashed.test.", i), dnssec.TypeA)); err == nil {
+						mu.Lock()
+						answered[i] = true
+						mu.Unlock()
+					}
+				})
+			}
+			synctest.Wait()
+			if len(answered) != 8 || answered[8] || answered[9] {
+				t.Errorf("answered: %v", answered)
+			}
+			dones[3]()
+			synctest.Wait()
+			if len(answered) != 9 || !answered[8] {
+				t.Errorf("answered after one is finished: %v", answered)
+			}
+			for _, done := range dones {
+				done()
+			}
+			wg.Wait()
+		})
+	})
+	t.Run("the first wait for one of the last", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			tr := newTree(t)
+			open := make(chan struct{})
+			tr.delay = func(_ context.Context, q dns.Question) {
+				if q.Name == "example.test." && q.Qtype == dns.TypeDS {
+					<-open
+				}
+			}
+			v := tr.validator()
+			b, spend := half(t)
+			spend(60) // so that the zones above are not asked about ahead
+			var all []*dnssec.Share
+			for i := range 10 {
+				all = append(all, b.Share(fmt.Sprint(i)))
+			}
+			var wg sync.WaitGroup
+			ask := func(s *dnssec.Share, q string) {
+				wg.Go(func() {
+					if a, err := resolveFor(t, v, s, q); err != nil {
+						t.Errorf("%s: %s: %v", q, outcome(a, err), err)
+					}
+				})
+				synctest.Wait()
+			}
+			begin := time.Now()
+			ask(all[9], "mx.example.test. A") // proves the zone, for which it has more to ask
+			ask(all[0], "mx.example.test. AAAA")
+			spend(70)
+			spend(70)
+			close(open)
+			wg.Wait()
+			if took := time.Since(begin); took != 0 {
+				t.Errorf("after %v", took)
+			}
+		})
+	})
+}
+
+// TestUnreadableReplies: a message that cannot be read costs as much as one that can.
+func TestUnreadableReplies(t *testing.T) {
+	broken := upstreamFunc(func(_ context.Context, query []byte) (dnssec.Response, error) {
+		return dnssec.Response{Message: append(append([]byte{query[0], query[1], 0x80, 0, 0, 1, 0, 9}, query[8:]...), bytes.Repeat([]byte{255}, 10_000)...), Server: "broken"}, nil
+	})
+	v := newTree(t).validator(func(c *dnssec.ValidatorConfig) { c.Upstream = broken })
+	stub, err := dnssec.NewStub(dnssec.StubConfig{Upstream: broken, TrustPath: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, r := range map[string]dnssec.Resolver{"validator": v, "stub": stub} {
+		s := dnssec.NewBudget("example.test", dnssec.Limits{Amounts: dnssec.Amounts{dnssec.Bytes: 4 * 100_000}}).Share("mx")
+		var got []string
+		for i := range 4 {
+			a, err := resolveFor(t, r, s, fmt.Sprintf("n%d.test. A", i))
+			got = append(got, outcome(a, err))
+		}
+		if want := "[indeterminate malformed indeterminate malformed indeterminate budget-spent indeterminate budget-spent]"; fmt.Sprint(got) != want {
+			t.Errorf("%s: %s", what, got)
+		}
+	}
 }
 
 // TestNothingIsLeft: what questions take of the turns and the memory they give back, whatever

@@ -149,16 +149,16 @@ func (c *Cached) Resolve(ctx context.Context, q Question) (Answer, error) {
 	return e.answer, e.err
 }
 
-// joinPatience is how long a question waits for the work that another plan does for the
+// joinPatience is how long a question waits for the work that another share does for the
 // same one. It usually takes less. But a plan may have spent its turns on silent servers,
 // and must not hold up others by that.
 const joinPatience = time.Second
 
-// join waits for the work for q, which it begins if no other call has. What the plan that does the
-// work cannot afford is nothing to the others.
+// join waits for the work for q, and starts it if it is not under way. If the plan that
+// pays for the work runs out of budget, the others try on their own.
 func (c *Cached) join(ctx context.Context, q Question) (e *entry, shared bool, err error) {
 	share := shareFrom(ctx)
-	name, own := key(q), key(q)+share.plan()
+	name, own := key(q), key(q)+share.id()
 	timer := time.NewTimer(joinPatience)
 	defer timer.Stop()
 	for {

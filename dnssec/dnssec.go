@@ -106,6 +106,11 @@ type Answer struct {
 	// Status is that of the whole: secure only if every alias step and the final
 	// RRset, or the denial of it, are (RFC 7672 section 2.1.3, RFC 4035 section 5.3.3).
 	Status Status
+	// OriginalTTL is the TTL in seconds that the records of a secure answer have in their
+	// zone, by their RRSIG (RFC 4034 section 3.1.4). The TTL of a record counts down in
+	// caches on the way. 0 if it is not known: the answer is insecure or negative, or the
+	// status is another's word.
+	OriginalTTL uint32
 	// Reason says in one line why Status is not Secure (or Secure with a remark);
 	// it names the owner and type that decided. Empty where there is nothing to say.
 	Reason Reason

@@ -28,3 +28,6 @@ const (
 	MaxHeld   = maxHeld
 	HeldFloor = heldFloor
 )
+
+// Spend pays from a share.
+func (s *Share) Spend(r Resource, n int) error { return s.pay(r, n) }

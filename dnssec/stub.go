@@ -315,6 +315,13 @@ func (l *lookup) send(ctx context.Context, q Question, cd bool) (*wire.Message, 
 	}
 	l.a.Server = resp.Server
 	m, perr := wire.Parse(resp.Message)
+	size := unreadable(resp.Message)
+	if perr == nil {
+		size = m.Size
+	}
+	if err := l.share.pay(Bytes, size); err != nil {
+		return nil, upstreamFailed(l.q, q, err)
+	}
 	if perr == nil && !answers(m, q) {
 		perr = errors.New("it answers another question")
 	}
@@ -324,9 +331,6 @@ func (l *lookup) send(ctx context.Context, q Question, cd bool) (*wire.Message, 
 		return nil, e
 	}
 	l.a.EDE = extendedErrors(m.Errors)
-	if err := l.share.pay(Bytes, m.Size); err != nil {
-		return nil, upstreamFailed(l.q, q, err)
-	}
 	return m, nil
 }
 

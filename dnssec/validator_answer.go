@@ -196,7 +196,7 @@ func (a *Answer) take(r *reply, set *proof.RRset, p proven) verdict {
 	if why, bad := malformedRDATA(set.Owner, Type(set.Type), set.Data); bad {
 		return verdict{status: Indeterminate, kind: ErrMalformed, server: r.server, reason: why}
 	}
-	a.Kind = Data
+	a.Kind, a.OriginalTTL = Data, p.original
 	for _, d := range set.Data {
 		a.Records = append(a.Records, Record{Type: Type(set.Type), TTL: p.ttl, Data: d})
 	}

@@ -32,7 +32,7 @@ const (
 	sizeFuture = 512 // a reply, and what it takes to wait for it
 )
 
-// sizeOf estimates what sets take in memory in addition to the message that they are made from.
+// sizeOf estimates the memory of sets without that of the message they are made from.
 func sizeOf(sets []proof.RRset) int {
 	n := sizeRRset * cap(sets)
 	for i := range sets {
@@ -138,8 +138,12 @@ func (f *flights) do(ctx context.Context, q Question, enter func(context.Context
 	return nil, false, context.Cause(ctx)
 }
 
+// unreadable is what a message counts that cannot be read, which may show at its very end:
+// what it would take in memory if it could, by order of magnitude.
+func unreadable(message []byte) int { return sizeFuture + 4*len(message) }
+
 // exchange asks the upstream once. The message that comes back is known to be an
-// answer to q, whatever it says.
+// answer to q, whatever it says. A reply that comes with an error has only its size set.
 func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
 	// DANE7672-2.1.1-01: RFC 7672 section 2.1.1; DNSSEC4035-4.1-01: RFC 4035 section 4.1
 	// DNSSEC4035-4.6-01: RFC 4035 section 4.6
@@ -150,7 +154,7 @@ func (v *Validator) exchange(ctx context.Context, q Question) (*reply, error) {
 	}
 	m, err := wire.Parse(r.Message)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return &reply{size: unreadable(r.Message)}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	asked := wire.Question{Name: q.Name, Type: uint16(q.Type), Class: wire.ClassIN}
 	switch {
@@ -194,7 +198,7 @@ type task struct {
 	bytes   atomic.Int64 // what is left
 	held    atomic.Int64 // bytes of replies that are counted for the share
 	asked   map[Question]*future
-	again   map[Question]bool // what is to be asked anew, whatever the plan has
+	again   map[Question]bool // questions to send even if the plan has kept a reply
 	zones   map[rfc6125.Name]*zone
 	wg      sync.WaitGroup // of the exchanges sent ahead
 }
@@ -231,10 +235,10 @@ func (t *task) ahead(q Question) {
 	t.queries--
 	f := &future{done: make(chan struct{})}
 	t.asked[q] = f
-	anew := t.again[q]
+	force := t.again[q]
 	t.wg.Go(func() {
 		defer close(f.done)
-		f.reply, f.err = t.send(q, anew)
+		f.reply, f.err = t.send(q, force)
 	})
 }
 
@@ -268,16 +272,21 @@ func (t *task) get(q Question) (*reply, *verdict) {
 }
 
 // send asks q once and pays for the reply, whether it is needed in the end or not: what is
-// too much is dropped at once. Unless it is to be asked anew, a reply that another question
-// of the plan has got will do.
-func (t *task) send(q Question, anew bool) (*reply, error) {
+// too much is dropped at once. A reply that another question of the plan has got is used, unless
+// force is set.
+func (t *task) send(q Question, force bool) (*reply, error) {
 	plan := t.share.of
 	r := plan.reply(t.v, q)
-	if r == nil || anew {
+	if r == nil || force {
 		enter := func(ctx context.Context) (*Turn, error) { return t.v.turns.enter(ctx, t.share) }
 		exchange := func(ctx context.Context) (*reply, error) { return t.v.exchange(ctx, q) }
 		got, first, err := t.v.flights.do(t.ctx, q, enter, exchange, t.v.cfg.ExchangeTimeout)
 		if err != nil {
+			if got != nil && first {
+				if spent := t.share.pay(Bytes, got.size); spent != nil {
+					return nil, spent
+				}
+			}
 			return nil, err
 		}
 		if r = got; first {

@@ -12,6 +12,7 @@ import (
 type proven struct {
 	verdict
 	ttl      uint32    // seconds
+	original uint32    // the TTL in the zone, by the signatures; 0 if insecure
 	expires  time.Time // by TTL and signatures
 	sigEnd   time.Time // of the first signature to end; zero if insecure
 	wildcard bool      // made from one, rightly
@@ -146,6 +147,11 @@ func (t *task) verifyBy(r *reply, set *proof.RRset, signer rfc6125.Name) proven 
 		sigEnd:  earlier(signed.Expires, z.sigEnd),
 	}
 	out.expires = earlier(r.received.Add(positiveTTL(signed.TTL)), out.sigEnd)
+	for i := range set.Sigs {
+		if set.Sigs[i].Signer == signer {
+			out.original = max(out.original, set.Sigs[i].OriginalTTL)
+		}
+	}
 	if signed.Encloser.IsValid() {
 		out.wildcard = true
 		t.closer(r, set, z, signed.Encloser, &out) // DNSSEC4035-5.3.3-01: RFC 4035 section 5.3.3

@@ -30,7 +30,7 @@ func newZoneCache(zones, bytes int) *zoneCache {
 	return c
 }
 
-// What a zone takes in addition to its keys and texts: itself, and its place in the cache.
+// sizeZone is the memory of a zone without its keys and texts, with its place in the cache.
 const sizeZone = 640
 
 // size estimates the memory of a zone that is kept under a name.
@@ -65,7 +65,7 @@ func (c *zoneCache) Add(name rfc6125.Name, z *zone) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lru.Remove(name) // Add would not report an old value that it replaces
+	c.lru.Remove(name) // Add does not call the eviction function for a value that it replaces
 	c.lru.Add(name, z)
 	for c.bytes += size; c.bytes > c.most; {
 		c.lru.RemoveOldest()
@@ -97,6 +97,7 @@ type proofKey struct {
 
 // A zoneProof is under way until done is closed; then zone is set.
 type zoneProof struct {
+	by   *Share
 	done chan struct{}
 	zone *zone
 }
@@ -106,26 +107,30 @@ type zoneProof struct {
 func (p *proofs) begin(ctx context.Context, s *Share, name rfc6125.Name) (*zone, func(*zone)) {
 	key := proofKey{s.of, name}
 	p.mu.Lock()
-	by := p.m[key]
-	if by == nil {
-		by = &zoneProof{done: make(chan struct{})}
+	proof := p.m[key]
+	if proof == nil {
+		proof = &zoneProof{by: s, done: make(chan struct{})}
 		if p.m == nil {
 			p.m = make(map[proofKey]*zoneProof)
 		}
-		p.m[key] = by
+		p.m[key] = proof
 		p.mu.Unlock()
 		return nil, func(z *zone) {
-			by.zone = z
+			proof.zone = z
 			p.mu.Lock()
 			delete(p.m, key)
 			p.mu.Unlock()
-			close(by.done)
+			close(proof.done)
 		}
 	}
 	p.mu.Unlock()
+	if proof.by != s {
+		proof.by.await(1)
+		defer proof.by.await(-1)
+	}
 	select {
-	case <-by.done:
-		return by.zone, nil
+	case <-proof.done:
+		return proof.zone, nil
 	case <-ctx.Done():
 		return nil, nil
 	}

@@ -22,7 +22,7 @@ func heapInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// A padded upstream adds so many records to each DNSKEY answer that nobody needs.
+// A padded upstream adds so many unrelated records to each DNSKEY answer.
 type padded struct {
 	*tree
 	records int

@@ -125,6 +125,15 @@ func (r addressRules) vet(a netip.Addr) error {
 	return fmt.Errorf("%s is %s", a, why)
 }
 
+// SpecialPurpose says what an address is set aside for by the IANA special-purpose
+// registries (RFC 6890): "loopback", "private"; "" for one that the whole Internet reaches.
+func SpecialPurpose(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return specialPurpose(a.Unmap())
+}
+
 // specialPurpose says what a, not IPv4-mapped, is set aside for; "" for a plain
 // global unicast address.
 func specialPurpose(a netip.Addr) string {

@@ -238,3 +238,37 @@ func nearValue(name, value string) string {
 	}
 	return ""
 }
+
+// MeantPolicy reads a policy body for what its lines mean, although senders may not read
+// them so. Its Mode is the zero Mode, and its MaxAge 0, where no line says.
+func MeantPolicy(body []byte) Policy {
+	if len(body) > MaxPolicySize {
+		body = body[:MaxPolicySize]
+	}
+	text := string(body)
+	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") || strings.Contains(text, "\x00") {
+		text = strings.NewReplacer("\x00", "", "\xff\xfe", "", "\xfe\xff", "").Replace(text)
+	}
+	p := Policy{Text: text}
+	for _, l := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		n, ok := near(l)
+		if !ok || n.value == "" || isComment(l) {
+			continue
+		}
+		switch n.name {
+		case "mode":
+			if p.Mode == 0 {
+				p.Mode = parseMode(n.value)
+			}
+		case "max_age":
+			if age, why := parseMaxAge(n.value); why == "" && p.MaxAge == 0 {
+				p.MaxAge = age
+			}
+		case "mx":
+			if m, why := parsePattern(n.value); why == "" {
+				p.MX = append(p.MX, m)
+			}
+		}
+	}
+	return p
+}

@@ -96,6 +96,9 @@ func who() string {
 func parseDomains(args []string) ([]rfc6125.Host, error) {
 	out := make([]rfc6125.Host, len(args))
 	for i, a := range args {
+		if err := noDomain(a); err != nil {
+			return nil, usageError("%w", err)
+		}
 		h, err := rfc6125.ParseHost(a)
 		if err != nil {
 			return nil, usageError("%w", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -148,6 +149,7 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l looking) (*checkRun,
 		if err := checkNextHop(r.args[0]); err != nil {
 			return nil, usageError("%w", err)
 		}
+		e.policyHostNote("mxauth check", r.args[0])
 	}
 	if r.own, err = d.ownHosts(); err != nil {
 		return nil, err
@@ -260,13 +262,22 @@ func askedOf(seq iter.Seq2[string, error]) iter.Seq2[asked, error] {
 			case err != nil:
 				err = fmt.Errorf("reading standard input: %w", err)
 			default:
-				a.err = checkNextHop(text)
+				a.err = listError(checkNextHop(text))
 			}
 			if !yield(a, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// listError is what is wrong with one line of a list, with what may have been meant.
+func listError(err error) error {
+	var m *meantError
+	if errors.As(err, &m) && m.domain != "" && !strings.Contains(err.Error(), "(want ") {
+		return fmt.Errorf("%w (%s is meant?)", err, m.domain)
+	}
+	return err
 }
 
 // maxShown is how much of a text that is no domain is shown.

@@ -192,9 +192,9 @@ func checkNextHop(s string) error {
 	if strings.HasPrefix(s, "[") {
 		return nil
 	}
-	_, err := rfc6125.ParseHost(s)
-	if err != nil && strings.Contains(s, "@") {
-		return fmt.Errorf("%w (want the part behind the @)", err)
+	if err := noDomain(s); err != nil {
+		return err
 	}
+	_, err := rfc6125.ParseHost(s)
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,10 @@ signatures end and its policy is forgotten, and what that does to mail:
 With --cert it says when a server may switch to that certificate (or key), given the
 TLSA records. With --ical it prints a calendar with a reminder a week before each event.
 
-The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.`,
+The exit status is 0 if all of this is to come, 1 if something protects less already, 2
+if mail is delayed or refused already, 3 if a lookup fails, so that not all can be seen;
+with --ical it is 0. What --cert plans does not count. 64: bad usage, 78: bad
+configuration.`,
 		Example: `  mxauth forecast example.org
   mxauth forecast --cert next.pem --ttl 1h example.org
   mxauth forecast --ical example.org > mail.ics`,
@@ -44,6 +48,7 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 			if err := checkDomain(args[0]); err != nil {
 				return usageError("%w", err)
 			}
+			e.policyHostNote("mxauth forecast", args[0])
 			if err := checkTTL(ttl); err != nil {
 				return err
 			}
@@ -57,19 +62,29 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 					return configError("", "--cert: %w", err)
 				}
 			}
-			s, err := e.open(cmd.Context())
+			s, config, err := e.openSurvey(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			snap, err := survey.Collect(cmd.Context(), survey.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: s.roots, Now: e.now}, args[0])
+			snap, err := survey.Collect(cmd.Context(), config, args[0])
 			if err != nil {
 				return err
 			}
-			if len(snap.Plan.Hosts) == 0 {
+			events := forecast.Forecast(snap, o)
+			told := func(ev forecast.Event) bool {
+				return ev.ID == forecast.SignaturesEnded || ev.ID == forecast.LookupFails
+			}
+			if len(snap.Plan.Hosts) == 0 && !slices.ContainsFunc(events, told) {
 				e.out.Notef("there is no mail host to look at: %s", explain.Text(snap.Plan.MX.Reason))
 			}
-			return e.printForecast(args[0], forecast.Forecast(snap, o), snap.At, asICal)
+			if err := e.printForecast(args[0], events, snap.At, asICal); err != nil {
+				return err
+			}
+			if asICal {
+				return nil
+			}
+			return exitWith(forecastExit(events, snap.At))
 		},
 	}
 	f := cmd.Flags()
@@ -77,6 +92,23 @@ The exit status is 0 whatever comes, 64 for bad usage, 78 for bad configuration.
 	f.DurationVar(&ttl, "ttl", 0, "with --cert: the `TTL` of the TLSA records in their zone, such as 1h (default: as received)")
 	f.BoolVar(&asICal, "ical", false, "print a calendar (iCalendar, RFC 5545)")
 	return cmd
+}
+
+// forecastExit is the exit status that what has happened already asks for.
+func forecastExit(events []forecast.Event, now time.Time) int {
+	code := 0
+	for _, ev := range events {
+		switch {
+		case ev.When.After(now), ev.ID == forecast.SwitchPublish, ev.ID == forecast.SwitchUnfit:
+		case ev.ID == forecast.LookupFails:
+			code = worse(code, exitDeferred)
+		case ev.Effect == forecast.Broken:
+			code = worse(code, exitRefused)
+		case ev.Effect == forecast.Weaker:
+			code = worse(code, exitDeliverable)
+		}
+	}
+	return code
 }
 
 func (e *env) printForecast(domain string, events []forecast.Event, now time.Time, asICal bool) error {
@@ -98,7 +130,7 @@ func (e *env) printForecast(domain string, events []forecast.Event, now time.Tim
 	}
 	e.out.Linef("%s: what comes by itself, the soonest first (times are UTC)", paint(strong, domain))
 	for _, p := range together(events, func(ev forecast.Event) (host, words string) {
-		if len(ev.Publish) > 0 {
+		if len(ev.Publish)+len(ev.Steps) > 0 {
 			return "", "" // each host has lines of its own
 		}
 		return ev.Host, strings.Join([]string{string(ev.ID), ev.When.String(), ev.Effect.String(), ev.Text, ev.Do}, "\n")
@@ -110,6 +142,7 @@ func (e *env) printForecast(domain string, events []forecast.Event, now time.Tim
 		e.also(p.also)
 		block(e.out, 2, pad("do"), ev.Do)
 		e.paste("publish", "in DNS:", ev.Publish)
+		e.printSteps(ev.Steps)
 		block(e.out, 2, pad("see"), fmt.Sprintf("%s, RFC %s", ev.ID, ev.RFC))
 	}
 	return nil

@@ -59,7 +59,7 @@ func against(t *testing.T, path string, timeout time.Duration, domains ...hostil
 	return p
 }
 
-// authority is a certification authority that nobody uses.
+// authority is a certification authority without certificates.
 func authority(t *testing.T) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

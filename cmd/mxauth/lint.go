@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,18 +54,13 @@ func runLint(ctx context.Context, e *env, args []string) error {
 		if err := checkDomain(args[0]); err != nil {
 			return usageError("%w", err)
 		}
+		e.policyHostNote("mxauth lint", args[0])
 	}
-	s, err := e.open(ctx)
+	s, config, err := e.openSurvey(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	config := survey.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: s.roots, Now: e.now}
-	if config.Roots == nil {
-		if config.Roots, err = pkix.SystemRoots(); err != nil {
-			return configError("name a PEM file of certification authorities by --ca-file", "%w", err)
-		}
-	}
 	code, count := 0, 0
 	work := func(ctx context.Context, a asked) (linted, error) { return lintOne(ctx, config, a) }
 	done := func(l linted) error {
@@ -85,10 +82,39 @@ func runLint(ctx context.Context, e *env, args []string) error {
 	return exitWith(code)
 }
 
+// openSurvey opens what lint and forecast look with. They look at what is published now, so
+// what a store keeps has no part in it.
+func (e *env) openSurvey(ctx context.Context) (*stack, survey.Config, error) {
+	set, err := e.flags.parse()
+	if err != nil {
+		return nil, survey.Config{}, err
+	}
+	e.flags.store = storeMemory
+	s, err := e.open(ctx)
+	if err != nil {
+		return nil, survey.Config{}, err
+	}
+	dial := e.dial
+	if dial == nil {
+		dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
+		}
+	}
+	config := survey.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: s.roots,
+		Policies: s.line.sts, Dial: dial, Allow: set.allow, Now: e.now}
+	if config.Roots == nil {
+		if config.Roots, err = pkix.SystemRoots(); err != nil {
+			s.close()
+			return nil, survey.Config{}, configError("name a PEM file of certification authorities by --ca-file", "%w", err)
+		}
+	}
+	return s, config, nil
+}
+
 // lintOne looks at one domain. Its error is ctx's, or a fault of ours.
 func lintOne(ctx context.Context, c survey.Config, a asked) (linted, error) {
 	if a.err == nil {
-		a.err = checkDomain(a.text)
+		a.err = listError(checkDomain(a.text))
 	}
 	if a.err != nil {
 		return linted{asked: a}, nil
@@ -153,7 +179,7 @@ func (e *env) printFindings(domain string, findings []lint.Finding) {
 	}
 	e.out.Linef("%s: %s, %s, %s", paint(strong, domain), counted(count[lint.Error], "error"), counted(count[lint.Warning], "warning"), counted(count[lint.Note], "note"))
 	for _, f := range together(findings, func(f lint.Finding) (host, words string) {
-		if len(f.Publish)+len(f.Policy) > 0 {
+		if len(f.Steps) > 0 {
 			return "", "" // each host has lines of its own
 		}
 		return f.Host, strings.Join(append([]string{string(f.ID), f.Text, f.Do}, f.Evidence...), "\n")
@@ -165,8 +191,7 @@ func (e *env) printFindings(domain string, findings []lint.Finding) {
 		}
 		e.also(f.also)
 		block(e.out, 2, pad("do"), f.said.Do)
-		e.paste("publish", "in DNS:", f.said.Publish)
-		e.paste("serve", "as "+f.said.PolicyURL+":", f.said.Policy)
+		e.printSteps(f.said.Steps)
 		block(e.out, 2, pad("see"), fmt.Sprintf("%s, RFC %s", f.said.ID, f.said.RFC))
 	}
 }

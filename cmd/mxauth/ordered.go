@@ -20,8 +20,8 @@ const maxLine = 4096
 var errLongLine = fmt.Errorf("a line of standard input is longer than %d octets", maxLine)
 
 // domains yields the domains that a command line names: its arguments, or, where
-// there is an argument "-", one a line of standard input in its place. Blank lines
-// are passed over. An error is one of reading, or errLongLine for one line.
+// there is an argument "-", one a line of standard input in its place. Blank lines and
+// comments, which begin with "#", are passed over. An error is one of reading, or errLongLine for one line.
 func domains(args []string, stdin io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for _, a := range args {
@@ -47,7 +47,7 @@ func lines(r io.Reader) iter.Seq2[string, error] {
 		br := bufio.NewReaderSize(r, maxLine)
 		for {
 			b, err := br.ReadSlice('\n')
-			line := strings.TrimSpace(string(b))
+			line := listed(string(b))
 			long := errors.Is(err, bufio.ErrBufferFull)
 			for errors.Is(err, bufio.ErrBufferFull) {
 				_, err = br.ReadSlice('\n')
@@ -71,6 +71,22 @@ func lines(r io.Reader) iter.Seq2[string, error] {
 			}
 		}
 	}
+}
+
+// listed is what a line of a list names: without a byte order mark, as editors put it at the
+// beginning of a file, and without a comment.
+func listed(line string) string {
+	line = strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
+	if strings.HasPrefix(line, "#") {
+		return ""
+	}
+	// No domain holds " #"; a "#" without a blank before it is told as what it is.
+	for _, mark := range []string{" #", "\t#"} {
+		if before, _, ok := strings.Cut(line, mark); ok {
+			line = strings.TrimSpace(before)
+		}
+	}
+	return line
 }
 
 // lookAhead is how many results, times the limit of inOrder, may wait for one before

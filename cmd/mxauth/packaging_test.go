@@ -160,15 +160,9 @@ var boundedLabels = []string{"door", "kind", "row", "reason", "why", "result", "
 // with their labels, and none of them could be a domain.
 func TestMetricsDocumented(t *testing.T) {
 	l := startLab(t, serveWorlds(t, "dane-ee", "sts-enforce", "tlsa-servfail"), nil)
-	dir := shortDir(t)
-	file, socket, _ := writeConfig(t, l, dir, "")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	metrics := filepath.Join(dir, "m")
-	d := &served{t: t, l: l, dir: dir, hup: make(chan os.Signal), log: newSyncBuffer(), socket: socket, config: file}
-	write(t, file, strings.Replace(string(text), "[serve]\n", "[serve]\nmetrics = \"unix:"+metrics+"\"\n", 1))
+	d := newServed(t, l, "")
+	metrics := filepath.Join(d.dir, "m")
+	d.env["MXAUTH_SERVE_METRICS"] = "unix:" + metrics
 	d.start()
 	for _, key := range []string{"dane-ee.test", "sts-enforce.test", "tlsa-servfail.test"} {
 		d.ask("QUERY", key)

@@ -76,14 +76,13 @@ func TestReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, d.config, strings.Replace(string(text), `level = "info"`, `level = "warn"`, 1))
-		d.hup <- nil // its own line is below the new level
-		d.hup <- nil // taken when the first has been dealt with
+		d.reload()
 		expect("dane-ee.test", daneOnly)
 		if strings.Contains(d.log.String(), "key=dane-ee.test") {
 			t.Error("logged below the level")
 		}
 		write(t, d.config, strings.Replace(string(text), `[serve]`, "[serve]\npatience = \"3s\"\n", 1))
-		d.hup <- nil
+		d.reload()
 		d.log.await(t, "these settings have changed and count after a restart", 1)
 		write(t, d.config, "[serve]\nno-such-key = 1\n")
 		n := strings.Count(d.log.String(), "the configuration was not read")
@@ -200,5 +199,37 @@ func TestServeRefuses(t *testing.T) {
 	}
 	if got := holder.ask("QUERY", "null-mx.test"); got != "NOTFOUND " {
 		t.Error(got)
+	}
+}
+
+// TestAnchorState: the daemon writes the state of the trust anchors, and believes it after a
+// restart in place of the file of anchors.
+func TestAnchorState(t *testing.T) {
+	l := startLab(t, serveWorlds(t, "dane-ee"), nil)
+	d := newServed(t, l, "")
+	state := filepath.Join(d.dir, "root.key")
+	d.env["MXAUTH_RESOLVER_ANCHOR_STATE"] = state
+	d.start()
+	d.log.await(t, "the state of a trust anchor has changed", 1)
+	eventually(t, "the state", func() bool { _, err := os.Stat(state); return err == nil })
+	if got := d.ask("QUERY", "dane-ee.test"); got != daneReply {
+		t.Errorf("%q", got)
+	}
+	d.stop()
+	text, err := os.ReadFile(state)
+	if err != nil || !strings.Contains(string(text), ";;state=2 [ VALID ]") {
+		t.Fatalf("%s %v", text, err)
+	}
+	write(t, l.anchor, ". IN DS 1 13 2 "+strings.Repeat("00", 32)+"\n")
+	d.start()
+	if got := d.ask("QUERY", "dane-ee.test"); got != daneReply {
+		t.Errorf("by the state alone: %q", got)
+	}
+	d.stop()
+	write(t, state, "damaged\n")
+	var out strings.Builder
+	e := newEnv(strings.NewReader(""), &out, &out, func(name string) string { return d.env[name] })
+	if code := run(t.Context(), []string{"serve", "--config", d.config, "--check"}, e); code != exitConfig || !strings.Contains(out.String(), "resolver.anchor-state") {
+		t.Errorf("status %d: %s", code, out.String())
 	}
 }

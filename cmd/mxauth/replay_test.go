@@ -26,6 +26,7 @@ const asMxauth = "MXAUTH_TEST_IS_MXAUTH"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asMxauth) != "" {
+		mainOverDialer()
 		main()
 	}
 	if name := os.Getenv(statusFile); name != "" {

@@ -24,7 +24,7 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	}()
 	root := newRoot(e)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if ctx.Err() != nil && !errors.Is(err, errStopped) {
 		e.out.Errorf("interrupted")
 		return exitInterrupted
@@ -39,8 +39,15 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	if !errors.As(err, &x) || x.err != nil {
 		e.out.Errorf("%s", errorText(err))
 	}
-	if x != nil && x.hint != "" {
+	var m *meantError
+	var inner *exitError
+	switch {
+	case x != nil && x.hint != "":
 		e.out.Hintf("%s", x.hint)
+	case errors.As(err, &m):
+		e.out.Hintf("%s", m.hint(cmd.CommandPath()))
+	case x != nil && errors.As(x.err, &inner) && inner.hint != "":
+		e.out.Hintf("%s", inner.hint)
 	}
 	return exitCode(err)
 }
@@ -63,7 +70,7 @@ out and which rule decided. It never sends mail.`,
 		Args:              cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return noVerb(cmd, args[0], "; to look at a domain: mxauth check "+args[0])
+				return noVerb(cmd, args[0], whereElse(cmd, args))
 			}
 			return &exitError{code: exitUsage, err: errors.New("no verb given"),
 				hint: "the verbs are " + verbNames(cmd) + "; more by mxauth help"}

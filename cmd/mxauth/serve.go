@@ -135,6 +135,7 @@ func (f *serveFlags) override(cmd *cobra.Command, e *env, s *settings.Settings) 
 		"timeout":       func() { s.Timeout = e.flags.timeout },
 		"exceptions":    func() { s.Exceptions = e.flags.exceptions },
 		"allow-address": func() { s.Allow = e.flags.allow },
+		"deny-address":  func() { s.Deny = e.flags.deny },
 	} {
 		if flags.Changed(name) {
 			set()

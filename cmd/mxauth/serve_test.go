@@ -28,6 +28,8 @@ type served struct {
 	config          string
 	hup             chan os.Signal
 	log             *syncBuffer
+	now             func() time.Time // nil: the real clock
+	env             map[string]string
 	stop            func() int // ends the daemon, and returns its exit status
 }
 
@@ -106,41 +108,53 @@ address = "unix:%s"
 // startServe starts a daemon; extra is put after its configuration, args after serve.
 func startServe(t *testing.T, l *testLab, extra string, args ...string) *served {
 	t.Helper()
-	d := &served{t: t, l: l, dir: shortDir(t), hup: make(chan os.Signal), log: newSyncBuffer()}
-	d.config, d.socket, d.control = writeConfig(t, l, d.dir, extra)
+	d := newServed(t, l, extra)
 	d.start(args...)
+	return d
+}
+
+// newServed is startServe without the start.
+func newServed(t *testing.T, l *testLab, extra string) *served {
+	t.Helper()
+	d := &served{t: t, l: l, dir: shortDir(t), hup: make(chan os.Signal), log: newSyncBuffer(), env: map[string]string{}}
+	d.config, d.socket, d.control = writeConfig(t, l, d.dir, extra)
 	return d
 }
 
 func (d *served) start(args ...string) {
 	d.t.Helper()
-	e := newEnv(strings.NewReader(""), io.Discard, d.log, func(string) string { return "" })
+	e := newEnv(strings.NewReader(""), io.Discard, d.log, func(name string) string { return d.env[name] })
 	e.dial, e.hup = d.l.Dial, d.hup
+	if d.now != nil {
+		e.now = d.now
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	code := make(chan int, 1)
-	before := strings.Count(d.log.String(), "msg=serving")
 	go func() { code <- run(ctx, append([]string{"serve", "--config", d.config}, args...), e) }()
 	d.stop = sync.OnceValue(func() int { cancel(); return <-code })
 	d.t.Cleanup(func() { d.stop() })
-	ready := make(chan struct{})
-	go func() {
-		d.log.await(d.t, "msg=serving", before+1)
-		close(ready)
-	}()
-	select {
-	case <-ready:
-	case c := <-code:
-		code <- c
-		d.t.Fatalf("serve ended with status %d:\n%s", c, d.log)
+	timeout := time.After(30 * time.Second)
+	for tick := time.Tick(10 * time.Millisecond); ; {
+		if c, err := net.Dial("unix", d.socket); err == nil {
+			c.Close()
+			return
+		}
+		select {
+		case <-tick:
+		case c := <-code:
+			code <- c
+			d.t.Fatalf("serve ended with status %d:\n%s", c, d.log)
+		case <-timeout:
+			d.t.Fatalf("serve does not start:\n%s", d.log)
+		}
 	}
 }
 
 // reload sends SIGHUP and waits until it has been dealt with.
 func (d *served) reload() {
 	d.t.Helper()
-	n := strings.Count(d.log.String(), "the configuration was ")
 	d.hup <- syscall.SIGHUP
-	d.log.await(d.t, "the configuration was ", n+1)
+	d.hup <- nil // taken when the reload has ended
 }
 
 // ask asks the daemon over its socket.

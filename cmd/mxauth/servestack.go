@@ -19,6 +19,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/daemon"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/rollover"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
@@ -46,12 +47,14 @@ type daemonStack struct {
 	front      *store.Front // before it; nil for a store in memory
 	answers    *answers.Answers
 	metrics    *daemon.Metrics
-	exceptions *exceptionsFile // nil: there is none
+	exceptions *exceptionsFile    // nil: there is none
+	follower   *rollover.Follower // of the trust anchors; nil: they are not followed
 
 	request engine.Request // what every request has
 	base    mxauth.Config  // of each client, without what a reload changes
 
-	mu      sync.Mutex // guards current and, between two reloads, what it was made of
+	trustMu sync.Mutex // held while a new generation is made
+	mu      sync.Mutex // guards current
 	current *generation
 
 	policies policyCounts
@@ -122,8 +125,57 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 	if err != nil {
 		return nil, err
 	}
-	d.current, err = d.generate(t)
+	if err := d.follow(t, check); err != nil {
+		return nil, err
+	}
+	d.current, err = d.generate(d.followed(t))
 	return d, err
+}
+
+// follow opens the state of the trust anchors. With check it changes nothing.
+func (d *daemonStack) follow(t trust, check bool) (err error) {
+	path := d.s.AnchorState
+	if path == "" {
+		return nil
+	}
+	anchors := t.anchors
+	if anchors == nil {
+		anchors = anchor.Root()
+	}
+	d.follower, err = rollover.Open(rollover.Config{Path: path, Zone: signedZone(t.anchors), Anchors: anchors, Upstream: exchanger{d},
+		Changed: func([]anchor.Anchor) { d.retrust() }, Now: d.e.now, Logger: d.log})
+	if err == nil && check {
+		_, err = os.Stat(filepath.Dir(path))
+	}
+	if err != nil {
+		return configError("", "resolver.anchor-state: %w", err)
+	}
+	return nil
+}
+
+// exchanger asks the resolvers of the client in force.
+type exchanger struct{ d *daemonStack }
+
+func (x exchanger) Exchange(ctx context.Context, query []byte) (dnssec.Response, error) {
+	client, done := x.d.use()
+	defer done()
+	return client.Exchange(ctx, query)
+}
+
+// followed puts the anchors that are followed in the place of those of the file.
+func (d *daemonStack) followed(t trust) trust {
+	if d.follower != nil {
+		t.anchors = d.follower.Anchors()
+	}
+	return t
+}
+
+// retrust makes a new client after the anchors have changed.
+func (d *daemonStack) retrust() {
+	if err := d.reloadTrust(); err != nil {
+		d.log.Error("the new trust anchors are not in force", "err", err)
+	}
+	d.forget(rfc6125.Host{})
 }
 
 // configure reads the settings into request and base.
@@ -158,7 +210,7 @@ func (d *daemonStack) configure(ctx context.Context) error {
 		}
 	}
 	d.base = mxauth.Config{
-		Servers: servers, TrustAD: s.DNSSEC == modeTrustAD, AllowAddresses: set.allow,
+		Servers: servers, TrustAD: s.DNSSEC == modeTrustAD, AllowAddresses: set.allow, DenyAddresses: set.deny,
 		OwnHosts: own.names, OwnAddresses: own.addresses, Exceptions: d.inForce,
 		Timeout: s.Timeout, Dial: e.dial, Now: e.now, Logger: d.log,
 		Lookups: d.metrics.DNS(),
@@ -325,6 +377,9 @@ func (d *daemonStack) forget(domain rfc6125.Host) {
 func (d *daemonStack) start() {
 	d.current.refresh(d.run, d.log)
 	d.wg.Go(d.countPolicies)
+	if d.follower != nil {
+		d.wg.Go(func() { d.follower.Run(d.run) })
+	}
 	if d.exceptions != nil {
 		d.wg.Go(d.watchExceptions)
 	}
@@ -402,10 +457,13 @@ func (d *daemonStack) reloadSettings() error {
 // reloadTrust makes a new client if anchors or certification authorities have changed.
 // Plans under way end with the old one.
 func (d *daemonStack) reloadTrust() error {
+	d.trustMu.Lock()
+	defer d.trustMu.Unlock()
 	t, err := d.e.readTrust()
 	if err != nil {
 		return err
 	}
+	t = d.followed(t)
 	d.mu.Lock()
 	old := d.current
 	d.mu.Unlock()

@@ -84,7 +84,7 @@ func (e *env) openStoreOnly(use storeUse) (store.Store, error) {
 			return nil, err
 		}
 		c := valkey.Config{URL: name, Now: e.now, Logger: e.logger()}
-		if pool != nil && strings.HasSuffix(scheme, "s") {
+		if pool != nil && (scheme == "rediss" || scheme == "valkeys") {
 			c.TLS = &tls.Config{RootCAs: pool}
 		}
 		s, err := valkey.Open(c)

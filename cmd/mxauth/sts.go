@@ -191,6 +191,9 @@ take what is published, 3 if it could not be looked at.`,
 			var s *stack
 			code := 0
 			for _, a := range args {
+				if _, err := os.Stat(a); errors.Is(err, fs.ErrNotExist) && a != "-" && looksLikeFile(a) && noDomainOfURL(a) {
+					return noFile(a)
+				}
 				if a == "-" || isPolicyFile(a) {
 					body, err := e.readPolicy(a)
 					if err != nil {
@@ -216,11 +219,20 @@ take what is published, 3 if it could not be looked at.`,
 	}
 }
 
+// noDomainOfURL reports whether a text with a slash is no address of a policy without its
+// scheme: mta-sts.example.org/.well-known/mta-sts.txt.
+func noDomainOfURL(a string) bool {
+	return !strings.HasSuffix(a, "/.well-known/mta-sts.txt") || strings.HasPrefix(a, ".") || strings.HasPrefix(a, "/")
+}
+
 func isPolicyFile(name string) bool {
+	st, err := os.Stat(name)
+	if err != nil && (strings.Contains(name, "://") || !noDomainOfURL(name)) {
+		return false
+	}
 	if strings.ContainsRune(name, os.PathSeparator) {
 		return true
 	}
-	st, err := os.Stat(name)
 	return err == nil && st.Mode().IsRegular() || errors.Is(err, fs.ErrPermission)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -161,7 +162,12 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.
 	}
 	next, err := bracketed(arg, f.port)
 	if err != nil {
-		return dane.Material{}, rfc6125.Host{}, &exitError{code: exitUsage, err: fmt.Errorf("%.200q is neither a file nor a host: %w", arg, err)}
+		x := &exitError{code: exitUsage, err: fmt.Errorf("%.200q is neither a file nor a host: %w", arg, err)}
+		var meant *meantError
+		if errors.As(noDomain(arg), &meant) && meant.domain != "" {
+			x.hint = "type mxauth tlsa make " + meant.domain + ", with the name of the mail host"
+		}
+		return dane.Material{}, rfc6125.Host{}, x
 	}
 	s, err := e.openSpare(ctx)
 	if err != nil {

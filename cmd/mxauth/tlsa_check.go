@@ -51,7 +51,7 @@ fails or a host can not be reached; over several hosts the highest.`,
 	fl := cmd.Flags()
 	fl.StringVar(&f.cert, "cert", "", "`FILE` with the certificate, and its chain, or the key that is to come next")
 	fl.StringVar(&f.since, "since", "", "`TIME` since when the records are published as they are: 2026-03-01T12:00:00Z, or how long ago: 36h")
-	fl.DurationVar(&f.ttl, "ttl", 0, "`TTL` of the records in their zone, such as 1h (default: what the resolver says, which counts down in caches)")
+	fl.DurationVar(&f.ttl, "ttl", 0, "`TTL` of the records in their zone, such as 1h (default: that of their signature)")
 	fl.Uint16Var(&f.port, "port", 0, "`PORT` of the hosts of a domain (default 25)")
 	fl.BoolVar(&f.noConnect, "no-connect", false, "look at DNS alone, connect to no host")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runTLSACheck(cmd.Context(), e, &f, args[0]) }
@@ -81,6 +81,10 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 	}
 	if err := checkTTL(f.ttl); err != nil {
 		return err
+	}
+	var meant *meantError
+	if err := noDomain(arg); errors.As(err, &meant) && (meant.host == "" || meant.domain == "" || strings.HasPrefix(arg, "_")) {
+		return usageError("%w", err)
 	}
 	req := engine.Request{NextHop: arg, Level: engine.LevelDANE, Port: f.port, Sorted: true}
 	if strings.Contains(arg, ":") && !strings.HasPrefix(arg, "[") {
@@ -202,6 +206,8 @@ type tlsaNext struct {
 	Latest   *time.Time   `json:"latest,omitempty"`
 	Missing  []dane.Entry `json:"missing"`
 	Stale    []dane.Entry `json:"stale"`
+
+	free bool // no usable record is published
 }
 
 // exit is the exit status that a host asks for.
@@ -269,13 +275,15 @@ func (c *tlsaChecker) ttl(h engine.Host) time.Duration {
 	if c.f.ttl > 0 {
 		return c.f.ttl
 	}
-	var ttl uint32
-	if n := len(h.DANE.TLSA); n > 0 {
-		for _, r := range h.DANE.TLSA[n-1].Answer.Records {
-			ttl = max(ttl, r.TTL)
-		}
+	n := len(h.DANE.TLSA)
+	if n == 0 || len(h.DANE.TLSA[n-1].Answer.Records) == 0 {
+		return 0
 	}
-	return time.Duration(ttl) * time.Second
+	ttl, known := h.DANE.TLSA[n-1].PublishedTTL()
+	if !known && c.next != nil {
+		c.e.out.Notef("the TTL of the TLSA records of %s in their zone is not known, since the answer has no signature; %s is assumed, --ttl says it", hostName(h), ttl)
+	}
+	return ttl
 }
 
 // address judges what one address showed.
@@ -332,8 +340,8 @@ func (c *tlsaChecker) rollover(h engine.Host, row *tlsaRow, ttl time.Duration) *
 	if !base.IsValid() {
 		base = h.Name
 	}
-	out := &tlsaNext{State: r.State.String(), Missing: entries(base, h.Port, ttl, r.Missing), Stale: entries(base, h.Port, ttl, r.Stale)}
-	if r.NextErr != nil {
+	out := &tlsaNext{State: r.State.String(), free: len(h.DANE.Set.Usable()) == 0, Missing: entries(base, h.Port, ttl, r.Missing), Stale: entries(base, h.Port, ttl, r.Stale)}
+	if r.NextErr != nil && !out.free {
 		out.Error = daneText(r.NextErr)
 	}
 	if !r.Earliest.IsZero() {

@@ -89,6 +89,16 @@ func brief(record string) string {
 
 // human prints what is to be done before the switch.
 func (n *tlsaNext) human(c *console) {
+	if n.free {
+		c.Linef("  next certificate: %s", paint(good, "switch at any time, no TLSA record has to wait"))
+		if len(n.Missing) > 0 {
+			c.Linef("    to have senders check it by DANE, publish in a signed zone once it is in use:")
+		}
+		for _, m := range n.Missing {
+			c.Linef("    %s", m.Zone())
+		}
+		return
+	}
 	switch n.State {
 	case dane.RolloverSafe.String():
 		c.Linef("  next certificate: %s", paint(good, "it is safe to switch now"))

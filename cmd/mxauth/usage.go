@@ -63,6 +63,32 @@ func noVerb(cmd *cobra.Command, verb, more string) error {
 	return &exitError{code: exitUsage, err: errors.New(text), hint: hint + more}
 }
 
+// whereElse says which command may be meant by a word that is no verb: a verb of another
+// one, or a domain.
+func whereElse(root *cobra.Command, args []string) string {
+	rest := ""
+	if len(args) > 1 {
+		rest = " " + strings.Join(args[1:], " ")
+	}
+	var found []string
+	for _, group := range root.Commands() {
+		for _, c := range group.Commands() {
+			if c.Name() == args[0] && c.IsAvailableCommand() {
+				found = append(found, c.CommandPath()+rest)
+			}
+		}
+	}
+	if len(found) > 0 {
+		return "; " + args[0] + " is a verb of another: " + strings.Join(found, ", ")
+	}
+	domain := args[0]
+	var m *meantError
+	if errors.As(noDomain(domain), &m) && m.domain != "" {
+		domain = m.domain
+	}
+	return "; to look at a domain: mxauth check " + domain
+}
+
 // newHelp makes the verb help, which fails for what it has no help about.
 func newHelp() *cobra.Command {
 	return &cobra.Command{

@@ -341,4 +341,8 @@ const (
 	HTTPRefused     HTTP = "refused" // nobody listens
 	HTTPTLS10       HTTP = "tls-1.0"
 	HTTPHangInHello HTTP = "hang-in-handshake"
+	HTTP304         HTTP = "304"        // not modified, though nobody asked
+	HTTPGzip        HTTP = "gzip"       // compressed, though nobody asked
+	HTTPBigHeader   HTTP = "big-header" // a header of a hundred kilobytes
+	HTTPAlert       HTTP = "alert"      // no certificate for that name
 )

@@ -24,7 +24,9 @@ type state struct {
 	faults []Fault
 	addrs  map[string][]netip.Addr // of hosts, by name
 	chains map[string]*chain       // first chain of a host
-	ttl    uint32
+	// policies are what the policy hosts serve, by name.
+	policies map[string]*policyState
+	ttl      uint32
 }
 
 // state is what the world is now. The caller holds Lab.mu.
@@ -96,7 +98,7 @@ func (l *Lab) makeState(w *world, i int, spec World, ttl uint32, part int) (*sta
 		net: netip.AddrFrom4([4]byte{127, byte(firstNet + i/netsPerTop), byte(1 + i%netsPerTop), 0}),
 		st: &state{
 			faults: spec.Faults, ttl: ttl,
-			addrs: map[string][]netip.Addr{}, chains: map[string]*chain{},
+			addrs: map[string][]netip.Addr{}, chains: map[string]*chain{}, policies: map[string]*policyState{},
 		},
 	}
 	for n, h := range spec.Hosts {
@@ -228,7 +230,9 @@ func (b *builder) sts(s *STS) error {
 	if !s.NoHost {
 		b.lines = append(b.lines, fmt.Sprintf("%s A %s", host, v4))
 	}
-	srv := &policyServer{body: b.policy(s), how: s.HTTP, chain: c}
+	state := &policyState{body: b.policy(s), how: s.HTTP}
+	b.st.policies[host] = state
+	srv := &policyServer{state: state, chain: c}
 	p := netip.AddrPortFrom(v4, portHTTPS)
 	b.lab.ports[p] = &endpoint{at: p, serve: srv.serve, refuses: s.HTTP == HTTPRefused}
 	return nil

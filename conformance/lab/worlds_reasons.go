@@ -151,6 +151,26 @@ var reasons = []struct{ reason, worlds string }{
 	{"no-address", `no-address`},
 	{"no-such-domain", `no-such-domain no-such-domain-unsigned`},
 	{"null-mx", `null-mx null-mx-preference null-mx-unsigned`},
+
+	// near misses
+	{"encrypted-unproved", `
+		near-txt-quoted near-txt-blanks near-txt-id-first near-txt-mta near-txt-colons near-txt-lower
+		near-txt-comma near-txt-no-version near-txt-date near-policy-bom near-policy-nbsp
+		near-policy-cr-cr-lf near-policy-space-colon near-policy-comment near-policy-preference
+		near-policy-yaml near-policy-semicolon near-policy-case near-policy-utf-16 near-policy-html
+		policy-304 policy-gzip policy-big-header policy-alert policy-refused not-announced
+		sts-misplaced sts-alias-nowhere policy-host-alias-nowhere mx-alias-nowhere tlsa-alias-nowhere
+		mx-underscore mx-localhost mx-twice mx-one-label mx-invalid mx-host-private
+		policy-host-private`},
+	{"dane-ee-match", `
+		near-tlsrpt-lower near-tlsrpt-no-version near-tlsrpt-short near-tlsrpt-http near-tlsrpt-dmarc
+		tlsrpt-misplaced tlsrpt-alias-nowhere`},
+	{"mta-sts-match", `
+		alias-under-enforce alias-under-enforce-one-name policy-host-dead-aaaa`},
+	{"encrypted-name-mismatch", `
+		not-announced-misfit testing-misfit`},
+	{"sts-no-match", `implicit-enforce`},
+	{"no-address", `implicit-nothing`},
 }
 
 // withReasons fills in what [Want].Reason of each world has to be.

@@ -116,8 +116,8 @@ func number(line, mark string) (int64, bool) {
 	return v, err == nil
 }
 
-// MarshalText prints the state in the form that [ParseState] reads. It is for a program that
-// keeps the state; mxauth's programs only read one.
+// MarshalText prints the state in the form that [ParseState] reads, for the one process that
+// keeps it.
 func (s State) MarshalText() ([]byte, error) {
 	var b strings.Builder
 	if !s.Seen.IsZero() {

@@ -1,5 +1,5 @@
 // Package hostile is a DNS name space that is signed while it is asked, with domains that
-// cost the resolver that looks them up as much as their owner can arrange:
+// cost as much to look up as their owner can arrange:
 //
 //	w := hostile.New(t, hostile.Domain{Name: "trap.test", Hosts: 64, Depth: 8, Trap: true})
 //	resolver := w.Serve(t)

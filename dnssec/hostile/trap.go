@@ -113,8 +113,8 @@ func dataOf(b []byte) []byte {
 	return b[1+10:]
 }
 
-// ballast fills a message up to the largest size, with names that expand: each stands for
-// the name of the question.
+// ballast fills a message up to the largest size. Its names are pointers, and each expands
+// to the name of the question.
 func ballast() [][]byte {
 	var out [][]byte
 	for range 1000 {

@@ -181,8 +181,8 @@ func Parse(b []byte) (*Message, error) {
 	return m, nil
 }
 
-// What the parts of a message take in memory in addition to their octets, on 64-bit systems. The
-// allocator rounds blocks of octets up, by an eighth at most.
+// Overhead of the parts of a message in memory, on 64-bit systems. The allocator rounds
+// blocks of bytes up, by an eighth at most.
 const (
 	sizeMessage = 256
 	sizeRR      = 48

@@ -19,9 +19,9 @@ func (f *outlook) change(h *engine.Host, v *survey.HostView) {
 			"No TLSA record of %s has a say, so none must be published for the planned certificate.", plain.Host(h))
 		return
 	}
-	life := f.o.TTL
+	life, known := f.o.TTL, true
 	if life == 0 {
-		life = ttl(last(h.DANE.TLSA))
+		life, known = last(h.DANE.TLSA).PublishedTTL()
 	}
 	r := dane.CheckRollover(dane.RolloverRequest{
 		Set: h.DANE.Set, TTL: life, Published: f.o.Published, Current: current(v), Next: f.o.Next.Peer(),
@@ -29,7 +29,7 @@ func (f *outlook) change(h *engine.Host, v *survey.HostView) {
 	})
 	switch r.State {
 	case dane.RolloverPublish:
-		e := f.add(SwitchPublish, f.s.At, Broken, h.Name, "7671 s.8.1", "Publish the lines below beside the present records, wait for twice their TTL"+twice(life)+", then switch.",
+		e := f.add(SwitchPublish, f.s.At, Broken, h.Name, "7671 s.8.1", "Publish the lines below beside the present records, wait for twice their TTL"+twice(life)+", then switch."+assumed(known),
 			"No TLSA record of %s matches the planned certificate: switching to it now stops mail.", plain.Host(h))
 		if owner, err := dane.Owner(h.DANE.Base, h.Port); err == nil {
 			for _, m := range r.Missing {
@@ -41,7 +41,7 @@ func (f *outlook) change(h *engine.Host, v *survey.HostView) {
 			"The planned certificate of %s fails although a TLSA record matches (%v).", plain.Host(h), r.NextErr)
 		return
 	case dane.RolloverWait, dane.RolloverSafe:
-		f.add(SwitchEarliest, r.Earliest, Notice, h.Name, "7671 s.8.1", "Switch then, and not before: a sender may still have the records as they were.",
+		f.add(SwitchEarliest, r.Earliest, Notice, h.Name, "7671 s.8.1", "Switch then, and not before: a sender may still have the records as they were."+assumed(known),
 			"From then on %s may show the planned certificate.", plain.Host(h))
 	}
 	if !r.Latest.IsZero() {
@@ -67,10 +67,10 @@ func twice(ttl time.Duration) string {
 	return " (" + plain.Span(2*ttl) + ")"
 }
 
-// ttl is the TTL of an answer's records as it was received.
-func ttl(l dane.Lookup) time.Duration {
-	if len(l.Answer.Records) == 0 {
-		return 0
+// assumed says that the TTL is a guess.
+func assumed(known bool) string {
+	if known {
+		return ""
 	}
-	return time.Duration(l.Answer.Records[0].TTL) * time.Second
+	return " The TTL of the records in their zone is not known here, and a day is assumed: say it with --ttl."
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/internal/plain"
+	"github.com/mxauth/mxauth/engine/lint"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -30,6 +31,9 @@ const (
 	ChainCertificate  ID = "chain-certificate-ends"  // above the host's own, on the path that counts
 	PolicyCertificate ID = "policy-host-certificate-ends"
 	Signatures        ID = "signatures-end"
+	SignaturesEnded   ID = "signatures-ended"
+	LookupFails       ID = "lookup-fails"
+	Unprotected       ID = "nothing-published" // neither mechanism is there: the way to both
 	Policy            ID = "policy-forgotten"
 	SwitchPublish     ID = "switch-publish-first"
 	SwitchEarliest    ID = "switch-earliest"
@@ -73,14 +77,16 @@ type Event struct {
 	RFC    string    `json:"rfc"`
 	// Publish are lines for the zone file, ready to paste; empty for most events.
 	Publish []string `json:"publish,omitempty"`
+	// Steps are a way to take, with the time to wait after each; empty for most events.
+	Steps []lint.Step `json:"steps,omitempty"`
 }
 
 // Options of [Forecast].
 type Options struct {
 	// Next is the certificate (or key) that the hosts will show; zero if none is planned.
 	Next dane.Material
-	// TTL is that of the TLSA records in their zone; 0: as they were received, which is less
-	// where a resolver had them in its cache.
+	// TTL is that of the TLSA records in their zone; 0: that of their signature, or
+	// [dane.UnknownTTL] where there is none.
 	TTL time.Duration
 	// Published is since when the TLSA records have been as they are; zero: not known,
 	// counts as now.
@@ -104,6 +110,7 @@ func Forecast(s survey.Snapshot, o Options) []Event {
 	}
 	f.signatures()
 	f.policy()
+	f.path()
 	out := make([]Event, len(f.events))
 	for i, e := range f.events {
 		out[i] = *e
@@ -192,13 +199,24 @@ func (f *outlook) renew(c *x509.Certificate) string {
 	return "Renew it before then."
 }
 
+// path is the way to both mechanisms for a domain that has neither.
+func (f *outlook) path() {
+	steps := lint.Path(*f.s)
+	if len(steps) == 0 {
+		return
+	}
+	e := f.add(Unprotected, f.s.At, Notice, rfc6125.Host{}, "7672 s.1.3", "Take these steps in their order.",
+		"%s publishes neither DANE nor MTA-STS, so nothing of it can end; a forged mail host would go unnoticed.", f.s.Plan.Orig)
+	e.Steps = steps
+}
+
 // policy tells when the policy is forgotten and when its host's certificate ends.
 func (f *outlook) policy() {
 	s := &f.s.Plan.STS
 	dom := f.s.Plan.Orig
 	if len(s.Chain) > 0 && s.FetchErr == nil {
 		f.add(PolicyCertificate, s.Chain[0].NotAfter, Weaker, rfc6125.Host{}, "8461 s.3.3", f.renew(s.Chain[0]),
-			"The certificate of the policy host mta-sts.%s %s; from then on no sender takes the policy anew, and those that have it forget it after its max_age.", dom, f.ends(s.Chain[0]))
+			"The certificate of the policy host mta-sts.%s %s; from then on no sender fetches the policy again, and those that have it forget it after its max_age.", dom, f.ends(s.Chain[0]))
 	}
 	if s.Policy != nil && s.Policy.Mode == sts.ModeEnforce && !s.Expires.IsZero() {
 		f.add(Policy, s.Expires, Weaker, rfc6125.Host{}, "8461 s.3.2", "See that https://mta-sts."+dom.String()+"/.well-known/mta-sts.txt stays reachable; senders fetch it about daily.",

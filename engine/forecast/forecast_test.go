@@ -345,3 +345,31 @@ func TestChangeIsFree(t *testing.T) {
 		}
 	}
 }
+
+// TestEnded: signatures that have ended are not "nothing that ends".
+func TestEnded(t *testing.T) {
+	for _, c := range []struct {
+		world string
+		want  forecast.ID
+		says  string
+	}{
+		{"tlsa-expired", forecast.SignaturesEnded, "the TLSA records of mx.tlsa-expired.test"},
+		{"zone-expired", forecast.SignaturesEnded, "the MX records of zone-expired.test"},
+		{"tlsa-servfail", forecast.LookupFails, "SERVFAIL"},
+	} {
+		s := surveyOf(t, c.world)
+		e, ok := ids(forecast.Forecast(s, forecast.Options{}))[c.want]
+		if !ok || e.Effect != forecast.Broken || e.When.After(s.At) || !strings.Contains(e.Text, c.says) {
+			t.Errorf("%s: %+v, want %s with %q", c.world, e, c.want, c.says)
+		}
+	}
+}
+
+// TestOriginalTTL: the TTL of the zone comes with a proved answer.
+func TestOriginalTTL(t *testing.T) {
+	s := surveyOf(t, "lint-short-ttl")
+	tlsa := s.Plan.Hosts[0].DANE.TLSA
+	if l := tlsa[len(tlsa)-1]; l.Answer.OriginalTTL != 3600 {
+		t.Errorf("%d", l.Answer.OriginalTTL)
+	}
+}

@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -37,9 +38,49 @@ func (f *outlook) signatures() {
 		add(h.Name, "the addresses of "+plain.Host(h), h.DANE.A)
 		add(h.Name, "the TLSA records of "+plain.Host(h), last(h.DANE.TLSA))
 	}
+	f.ended()
 	for _, d := range all {
 		f.add(Signatures, d.end, Broken, d.host, "4035 s.5.3.1", "The name server's signer makes new ones by itself; watch that it runs, and that secondary servers take the zone over.",
 			"The DNSSEC signatures of %s, or of a zone above, end unless they are renewed; from then on these lookups fail and mail waits.", d)
+	}
+}
+
+// ended tells of lookups that fail now, above all because signatures have ended. When they
+// did is not known: what is expired was not taken, so it has no place in an answer.
+func (f *outlook) ended() {
+	dom := f.s.Plan.Orig
+	var expired, failed []string
+	var host rfc6125.Host
+	var why error
+	see := func(h rfc6125.Host, whose string, l dane.Lookup) {
+		var le *dnssec.LookupError
+		switch {
+		case l.Err == nil:
+		case errors.As(l.Err, &le) && le.Reason.Code == dnssec.ReasonSignatureExpired:
+			expired, host = append(expired, whose), h
+		default:
+			failed, host, why = append(failed, whose), h, l.Err
+		}
+	}
+	if dom.IsValid() {
+		see(rfc6125.Host{}, "the MX records of "+dom.String(), f.s.MX)
+	}
+	for i := range f.s.Plan.Hosts {
+		h := &f.s.Plan.Hosts[i]
+		see(h.Name, "the IPv4 addresses of "+plain.Host(h), h.DANE.A)
+		see(h.Name, "the IPv6 addresses of "+plain.Host(h), h.DANE.AAAA)
+		see(h.Name, "the TLSA records of "+plain.Host(h), last(h.DANE.TLSA))
+	}
+	if len(expired)+len(failed) > 1 {
+		host = rfc6125.Host{}
+	}
+	if len(expired) > 0 {
+		f.add(SignaturesEnded, f.s.At, Broken, host, "4035 s.5.3.1", "Sign the zone again now, see that the signer of the name server runs, and that every name server of the zone serves the new signatures.",
+			"The DNSSEC signatures of %s, or of a zone above, have ended, so these lookups fail and mail waits.", &deadline{whose: expired})
+	}
+	if len(failed) > 0 {
+		f.add(LookupFails, f.s.At, Broken, host, "7672 s.2.1.2", "Repair the zone or its name servers first; what ends later cannot be seen until then. mxauth lint says more.",
+			"The lookup of %s fails now: %s.", &deadline{whose: failed}, why)
 	}
 }
 

@@ -46,6 +46,9 @@ type Finding struct {
 	// Publish is what to put into the zone file instead, ready to paste; empty where nothing
 	// in DNS must change.
 	Publish []string `json:"publish,omitempty"`
+	// Steps are the whole cure, in order: Publish and Policy are those of them that can be
+	// made at once. Empty where only Do says what to do.
+	Steps []Step `json:"steps,omitempty"`
 	// Policy is the MTA-STS policy to serve instead at PolicyURL, line by line; empty where
 	// the policy may stay as it is.
 	Policy    []string `json:"policy,omitempty"`
@@ -66,6 +69,7 @@ type Kind struct {
 type report struct {
 	snap     *survey.Snapshot
 	findings []*Finding
+	files    []string // the policies that are proposed, in the order of their ids
 }
 
 // add adds a finding of a kind. The text is made from format and args; its host may be
@@ -89,19 +93,12 @@ func (f *Finding) saw(format string, args ...any) *Finding {
 	return f
 }
 
-// publish adds lines for the zone file.
-func (f *Finding) publish(lines ...string) *Finding {
-	for _, l := range lines {
-		f.Publish = append(f.Publish, plain.Text(l))
-	}
-	return f
-}
-
 // Check judges a snapshot. The findings are ordered by severity, the worst first, then as
 // a delivery would meet them. It is a pure function of its argument.
 func Check(s survey.Snapshot) []Finding {
 	r := &report{snap: &s}
 	r.mx()
+	r.aliases()
 	r.hosts()
 	r.tlsa()
 	r.sts()

@@ -10,6 +10,7 @@ import (
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/sts"
 )
 
 // mx judges the MX records.
@@ -27,13 +28,7 @@ func (r *report) mx() {
 		return
 	}
 	if p.MX.Row == "M5" && len(p.Hosts) > 0 {
-		f := r.add(MXImplicit, rfc6125.Host{}, "Publish an MX record, so that the mail host is named on purpose.",
-			"%s has no MX record, so senders take the domain itself for its mail host.", dom).saw("%s MX: no records (%s)", dom, signed(p.MX.Status))
-		target := dom.Name()
-		if d := &p.Hosts[0].DANE; len(chainOf(d)) > 0 {
-			target = d.Final
-		}
-		f.publish(mxLine(dom, 10, target))
+		r.implicit()
 	}
 	var real []string
 	null := false
@@ -45,20 +40,31 @@ func (r *report) mx() {
 			null = true
 		default:
 			if _, err := rfc6125.HostFromName(m.Host); err != nil {
-				r.add(MXNotAHost, rfc6125.Host{}, "Name the host by its name, and give that an A or AAAA record.",
-					"An MX record of %s names %s, which is no host name; senders pass over it.", dom, m.Host).saw("%s MX %d %s", dom, m.Preference, m.Host)
+				r.add(MXNotAHost, rfc6125.Host{}, "An MX record names a host by its name, never by an address. Publish one with the name, which has the A or AAAA record.",
+					"An MX record of %s names %s, which is no host name; senders pass over it.", dom, m.Host).saw("%s MX %d %s", dom, m.Preference, m.Host).steps(r.mxSteps()...)
 				continue
+			}
+			h, _ := rfc6125.HostFromName(m.Host)
+			if why := wrongName(h, dom); why != "" {
+				r.mxWrongName(h, why, m.Preference)
 			}
 			real = append(real, m.Host.String())
 		}
 	}
 	if null && len(real) > 0 {
-		f := r.add(MXNullMixed, rfc6125.Host{}, "Remove the record with the dot, unless the domain takes no mail; then remove the others.",
+		f := r.add(MXNullMixed, rfc6125.Host{}, "Remove the record with the dot. If the domain takes no mail, remove the others instead.",
 			"%s says in one MX record that it takes no mail, and names mail hosts in others.", dom)
 		f.saw("%s MX 0 .", dom)
 		for _, n := range real {
 			f.saw("%s MX %s", dom, n)
 		}
+		f.steps(r.mxSteps()...)
+	}
+	if recs := r.mxRecords(); null && len(recs) == 1 && len(r.mxSteps()) > 0 {
+		m, _ := r.snap.MX.Answer.Records[0].MX()
+		r.add(MXNullPreference, rfc6125.Host{}, "Publish it with preference 0 if the domain takes no mail; else name the mail host.",
+			"The only MX record of %s names no host (a dot), which says that the domain takes no mail; but its preference is %d, and a record that says so has 0.", dom, m.Preference).
+			saw("%s MX %d .", dom, m.Preference).steps(r.mxSteps()...)
 	}
 	if p.MX.Status != dnssec.Insecure || len(p.Hosts) == 0 || p.MX.Row == "M2" {
 		return
@@ -71,7 +77,7 @@ func (r *report) mx() {
 	}
 	if len(withTLSA) > 0 {
 		f := r.add(MXUnsignedTLSA, rfc6125.Host{}, signZone(dom),
-			"The TLSA records of the hosts prove nothing for %s, because the MX records that lead to them are not signed: whoever forges those chooses another host.", dom)
+			"The TLSA records of the hosts prove nothing for %s, because the MX records that lead to them are not signed: an attacker can name another host there.", dom)
 		f.saw("%s MX: %s", dom, signed(p.MX.Status))
 		for _, n := range withTLSA {
 			f.saw("%s: signed TLSA records", n)
@@ -79,7 +85,70 @@ func (r *report) mx() {
 		return
 	}
 	r.add(MXUnsigned, rfc6125.Host{}, signZone(dom)+" Until then an MTA-STS policy of mode enforce is what keeps mail away from a forged host.",
-		"The MX records of %s are not signed (DNSSEC), so whoever stands between can name another host.", dom).saw("%s MX: %s", dom, signed(p.MX.Status))
+		"The MX records of %s are not signed (DNSSEC), so an attacker on the path can name another host.", dom).saw("%s MX: %s", dom, signed(p.MX.Status))
+}
+
+// mxWrongName tells of an MX record whose name cannot be that of a mail server.
+func (r *report) mxWrongName(h rfc6125.Host, why string, preference uint16) {
+	dom := r.snap.Plan.Orig
+	do := "Put the full name of the mail server into the MX record, with a dot at its end."
+	meant, ok := survey.Meant(h, dom)
+	if ok && r.snap.Exists[meant] {
+		do = "Name " + meant.String() + ". in the MX record, with the dot at its end."
+	}
+	r.add(MXWrongName, h, do, "An MX record of %s names %s, which cannot be its mail server (%s); senders pass over it.", dom, h, why).
+		saw("%s. MX %d %s.", dom, preference, h).steps(r.mxSteps()...)
+}
+
+// implicit judges a domain without MX records.
+func (r *report) implicit() {
+	p := r.snap.Plan
+	dom := p.Orig
+	h := &p.Hosts[0]
+	owner, target := dom.Name(), dom.Name()
+	if len(chainOf(&h.DANE)) > 0 { // there is no record beside an alias
+		owner, target = h.DANE.Final, h.DANE.Final
+	}
+	var listed, known rfc6125.Host // by the policy; by a usual name
+	pol, announced := r.policy()
+	if pol != nil && announced && pol.Mode == sts.ModeEnforce {
+		if _, ok := pol.Match(dom); !ok {
+			for _, m := range pol.MX {
+				if l, err := rfc6125.ParseHost(m.String()); err == nil && r.snap.Exists[l] && !listed.IsValid() {
+					listed = l
+				}
+			}
+		}
+	}
+	for _, l := range []string{"mx", "mx1", "mail", "smtp"} {
+		if n, err := dom.Name().Child(l); err == nil {
+			if k, err := rfc6125.HostFromName(n); err == nil && r.snap.Exists[k] && !known.IsValid() {
+				known = k
+			}
+		}
+	}
+	publish := func(f *Finding, to rfc6125.Name) {
+		f.steps(Step{Kind: StepPublish, Text: "Publish the MX record.", Owner: owner.FQDN(), Type: "MX", Records: []string{mxLine(owner, 10, to)}})
+	}
+	if h.DANE.Address == dane.AddressNone {
+		do := fmt.Sprintf("Publish an MX record with the name of the mail server. If the domain takes no mail, say so: %s. MX 0 .", dom)
+		f := r.add(MXNone, rfc6125.Host{}, do, "%s has no MX record and no address of its own, so there is no host that takes its mail.", dom).
+			saw("%s MX: no records (%s)", dom, signed(p.MX.Status)).saw("%s A and AAAA: none", dom)
+		switch {
+		case listed.IsValid():
+			publish(f, listed.Name())
+		case known.IsValid():
+			publish(f, known.Name())
+		}
+		return
+	}
+	f := r.add(MXImplicit, rfc6125.Host{}, "Publish an MX record, so that the mail host is named on purpose.",
+		"%s has no MX record, so senders take the domain itself for its mail host.", dom).saw("%s MX: no records (%s)", dom, signed(p.MX.Status))
+	if listed.IsValid() {
+		f.Text = fmt.Sprintf("%s has no MX record, so senders take the domain itself for its mail host, which its MTA-STS policy does not list; the policy lists %s.", dom, listed)
+		target = listed.Name()
+	}
+	publish(f, target)
 }
 
 // mxCause is why the MX records were not had.
@@ -95,8 +164,8 @@ func signZone(h rfc6125.Host) string {
 	return "Sign the zone of " + h.String() + " with DNSSEC, and have the registrar or the owner of the parent zone publish its DS record."
 }
 
-func mxLine(dom rfc6125.Host, preference uint16, target rfc6125.Name) string {
-	return fmt.Sprintf("%s. 3600 IN MX %d %s", dom, preference, target.FQDN())
+func mxLine(owner rfc6125.Name, preference uint16, target rfc6125.Name) string {
+	return fmt.Sprintf("%s %d IN MX %d %s", owner.FQDN(), hour, preference, target.FQDN())
 }
 
 // hosts judges addresses.
@@ -104,13 +173,16 @@ func (r *report) hosts() {
 	for i := range r.snap.Plan.Hosts {
 		h := &r.snap.Plan.Hosts[i]
 		d := &h.DANE
-		if !h.Name.IsValid() {
+		if !h.Name.IsValid() || r.snap.Plan.MX.Row != "M5" && wrongName(h.Name, r.snap.Plan.Orig) != "" {
 			continue
 		}
 		switch d.Address {
 		case dane.AddressNone:
+			if r.snap.Plan.MX.Row == "M5" || len(chainOf(d)) > 0 {
+				continue // has been told: by the domain, or by the alias that leads nowhere
+			}
 			r.add(HostNoAddress, h.Name, "Give the host an A or AAAA record, or remove it from the MX records.",
-				"The MX host %s has no address.", h.Name).saw("%s A and AAAA: none", h.Name).publish(h.Name.String() + ". 3600 IN A 192.0.2.1 ; put the host's address here")
+				"The MX host %s has no address, so senders pass over it.", h.Name).saw("%s A and AAAA: none", h.Name).steps(r.mxSteps()...)
 			continue
 		case dane.AddressFailed:
 			f := r.add(HostAddressFail, h.Name, "Repair the zone of the host or its name servers: a resolver that checks DNSSEC must be able to answer for the A and AAAA records.",
@@ -134,17 +206,103 @@ func (r *report) hosts() {
 				saw("%s A: %s", h.Name, signed(a.Status)).saw("%s AAAA: %s", h.Name, signed(b.Status))
 		}
 		if chain := chainOf(d); len(chain) > 0 {
-			f := r.add(HostAlias, h.Name, "Name the target in the MX record, or give the host addresses of its own in place of the alias.",
+			do := "Give " + h.Name.String() + " the addresses of the target in place of the alias. Do not name the target in the MX record before the policy lists it and its certificate names it, and before TLSA records are at its name: mail would stop or lose its protection."
+			if r.snap.Plan.MX.Row == "M5" {
+				do = "Publish an MX record at the target, so that the mail host is named on purpose."
+			} else if r.movable(i) {
+				do = "Name the target in the MX record."
+			}
+			f := r.add(HostAlias, h.Name, do,
 				"The MX host %s is an alias; not every sender follows it, and the alias decides where TLSA records are looked for.", h.Name)
 			for _, c := range chain {
 				f.saw("%s %s %s (%s)", c.Owner, c.Type, c.Target, signed(c.Status))
 			}
-			if r.snap.Plan.MX.Row != "M5" { // else the MX record to publish names the target already
-				f.publish(mxLine(r.snap.Plan.Orig, h.Preference, d.Final))
+			if r.snap.Plan.MX.Row != "M5" && r.movable(i) { // else the MX record to publish names the target already
+				f.steps(r.mxSteps()...)
 			}
 		}
+		r.special(h, &r.snap.Hosts[i])
 		r.reached(h, &r.snap.Hosts[i])
 	}
+}
+
+// special tells of addresses that the rest of the Internet does not reach.
+func (r *report) special(h *engine.Host, v *survey.HostView) {
+	if len(v.Special) == 0 {
+		return
+	}
+	f := r.add(HostSpecial, h.Name, "Publish the address at which the Internet reaches the host, and keep this one in a zone for your own network.",
+		"The MX host %s has an address that other networks do not reach: %s is %s.", h.Name, v.Special[0].Address, v.Special[0].Use)
+	for _, s := range v.Special {
+		f.saw("%s: %s", s.Address, s.Use)
+	}
+}
+
+// aliases tells of names that are aliases (CNAME) for a name without the records that are
+// looked for: no record can be put beside an alias, so what is missing is not just missing.
+func (r *report) aliases() {
+	p := r.snap.Plan
+	if !p.Orig.IsValid() {
+		return
+	}
+	tell := func(host rfc6125.Host, name, what, do string, l dane.Lookup) *Finding {
+		f := r.add(AliasNowhere, host, do, "%s is an alias (CNAME) for %s, which %s.", name, l.Answer.Final, what)
+		for _, c := range l.Answer.Chain {
+			f.saw("%s %s %s", c.Owner, c.Type, c.Target)
+		}
+		return f
+	}
+	// A wildcard alias (*.example.org CNAME www) leads every name to one that exists and has
+	// other records: there nothing is missing but the record.
+	dead := func(l dane.Lookup) bool {
+		c := l.Answer.Chain
+		return l.Err == nil && len(c) > 0 && c[0].Type == dnssec.TypeCNAME && l.Answer.Kind == dnssec.NXDomain
+	}
+	if l := r.snap.STSRecord; dead(l) {
+		r.announce(tell(rfc6125.Host{}, "_mta-sts."+p.Orig.String(), "has no TXT record, so there is no MTA-STS record", "Publish the record in place of the alias, or at the end of the alias.", l))
+	}
+	if name := r.policyHostAlias(); name != "" {
+		tell(rfc6125.Host{}, name, "has no address, so no sender fetches the MTA-STS policy",
+			"Give the target the address of the web server, or let the alias lead to a host that serves the policy.", r.snap.PolicyHost[0])
+	}
+	if l := r.snap.TLSRPTRecord; dead(l) {
+		tell(rfc6125.Host{}, "_smtp._tls."+p.Orig.String(), "has no TXT record, so there is no TLSRPT record", "Publish the record in place of the alias, or at the end of the alias.", l).steps(r.reportsStep())
+	}
+	for i := range p.Hosts {
+		h := &p.Hosts[i]
+		if d := &h.DANE; h.Name.IsValid() && d.Address == dane.AddressNone && len(chainOf(d)) > 0 {
+			l := d.A
+			if len(l.Answer.Chain) == 0 {
+				l = d.AAAA
+			}
+			f := tell(h.Name, h.Name.String(), "has no address, so no mail reaches it", "Let the alias lead to the mail server's present name, or give the MX host addresses of its own in place of the alias.", l)
+			if p.MX.Row != "M5" {
+				f.steps(r.mxSteps()...)
+			}
+		}
+		if l := lastLookup(h.DANE.TLSA); h.DANE.State == dane.None && dead(l) {
+			f := tell(h.Name, l.Answer.Question.Name.String(), "has no TLSA record", "Publish the record in place of the alias, or at the end of the alias.", l)
+			if s, ok := r.tlsaStep(h, &r.snap.Hosts[i]); ok {
+				f.steps(s)
+			}
+		}
+	}
+}
+
+func lastLookup(l []dane.Lookup) dane.Lookup {
+	if len(l) == 0 {
+		return dane.Lookup{}
+	}
+	return l[len(l)-1]
+}
+
+// policyHostAlias is the name of the policy host if it is an alias that leads nowhere.
+func (r *report) policyHostAlias() string {
+	a, aaaa := r.snap.PolicyHost[0], r.snap.PolicyHost[1]
+	if a.Err != nil || aaaa.Err != nil || len(a.Answer.Records)+len(aaaa.Answer.Records) > 0 || len(a.Answer.Chain) == 0 || a.Answer.Chain[0].Type != dnssec.TypeCNAME {
+		return ""
+	}
+	return a.Answer.Chain[0].Owner.String()
 }
 
 func chainOf(d *dane.Host) []dnssec.Alias {

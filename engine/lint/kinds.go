@@ -2,20 +2,25 @@ package lint
 
 // Kinds of findings.
 const (
-	MXFailed        ID = "mx-lookup-failed"
-	MXNoDomain      ID = "mx-no-such-domain"
-	MXImplicit      ID = "mx-implicit"
-	MXNullMixed     ID = "mx-null-mixed"
-	MXNotAHost      ID = "mx-not-a-host"
-	MXUnsigned      ID = "mx-unsigned"
-	MXUnsignedTLSA  ID = "mx-unsigned-with-tlsa"
-	HostAlias       ID = "host-alias"
-	HostNoAddress   ID = "host-no-address"
-	HostAddressFail ID = "host-address-failed"
-	HostFamilyFail  ID = "host-one-family-failed"
-	HostMixedStatus ID = "host-addresses-mixed"
-	HostUnreachable ID = "host-unreachable"
-	HostDiffer      ID = "host-addresses-differ"
+	MXFailed         ID = "mx-lookup-failed"
+	MXNoDomain       ID = "mx-no-such-domain"
+	MXImplicit       ID = "mx-implicit"
+	MXNullMixed      ID = "mx-null-mixed"
+	MXNotAHost       ID = "mx-not-a-host"
+	MXUnsigned       ID = "mx-unsigned"
+	MXWrongName      ID = "mx-name-wrong"
+	MXNone           ID = "mx-none"
+	MXNullPreference ID = "mx-null-preference"
+	AliasNowhere     ID = "alias-to-nowhere"
+	HostSpecial      ID = "host-address-not-public"
+	MXUnsignedTLSA   ID = "mx-unsigned-with-tlsa"
+	HostAlias        ID = "host-alias"
+	HostNoAddress    ID = "host-no-address"
+	HostAddressFail  ID = "host-address-failed"
+	HostFamilyFail   ID = "host-one-family-failed"
+	HostMixedStatus  ID = "host-addresses-mixed"
+	HostUnreachable  ID = "host-unreachable"
+	HostDiffer       ID = "host-addresses-differ"
 
 	TLSAFailed       ID = "tlsa-lookup-failed"
 	TLSAIterations   ID = "tlsa-denial-unproved"
@@ -38,6 +43,13 @@ const (
 	TLSAAnchorUnsent ID = "tlsa-anchor-not-sent"
 
 	STSRecordBad     ID = "sts-record-malformed"
+	STSUnannounced   ID = "sts-policy-not-announced"
+	STSMisplaced     ID = "sts-record-misplaced"
+	STSAddress       ID = "sts-policy-host-address"
+	STSDeadAddress   ID = "sts-policy-host-dead-address"
+	STSTLS           ID = "sts-policy-host-tls"
+	STSHTTP          ID = "sts-policy-http"
+	STSEncoding      ID = "sts-policy-compressed"
 	STSRecordFailed  ID = "sts-record-failed"
 	STSNoHost        ID = "sts-policy-host-missing"
 	STSConnect       ID = "sts-policy-host-unreachable"
@@ -73,32 +85,39 @@ const (
 	Nothing      ID = "nothing-published"
 	DANEOnly     ID = "dane-without-sts"
 
-	TLSRPTMissing ID = "tlsrpt-missing"
-	TLSRPTBad     ID = "tlsrpt-malformed"
-	TLSRPTFailed  ID = "tlsrpt-failed"
+	TLSRPTMissing   ID = "tlsrpt-missing"
+	TLSRPTBad       ID = "tlsrpt-malformed"
+	TLSRPTFailed    ID = "tlsrpt-failed"
+	TLSRPTMisplaced ID = "tlsrpt-record-misplaced"
+	TLSRPTNowhere   ID = "tlsrpt-no-destination"
 )
 
 // kinds has one entry for every ID above.
 var kinds = func() map[ID]Kind {
 	m := map[ID]Kind{}
 	for _, k := range [...]Kind{
-		{MXFailed, Error, "The MX records can not be looked up, or fail the DNSSEC check.", "7672 s.2.1.2"},
+		{MXFailed, Error, "The MX records cannot be looked up, or fail the DNSSEC check.", "7672 s.2.1.2"},
 		{MXNoDomain, Error, "The domain does not exist.", "5321 s.5.1"},
 		{MXImplicit, Note, "The domain has no MX record and is its own mail host.", "5321 s.5.1"},
-		{MXNullMixed, Error, "A null MX stands beside real ones.", "7505 s.3"},
+		{MXNullMixed, Error, "A null MX is published together with real ones.", "7505 s.3"},
 		{MXNotAHost, Error, "An MX record names an address or what is no host name.", "5321 s.5.1"},
+		{MXWrongName, Error, "An MX record names what can be no mail server: localhost, a name without domain, the domain twice.", "5321 s.5.1"},
+		{MXNone, Error, "The domain has neither an MX record nor an address.", "5321 s.5.1"},
+		{MXNullPreference, Warning, "The record that says that the domain takes no mail has a preference other than 0.", "7505 s.3"},
+		{AliasNowhere, Error, "A name is an alias (CNAME) for a name without the records that are looked for.", "1034 s.3.6.2"},
+		{HostSpecial, Warning, "An MX host has an address that other networks do not reach.", "6890 s.2.1"},
 		{MXUnsigned, Warning, "The MX records are not signed, so they can be forged.", "7672 s.2.2.1"},
 		{MXUnsignedTLSA, Error, "The hosts publish TLSA records, and the MX records that lead to them are not signed.", "7672 s.2.2.1"},
 		{HostAlias, Warning, "An MX host is an alias (CNAME).", "2181 s.10.3"},
 		{HostNoAddress, Error, "An MX host has no address.", "5321 s.5.1"},
-		{HostAddressFail, Error, "The addresses of an MX host can not be looked up, or fail the DNSSEC check.", "7672 s.2.1.2"},
+		{HostAddressFail, Error, "The addresses of an MX host cannot be looked up, or fail the DNSSEC check.", "7672 s.2.1.2"},
 		{HostFamilyFail, Error, "The lookup of one address family of an MX host fails.", "7672 s.2.2.2"},
 		{HostMixedStatus, Warning, "One address family of an MX host is signed and the other is not.", "7672 s.2.2.2"},
 		{HostUnreachable, Warning, "An MX host does not answer.", "5321 s.5.1"},
 		{HostDiffer, Warning, "The addresses of an MX host show different things.", "7672 s.2.2"},
 		{TLSAFailed, Error, "The TLSA lookup fails, so nothing is delivered to the host.", "7672 s.2.1.2"},
 		{TLSAIterations, Error, "That there are no TLSA records is denied with too many NSEC3 iterations.", "9276 s.3.1"},
-		{TLSAUnsigned, Error, "TLSA records stand in a zone that is not signed and count for nothing.", "7672 s.2.2"},
+		{TLSAUnsigned, Error, "TLSA records are in a zone that is not signed and do not count.", "7672 s.2.2"},
 		{TLSAAllUnusable, Error, "Not one of the TLSA records can be used for mail.", "7672 s.2.2"},
 		{TLSAPKIXUsage, Warning, "A TLSA record has a usage that does not count for mail (PKIX-TA or PKIX-EE).", "7672 s.3.1.3"},
 		{TLSAUnknown, Warning, "A TLSA record has an unknown usage, selector or matching type.", "6698 s.4.1"},
@@ -113,10 +132,17 @@ var kinds = func() map[ID]Kind {
 		{TLSACertPinned, Warning, "A DANE-EE record pins the whole certificate, so every renewal needs a new record.", "7671 s.5.1"},
 		{TLSANoSpare, Note, "There is one TLSA record for the present key and none for the next.", "7671 s.8.1"},
 		{TLSASomeHosts, Warning, "Some hosts have TLSA records and others have none.", "7672 s.2.2.1"},
-		{TLSALongTTL, Warning, "The TTL of the TLSA records is so long that a key can not be replaced in a hurry.", "7671 s.13"},
+		{TLSALongTTL, Warning, "The TTL of the TLSA records is so long that a key cannot be replaced in a hurry.", "7671 s.13"},
 		{TLSAAnchorUnsent, Error, "A DANE-TA digest record names a certificate that the host does not send.", "7671 s.5.2.2"},
 		{STSRecordBad, Error, "The MTA-STS record is malformed, or there are several.", "8461 s.3.1"},
-		{STSRecordFailed, Error, "The MTA-STS record can not be looked up.", "8461 s.3.1"},
+		{STSUnannounced, Warning, "A policy is served, and no record announces it.", "8461 s.3.1"},
+		{STSMisplaced, Error, "The MTA-STS record is at a name where senders do not look.", "8461 s.3.1"},
+		{STSAddress, Error, "The policy host has no public address.", "8461 s.3.3"},
+		{STSDeadAddress, Warning, "An address of the policy host does not answer.", "8461 s.3.3"},
+		{STSTLS, Error, "The TLS handshake with the policy host fails.", "8461 s.3.3"},
+		{STSHTTP, Error, "The policy host gives no whole HTTP response.", "8461 s.3.3"},
+		{STSEncoding, Error, "The policy is served compressed, which senders do not ask for.", "8461 s.3.3"},
+		{STSRecordFailed, Error, "The MTA-STS record cannot be looked up.", "8461 s.3.1"},
 		{STSNoHost, Error, "There is an MTA-STS record, and the policy host has no address.", "8461 s.3.3"},
 		{STSConnect, Error, "The policy host does not answer.", "8461 s.3.3"},
 		{STSCertificate, Error, "The policy host has no valid certificate of its name.", "8461 s.3.3"},
@@ -150,7 +176,9 @@ var kinds = func() map[ID]Kind {
 		{DANEOnly, Note, "The domain publishes DANE and no MTA-STS policy.", "8461 s.2"},
 		{TLSRPTMissing, Warning, "The domain publishes a policy and asks for no reports.", "8460 s.3"},
 		{TLSRPTBad, Error, "The TLSRPT record is malformed, or there are several.", "8460 s.3"},
-		{TLSRPTFailed, Warning, "The TLSRPT record can not be looked up.", "8460 s.3"},
+		{TLSRPTMisplaced, Error, "The TLSRPT record is at a name where senders do not look.", "8460 s.3"},
+		{TLSRPTNowhere, Error, "The TLSRPT record names no address that a report can be sent to.", "8460 s.3"},
+		{TLSRPTFailed, Warning, "The TLSRPT record cannot be looked up.", "8460 s.3"},
 	} {
 		m[k.ID] = k
 	}

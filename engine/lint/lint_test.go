@@ -59,22 +59,28 @@ func clock() time.Time { return time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC) }
 
 // look lints one domain; timeout is how long it waits for any server.
 func (s street) look(ctx context.Context, domain string, timeout time.Duration) ([]lint.Finding, error) {
-	policies, err := sts.NewClient(sts.Config{Resolver: s.resolver, Roots: s.roots, Dial: s.lab.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")}, Timeout: timeout, Now: clock})
-	if err != nil {
-		return nil, err
-	}
-	defer policies.Close()
-	e, err := engine.New(engine.Config{Resolver: s.resolver, STS: policies, Roots: s.roots, Now: clock})
-	if err != nil {
-		return nil, err
-	}
-	snap, err := survey.Collect(ctx, survey.Config{
-		Engine: e, Resolver: s.resolver, Roots: s.roots, Prober: probe.New(probe.Config{Dial: s.lab.Dial, Timeout: timeout}), Now: clock,
-	}, domain)
+	snap, err := s.survey(ctx, domain, timeout)
 	if err != nil {
 		return nil, err
 	}
 	return lint.Check(snap), nil
+}
+
+// survey looks at one domain.
+func (s street) survey(ctx context.Context, domain string, timeout time.Duration) (survey.Snapshot, error) {
+	policies, err := sts.NewClient(sts.Config{Resolver: s.resolver, Roots: s.roots, Dial: s.lab.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")}, Timeout: timeout, Now: clock})
+	if err != nil {
+		return survey.Snapshot{}, err
+	}
+	defer policies.Close()
+	e, err := engine.New(engine.Config{Resolver: s.resolver, STS: policies, Roots: s.roots, Now: clock})
+	if err != nil {
+		return survey.Snapshot{}, err
+	}
+	return survey.Collect(ctx, survey.Config{
+		Engine: e, Resolver: s.resolver, Roots: s.roots, Prober: probe.New(probe.Config{Dial: s.lab.Dial, Timeout: timeout}), Now: clock,
+		Policies: policies, Dial: s.lab.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")},
+	}, domain)
 }
 
 func TestKindsAreComplete(t *testing.T) {

@@ -4,9 +4,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"time"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/internal/plain"
@@ -49,9 +52,9 @@ func (r *report) session(h *engine.Host, p engine.Peer) {
 			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", plain.Host(h)).saw("%s: EHLO without STARTTLS", p.Address)
 	case p.Injected:
 		r.add(TLSInjected, h.Name, "Update the mail server, or the proxy or firewall in front of it.",
-			"%s sends unencrypted data behind its reply to STARTTLS, which somebody on the way may have put there; careful senders hang up.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
+			"%s sends unencrypted data behind its reply to STARTTLS, which an attacker on the path may have put there; careful senders end the connection.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.STARTTLSRefused:
-		r.add(TLSRefused, h.Name, "Look into the mail server's log; often its key or certificate file can not be read.",
+		r.add(TLSRefused, h.Name, "Look into the mail server's log; often its key or certificate file cannot be read.",
 			"%s offers STARTTLS and then refuses it.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.HandshakeFailed:
 		r.add(TLSFailed, h.Name, "Offer TLS 1.2 and 1.3 with common cipher suites and a certificate that fits.",
@@ -82,7 +85,7 @@ func (r *report) certificate(h *engine.Host, p engine.Peer) {
 	}
 	if !named {
 		r.add(CertName, h.Name, "Nothing must be done: no policy in force here asks for the name. DANE would authenticate even this certificate; MTA-STS asks for one with the host's name.",
-			"The certificate of %s names other hosts. Nothing obliges it to show its own name.", h.Name).saw("%s", namesOf(names.Names())).publish(dnsIf(h, p)...)
+			"The certificate of %s names other hosts. Nothing obliges it to show its own name.", h.Name).saw("%s", namesOf(names.Names())).steps(r.tlsaAlone(h)...)
 	}
 	if r.snap.Roots == nil {
 		return
@@ -95,22 +98,6 @@ func (r *report) certificate(h *engine.Host, p engine.Peer) {
 		r.add(CertUntrusted, h.Name, "Nothing must be done: no policy in force here asks for a public CA. DANE would authenticate even this certificate; MTA-STS asks for one of a public CA.",
 			"The certificate of %s leads to no public CA.", h.Name).saw("%s", explain.Cause(err))
 	}
-}
-
-// dnsIf is a TLSA line where DANE could count at once: the zone of the host is signed.
-func dnsIf(h *engine.Host, p engine.Peer) []string {
-	if h.DANE.State != dane.None {
-		return nil
-	}
-	owner, err := dane.Owner(h.Name, h.Port)
-	if err != nil {
-		return nil
-	}
-	rec, err := dane.Generate(dane.Recommended(dane.DANEEE), p.Chain[0])
-	if err != nil {
-		return nil
-	}
-	return []string{dane.Entry{Owner: owner, TTL: time.Hour, Record: rec}.Zone()}
 }
 
 // together judges what only both standards show.
@@ -127,22 +114,41 @@ func (r *report) together() {
 		unsigned += len(r.snap.Hosts[i].Unsigned)
 		r.daneOnlyCertificate(&p.Hosts[i], &r.snap.Hosts[i])
 	}
-	none := p.STS.TXTErr != nil && errors.Is(p.STS.TXTErr, sts.ErrNoRecord) && !hasSTS(&p.STS)
+	none := p.STS.TXTErr != nil && errors.Is(p.STS.TXTErr, sts.ErrNoRecord) && !r.recordThere()
+	elsewhere := r.snap.Served != nil || slices.ContainsFunc(r.snap.Elsewhere, func(m survey.Misplaced) bool { return m.Standard == "MTA-STS" })
+	_, bad := r.listed()
 	switch {
+	case p.MX.Row == "M5" && p.Hosts[0].DANE.Address == dane.AddressNone:
+		// No host takes the mail yet.
+	case elsewhere:
+		// What is there and does not count has been told.
 	case usable == 0 && unsigned == 0 && !usingSTS && none && !anyTLSA(p):
-		f := r.add(Nothing, rfc6125.Host{}, "Publish an MTA-STS policy: the record and the file below, on a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+"; begin with mode testing. Or sign the zones with DNSSEC and publish TLSA records (DANE). Or both.",
-			"%s publishes neither DANE nor MTA-STS: mail to it is encrypted at best, and nobody would notice a forged host.", p.Orig)
-		f.saw("no TLSA records at the MX hosts").saw("no MTA-STS record")
-		r.serve(f, "testing")
-		for i := range p.Hosts {
-			if p.Hosts[i].DANE.State == dane.None {
-				f.publish(suggestions(&p.Hosts[i], &r.snap.Hosts[i])...)
-			}
+		f := r.add(Nothing, rfc6125.Host{}, "Take the steps below in their order. Each is safe by itself; MTA-STS needs a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+", DANE needs signed zones.",
+			"%s publishes neither DANE nor MTA-STS: mail to it is encrypted at best, and a forged host goes unnoticed.", p.Orig)
+		f.saw("no TLSA records at the MX hosts").saw("no MTA-STS record").steps(r.path()...)
+		if len(bad) > 0 {
+			f.Do = plain.Text("A policy cannot list " + strings.Join(bad, ", ") + " (names of letters, digits and hyphens alone): rename the host before you publish an MTA-STS policy.")
 		}
 	case usable > 0 && !usingSTS && none:
-		r.serve(r.add(DANEOnly, rfc6125.Host{}, "Publish an MTA-STS policy as well, since some large senders look at nothing else: the record and the file below, on a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+".",
-			"%s publishes DANE and no MTA-STS policy; senders that do not check DNSSEC authenticate nobody.", p.Orig).saw("no MTA-STS record"), "testing")
+		f := r.add(DANEOnly, rfc6125.Host{}, "Publish an MTA-STS policy as well, since some large senders look at nothing else: the file and the record below, on a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+".",
+			"%s publishes DANE and no MTA-STS policy; senders that do not check DNSSEC authenticate no host.", p.Orig).saw("no MTA-STS record")
+		f.steps(r.stsPath()...)
+		if len(bad) > 0 {
+			f.Do = plain.Text("A policy cannot list " + strings.Join(bad, ", ") + " (names of letters, digits and hyphens alone): rename the host before you publish an MTA-STS policy.")
+		}
 	}
+}
+
+// tlsaAlone is the step that has a host in a signed zone authenticated by DANE.
+func (r *report) tlsaAlone(h *engine.Host) []Step {
+	for i := range r.snap.Plan.Hosts {
+		if &r.snap.Plan.Hosts[i] == h && h.DANE.State == dane.None {
+			if s, ok := r.tlsaStep(h, &r.snap.Hosts[i]); ok {
+				return []Step{s}
+			}
+		}
+	}
+	return nil
 }
 
 func anyTLSA(p *engine.Plan) bool {
@@ -182,19 +188,42 @@ func (r *report) tlsrpt() {
 	if !p.Orig.IsValid() {
 		return
 	}
-	line := "_smtp._tls." + p.Orig.String() + ". 3600 IN TXT \"v=TLSRPTv1; rua=mailto:tlsrpt@" + p.Orig.String() + "\""
+	there := slices.IndexFunc(survey.Texts(r.snap.TLSRPTRecord), tlsrpt.MeansRecord)
 	err := r.snap.TLSRPTErr
 	switch {
+	case err == nil && len(r.snap.TLSRPT.Destinations()) == 0:
+		r.add(TLSRPTNowhere, rfc6125.Host{}, "Name a mailbox (mailto:) or a web server (https:).",
+			"The TLSRPT record of %s names no address that a report can be sent to, so no failure is reported: reports go to mailto: and https: alone.", p.Orig).
+			saw("_smtp._tls.%s TXT %s", p.Orig, strconv.QuoteToASCII(r.snap.TLSRPT.Text)).steps(r.reportsStep())
 	case err == nil:
-	case r.snap.TLSRPTFound:
-		r.add(TLSRPTBad, rfc6125.Host{}, "Publish exactly one record, of this form, with the address of a mailbox that you read.",
-			"The TLSRPT record of %s does not count, so nobody reports failures.", p.Orig).saw("%s", explain.Cause(err)).publish(line)
+	case there >= 0:
+		txt := survey.Texts(r.snap.TLSRPTRecord)[there]
+		why := tlsrpt.Near(txt)
+		if why == "" {
+			why = explain.Cause(err)
+		}
+		f := r.add(TLSRPTBad, rfc6125.Host{}, "Publish exactly one record, as below, with the address of a mailbox that somebody reads.",
+			"The TLSRPT record of %s is there and does not count, so no failure is reported: %s.", p.Orig, why)
+		for _, t := range survey.Texts(r.snap.TLSRPTRecord) {
+			if tlsrpt.MeansRecord(t) {
+				f.saw("_smtp._tls.%s TXT %s", p.Orig, strconv.QuoteToASCII(t))
+			}
+		}
+		f.steps(r.reportsStep())
+	case slices.ContainsFunc(r.snap.Elsewhere, func(m survey.Misplaced) bool { return m.Standard == "TLSRPT" }), len(r.snap.TLSRPTRecord.Answer.Chain) > 0 && r.snap.TLSRPTRecord.Answer.Kind == dnssec.NXDomain:
+		// has been told
 	case !errors.Is(err, tlsrpt.ErrNoRecord):
 		r.add(TLSRPTFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _smtp._tls."+p.Orig.String()+" must be answered.",
-			"Whether %s asks for reports of failures (TLSRPT) can not be found out.", p.Orig).saw("%s", explain.Cause(err))
+			"Whether %s asks for reports of failures (TLSRPT) cannot be found out.", p.Orig).saw("%s", explain.Cause(err))
 	case r.publishes():
-		r.add(TLSRPTMissing, rfc6125.Host{}, "Publish a TLSRPT record with the address of a mailbox that you read: it is how a domain hears of mail that its own policy keeps away.",
-			"%s publishes a policy for its mail and asks nobody to report failures.", p.Orig).saw("_smtp._tls.%s TXT: none", p.Orig).publish(line)
+		f := r.add(TLSRPTMissing, rfc6125.Host{}, "Publish a TLSRPT record with the address of a mailbox that somebody reads: it is how a domain hears of mail that its own policy keeps away.",
+			"%s publishes a policy for its mail and does not ask senders to report failures.", p.Orig)
+		if o := otherText(survey.Texts(r.snap.TLSRPTRecord)); o != "" {
+			f.saw("_smtp._tls.%s TXT: %s", p.Orig, o)
+		} else {
+			f.saw("_smtp._tls.%s TXT: none", p.Orig)
+		}
+		f.steps(r.reportsStep())
 	}
 }
 

@@ -62,7 +62,7 @@ func (r *report) tlsa() {
 		for i := range r.snap.Plan.Hosts {
 			h := &r.snap.Plan.Hosts[i]
 			if s := h.DANE.State; s == dane.None || s == dane.Unusable {
-				f.publish(suggestions(h, &r.snap.Hosts[i])...)
+				f.steps(r.tlsaOf(h, &r.snap.Hosts[i])...)
 			}
 		}
 	}
@@ -87,11 +87,11 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 	uses := h.DANE.Set.Uses()
 	if h.DANE.State == dane.Unusable {
 		f := r.add(TLSAAllUnusable, h.Name, "Publish a record of usage 3 (3 1 1, DANE-EE) for the host.",
-			"%s has TLSA records, and none of them counts for mail: TLS is demanded and nobody is authenticated.", h.Name)
+			"%s has TLSA records, and none of them counts for mail: TLS is demanded and the host is not authenticated.", h.Name)
 		for _, u := range uses {
 			f.saw("%s: %s", short(u.Record), u.Why)
 		}
-		f.publish(suggestions(h, v)...)
+		f.steps(r.tlsaOf(h, v)...)
 	}
 	usable := 0
 	for _, u := range uses {
@@ -101,28 +101,31 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 			usable++
 		case rec.Usage == dane.PKIXTA || rec.Usage == dane.PKIXEE:
 			r.add(TLSAPKIXUsage, h.Name, "Replace it: usage 3 (DANE-EE) in place of 1, usage 2 (DANE-TA) in place of 0.",
-				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", short(rec), u.Why).publish(suggestions(h, v)...)
+				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", short(rec), u.Why).steps(r.tlsaOf(h, v)...)
 		case rec.Usage > dane.DANEEE || rec.Selector > dane.SPKI || rec.MatchingType > dane.SHA2_512:
 			r.add(TLSAUnknown, h.Name, "Remove the record, or replace it by this one.",
-				"A TLSA record of %s has a number that no sender knows.", h.Name).saw("%s: %s", short(rec), u.Why).publish(suggestions(h, v)...)
+				"A TLSA record of %s has a number that no sender knows.", h.Name).saw("%s: %s", short(rec), u.Why).steps(r.tlsaOf(h, v)...)
 		case badData(rec):
 			r.add(TLSABadData, h.Name, "Replace the record by this one, made of the certificate in use.",
-				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", short(rec), u.Why).publish(suggestions(h, v)...)
+				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", short(rec), u.Why).steps(r.tlsaOf(h, v)...)
 		}
-		if u.Usable && rec.MatchingType == dane.Full {
+		// A whole authority (usage 2) may be in DNS because the server does not send it: a
+		// digest of it would match nothing.
+		if u.Usable && rec.MatchingType == dane.Full && rec.Usage == dane.DANEEE && shown(v, rec) {
 			r.add(TLSAFullData, h.Name, "Publish a digest (matching type 1) in its place: the answer of DNS stays small.",
-				"A TLSA record of %s carries a whole certificate or key, where a digest of 32 octets would do.", h.Name).saw("%s", short(rec)).publish(digests(h, v, rec)...)
+				"A TLSA record of %s carries a whole certificate or key, where a digest of 32 octets would do.", h.Name).saw("%s", short(rec)).steps(r.tlsaOf(h, v)...)
 		}
-		if u.Usable && rec.Usage == dane.DANEEE && rec.Selector == dane.Cert {
+		if u.Usable && rec.Usage == dane.DANEEE && rec.Selector == dane.Cert && shown(v, rec) {
 			r.add(TLSACertPinned, h.Name, "Publish the digest of the key (3 1 1) and keep the key when the certificate is renewed.",
-				"A TLSA record of %s pins the whole certificate: with the next renewal it matches no more, even if the key stays.", h.Name).saw("%s", short(rec)).publish(suggestions(h, v)...)
+				"A TLSA record of %s pins the whole certificate: with the next renewal it matches no more, even if the key stays.", h.Name).saw("%s", short(rec)).steps(r.tlsaOf(h, v)...)
 		}
 	}
 	for _, l := range h.DANE.TLSA {
 		for _, rr := range l.Answer.Records {
 			if ttl := time.Duration(rr.TTL) * time.Second; ttl > longTTL {
-				r.add(TLSALongTTL, h.Name, "Lower the TTL of these records to an hour or so (3600).",
-					"Senders may keep the TLSA records of %s for %s: if the key must be replaced in a hurry, mail stays away for so long.", h.Name, plain.Span(ttl)).saw("%s TLSA: TTL %d", ownerText(h), rr.TTL)
+				f := r.add(TLSALongTTL, h.Name, "Lower the TTL of these records to an hour or so (3600).",
+					"Senders may keep the TLSA records of %s for %s: if the key must be replaced in a hurry, mail fails for so long.", h.Name, plain.Span(ttl)).saw("%s TLSA: TTL %d", ownerText(h), rr.TTL)
+				f.steps(r.tlsaOf(h, v)...)
 				break
 			}
 		}
@@ -147,7 +150,7 @@ func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Pee
 	for _, t := range res.Trace {
 		u := use(h.DANE.Set, t.Record)
 		if t.Depth < 0 && u.Usable && !matchesAny(t.Record, dp, o) {
-			r.add(TLSAStale, h.Name, "Fine if it stands for the next key; else remove it.",
+			r.add(TLSAStale, h.Name, "Keep it if it is for the next key; else remove it.",
 				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s", short(t.Record))
 		}
 	}
@@ -176,7 +179,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 		f = r.add(TLSAExpired, h.Name, "Renew the certificate that has expired: records of usage 2 (DANE-TA) look at dates.",
 			"The chain from the certificate of %s to the CA in its TLSA records has expired.", h.Name)
 	case errors.Is(err, pkix.ErrNotYetValid):
-		f = r.add(TLSAPath, h.Name, "Use a certificate that is valid already, and see that the clock of whoever issues it is right.",
+		f = r.add(TLSAPath, h.Name, "Use a certificate that is valid already, and check the clock of the CA that issues it.",
 			"The chain from the certificate of %s to the CA in its TLSA records is not valid yet.", h.Name)
 	case errors.Is(err, dane.ErrPath):
 		f = r.add(TLSAPath, h.Name, "Send the certificates between the host's own and the CA, and use a CA certificate that may issue.",
@@ -187,13 +190,16 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 			if !u.Usable && !badData(u.Record) && matchesAny(u.Record, dp, o) {
 				f = r.add(TLSAAgility, h.Name, "Replace the record with the stronger digest by this one, or remove it.",
 					"A TLSA record of %s would match, and a record with a stronger digest beside it, which does not match, hides it.", h.Name)
-				f.saw("%s: would match", short(u.Record)).publish(corrected(h, v, u.Record)...)
+				f.saw("%s: would match", short(u.Record))
+				if len(f.Steps) == 0 {
+					f.steps(r.tlsaOf(h, v)...)
+				}
 			}
 		}
 		if f == nil {
-			f = r.add(TLSANoMatch, h.Name, "Publish a record for the key in use, or give the host back the key that the records name.",
+			f = r.add(TLSANoMatch, h.Name, "If the key was changed on purpose, publish the record below; else give the host back the key that the records name, and find out who answers at its address.",
 				"What %s shows matches none of its TLSA records: senders that do DANE deliver nothing to it.", h.Name)
-			f.publish(suggestions(h, v)...)
+			f.steps(r.tlsaOf(h, v)...)
 			r.anchorUnsent(h)
 		}
 	}
@@ -212,10 +218,20 @@ func (r *report) anchorUnsent(h *engine.Host) {
 	for _, rec := range h.DANE.Set.Usable() {
 		if rec.Usage == dane.DANETA && rec.MatchingType != dane.Full {
 			r.add(TLSAAnchorUnsent, h.Name, "Put the CA certificate at the end of the chain file that the mail server sends, though web servers leave it out.",
-				"A DANE-TA record of %s names a certificate that the host does not send; a digest can not be matched without it.", h.Name).saw("%s", short(rec))
+				"A DANE-TA record of %s names a certificate that the host does not send; a digest cannot be matched without it.", h.Name).saw("%s", short(rec))
 			return
 		}
 	}
+}
+
+// shown reports whether a DANE-EE record is that of what the host shows now.
+func shown(v *survey.HostView, rec dane.Record) bool {
+	for _, a := range v.Probe.Addresses {
+		if matchesAny(rec, danePeer(a.Peer), dane.Options{}) {
+			return true
+		}
+	}
+	return false
 }
 
 // matchesAny reports whether the record alone would match the peer in any way.
@@ -250,51 +266,13 @@ func ownerText(h *engine.Host) string {
 	return n.String()
 }
 
-// suggestions are the lines for a zone file that make the host's present key count.
-func suggestions(h *engine.Host, v *survey.HostView) []string {
-	return lines(h, v, dane.Recommended(dane.DANEEE))
-}
-
-// corrected are the lines that replace what hides a DANE-EE record that matches.
-func corrected(h *engine.Host, v *survey.HostView, hidden dane.Record) []string {
-	var out []string
-	for _, rec := range h.DANE.Set.Usable() {
-		if rec.Usage == dane.DANEEE && rec.Usage == hidden.Usage && rec.Selector == hidden.Selector {
-			out = append(out, lines(h, v, dane.Recipe{Usage: rec.Usage, Selector: rec.Selector, MatchingType: rec.MatchingType})...)
-		}
-	}
-	return out
-}
-
-// lines are those for a zone file by which a record of the host's present certificate is
-// published.
-func lines(h *engine.Host, v *survey.HostView, recipe dane.Recipe) []string {
-	base := h.DANE.Base
-	if !base.IsValid() {
-		base = h.Name
-	}
-	owner, err := dane.Owner(base, h.Port)
-	if err != nil {
-		return nil
-	}
-	for _, a := range v.Probe.Addresses {
-		certs := a.Peer.Certificates()
-		if len(certs) == 0 {
-			continue
-		}
-		if rec, err := dane.GenerateFromDER(recipe, certs[0].Raw()); err == nil {
-			return []string{dane.Entry{Owner: owner, TTL: time.Hour, Record: rec}.Zone()}
-		}
+// tlsaOf is the step that makes the TLSA records of the host what they should be, if that
+// is known.
+func (r *report) tlsaOf(h *engine.Host, v *survey.HostView) []Step {
+	if s, ok := r.tlsaStep(h, v); ok {
+		return []Step{s}
 	}
 	return nil
-}
-
-// digests is the line that replaces a DANE-EE record which carries a whole certificate or key.
-func digests(h *engine.Host, v *survey.HostView, rec dane.Record) []string {
-	if rec.Usage != dane.DANEEE {
-		return nil
-	}
-	return suggestions(h, v)
 }
 
 func presentedNames(chain []*x509.Certificate) []string {

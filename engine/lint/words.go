@@ -33,7 +33,7 @@ func namesOf(names []string) string {
 		}
 	}
 	if len(out) == 0 {
-		return "the certificate names nobody"
+		return "the certificate has no name"
 	}
 	return "the certificate names " + strings.Join(out, ", ")
 }

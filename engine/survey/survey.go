@@ -6,6 +6,8 @@ package survey
 import (
 	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -30,7 +33,20 @@ type Config struct {
 	// Roots are the WebPKI anchors that certificates are held against for advice; nil: no
 	// finding is made about public CAs.
 	Roots *pkix.Roots
+	// Policies fetches the policy that a domain serves where its record does not announce
+	// one that counts; nil: what is served and not announced is not seen.
+	Policies Fetcher
+	// Dial connects to the addresses of a policy host, to see whether each answers; nil: they
+	// are not tried.
+	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// Allow are special-purpose prefixes in which hosts may lie.
+	Allow []netip.Prefix
 	Now   func() time.Time // nil: time.Now
+}
+
+// A Fetcher fetches the policy of a domain past every cache, as [sts.Client] does.
+type Fetcher interface {
+	Fetch(ctx context.Context, domain rfc6125.Host) (sts.Fetched, error)
 }
 
 // A Snapshot is what a domain shows at one moment.
@@ -45,8 +61,36 @@ type Snapshot struct {
 	TLSRPTErr error
 	// TLSRPTFound says that TXT records are there, though none may be good.
 	TLSRPTFound bool
-	Roots       *pkix.Roots
-	At          time.Time
+	// STSRecord and TLSRPTRecord are the TXT questions for both records.
+	STSRecord, TLSRPTRecord dane.Lookup
+	// PolicyHost are the address questions for the policy host: A, AAAA.
+	PolicyHost [2]dane.Lookup
+	// DeadPolicyHost are addresses of the policy host that do not answer on port 443 although
+	// another one does.
+	DeadPolicyHost []DeadAddress
+	// Served is what the policy host serves, where the policy is not one that senders take:
+	// nothing announces it, or it does not parse. Its Policy.Text is what was served. Nil if
+	// it was not fetched, or nothing came.
+	Served *sts.Fetched
+	// Elsewhere are records at names where senders do not look for them.
+	Elsewhere []Misplaced
+	// Exists says of names that may have been meant whether they have addresses.
+	Exists map[rfc6125.Host]bool
+	Roots  *pkix.Roots
+	At     time.Time
+}
+
+// A DeadAddress is an address that does not answer.
+type DeadAddress struct {
+	Address netip.AddrPort
+	Err     error
+}
+
+// A Misplaced record is one that is not where senders look.
+type Misplaced struct {
+	Standard string // "MTA-STS" or "TLSRPT"
+	Name     rfc6125.Name
+	Text     string
 }
 
 // A HostView is what one host shows.
@@ -55,10 +99,19 @@ type HostView struct {
 	// Unsigned are TLSA records that stand at the host's name in a zone that is not signed,
 	// so that DANE does not apply.
 	Unsigned []dane.Record
+	// Special are addresses of the host that are set aside for another use, with that use:
+	// the rest of the Internet does not reach the host there.
+	Special []SpecialAddress
 }
 
-// lookTime is how long the lookups may take that come beside those of the plan. They wait
-// for the probes of 64 hosts.
+// A SpecialAddress is one of the special-purpose registries.
+type SpecialAddress struct {
+	Address netip.Addr
+	Use     string // "loopback", "private"
+}
+
+// lookTime bounds the lookups that are not part of the plan. They come after the probes of
+// up to 64 hosts.
 const lookTime = 5 * time.Minute
 
 // Collect looks at a domain. An error wraps engine.ErrRequest, or is ctx's.
@@ -78,7 +131,8 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 	var g errgroup.Group
 	g.SetLimit(lookups)
 	g.Go(func() error {
-		ctx := dnssec.WithShare(ctx, budget.Share(p.Orig.String()))
+		ctx, done := budget.Share(p.Orig.String()).Context(ctx)
+		defer done()
 		if !p.Orig.IsValid() {
 			s.TLSRPTErr = tlsrpt.ErrNoRecord
 			return nil
@@ -87,6 +141,15 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 		s.TLSRPT, s.TLSRPTErr = tlsrpt.Lookup(ctx, c.Resolver, p.Orig)
 		var syntax *tlsrpt.SyntaxError
 		s.TLSRPTFound = s.TLSRPTErr == nil || errors.As(s.TLSRPTErr, &syntax) || errors.Is(s.TLSRPTErr, tlsrpt.ErrSeveral)
+		s.records(ctx, c)
+		return nil
+	})
+	g.Go(func() error {
+		s.policyHost(ctx, c)
+		return nil
+	})
+	g.Go(func() error {
+		s.exists(ctx, c)
 		return nil
 	})
 	g.Go(func() error {
@@ -99,12 +162,19 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 		h := &p.Hosts[i]
 		g.Go(func() error {
 			if h.Name.IsValid() && h.DANE.State == dane.NA {
-				s.Hosts[i].Unsigned = unsigned(dnssec.WithShare(ctx, budget.Share(h.Name.String())), c.Resolver, h.Name, h.Port)
+				ctx, done := budget.Share(h.Name.String()).Context(ctx)
+				defer done()
+				s.Hosts[i].Unsigned = unsigned(ctx, c.Resolver, h.Name, h.Port)
 			}
+			s.Hosts[i].Special = special(h.Addresses, c.Allow)
 			return nil
 		})
 	}
 	_ = g.Wait()
+	if err := ctx.Err(); err != nil {
+		return Snapshot{}, context.Cause(ctx)
+	}
+	s.served(ctx, c)
 	if err := ctx.Err(); err != nil {
 		return Snapshot{}, context.Cause(ctx)
 	}

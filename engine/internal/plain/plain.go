@@ -26,6 +26,18 @@ func Text(s string) string {
 	return string(b)
 }
 
+// Line makes a line that is to be pasted fit for a terminal: it is never cut, since half a
+// record is none.
+func Line(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}
+
 // Span is a length of time as people say it: "7 days", "1 hour", "90 minutes".
 func Span(d time.Duration) string {
 	for _, u := range [...]struct {

@@ -26,6 +26,7 @@ type Settings struct {
 	Servers     []string // ADDR[:PORT], tls://, https://; empty: /etc/resolv.conf
 	DNSSEC      string   // "validate" or "trust-ad"
 	TrustAnchor string   // file; "": the built-in keys of the root
+	AnchorState string   // file, written by the daemon; "": anchors are not followed
 	Timeout     time.Duration
 	Concurrency int
 
@@ -129,6 +130,8 @@ var table = []Setting{
 		Help: "source of the security status: validate (proved here) or trust-ad (believe the resolver)"},
 	{Key: "resolver.trust-anchor", Type: String, Flag: "trust-anchor", Hint: "FILE", to: func(s *Settings) any { return &s.TrustAnchor },
 		Help: "file with DS or DNSKEY lines to trust in place of the root's built-in keys"},
+	{Key: "resolver.anchor-state", Type: String, Serve: true, to: func(s *Settings) any { return &s.AnchorState },
+		Help: "file in which the daemon follows changes of the trust anchors (RFC 5011); empty: it follows none"},
 	{Key: "resolver.timeout", Type: Duration, Flag: "timeout", Hint: "TIME", Default: "0s", to: func(s *Settings) any { return &s.Timeout },
 		Help: "longest time to wait for one DNS answer, one policy fetch or one mail host; 0s: as fits each"},
 	{Key: "resolver.concurrency", Type: Int, Flag: "concurrency", Hint: "NUMBER", Default: "16", Least: 1, Most: 200, to: func(s *Settings) any { return &s.Concurrency },
