@@ -1,12 +1,8 @@
 package explain
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/mxauth/mxauth/dane"
-	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 )
 
@@ -119,126 +115,32 @@ func (c reading) tlsaBy(text string) string {
 // hostBy puts in front of a cure at the mail server who has to do it.
 func (c reading) hostBy(text string) string { return by(c.p, c.host, text) }
 
-// what is what a lookup was for.
-func (c reading) what(ev *engine.LookupFailed) string {
-	le := lookupOf(ev.Err)
-	switch c.r.ID {
-	case engine.ReasonMXBogus, engine.ReasonMXLookupFailed:
-		return "the MX records of " + c.domain
-	case engine.ReasonAddressBogus, engine.ReasonAddressFailed:
-		typ := "A and AAAA"
-		if le != nil {
-			typ = le.Question.Type.String()
-		}
-		return fmt.Sprintf("the address records (%s) of the mail host %s", typ, c.host)
-	}
-	if c.r.ID == engine.ReasonBudget && !ev.Owner.IsValid() {
-		if c.h == nil {
-			return "the MX records of " + c.domain
-		}
-		return "the address records (A and AAAA) of the mail host " + c.host
-	}
-	return c.whatTLSA(ev)
+// noPolicy is the plan for a host of which nothing is demanded.
+func (c reading) noPolicy() told {
+	return told{cause: sentences(fmt.Sprintf("Nothing is required of %s; TLS is used if it is offered.", c.host), c.mechanisms())}
 }
 
-func (c reading) whatTLSA(ev *engine.LookupFailed) string {
-	owner := tlsaOwnerOf(c.h)
-	if ev.Owner.IsValid() {
-		owner = ev.Owner.String()
-	}
-	return fmt.Sprintf("the TLSA records of %s (at %s)", c.host, owner)
-}
-
-func tlsaOwnerOf(h *engine.Host) string {
-	if h == nil {
-		return "its TLSA name"
-	}
-	return tlsaOwner(h, h.Name)
-}
-
-// lookupFailed is a lookup without which nothing goes.
-func (c reading) lookupFailed(ev *engine.LookupFailed) told {
-	what := c.what(ev)
-	var t told
-	effect := ""
-	switch c.r.ID {
-	case engine.ReasonMXBogus, engine.ReasonMXLookupFailed:
-		effect = fmt.Sprintf("So the mail hosts of %s are not known, and the message waits.", c.domain)
-	case engine.ReasonBudget:
-		effect = "What is not known now does not count as absent, so the message waits."
-	case engine.ReasonAddressBogus, engine.ReasonAddressFailed:
-		effect = fmt.Sprintf("No mail goes to %s until its addresses are known.", c.host)
-	default:
-		effect = fmt.Sprintf("No mail goes to %s until it is known whether it has TLSA records.", c.host)
-	}
-	own := OwnFault(ev.Err)
-	if own != NoHint {
-		t.cause = sentences(ownLookup(ev.Err, what, c.p), ownSide)
-		t.hints = append(t.hints, own)
-		return t
-	}
-	t.cause = sentences(sentence(failedLookup(ev.Err, what)), c.through(ev), effect)
-	if fix := lookupCure(ev.Err); fix.text != "" {
-		t.owner = append(t.owner, cure(by(c.p, fix.zone.String(), fix.text)))
-	}
-	if le := lookupOf(ev.Err); le != nil {
-		switch {
-		case errors.Is(le.Kind, dnssec.ErrTimeout):
-			t.hints = append(t.hints, HintSilent)
-		case errors.Is(le.Kind, dnssec.ErrServFail):
-			t.hints = append(t.hints, HintResolverTest)
-		case le.Reason.Code == dnssec.ReasonSignatureExpired || le.Reason.Code == dnssec.ReasonSignatureNotYetValid:
-			t.sender = append(t.sender, "If other signed domains fail as well, check the clock of this machine.")
-		}
-	}
+// daneRequired is a level that wants DANE, and DANE authenticates nobody.
+func (c reading) daneRequired() (t told) {
+	d := daneOf(c.p, c.h)
+	t.cause = sentences(sentence(d.clause), fmt.Sprintf("This check delivers to %s only where DANE authenticates the host (level dane-only).", c.domain))
+	t.owner = c.daneCures(nil, d)
+	t.hints = append(t.hints, HintLevel)
 	return t
 }
 
-// through says by which aliases the lookup came to the name that failed.
-func (c reading) through(ev *engine.LookupFailed) string {
-	le := lookupOf(ev.Err)
-	if le == nil || c.h == nil || !le.Reason.Zone.IsValid() || le.Question.Name.IsSubdomainOf(le.Reason.Zone) {
-		return ""
-	}
-	return fmt.Sprintf("(%s is an alias that leads there.)", le.Question.Name)
+// noMethod is a level that wants a proof where nothing says which.
+func (c reading) noMethod() (t told) {
+	t.cause = sentences(c.mechanisms(), fmt.Sprintf("This check delivers to %s only where the host proves itself (level secure), and no names are configured that its certificate could prove.", c.domain))
+	t.owner = c.publish(nil, certFault{})
+	t.hints = append(t.hints, HintNames, HintLevel)
+	return t
 }
 
-// demand says which policy requires TLS.
-func (c reading) demand(part engine.Requirement) string {
-	switch part {
-	case engine.DANE, engine.HalfDANE, engine.Encrypt:
-		return fmt.Sprintf("the TLSA records at %s require it", c.owner())
-	case engine.STS:
-		return fmt.Sprintf("the MTA-STS policy of %s (mode enforce) requires it", c.domain)
-	}
-	return "this check requires it"
-}
-
-// silence says how a connection ended, in brackets.
-func endedBy(p *engine.Peer) string {
-	detail := strings.TrimPrefix(clip(p.Detail), "remote error: tls: ")
-	if p.DoubtedName != "" {
-		detail = strings.TrimPrefix(fmt.Sprintf("%s; this machine gave its name as %q, and some servers demand a full name, with a dot", detail, clip(p.DoubtedName)), "; ")
-	}
-	if detail == "" {
-		return ""
-	}
-	return " (" + detail + ")"
-}
-
-// address is where a connection went, " (192.0.2.1:25)".
-func address(p *engine.Peer) string {
-	if !p.Address.IsValid() {
-		return ""
-	}
-	return " (" + p.Address.String() + ")"
-}
-
-// openssl is the command that shows what the server does in TLS.
-func (c reading) openssl() string {
-	port := uint16(dane.DefaultPort)
-	if c.h != nil && c.h.Port != 0 {
-		port = c.h.Port
-	}
-	return fmt.Sprintf("`openssl s_client -starttls smtp -connect %s:%d`", strings.Trim(c.host, "[]"), port)
+// requireTLSMX is REQUIRETLS, and a choice of host that nothing proves.
+func (c reading) requireTLSMX() (t told) {
+	t.cause = sentences(fmt.Sprintf("The message demands TLS on its whole way (REQUIRETLS), and nothing proves that %s is a mail host of %s: %s.", c.host, c.domain, unsignedMX(c.p, c.h)), sentence(stsOf(c.p, c.h).clause))
+	t.owner = append(signMX(c.p), stsOf(c.p, c.h).cures...)
+	t.sender = append(t.sender, "Send without REQUIRETLS, if that will do.")
+	return t
 }

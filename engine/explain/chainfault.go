@@ -1,67 +1,40 @@
 package explain
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 )
 
-// halfDANE is a match behind an unsigned MX record.
-func (c reading) halfDANE() (t told) {
-	t.cause = sentences(fmt.Sprintf("%s proves itself by its TLSA records (at %s), but %s: so it is not proven that mail of %s belongs there.", c.host, c.owner(), unsignedMX(c.p, c.h), c.domain))
-	s := stsOf(c.p, c.h)
-	if s.there {
-		t.cause = sentences(t.cause, sentence(s.clause))
-	}
-	t.owner = append(t.owner, signMX(c.p)...)
-	if s.there {
-		t.owner = append(t.owner, c.policyCures(nil, certFault{})...)
-	} else if s.known {
-		t.owner = append(t.owner, cure(fmt.Sprintf("Or publish an MTA-STS policy that lists %s (`mxauth lint %s` writes it).", c.host, c.domain)))
-	}
-	return t
-}
+// Certificates that prove nothing.
 
-// daneName is a certificate of the right CA and another name.
-func (c reading) daneName(s *engine.Shown) (t told) {
-	why := commonName(s.CommonName)
-	t.cause = fmt.Sprintf("The certificate of %s is from the CA that its TLSA records at %s name, but it is for %s%s; one of these names is needed: %s.", c.host, c.owner(), presented(s.Presented), why, list(texts(s.References)))
-	if c.p != nil && c.p.MX.Status != dnssec.Secure && c.p.Orig.IsValid() && slices.Contains(s.Presented, c.domain) {
-		t.cause = sentences(t.cause, fmt.Sprintf("The name %s does not count here: %s, so anybody could have put %s in its place.", c.domain, unsignedMX(c.p, c.h), c.host))
+// shown is what was made of a certificate.
+func (c reading) shown(s *engine.Shown) (t told, ok bool) {
+	f := judgeChain(s)
+	switch c.r.ID {
+	case engine.ReasonDANENoMatch:
+		return c.noMatch(s), true
+	case engine.ReasonEncryptedTLSA:
+		return c.tlsaUnusable(s), true
+	case engine.ReasonDANEName:
+		return c.daneName(s), true
+	case engine.ReasonDANEExpired, engine.ReasonDANEUntrusted:
+		return c.daneChain(s, f), true
+	case engine.ReasonSTSName, engine.ReasonSTSExpired, engine.ReasonSTSUntrusted:
+		return c.stsChain(s, f), true
+	case engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted:
+		return c.pkixChain(s, f), true
+	case engine.ReasonHalfDANEMatch:
+		return c.halfDANE(), true
+	case engine.ReasonEncryptedName, engine.ReasonEncryptedCA, engine.ReasonEncryptedUnproved:
+		if c.h != nil && c.h.Ground == engine.GroundNoPolicy {
+			return c.encrypted(s, f), true
+		}
+		return told{cause: fmt.Sprintf("The connection to %s is encrypted, and who the server is was not checked.", c.host)}, true
 	}
-	t.cause = sentences(t.cause, strings.TrimSpace(c.alias()))
-	want := c.host
-	if len(s.References) > 0 {
-		want = s.References[0].String()
-	}
-	text := fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s", c.host, want)
-	if now, ok := tlsaNow(s, dane.Recommended(dane.DANEEE)); ok {
-		t.owner = []Cure{cure(c.hostBy(text+"; or publish a record of the server's own key in place of that of the CA, with which no name is needed (compare it with the key on the server first):"), fmt.Sprintf("%s. IN TLSA %s", c.owner(), now))}
-	} else {
-		t.owner = []Cure{cure(c.hostBy(text + "."))}
-	}
-	return t
-}
-
-// daneChain is a path to a CA of the TLSA records that is not valid.
-func (c reading) daneChain(s *engine.Shown, f certFault) (t told) {
-	if errors.Is(s.Err, dane.ErrKey) {
-		t.cause = fmt.Sprintf("The key of %s matches its TLSA record at %s, and proves nothing, because it is %s.", c.host, c.owner(), clip(s.Fault))
-		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s an ECDSA P-256 key or an RSA key of at least 2048 bits; publish its TLSA record first.", c.host)))}
-		return t
-	}
-	t.cause = sentences(sentence(f.of(c.host)), fmt.Sprintf("The TLSA records at %s name a CA, so the chain to that CA has to be valid.", c.owner()))
-	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, false)))}
-	if f.trouble == certIssuerOld && c.h != nil && slices.ContainsFunc(c.h.DANE.Set.Usable(), func(r dane.Record) bool { return r.Usage == dane.DANETA && r.Selector == dane.SPKI }) {
-		// Doubt D8 of the decision table: OpenSSL looks at no date of an anchor that is a key.
-		t.cause = sentences(t.cause, "Senders that use OpenSSL (Postfix) accept it all the same, because the TLSA record names only the key of the CA.")
-	}
-	return t
+	return told{}, false
 }
 
 // chainCure is what puts a chain right.
@@ -130,4 +103,55 @@ func (c reading) pkixChain(s *engine.Shown, f certFault) (t told) {
 		t.hints = append(t.hints, HintRoots)
 	}
 	return t
+}
+
+// encrypted is a session that authenticates nobody, because nothing asks for that.
+func (c reading) encrypted(s *engine.Shown, f certFault) (t told) {
+	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
+	effect := fmt.Sprintf("So the connection to %s is encrypted, but the server is not verified", c.host)
+	if c.r.ID == engine.ReasonEncryptedName && f.trouble != certName && f.trouble != certNone {
+		// Two faults: a new certificate puts both right.
+		if f.trouble == certFine || f.trouble == certRoots || f.trouble == certBudget {
+			f.clause = ""
+		}
+		names := "its certificate names " + presented(s.Presented)
+		switch rest, ok := strings.CutPrefix(f.clause, "its certificate "); {
+		case f.clause == "":
+			f.clause = names
+		case ok:
+			f.clause = names + " and " + rest
+		default:
+			f.clause = names + "; " + f.clause
+		}
+		f.trouble = certUnknownCA
+	}
+	if f.clause != "" && f.trouble != certRoots && f.trouble != certBudget {
+		effect += " (" + f.clause + commonName(s.CommonName) + ")"
+	}
+	effect += "."
+	switch {
+	case m.there:
+		t.cause = sentences(sentence(m.clause), effect, c.other(d))
+	case d.there:
+		t.cause = sentences(sentence(d.clause), effect, c.other(m))
+	case d.known && m.known:
+		t.cause = sentences(fmt.Sprintf("%s publishes nothing by which a sender could check its mail host %s: %s, and %s.", c.domain, c.host, strings.Replace(m.clause, c.domain+" has", "it has", 1), d.clause), effect)
+	default:
+		t.cause = sentences(sentence(m.clause), sentence(d.clause), effect)
+	}
+	t.owner = c.publish(s, f)
+	if !d.known {
+		if r := answerOf(c.h).Reason; r.Code == dnssec.ReasonADClear {
+			t.hints = append(t.hints, HintStrips)
+		}
+	}
+	return t
+}
+
+// other is the mechanism that is not the cause, in a sentence.
+func (c reading) other(m mechanism) string {
+	if !m.known && !m.there {
+		return ""
+	}
+	return sentence(m.clause)
 }

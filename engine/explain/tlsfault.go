@@ -8,6 +8,45 @@ import (
 	"github.com/mxauth/mxauth/engine"
 )
 
+// Connections that came to no TLS session.
+
+// demand says which policy requires TLS.
+func (c reading) demand(part engine.Requirement) string {
+	switch part {
+	case engine.DANE, engine.HalfDANE, engine.Encrypt:
+		return fmt.Sprintf("the TLSA records at %s require it", c.owner())
+	case engine.STS:
+		return fmt.Sprintf("the MTA-STS policy of %s (mode enforce) requires it", c.domain)
+	}
+	return "this check requires it"
+}
+
+// silence says how a connection ended, in brackets.
+func endedBy(p *engine.Peer) string {
+	detail := strings.TrimPrefix(clip(p.Detail), "remote error: tls: ")
+	if detail == "" {
+		return ""
+	}
+	return " (" + detail + ")"
+}
+
+// address is where a connection went, " (192.0.2.1:25)".
+func address(p *engine.Peer) string {
+	if !p.Address.IsValid() {
+		return ""
+	}
+	return " (" + p.Address.String() + ")"
+}
+
+// openssl is the command that shows what the server does in TLS.
+func (c reading) openssl() string {
+	port := uint16(dane.DefaultPort)
+	if c.h != nil && c.h.Port != 0 {
+		port = c.h.Port
+	}
+	return fmt.Sprintf("`openssl s_client -starttls smtp -connect %s:%d`", strings.Trim(c.host, "[]"), port)
+}
+
 // noTLS is a connection that came to no TLS session.
 func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 	switch c.r.ID {
@@ -173,6 +212,7 @@ func (c reading) noConnection(p *engine.Peer) (t told) {
 		t.hints = append(t.hints, HintPort)
 	}
 	if p.DoubtedName != "" {
+		t.cause = sentences(t.cause, fmt.Sprintf("This machine gave its name as %s in EHLO, and some servers demand a full name, with a dot.", quoted(p.DoubtedName)))
 		t.hints = append(t.hints, HintHELO)
 	}
 	return t

@@ -7,6 +7,8 @@ import (
 	"github.com/mxauth/mxauth/engine"
 )
 
+// MTA-STS policies, and hosts that they do not list.
+
 // policyFailed is a policy, or its record, that does not count.
 func (c reading) policyFailed(ev *engine.PolicyFailed) (t told) {
 	if c.p == nil {
@@ -149,34 +151,4 @@ func (c reading) kept() string {
 		return ""
 	}
 	return kept(c.p)
-}
-
-// noPolicy is the plan for a host of which nothing is demanded.
-func (c reading) noPolicy() told {
-	return told{cause: sentences(fmt.Sprintf("Nothing is required of %s; TLS is used if it is offered.", c.host), c.mechanisms())}
-}
-
-// daneRequired is a level that wants DANE, and DANE authenticates nobody.
-func (c reading) daneRequired() (t told) {
-	d := daneOf(c.p, c.h)
-	t.cause = sentences(sentence(d.clause), fmt.Sprintf("This check delivers to %s only where DANE authenticates the host (level dane-only).", c.domain))
-	t.owner = c.daneCures(nil, d)
-	t.hints = append(t.hints, HintLevel)
-	return t
-}
-
-// noMethod is a level that wants a proof where nothing says which.
-func (c reading) noMethod() (t told) {
-	t.cause = sentences(c.mechanisms(), fmt.Sprintf("This check delivers to %s only where the host proves itself (level secure), and no names are configured that its certificate could prove.", c.domain))
-	t.owner = c.publish(nil, certFault{})
-	t.hints = append(t.hints, HintNames, HintLevel)
-	return t
-}
-
-// requireTLSMX is REQUIRETLS, and a choice of host that nothing proves.
-func (c reading) requireTLSMX() (t told) {
-	t.cause = sentences(fmt.Sprintf("The message demands TLS on its whole way (REQUIRETLS), and nothing proves that %s is a mail host of %s: %s.", c.host, c.domain, unsignedMX(c.p, c.h)), sentence(stsOf(c.p, c.h).clause))
-	t.owner = append(signMX(c.p), stsOf(c.p, c.h).cures...)
-	t.sender = append(t.sender, "Send without REQUIRETLS, if that will do.")
-	return t
 }

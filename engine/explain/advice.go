@@ -2,63 +2,13 @@ package explain
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 )
 
-// encrypted is a session that authenticates nobody, because nothing asks for that.
-func (c reading) encrypted(s *engine.Shown, f certFault) (t told) {
-	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
-	effect := fmt.Sprintf("So the connection to %s is encrypted, but the server is not verified", c.host)
-	if c.r.ID == engine.ReasonEncryptedName && f.trouble != certName && f.trouble != certNone {
-		// Two faults: a new certificate puts both right.
-		if f.trouble == certFine || f.trouble == certRoots || f.trouble == certBudget {
-			f.clause = ""
-		}
-		names := "its certificate names " + presented(s.Presented)
-		switch rest, ok := strings.CutPrefix(f.clause, "its certificate "); {
-		case f.clause == "":
-			f.clause = names
-		case ok:
-			f.clause = names + " and " + rest
-		default:
-			f.clause = names + "; " + f.clause
-		}
-		f.trouble = certUnknownCA
-	}
-	if f.clause != "" && f.trouble != certRoots && f.trouble != certBudget {
-		effect += " (" + f.clause + commonName(s.CommonName) + ")"
-	}
-	effect += "."
-	switch {
-	case m.there:
-		t.cause = sentences(sentence(m.clause), effect, c.other(d))
-	case d.there:
-		t.cause = sentences(sentence(d.clause), effect, c.other(m))
-	case d.known && m.known:
-		t.cause = sentences(fmt.Sprintf("%s publishes nothing by which a sender could check its mail host %s: %s, and %s.", c.domain, c.host, strings.Replace(m.clause, c.domain+" has", "it has", 1), d.clause), effect)
-	default:
-		t.cause = sentences(sentence(m.clause), sentence(d.clause), effect)
-	}
-	t.owner = c.publish(s, f)
-	if !d.known {
-		if r := answerOf(c.h).Reason; r.Code == dnssec.ReasonADClear {
-			t.hints = append(t.hints, HintStrips)
-		}
-	}
-	return t
-}
-
-// other is the mechanism that is not the cause, in a sentence.
-func (c reading) other(m mechanism) string {
-	if !m.known && !m.there {
-		return ""
-	}
-	return sentence(m.clause)
-}
+// What the owner of a domain can do, from what there is now.
 
 // publish is what makes a host count as authenticated: what is published and does not count
 // is put right first.
