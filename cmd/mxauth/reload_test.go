@@ -66,8 +66,13 @@ func TestReload(t *testing.T) {
 		expect("tlsa-mismatch.test", "OK may")
 	})
 	t.Run("exceptions are looked at without a signal", func(t *testing.T) {
+		const again = "the exceptions were read again"
+		before := strings.Count(d.log.String(), again)
 		write(t, exceptions, "# none any more\n")
-		d.log.await(t, "the exceptions were read again", 1)
+		// An earlier change may be noticed only now: that is the first time, then.
+		for n := 1; n == 1 || n == 2 && !strings.HasPrefix(d.ask("QUERY", "tlsa-mismatch.test"), daneOnly); n++ {
+			d.log.await(t, again, before+n)
+		}
 		expect("tlsa-mismatch.test", daneOnly)
 	})
 	t.Run("log level", func(t *testing.T) {
