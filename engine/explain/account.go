@@ -251,7 +251,7 @@ func (b *teller) hosts(ds []engine.Decision, s engine.Summary) {
 		}
 	}
 	for _, g := range groups {
-		others := g.hosts
+		var others []string
 		switch {
 		case g.main:
 			others = g.hosts[1:]

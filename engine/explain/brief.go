@@ -3,7 +3,6 @@ package explain
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -14,9 +13,6 @@ import (
 
 // A Line is one line of evidence: what was seen, in few words. [Step] has it all.
 type Line struct{ Label, Text string }
-
-// hexes are digests, which differ from host to host.
-var hexes = regexp.MustCompile(`[0-9a-f]{16,}(\.\.\.)?`)
 
 // PlanLines say what was found for the domain.
 func PlanLines(p *engine.Plan) (out []Line) {

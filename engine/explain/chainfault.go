@@ -54,7 +54,7 @@ func (c reading) chainCure(f certFault, public bool) string {
 	case certIssuerOld:
 		return fmt.Sprintf("Replace the expired issuing certificate %s in the chain file of %s by the one that the CA uses now; the certificate of %s itself has not expired.", called(f.cert), c.host, c.host)
 	case certEarly:
-		return fmt.Sprintf("Use a certificate that is valid already, or wait until it begins; if the date is right, correct the clock of the machine that issued it.")
+		return "Use a certificate that is valid already, or wait until it begins; if the date is right, correct the clock of the machine that issued it."
 	case certIncomplete:
 		return fmt.Sprintf("Let %s send the intermediate certificate with its own (the file that CAs call fullchain.pem; Postfix: `smtpd_tls_chain_files`). If the issuer %s is no public CA, get a certificate of one.", c.host, quoted(issuerOf(f.cert)))
 	case certUnknownCA:

@@ -142,15 +142,6 @@ func record(r dane.Record) string {
 	return string(append(hex.AppendEncode(b, []byte(data)), "..."...))
 }
 
-// usable lists the records of a set that count.
-func usable(s dane.Set) string {
-	var all []string
-	for _, r := range s.Usable() {
-		all = append(all, record(r))
-	}
-	return list(all)
-}
-
 // unusable says why no record of a set counts.
 func unusable(s dane.Set) string {
 	var all []string

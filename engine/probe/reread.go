@@ -30,9 +30,8 @@ import (
 //     or
 //   - by the words of the library itself, which says that it refuses a certificate or key.
 const (
-	// maxAgain bounds the further connections to one address.
-	maxAgain = 2
-	// againTimeout bounds them together: a server that answers does so within seconds.
+	// againTimeout bounds the further connections to one address, two at most, together: a
+	// server that answers does so within seconds.
 	againTimeout = 10 * time.Second
 )
 
