@@ -30,6 +30,7 @@ var floors = map[string][]string{
 	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor"},
 	"tlsrpt":               {"dnssec", "rfc6125"},
 	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire"},
+	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},
 	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/tlstest"}, // engine for the request of a world; it judges by itself
 	"conformance/generate": {},

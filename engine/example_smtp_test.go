@@ -25,7 +25,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/engine/internal/smtptest"
+	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/pkix"
 )
 

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth/advise/forecast"
+	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/engine/forecast"
-	"github.com/mxauth/mxauth/engine/survey"
 )
 
 // newForecast makes the verb forecast.

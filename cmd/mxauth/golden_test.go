@@ -15,8 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mxauth/mxauth/advise/forecast"
 	"github.com/mxauth/mxauth/conformance/lab"
-	"github.com/mxauth/mxauth/engine/forecast"
 )
 
 var update = flag.Bool("update", false, "write testdata/golden anew")

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth/advise/lint"
+	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/engine/lint"
-	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 )

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mxauth/mxauth/engine/lint"
+	"github.com/mxauth/mxauth/advise/lint"
 )
 
 // printSteps prints the steps of a cure, with lines that are to be pasted. One step has no

@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/conformance"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/conformance/register"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/engine/lint"
 )
 
 func newPage(s streams) *cobra.Command {

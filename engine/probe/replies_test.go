@@ -10,8 +10,8 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/engine/internal/smtptest"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/internal/smtptest"
 )
 
 // TestNotNow: a reply that says "not now" or "not you" is no statement about TLS. The host

@@ -24,9 +24,9 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/engine/internal/smtptest"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/internal/certtest"
+	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/internal/tlstest"
 	"github.com/mxauth/mxauth/pkix"
 )

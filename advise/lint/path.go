@@ -4,9 +4,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
 )

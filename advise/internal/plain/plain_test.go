@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/advise/internal/plain"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 

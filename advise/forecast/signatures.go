@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/advise/internal/plain"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/conformance/lab"
-	"github.com/mxauth/mxauth/engine/lint"
 )
 
 var update = flag.Bool("update", false, "write testdata/words.golden anew")
@@ -22,7 +22,7 @@ const wordsFile = "testdata/words.golden"
 
 // A teller holds one finding of each kind to testdata/words.golden, which is to be read
 // as a text: a mail administrator who knows no RFC must understand what is wrong, and know
-// what to do. `go test ./engine/lint -run TestWorlds -update` writes it.
+// what to do. `go test ./advise/lint -run TestWorlds -update` writes it.
 type teller struct {
 	street street
 	want   map[lint.ID]string // the golden text of each kind
@@ -104,7 +104,7 @@ func (o *teller) check(t *testing.T) {
 			o.again(t, k.ID)
 		}
 		if diff := cmp.Diff(o.want[k.ID], o.got[k.ID]); diff != "" {
-			t.Errorf("%s: the words have changed (go test ./engine/lint -run TestWorlds -update): -want +got\n%s", k.ID, diff)
+			t.Errorf("%s: the words have changed (go test ./advise/lint -run TestWorlds -update): -want +got\n%s", k.ID, diff)
 		}
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/advise/lint"
+	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/engine/lint"
 	"github.com/mxauth/mxauth/engine/probe"
-	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/sts"
 )

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/advise/internal/plain"
+	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/engine/internal/plain"
-	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"

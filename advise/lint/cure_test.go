@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/advise/lint"
+	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/engine/lint"
-	"github.com/mxauth/mxauth/engine/survey"
 )
 
 // A patient is one world whose findings are cured step by step.

@@ -1,10 +1,10 @@
 package lint
 
 import (
+	"github.com/mxauth/mxauth/advise/internal/plain"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/engine/internal/plain"
 	"github.com/mxauth/mxauth/engine/probe"
 )
 

@@ -3,7 +3,7 @@ package lint
 import (
 	"time"
 
-	"github.com/mxauth/mxauth/engine/internal/plain"
+	"github.com/mxauth/mxauth/advise/internal/plain"
 )
 
 // A StepKind says what kind of change a step is.

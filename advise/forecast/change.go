@@ -3,10 +3,10 @@ package forecast
 import (
 	"time"
 
+	"github.com/mxauth/mxauth/advise/internal/plain"
+	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/engine/internal/plain"
-	"github.com/mxauth/mxauth/engine/survey"
 )
 
 // change judges the planned certificate against the published records.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"sort"
 
-	"github.com/mxauth/mxauth/engine/internal/plain"
-	"github.com/mxauth/mxauth/engine/survey"
+	"github.com/mxauth/mxauth/advise/internal/plain"
+	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 

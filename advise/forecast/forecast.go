@@ -12,11 +12,11 @@ import (
 	"sort"
 	"time"
 
+	"github.com/mxauth/mxauth/advise/internal/plain"
+	"github.com/mxauth/mxauth/advise/lint"
+	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/engine/internal/plain"
-	"github.com/mxauth/mxauth/engine/lint"
-	"github.com/mxauth/mxauth/engine/survey"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
