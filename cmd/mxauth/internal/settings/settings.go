@@ -77,21 +77,6 @@ type Settings struct {
 	origins map[string]string // by key: where the value came from; absent: the default
 }
 
-// A Listen is one listener of the daemon.
-type Listen struct {
-	Door    string            `toml:"door"`    // one of Doors
-	Address string            `toml:"address"` // "unix:PATH" or "inet:HOST:PORT"
-	Mode    string            `toml:"mode"`    // of a unix socket, octal; "": 0660
-	Owner   string            `toml:"owner"`   // of a unix socket; "": the process's
-	Group   string            `toml:"group"`
-	Maps    map[string]string `toml:"maps"` // socketmap: further names of maps and what they stand for
-
-	where string // file and line, or flag
-}
-
-// Doors are the protocols of listeners.
-var Doors = []string{"socketmap", "exim", "http"}
-
 // A Type is the type of a setting.
 type Type uint8
 
