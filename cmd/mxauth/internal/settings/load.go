@@ -333,33 +333,15 @@ func (s *Settings) check() (errs []error) {
 	seen := map[string]string{}
 	for i := range s.Listen {
 		l := &s.Listen[i]
-		fault := func(key, format string, args ...any) {
-			errs = append(errs, &Problem{Where: l.where, Key: "listen." + key, Why: fmt.Sprintf(format, args...)})
-		}
-		if !slices.Contains(Doors, l.Door) {
-			fault("door", "%.40q is not %s", l.Door, words(Doors))
-		}
+		errs = append(errs, l.faults()...)
 		network, addr, err := l.Network()
 		if err != nil {
-			fault("address", "%v", err)
-		} else if o := seen[network+addr]; o != "" {
-			fault("address", "%s is used already (%s)", l.Address, o)
+			continue
+		}
+		if o := seen[network+addr]; o != "" {
+			errs = append(errs, &Problem{Where: l.where, Key: "listen.address", Why: fmt.Sprintf("%s is used already (%s)", l.Address, o)})
 		}
 		seen[network+addr] = l.where
-		if _, err := l.FileMode(); err != nil {
-			fault("mode", "%v", err)
-		}
-		if network == "tcp" && (l.Mode != "" || l.Owner != "" || l.Group != "") {
-			fault("mode", "mode, owner and group are for unix sockets")
-		}
-		if len(l.Maps) > 0 && l.Door != "socketmap" {
-			fault("maps", "only a socketmap listener has maps")
-		}
-		for alias, m := range l.Maps {
-			if !slices.Contains(Maps, m) {
-				fault("maps", "%s = %.40q is not %s", alias, m, words(Maps))
-			}
-		}
 	}
 	return errs
 }

@@ -14,7 +14,6 @@ package settings
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -237,10 +236,7 @@ func (s *Settings) Differences(o *Settings) []string {
 			keys = append(keys, r.Key)
 		}
 	}
-	same := func(a, b Listen) bool {
-		return a.Door == b.Door && a.Address == b.Address && a.Mode == b.Mode && a.Owner == b.Owner && a.Group == b.Group && maps.Equal(a.Maps, b.Maps)
-	}
-	if !slices.EqualFunc(s.Listen, o.Listen, same) {
+	if !slices.EqualFunc(s.Listen, o.Listen, Listen.equal) {
 		keys = append(keys, "listen")
 	}
 	return keys
