@@ -38,6 +38,9 @@ func (s *Server) table() map[string]route {
 	}
 	if s.c.Metrics != nil {
 		t["/metrics"] = route{http.MethodGet, false, func(w http.ResponseWriter, r *http.Request) *problem {
+			if p := noParameters(r); p != nil {
+				return p
+			}
 			w.Header()["Cache-Control"] = noStore
 			s.c.Metrics.ServeHTTP(w, r)
 			return nil
