@@ -95,6 +95,7 @@ func TestFaults(t *testing.T) {
 		{"RSA without numbers", key(tlv(certtest.Sequence, id(1, 2, 840, 113549, 1, 1, 1), tlv(certtest.Null))), pkix.FieldKey, unread, "a malformed RSA key"},
 		{"RSA with the modulus 0", key(tlv(certtest.Sequence, id(1, 2, 840, 113549, 1, 1, 1), tlv(certtest.Null)), tlv(certtest.Sequence, tlv(certtest.Integer, []byte{0}), number)...), pkix.FieldKey, unread, "a malformed RSA key"},
 		{"RSA with the exponent 0", key(tlv(certtest.Sequence, id(1, 2, 840, 113549, 1, 1, 1), tlv(certtest.Null)), tlv(certtest.Sequence, number, tlv(certtest.Integer, []byte{0}))...), pkix.FieldKey, unread, "a malformed RSA key"},
+		{"RSA with an exponent of 65 bits", key(tlv(certtest.Sequence, id(1, 2, 840, 113549, 1, 1, 1), tlv(certtest.Null)), tlv(certtest.Sequence, number, tlv(certtest.Integer, []byte{1, 0, 0, 0, 0, 0, 0, 0, 3}))...), pkix.FieldKey, unread, "an RSA key with an exponent of 65 bits"},
 		{"a compressed point", kind("ec-compressed"), pkix.FieldKey, odd, "an elliptic curve key with a compressed point"},
 		{"a curve without a name", key(tlv(certtest.Sequence, id(1, 2, 840, 10045, 2, 1)), 4), pkix.FieldKey, unread, "an elliptic curve key without a curve"},
 		{"no point of its curve", key(tlv(certtest.Sequence, id(1, 2, 840, 10045, 2, 1), id(1, 2, 840, 10045, 3, 1, 7)), 4, 1, 2), pkix.FieldKey, unread, "an elliptic curve key that is not a point of P-256"},
@@ -210,6 +211,46 @@ func TestFaultOfSignature(t *testing.T) {
 		}
 		if got.View().Subject.CommonName != "mx.example.org" {
 			t.Errorf("%s: the rest was not read", name)
+		}
+	}
+}
+
+// TestEqual: two certificates are equal by their bytes, and nil is equal to nil alone.
+func TestEqual(t *testing.T) {
+	ca, der := certtest.NewCA(), certtest.Root()
+	var none *pkix.Certificate
+	a, again, b := pkix.Read(der), pkix.Read(slices.Clone(der)), pkix.Read(ca.DER)
+	for _, c := range []struct {
+		name string
+		x, y *pkix.Certificate
+		want bool
+	}{
+		{"itself", a, a, true}, {"the same bytes", a, again, true}, {"other bytes", a, b, false},
+		{"nil", a, none, false}, {"to nil", none, a, false}, {"nil and nil", none, none, true},
+		{"no bytes", pkix.Read(nil), pkix.Read(nil), false},
+	} {
+		if got := c.x.Equal(c.y); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+}
+
+// TestSelfSigned: the key of the certificate must have signed it, and its subject must be
+// the issuer.
+func TestSelfSigned(t *testing.T) {
+	ca := certtest.NewCA()
+	other := certtest.New("ca.example", pkix.Read(ca.DER).SPKI())
+	for name, c := range map[string]struct {
+		der  []byte
+		want bool
+	}{
+		"a CA": {ca.DER, true},
+		"the CA's key signed it for another issuer": {ca.Issue(other), false},
+		"another key signed it":                     {certtest.Root(), false},
+		"no certificate":                            {nil, false},
+	} {
+		if got := pkix.SelfSigned(pkix.Read(c.der), new(pkix.Work)); got != c.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }
