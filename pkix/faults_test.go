@@ -90,6 +90,12 @@ func TestFaults(t *testing.T) {
 		{"notBefore is text", func(c *leaf) { c.NotBefore = tlv(certtest.UTF8String, []byte("always")) }, pkix.FieldDates, unread, `notBefore is not a time: "always"`},
 		{"GeneralizedTime", func(c *leaf) { c.NotAfter = tlv(certtest.GeneralizedTime, []byte("20600101000000Z")) }, 0, odd, ""},
 
+		{"DSA", kind("dsa"), pkix.FieldKey, unread, "a DSA key, which this program cannot use"},
+		{"Ed448", kind("ed448"), pkix.FieldKey, unread, "an Ed448 key, which this program cannot use"},
+		{"RSA-PSS", kind("rsa-pss"), pkix.FieldKey, unread, "an RSA key for PSS signatures only, which this program cannot use"},
+		{"secp256k1", kind("secp256k1"), pkix.FieldKey, unread, "a key on the curve secp256k1, which this program cannot use"},
+		{"X25519", key(tlv(certtest.Sequence, id(1, 3, 101, 110)), make([]byte, 32)...), pkix.FieldKey, unread, "an X25519 key, which signs nothing"},
+		{"an unknown algorithm", key(tlv(certtest.Sequence, id(1, 2, 3)), 1), pkix.FieldKey, unread, "a key of the unknown algorithm 1.2.3"},
 		{"RSA without NULL", kind("rsa-without-null"), pkix.FieldKey, odd, "an RSA key without the parameter NULL"},
 		{"RSA with parameters", key(tlv(certtest.Sequence, id(1, 2, 840, 113549, 1, 1, 1), number)), pkix.FieldKey, unread, "an RSA key with unknown parameters"},
 		{"RSA without numbers", key(tlv(certtest.Sequence, id(1, 2, 840, 113549, 1, 1, 1), tlv(certtest.Null))), pkix.FieldKey, unread, "a malformed RSA key"},
@@ -117,6 +123,10 @@ func TestFaults(t *testing.T) {
 			c.Version = tlv(0xa0, tlv(certtest.Integer, []byte{1}))
 			c.Extensions, c.Tail = nil, number
 		}, 0, odd, ""},
+		{"version 2 has identifiers", func(c *leaf) {
+			c.Version = tlv(0xa0, tlv(certtest.Integer, []byte{1}))
+			c.Extensions, c.Tail = nil, []byte{0x81, 9, 0}
+		}, pkix.FieldExtensions, unread, "a unique identifier before them is malformed"},
 		{"version 1 has no identifiers", func(c *leaf) { c.Version, c.Extensions, c.Tail = nil, nil, []byte{0x81, 9, 0} }, 0, odd, ""},
 		{"an entry that is a number", add(number), pkix.FieldExtensions, unread, "an entry of the list is malformed"},
 		{"an entry without an identifier", add(tlv(certtest.Sequence, number)), pkix.FieldExtensions, unread, "an object identifier is malformed"},
