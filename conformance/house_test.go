@@ -40,7 +40,7 @@ var floors = map[string][]string{
 // owners say which rooms may import a module that is not for everybody.
 var owners = map[string][]string{
 	"github.com/miekg/dns":            {"dnssec", "conformance"},
-	"github.com/spf13/cobra":          {"cmd"},
+	"github.com/spf13/cobra":          {"cmd", "internal/devtool"},
 	"github.com/spf13/pflag":          {"cmd"},
 	"github.com/BurntSushi/toml":      {"cmd"},
 	"github.com/prometheus":           {"cmd"},
@@ -67,9 +67,10 @@ var owners = map[string][]string{
 	module + "/store/bolt":            {"cmd", "conformance"},
 	module + "/store/valkey":          {"cmd", "conformance"},
 	module + "/conformance/vectors":   {"conformance", "cmd/mxconform"},
-	module + "/conformance/lab":       {"conformance", "cmd"},
-	module + "/conformance":           {"conformance", "cmd"},
+	module + "/conformance/lab":       {"conformance", "cmd", "internal/devtool"},
+	module + "/conformance":           {"conformance", "cmd", "internal/devtool"},
 	module + "/cmd/mxauth":            {"cmd/mxauth"},
+	module + "/conformance/mutate":    {"internal/devtool"},
 	module + "/cmd/mxconform":         {},
 }
 

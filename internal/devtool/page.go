@@ -28,12 +28,12 @@ func newPage(s streams) *cobra.Command {
 		Short: "Make docs/conformance.md of the results of a run",
 		Long: `Prints a page with the counts of the vectors (from "mxconform run --json"), of the
 register of requirements (from "go test -json ./...") and of the mutants (as stored by
-"mxconform mutate --record"). With --check it prints nothing, and the exit status is 1 if
+"devtool mutate --record"). With --check it prints nothing, and the exit status is 1 if
 the file named is another page.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if vectors == "" || len(tests) == 0 {
-				return usageError{errors.New("--run FILE and --tests FILE are needed")}
+				return errors.New("--run FILE and --tests FILE are needed")
 			}
 			p, err := makePage(vectors, tests)
 			if err != nil {

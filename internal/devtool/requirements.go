@@ -49,7 +49,7 @@ whether they passed. Exit status 1 if a MUST or MUST NOT is neither shown nor ex
 				err = tab.WriteHTML(s.out)
 			case "none":
 			default:
-				return usageError{fmt.Errorf("--format %q: text, markdown, html or none", format)}
+				return fmt.Errorf("--format %q: text, markdown, html or none", format)
 			}
 			if err != nil {
 				return err
