@@ -11,8 +11,8 @@ import (
 
 	"github.com/mxauth/mxauth/conformance/vectors/smtpdane"
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/pkix"
 )
 

@@ -8,9 +8,9 @@ import (
 	"github.com/mxauth/mxauth/conformance/vectors"
 	"github.com/mxauth/mxauth/conformance/vectors/smtpdane"
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // vectorTime lies inside the dates of the chains of the vectors.

@@ -28,7 +28,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // A Domain is one domain of a [World]. Its vices are those of the zones of its hosts; its
@@ -130,7 +130,7 @@ func (w *World) Exchange(ctx context.Context, query []byte) (dnssec.Response, er
 // Serve answers over UDP and TCP until the test ends, and returns the address. What is
 // longer than 1232 octets is truncated over UDP.
 func (w *World) Serve(tb testing.TB) string {
-	srv := fakeserver.Start(tb, func(r *fakeserver.Request) {
+	srv := dnsfake.Start(tb, func(r *dnsfake.Request) {
 		b := w.reply(r.Msg)
 		switch {
 		case b == nil:

@@ -1,26 +1,14 @@
-// Package fakeserver is a DNS server on a free loopback port whose every answer a
-// test decides: right, late, twice, about something else, or not at all. It serves
-// UDP and TCP on one port, or TLS.
-//
-//	srv := fakeserver.Start(t, func(r *fakeserver.Request) {
-//		r.Reply(fakeserver.Answer(r.Msg, "mx.example.org. 300 IN A 192.0.2.1"))
-//	})
-//
-// Only tests import it.
-package fakeserver
+package dnsfake
 
 import (
 	"crypto/tls"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"testing"
 
 	"github.com/miekg/dns"
 )
@@ -57,7 +45,15 @@ func (r *Request) Close() { r.close() }
 // Server was started so.
 type Handler func(r *Request)
 
-// A Server is a server that [Start] started.
+// TB is what a [Server] needs of a test.
+type TB interface {
+	Helper()
+	Fatal(args ...any)
+	Cleanup(func())
+}
+
+// A Server is a server that [Start] or [StartTLS] started: on a free loopback port, and
+// every answer is the [Handler]'s.
 type Server struct {
 	Addr netip.AddrPort
 
@@ -73,35 +69,20 @@ type Server struct {
 }
 
 // Start serves UDP and TCP until the test ends.
-func Start(tb testing.TB, h Handler) *Server {
+func Start(tb TB, h Handler) *Server {
 	tb.Helper()
-	// The port that TCP is given may be taken for UDP: try again, but not for ever.
-	for range 20 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		p, err := net.ListenPacket("udp", l.Addr().String())
-		if errors.Is(err, syscall.EADDRINUSE) {
-			l.Close()
-			continue
-		}
-		if err != nil {
-			l.Close()
-			tb.Fatal(err)
-		}
-		s := newServer(l, "tcp", h)
-		s.wg.Add(1)
-		go func() { defer s.wg.Done(); s.servePacket(p) }()
-		tb.Cleanup(func() { p.Close(); s.stop(l) })
-		return s
+	p, l, err := listen(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0))
+	if err != nil {
+		tb.Fatal(err)
 	}
-	tb.Fatal("no port is free for both UDP and TCP")
-	return nil
+	s := newServer(l, "tcp", h)
+	s.wg.Go(func() { s.servePacket(p) })
+	tb.Cleanup(func() { p.Close(); s.stop(l) })
+	return s
 }
 
 // StartTLS serves TLS alone.
-func StartTLS(tb testing.TB, cfg *tls.Config, h Handler) *Server {
+func StartTLS(tb TB, cfg *tls.Config, h Handler) *Server {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -115,8 +96,7 @@ func StartTLS(tb testing.TB, cfg *tls.Config, h Handler) *Server {
 func newServer(l net.Listener, network string, h Handler) *Server {
 	s := &Server{h: h, network: network, open: map[net.Conn]struct{}{}}
 	s.Addr = l.Addr().(*net.TCPAddr).AddrPort()
-	s.wg.Add(1)
-	go func() { defer s.wg.Done(); s.serve(l) }()
+	s.wg.Go(func() { s.serve(l) })
 	return s
 }
 
@@ -163,8 +143,7 @@ func (s *Server) servePacket(p net.PacketConn) {
 		r := &Request{Network: "udp", Raw: append([]byte(nil), buf[:n]...), close: func() {}}
 		r.Conn = from.(*net.UDPAddr).Port
 		r.send = func(b []byte) error { _, err := p.WriteTo(b, from); return err }
-		s.wg.Add(1)
-		go func() { defer s.wg.Done(); s.handle(r) }()
+		s.wg.Go(func() { s.handle(r) })
 	}
 }
 
@@ -183,8 +162,7 @@ func (s *Server) serve(l net.Listener) {
 		s.open[c] = struct{}{}
 		s.mu.Unlock()
 		n := int(s.conns.Add(1))
-		s.wg.Add(1)
-		go func() { defer s.wg.Done(); s.serveConn(c, n) }()
+		s.wg.Go(func() { s.serveConn(c, n) })
 	}
 }
 
@@ -213,8 +191,7 @@ func (s *Server) serveConn(c net.Conn, n int) {
 			_, err := c.Write(append(out, b...))
 			return err
 		}
-		s.wg.Add(1)
-		go func() { defer s.wg.Done(); s.handle(r) }()
+		s.wg.Go(func() { s.handle(r) })
 	}
 }
 
@@ -255,7 +232,7 @@ func Extended(m *dns.Msg, code uint16, text string) *dns.Msg {
 func RR(s string) dns.RR {
 	rr, err := dns.NewRR(s)
 	if err != nil || rr == nil {
-		panic("fakeserver: " + s + ": not a record")
+		panic("dnsfake: " + s + ": not a record")
 	}
 	return rr
 }

@@ -1,5 +1,6 @@
-// Package dnsfake is a [dnssec.Resolver] of fixed answers, for tests of what asks
-// DNS questions. A test describes zones, each with the security status of what is
+// Package dnsfake answers DNS questions in tests, and in what runs vectors. It validates
+// nothing. There are two fakes. A [Resolver] has fixed answers in memory, and is a
+// [dnssec.Resolver]: a test describes zones, each with the security status of what is
 // in it, and records in the form of a zone file; the resolver follows aliases,
 // keeps the status of every step, denies what is not there, and writes down what it
 // was asked. Failures, answers of another status and questions that hang are set
@@ -10,7 +11,12 @@
 //	r.Add("mx.example.org. 300 IN A 192.0.2.1")
 //	r.Fail("mx.example.org", dnssec.TypeAAAA, dnssec.ErrServFail)
 //
-// It validates nothing. Only tests, and what runs vectors, import it.
+// A [Server] is on a loopback port, and a test decides its every answer: right, late,
+// twice, about something else, or none at all. It serves UDP and TCP on one port, or TLS.
+//
+//	srv := dnsfake.Start(t, func(r *dnsfake.Request) {
+//		r.Reply(dnsfake.Answer(r.Msg, "mx.example.org. 300 IN A 192.0.2.1"))
+//	})
 package dnsfake
 
 import (
