@@ -1,53 +1,64 @@
-package conformance
+package names
 
 import (
 	"context"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
-	"os"
 	"strings"
 
+	"github.com/mxauth/mxauth/conformance/sets"
 	"github.com/mxauth/mxauth/conformance/vectors/hostmatch"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// runHostmatch judges the tables about names in certificates. The verdict asserted is
+// Hostmatch judges the tables about names in certificates. The verdict asserted is
 // that of the field rfc9525; a Common Name is judged by the same pattern rule, with the
 // option that lets one count.
-func runHostmatch(_ context.Context, dir string) ([]Result, error) {
-	return join(
-		func() ([]Result, error) {
-			return table(dir, "hostmatch.jsonl", func(f *os.File) ([]hostmatch.Row, error) { return hostmatch.Read[hostmatch.Row](f) },
-				func(_ int, r hostmatch.Row) Result {
-					return Result{
-						Case: fmt.Sprintf("hostmatch %s %s %q %q", r.Source, r.Via, r.Pattern, r.Host),
-						Got:  matchWord(presents(r.Pattern, r.Via), r.Host, rfc6125.Options{CNID: r.Via == "cn"}),
-						Want: word(r.RFC9525, "match", "no match"),
-					}
-				})
+func Hostmatch(_ context.Context, dir string) ([]sets.Result, error) {
+	return sets.Join(
+		func() ([]sets.Result, error) {
+			return sets.Table(dir, "hostmatch.jsonl", hostmatch.Read[hostmatch.Row],
+				func(_ int, r hostmatch.Row) sets.Result { return judgeRow(r) })
 		},
-		func() ([]Result, error) {
-			return table(dir, "conflicts.jsonl", func(f *os.File) ([]hostmatch.Conflict, error) { return hostmatch.Read[hostmatch.Conflict](f) },
-				func(_ int, r hostmatch.Conflict) Result {
+		func() ([]sets.Result, error) {
+			return sets.Table(dir, "conflicts.jsonl", hostmatch.Read[hostmatch.Conflict],
+				func(_ int, r hostmatch.Conflict) sets.Result {
 					p := presents(r.Pattern, "san-dns")
-					return Result{
+					return sets.Result{
 						Case: fmt.Sprintf("conflicts %q %q", r.Pattern, r.Host),
 						Got:  matchWord(p, r.Host, rfc6125.Options{}) + ", as an MTA " + matchWord(p, r.Host, rfc6125.Options{NoTopLevelWildcard: true}),
-						Want: word(r.RFC9525, "match", "no match") + ", as an MTA " + word(r.MTA, "match", "no match"),
+						Want: sets.Word(r.RFC9525, "match", "no match") + ", as an MTA " + sets.Word(r.MTA, "match", "no match"),
 					}
 				})
 		},
-		func() ([]Result, error) {
-			return table(dir, "namevalid.jsonl", func(f *os.File) ([]hostmatch.NameRow, error) { return hostmatch.Read[hostmatch.NameRow](f) },
-				func(_ int, r hostmatch.NameRow) Result { return judgeName(r) })
+		func() ([]sets.Result, error) {
+			return sets.Table(dir, "namevalid.jsonl", hostmatch.Read[hostmatch.NameRow],
+				func(_ int, r hostmatch.NameRow) sets.Result { return judgeName(r) })
 		},
-		func() ([]Result, error) {
-			return table(dir, "dnsconstraint.jsonl", func(f *os.File) ([]hostmatch.ConstraintRow, error) {
-				return hostmatch.Read[hostmatch.ConstraintRow](f)
-			}, func(_ int, r hostmatch.ConstraintRow) Result { return judgeConstraint(r) })
+		func() ([]sets.Result, error) {
+			return sets.Table(dir, "dnsconstraint.jsonl", hostmatch.Read[hostmatch.ConstraintRow], func(_ int, r hostmatch.ConstraintRow) sets.Result { return judgeConstraint(r) })
 		},
 	)
+}
+
+// judgeRow asserts the verdict for any client and, where the row has one, for an MTA that
+// wants two labels below a wildcard.
+func judgeRow(r hostmatch.Row) sets.Result {
+	p, cn := presents(r.Pattern, r.Via), r.Via == "cn"
+	res := sets.Result{
+		Case: fmt.Sprintf("hostmatch %s %s %q %q", r.Source, r.Via, r.Pattern, r.Host),
+		Got:  matchWord(p, r.Host, rfc6125.Options{CNID: cn}),
+		Want: sets.Word(r.RFC9525, "match", "no match"),
+	}
+	if r.MTA != nil {
+		res.Got += ", as an MTA " + matchWord(p, r.Host, rfc6125.Options{CNID: cn, NoTopLevelWildcard: true})
+		res.Want += ", as an MTA " + sets.Word(*r.MTA, "match", "no match")
+	}
+	if cn && p.Match([]rfc6125.Reference{asReference(r.Host)}, rfc6125.Options{}).OK {
+		res.Got = "a Common Name counts without the option"
+	}
+	return res
 }
 
 // presents makes what a certificate with that one name offers.
@@ -82,22 +93,22 @@ func asReference(host string) rfc6125.Reference {
 }
 
 func matchWord(p rfc6125.Presented, host string, o rfc6125.Options) string {
-	return word(p.Match([]rfc6125.Reference{asReference(host)}, o).OK, "match", "no match")
+	return sets.Word(p.Match([]rfc6125.Reference{asReference(host)}, o).OK, "match", "no match")
 }
 
 // judgeName asserts whether a name may be a reference and a presented identifier. Three
 // rules of the suites are not RFC 9525's; they are told by the name's form.
-func judgeName(r hostmatch.NameRow) Result {
-	res := Result{Case: fmt.Sprintf("namevalid %s %q", r.Source, r.Name)}
+func judgeName(r hostmatch.NameRow) sets.Result {
+	res := sets.Result{Case: fmt.Sprintf("namevalid %s %q", r.Source, r.Name)}
 	var got, want []string
 	if r.ValidReference != nil {
-		got = append(got, "reference "+word(asReference(r.Name).IsValid(), "valid", "invalid"))
-		want = append(want, "reference "+word(*r.ValidReference, "valid", "invalid"))
+		got = append(got, "reference "+sets.Word(asReference(r.Name).IsValid(), "valid", "invalid"))
+		want = append(want, "reference "+sets.Word(*r.ValidReference, "valid", "invalid"))
 	}
 	if r.ValidPresented != nil {
 		ours := rfc6125.Identify(r.Name).Invalid == ""
-		got = append(got, "presented "+word(ours, "valid", "invalid"))
-		want = append(want, "presented "+word(*r.ValidPresented, "valid", "invalid"))
+		got = append(got, "presented "+sets.Word(ours, "valid", "invalid"))
+		want = append(want, "presented "+sets.Word(*r.ValidPresented, "valid", "invalid"))
 		if ours != *r.ValidPresented {
 			res.Skip = otherNameRule(r, ours)
 		}
@@ -124,25 +135,31 @@ func otherNameRule(r hostmatch.NameRow, ours bool) string {
 	return ""
 }
 
-func judgeConstraint(r hostmatch.ConstraintRow) Result {
-	res := Result{Case: fmt.Sprintf("dnsconstraint %q %q %s", r.Presented, r.Constraint, r.Subtree)}
+func judgeConstraint(r hostmatch.ConstraintRow) sets.Result {
+	res := sets.Result{Case: fmt.Sprintf("dnsconstraint %q %q %s", r.Presented, r.Constraint, r.Subtree)}
 	tree, err := rfc6125.ParseSubtree(r.Constraint)
 	id := rfc6125.Identify(r.Presented)
 	inside := tree.Permits
 	if r.Subtree == "excluded" {
 		inside = tree.Excludes
 	}
+	// Where both are malformed the suite names one of the two.
+	constraint, presented := strings.Contains(r.Error, "Constraint"), strings.Contains(r.Error, "Identifier")
 	switch {
-	case err != nil || id.Invalid != "":
-		res.Got = "malformed"
+	case err == nil && id.Invalid == "":
+		res.Got = sets.Word(inside(id), "inside", "outside")
+	case constraint && err == nil:
+		res.Got = "malformed identifier"
+	case presented && id.Invalid == "":
+		res.Got = "malformed constraint"
 	default:
-		res.Got = word(inside(id), "inside", "outside")
+		res.Got = "malformed"
 	}
 	switch {
 	case r.Match == nil:
 		res.Want = "malformed"
 	default:
-		res.Want = word(*r.Match, "inside", "outside")
+		res.Want = sets.Word(*r.Match, "inside", "outside")
 	}
 	return res
 }

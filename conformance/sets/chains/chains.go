@@ -1,4 +1,4 @@
-package conformance
+package chains
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mxauth/mxauth/conformance/sets"
 	"github.com/mxauth/mxauth/conformance/vectors/bettertls"
 	"github.com/mxauth/mxauth/conformance/vectors/limbo"
 	"github.com/mxauth/mxauth/pkix"
@@ -41,10 +42,10 @@ func certificates(texts []string) []*x509.Certificate {
 // 1970 to 2969.
 var anyTime = time.Date(2023, 12, 2, 0, 0, 0, 0, time.UTC)
 
-// runLimbo judges chains for a WebPKI server. What is asserted is limbo's verdict where
+// Limbo judges chains for a WebPKI server. What is asserted is limbo's verdict where
 // the case is of the class "core"; in the class "go-differs" limbo wants rules of CA
 // conduct applied that need not be, so a difference there is excepted.
-func runLimbo(_ context.Context, dir string) ([]Result, error) {
+func Limbo(_ context.Context, dir string) ([]sets.Result, error) {
 	suite, err := os.Open(filepath.Join(dir, "limbo.json"))
 	if err != nil {
 		return nil, err
@@ -59,13 +60,13 @@ func runLimbo(_ context.Context, dir string) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []Result
+	var out []sets.Result
 	for _, c := range cases {
-		res := Result{Case: c.ID, Want: word(c.Succeeds(), "verified", "refused")}
+		res := sets.Result{Case: c.ID, Want: sets.Word(c.Succeeds(), "verified", "refused")}
 		if c.ExpectedPeerName.Kind != "DNS" {
 			res.Skip = "the reference identifier is an address, which an MX host never is"
 		} else {
-			res.Got = word(verifyLimbo(c) == nil, "verified", "refused")
+			res.Got = sets.Word(verifyLimbo(c) == nil, "verified", "refused")
 			if res.Got != res.Want && c.Note.Class == "go-differs" {
 				res.Skip = "a rule of CA conduct that says nothing of who holds the key"
 			}
@@ -101,14 +102,14 @@ func verifyLimbo(c limbo.Case) error {
 	return err
 }
 
-// runBetterTLS judges chains under name constraints.
-func runBetterTLS(_ context.Context, dir string) ([]Result, error) {
+// BetterTLS judges chains under name constraints.
+func BetterTLS(_ context.Context, dir string) ([]sets.Result, error) {
 	roots, err := pkix.LoadRoots(filepath.Join(dir, "root.pem"))
 	if err != nil {
 		return nil, err
 	}
-	return table(dir, "nameconstraints.jsonl", func(f *os.File) ([]bettertls.Case, error) { return bettertls.Read(f) }, func(_ int, c bettertls.Case) Result {
-		res := Result{Case: fmt.Sprint(c.ID), Want: word(c.Expect == bettertls.OK, "verified", "refused"), Got: "refused"}
+	return sets.Table(dir, "nameconstraints.jsonl", bettertls.Read, func(_ int, c bettertls.Case) sets.Result {
+		res := sets.Result{Case: fmt.Sprint(c.ID), Want: sets.Word(c.Expect == bettertls.OK, "verified", "refused"), Got: "refused"}
 		if verifyBetterTLS(c, roots) == nil {
 			res.Got = "verified"
 		}

@@ -1,4 +1,4 @@
-package conformance
+package policies
 
 import (
 	"context"
@@ -16,11 +16,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/mxauth/mxauth/conformance/sets"
 	"github.com/mxauth/mxauth/conformance/vectors/mtasts"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/internal/dnsfake"
@@ -34,7 +34,7 @@ const fetchTimeout = 5 * time.Second
 
 // runFetches plays the policy host of each row, over TLS on loopback, and judges what a
 // client makes of it.
-func runFetches(ctx context.Context, dir string) ([]Result, error) {
+func runFetches(ctx context.Context, dir string) ([]sets.Result, error) {
 	good, err := newAuthority("policy hosts")
 	if err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func runFetches(ctx context.Context, dir string) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return table(dir, "fetch.jsonl", func(f *os.File) ([]mtasts.Fetch, error) { return mtasts.ReadFetches(f) }, func(i int, row mtasts.Fetch) Result {
-		res := Result{Case: fmt.Sprintf("fetch %d %s", i+1, row.Source), Want: row.Result}
+	return sets.Table(dir, "fetch.jsonl", mtasts.ReadFetches, func(i int, row mtasts.Fetch) sets.Result {
+		res := sets.Result{Case: fmt.Sprintf("fetch %d %s", i+1, row.Source), Want: row.Result}
 		got, err := fetchRow(ctx, row, good, other)
 		if res.Got = got; err != nil {
 			res.Got = err.Error()

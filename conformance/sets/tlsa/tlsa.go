@@ -1,4 +1,4 @@
-package conformance
+package tlsa
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mxauth/mxauth/conformance/sets"
 	"github.com/mxauth/mxauth/conformance/vectors/danetest"
 	"github.com/mxauth/mxauth/conformance/vectors/tlsawild"
 	"github.com/mxauth/mxauth/dane"
@@ -42,9 +43,9 @@ func references(host string) []rfc6125.Reference {
 	return []rfc6125.Reference{ref}
 }
 
-// runDanetest judges OpenSSL's blocks twice: by RFC 7672 as an SMTP client does, and by
+// Danetest judges OpenSSL's blocks twice: by RFC 7672 as an SMTP client does, and by
 // RFC 6698 with all four usages; verdict and depth of the match.
-func runDanetest(_ context.Context, dir string) ([]Result, error) {
+func Danetest(_ context.Context, dir string) ([]sets.Result, error) {
 	roots := map[string]*pkix.Roots{}
 	blocks := map[string]map[int]danetest.Block{}
 	for file, root := range map[string]string{"danetest.in": "danetest.pem", "dane-cross.in": "cross-root.pem"} {
@@ -67,22 +68,22 @@ func runDanetest(_ context.Context, dir string) ([]Result, error) {
 			return nil, err
 		}
 	}
-	var out []Result
-	_, err := table(dir, "expect.jsonl", func(f *os.File) ([]danetest.Expect, error) { return danetest.ReadExpect(f) }, func(_ int, row danetest.Expect) Result {
+	var out []sets.Result
+	_, err := sets.Table(dir, "expect.jsonl", danetest.ReadExpect, func(_ int, row danetest.Expect) sets.Result {
 		if b, ok := blocks[row.File][row.Case]; ok {
 			out = append(out, judgeDanetest(row, b, roots[row.File]))
 		}
-		return Result{}
+		return sets.Result{}
 	})
 	return out, err
 }
 
-func judgeDanetest(row danetest.Expect, b danetest.Block, roots *pkix.Roots) Result {
+func judgeDanetest(row danetest.Expect, b danetest.Block, roots *pkix.Roots) sets.Result {
 	smtp, generic := row.SMTP, fmt.Sprintf("%s at depth %d", row.Generic, row.MatchDepth)
 	if smtp != danetest.Unusable {
 		smtp += fmt.Sprintf(" at depth %d", row.MatchDepth)
 	}
-	res := Result{Case: fmt.Sprintf("%s:%d", row.File, row.Case), Want: "smtp " + smtp + ", generic " + generic}
+	res := sets.Result{Case: fmt.Sprintf("%s:%d", row.File, row.Case), Want: "smtp " + smtp + ", generic " + generic}
 	certs, err := chain(b.Chain)
 	if err != nil {
 		res.Got = err.Error()
@@ -120,20 +121,20 @@ func judgeDanetest(row danetest.Expect, b danetest.Block, roots *pkix.Roots) Res
 // wildTime is within the dates of the chains of tlsa.jsonl whose DANE-TA records need it.
 var wildTime = time.Date(2023, 6, 1, 0, 0, 0, 0, time.UTC)
 
-// runTLSAWild judges TLSA sets as published, GnuTLS's cases, and presentation format.
-func runTLSAWild(_ context.Context, dir string) ([]Result, error) {
-	return join(
-		func() ([]Result, error) {
-			return table(dir, "tlsa.jsonl", func(f *os.File) ([]tlsawild.Set, error) { return tlsawild.Read[tlsawild.Set](f) }, func(i int, s tlsawild.Set) Result {
+// Wild judges TLSA sets as published, GnuTLS's cases, and presentation format.
+func Wild(_ context.Context, dir string) ([]sets.Result, error) {
+	return sets.Join(
+		func() ([]sets.Result, error) {
+			return sets.Table(dir, "tlsa.jsonl", tlsawild.Read[tlsawild.Set], func(i int, s tlsawild.Set) sets.Result {
 				return judgeWild(dir, fmt.Sprintf("tlsa %d %s", i+1, s.Owner), s)
 			})
 		},
-		func() ([]Result, error) {
-			return table(dir, "gnutls.jsonl", func(f *os.File) ([]tlsawild.Row, error) { return tlsawild.Read[tlsawild.Row](f) }, func(_ int, r tlsawild.Row) Result { return judgeGnuTLS(r) })
+		func() ([]sets.Result, error) {
+			return sets.Table(dir, "gnutls.jsonl", tlsawild.Read[tlsawild.Row], func(_ int, r tlsawild.Row) sets.Result { return judgeGnuTLS(r) })
 		},
-		func() ([]Result, error) {
-			return table(dir, "presentation.jsonl", func(f *os.File) ([]tlsawild.Text, error) { return tlsawild.Read[tlsawild.Text](f) }, func(_ int, r tlsawild.Text) Result {
-				res := Result{Case: "presentation " + r.Text, Got: "malformed", Want: "malformed"}
+		func() ([]sets.Result, error) {
+			return sets.Table(dir, "presentation.jsonl", tlsawild.Read[tlsawild.Text], func(_ int, r tlsawild.Text) sets.Result {
+				res := sets.Result{Case: "presentation " + r.Text, Got: "malformed", Want: "malformed"}
 				if r.Valid {
 					res.Want = r.RData
 				}
@@ -146,15 +147,15 @@ func runTLSAWild(_ context.Context, dir string) ([]Result, error) {
 	)
 }
 
-func judgeWild(dir, name string, s tlsawild.Set) Result {
-	res := Result{Case: name, Want: s.Verdict, Got: "fail"}
+func judgeWild(dir, name string, s tlsawild.Set) sets.Result {
+	res := sets.Result{Case: name, Want: s.Verdict, Got: "fail"}
 	text, err := os.ReadFile(filepath.Join(dir, filepath.Base(s.Chain)))
 	if err != nil {
-		return Result{Case: name, Want: s.Verdict, Got: err.Error()}
+		return sets.Result{Case: name, Want: s.Verdict, Got: err.Error()}
 	}
 	certs, err := chain(tlsawild.Certificates(text))
 	if err != nil || len(certs) == 0 {
-		return Result{Case: name, Want: s.Verdict, Got: "a chain that can not be read"}
+		return sets.Result{Case: name, Want: s.Verdict, Got: "a chain that can not be read"}
 	}
 	if s.DropLeaf {
 		certs = certs[1:]
@@ -163,7 +164,7 @@ func judgeWild(dir, name string, s tlsawild.Set) Result {
 	for _, r := range s.TLSA {
 		data, err := hex.DecodeString(r.Data)
 		if err != nil {
-			return Result{Case: name, Want: s.Verdict, Got: err.Error()}
+			return sets.Result{Case: name, Want: s.Verdict, Got: err.Error()}
 		}
 		records = append(records, dane.Record{Usage: dane.Usage(r.Usage), Selector: dane.Selector(r.Selector), MatchingType: dane.MatchingType(r.MType), Data: string(data)})
 	}
@@ -175,8 +176,8 @@ func judgeWild(dir, name string, s tlsawild.Set) Result {
 
 // judgeGnuTLS compares with GnuTLS, which looks at no names. Records of usage 0 are judged
 // by RFC 6698 with the issuer as their root; without it there is nothing to judge.
-func judgeGnuTLS(r tlsawild.Row) Result {
-	res := Result{Case: "gnutls " + r.Name, Want: "loads", Got: "loads"}
+func judgeGnuTLS(r tlsawild.Row) sets.Result {
+	res := sets.Result{Case: "gnutls " + r.Name, Want: "loads", Got: "loads"}
 	if r.LoadResult != "0" {
 		res.Want = "malformed"
 	}
@@ -206,13 +207,13 @@ func judgeGnuTLS(r tlsawild.Row) Result {
 	for _, rec := range records {
 		judgeable = judgeable || rec.Usage == dane.DANEEE
 	}
-	res.Want += word(*r.VerifyResult == "0" && *r.Status == "0", ", match", ", no match")
+	res.Want += sets.Word(*r.VerifyResult == "0" && *r.Status == "0", ", match", ", no match")
 	o := dane.GenericOptions{Options: dane.Options{At: time.Unix(tlsawild.GnuTLSTime, 0)}, Roots: pkix.NewRoots(certs[1:]...)}
 	if names := rfc6125.PresentedBy(certs[0]).Identifiers(); len(names) > 0 {
 		o.References = references(concrete(names[0].Text))
 	}
 	_, err = dane.VerifyGeneric(records, dane.Peer{Chain: certs}, o)
-	res.Got += word(judgeable && err == nil, ", match", ", no match")
+	res.Got += sets.Word(judgeable && err == nil, ", match", ", no match")
 	return res
 }
 

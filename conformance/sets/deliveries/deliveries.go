@@ -1,4 +1,4 @@
-package conformance
+package deliveries
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/conformance/sets"
 	"github.com/mxauth/mxauth/conformance/vectors/smtpdane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
@@ -19,9 +20,9 @@ import (
 // deliveryTime lies inside the dates of the chains of the scenarios.
 var deliveryTime = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 
-// runSMTPDANE makes a plan and a decision of each scenario, by the field rfc7672: at the
+// SMTPDANE makes a plan and a decision of each scenario, by the field rfc7672: at the
 // level default, at the level dane, and where DANE is mandatory.
-func runSMTPDANE(ctx context.Context, dir string) ([]Result, error) {
+func SMTPDANE(ctx context.Context, dir string) ([]sets.Result, error) {
 	if _, err := os.Stat(filepath.Join(dir, smtpdane.FileName)); errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -29,12 +30,12 @@ func runSMTPDANE(ctx context.Context, dir string) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []Result
+	var out []sets.Result
 	for _, s := range scenarios {
-		res := Result{Case: s.ID}
+		res := sets.Result{Case: s.ID}
 		var want, got []string
 		for range s.Hosts {
-			want = append(want, s.RFC7672, s.RFC7672, "mandatory "+word(s.RFC7672 == smtpdane.Authenticated, "goes", "waits"))
+			want = append(want, s.RFC7672, s.RFC7672, "mandatory "+sets.Word(s.RFC7672 == smtpdane.Authenticated, "goes", "waits"))
 		}
 		for i := range s.Hosts {
 			g, err := deliver(ctx, s, i)
@@ -71,7 +72,7 @@ func deliver(ctx context.Context, s smtpdane.Scenario, i int) ([]string, error) 
 		}
 		d := e.Decide(p, i, peer, deliveryTime)
 		if level == engine.LevelDANEOnly {
-			out = append(out, "mandatory "+word(d.Deliver, "goes", "waits"))
+			out = append(out, "mandatory "+sets.Word(d.Deliver, "goes", "waits"))
 			continue
 		}
 		out = append(out, deliveryWord(d.Outcome))
