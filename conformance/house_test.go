@@ -33,14 +33,14 @@ var floors = map[string][]string{
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},
 	"conformance/sets":     {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "conformance/vectors", "internal/certtest", "internal/dnsfake"},
-	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/dnsfake", "internal/tlstest"}, // engine for the request of a world; it judges by itself
-	"conformance/generate": {"internal/dnsfake"},
+	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/dnsfake", "internal/dnstree", "internal/tlstest"}, // engine for the request of a world; it judges by itself
+	"conformance/generate": {"internal/dnsfake", "internal/dnstree"},
 	"conformance/grammar":  {},
 }
 
 // owners say which rooms may import a module that is not for everybody.
 var owners = map[string][]string{
-	"github.com/miekg/dns":                {"dnssec", "conformance", "internal/dnsfake"},
+	"github.com/miekg/dns":                {"dnssec", "conformance", "internal/dnsfake", "internal/dnstree"},
 	"github.com/spf13/cobra":              {"cmd", "internal/devtool"},
 	"github.com/spf13/pflag":              {"cmd"},
 	"github.com/BurntSushi/toml":          {"cmd"},
@@ -62,6 +62,7 @@ var owners = map[string][]string{
 	"github.com/emersion/go-smtp":         testsOnly,
 	module + "/internal/dnsfake":          {"conformance", "internal/dnsfake"},
 	module + "/internal/dnsfake/hostile":  testsOnly,
+	module + "/internal/dnstree":          {"conformance", "internal/dnsfake"},
 	module + "/internal/certtest":         {"conformance"},
 	module + "/internal/tlstest":          {"conformance"},
 	module + "/internal/smtptest":         testsOnly,
