@@ -158,6 +158,16 @@ func prime(rng *rand.Rand, bits int) *big.Int {
 	}
 }
 
+// With returns a copy of the key whose record is altered.
+func (k Key) With(edit func(*dns.DNSKEY)) Key {
+	rr := *k.DNSKEY
+	edit(&rr)
+	return Key{&rr, k.Private}
+}
+
+// Revoked returns the key with the flag REVOKE.
+func (k Key) Revoked() Key { return k.With(func(rr *dns.DNSKEY) { rr.Flags |= FlagRevoke }) }
+
 // Draft returns the RRSIG record by which the key of a zone will sign the set, to be altered
 // and then signed by [Sign].
 func (k Key) Draft(zone string, set []dns.RR, from, until time.Time) *dns.RRSIG {

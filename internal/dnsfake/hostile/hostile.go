@@ -14,7 +14,6 @@ package hostile
 
 import (
 	"context"
-	"crypto"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -29,6 +28,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/internal/dnsfake"
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A Domain is one domain of a [World]. Its vices are those of the zones of its hosts; its
@@ -330,9 +330,8 @@ func (w *World) signers(q dns.Question, d *Domain) (out []dns.RR) {
 
 func (w *World) sign(set []dns.RR, zone string) *dns.RRSIG {
 	k := w.keyOf(zone)
-	s := &dns.RRSIG{Hdr: dns.RR_Header{Ttl: set[0].Header().Ttl}, Algorithm: k.Algorithm, KeyTag: k.KeyTag(), SignerName: zone,
-		Inception: uint32(time.Now().Add(-time.Hour).Unix()), Expiration: uint32(time.Now().Add(24 * time.Hour).Unix())}
-	if err := s.Sign(k.priv, set); err != nil {
+	s, err := k.Sign(zone, set, time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour))
+	if err != nil {
 		w.tb.Error(err)
 	}
 	return s
@@ -343,14 +342,9 @@ func header(name string, typ uint16) dns.RR_Header {
 }
 
 // A key signs zones.
-type key struct {
-	*dns.DNSKEY
-	priv crypto.Signer
-}
+type key struct{ dnstree.Key }
 
 // at returns a copy of the key that is at the apex of a zone.
 func (k *key) at(zone string) *dns.DNSKEY {
-	c := *k.DNSKEY
-	c.Hdr.Name = zone
-	return &c
+	return k.With(func(rr *dns.DNSKEY) { rr.Hdr.Name = zone }).DNSKEY
 }

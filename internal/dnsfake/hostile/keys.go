@@ -1,7 +1,6 @@
 package hostile
 
 import (
-	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
@@ -10,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A KeyKind is a kind of zone keys.
@@ -55,24 +55,23 @@ func usable(p *big.Int, e int64) bool {
 
 func newKey(tb testing.TB, kind KeyKind) *key {
 	tb.Helper()
-	k := &dns.DNSKEY{Hdr: header(".", dns.TypeDNSKEY), Flags: 257, Protocol: 3, Algorithm: dns.ECDSAP256SHA256}
-	bits := 256
+	algorithm := uint8(dns.ECDSAP256SHA256)
 	switch kind {
 	case P384:
-		k.Algorithm, bits = dns.ECDSAP384SHA384, 384
+		algorithm = dns.ECDSAP384SHA384
 	case RSA4096:
-		return rsaKey(tb, k, usualExponent)
+		return rsaKey(tb, usualExponent)
 	case RSASlow:
-		return rsaKey(tb, k, slowExponent)
+		return rsaKey(tb, slowExponent)
 	}
-	priv, err := k.Generate(bits)
+	k, err := dnstree.NewKey(".", algorithm, dnstree.FlagZone+dnstree.FlagSEP, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &key{k, priv.(crypto.Signer)}
+	return &key{k}
 }
 
-func rsaKey(tb testing.TB, k *dns.DNSKEY, e int64) *key {
+func rsaKey(tb testing.TB, e int64) *key {
 	tb.Helper()
 	p, err := primes()
 	if err != nil {
@@ -83,7 +82,8 @@ func rsaKey(tb testing.TB, k *dns.DNSKEY, e int64) *key {
 	priv := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: int(e)}, D: new(big.Int).ModInverse(big.NewInt(e), phi), Primes: p[:]}
 	priv.Precompute()
 	eb := big.NewInt(e).Bytes()
-	k.Algorithm = dns.RSASHA256
-	k.PublicKey = base64.StdEncoding.EncodeToString(append(append([]byte{byte(len(eb))}, eb...), n.Bytes()...))
-	return &key{k, priv}
+	return &key{dnstree.Key{Private: priv, DNSKEY: &dns.DNSKEY{
+		Hdr: header(".", dns.TypeDNSKEY), Flags: dnstree.FlagZone + dnstree.FlagSEP, Protocol: 3, Algorithm: dns.RSASHA256,
+		PublicKey: base64.StdEncoding.EncodeToString(append(append([]byte{byte(len(eb))}, eb...), n.Bytes()...)),
+	}}}
 }

@@ -59,7 +59,7 @@ func (w *World) signTrap(rr dns.RR, junk [][]byte, zone string) (*dns.RRSIG, [][
 		data = append(append(data, owner...), record(rr.Header(), d)[2:]...)
 	}
 	sum := sha256.Sum256(data)
-	der, err := w.keyOf(zone).priv.Sign(rand.Reader, sum[:], nil)
+	der, err := w.keyOf(zone).Private.Sign(rand.Reader, sum[:], nil)
 	var rs struct{ R, S *big.Int }
 	if err == nil {
 		_, err = asn1.Unmarshal(der, &rs)
