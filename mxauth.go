@@ -289,9 +289,5 @@ type Verdict struct {
 
 // NewVerdict summarises what the hosts of a plan came to, in the order of Plan.Hosts.
 func NewVerdict(p *engine.Plan, hosts []probe.HostResult) Verdict {
-	decisions := make([]engine.Decision, len(hosts))
-	for i := range hosts {
-		decisions[i] = hosts[i].Decision
-	}
-	return Verdict{Summary: engine.Summarise(p, decisions), Plan: p, Hosts: hosts}
+	return Verdict{Summary: probe.Summarise(p, hosts), Plan: p, Hosts: hosts}
 }
