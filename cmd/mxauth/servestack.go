@@ -142,7 +142,7 @@ func (d *daemonStack) follow(t trust, check bool) (err error) {
 	if anchors == nil {
 		anchors = anchor.Root()
 	}
-	d.follower, err = rollover.Open(rollover.Config{Path: path, Zone: signedZone(t.anchors), Anchors: anchors, Upstream: exchanger{d},
+	d.follower, err = rollover.Open(rollover.Config{Path: path, Zone: anchor.SignedZone(t.anchors), Anchors: anchors, Upstream: exchanger{d},
 		Changed: func([]anchor.Anchor) { d.retrust() }, Now: d.e.now, Logger: d.log})
 	if err == nil && check {
 		_, err = os.Stat(filepath.Dir(path))

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -175,7 +174,7 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg := upstream.Config{Servers: r.servers, SignedZone: signedZone(anchors), Timeout: e.flags.timeout, RootCAs: pool, Logger: e.logger()}
+	cfg := upstream.Config{Servers: r.servers, SignedZone: anchor.SignedZone(anchors), Timeout: e.flags.timeout, RootCAs: pool, Logger: e.logger()}
 	if e.flags.dnssec == modeTrustAD {
 		if err := e.checkTrustAD(ctx, cfg); err != nil {
 			return nil, err
@@ -187,16 +186,6 @@ func (e *env) openResolver(ctx context.Context, set setting) (*resolving, error)
 		return nil, err
 	}
 	return r, nil
-}
-
-// signedZone is a zone that must be signed if anything is: the root, unless only other zones
-// have trust anchors.
-func signedZone(anchors []anchor.Anchor) rfc6125.Name {
-	root := rfc6125.RootName()
-	if len(anchors) == 0 || slices.ContainsFunc(anchors, func(a anchor.Anchor) bool { return a.Zone == root }) {
-		return root
-	}
-	return anchors[0].Zone
 }
 
 // A resolverConfig says how status comes to answers.
