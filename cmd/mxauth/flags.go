@@ -70,8 +70,7 @@ type setting struct {
 	servers []upstream.Server // empty: the system's
 	allow   []netip.Prefix
 	deny    []netip.Prefix
-	helo    string             // "": that of the machine
-	record  *evidence.Recorder // nil: nothing is recorded
+	helo    string // "": that of the machine
 }
 
 // parse reads the flags; an error is a usage error that names the flag.

@@ -10,11 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/internal/text"
-	"github.com/mxauth/mxauth/pkix"
 )
 
 // Exit statuses of lint beyond the shared ones.
@@ -56,11 +56,11 @@ func runLint(ctx context.Context, e *env, args []string) error {
 		}
 		e.policyHostNote("mxauth lint", args[0])
 	}
-	s, config, err := e.openSurvey(ctx)
+	c, config, err := e.openSurvey(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer c.close()
 	code, count := 0, 0
 	work := func(ctx context.Context, a asked) (linted, error) { return lintOne(ctx, config, a) }
 	done := func(l linted) error {
@@ -70,7 +70,7 @@ func runLint(ctx context.Context, e *env, args []string) error {
 		count++
 		code = worse(code, l.exit())
 		e.printLinted(l, count > 1)
-		s.dns.complain(e.out)
+		c.faults.complain(e.out)
 		return e.out.flushed()
 	}
 	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done, nil); err != nil {
@@ -84,13 +84,9 @@ func runLint(ctx context.Context, e *env, args []string) error {
 
 // openSurvey opens what lint and forecast look with. They look at what is published now, so
 // what a store keeps has no part in it.
-func (e *env) openSurvey(ctx context.Context) (*stack, survey.Config, error) {
-	set, err := e.flags.parse()
-	if err != nil {
-		return nil, survey.Config{}, err
-	}
+func (e *env) openSurvey(ctx context.Context) (*client, survey.Config, error) {
 	e.flags.store = storeMemory
-	s, err := e.open(ctx)
+	c, err := e.open(ctx, storeFills, mxauth.Config{})
 	if err != nil {
 		return nil, survey.Config{}, err
 	}
@@ -100,15 +96,7 @@ func (e *env) openSurvey(ctx context.Context) (*stack, survey.Config, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
 		}
 	}
-	config := survey.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: s.roots,
-		Policies: s.line.sts, Dial: dial, Allow: set.allow, Now: e.now}
-	if config.Roots == nil {
-		if config.Roots, err = pkix.SystemRoots(); err != nil {
-			s.close()
-			return nil, survey.Config{}, configError("name a PEM file of certification authorities by --ca-file", "%w", err)
-		}
-	}
-	return s, config, nil
+	return c, survey.Config{Client: c.Client, Roots: c.config.Roots, Dial: dial, Allow: c.config.AllowAddresses, Now: e.now}, nil
 }
 
 // lintOne looks at one domain. Its error is ctx's, or a fault of ours.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/upstream"
@@ -80,12 +81,12 @@ func TestReadmeEngine(t *testing.T) {
 		t.Errorf("newEngine: %v", err)
 	}
 	// The same with the lab's way of trusting, for its root is not the world's.
-	var r resolving
-	t.Cleanup(r.close)
-	if err := r.make(upstream.Config{Servers: []upstream.Server{srv}}, resolverConfig{mode: modeTrustAD}); err != nil {
+	client, err := mxauth.New(mxauth.Config{Servers: []upstream.Server{srv}, TrustAD: true})
+	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(engine.Config{Resolver: r.resolver})
+	t.Cleanup(func() { _ = client.Close() })
+	e, err := engine.New(engine.Config{Resolver: client.Resolver()})
 	if err != nil {
 		t.Fatal(err)
 	}
