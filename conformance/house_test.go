@@ -94,10 +94,10 @@ func forbidden(room, path string, test bool) string {
 		return ""
 	}
 	if path == module { // the front door: for programs and advice, and for nothing below it
-		if under(room, "cmd") || under(room, "advise") {
+		if under(room, "cmd") || under(room, "advise") || under(room, "docs") {
 			return ""
 		}
-		return "the front door is for programs and package advise"
+		return "the front door is for programs, examples and package advise"
 	}
 	ours, isOurs := strings.CutPrefix(path, module+"/")
 	if isOurs {
