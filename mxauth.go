@@ -13,8 +13,8 @@
 //	fmt.Println(verdict.Outcome, explain.Text(verdict.Reason))
 //
 // [Client.Check] connects to the mail hosts up to STARTTLS and sends no mail. A mail server
-// asks [Client.Plan] before it connects, and lets [engine.Attempt] of [Client.Engine] judge
-// each connection that it makes itself; the example of package engine shows how.
+// asks [Client.Plan] before it connects, and has an [engine.Attempt] of [Client.Engine] judge
+// each connection that it makes itself, as the program docs/examples/send does.
 //
 // The packages below can be used alone: rfc6125 (names), dnssec (lookups with a security
 // status), dane, sts, tlsrpt, and engine, where they meet.
@@ -242,7 +242,8 @@ func (k *Client) Policies() *sts.Client { return k.policies }
 // Memory is what the client remembers of domains; nil without [Config].Memory.
 func (k *Client) Memory() *engine.Memory { return k.memory }
 
-// Resolver answers DNS questions with a security status, from a cache.
+// Resolver answers DNS questions with a security status, from a cache; it is
+// [Config].Resolver where that is set.
 func (k *Client) Resolver() dnssec.Resolver { return k.c.Resolver }
 
 // Exchange asks the recursive resolvers one question in wire form, past validator and cache.
@@ -283,7 +284,8 @@ func (k *Client) Check(ctx context.Context, domain string) (Verdict, error) {
 	return k.CheckRequest(ctx, engine.Request{NextHop: domain, Sorted: true})
 }
 
-// CheckRequest is [Client.Check] for another level, other options or a smarthost.
+// CheckRequest is [Client.Check] for another level, other options or a smarthost. An error
+// wraps [engine.ErrRequest] and names the field, or is ctx's.
 func (k *Client) CheckRequest(ctx context.Context, r engine.Request) (Verdict, error) {
 	p, err := k.engine.Plan(ctx, r)
 	if err != nil {
@@ -292,7 +294,8 @@ func (k *Client) CheckRequest(ctx context.Context, r engine.Request) (Verdict, e
 	return k.Probe(ctx, p)
 }
 
-// Probe speaks with each host of a plan up to STARTTLS and decides. The error is ctx's.
+// Probe speaks with each host of a plan up to STARTTLS, remembers what it proved where
+// [Config].Memory is set, and decides. The error is ctx's.
 func (k *Client) Probe(ctx context.Context, p *engine.Plan) (Verdict, error) {
 	hosts := k.prober.Hosts(ctx, k.engine, p)
 	if ctx.Err() != nil {
@@ -317,15 +320,16 @@ func (k *Client) Evidence(ctx context.Context, v Verdict) *evidence.File {
 	return k.c.Record.File(ctx, k.c.Now(), s, v.Plan, v.Hosts, v.Summary)
 }
 
-// A Verdict is what a check came to: the summary for the domain, the plan, and what each
-// host showed.
+// A Verdict is the answer for a domain: the summary, the plan that it was checked by, and
+// what each host showed. The zero Verdict lets nothing pass.
 type Verdict struct {
 	engine.Summary
 	Plan  *engine.Plan
 	Hosts []probe.HostResult // as Plan.Hosts
 }
 
-// NewVerdict summarises what the hosts of a plan came to, in the order of Plan.Hosts.
+// NewVerdict returns the verdict of a plan whose hosts were probed, with hosts in the order of
+// Plan.Hosts. It is a pure function, which [Client.Probe] and a replay of evidence share.
 func NewVerdict(p *engine.Plan, hosts []probe.HostResult) Verdict {
 	return Verdict{Summary: probe.Summarise(p, hosts), Plan: p, Hosts: hosts}
 }

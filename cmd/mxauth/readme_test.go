@@ -133,21 +133,23 @@ func snippets(t *testing.T) (out []snippet) {
 	return out
 }
 
-// TestReadmeGo: the Go of the README is that of this file.
+// TestReadmeGo: the Go of the README is that of this file and of the root's examples.
 func TestReadmeGo(t *testing.T) {
-	src, err := os.ReadFile("readme_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, "readme_test.go", src, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
 	compiled := map[string]bool{}
-	for _, d := range f.Decls {
-		if fn, ok := d.(*ast.FuncDecl); ok {
-			compiled[string(src[fset.Position(fn.Pos()).Offset:fset.Position(fn.End()).Offset])+"\n"] = true
+	for _, name := range []string{"readme_test.go", "../../example_test.go"} {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok {
+				compiled[string(src[fset.Position(fn.Pos()).Offset:fset.Position(fn.End()).Offset])+"\n"] = true
+			}
 		}
 	}
 	n := 0
