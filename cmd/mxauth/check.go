@@ -91,7 +91,7 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l do
 	}
 	defer r.close()
 	r.progress()
-	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }, r.waiting); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }, r.waiting); err != nil {
 		return err
 	}
 	if r.count == 0 {
@@ -192,7 +192,7 @@ func (r *checkRun) progress() {
 }
 
 // work looks at one domain.
-func (r *checkRun) work(ctx context.Context, a asked) (*verdict, error) {
+func (r *checkRun) work(ctx context.Context, a argument) (*verdict, error) {
 	if a.err != nil {
 		return &verdict{asked: a.text, err: a.err}, nil
 	}
@@ -244,19 +244,18 @@ func (r *checkRun) done(ctx context.Context, v *verdict) error {
 // errNoDomains: an answer to no question is no answer.
 var errNoDomains = usageError("no domain given on standard input")
 
-// An asked is one text that stands where a domain should, and what is wrong with it
-// at first sight.
-type asked struct {
+// An argument is one text in the place of a domain, and what is wrong with it at first sight.
+type argument struct {
 	text string
 	err  error
 }
 
-// askedOf puts what is wrong with a single text beside it, so that only an error of
+// argumentsOf puts the error of a single text into its argument, so that only an error of
 // reading ends the run.
-func askedOf(seq iter.Seq2[string, error]) iter.Seq2[asked, error] {
-	return func(yield func(asked, error) bool) {
+func argumentsOf(seq iter.Seq2[string, error]) iter.Seq2[argument, error] {
+	return func(yield func(argument, error) bool) {
 		for text, err := range seq {
-			a := asked{text: text}
+			a := argument{text: text}
 			switch {
 			case errors.Is(err, errLongLine):
 				a.text, a.err, err = text[:min(len(text), maxShown)]+"...", err, nil

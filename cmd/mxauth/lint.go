@@ -42,9 +42,9 @@ is an error; over several domains the highest. 64: bad usage, 78: bad configurat
 	}
 }
 
-// A linted is what was found of one domain.
-type linted struct {
-	asked
+// A lintResult holds the findings of one domain.
+type lintResult struct {
+	argument
 	findings []lint.Finding
 }
 
@@ -62,18 +62,18 @@ func runLint(ctx context.Context, e *env, args []string) error {
 	}
 	defer c.close()
 	code, count := 0, 0
-	work := func(ctx context.Context, a asked) (linted, error) { return lintOne(ctx, config, a) }
-	done := func(l linted) error {
+	work := func(ctx context.Context, a argument) (lintResult, error) { return lintOne(ctx, config, a) }
+	done := func(l lintResult) error {
 		if alone && l.err != nil {
 			return usageError("%w", l.err)
 		}
 		count++
 		code = worse(code, l.exit())
-		e.printLinted(l, count > 1)
+		e.printLintResult(l, count > 1)
 		c.faults.complain(e.out)
 		return e.out.flushed()
 	}
-	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done, nil); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(domains(args, e.stdin)), work, done, nil); err != nil {
 		return err
 	}
 	if count == 0 {
@@ -100,25 +100,25 @@ func (e *env) openSurvey(ctx context.Context) (*client, survey.Config, error) {
 }
 
 // lintOne looks at one domain. Its error is ctx's, or a fault of ours.
-func lintOne(ctx context.Context, c survey.Config, a asked) (linted, error) {
+func lintOne(ctx context.Context, c survey.Config, a argument) (lintResult, error) {
 	if a.err == nil {
 		a.err = listError(checkDomain(a.text))
 	}
 	if a.err != nil {
-		return linted{asked: a}, nil
+		return lintResult{argument: a}, nil
 	}
 	snap, err := survey.Collect(ctx, c, a.text)
 	switch {
 	case errors.Is(err, engine.ErrRequest):
-		return linted{asked: asked{a.text, err}}, nil
+		return lintResult{argument: argument{a.text, err}}, nil
 	case err != nil:
-		return linted{}, err
+		return lintResult{}, err
 	}
-	return linted{a, lint.Check(snap)}, nil
+	return lintResult{a, lint.Check(snap)}, nil
 }
 
 // exit is the exit status that the findings ask for.
-func (l linted) exit() int {
+func (l lintResult) exit() int {
 	worst, ok := lint.Worst(l.findings)
 	switch {
 	case l.err != nil:
@@ -131,8 +131,8 @@ func (l linted) exit() int {
 	return 0
 }
 
-// printLinted prints what was found of one domain; more says that there is one above it.
-func (e *env) printLinted(l linted, more bool) {
+// printLintResult prints what was found of one domain; more says that there is one above it.
+func (e *env) printLintResult(l lintResult, more bool) {
 	switch {
 	case e.flags.json && l.err != nil:
 		e.printJSON(errorRow{rowVersion, l.text, text.Escape(errorText(l.err))})

@@ -78,7 +78,7 @@ func (w *waitList) what(asked, nextHop string) string {
 }
 
 // waiting prints what the next answer waits for while it delays the ones after it.
-func (r *checkRun) waiting(a asked, since time.Duration) {
+func (r *checkRun) waiting(a argument, since time.Duration) {
 	what := r.waits.what(a.text, r.flags.smarthost)
 	switch {
 	case r.alone:
