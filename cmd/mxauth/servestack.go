@@ -43,7 +43,8 @@ type daemonStack struct {
 	front      *store.Front // before it; nil for a store in memory
 	answers    *answers.Answers
 	metrics    *daemon.Metrics
-	exceptions *exceptionsFile    // nil: there is none
+	exceptions *exceptionsFile // nil: there is none
+	http       httpDoor
 	follower   *rollover.Follower // of the trust anchors; nil: they are not followed
 
 	request engine.Request // what every request has
@@ -193,6 +194,9 @@ func (d *daemonStack) configure(ctx context.Context) error {
 		Fetched:     d.metrics.Fetched,
 		StoreFailed: func(error) { d.metrics.StoreFailed() },
 	}
+	if d.servesHTTP() {
+		return d.openHTTP(d.base.HELO)
+	}
 	return nil
 }
 
@@ -333,6 +337,9 @@ func (d *daemonStack) start() {
 	if d.exceptions != nil {
 		d.wg.Go(d.watchExceptions)
 	}
+	if d.servesHTTP() {
+		d.wg.Go(d.watchReady)
+	}
 	d.register()
 }
 
@@ -378,6 +385,9 @@ func (d *daemonStack) reload() error {
 		}
 	}
 	if err := d.reloadTrust(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := d.reloadHTTP(); err != nil {
 		errs = append(errs, err)
 	}
 	d.forget(rfc6125.Host{})
