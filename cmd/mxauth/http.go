@@ -153,11 +153,11 @@ func (b httpBackend) Ready() error { return *b.d.http.ready.lacks.Load() }
 type httpRows struct{ d *daemonStack }
 
 func (httpRows) Plan(asked string, p *engine.Plan) any {
-	return (&verdict{asked: asked, plan: p}).planRow()
+	return (&verdict{Verdict: mxauth.Verdict{Plan: p}, asked: asked}).planRow()
 }
 
 func (httpRows) Check(asked string, v *mxauth.Verdict) any {
-	return (&verdict{asked: asked, plan: v.Plan, hosts: v.Hosts, summary: v.Summary}).checkRow()
+	return (&verdict{Verdict: *v, asked: asked}).checkRow()
 }
 
 // A decisionRow is the answer to POST /v1/decide; docs/decision.schema.json describes it.

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -23,9 +21,7 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
-	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
@@ -73,17 +69,6 @@ type generation struct {
 	ended  chan struct{}      // closed when that has ended
 }
 
-// trust is what a reload reads again of anchors and certification authorities.
-type trust struct {
-	anchors []anchor.Anchor
-	roots   *pkix.Roots
-	pool    *x509.CertPool // the same for resolvers; nil: the system's
-}
-
-func (t *trust) equal(o *trust) bool {
-	return reflect.DeepEqual(t.anchors, o.anchors) && t.roots.Equal(o.roots)
-}
-
 // openDaemon opens store, resolver and engine. A store that cannot be opened is an error:
 // what it holds protects mail. With check it creates nothing.
 func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (_ *daemonStack, err error) {
@@ -109,12 +94,14 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 		Patience: s.Patience, MaxEntries: s.KeptReplies, Now: e.now, Logger: d.log,
 		Observe: d.metrics.Observe, Warm: d.metrics.Warm,
 	})
-	t, err := e.readTrust()
+	t, err := e.readTrust("trust.ca-file")
 	if err != nil {
 		return nil, err
 	}
 	if s.DNSSEC == modeTrustAD {
-		if err := e.checkTrustAD(ctx, upstream.Config{Servers: d.base.Servers, Timeout: s.Timeout, RootCAs: t.pool, Logger: d.log}); err != nil {
+		c := d.base
+		t.apply(&c)
+		if err := e.checkTrustAD(ctx, &c); err != nil {
 			return nil, err
 		}
 	}
@@ -143,7 +130,7 @@ func (d *daemonStack) follow(t trust, check bool) (err error) {
 	if anchors == nil {
 		anchors = anchor.Root()
 	}
-	d.follower, err = rollover.Open(rollover.Config{Path: path, Zone: signedZone(t.anchors), Anchors: anchors, Upstream: exchanger{d},
+	d.follower, err = rollover.Open(rollover.Config{Path: path, Zone: anchor.SignedZone(t.anchors), Anchors: anchors, Upstream: exchanger{d},
 		Changed: func([]anchor.Anchor) { d.retrust() }, Now: d.e.now, Logger: d.log})
 	if err == nil && check {
 		_, err = os.Stat(filepath.Dir(path))
@@ -182,53 +169,33 @@ func (d *daemonStack) retrust() {
 // configure reads the settings into request and base.
 func (d *daemonStack) configure(ctx context.Context) error {
 	s, e := d.s, d.e
-	set, err := e.flags.parse()
-	if err != nil {
+	if err := e.configure(&d.base, "resolver.servers"); err != nil {
 		return err
 	}
 	var flags deliveryFlags
 	flags.apply(s)
+	var err error
 	if d.request, err = flags.request(); err != nil {
 		return configError("", "%w", err)
 	}
-	own, err := flags.ownHosts()
-	if err != nil {
+	if err := flags.configure(&d.base, s.Store); err != nil {
 		return configError("", "%w", err)
-	}
-	memory, err := flags.memory(s.Store)
-	if err != nil {
-		return configError("", "%w", err)
-	}
-	servers := set.servers
-	if len(servers) == 0 {
-		if servers, _, err = upstream.System(""); err != nil {
-			return configError("name a resolver by resolver.servers", "%w", err)
-		}
 	}
 	if s.Exceptions != "" {
 		if d.exceptions, err = openExceptions(s.Exceptions, e.now, d.warn); err != nil {
 			return configError("each exception wants id, domain, reason, author and ends; see mxauth check --help", "exceptions.file: %w", err)
 		}
 	}
-	d.base = mxauth.Config{
-		Servers: servers, TrustAD: s.DNSSEC == modeTrustAD, AllowAddresses: set.allow, DenyAddresses: set.deny,
-		OwnHosts: own.names, OwnAddresses: own.addresses, Exceptions: d.inForce,
-		Timeout: s.Timeout, Dial: e.dial, Now: e.now, Logger: d.log,
-		Lookups: d.metrics.DNS(),
-		Policies: sts.Observer{
-			// A policy that changes takes the replies that rest on the old one with it.
-			Changed:     func(domain rfc6125.Host, _, _ sts.Policy, _ bool) { d.forget(domain) },
-			Fetched:     d.metrics.Fetched,
-			StoreFailed: func(error) { d.metrics.StoreFailed() },
-		},
+	d.base.Exceptions = d.inForce
+	d.base.Lookups = d.metrics.DNS()
+	d.base.Policies = sts.Observer{
+		// A policy that changes takes the replies that rest on the old one with it.
+		Changed:     func(domain rfc6125.Host, _, _ sts.Policy, _ bool) { d.forget(domain) },
+		Fetched:     d.metrics.Fetched,
+		StoreFailed: func(error) { d.metrics.StoreFailed() },
 	}
 	if d.servesHTTP() {
-		if err := d.openHTTP(set.helo); err != nil {
-			return err
-		}
-	}
-	if memory != nil {
-		d.base.Memory = &engine.MemoryConfig{Action: memory.action, Hold: memory.hold}
+		return d.openHTTP(d.base.HELO)
 	}
 	return nil
 }
@@ -294,29 +261,10 @@ func (d *daemonStack) useMemory() error {
 	return err
 }
 
-// readTrust reads anchors and certification authorities.
-func (e *env) readTrust() (t trust, err error) {
-	if t.anchors, err = e.anchors(); err != nil {
-		return t, err
-	}
-	if t.roots, err = e.openRoots(); err != nil {
-		return t, err
-	}
-	if t.pool, err = e.certPool(); err != nil {
-		return t, err
-	}
-	if t.roots == nil {
-		if t.roots, err = pkix.SystemRoots(); err != nil {
-			return t, configError("name a PEM file of certification authorities by trust.ca-file", "%w", err)
-		}
-	}
-	return t, nil
-}
-
 // generate makes a client.
 func (d *daemonStack) generate(t trust) (*generation, error) {
 	c := d.base
-	c.Anchors, c.Roots, c.ResolverRoots = t.anchors, t.roots, t.pool
+	t.apply(&c)
 	client, err := mxauth.New(c)
 	if err != nil {
 		return nil, configError("", "%w", err)
@@ -471,7 +419,7 @@ func (d *daemonStack) reloadSettings() error {
 func (d *daemonStack) reloadTrust() error {
 	d.trustMu.Lock()
 	defer d.trustMu.Unlock()
-	t, err := d.e.readTrust()
+	t, err := d.e.readTrust("trust.ca-file")
 	if err != nil {
 		return err
 	}

@@ -1,30 +1,132 @@
 package main
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/engine/explain"
 )
+
+// resolverFaults collect the lookups that failed by the fault of the recursive resolvers or
+// of the way to them, so that a verb says so once and with a cure.
+type resolverFaults struct {
+	servers   []upstream.Server
+	fromFile  bool                     // servers are those of resolv.conf
+	upstreams func() []upstream.Health // the state of each server
+
+	toldUnused bool // complain has named the servers that are not used
+
+	mu       sync.Mutex // guards what follows
+	troubles map[troubleKey]*trouble
+	lookups  int
+	useful   int // lookups that came to an answer, or failed by a fault of the zone
+}
+
+// A troubleKey tells troubles apart: what happened, and where.
+type troubleKey struct {
+	kind   error // one of the sentinels of package dnssec
+	server string
+	code   dnssec.ReasonCode
+}
+
+// A trouble is one kind of failure, with the first question that met it.
+type trouble struct {
+	troubleKey
+	first dnssec.LookupError
+	told  bool // take has returned it
+}
+
+// maxTroubles bounds what is remembered: few servers, few kinds, few codes.
+const maxTroubles = 64
+
+func newResolverFaults() *resolverFaults {
+	return &resolverFaults{troubles: map[troubleKey]*trouble{}}
+}
+
+// asked is told how each lookup ended, as [dnssec.CacheTrace] does.
+func (f *resolverFaults) asked(_ dnssec.Question, _ time.Duration, err error) {
+	var le *dnssec.LookupError
+	if errors.As(err, &le) {
+		f.note(le)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lookups++
+	if err == nil || explain.OwnFault(err) == explain.NoHint && !errors.Is(err, dnssec.ErrTimeout) {
+		f.useful++
+	}
+}
+
+// nothing reports whether nothing could be looked up, through a fault on this side: no
+// lookup came to an answer.
+func (f *resolverFaults) nothing() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lookups > 0 && f.useful == 0
+}
+
+// ofResolver are the failures that the operator of the resolver can correct. A bogus
+// zone, SERVFAIL or an alias loop is usually the fault of the zone's owner.
+var ofResolver = []error{dnssec.ErrUnreachable, dnssec.ErrTimeout, dnssec.ErrRefused, dnssec.ErrIndeterminate}
+
+func (f *resolverFaults) note(le *dnssec.LookupError) {
+	for _, kind := range ofResolver {
+		if !errors.Is(le.Kind, kind) {
+			continue
+		}
+		key := troubleKey{kind, le.Server, le.Reason.Code}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.troubles[key] == nil && len(f.troubles) < maxTroubles {
+			f.troubles[key] = &trouble{troubleKey: key, first: *le}
+		}
+		return
+	}
+}
+
+// take returns what was met and has not been taken yet, in a steady order: each kind
+// of trouble is told once in a run.
+func (f *resolverFaults) take() []trouble {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []trouble
+	for _, t := range f.troubles {
+		if !t.told {
+			t.told = true
+			out = append(out, *t)
+		}
+	}
+	slices.SortFunc(out, func(a, b trouble) int {
+		return cmp.Or(strings.Compare(a.kind.Error(), b.kind.Error()),
+			strings.Compare(a.server, b.server), strings.Compare(string(a.code), string(b.code)))
+	})
+	return out
+}
 
 // complain says on standard error which resolvers are not used, which lookups failed by the
 // fault of the resolver or of the way to it, and what to change.
-func (r *resolving) complain(out *console) {
-	if text, hint := r.unused(); text != "" && !r.toldUnused {
-		r.toldUnused = true
+func (f *resolverFaults) complain(out *console) {
+	if text, hint := f.unused(); text != "" && !f.toldUnused {
+		f.toldUnused = true
 		out.Errorf("%s", text)
 		out.Hintf("%s", hint)
 	}
-	for _, t := range r.resolver.take() {
-		text, hint := r.explain(t)
+	for _, t := range f.take() {
+		text, hint := f.explain(t)
 		out.Errorf("%s", text)
 		out.Hintf("%s", hint)
 	}
 }
 
 // stripping lists the resolvers that do not pass DNSSEC records through, and those that do.
-func (r *resolving) stripping() (strip, pass []string) {
-	for _, h := range r.upstream.Health() {
+func (f *resolverFaults) stripping() (strip, pass []string) {
+	for _, h := range f.upstreams() {
 		switch {
 		case h.Strips:
 			strip = append(strip, h.Server.String())
@@ -37,13 +139,13 @@ func (r *resolving) stripping() (strip, pass []string) {
 
 // unused names the resolvers that are not used because they do not pass DNSSEC records through,
 // and the cure; "" if there are none, or no better one. Then the failed lookups say so.
-func (r *resolving) unused() (text, hint string) {
-	strip, pass := r.stripping()
+func (f *resolverFaults) unused() (text, hint string) {
+	strip, pass := f.stripping()
 	if len(strip) == 0 || len(pass) == 0 {
 		return "", ""
 	}
 	list := "the --resolver flags"
-	if r.fromFile {
+	if f.fromFile {
 		list = dnssec.ResolvConfPath
 	}
 	const let = " pass DNSSEC records through (systemd-resolved: DNSSEC=yes in resolved.conf; dnsmasq.conf: proxy-dnssec)"
@@ -57,13 +159,13 @@ func (r *resolving) unused() (text, hint string) {
 }
 
 // explain tells a trouble, naming the server, and its cure.
-func (r *resolving) explain(t trouble) (text, hint string) {
+func (f *resolverFaults) explain(t trouble) (text, hint string) {
 	server := t.server
 	if server == "" {
-		server = r.serverNames()
+		server = f.serverNames()
 	}
 	where := ""
-	if r.fromFile {
+	if f.fromFile {
 		where = ", which " + dnssec.ResolvConfPath + " names,"
 	}
 	q, reason := t.first.Question.String(), t.first.Reason.String()
@@ -93,7 +195,7 @@ func (r *resolving) explain(t trouble) (text, hint string) {
 	text = "the resolver " + server + where + " is no help to DNSSEC (" + q + "): " + reason
 	switch t.code {
 	case dnssec.ReasonUpstreamStrips:
-		if strip, _ := r.stripping(); len(strip) > 1 {
+		if strip, _ := f.stripping(); len(strip) > 1 {
 			text = "the resolvers " + strings.Join(strip, ", ") + where + " are no help to DNSSEC (" + q + "): none of them passes DNSSEC records through"
 		}
 		return text, "let it hand on DNSSEC records (systemd-resolved: DNSSEC=yes in resolved.conf; dnsmasq.conf: proxy-dnssec), " + another
@@ -106,9 +208,9 @@ func (r *resolving) explain(t trouble) (text, hint string) {
 }
 
 // serverNames lists the servers as the operator wrote them.
-func (r *resolving) serverNames() string {
+func (f *resolverFaults) serverNames() string {
 	var names []string
-	for _, s := range r.servers {
+	for _, s := range f.servers {
 		names = append(names, s.String())
 	}
 	return strings.Join(names, ", ")
