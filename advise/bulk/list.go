@@ -136,7 +136,7 @@ func entryOf(n int, line string, long bool) (e Entry, ok bool) {
 			text = strings.TrimSpace(before)
 		}
 	}
-	if text == "" {
+	if text == "" && !long {
 		return Entry{}, false
 	}
 	e = Entry{Line: n, Text: text}

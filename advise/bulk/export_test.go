@@ -1,0 +1,16 @@
+package bulk
+
+// What tests reach into.
+var (
+	NewJournal = newJournal
+	Inert      = inert
+)
+
+const (
+	MaxAhead     = maxAhead
+	SlowAfter    = slowAfter
+	MaxProviders = maxProviders
+)
+
+// JournalFile is what a Journal needs of its file.
+type JournalFile = journalFile
