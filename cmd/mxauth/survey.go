@@ -242,8 +242,10 @@ func (s *surveyRun) end(ctx context.Context, j *bulk.Journal, err error) error {
 	if err != nil && !interrupted {
 		return s.runError(err)
 	}
-	if s.told > maxToldRefused {
-		s.e.out.Notef("%s more no domain", counted(s.told-maxToldRefused, "line")+" name")
+	if more := s.told - maxToldRefused; more == 1 {
+		s.e.out.Notef("1 more line names no domain")
+	} else if more > 1 {
+		s.e.out.Notef("%d more lines name no domain", more)
 	}
 	if s.csv != nil {
 		_ = s.csv.End() // flushed returns the error

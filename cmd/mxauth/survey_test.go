@@ -56,6 +56,21 @@ func validSurvey(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cmpDomains is the command of scripts.
+func cmpDomains(ts *testscript.TestScript, neg bool, args []string) {
+	var got [2]string
+	for i, name := range args {
+		for line := range strings.Lines(ts.ReadFile(name)) {
+			var row struct{ Domain string }
+			ts.Check(json.Unmarshal([]byte(line), &row))
+			got[i] += row.Domain + " "
+		}
+	}
+	if (got[0] == got[1]) == neg {
+		ts.Fatalf("%s; %s", got[0], got[1])
+	}
+}
+
 // TestSurveySchemaFails: documents that are not as the schema says are noticed.
 func TestSurveySchemaFails(t *testing.T) {
 	schema, err := surveySchema()
