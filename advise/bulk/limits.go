@@ -5,9 +5,11 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
@@ -29,7 +31,10 @@ const (
 	// policyPatience is how long a connection to a policy host waits for its place: a small part
 	// of the time that the fetch may take, which runs meanwhile.
 	policyPatience = time.Second
-	policyPort     = 443
+	// policyConnect is how long an address of a policy host has to accept a connection: enough
+	// for one lost packet, which is sent again after a second.
+	policyConnect = 2500 * time.Millisecond
+	policyPort    = 443
 )
 
 // errNoPlace is what a policy fetch fails with for which no connection was free. It wraps
@@ -54,7 +59,7 @@ type DialFunc = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 // Dial returns a function that opens connections by next, a net.Dialer if that is nil, when
 // the limits of address and network allow it. A connection holds its place until it is closed.
 // One to port 443 waits for its place a second and then fails with an error that wraps
-// [dnssec.ErrShortage]; any other waits until its context ends.
+// [dnssec.ErrShortage], and has 2.5 s to be accepted; any other has until its context ends.
 func (l *Limits) Dial(next DialFunc) DialFunc {
 	if next == nil {
 		next = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
@@ -66,9 +71,17 @@ func (l *Limits) Dial(next DialFunc) DialFunc {
 		if err != nil {
 			return nil, err
 		}
-		c, err := next(ctx, addr)
+		connect, cancel := ctx, context.CancelFunc(func() {})
+		if addr.Port() == policyPort {
+			connect, cancel = context.WithTimeout(ctx, policyConnect)
+		}
+		c, err := next(connect, addr)
+		cancel()
 		if err != nil {
 			release()
+			if connect.Err() != nil && ctx.Err() == nil {
+				err = &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: os.NewSyscallError("connect", syscall.ETIMEDOUT)}
+			}
 			return nil, err
 		}
 		return &heldConn{Conn: c, release: sync.OnceFunc(release)}, nil

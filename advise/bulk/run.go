@@ -28,7 +28,7 @@ const (
 
 	// slowAfter is how long a domain may take before it leaves the window, so that a list in
 	// which many servers are silent goes on at the pace of the others.
-	slowAfter = 500 * time.Millisecond
+	slowAfter = 300 * time.Millisecond
 	// slowWindows bounds the domains that have left the window, as a multiple of it.
 	slowWindows = 4
 	// maxAhead bounds the rows that wait for an earlier one: about 15 MB.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -314,6 +315,15 @@ func TestLimitsDial(t *testing.T) {
 		two, _ := dial(t.Context(), a)
 		begun := time.Now()
 		if _, err := dial(t.Context(), a); !dnssec.IsShortage(err) || time.Since(begun) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		// An address that does not accept is given up.
+		begun = time.Now()
+		_, err := l.Dial(func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})(t.Context(), netip.MustParseAddrPort("[2001:db8::2]:443"))
+		if !errors.Is(err, syscall.ETIMEDOUT) || time.Since(begun) != 2500*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}
 		one.Close()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -26,11 +27,15 @@ const (
 	surveyTimeout = 5 * time.Second
 	// surveyCache bounds the DNS answers that are kept: those of providers are asked for again
 	// and again, those of the domains only once.
-	surveyCache = 8 << 20
+	surveyCache = 4 << 20
 	// maxToldRefused is how many lines that name no domain are named on standard error.
 	maxToldRefused = 20
 	// surveyTitle is the title of the page of a summary.
 	surveyTitle = "Can mail to these domains be authenticated?"
+	// surveyGC and surveyMemory let the collector run less often than it does by default, as
+	// long as memory stays well below 100 MB.
+	surveyGC     = 200
+	surveyMemory = 72 << 20
 )
 
 // surveyFlags are the flags of survey.
@@ -94,6 +99,10 @@ type surveyRun struct {
 // runSurvey carries out survey.
 func runSurvey(ctx context.Context, e *env, f *surveyFlags, args []string) error {
 	s := &surveyRun{e: e, flags: f, begun: e.now()}
+	if e.getenv("GOGC") == "" && e.getenv("GOMEMLIMIT") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(surveyGC))
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(surveyMemory))
+	}
 	if err := s.check(args); err != nil {
 		return err
 	}
