@@ -35,6 +35,9 @@ var floors = map[string][]string{
 	"conformance/sets":     {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "conformance/vectors", "internal/certtest", "internal/dnsfake"},
 	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/dnsfake", "internal/dnstree", "internal/tlstest"}, // engine for the request of a world; it judges by itself
 	"conformance/generate": {"internal/dnsfake", "internal/dnstree"},
+	"internal/certtest":    {},
+	"internal/dnstree":     {},
+	"internal/dnsfake":     {"dnssec", "rfc6125", "internal/dnstree"},
 	"conformance/grammar":  {},
 }
 
@@ -239,10 +242,10 @@ func TestHouseRules(t *testing.T) {
 	}
 }
 
-// TestEngineIsLight: who imports only engine gets neither the stores with a
-// dependency nor what is for programs and tests.
+// TestEngineIsLight: a program that imports only engine, or the front door, gets neither
+// the stores with a dependency nor what is for programs and tests.
 func TestEngineIsLight(t *testing.T) {
-	for _, p := range list(t, module+"/engine", module+"/engine/probe") {
+	for _, p := range list(t, module, module+"/engine", module+"/engine/probe") {
 		if !slices.Contains(p.Deps, module+"/dane") && p.ImportPath == module+"/engine" {
 			t.Errorf("%s does not even depend on dane: is this the import graph?", p.ImportPath)
 		}
@@ -250,7 +253,7 @@ func TestEngineIsLight(t *testing.T) {
 			for _, heavy := range []string{
 				"go.etcd.io/bbolt", "github.com/valkey-io/valkey-go", "github.com/redis",
 				"github.com/spf13", "github.com/BurntSushi/toml", "github.com/prometheus", "github.com/coreos",
-				module + "/cmd", module + "/conformance", module + "/store/bolt", module + "/store/valkey", "testing",
+				module + "/cmd", module + "/conformance", module + "/internal/certtest", module + "/internal/dnsfake", module + "/internal/dnstree", module + "/store/bolt", module + "/store/valkey", "testing",
 			} {
 				if under(d, heavy) {
 					t.Errorf("%s pulls %s into its user's build", p.ImportPath, d)
