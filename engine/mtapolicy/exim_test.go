@@ -2,6 +2,8 @@ package mtapolicy_test
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -123,8 +125,17 @@ func TestExim(t *testing.T) {
 	}
 }
 
-// What Exim cannot do as the plan says is named with each reply that it concerns.
+// What Exim cannot do as the plan says is named with each reply that it concerns, and is in
+// the table of docs/exim.md.
 func TestEximDeviations(t *testing.T) {
+	page, err := os.ReadFile("../../docs/exim.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{} // of the table, and whether it was met
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\| (?:weaker|stricter) \\|").FindAllStringSubmatch(string(page), -1) {
+		rows[m[1]] = false
+	}
 	host := func(text string) rfc6125.Host {
 		h, err := rfc6125.ParseHost(text)
 		if err != nil {
@@ -188,11 +199,23 @@ func TestEximDeviations(t *testing.T) {
 			var ids []string
 			for _, d := range r.Deviations {
 				ids = append(ids, string(d.ID))
+				if _, ok := rows[string(d.ID)]; !ok {
+					t.Errorf("docs/exim.md has no %s", d.ID)
+				}
+				rows[string(d.ID)] = true
+				if said := strings.Contains(string(page), "| `"+string(d.ID)+"` | weaker |"); said != d.Weaker {
+					t.Errorf("%s: weaker %v, docs/exim.md: %v", d.ID, d.Weaker, said)
+				}
 			}
 			slices.Sort(ids)
 			if got := strings.Join(ids, " "); got != x.want {
 				t.Errorf("%q: %q, want %q", r.Text, got, x.want)
 			}
 		})
+	}
+	for id, met := range rows {
+		if !met {
+			t.Errorf("no reply has the deviation %s of docs/exim.md", id)
+		}
 	}
 }
