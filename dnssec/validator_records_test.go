@@ -79,6 +79,20 @@ func TestValidatorSignatures(t *testing.T) {
 		tr.on(q, func(m *dns.Msg) { m.Answer = m.Answer[1:] })
 		tr.want(q, "bogus signature-invalid")
 	})
+	t.Run("the TTL in the zone is that of the signature", func(t *testing.T) {
+		tr := newTree(t)
+		tr.on(q, func(m *dns.Msg) {
+			for _, rr := range m.Answer {
+				rr.Header().Ttl = 7
+			}
+		})
+		if a, err := tr.get(q); err != nil || a.OriginalTTL != 3600 || a.Records[0].TTL != 7 {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if a, err := tr.get("mx.unsigned.test. A"); err != nil || a.OriginalTTL != 0 {
+			t.Errorf("not signed: %+v, %v", a, err)
+		}
+	})
 	t.Run("DNSSEC4034-6.3-01 a duplicate is kept once", func(t *testing.T) {
 		tr := newTree(t)
 		tr.on(q, func(m *dns.Msg) { m.Answer = append(m.Answer, m.Answer[0]) })

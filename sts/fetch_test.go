@@ -490,6 +490,25 @@ func TestFetchRanksFailures(t *testing.T) {
 	})
 }
 
+// TestFetchAsksOneServer: a server that has proved its name and then does not give the
+// policy has answered for the host; the next address is not asked.
+func TestFetchAsksOneServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		w.dns.Add("mta-sts.example.org. 300 IN A 9.9.9.11", "mta-sts.example.org. 300 IN A 9.9.9.12")
+		w.serve("example.org", status(404))
+		_, err := w.client().Fetch(context.Background(), host("example.org"))
+		var fe *sts.FetchError
+		if !errors.As(err, &fe) || fe.Kind != sts.ErrFetchStatus || fe.Addr.String() != "9.9.9.10:443" {
+			t.Errorf("got %v", err)
+		}
+		if tried := w.attempts(); len(tried) != 1 {
+			t.Errorf("tried %v", tried)
+		}
+	})
+}
+
 func TestFetchRevocation(t *testing.T) {
 	t.Run("STS-3.3-03 a revocation hook that says revoked fails the fetch", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -19,6 +19,7 @@ func newMutate(s streams) *cobra.Command {
 	var (
 		c       mutate.Config
 		least   float64
+		tried   int
 		limit   time.Duration
 		tests   []string
 		equals  string
@@ -31,7 +32,8 @@ func newMutate(s streams) *cobra.Command {
 		Long: `Breaks the named packages (folders below the module's root, such as "dane"), one rule at
 a time, and runs their tests against each mutant. Prints the share that a test noticed and
 the mutants that survived. The checkout is not written to. Exit status 1 if a share is
-below --least, or a mutant that is listed as equivalent was noticed.`,
+below --least, fewer than --tried were tried, or a mutant that is listed as equivalent was
+noticed.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root, err := moduleRoot()
@@ -42,33 +44,41 @@ below --least, or a mutant that is listed as equivalent was noticed.`,
 			if logging {
 				c.Log = s.err
 			}
-			ok := true
-			var scores []conformance.StoredScore
-			for i, pkg := range args {
-				c.Package = filepath.Clean(pkg)
-				c.Tests = append([]string{c.Package}, tests...)
-				if c.Equivalent, err = equivalents(root, equals, c.Package); err != nil {
+			packages := make([]mutate.Package, len(args))
+			for i, arg := range args {
+				p := mutate.Package{Folder: filepath.Clean(arg)}
+				p.Tests = append([]string{p.Folder}, tests...)
+				if p.Equivalent, err = equivalents(root, equals, p.Folder); err != nil {
 					return err
 				}
-				if limit > 0 {
-					// What is left is shared by the packages that are left.
-					share := limit / time.Duration(len(args))
-					c.Deadline = time.Now().Add(share)
-				}
-				score, err := mutate.Run(cmd.Context(), c)
-				if err != nil {
-					return fmt.Errorf("%s: %w", args[i], err)
-				}
+				packages[i] = p
+			}
+			if limit > 0 {
+				c.Deadline = time.Now().Add(limit)
+			}
+			all, err := mutate.Run(cmd.Context(), c, packages...)
+			if err != nil {
+				return err
+			}
+			ok := true
+			var scores []conformance.StoredScore
+			for _, score := range all {
 				fmt.Fprintf(s.out, "%-10s %4d mutants, %d tried, %d noticed, %d equivalent: %.1f %%\n",
 					score.Package, score.Mutants, score.Tried, score.Killed, score.Equivalent, 100*score.Rate())
 				for _, m := range score.Survived {
-					fmt.Fprintf(s.out, "  survived %s:%d\t%s\n", m.File, m.Line, strings.Join([]string{score.Package, m.Key()}, "\t"))
+					fmt.Fprintf(s.out, "  survived %d tests %s:%d\t%s\n", m.Tests, m.File, m.Line, strings.Join([]string{score.Package, m.Key()}, "\t"))
 				}
 				for _, m := range score.WrongEquivalent {
 					fmt.Fprintf(s.out, "  listed as equivalent, but noticed by %s: %s\n", m.By, m.Key())
 				}
+				for _, name := range score.Failing {
+					fmt.Fprintf(s.out, "  left out, since it fails without a mutant: %s\n", name)
+				}
+				if score.Tried < tried {
+					fmt.Fprintf(s.out, "  fewer than %d were tried within %v\n", tried, limit)
+				}
 				scores = append(scores, conformance.StoredScore{Seed: c.Seed, Score: score})
-				ok = ok && 100*score.Rate() >= least && len(score.WrongEquivalent) == 0
+				ok = ok && 100*score.Rate() >= least && score.Tried >= tried && len(score.WrongEquivalent) == 0
 			}
 			if record != "" {
 				if err := recordScores(record, scores); err != nil {
@@ -86,7 +96,8 @@ below --least, or a mutant that is listed as equivalent was noticed.`,
 	f.Uint64Var(&c.Seed, "seed", 1, "what the sample is drawn by")
 	f.IntVar(&c.Parallel, "parallel", 2, "how many mutants to try at once")
 	f.Float64Var(&least, "least", 90, "least share, in percent, that the tests must notice")
-	f.DurationVar(&limit, "limit", 0, "time for all packages; mutants not tried by then are left out; 0: none")
+	f.IntVar(&tried, "tried", 0, "least number of mutants of each package to have tried within --limit")
+	f.DurationVar(&limit, "limit", 0, "time for all packages together; mutants not tried by then are left out; 0: none")
 	f.StringSliceVar(&tests, "also", nil, "further `PACKAGE` whose tests may notice")
 	f.StringVar(&equals, "equivalents", "conformance/equivalents.tsv", "list `FILE` of mutants that no test can notice, below the module's root")
 	f.StringVar(&c.Skip, "skip", "^TestSpeed", "tests to leave out, as in go test -skip")
