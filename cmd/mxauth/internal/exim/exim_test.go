@@ -145,11 +145,13 @@ func TestTimes(t *testing.T) {
 				begun, ended := time.Now(), make(chan time.Time, 1)
 				here, there := net.Pipe()
 				l <- &closeNoted{there, sync.OnceFunc(func() { ended <- time.Now() })}
-				go x.say(here)
+				var said sync.WaitGroup
+				said.Go(func() { x.say(here) })
 				if got := (<-ended).Sub(begun); got != x.want {
 					t.Errorf("ended after %v, want %v", got, x.want)
 				}
 				here.Close()
+				said.Wait()
 				s.Close()
 				close(l)
 				if err := <-served; err != nil {
