@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
 )
 
 // waits sends a message that must stay in the queue.
@@ -123,7 +122,15 @@ func (s *eximSite) noDNSSEC(t *testing.T) {
 	s.waits(t, "no-dnssec-ta", "dane-ta.test")
 	s.goes(t, "no-dnssec-sts", "sts-enforce.test", "yes")
 	s.goes(t, "no-dnssec-none", "classic.example", "no")
-	// The same where the C library keeps back what the resolver says.
+	// What the page warns of: with hosts_require_dane the message is returned.
+	text, try := onLoopback(t, eximMain+blocks(t, "exim")+eximRetry), "  hosts_try_dane ="
+	s.Configure(t, strings.Replace(text, try, "  hosts_require_dane = *\n"+try, 1))
+	s.forgetRetries(t)
+	if f := s.Send(t, "no-dnssec-require@sender.example", "rcpt@dane-ee.test"); !f.Bounced {
+		t.Errorf("with hosts_require_dane: %s\n%s", f, f.Log)
+	}
+	s.Configure(t, text)
+	// The same as without it where the C library keeps back what the resolver says.
 	s.Write(t, "/etc/resolv.conf", "nameserver "+s.lab.Resolver().Addr().String()+"\n")
 	s.forgetRetries(t)
 	s.waits(t, "no-trust-ad-dane", "dane-ee.test")

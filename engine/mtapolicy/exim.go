@@ -35,6 +35,7 @@ const (
 	WeakerEximPurpose    DeviationID = "exim-purpose"      // a certificate that is for clients only passes
 	StrongerEximUsage2   DeviationID = "exim-usage-2"      // usage 2: the CA has to be sent and to be another certificate, and the host's own name to be shown
 	StrongerEximAlias    DeviationID = "exim-alias-tlsa"   // the host is an alias, and Exim does not find the TLSA records at its name
+	StrongerEximSNI      DeviationID = "exim-alias-sni"    // the host is an alias, and is asked for the certificate of the name that it leads to
 	StrongerEximNames    DeviationID = "exim-names"        // configured names cannot be told: the host waits
 	StrongerEximExcepted DeviationID = "exim-no-exception" // an exception for a host that must prove itself has no effect
 )
@@ -146,6 +147,9 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	case EximSTS, EximPKIX:
 		reply.deviate(WeakerCommonName, h.label())
 		reply.deviate(WeakerEximPurpose, h.label())
+		if h.Name.IsValid() && h.DANE.Final.IsValid() && h.DANE.Final != h.Name.Name() {
+			reply.deviate(StrongerEximSNI, h.label())
+		}
 	}
 	if h.Exception != nil && word != h.Exception.Effect.String() {
 		reply.deviate(StrongerEximExcepted, h.label())

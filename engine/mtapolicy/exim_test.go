@@ -175,6 +175,9 @@ func TestEximDeviations(t *testing.T) {
 		}, ""},
 		{"DANE and MTA-STS", "dlisted", situation{secure: true, policy: sts.ModeEnforce, both: true}, nil, "sts-unchecked"},
 		{"MTA-STS", "none", situation{policy: sts.ModeEnforce}, nil, "common-name exim-purpose"},
+		{"MTA-STS at an alias", "none", situation{policy: sts.ModeEnforce}, func(h *engine.Host) {
+			h.DANE.Final = host("real.example.org").Name()
+		}, "common-name exim-alias-sni exim-purpose"},
 		{"unsigned MX", "dok", situation{}, nil, "exim-half-dane"},
 		{"unsigned MX and MTA-STS", "dlisted", situation{policy: sts.ModeEnforce}, nil, "common-name exim-purpose tlsa-unchecked"},
 		{"configured name", "none", situation{secure: true, level: engine.LevelSecure}, nil, "common-name exim-purpose"},
