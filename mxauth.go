@@ -104,7 +104,12 @@ type Config struct {
 	// [probe.Config].
 	CheckTimeout time.Duration
 	// Dial opens the connections to mail hosts and policy hosts; nil: a net.Dialer.
-	Dial   func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// ForOthers is for checks that others ask for, as over HTTP: of mail hosts too, only
+	// public addresses are connected to, besides AllowAddresses and without DenyAddresses,
+	// and what the hosts show is not remembered. False: a check is the operator's own.
+	ForOthers bool
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: discard
 	Trace  *engine.Trace    // observer callbacks; nil: none
@@ -173,7 +178,8 @@ func New(c Config) (_ *Client, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("mxauth: %w", err)
 	}
-	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Logger: c.Logger})
+	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout,
+		PublicOnly: c.ForOthers, AllowAddresses: c.AllowAddresses, DenyAddresses: c.DenyAddresses, Logger: c.Logger})
 	return k, nil
 }
 
@@ -295,13 +301,13 @@ func (k *Client) CheckRequest(ctx context.Context, r engine.Request) (Verdict, e
 }
 
 // Probe speaks with each host of a plan up to STARTTLS, remembers what it proved where
-// [Config].Memory is set, and decides. The error is ctx's.
+// [Config].Memory says so, and decides. The error is ctx's.
 func (k *Client) Probe(ctx context.Context, p *engine.Plan) (Verdict, error) {
 	hosts := k.prober.Hosts(ctx, k.engine, p)
 	if ctx.Err() != nil {
 		return Verdict{}, context.Cause(ctx)
 	}
-	for i := range hosts {
+	for i := 0; i < len(hosts) && !k.c.ForOthers; i++ {
 		k.engine.Remember(p, i, hosts[i].Decision)
 	}
 	return NewVerdict(p, hosts), nil

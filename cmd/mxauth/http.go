@@ -14,16 +14,14 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
-	"github.com/mxauth/mxauth/engine/probe"
 )
 
 // httpCheckTime is how long all mail hosts of one domain may take in a check over HTTP, so
 // that the lookups before it have time left of the 30 s of an answer.
 const httpCheckTime = 20 * time.Second
 
-// An httpDoor is what the listeners for HTTP need beside the stack.
+// An httpDoor holds the state of the listeners for HTTP.
 type httpDoor struct {
-	prober  *probe.Prober
 	secrets map[string]*httpSecrets // by address of the listener
 	ready   readiness
 }
@@ -34,16 +32,14 @@ type httpSecrets struct {
 	tls    *httpdoor.TLSFiles
 }
 
-// openHTTP reads the files of the listeners for HTTP.
-func (d *daemonStack) openHTTP(helo string) error {
+// openHTTP reads the files of the listeners for HTTP, and bounds what a check does.
+func (d *daemonStack) openHTTP() error {
 	d.http.secrets = map[string]*httpSecrets{}
 	d.http.ready.lacks.Store(&errUnproved)
-	limit := httpCheckTime
+	d.base.ForOthers, d.base.CheckTimeout = true, httpCheckTime
 	if t := d.s.CheckTime; t > 0 {
-		limit = min(limit, t)
+		d.base.CheckTimeout = min(t, httpCheckTime)
 	}
-	d.http.prober = probe.New(probe.Config{Dial: d.e.dial, HELO: helo, Timeout: d.s.Timeout, PlanTimeout: limit,
-		PublicOnly: true, AllowAddresses: d.base.AllowAddresses, DenyAddresses: d.base.DenyAddresses, Logger: d.log})
 	for i := range d.s.Listen {
 		l := &d.s.Listen[i]
 		if l.Door != "http" {
@@ -123,15 +119,7 @@ func (b httpBackend) Plan(ctx context.Context, r engine.Request) (*engine.Plan, 
 func (b httpBackend) Check(ctx context.Context, r engine.Request) (mxauth.Verdict, error) {
 	client, done := b.d.use()
 	defer done()
-	p, err := client.Plan(ctx, r)
-	if err != nil {
-		return mxauth.Verdict{}, err
-	}
-	hosts := b.d.http.prober.Hosts(ctx, client.Engine(), p)
-	if ctx.Err() != nil {
-		return mxauth.Verdict{}, context.Cause(ctx)
-	}
-	return mxauth.NewVerdict(p, hosts), nil
+	return client.CheckRequest(ctx, r)
 }
 
 func (b httpBackend) Decide(p *engine.Plan, i int, peer engine.Peer) engine.Decision {

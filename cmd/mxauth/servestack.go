@@ -195,7 +195,7 @@ func (d *daemonStack) configure(ctx context.Context) error {
 		StoreFailed: func(error) { d.metrics.StoreFailed() },
 	}
 	if d.servesHTTP() {
-		return d.openHTTP(d.base.HELO)
+		return d.openHTTP()
 	}
 	return nil
 }
