@@ -33,7 +33,7 @@ type httpSecrets struct {
 }
 
 // openHTTP reads the files of the listeners for HTTP, and bounds what a check does.
-func (d *daemonStack) openHTTP() error {
+func (d *service) openHTTP() error {
 	d.http.secrets = map[string]*httpSecrets{}
 	d.http.ready.lacks.Store(&errUnproved)
 	d.base.ForOthers, d.base.CheckTimeout = true, httpCheckTime
@@ -84,7 +84,7 @@ func (s *httpSecrets) reload() error {
 
 // reloadHTTP reads the files of all listeners for HTTP again. A fault in one leaves what it
 // held before in force.
-func (d *daemonStack) reloadHTTP() error {
+func (d *service) reloadHTTP() error {
 	var errs []error
 	for address, s := range d.http.secrets {
 		if err := s.reload(); err != nil {
@@ -95,7 +95,7 @@ func (d *daemonStack) reloadHTTP() error {
 }
 
 // newHTTP makes the server of a listener for HTTP.
-func (d *daemonStack) newHTTP(l settings.Listen) *httpdoor.Server {
+func (d *service) newHTTP(l settings.Listen) *httpdoor.Server {
 	c := httpdoor.Config{Backend: httpBackend{d}, Rows: httpRows{d}, Metrics: d.metrics.Handler(), Observe: d.metrics.HTTP,
 		Check: l.Checks(), Unix: l.IsUnix(), Names: l.Names, Now: d.e.now, Logger: d.log}
 	if s := d.http.secrets[l.Address]; s != nil {
@@ -108,7 +108,7 @@ func (d *daemonStack) newHTTP(l settings.Listen) *httpdoor.Server {
 }
 
 // httpBackend is the daemon as the handlers see it.
-type httpBackend struct{ d *daemonStack }
+type httpBackend struct{ d *service }
 
 func (b httpBackend) Defaults() engine.Request { return b.d.request }
 
@@ -138,7 +138,7 @@ func (b httpBackend) Told(ctx context.Context, form mtapolicy.Form, key, host st
 func (b httpBackend) Ready() error { return *b.d.http.ready.lacks.Load() }
 
 // httpRows makes JSON objects.
-type httpRows struct{ d *daemonStack }
+type httpRows struct{ d *service }
 
 func (httpRows) Plan(asked string, p *engine.Plan) any {
 	return (&verdict{Verdict: mxauth.Verdict{Plan: p}, asked: asked}).planRow()
@@ -190,7 +190,7 @@ type readiness struct {
 }
 
 // watchReady keeps the readiness until the daemon ends.
-func (d *daemonStack) watchReady() {
+func (d *service) watchReady() {
 	proved := false
 	for {
 		var lacks error
@@ -219,7 +219,7 @@ func (d *daemonStack) watchReady() {
 }
 
 // prove looks up the keys of the root.
-func (d *daemonStack) prove() (bool, error) {
+func (d *service) prove() (bool, error) {
 	ctx, cancel := context.WithTimeout(d.run, statusTime)
 	defer cancel()
 	client, done := d.use()
@@ -232,6 +232,6 @@ func (d *daemonStack) prove() (bool, error) {
 }
 
 // servesHTTP reports whether there is a listener for HTTP.
-func (d *daemonStack) servesHTTP() bool {
+func (d *service) servesHTTP() bool {
 	return slices.ContainsFunc(d.s.Listen, func(l settings.Listen) bool { return l.Door == "http" })
 }
