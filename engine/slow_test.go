@@ -9,9 +9,9 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -44,11 +44,11 @@ func (shortLived) Exchange(_ context.Context, query []byte) (dnssec.Response, er
 	var m *dns.Msg
 	switch q.Question[0].Qtype {
 	case dns.TypeMX:
-		m = fakeserver.Answer(q, "example.org. 5 IN MX 10 mx.example.org.")
+		m = dnsfake.Answer(q, "example.org. 5 IN MX 10 mx.example.org.")
 	case dns.TypeA:
-		m = fakeserver.Answer(q, "mx.example.org. 5 IN A 192.0.2.1")
+		m = dnsfake.Answer(q, "mx.example.org. 5 IN A 192.0.2.1")
 	default:
-		m = fakeserver.Rcode(q, dns.RcodeSuccess, "example.org. 5 IN SOA ns.example.org. host.example.org. 1 2 3 4 5")
+		m = dnsfake.Rcode(q, dns.RcodeSuccess, "example.org. 5 IN SOA ns.example.org. host.example.org. 1 2 3 4 5")
 	}
 	b, err := m.Pack()
 	return dnssec.Response{Message: b, Server: "short"}, err
