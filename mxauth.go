@@ -34,6 +34,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -69,7 +70,7 @@ type Config struct {
 	// of a domain at the first contact after a restart downgrades it (RFC 8461 section 10.2).
 	Store store.Store
 	// Memory remembers what domains once proved, in Store; nil: it does not.
-	Memory *engine.MemoryConfig
+	Memory *memory.Config
 	// Policies are observer callbacks of the MTA-STS client; the zero value observes nothing.
 	Policies sts.Observer
 	// AllowAddresses are special-purpose prefixes in which policy hosts may be, besides
@@ -106,7 +107,7 @@ type Client struct {
 	cache    *dnssec.Cached
 	nat64    dnssec.Resolver // nil with Config.Resolver
 	policies *sts.Client
-	memory   *engine.Memory
+	memory   *memory.Memory
 	engine   *engine.Engine
 	prober   *probe.Prober
 }
@@ -140,14 +141,16 @@ func New(c Config) (_ *Client, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("mxauth: %w", err)
 	}
+	var remembered engine.Memory // not a nil *memory.Memory
 	if c.Memory != nil {
 		m := *c.Memory
 		m.Store, m.Now, m.Logger = c.Store, c.Now, c.Logger
-		if k.memory, err = engine.NewMemory(m); err != nil {
+		if k.memory, err = memory.New(m); err != nil {
 			return nil, fmt.Errorf("mxauth: %w", err)
 		}
+		remembered = k.memory
 	}
-	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.Timeout)}, STS: k.policies, Exceptions: c.Exceptions, Memory: k.memory,
+	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.Timeout)}, STS: k.policies, Exceptions: c.Exceptions, Memory: remembered,
 		Roots: k.c.Roots, OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
 		return nil, fmt.Errorf("mxauth: %w", err)
@@ -215,7 +218,7 @@ func (k *Client) Engine() *engine.Engine { return k.engine }
 func (k *Client) Policies() *sts.Client { return k.policies }
 
 // Memory is what the client remembers of domains; nil without [Config].Memory.
-func (k *Client) Memory() *engine.Memory { return k.memory }
+func (k *Client) Memory() *memory.Memory { return k.memory }
 
 // Resolver answers DNS questions with a security status, from a cache.
 func (k *Client) Resolver() dnssec.Resolver { return k.c.Resolver }

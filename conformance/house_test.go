@@ -30,6 +30,7 @@ var floors = map[string][]string{
 	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor"},
 	"tlsrpt":               {"dnssec", "rfc6125"},
 	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire"},
+	"engine/memory":        {"sts", "store", "rfc6125"},
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},
 	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/tlstest"}, // engine for the request of a world; it judges by itself
@@ -188,6 +189,8 @@ func TestHouseRules(t *testing.T) {
 		{"engine/probe", module + "/engine", false, true},
 		{"engine", module + "/store", false, true},
 		{"engine", module + "/store/bolt", false, false},
+		{"engine/memory", module + "/engine", false, false},
+		{"engine/memory", module + "/store", false, true},
 		{"sts", module + "/store/valkey", false, false},
 		{"cmd/mxauth", module + "/store/bolt", false, true},
 		{"engine", module + "/conformance/lab", false, false},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -82,7 +83,7 @@ func (d *deliveryFlags) defaults() {
 		word string
 	}{
 		{&d.level, "default"}, {&d.insecureMX, "dane"}, {&d.daneAndSTS, "dane-first"},
-		{&d.undetermined, "proceed"}, {&d.mxAlias, "follow"}, {&d.lost, engine.MemoryAccept.String()},
+		{&d.undetermined, "proceed"}, {&d.mxAlias, "follow"}, {&d.lost, memory.Accept.String()},
 	} {
 		*w.to = cmp.Or(*w.to, w.word)
 	}
@@ -147,13 +148,13 @@ func (d *deliveryFlags) memory(where string) (*memorySetting, error) {
 	if err := m.action.UnmarshalText([]byte(d.lost)); err != nil {
 		return nil, usageError("--memory: %.40q is not %s", d.lost, losses)
 	}
-	if d.hold < time.Second || d.hold > engine.MaxHold {
-		return nil, usageError("--memory-hold: %v is not from 1s to %v", d.hold, engine.MaxHold)
+	if d.hold < time.Second || d.hold > memory.MaxHold {
+		return nil, usageError("--memory-hold: %v is not from 1s to %v", d.hold, memory.MaxHold)
 	}
 	if where != storeMemory {
 		return m, nil
 	}
-	if m.action != engine.MemoryAccept {
+	if m.action != memory.Accept {
 		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--memory %s: a store in memory forgets at the end", m.action),
 			hint: "name a store that stays by --store bolt:FILE or --store redis://HOST"}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
 )
@@ -278,7 +279,7 @@ func (d *demo) checkWith(ctx context.Context, w lab.World, kept store.Store, now
 func requestOf(w lab.World) (req engine.Request, set delivery, err error) {
 	req = w.Request.Request
 	req.Sorted = true
-	flags := deliveryFlags{own: w.Request.OwnHosts, lost: w.Request.Memory, hold: engine.DefaultHold}
+	flags := deliveryFlags{own: w.Request.OwnHosts, lost: w.Request.Memory, hold: memory.DefaultHold}
 	if flags.lost != "" {
 		if set.memory, err = flags.memory("the demo's"); err != nil {
 			return req, set, err

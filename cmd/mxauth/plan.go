@@ -10,6 +10,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 )
 
 // newPlan makes the verb plan.
@@ -54,8 +55,8 @@ type planRow struct {
 	STS        planSTS        `json:"sts"`
 	ValidUntil time.Time      `json:"valid_until"`
 	KeptUntil  *time.Time     `json:"kept_until,omitempty"` // of a plan that may be used again
-	Past       *engine.Past   `json:"past,omitempty"`       // what the domain once proved
-	Drops      []engine.Drop  `json:"drops,omitempty"`      // what it has lost since
+	Past       *memory.Past   `json:"past,omitempty"`       // what the domain once proved
+	Drops      []memory.Drop  `json:"drops,omitempty"`      // what it has lost since
 	Hosts      []planHost     `json:"hosts"`
 	Why        []explain.Step `json:"why"`
 }
@@ -140,7 +141,7 @@ func (v *verdict) planRow() any {
 }
 
 // tlsSeen is when a host is remembered to have spoken TLS; nil if it is not.
-func tlsSeen(past *engine.Past, h engine.Host) *time.Time {
+func tlsSeen(past *memory.Past, h engine.Host) *time.Time {
 	if past == nil || !h.Name.IsValid() {
 		return nil
 	}

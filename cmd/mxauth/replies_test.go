@@ -17,6 +17,7 @@ import (
 
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
 	"github.com/mxauth/mxauth/store"
 )
@@ -91,7 +92,7 @@ func (d *demo) planWorld(ctx context.Context, w lab.World, x *engine.Exceptions)
 		return nil, o, err
 	}
 	defer l.close()
-	o.HoldTLS = set.memory != nil && set.memory.action == engine.MemoryDefer
+	o.HoldTLS = set.memory != nil && set.memory.action == memory.Defer
 	c := &checker{engine: l.engine, prober: l.prober, request: req}
 	key := w.Request.NextHop
 	if key == "" {

@@ -25,6 +25,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -194,7 +195,7 @@ func (d *daemonStack) configure(ctx context.Context) error {
 	if err != nil {
 		return configError("", "%w", err)
 	}
-	memory, err := flags.memory(s.Store)
+	lost, err := flags.memory(s.Store)
 	if err != nil {
 		return configError("", "%w", err)
 	}
@@ -221,8 +222,8 @@ func (d *daemonStack) configure(ctx context.Context) error {
 			StoreFailed: func(error) { d.metrics.StoreFailed() },
 		},
 	}
-	if memory != nil {
-		d.base.Memory = &engine.MemoryConfig{Action: memory.action, Hold: memory.hold}
+	if lost != nil {
+		d.base.Memory = &memory.Config{Action: lost.action, Hold: lost.hold}
 	}
 	return nil
 }
@@ -247,7 +248,7 @@ func (d *daemonStack) openStore() (err error) {
 		return err
 	}
 	d.base.Store = d.store
-	if _, memory := d.store.(*store.Memory); memory {
+	if _, forgets := d.store.(*store.Memory); forgets {
 		return nil
 	}
 	if d.front, err = store.NewFront(store.FrontConfig{Behind: d.store, Now: d.e.now, Logger: d.log}); err != nil {

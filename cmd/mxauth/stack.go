@@ -22,6 +22,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -62,9 +63,9 @@ type delivery struct {
 	observer sts.Observer
 }
 
-// A memorySetting is the setting of an [engine.Memory] over the stack's store.
+// A memorySetting is the setting of a [memory.Memory] over the stack's store.
 type memorySetting struct {
-	action engine.MemoryAction
+	action memory.Action
 	hold   time.Duration // 0: the default
 }
 
@@ -323,7 +324,7 @@ type ownHosts struct {
 // passes through.
 type line struct {
 	sts    *sts.Client
-	memory *engine.Memory // nil: nothing is remembered
+	memory *memory.Memory // nil: nothing is remembered
 	engine *engine.Engine
 	prober *probe.Prober
 }
@@ -370,14 +371,16 @@ func newLine(c lineConfig) (*line, error) {
 	if c.record != nil {
 		client = c.record.STS(policies)
 	}
+	var remembered engine.Memory // not a nil *memory.Memory
 	if c.memory != nil {
-		l.memory, err = engine.NewMemory(engine.MemoryConfig{Store: c.store, Action: c.memory.action, Hold: c.memory.hold, Now: c.now, Logger: c.logger})
+		l.memory, err = memory.New(memory.Config{Store: c.store, Action: c.memory.action, Hold: c.memory.hold, Now: c.now, Logger: c.logger})
 		if err != nil {
 			l.close()
 			return nil, err
 		}
+		remembered = l.memory
 	}
-	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.timeout)}, STS: client, AwaitSTS: true, Exceptions: c.exceptions, Memory: l.memory, Roots: c.roots,
+	l.engine, err = engine.New(engine.Config{Resolver: c.resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.timeout)}, STS: client, AwaitSTS: true, Exceptions: c.exceptions, Memory: remembered, Roots: c.roots,
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {
 		l.close()

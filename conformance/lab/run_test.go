@@ -16,6 +16,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -95,14 +96,16 @@ func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.
 		cfg.Now = func() time.Time { return time.Now().Add(-ago) }
 	}
 	if w.Request.Memory != "" {
-		m := engine.MemoryConfig{Store: st, Now: cfg.Now}
+		m := memory.Config{Store: st, Now: cfg.Now}
 		if err := m.Action.UnmarshalText([]byte(w.Request.Memory)); err != nil {
 			return f, err
 		}
-		if cfg.Memory, err = engine.NewMemory(m); err != nil {
+		remembered, err := memory.New(m)
+		if err != nil {
 			return f, err
 		}
-		defer cfg.Memory.Close()
+		defer remembered.Close()
+		cfg.Memory = remembered
 	}
 	for _, o := range w.Request.OwnHosts {
 		h, err := rfc6125.ParseHost(o)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -147,12 +148,12 @@ type Syntax struct {
 	Cure  string `json:"cure,omitempty"`
 }
 
-// A Memory is what was remembered of the domain ([engine.Memory]); nil: nothing is.
+// A Memory is what was remembered of the domain ([memory.Memory]); nil: nothing is.
 type Memory struct {
-	Action      engine.MemoryAction `json:"action"`
-	HoldSeconds int64               `json:"hold_seconds"`
+	Action      memory.Action `json:"action"`
+	HoldSeconds int64         `json:"hold_seconds"`
 	// Past includes what the plan itself proved or found missing; nil: the domain has none.
-	Past *engine.Past `json:"past,omitempty"`
+	Past *memory.Past `json:"past,omitempty"`
 	// Unread: the memory could not be read.
 	Unread bool `json:"unread,omitempty"`
 }

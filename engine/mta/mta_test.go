@@ -24,6 +24,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/mta"
 	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/pkix"
@@ -62,7 +63,7 @@ type network struct {
 	dns    *dnsfake.Resolver
 	at     map[netip.Addr]netip.AddrPort
 	roots  *pkix.Roots
-	memory *engine.Memory // nil: nothing is remembered
+	memory engine.Memory // nil: nothing is remembered
 
 	mu      sync.Mutex // guards what follows
 	last    engine.ReasonID
@@ -213,10 +214,12 @@ func TestSend(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer kept.Close()
-		if n.memory, err = engine.NewMemory(engine.MemoryConfig{Store: kept, Action: engine.MemoryDefer}); err != nil {
+		m, err := memory.New(memory.Config{Store: kept, Action: memory.Defer})
+		if err != nil {
 			t.Fatal(err)
 		}
-		defer n.memory.Close()
+		defer m.Close()
+		n.memory = m
 		c := n.client(t)
 		for _, step := range []struct {
 			server *smtptest.Server
