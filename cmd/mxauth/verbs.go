@@ -22,5 +22,7 @@ func verbs() []func(*env) *cobra.Command {
 		newStatus,
 		newAsk,
 		newConfig,
+		newReason,
+		newVersion,
 	}
 }
