@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -427,5 +429,62 @@ func sentences(t *testing.T, name string, src []byte) (out []string) {
 		return true
 	}
 	ast.Inspect(f, free)
+	return out
+}
+
+// flagName is the name of an option as the command line spells it.
+var flagName = regexp.MustCompile(`(^|[^-\pL\pN])--[a-z]`)
+
+// TestLibrariesKnowNoFlags: a library names a cure or an option, and the program adds how its
+// command line spells it.
+func TestLibrariesKnowNoFlags(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (path == "../cmd" || path == "../conformance" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".."):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		files++
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, s := range flagNames(t, path, src) {
+			t.Errorf("%s: %s", path, s)
+		}
+		return nil
+	})
+	if err != nil || files < 100 {
+		t.Errorf("%d files: %v", files, err)
+	}
+	for src, want := range map[string]int{
+		`var s = "name it with --resolver ADDR"`: 1, "var s = `--dnssec`": 1, `var s = "ab--cd.example"`: 0, `var s = "-----BEGIN"`: 0, "// --comment\nvar s = 1": 0,
+	} {
+		if got := flagNames(t, "a.go", []byte("package a\n\n"+src+"\n")); len(got) != want {
+			t.Errorf("%s: %q", src, got)
+		}
+	}
+}
+
+// flagNames lists the string literals of a file that name a flag.
+func flagNames(t *testing.T, name string, src []byte) (out []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if text, err := strconv.Unquote(lit.Value); err == nil && flagName.MatchString(text) {
+				out = append(out, fmt.Sprintf("line %d: %s", fset.Position(lit.Pos()).Line, lit.Value))
+			}
+		}
+		return true
+	})
 	return out
 }

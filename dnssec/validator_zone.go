@@ -113,7 +113,7 @@ func (t *task) zoneByAnchor(p *point) *zone {
 	case z.reason.Code == ReasonNoKeyForDS, z.reason.Code == ReasonKeyRevoked:
 		// A key that says it is revoked without signing that proves nothing.
 		z.reason.Code = ReasonAnchorMismatch
-		z.reason.Text = "no key of " + p.zone.String() + " fits a trust anchor: someone forges its keys, or the anchors are out of date (--trust-anchor, or a newer mxauth)"
+		z.reason.Text = "no key of " + p.zone.String() + " fits a trust anchor: someone forges its keys, or the anchors are out of date"
 	case z.status == Insecure:
 		z.reason.Text = "the trust anchors of " + p.zone.String() + " have only algorithms or digests that are not supported"
 	}
@@ -125,7 +125,7 @@ func (t *task) zoneByAnchor(p *point) *zone {
 func (t *task) noUsableAnchor(name rfc6125.Name) *zone {
 	return &zone{verdict: verdict{status: Indeterminate, kind: ErrIndeterminate, final: true, reason: Reason{
 		Code: ReasonNoUsableAnchor, Name: name, Type: TypeDNSKEY, EDE: EDEIndeterminate,
-		Text: "every trust anchor of " + name.String() + " is revoked or out of its time: give newer ones (--trust-anchor, or a newer mxauth)",
+		Text: "every trust anchor of " + name.String() + " is revoked or expired",
 	}}}
 }
 
@@ -369,7 +369,7 @@ func (t *task) stripped(name rfc6125.Name) bool {
 func stripped(name rfc6125.Name, typ Type) verdict {
 	return verdict{status: Indeterminate, kind: ErrIndeterminate, reason: Reason{
 		Code: ReasonUpstreamStrips, Name: name, Type: typ, EDE: EDERRSIGsMissing,
-		Text: "the resolver passes no DNSSEC signatures through, not even those of the root: " + stripsCure,
+		Text: "the resolver passes no DNSSEC signatures through, not even those of the root",
 	}}
 }
 

@@ -72,5 +72,5 @@ func assumed(known bool) string {
 	if known {
 		return ""
 	}
-	return " The TTL of the records in their zone is not known here, and a day is assumed: say it with --ttl."
+	return " The TTL of the records in their zone is not known here; unless it is given, a day is assumed."
 }

@@ -253,8 +253,11 @@ func (e *env) checkTrustAD(ctx context.Context, cfg upstream.Config) error {
 			}
 			defer c.Close()
 			err = dnssec.CheckValidating(ctx, c)
-			if errors.Is(err, dnssec.ErrNotValidating) {
-				return configError("", "%w", err)
+			switch {
+			case errors.Is(err, dnssec.ErrRootRejected):
+				return configError(rootRejectedCure, "%w", err)
+			case errors.Is(err, dnssec.ErrNotValidating):
+				return configError(notValidatingCure, "%w", err)
 			}
 			return nil
 		})
