@@ -31,7 +31,7 @@ var floors = map[string][]string{
 	"dane":                 {"dnssec", "pkix", "rfc6125"},
 	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor"},
 	"tlsrpt":               {"dnssec", "rfc6125"},
-	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire"},
+	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire", "internal/zonefile"},
 	"engine/memory":        {"sts", "store", "rfc6125"},
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},

@@ -22,8 +22,8 @@ func newReason(e *env) *cobra.Command {
 log and to metrics: the rule behind it, the TLSRPT result type, the status code, and what
 the administrators of both sides can do. It knows the reasons of verdicts (docs/reasons.md)
 and the findings of mxauth lint. Without an id it lists all of them.`,
-		Example: `  mxauth reason tlsa-mismatch
-  mxauth reason --json sts-policy-none`,
+		Example: `  mxauth reason dane-no-match
+  mxauth reason --json sts-no-match`,
 		Args: cobra.ArbitraryArgs,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return reasonIDs(), cobra.ShellCompDirectiveNoFileComp
