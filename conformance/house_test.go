@@ -24,11 +24,11 @@ const module = "github.com/mxauth/mxauth"
 // down only). A room is a folder with all below it, and may always import itself. A
 // room that is not here may import everything.
 var floors = map[string][]string{
-	"rfc6125":              {},
+	"rfc6125":              {"internal/text"},
 	"store":                {},
-	"dnssec":               {"rfc6125", "internal/tlsfloor"},
-	"pkix":                 {"rfc6125"},
-	"dane":                 {"dnssec", "pkix", "rfc6125"},
+	"dnssec":               {"rfc6125", "internal/tlsfloor", "internal/text"},
+	"pkix":                 {"rfc6125", "internal/text"},
+	"dane":                 {"dnssec", "pkix", "rfc6125", "internal/text"},
 	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor"},
 	"tlsrpt":               {"dnssec", "rfc6125"},
 	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire", "internal/zonefile"},

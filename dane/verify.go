@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -436,7 +437,7 @@ func (s *Set) explain(res *Result, req pkix.Request, hits []hit, cause error) er
 		}
 		sent = true
 		t.Err = fmt.Errorf("%w: %w", ErrPath, err)
-		t.Why = cutText(err.Error())
+		t.Why = text.Cut(err.Error(), maxShown)
 	}
 	if !sent {
 		return ErrNoMatch
@@ -468,16 +469,7 @@ func list(names []string) string {
 	case len(names) == 0:
 		return "no name"
 	case len(names) > most:
-		return cutText(strings.Join(names[:most], ", ")) + fmt.Sprintf(" and %d more", len(names)-most)
+		return text.Cut(strings.Join(names[:most], ", "), maxShown) + fmt.Sprintf(" and %d more", len(names)-most)
 	}
-	return cutText(strings.Join(names, ", "))
-}
-
-// cutText bounds a text that is already safe for a terminal.
-func cutText(s string) string {
-	const most = 300
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
+	return text.Cut(strings.Join(names, ", "), maxShown)
 }

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // ResolvConfPath is where the host's resolvers are written down on Unix.
@@ -110,6 +112,6 @@ func (cfg *SystemConfig) addServer(f []string) {
 	}
 	const most = 100
 	if len(cfg.Ignored) < maxSystemServers {
-		cfg.Ignored = append(cfg.Ignored, safeText(strings.Join(f, " "), most))
+		cfg.Ignored = append(cfg.Ignored, text.ASCII(strings.Join(f, " "), most))
 	}
 }

@@ -488,7 +488,7 @@ func TestStubShowsForeignTextSafely(t *testing.T) {
 	if !errors.As(err, &le) || len(le.EDE) != 1 || le.EDE[0].Code != 18 {
 		t.Fatalf("%v", err)
 	}
-	if s := le.EDE[0].Text; !strings.HasPrefix(s, `a\\b\x7f\x0axxx`) || len(s) != 160+len("...") || !strings.HasSuffix(s, "x...") {
+	if s := le.EDE[0].Text; !strings.HasPrefix(s, `a\\b\x7f\nxxx`) || len(s) != 160+len(`\x7fn`)+len("...") || !strings.HasSuffix(s, "x...") {
 		t.Errorf("%d octets: %q", len(s), s)
 	}
 }

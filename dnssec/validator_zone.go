@@ -9,6 +9,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -85,7 +86,7 @@ func (t *task) proveZone(name rfc6125.Name) *zone {
 	switch {
 	case neg != nil:
 		return &zone{verdict: insecure(neg.Name, 0, ReasonNegativeAnchor, 0,
-			"a negative trust anchor makes "+neg.Name.String()+" unsigned: "+safeText(neg.Reason, maxEDEText))}
+			"a negative trust anchor makes "+neg.Name.String()+" unsigned: "+text.ASCII(neg.Reason, maxEDEText))}
 	case p == nil:
 		// DANE7672-2.1.1-02: RFC 7672 section 2.1.1
 		return &zone{verdict: insecure(name, 0, ReasonNoAnchor, 0, "no trust anchor covers "+name.String())}

@@ -166,9 +166,13 @@ type Host struct {
 	Findings []Reason
 }
 
-// String returns the name of the host, or its address in brackets.
+// String returns the name of the host, or its address as SMTP writes it: "[192.0.2.1]",
+// "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3).
 func (h *Host) String() string {
-	if h.Literal.IsValid() {
+	switch {
+	case h.Literal.Is6():
+		return "[IPv6:" + h.Literal.String() + "]"
+	case h.Literal.IsValid():
 		return "[" + h.Literal.String() + "]"
 	}
 	return h.Name.String()

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // A Kind says what sort of identifier a name is (RFC 9525 section 2, RFC 6125
@@ -71,7 +74,7 @@ func NewServiceReference(service string, h Host) (Reference, error) {
 	}
 	s := strings.ToLower(service)
 	if !isService(s) {
-		return Reference{}, fmt.Errorf("%w: %q", ErrService, cut(service))
+		return Reference{}, fmt.Errorf("%w: %q", ErrService, text.Cut(service, maxInput))
 	}
 	return Reference{host: h, service: s}, nil
 }

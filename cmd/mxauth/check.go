@@ -13,6 +13,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // newCheck makes the verb check.
@@ -255,15 +256,15 @@ type asked struct {
 // reading ends the run.
 func askedOf(seq iter.Seq2[string, error]) iter.Seq2[asked, error] {
 	return func(yield func(asked, error) bool) {
-		for text, err := range seq {
-			a := asked{text: text}
+		for line, err := range seq {
+			a := asked{text: line}
 			switch {
 			case errors.Is(err, errLongLine):
-				a.text, a.err, err = text[:min(len(text), maxShown)]+"...", err, nil
+				a.text, a.err, err = text.Cut(line, maxShown), err, nil
 			case err != nil:
 				err = fmt.Errorf("reading standard input: %w", err)
 			default:
-				a.err = listError(checkNextHop(text))
+				a.err = listError(checkNextHop(line))
 			}
 			if !yield(a, err) || err != nil {
 				return

@@ -341,7 +341,7 @@ func differences(want lab.Want, v *verdict) (out []string) {
 		row("reason_id", string(s.Reason.ID), want.Reason)
 	}
 	for _, h := range want.Hosts {
-		i := slices.IndexFunc(v.plan.Hosts, func(p engine.Host) bool { return hostName(p) == h.Host })
+		i := slices.IndexFunc(v.plan.Hosts, func(p engine.Host) bool { return p.String() == h.Host })
 		if i < 0 {
 			out = append(out, "no host "+h.Host)
 			continue

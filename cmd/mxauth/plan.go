@@ -124,7 +124,7 @@ func (v *verdict) planRow() any {
 	for i, h := range p.Hosts {
 		said := explain.Reason(h.Reason)
 		ph := planHost{
-			Host: hostName(h), Preference: h.Preference, Port: h.Port, Addresses: append([]netip.Addr{}, h.Addresses...),
+			Host: h.String(), Preference: h.Preference, Port: h.Port, Addresses: append([]netip.Addr{}, h.Addresses...),
 			Requirement: h.Requirement.String(), Outcome: h.Skipped.String(), SNI: h.SNI,
 			DANENames: texts(h.DANERefs), STSNames: texts(h.STSRefs), PKIXNames: texts(h.PKIXRefs),
 			Reason: said.Text, ReasonID: string(h.Reason.ID), RFC: said.RFC,
@@ -195,7 +195,7 @@ func (v *verdict) shortPlan() string {
 	}
 	var hosts []string
 	for _, h := range v.plan.Hosts {
-		hosts = append(hosts, hostName(h)+" "+h.Requirement.String())
+		hosts = append(hosts, h.String()+" "+h.Requirement.String())
 	}
 	return strings.Join(hosts, ", ")
 }
@@ -227,7 +227,7 @@ func (v *verdict) humanPlan(c *console) {
 			word += ", " + h.Skipped.String()
 		}
 		c.Linef("")
-		c.Linef("  %s (preference %d, port %d): %s", paint(strong, hostName(h)), h.Preference, h.Port, paint(strong, word))
+		c.Linef("  %s (preference %d, port %d): %s", paint(strong, h.String()), h.Preference, h.Port, paint(strong, word))
 		steps(c, 4, explain.Host(&p.Hosts[i]))
 		for _, f := range []struct {
 			label, text string

@@ -110,11 +110,11 @@ func (v *verdict) checkRow() checkRow {
 	for i, h := range v.plan.Hosts {
 		d := v.hosts[i].Decision
 		if r.Via == "" && d.Deliver {
-			r.Via = hostName(h)
+			r.Via = h.String()
 		}
 		said := explain.Decision(d)
 		row := hostRow{
-			Host: hostName(h), Preference: h.Preference,
+			Host: h.String(), Preference: h.Preference,
 			Outcome: d.Outcome.String(), Method: string(d.Method), Deliver: d.Deliver,
 			Requirement: h.Requirement.String(), SNI: h.SNI,
 			Reason: said.Text, ReasonID: string(d.Reason.ID), RFC: said.RFC, ResultType: said.ResultType,
@@ -153,15 +153,4 @@ func findings(reasons []engine.Reason) (out []findingRow) {
 		out = append(out, findingRow{said.Text, string(r.ID), said.RFC, said.ResultType})
 	}
 	return out
-}
-
-// hostName is the name of a host, or its address in the brackets of SMTP.
-func hostName(h engine.Host) string {
-	switch {
-	case h.Name.IsValid():
-		return h.Name.String()
-	case h.Literal.Is6():
-		return "[IPv6:" + h.Literal.String() + "]"
-	}
-	return "[" + h.Literal.String() + "]"
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/vectors/dnsjava"
 	"github.com/mxauth/mxauth/conformance/vectors/dnssecfacts"
 	"github.com/mxauth/mxauth/dnssec/anchor"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // A Result is what one case came to. It passes if Got equals Want.
@@ -143,8 +144,5 @@ func Units(dir string) ([]Result, error) {
 func short(s string) string {
 	s = strings.ReplaceAll(s, "\n", " ")
 	const most = 400
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
+	return text.Cut(s, most)
 }

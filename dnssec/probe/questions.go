@@ -3,14 +3,13 @@ package probe
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -71,7 +70,7 @@ func (p *prober) reachable() bool {
 	took := time.Since(begin).Round(time.Millisecond / 10)
 	switch {
 	case err != nil:
-		p.add(Reachable, Unknown, reachCure(p.report.Server, err), "it does not answer: %s", safe(err.Error(), 200))
+		p.add(Reachable, Unknown, reachCure(p.report.Server, err), "it does not answer: %s", text.ASCII(err.Error(), 200))
 		return false
 	case m.Rcode == wire.RcodeFormErr || m.Rcode == wire.RcodeBadVers || !m.EDNS && m.Rcode == wire.RcodeNotImp:
 		p.add(Reachable, Good, "", "it answers (%v)", took)
@@ -111,7 +110,7 @@ func (p *prober) tcp() {
 	m, err := p.ask(p.streams, rfc6125.RootName(), dnssec.TypeDNSKEY, true)
 	switch {
 	case err != nil:
-		p.add(TCP, Bad, CureTCP, "it does not answer over TCP: %s", safe(err.Error(), 200))
+		p.add(TCP, Bad, CureTCP, "it does not answer over TCP: %s", text.ASCII(err.Error(), 200))
 	case m.Rcode != wire.RcodeNoError:
 		p.add(TCP, Bad, CureTCP, "over TCP it answers with rcode %d", m.Rcode)
 	default:
@@ -134,7 +133,7 @@ func (p *prober) signatures() {
 		records, signed := has(m, q.typ)
 		switch {
 		case err != nil:
-			p.add(Signatures, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, safe(err.Error(), 200))
+			p.add(Signatures, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, text.ASCII(err.Error(), 200))
 			return
 		case absent(m) && q.name == p.names.Signed:
 			p.unfit(Signatures, &p.report.Unfit.Signed, q.name, "signatures, keys and DS records come through", CureNameSigned)
@@ -158,7 +157,7 @@ func (p *prober) denials() {
 	m, err := p.ask(p.any, p.names.Missing, dnssec.TypeTLSA, true)
 	switch {
 	case err != nil:
-		p.add(Denials, Unknown, "", "no answer to %s: %s", p.names.Missing, safe(err.Error(), 200))
+		p.add(Denials, Unknown, "", "no answer to %s: %s", p.names.Missing, text.ASCII(err.Error(), 200))
 	case m.Rcode != wire.RcodeNXDomain && (m.Rcode != wire.RcodeNoError || len(m.Answer) > 0):
 		if m.Rcode == wire.RcodeNoError {
 			p.report.Unfit.Missing, p.report.unfit = p.names.Missing, append(p.report.unfit, Denials)
@@ -179,7 +178,7 @@ func (p *prober) checking() {
 	records, _ := has(m, dnssec.TypeSOA)
 	switch {
 	case err != nil:
-		p.add(Checking, Unknown, "", "no answer to %s: %s", p.names.Broken, safe(err.Error(), 200))
+		p.add(Checking, Unknown, "", "no answer to %s: %s", p.names.Broken, text.ASCII(err.Error(), 200))
 	case records:
 		p.add(Checking, Good, "", "with CD it passes bogus answers through")
 	case absent(m):
@@ -199,7 +198,7 @@ func (p *prober) validates() {
 		records, _ := has(m, q.typ)
 		switch {
 		case err != nil:
-			p.add(Validates, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, safe(err.Error(), 200))
+			p.add(Validates, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, text.ASCII(err.Error(), 200))
 			return
 		case m.Rcode == wire.RcodeServFail:
 			p.add(Validates, Bad, CureAnchor, "%s %s: SERVFAIL unless CD is set; its trust anchor or its clock is wrong", q.name, q.typ)
@@ -226,7 +225,7 @@ func (p *prober) rejects() {
 	records, _ := has(m, dnssec.TypeSOA)
 	switch {
 	case err != nil:
-		p.add(Rejects, Unknown, "", "no answer to %s: %s", p.names.Broken, safe(err.Error(), 200))
+		p.add(Rejects, Unknown, "", "no answer to %s: %s", p.names.Broken, text.ASCII(err.Error(), 200))
 	case records:
 		p.add(Rejects, Bad, CureValidate, "it answers for %s, which is broken on purpose", p.names.Broken)
 	case absent(m):
@@ -320,7 +319,7 @@ func (p *prober) software() {
 	const classCH = 3
 	binary.BigEndian.PutUint16(q[12+n.WireLen()+2:], classCH)
 	resp, _ := p.any.Exchange(p.ctx, q) // without an answer the text is empty
-	p.report.Software = safe(firstTXT(resp.Message, n), 60)
+	p.report.Software = text.ASCII(firstTXT(resp.Message, n), 60)
 }
 
 // firstTXT reads the first character-string of the first record of a response of class
@@ -344,12 +343,4 @@ func firstTXT(msg []byte, n rfc6125.Name) string {
 	}
 	text := rr[11:]
 	return string(text[:min(int(rr[10]), len(text))])
-}
-
-// safe makes text fit for a terminal and cuts it.
-func safe(s string, most int) string {
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strings.Trim(fmt.Sprintf("%q", s), `"`)
 }

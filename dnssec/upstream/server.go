@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -206,10 +207,7 @@ func (s *Server) setHost(hp string) (string, error) {
 
 func serverError(s, why string) error {
 	const most = 120
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return fmt.Errorf("%w: %q: %s", ErrServer, s, why)
+	return fmt.Errorf("%w: %q: %s", ErrServer, text.Cut(s, most), why)
 }
 
 // IsValid reports whether s is a server at all: the zero Server is not.

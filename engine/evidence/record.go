@@ -317,6 +317,8 @@ func VerdictOf(plan *engine.Plan, hosts []probe.HostResult, s engine.Summary) Ve
 	return v
 }
 
+// hostName is the name of a host in a file of evidence, or its address in brackets. Version
+// 1 writes an IPv6 address without the tag that SMTP gives it.
 func hostName(h *engine.Host) string {
 	if h.Name.IsValid() {
 		return h.Name.String()

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
@@ -179,17 +178,8 @@ func whyUnusable(u dane.RecordUse) string {
 // clipAt is how many octets of a foreign text go into a line for people.
 const clipAt = 200
 
-// clip cuts a text and shows by its number what does not belong on a terminal.
-func clip(s string) string {
-	if len(s) <= clipAt {
-		return text.Escape(s)
-	}
-	cut := clipAt
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return text.Escape(s[:cut]) + "..."
-}
+// clip cuts a text and escapes what does not belong on a terminal.
+func clip(s string) string { return text.Escape(text.Cut(s, clipAt)) }
 
 // list joins names for a sentence; beyond a handful it only counts.
 func list(names []string) string {
