@@ -36,6 +36,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -133,27 +134,27 @@ func New(c Config) (_ *Client, err error) {
 	}
 	if k.c.Roots == nil {
 		if k.c.Roots, err = pkix.SystemRoots(); err != nil {
-			return nil, fmt.Errorf("mxauth: %w", err)
+			return nil, fault.Errorf("mxauth", "%w", err)
 		}
 	}
 	k.policies, err = sts.NewClient(sts.Config{Resolver: k.c.Resolver, Roots: k.c.Roots, Store: c.Store, Allow: c.AllowAddresses, Deny: c.DenyAddresses, NAT64: k.nat64,
 		Observer: c.Policies, Dial: c.Dial, Timeout: c.Timeout, Now: c.Now, Logger: c.Logger})
 	if err != nil {
-		return nil, fmt.Errorf("mxauth: %w", err)
+		return nil, fault.Errorf("mxauth", "%w", err)
 	}
 	var remembered engine.Memory // not a nil *memory.Memory
 	if c.Memory != nil {
 		m := *c.Memory
 		m.Store, m.Now, m.Logger = c.Store, c.Now, c.Logger
 		if k.memory, err = memory.New(m); err != nil {
-			return nil, fmt.Errorf("mxauth: %w", err)
+			return nil, fault.Errorf("mxauth", "%w", err)
 		}
 		remembered = k.memory
 	}
 	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.Timeout)}, STS: k.policies, Exceptions: c.Exceptions, Memory: remembered,
 		Roots: k.c.Roots, OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
-		return nil, fmt.Errorf("mxauth: %w", err)
+		return nil, fault.Errorf("mxauth", "%w", err)
 	}
 	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Logger: c.Logger})
 	return k, nil
@@ -165,16 +166,16 @@ func (k *Client) openResolver() (err error) {
 	servers := c.Servers
 	if len(servers) == 0 {
 		if servers, _, err = upstream.System(""); err != nil {
-			return fmt.Errorf("mxauth: %w", err)
+			return fault.Errorf("mxauth", "%w", err)
 		}
 	}
 	if k.upstream, err = upstream.New(upstream.Config{Servers: servers, Timeout: c.Timeout, RootCAs: c.ResolverRoots, Logger: c.Logger}); err != nil {
-		return fmt.Errorf("mxauth: %w", err)
+		return fault.Errorf("mxauth", "%w", err)
 	}
 	// What it says can only refuse, so the way to the resolver need not be protected.
 	nat64, err := dnssec.NewStub(dnssec.StubConfig{Upstream: k.upstream, TrustPath: true, Now: c.Now})
 	if err != nil {
-		return fmt.Errorf("mxauth: %w", err)
+		return fault.Errorf("mxauth", "%w", err)
 	}
 	k.nat64 = nat64
 	var source dnssec.Resolver
@@ -184,7 +185,7 @@ func (k *Client) openResolver() (err error) {
 		source, err = dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: k.upstream, Anchors: c.Anchors, Now: c.Now, Logger: c.Logger})
 	}
 	if err != nil {
-		return fmt.Errorf("mxauth: %w", err)
+		return fault.Errorf("mxauth", "%w", err)
 	}
 	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now, Trace: c.Lookups,
 		LookupTimeout: max(dnssec.DefaultLookupTimeout, 3*c.Timeout)})

@@ -24,15 +24,15 @@ const module = "github.com/mxauth/mxauth"
 // down only). A room is a folder with all below it, and may always import itself. A
 // room that is not here may import everything.
 var floors = map[string][]string{
-	"rfc6125":              {"internal/text"},
-	"store":                {},
-	"dnssec":               {"rfc6125", "internal/tlsfloor", "internal/text"},
-	"pkix":                 {"rfc6125", "internal/text"},
-	"dane":                 {"dnssec", "pkix", "rfc6125", "internal/text"},
-	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor"},
-	"tlsrpt":               {"dnssec", "rfc6125"},
-	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire", "internal/zonefile"},
-	"engine/memory":        {"sts", "store", "rfc6125"},
+	"rfc6125":              {"internal/text", "internal/fault"},
+	"store":                {"internal/fault"},
+	"dnssec":               {"rfc6125", "internal/tlsfloor", "internal/text", "internal/fault"},
+	"pkix":                 {"rfc6125", "internal/text", "internal/fault"},
+	"dane":                 {"dnssec", "pkix", "rfc6125", "internal/text", "internal/fault"},
+	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/fault"},
+	"tlsrpt":               {"dnssec", "rfc6125", "internal/fault"},
+	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile"},
+	"engine/memory":        {"sts", "store", "rfc6125", "internal/fault"},
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},
 	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/tlstest"}, // engine for the request of a world; it judges by itself
@@ -413,7 +413,7 @@ func sentences(t *testing.T, name string, src []byte) (out []string) {
 		switch n := n.(type) {
 		case *ast.CallExpr:
 			switch name := called(n); {
-			case name == "errors.New", name == "fmt.Errorf", name == "panic", name == "bad":
+			case name == "errors.New", name == "fmt.Errorf", name == "fault.New", name == "fault.Errorf", name == "panic", name == "bad":
 				return false
 			case strings.HasSuffix(name, ".Warn"):
 				return false

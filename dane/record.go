@@ -2,18 +2,18 @@ package dane
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
 // ErrRecord is wrapped by every error of the functions that read a TLSA record: the
 // input is none.
-var ErrRecord = errors.New("dane: not a TLSA record")
+var ErrRecord = fault.New("dane", "not a TLSA record")
 
 // maxData is the most association data that RDATA can hold: its length is 16 bits
 // (RFC 1035 section 3.2.1) and three octets precede it.

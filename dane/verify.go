@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -25,7 +26,7 @@ const MaxChain = 32
 const maxTried = 4
 
 // ErrNotAuthenticated is wrapped by every failure of [Set.Verify].
-var ErrNotAuthenticated = errors.New("dane: peer not authenticated")
+var ErrNotAuthenticated = fault.New("dane", "peer not authenticated")
 
 // What a verification failed by; each wraps [ErrNotAuthenticated]. RFC 7672 section
 // 2.2 forbids the caller to use the connection. Of several failures the one that

@@ -3,13 +3,13 @@ package dnssec
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/netip"
 	"os"
 	"strings"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -63,12 +63,12 @@ func SystemServers(path string) (SystemConfig, error) {
 		cfg.Missing = true
 		return cfg, nil
 	case err != nil:
-		return SystemConfig{}, fmt.Errorf("dnssec: the host's resolvers cannot be read: %w", err)
+		return SystemConfig{}, fault.Errorf("dnssec", "the host's resolvers cannot be read: %w", err)
 	}
 	defer f.Close()
 	cfg, err := ParseResolvConf(f)
 	if err != nil {
-		return SystemConfig{}, fmt.Errorf("dnssec: %s: %w", path, err)
+		return SystemConfig{}, fault.Errorf("dnssec", "%s: %w", path, err)
 	}
 	return cfg, nil
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -105,17 +105,17 @@ type Engine struct {
 func New(c Config) (*Engine, error) {
 	var errs []error
 	if c.Resolver == nil {
-		errs = append(errs, errors.New("engine: Config.Resolver is missing"))
+		errs = append(errs, fault.New("engine", "Config.Resolver is missing"))
 	}
 	for _, h := range c.OwnHosts {
 		if !h.IsValid() {
-			errs = append(errs, errors.New("engine: Config.OwnHosts holds an empty name"))
+			errs = append(errs, fault.New("engine", "Config.OwnHosts holds an empty name"))
 			break
 		}
 	}
 	for _, a := range c.OwnAddresses {
 		if !a.IsValid() {
-			errs = append(errs, errors.New("engine: Config.OwnAddresses holds an invalid address"))
+			errs = append(errs, fault.New("engine", "Config.OwnAddresses holds an invalid address"))
 			break
 		}
 	}
@@ -144,7 +144,7 @@ func New(c Config) (*Engine, error) {
 	if c.CachedPlans > 0 && c.CachedPlanBytes > 0 {
 		cache, err := newPlanCache(c.CachedPlans, c.CachedPlanBytes, c.Shuffle)
 		if err != nil {
-			return nil, fmt.Errorf("engine: %w", err)
+			return nil, fault.Errorf("engine", "%w", err)
 		}
 		e.plans = cache
 	}

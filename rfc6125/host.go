@@ -1,12 +1,11 @@
 package rfc6125
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 
-
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -20,7 +19,7 @@ const maxHostInput = 4 * maxHostOctets
 
 // ErrHost is wrapped by every error of [ParseHost] and [HostFromName]: the
 // input is no host name, and the text says which rule it breaks.
-var ErrHost = errors.New("rfc6125: not a host name")
+var ErrHost = fault.New("rfc6125", "not a host name")
 
 // ErrAddress wraps [ErrHost]: the input is an IP address or an address literal
 // of SMTP such as [192.0.2.1]. No certificate can prove it as a name, and a

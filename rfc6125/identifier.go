@@ -1,11 +1,10 @@
 package rfc6125
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
-
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -36,7 +35,7 @@ func (k Kind) String() string {
 
 // ErrService is wrapped by the errors of [NewServiceReference] that concern the
 // service: it is no service name.
-var ErrService = errors.New("rfc6125: not a service name")
+var ErrService = fault.New("rfc6125", "not a service name")
 
 // A Reference is a name that we expect the peer to prove: built before and
 // apart from what the peer presents (RFC 9525 section 6.1.1). There is no

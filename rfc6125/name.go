@@ -1,11 +1,10 @@
 package rfc6125
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
-
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -17,7 +16,7 @@ const (
 
 // ErrName is wrapped by every error of [ParseName], [NameFromWire] and the
 // methods that make one name from another: the input is no domain name.
-var ErrName = errors.New("rfc6125: not a domain name")
+var ErrName = fault.New("rfc6125", "not a domain name")
 
 // A Name is an absolute DNS domain name: any octets, so that the owners which
 // MX, NSEC and TLSA lookups meet (`_25._tcp.mx.example.org`, `*.example.org`,

@@ -1,17 +1,16 @@
 package rfc6125
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
-
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
 // ErrSubtree is wrapped by the errors of [ParseSubtree]: the text is no dNSName
 // constraint. A certificate with such a constraint is to be rejected.
-var ErrSubtree = errors.New("rfc6125: not a dNSName constraint")
+var ErrSubtree = fault.New("rfc6125", "not a dNSName constraint")
 
 // A Subtree is a dNSName of a name constraint (RFC 5280 section 4.2.1.10): the
 // names that it covers are the base itself and every name made from it by

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -387,7 +386,7 @@ func newLine(c lineConfig) (*line, error) {
 		OwnHosts: c.own.names, OwnAddresses: c.own.addresses, Now: c.now, Logger: c.logger})
 	if err != nil {
 		l.close()
-		return nil, fmt.Errorf("engine: %w", err)
+		return nil, err
 	}
 	return l, nil
 }

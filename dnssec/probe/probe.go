@@ -14,6 +14,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -241,12 +242,12 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	ucfg := upstream.Config{Servers: []upstream.Server{cfg.Server}, Timeout: cfg.Timeout, RootCAs: cfg.RootCAs, Bootstrap: cfg.Bootstrap, Dial: cfg.Dial}
 	c, err := upstream.New(ucfg)
 	if err != nil {
-		return Report{}, fmt.Errorf("probe: %w", err)
+		return Report{}, fault.Errorf("probe", "%w", err)
 	}
 	defer c.Close()
 	streams, err := upstream.New(streamOnly(ucfg))
 	if err != nil { // not after the first was made
-		return Report{}, fmt.Errorf("probe: %w", err)
+		return Report{}, fault.Errorf("probe", "%w", err)
 	}
 	defer streams.Close()
 	p := &prober{ctx: ctx, names: names, any: c, streams: streams, report: Report{Server: cfg.Server}}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -46,7 +47,7 @@ const (
 )
 
 // ErrServer is wrapped by every error of [ParseServer]: the text names no server.
-var ErrServer = errors.New("upstream: not a resolver address")
+var ErrServer = fault.New("upstream", "not a resolver address")
 
 // A Server is one recursive resolver and the way to it, as the operator wrote it.
 // It is immutable. The zero Server is invalid.

@@ -14,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -43,7 +44,7 @@ const (
 
 // ErrFile is wrapped by every error of [Read] and [File.Replay] that is about the file: it
 // is none, or can not be what was recorded.
-var ErrFile = errors.New("evidence: not a file of evidence")
+var ErrFile = fault.New("evidence", "not a file of evidence")
 
 // Modes by which security statuses came about.
 const (

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 )
@@ -154,16 +155,16 @@ type Stats struct {
 func New(c Config) (*Memory, error) {
 	var errs []error
 	if c.Store == nil {
-		errs = append(errs, errors.New("memory: Config.Store is missing"))
+		errs = append(errs, fault.New("memory", "Config.Store is missing"))
 	}
 	if int(c.Action) >= len(actionWords) {
-		errs = append(errs, fmt.Errorf("memory: Config.Action: no such action: %d", c.Action))
+		errs = append(errs, fault.Errorf("memory", "Config.Action: no such action: %d", c.Action))
 	}
 	if c.Hold < 0 || c.Hold > MaxHold {
-		errs = append(errs, fmt.Errorf("memory: Config.Hold: %v is not from 0 to %v", c.Hold, MaxHold))
+		errs = append(errs, fault.Errorf("memory", "Config.Hold: %v is not from 0 to %v", c.Hold, MaxHold))
 	}
 	if c.Keep < 0 || c.Keep > 0 && c.Keep < Precision {
-		errs = append(errs, fmt.Errorf("memory: Config.Keep: %v is less than %v", c.Keep, Precision))
+		errs = append(errs, fault.Errorf("memory", "Config.Keep: %v is less than %v", c.Keep, Precision))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -275,7 +276,7 @@ func (m *Memory) Restore(p Past) error {
 	}
 	h, err := rfc6125.ParseHost(p.Domain)
 	if err != nil {
-		return fmt.Errorf("memory: %w", err)
+		return fault.Errorf("memory", "%w", err)
 	}
 	q := p.clone()
 	m.learn(h, p.Port, func(n *news) { *n = news{all: &q, domain: n.domain, port: n.port} })
@@ -301,5 +302,5 @@ func word(what string, words []string, s string) (int, error) {
 	if i := slices.Index(words, s); i >= 0 {
 		return i, nil
 	}
-	return 0, fmt.Errorf("memory: no such %s: %.40q (one of %q)", what, s, words)
+	return 0, fault.Errorf("memory", "no such %s: %.40q (one of %q)", what, s, words)
 }
