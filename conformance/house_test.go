@@ -29,51 +29,58 @@ var floors = map[string][]string{
 	"dnssec":               {"rfc6125", "internal/tlsfloor", "internal/text", "internal/fault"},
 	"pkix":                 {"rfc6125", "internal/text", "internal/fault"},
 	"dane":                 {"dnssec", "pkix", "rfc6125", "internal/text", "internal/fault"},
-	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/fault"},
+	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr", "internal/fault"},
 	"tlsrpt":               {"dnssec", "rfc6125", "internal/fault"},
-	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile"},
+	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile", "internal/specialaddr"},
 	"engine/memory":        {"sts", "store", "rfc6125", "internal/fault"},
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},
-	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/tlstest"}, // engine for the request of a world; it judges by itself
-	"conformance/generate": {},
+	"conformance/sets":     {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "conformance/vectors", "internal/certtest", "internal/dnsfake"},
+	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/dnsfake", "internal/dnstree", "internal/tlstest"}, // engine for the request of a world; it judges by itself
+	"conformance/generate": {"internal/dnsfake", "internal/dnstree"},
 	"conformance/grammar":  {},
 }
 
 // owners say which rooms may import a module that is not for everybody.
 var owners = map[string][]string{
-	"github.com/miekg/dns":            {"dnssec", "conformance"},
-	"github.com/spf13/cobra":          {"cmd"},
-	"github.com/spf13/pflag":          {"cmd"},
-	"github.com/BurntSushi/toml":      {"cmd"},
-	"github.com/prometheus":           {"cmd"},
-	"github.com/coreos/go-systemd":    {"cmd"},
-	"golang.org/x/term":               {"cmd"},
-	"go.etcd.io/bbolt":                {"store/bolt"},
-	"github.com/valkey-io/valkey-go":  {"store/valkey"},
-	"github.com/hashicorp/golang-lru": everybody,
-	"golang.org/x/net":                everybody,
-	"golang.org/x/sync":               everybody,
-	"golang.org/x/time":               everybody,
-	"golang.org/x/crypto":             everybody,
-	"github.com/google/go-cmp":        testsOnly,
-	"pgregory.net/rapid":              testsOnly,
-	"go.uber.org/goleak":              testsOnly,
-	"github.com/rogpeppe/go-internal": testsOnly,
-	"github.com/alicebob/miniredis":   testsOnly,
-	"github.com/emersion/go-smtp":     testsOnly,
-	module + "/dnssec/dnsfake":        {"conformance"},
-	module + "/dnssec/fakeserver":     {"dnssec/hostile"},
-	module + "/dnssec/hostile":        testsOnly,
-	module + "/store/storetest":       testsOnly,
-	module + "/conformance/peers":     testsOnly,
-	module + "/store/bolt":            {"cmd", "conformance"},
-	module + "/store/valkey":          {"cmd", "conformance"},
-	module + "/conformance/vectors":   {"conformance", "cmd/mxconform"},
-	module + "/conformance/lab":       {"conformance", "cmd"},
-	module + "/conformance":           {"conformance", "cmd"},
-	module + "/cmd/mxauth":            {"cmd/mxauth"},
-	module + "/cmd/mxconform":         {},
+	"github.com/miekg/dns":                {"dnssec", "conformance", "internal/dnsfake", "internal/dnstree"},
+	"github.com/spf13/cobra":              {"cmd", "internal/devtool"},
+	"github.com/spf13/pflag":              {"cmd"},
+	"github.com/BurntSushi/toml":          {"cmd"},
+	"github.com/prometheus":               {"cmd"},
+	"github.com/coreos/go-systemd":        {"cmd"},
+	"golang.org/x/term":                   {"cmd"},
+	"go.etcd.io/bbolt":                    {"store/bolt"},
+	"github.com/valkey-io/valkey-go":      {"store/valkey"},
+	"github.com/hashicorp/golang-lru":     everybody,
+	"golang.org/x/net":                    everybody,
+	"golang.org/x/sync":                   everybody,
+	"golang.org/x/time":                   everybody,
+	"golang.org/x/crypto":                 everybody,
+	"github.com/google/go-cmp":            testsOnly,
+	"pgregory.net/rapid":                  testsOnly,
+	"go.uber.org/goleak":                  testsOnly,
+	"github.com/rogpeppe/go-internal":     testsOnly,
+	"github.com/alicebob/miniredis":       testsOnly,
+	"github.com/emersion/go-smtp":         testsOnly,
+	module + "/internal/dnsfake":          {"conformance", "internal/dnsfake"},
+	module + "/internal/dnsfake/hostile":  testsOnly,
+	module + "/internal/dnstree":          {"conformance", "internal/dnsfake"},
+	module + "/internal/certtest":         {"conformance"},
+	module + "/internal/tlstest":          {"conformance"},
+	module + "/internal/smtptest":         testsOnly,
+	module + "/internal/eachfield":        testsOnly,
+	module + "/conformance/sets/setstest": testsOnly,
+	module + "/store/storetest":           testsOnly,
+	module + "/conformance/peers":         testsOnly,
+	module + "/store/bolt":                {"cmd", "conformance"},
+	module + "/store/valkey":              {"cmd", "conformance"},
+	module + "/conformance/vectors":       {"conformance", "cmd/mxconform"},
+	module + "/conformance/lab":           {"conformance", "cmd", "internal/devtool"},
+	module + "/conformance":               {"conformance", "cmd", "internal/devtool"},
+	module + "/cmd/mxauth":                {"cmd/mxauth"},
+	module + "/conformance/mutate":        {"internal/devtool"},
+	module + "/cmd/mxconform":             {},
 }
 
 var (
@@ -96,11 +103,11 @@ func forbidden(room, path string, test bool) string {
 	if test {
 		return ""
 	}
-	if path == module { // the front door: for programs, and for nothing below it
-		if under(room, "cmd") {
+	if path == module { // the front door: for programs and advice, and for nothing below it
+		if under(room, "cmd") || under(room, "advise") || under(room, "docs") {
 			return ""
 		}
-		return "the front door is for programs"
+		return "the front door is for programs, examples and package advise"
 	}
 	ours, isOurs := strings.CutPrefix(path, module+"/")
 	if isOurs {
@@ -198,6 +205,10 @@ func TestHouseRules(t *testing.T) {
 		{"engine", module + "/conformance/lab", false, false},
 		{"engine", module + "/conformance/lab", true, true},
 		{"engine", module + "/cmd/mxauth", false, false},
+		{"engine/probe", module, false, false},
+		{"engine", module, true, true},
+		{"cmd/mxauth", module, false, true},
+		{"advise/survey", module, false, true},
 		{"dane", module + "/sts", false, false},
 		{"dane", module + "/tlsrpt", false, false},
 		{"sts", module + "/dane", false, false},
@@ -214,8 +225,11 @@ func TestHouseRules(t *testing.T) {
 		{"conformance/vectors/deckard", module + "/rfc6125", false, false},
 		{"cmd/mxauth", module + "/conformance/lab", false, true},
 		{"cmd/mxauth", module + "/conformance/peers", false, false},
-		{"sts", module + "/dnssec/dnsfake", false, false},
-		{"sts", module + "/dnssec/dnsfake", true, true},
+		{"sts", module + "/internal/dnsfake", false, false},
+		{"sts", module + "/internal/dnsfake", true, true},
+		{"cmd/mxauth", module + "/internal/dnsfake/hostile", false, false},
+		{"cmd/mxauth", module + "/internal/certtest", false, false},
+		{"conformance/lab", module + "/internal/certtest", false, true},
 		{"dane", "github.com/miekg/dns", false, false},
 		{"dane", "github.com/miekg/dns", true, true},
 		{"dnssec/wire", "github.com/miekg/dns", false, true},
@@ -234,19 +248,23 @@ func TestHouseRules(t *testing.T) {
 	}
 }
 
-// TestEngineIsLight: who imports only engine gets neither the stores with a
-// dependency nor what is for programs and tests.
-func TestEngineIsLight(t *testing.T) {
-	for _, p := range list(t, module+"/engine", module+"/engine/probe") {
-		if !slices.Contains(p.Deps, module+"/dane") && p.ImportPath == module+"/engine" {
+// light are the modules that come with the root package and the engine into a program.
+var light = []string{"github.com/miekg/dns", "golang.org/x/net", "github.com/hashicorp/golang-lru", "golang.org/x/sync", "golang.org/x/crypto", "golang.org/x/text", module}
+
+// TestFrontDoorIsLight: a program that imports the root package, or the engine alone, builds
+// no other module than those, and none of the stores and packages for programs and tests.
+// Of x/text, x/net/idna needs the tables.
+func TestFrontDoorIsLight(t *testing.T) {
+	for _, p := range list(t, module, module+"/engine", module+"/engine/probe") {
+		if !slices.Contains(p.Deps, module+"/dane") {
 			t.Errorf("%s does not even depend on dane: is this the import graph?", p.ImportPath)
 		}
 		for _, d := range p.Deps {
-			for _, heavy := range []string{
-				"go.etcd.io/bbolt", "github.com/valkey-io/valkey-go", "github.com/redis",
-				"github.com/spf13", "github.com/BurntSushi/toml", "github.com/prometheus", "github.com/coreos",
-				module + "/cmd", module + "/conformance", module + "/store/bolt", module + "/store/valkey", "testing",
-			} {
+			first, _, _ := strings.Cut(d, "/")
+			if strings.Contains(first, ".") && !slices.ContainsFunc(light, func(m string) bool { return under(d, m) }) {
+				t.Errorf("%s pulls the module of %s into its user's build", p.ImportPath, d)
+			}
+			for _, heavy := range []string{module + "/cmd", module + "/conformance", module + "/advise", module + "/store/bolt", module + "/store/valkey", "testing"} {
 				if under(d, heavy) {
 					t.Errorf("%s pulls %s into its user's build", p.ImportPath, d)
 				}
@@ -443,7 +461,7 @@ func TestLibrariesKnowNoFlags(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (path == "../cmd" || path == "../conformance" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".."):
+		case d.IsDir() && (path == "../cmd" || path == "../conformance" || path == "../internal/devtool" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".."):
 			return filepath.SkipDir
 		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 			return nil

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-
 	"github.com/mxauth/mxauth/internal/text"
 )
 

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
-
 	"github.com/mxauth/mxauth/internal/text"
 )
 

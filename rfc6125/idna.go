@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/net/idna"
 
-
 	"github.com/mxauth/mxauth/internal/text"
 )
 

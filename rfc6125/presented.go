@@ -10,7 +10,6 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
-
 	"github.com/mxauth/mxauth/internal/text"
 )
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"testing"
 
-
 	"github.com/mxauth/mxauth/internal/fault"
 )
 
