@@ -27,9 +27,9 @@ var floors = map[string][]string{
 	"dnssec":               {"rfc6125", "internal/tlsfloor"},
 	"pkix":                 {"rfc6125"},
 	"dane":                 {"dnssec", "pkix", "rfc6125"},
-	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor"},
+	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr"},
 	"tlsrpt":               {"dnssec", "rfc6125"},
-	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire"},
+	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire", "internal/specialaddr"},
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},
 	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/tlstest"}, // engine for the request of a world; it judges by itself

@@ -1,22 +1,27 @@
-package sts
+// Package specialaddr says which addresses a program may connect to that learns them from
+// the DNS of others:
+//
+//	10.0.0.1 is private
+//	64:ff9b::a00:1 is NAT64 and holds 10.0.0.1 is private
+//
+// The owner of a domain says in DNS to which address we connect, so without this check
+// anybody could make us send requests into our own network (server-side request forgery).
+// What is refused are the blocks of the IANA special-purpose address registries (RFC 6890,
+// https://www.iana.org/assignments/iana-ipv4-special-registry and
+// https://www.iana.org/assignments/iana-ipv6-special-registry) that are not plain global
+// unicast, multicast, and everything outside the global unicast space that IANA hands out.
+//
+// Some IPv6 blocks carry an IPv4 address inside: IPv4-mapped, NAT64, 6to4, Teredo.
+// IPv4-mapped addresses are judged as the IPv4 address that they are. The other
+// three are refused as such; where the operator allows the block (an IPv6-only
+// sender behind NAT64 needs 64:ff9b::/96) the address inside must be allowed as well.
+package specialaddr
 
 import (
 	"errors"
 	"fmt"
 	"net/netip"
 )
-
-// Where a policy host may lie. The owner of a domain says in DNS to which address we
-// connect, so without this check anybody could make us send requests into our own
-// network (server-side request forgery). What is refused are the blocks of the IANA
-// special-purpose address registries (RFC 6890) that are not plain global unicast,
-// multicast, and everything outside the global unicast space that IANA hands out.
-//
-// Some IPv6 blocks carry an IPv4 address inside: IPv4-mapped, NAT64, 6to4, Teredo.
-// IPv4-mapped addresses are judged as the IPv4 address that they are. The other
-// three are refused as such; where the operator allows the block (an IPv6-only
-// sender behind NAT64 needs 64:ff9b::/96) the address inside must be allowed as well.
-// For a network's own NAT64 prefix, see nat64.go.
 
 // A special is one block of the registries.
 type special struct {
@@ -78,16 +83,17 @@ var special6 = specials(
 // globalUnicast6 is the IPv6 space that IANA hands out as global unicast.
 var globalUnicast6 = netip.MustParsePrefix("2000::/3")
 
-// addressRules say where a policy host may lie beyond what is built in.
-type addressRules struct {
-	allow []netip.Prefix // special-purpose ones that are allowed
-	deny  []netip.Prefix // refused, whatever is allowed
-	nat64 []netip.Prefix // of translators: the IPv4 address inside is vetted too
+// Rules say which addresses may be connected to beyond what is built in. The zero Rules
+// allow public addresses.
+type Rules struct {
+	Allow []netip.Prefix // special-purpose ones that are allowed
+	Deny  []netip.Prefix // refused, whatever is allowed
+	NAT64 []netip.Prefix // of translators: the IPv4 address inside is vetted too
 }
 
-// vet reports why a policy host may not lie at a, nil if it may. An address in one of the
+// Vet reports why a may not be connected to, nil if it may. An address in one of the
 // allowed prefixes may be special; one that it carries inside is vetted too.
-func (r addressRules) vet(a netip.Addr) error {
+func (r Rules) Vet(a netip.Addr) error {
 	if !a.IsValid() {
 		return errors.New("no address")
 	}
@@ -95,28 +101,28 @@ func (r addressRules) vet(a netip.Addr) error {
 		return fmt.Errorf("%s has a zone", a)
 	}
 	a = a.Unmap()
-	for _, p := range r.deny {
+	for _, p := range r.Deny {
 		if p.Contains(a) {
 			return fmt.Errorf("%s is in the denied prefix %s", a, p)
 		}
 	}
-	for _, p := range r.nat64 {
+	for _, p := range r.NAT64 {
 		if p.Contains(a) {
-			if err := r.vet(embedded(a, p.Bits())); err != nil {
+			if err := r.Vet(Embedded(a, p.Bits())); err != nil {
 				return fmt.Errorf("%s is behind the NAT64 prefix %s of this network and holds %w", a, p, err)
 			}
 		}
 	}
-	why := specialPurpose(a)
+	why := purpose(a)
 	if why == "" {
 		return nil
 	}
-	for _, p := range r.allow {
+	for _, p := range r.Allow {
 		if !p.Contains(a) {
 			continue
 		}
 		if in, ok := inner(a); ok {
-			if err := r.vet(in); err != nil {
+			if err := r.Vet(in); err != nil {
 				return fmt.Errorf("%s is %s and holds %w", a, why, err)
 			}
 		}
@@ -125,18 +131,18 @@ func (r addressRules) vet(a netip.Addr) error {
 	return fmt.Errorf("%s is %s", a, why)
 }
 
-// SpecialPurpose says what an address is set aside for by the IANA special-purpose
+// Purpose says what an address is set aside for by the IANA special-purpose
 // registries (RFC 6890): "loopback", "private"; "" for one that the whole Internet reaches.
-func SpecialPurpose(a netip.Addr) string {
+func Purpose(a netip.Addr) string {
 	if !a.IsValid() {
 		return ""
 	}
-	return specialPurpose(a.Unmap())
+	return purpose(a.Unmap())
 }
 
-// specialPurpose says what a, not IPv4-mapped, is set aside for; "" for a plain
+// purpose says what a, not IPv4-mapped, is set aside for; "" for a plain
 // global unicast address.
-func specialPurpose(a netip.Addr) string {
+func purpose(a netip.Addr) string {
 	table := special6
 	if a.Is4() {
 		table = special4
@@ -173,4 +179,20 @@ func inner(a netip.Addr) (netip.Addr, bool) {
 		return netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}), true
 	}
 	return netip.Addr{}, false
+}
+
+// Embedded returns the IPv4 address in a, behind a NAT64 prefix of that length (RFC 6052
+// section 2.2): bits 64 to 71 are passed over.
+func Embedded(a netip.Addr, length int) netip.Addr {
+	b := a.As16()
+	var out [4]byte
+	at := length / 8
+	for i := range out {
+		if at == 8 && length != 96 {
+			at++
+		}
+		out[i] = b[at]
+		at++
+	}
+	return netip.AddrFrom4(out)
 }

@@ -1,12 +1,52 @@
-package sts_test
+package specialaddr_test
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/mxauth/mxauth/sts"
+	"github.com/mxauth/mxauth/internal/specialaddr"
 )
+
+func vet(a netip.Addr, allow ...netip.Prefix) error { return specialaddr.Rules{Allow: allow}.Vet(a) }
+
+// TestRegistries: no address of a block of the IANA registries is public, nor is the same
+// address written in another way.
+func TestRegistries(t *testing.T) {
+	for _, name := range []string{"iana-ipv4-special-registry.tsv", "iana-ipv6-special-registry.tsv"} {
+		text, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := 0
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, "#") {
+				continue
+			}
+			f := strings.Split(strings.TrimSpace(line), "\t")
+			p, err := netip.ParsePrefix(f[0])
+			if err != nil || len(f) != 3 {
+				t.Fatalf("%s: %q: %v", name, line, err)
+			}
+			blocks++
+			a := p.Addr()
+			if f[1] == "IPv4-mapped Address" { // judged as the address that it holds
+				a = netip.MustParseAddr("::ffff:127.0.0.1")
+			}
+			if err := vet(a); err == nil || specialaddr.Purpose(a) == "" {
+				t.Errorf("%s: %s (%s) counts as public", name, p, f[1])
+			}
+			if a.Is4() && vet(netip.AddrFrom16(a.As16())) == nil {
+				t.Errorf("%s: %s counts as public where it is mapped into IPv6", name, p)
+			}
+		}
+		if blocks < 20 {
+			t.Errorf("%s has only %d blocks", name, blocks)
+		}
+	}
+}
 
 // TestVetAddresses: the first and last address of every block, and its neighbours.
 func TestVetAddresses(t *testing.T) {
@@ -52,7 +92,7 @@ func TestVetAddresses(t *testing.T) {
 		{"::ffff:10.0.0.0", "::ffff:10.0.0.0", "private"},
 	} {
 		for _, a := range []string{c.first, c.last} {
-			if err := sts.Vet(netip.MustParseAddr(a)); err == nil || !strings.Contains(err.Error(), c.why) {
+			if err := vet(netip.MustParseAddr(a)); err == nil || !strings.Contains(err.Error(), c.why) {
 				t.Errorf("%s: %v, want %q", a, err, c.why)
 			}
 		}
@@ -63,11 +103,11 @@ func TestVetAddresses(t *testing.T) {
 		"198.17.255.255", "198.20.0.0", "198.51.99.255", "198.51.101.0", "203.0.112.255", "203.0.114.0", "223.255.255.255", "::ffff:9.9.9.9",
 		"2000::", "2001:200::1", "2001:db7:ffff::", "2001:db9::", "2003::", "2620:4f:7fff::", "2620:4f:8001::", "3ffe::", "3fff:1000::",
 	} {
-		if err := sts.Vet(netip.MustParseAddr(a)); err != nil {
+		if err := vet(netip.MustParseAddr(a)); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
-	if sts.Vet(netip.Addr{}) == nil || sts.Vet(netip.MustParseAddr("2620:fe::1%eth0")) == nil {
+	if vet(netip.Addr{}) == nil || vet(netip.MustParseAddr("2620:fe::1%eth0")) == nil {
 		t.Error("no address, or one with a zone, is allowed")
 	}
 }
@@ -97,20 +137,8 @@ func TestVetAllowed(t *testing.T) {
 		{"2001:0:909:909:0:0:f6f6:f6f6", []netip.Prefix{pre("2001::/32")}, true},
 		{"fd00::1", []netip.Prefix{pre("fd00::/8")}, true},
 	} {
-		if err := sts.Vet(netip.MustParseAddr(c.addr), c.allow...); (err == nil) != c.ok {
+		if err := vet(netip.MustParseAddr(c.addr), c.allow...); (err == nil) != c.ok {
 			t.Errorf("%s with %v: %v", c.addr, c.allow, err)
-		}
-	}
-}
-
-func TestConfigErrors(t *testing.T) {
-	_, err := sts.NewClient(sts.Config{Timeout: -1, Allow: []netip.Prefix{{}, netip.MustParsePrefix("::ffff:127.0.0.0/104")}})
-	if err == nil {
-		t.Fatal("no error")
-	}
-	for _, want := range []string{"no Resolver", "Timeout is -1ns", "invalid prefix", "write the IPv4 prefix"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%v does not hold %q", err, want)
 		}
 	}
 }
