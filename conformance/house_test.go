@@ -59,6 +59,7 @@ var owners = map[string][]string{
 	"github.com/rogpeppe/go-internal": testsOnly,
 	"github.com/alicebob/miniredis":   testsOnly,
 	"github.com/emersion/go-smtp":     testsOnly,
+	"github.com/chromedp":             testsOnly,
 	module + "/dnssec/dnsfake":        {"conformance"},
 	module + "/dnssec/fakeserver":     {"dnssec/hostile"},
 	module + "/dnssec/hostile":        testsOnly,

@@ -76,7 +76,7 @@ const (
 var titles = map[Kind]string{
 	Root: "Root of DNS", Zones: "Zones", MX: "MX records", Address: "Addresses", TLSA: "TLSA records",
 	Connection: "Connection", Certificate: "Certificate", Outcome: "This host", TXT: "TXT record",
-	WebPKI: "Policy host", Policy: "Policy", Listed: "Hosts in the policy", Verdict: "Verdict",
+	WebPKI: "Policy host", Policy: "Policy", Listed: "Listed hosts", Verdict: "Verdict",
 }
 
 // Title returns the heading of the kind: "TLSA records".

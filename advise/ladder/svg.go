@@ -242,6 +242,8 @@ func headHeight(h Host, width float64) float64 {
 func (c *canvas) head(h Host, x, y, width, height float64) float64 {
 	title, name := headLines(h, width)
 	height = max(height, headHeight(h, width))
+	c.open("head", strings.Join(names(h.Unicode, h.Name), ", "))
+	defer c.close()
 	c.rect("host", x, y, width, height, 6)
 	at := y + 6
 	for _, s := range title {
@@ -267,6 +269,8 @@ func (c *canvas) fold(l Ladder, x, y, width float64) float64 {
 		title = "and 1 more host"
 	}
 	height := 16 + faceTitle.line() + float64(len(lines))*faceText.line()
+	c.open("head", title)
+	defer c.close()
 	c.rect("host folded", x, y, width, height, 6)
 	at := y + 6 + faceTitle.line()
 	c.text(x+inner, at-4, faceTitle, "title", title)

@@ -18,8 +18,8 @@ type TextLine struct {
 // markWidth is the width of the marks, of which "[not proved]" is the longest.
 const markWidth = 12
 
-// headWidth is that of the headings, of which "Hosts in the policy" is the longest.
-const headWidth = 19
+// headWidth is that of the headings, of which "Root of DNS" and "TLSA records" are the longest.
+const headWidth = 12
 
 // Text returns the ladders as lines, a step after the other with the links between them:
 // "|" where the step above holds, ":" where nothing proves it, "x" where it is broken.

@@ -64,8 +64,10 @@ type Answer struct {
 	Account  explain.Account
 	Hints    []string // for who sends, beyond those of Account
 	Findings []lint.Finding
-	Told     []Told
-	At       time.Time
+	// NoFindings says that the findings did not come in time.
+	NoFindings bool
+	Told       []Told
+	At         time.Time
 }
 
 // Told is what one kind of mail server is told of the domain.
@@ -96,10 +98,7 @@ type Page struct {
 }
 
 // New makes a page.
-func New(c Config) (*Page, error) {
-	if c.Source == nil {
-		return nil, errors.New("page: a source is needed")
-	}
+func New(c Config) *Page {
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
 	}
@@ -119,7 +118,7 @@ func New(c Config) (*Page, error) {
 		p.fail(w, http.StatusForbidden, "", "This request comes from a page of another site. Type the domain here.")
 	}))
 	p.inner = guard.Handler(mux)
-	return p, nil
+	return p
 }
 
 // policy forbids everything but the style sheet, the form and the icon of the page itself.

@@ -31,7 +31,7 @@ type view struct {
 	Field   string // what is in the field
 	Fault   string // what is wrong with it; "" for nothing
 	Version string
-	*result // nil: the form alone
+	Result  *result // nil: the form alone
 }
 
 // A result is an answer made ready for the template.
@@ -93,7 +93,7 @@ func newView(a *Answer) *view {
 	if worst, ok := lint.Worst(a.Findings); ok {
 		r.Worst = worst.String()
 	}
-	return &view{Field: a.Domain, result: r}
+	return &view{Field: a.Domain, Result: r}
 }
 
 // class is the class of a status in the style sheet.

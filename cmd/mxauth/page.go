@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mxauth/mxauth/advise/lint"
+	"github.com/mxauth/mxauth/advise/survey"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/page"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/pkix"
+)
+
+// newPage makes the page of a listener.
+func (d *daemonStack) newPage() http.Handler {
+	pace := httpdoor.NewPace(d.e.now)
+	return page.New(page.Config{Source: pageSource{d}, Admit: pace.Take, Timeout: httpdoor.AnswerTime, Version: version(), Logger: d.log})
+}
+
+// pageSource is the daemon as the page sees it. It changes nothing: what hosts show is not
+// remembered.
+type pageSource struct{ d *daemonStack }
+
+// Look implements [page.Source]. The verdict is by the settings of this daemon; the advice to
+// the owner of the domain is that of mxauth lint.
+func (s pageSource) Look(ctx context.Context, domain string) (page.Answer, error) {
+	d := s.d
+	client, done := d.use()
+	defer done()
+	request := d.request
+	request.NextHop, request.Sorted = domain, true
+	var findings []lint.Finding
+	late := false
+	var g errgroup.Group
+	g.Go(func() error {
+		// The verdict does not wait for advice that comes too late.
+		sctx, cancel := context.WithTimeout(ctx, httpdoor.AnswerTime*9/10)
+		defer cancel()
+		snap, err := survey.Collect(sctx, survey.Config{Engine: client.Engine(), Prober: d.http.prober, Resolver: client.Resolver(),
+			Roots: d.roots(), Policies: client.Policies(), Allow: d.base.AllowAddresses, Now: d.e.now}, domain)
+		switch {
+		case err == nil:
+			findings = lint.Check(snap)
+		case sctx.Err() != nil && ctx.Err() == nil:
+			late = true
+			return nil
+		}
+		return err
+	})
+	var v *verdict
+	g.Go(func() (err error) {
+		v, err = s.check(ctx, client.Engine(), request)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return page.Answer{}, err
+	}
+	a := page.Answer{Domain: domain, Headline: v.headline() + v.count(), Note: v.note(), Plan: v.plan, Hosts: v.hosts,
+		Account: v.told(), Findings: findings, NoFindings: late, At: v.plan.Made}
+	for _, h := range a.Account.Hints {
+		if hint := hints[h]; hint != "" {
+			a.Hints = append(a.Hints, strings.ReplaceAll(hint, "{domain}", v.plan.Orig.String()))
+		}
+	}
+	var err error
+	a.Told, err = toldOf(v.plan, replyOptions(d.s))
+	return a, err
+}
+
+// check plans, speaks with the hosts and decides.
+func (s pageSource) check(ctx context.Context, e *engine.Engine, r engine.Request) (*verdict, error) {
+	p, err := e.Plan(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	v := &verdict{asked: r.NextHop, plan: p, hosts: s.d.http.prober.Hosts(ctx, e, p)}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	decisions := make([]engine.Decision, len(v.hosts))
+	for i, h := range v.hosts {
+		decisions[i] = h.Decision
+	}
+	v.summary = engine.Summarise(p, decisions)
+	return v, nil
+}
+
+// Evidence implements [page.Source]. It asks DNS and the policy host itself, since what is
+// kept from before has no proof.
+func (s pageSource) Evidence(ctx context.Context, domain string) ([]byte, error) {
+	e := *s.d.e
+	e.flags.store, e.log = storeMemory, s.d.log
+	var flags deliveryFlags
+	flags.apply(s.d.s)
+	own, err := flags.ownHosts()
+	if err != nil {
+		return nil, err
+	}
+	rec := &evidence.Recorder{Now: e.now}
+	stack, err := e.openDelivery(ctx, delivery{own: own, record: rec})
+	if err != nil {
+		return nil, err
+	}
+	defer stack.close()
+	request := s.d.request
+	request.NextHop, request.Sorted = domain, true
+	v, err := s.check(ctx, stack.engine, request)
+	if err != nil {
+		return nil, err
+	}
+	f := rec.File(ctx, e.now(), evidence.Setup{Mode: e.flags.dnssec, OwnHosts: own.names, OwnAddresses: own.addresses}, v.plan, v.hosts, v.summary)
+	var b bytes.Buffer
+	err = f.Write(&b)
+	return b.Bytes(), err
+}
+
+// roots are the certification authorities in force.
+func (d *daemonStack) roots() *pkix.Roots {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.current.trust.roots
+}
+
+// maxToldHosts is for how many hosts the page says what Exim is told.
+const maxToldHosts = 4
+
+// toldOf is what each kind of mail server is told of a plan.
+func toldOf(p *engine.Plan, o mtapolicy.Options) ([]page.Told, error) {
+	var out []page.Told
+	for _, f := range []struct {
+		form   mtapolicy.Form
+		server string
+	}{{mtapolicy.Plain, "Postfix"}, {mtapolicy.Extended, "Postfix 3.10 and later"}} {
+		o.Form = f.form
+		r, err := mtapolicy.Postfix(p, o)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, toldReply(f.server, "the domain", r))
+	}
+	names := []string{""}
+	for i := range p.Hosts {
+		if n := p.Hosts[i].Name; n.IsValid() && len(names) <= maxToldHosts && !slices.Contains(names, n.String()) {
+			names = append(names, n.String())
+		}
+	}
+	for _, n := range names {
+		r, err := mtapolicy.Exim(p, n)
+		if err != nil {
+			return nil, err
+		}
+		about := n
+		if n == "" {
+			about = "the domain"
+		}
+		out = append(out, toldReply("Exim", about, r))
+	}
+	return out, nil
+}
+
+// toldReply is one reply.
+func toldReply(server, about string, r mtapolicy.Reply) page.Told {
+	t := page.Told{Server: server, About: about, Reply: r.Text}
+	switch {
+	case server == "Exim":
+	case r.Kind == mtapolicy.NotFound:
+		t.Note = "No entry: the settings of the mail server itself count, which for most is to use TLS where it is offered."
+	case r.Kind == mtapolicy.TryLater:
+		t.Note = "Try later: the message stays in the queue."
+	}
+	for _, dev := range r.Deviations {
+		than := "more"
+		if dev.Weaker {
+			than = "less"
+		}
+		t.Note = strings.TrimSpace(fmt.Sprintf("%s By this reply the mail server demands %s than this page says (`%s`).", t.Note, than, dev.ID))
+	}
+	return t
+}
