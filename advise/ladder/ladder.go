@@ -111,12 +111,13 @@ type Count struct {
 
 // A Ladder is both ladders and the verdict in which they meet.
 type Ladder struct {
-	Domain  string // A-labels, or the address or host as it was asked for
-	Unicode string // with U-labels; "" where it is the same
-	Trunk   []Step // root, zones and MX; what all hosts share
-	Hosts   []Host // at most [MaxColumns], in the order of the plan
-	Folded  []Count
-	Policy  []Step // MTA-STS
+	Domain  string  // A-labels, or the address or host as it was asked for
+	Unicode string  // with U-labels; "" where it is the same
+	Trunk   []Step  // root, zones and MX; what all hosts share
+	Hosts   []Host  // at most [MaxColumns], in the order of the plan
+	Rest    []Host  // those without a column, and
+	Folded  []Count // how many of them came to what
+	Policy  []Step  // MTA-STS
 	Outcome engine.Outcome
 	Verdict Step
 }
@@ -131,19 +132,20 @@ func New(p *engine.Plan, decisions []engine.Decision) Ladder {
 	l.Unicode = other(l.Domain, p.Orig.Unicode)
 	ds := make([]engine.Decision, len(p.Hosts))
 	copy(ds, decisions)
-	for i := range p.Hosts {
-		if i < MaxColumns {
-			l.Hosts = append(l.Hosts, column(p, i, &ds[i]))
-			continue
-		}
-		n := slices.IndexFunc(l.Folded, func(c Count) bool { return c.Outcome == ds[i].Outcome })
+	s := engine.Summarise(p, decisions)
+	all := make([]Host, len(p.Hosts))
+	for i := range all {
+		all[i] = column(p, i, &ds[i])
+	}
+	sayOnce(all, ds, s.Reason)
+	l.Hosts, l.Rest = all[:min(len(all), MaxColumns)], all[min(len(all), MaxColumns):]
+	for _, h := range l.Rest {
+		n := slices.IndexFunc(l.Folded, func(c Count) bool { return c.Outcome == h.Outcome })
 		if n < 0 {
-			n, l.Folded = len(l.Folded), append(l.Folded, Count{Outcome: ds[i].Outcome})
+			n, l.Folded = len(l.Folded), append(l.Folded, Count{Outcome: h.Outcome})
 		}
 		l.Folded[n].Hosts++
 	}
-	s := engine.Summarise(p, decisions)
-	l.sayOnce(ds, s.Reason)
 	l.Outcome = s.Outcome
 	l.Verdict = verdict(p, ds, s)
 	return l
@@ -151,10 +153,10 @@ func New(p *engine.Plan, decisions []engine.Decision) Ladder {
 
 // sayOnce takes out of the columns what the verdict says, and what another host with the
 // same steps says.
-func (l *Ladder) sayOnce(ds []engine.Decision, decided engine.Reason) {
+func sayOnce(hosts []Host, ds []engine.Decision, decided engine.Reason) {
 	first := map[string]string{} // the host whose steps came out like this
-	for i := range l.Hosts {
-		h := &l.Hosts[i]
+	for i := range hosts {
+		h := &hosts[i]
 		end := &h.Steps[len(h.Steps)-1]
 		key := string(end.Reason)
 		for _, s := range h.Steps {

@@ -147,6 +147,10 @@ func toldOf(p *engine.Plan, o mtapolicy.Options) ([]page.Told, error) {
 		}
 		out = append(out, toldReply(f.server, "the domain", r))
 	}
+	if a, b := &out[0], &out[1]; a.Reply == b.Reply && a.Note == b.Note {
+		a.About += ", every version"
+		out = out[:1]
+	}
 	names := []string{""}
 	for i := range p.Hosts {
 		if n := p.Hosts[i].Name; n.IsValid() && len(names) <= maxToldHosts && !slices.Contains(names, n.String()) {

@@ -25,6 +25,7 @@ func startPage(t *testing.T, worlds ...string) *pageServer {
 	p := &pageServer{served: newServed(t, l, "[[listen]]\ndoor = \"http\"\naddress = \"inet:127.0.0.1:0\"\npage = true\n")}
 	p.now = func() time.Time { return time.Now().Add(time.Duration(p.minutes.Load()) * time.Minute) }
 	p.start()
+	p.log.await(t, "http=tcp:127.0.0.1:", 1)
 	m := regexp.MustCompile(`http=tcp:(127\.0\.0\.1:\d+)`).FindStringSubmatch(p.log.String())
 	if m == nil {
 		t.Fatalf("no HTTP listener:\n%s", p.log)
@@ -170,6 +171,7 @@ func TestPagePlain(t *testing.T) {
 func TestPageOff(t *testing.T) {
 	l := startLab(t, serveWorlds(t, "sts-enforce"), nil)
 	d := startServe(t, l, "[[listen]]\ndoor = \"http\"\naddress = \"inet:127.0.0.1:0\"\n")
+	d.log.await(t, "http=tcp:127.0.0.1:", 1)
 	m := regexp.MustCompile(`http=tcp:(127\.0\.0\.1:\d+)`).FindStringSubmatch(d.log.String())
 	if m == nil {
 		t.Fatalf("no HTTP listener:\n%s", d.log)

@@ -85,7 +85,9 @@ func TestBrowserPicture(t *testing.T) {
 	t.Run("measure", func(t *testing.T) {
 		picture := wideLadders()["long-one-w"].SVG(ladder.SVGOptions{})
 		for what, change := range map[string]func([]byte) []byte{
-			"leaves": func(p []byte) []byte { return bytes.Replace(p, []byte(`font-size="12"`), []byte(`font-size="12" textLength="400"`), 1) },
+			"leaves": func(p []byte) []byte {
+				return bytes.Replace(p, []byte(`font-size="12"`), []byte(`font-size="12" textLength="400"`), 1)
+			},
 			"overlap": func(p []byte) []byte {
 				return bytes.Replace(p, []byte("</svg>"), []byte(`<text x="20" y="40" font-size="15">Chain of trust</text></svg>`), 1)
 			},

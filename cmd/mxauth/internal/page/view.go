@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
@@ -55,8 +56,7 @@ type hostView struct {
 	Preference    string
 	Outcome       string
 	Status        string
-	Reason        explain.Words
-	ID            engine.ReasonID
+	End           ladder.Step // the last step of its chain
 	Lines         []explain.Line
 	Addresses     []explain.Line // where they differ
 }
@@ -74,7 +74,7 @@ func newView(a *Answer) *view {
 		ds[i] = a.Hosts[i].Decision
 	}
 	l := ladder.New(a.Plan, ds)
-	r := &result{Answer: a, Status: class(l.Verdict.Status), Lines: explain.PlanLines(a.Plan), When: a.At.UTC().Format("2006-01-02 15:04 UTC")}
+	r := &result{Answer: a, Status: class(l.Verdict.Status), Lines: labelled(explain.PlanLines(a.Plan)), When: a.At.UTC().Format("2006-01-02 15:04 UTC")}
 	r.Names = []string{l.Domain}
 	if l.Unicode != "" {
 		r.Names = []string{l.Unicode, l.Domain}
@@ -87,8 +87,9 @@ func newView(a *Answer) *view {
 	r.Wide = template.HTML(l.SVG(ladder.SVGOptions{Inline: true, ID: "wide"}))
 	r.Narrow = template.HTML(l.SVG(ladder.SVGOptions{Inline: true, ID: "narrow", Narrow: true}))
 	r.words(l)
+	columns := slices.Concat(l.Hosts, l.Rest)
 	for i := range a.Hosts {
-		r.Host = append(r.Host, viewHost(a, i))
+		r.Host = append(r.Host, viewHost(a, i, columns[i].Steps))
 	}
 	if worst, ok := lint.Worst(a.Findings); ok {
 		r.Worst = worst.String()
@@ -102,9 +103,9 @@ func class(s ladder.Status) string {
 }
 
 // viewHost is one host.
-func viewHost(a *Answer, i int) hostView {
+func viewHost(a *Answer, i int, steps []ladder.Step) hostView {
 	h, r := &a.Plan.Hosts[i], &a.Hosts[i]
-	v := hostView{Name: h.String(), Outcome: r.Decision.Outcome.String(), Status: "bad", Reason: explain.Decision(r.Decision), ID: r.Decision.Reason.ID}
+	v := hostView{Name: h.String(), Outcome: r.Decision.Outcome.String(), Status: "bad", End: steps[len(steps)-1]}
 	if h.Name.IsValid() && h.Name.Unicode() != v.Name {
 		v.Unicode = h.Name.Unicode()
 	}
@@ -117,13 +118,25 @@ func viewHost(a *Answer, i int) hostView {
 	case engine.Encrypted, engine.Cleartext:
 		v.Status, v.Outcome = "fair", v.Outcome+", not authenticated"
 	}
-	v.Lines = explain.HostLines(a.Plan, i, &r.Decision, a.Plan.Made)
+	v.Lines = labelled(explain.HostLines(a.Plan, i, &r.Decision, a.Plan.Made))
 	if r.Differ() {
 		for _, each := range r.Addresses {
 			v.Addresses = append(v.Addresses, explain.Line{Label: each.Address.String(), Text: each.Decision.Outcome.String() + ": " + explain.Text(each.Decision.Reason)})
 		}
 	}
 	return v
+}
+
+// labels are the headings of lines of evidence.
+var labels = map[string]string{"mx": "MX records", "mta-sts": "MTA-STS", "tlsa": "TLSA", "alias": "Alias", "address": "Address",
+	"connection": "Connection", "certificate": "Certificate", "key": "Key"}
+
+// labelled puts headings in the place of the words of lines.
+func labelled(lines []explain.Line) []explain.Line {
+	for i, l := range lines {
+		lines[i].Label = cmp.Or(labels[l.Label], l.Label)
+	}
+	return lines
 }
 
 // words are the steps of the chain for who does not see the picture.
