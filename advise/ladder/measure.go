@@ -68,21 +68,26 @@ func (f face) rune(r rune) float64 {
 // is one.
 func (f face) wrap(s string, width float64, lines int) []string {
 	var out []string
-	cur := ""
-	for _, word := range strings.Fields(s) {
-		if cur != "" && f.width(cur+" "+word) <= width {
-			cur += " " + word
+	cur, used := "", 0.0
+	for word := range strings.FieldsSeq(s) {
+		if len(out) > lines {
+			break
+		}
+		w := f.width(word)
+		if blank := f.width(" "); cur != "" && used+blank+w <= width {
+			cur, used = cur+" "+word, used+blank+w
 			continue
 		}
 		if cur != "" {
 			out = append(out, cur)
 		}
-		for f.width(word) > width {
+		for w > width && len(out) <= lines {
 			n := f.cut(word, width)
 			out = append(out, word[:n])
+			w -= f.width(word[:n])
 			word = word[n:]
 		}
-		cur = word
+		cur, used = word, w
 	}
 	if cur != "" {
 		out = append(out, cur)
