@@ -28,6 +28,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // Limits of requests.
@@ -255,8 +256,7 @@ func (p *Page) domain(w http.ResponseWriter, r *http.Request) (string, bool) {
 		p.fail(w, http.StatusBadRequest, "", "The form has one field, the domain. Type it here.")
 		return "", false
 	}
-	text := form.Get("domain")
-	domain, fault := readDomain(text)
+	domain, fault := readDomain(form.Get("domain"))
 	if fault != "" {
 		p.fail(w, http.StatusUnprocessableEntity, domain, fault)
 		return "", false
@@ -292,8 +292,11 @@ func (p *Page) show(w http.ResponseWriter, status int, v *view) {
 		http.Error(w, "an internal error; the log of the daemon has more", http.StatusInternalServerError)
 		return
 	}
+	// The template escapes what means something in HTML; what a reader would not see for what
+	// it is remains.
+	out := text.Lines(b.String())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes())
+	_, _ = io.WriteString(w, out)
 }

@@ -24,7 +24,7 @@ var files embed.FS
 var css string
 
 var pages = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"rfc": rfcLink, "source": source, "safe": text.Escape, "code": code,
+	"rfc": rfcLink, "source": source, "code": code,
 }).ParseFS(files, "page.html"))
 
 // A view is what the template shows. The zero view is the form.
@@ -179,7 +179,7 @@ func source(section string) string {
 // code splits a sentence at the backquotes that mark commands and records.
 func code(s string) template.HTML {
 	var b strings.Builder
-	for i, part := range strings.Split(text.Escape(s), "`") {
+	for i, part := range strings.Split(s, "`") {
 		if i%2 == 1 {
 			b.WriteString("<code>" + template.HTMLEscapeString(part) + "</code>")
 			continue
