@@ -100,7 +100,7 @@ func (c *canvas) narrow(l Ladder) {
 		top := c.head(h, margin, y+linkY, boxNarrow, 0)
 		var end joint
 		y, end = c.steps(h.Steps, margin, top+linkY, boxNarrow)
-		c.link(joint{x: end.x, y: top, status: headStatus(h)}, top+linkY)
+		c.link(joint{x: end.x, y: top, status: Good}, top+linkY)
 		last = joint{x: end.x, y: y, status: Unused}
 	}
 	if len(l.Folded) > 0 {
@@ -193,7 +193,7 @@ func (c *canvas) hosts(l Ladder, left, y float64) (out []joint) {
 	ends := make([]joint, len(l.Hosts))
 	for i, h := range l.Hosts {
 		c.head(h, x(i), y, boxWide, height)
-		ends[i] = joint{x(i) + boxWide/2, y + height, headStatus(h)}
+		ends[i] = joint{x(i) + boxWide/2, y + height, Good}
 	}
 	if len(l.Folded) > 0 {
 		bottom := c.fold(l, x(len(l.Hosts)), y, boxWide)
@@ -214,9 +214,6 @@ func (c *canvas) hosts(l Ladder, left, y float64) (out []joint) {
 	}
 	return append(out, ends...)
 }
-
-// headStatus is how the link below the name of a host is drawn: it only leads on.
-func headStatus(h Host) Status { return Good }
 
 // headLines are the lines of the name of a host.
 func headLines(h Host, width float64) (title []string, name []string) {
