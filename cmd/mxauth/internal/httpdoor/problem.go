@@ -1,6 +1,7 @@
 package httpdoor
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -49,11 +50,11 @@ func newProblem(status int, id, detail string) *problem {
 
 // write answers a request with the problem.
 func (p *problem) write(w http.ResponseWriter) {
-	body, err := json.Marshal(p)
+	body, err := encode(p)
 	if err != nil {
 		panic(err) // strings and numbers
 	}
-	respond(w, p.Status, typeProblem, append(body, '\n'))
+	respond(w, p.Status, typeProblem, body)
 }
 
 // Header values, made once.
@@ -89,9 +90,11 @@ func respondJSON(w http.ResponseWriter, v any) *problem {
 
 // encode makes the JSON of a value, with one line end.
 func encode(v any) ([]byte, error) {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
-	return text.JSON(append(body, '\n')), nil
+	return text.JSON(b.Bytes()), nil
 }

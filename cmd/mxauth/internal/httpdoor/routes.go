@@ -38,6 +38,9 @@ func (s *Server) table() map[string]route {
 	}
 	if s.c.Metrics != nil {
 		t["/metrics"] = route{http.MethodGet, false, func(w http.ResponseWriter, r *http.Request) *problem {
+			if p := noParameters(r); p != nil {
+				return p
+			}
 			w.Header()["Cache-Control"] = noStore
 			s.c.Metrics.ServeHTTP(w, r)
 			return nil
@@ -150,11 +153,6 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, route *route) 
 		return newProblem(http.StatusBadRequest, idBadBody, "this path takes no body")
 	}
 	return route.serve(w, r)
-}
-
-// limited returns the context in which an answer is found.
-func limited(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.Context(), answerTime)
 }
 
 // turn waits for a place among those who compute, until ctx ends.
