@@ -16,6 +16,7 @@ func verbs() []func(*env) *cobra.Command {
 		newReplay,
 		newTLSA,
 		newSTS,
+		newTLSRPT,
 		newCache,
 		newMemory,
 		newExceptions,
@@ -23,5 +24,7 @@ func verbs() []func(*env) *cobra.Command {
 		newStatus,
 		newAsk,
 		newConfig,
+		newReason,
+		newVersion,
 	}
 }

@@ -22,9 +22,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"

@@ -14,6 +14,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
+
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
 )
 
 // SystemFile is the configuration of the machine.
@@ -199,7 +201,7 @@ func keys() []string {
 }
 
 func unknown(name string, candidates []string) string {
-	if n := nearest(name, candidates); n != "" {
+	if n := near.Name(name, candidates); n != "" {
 		return "unknown; did you mean " + n + "?"
 	}
 	return "unknown"
@@ -232,7 +234,7 @@ func (s *Settings) loadEnv(src Source) (errs []error) {
 	for _, kv := range src.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
 		if strings.HasPrefix(name, "MXAUTH_") && !known[name] {
-			if n := nearest(strings.ToLower(name), names); n != "" {
+			if n := near.Name(name, names); n != "" {
 				errs = append(errs, &Problem{Where: name, Why: "unknown; did you mean " + strings.ToUpper(n) + "?"})
 			}
 		}
