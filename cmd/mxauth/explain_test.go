@@ -17,9 +17,9 @@ var explained = strings.Fields(`
 	dane-ee dane-ta sts-enforce sts-testing-no-match classic-mismatch tlsa-mismatch stripped-dane
 	half-dane one-of-two tlsa-timeout zone-expired null-mx`)
 
-// reasonIDs are words of the code that the picture names on purpose: docs/reasons.md has
+// namedIDs are words of the code that the picture names on purpose: docs/reasons.md has
 // them.
-var reasonIDs = regexp.MustCompile(`mx-bogus|address-bogus|tlsa-bogus`)
+var namedIDs = regexp.MustCompile(`mx-bogus|address-bogus|tlsa-bogus`)
 
 // plainChain takes what differs from run to run out of a chain.
 func plainChain(s string) string {
@@ -48,7 +48,7 @@ func TestExplainGolden(t *testing.T) {
 			if said != "" {
 				t.Errorf("standard error: %s", said)
 			}
-			if m := tableWords.FindString(reasonIDs.ReplaceAllString(out, "")); m != "" {
+			if m := tableWords.FindString(namedIDs.ReplaceAllString(out, "")); m != "" {
 				t.Errorf("%q in\n%s", m, out)
 			}
 			picture := readFile(t, svg)
