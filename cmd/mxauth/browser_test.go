@@ -118,6 +118,18 @@ func eval[T any](b *browser, script string) T {
 	return v
 }
 
+// await waits until an element is to be seen, and the page that it is on is there as a whole.
+func (b *browser) await(selector string) {
+	b.t.Helper()
+	b.do(chromedp.WaitVisible(chromedp.CSS(selector)))
+	ctx, cancel := context.WithTimeout(b.ctx, browserPatience)
+	defer cancel()
+	const whole = `new Promise(done => document.readyState === 'complete' ? done(true) : addEventListener('load', () => done(true)))`
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](whole, chromedp.EvalAwaitPromise)); err != nil {
+		b.t.Fatalf("in the browser: %v", err)
+	}
+}
+
 // screen sets the size of the window, and whether it is dark.
 func (b *browser) screen(width int64, dark bool) {
 	b.t.Helper()

@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/accessibility"
 	chromium "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -60,7 +61,8 @@ const contrast = `(() => {
 func (b *browserPage) lookAt(domain string) string {
 	b.t.Helper()
 	b.server.later()
-	b.do(chromedp.Navigate(b.server.base+"/"), chromedp.SendKeys(chromedp.CSS("#domain"), domain), chromedp.Click(chromedp.CSS(".ask button")), chromedp.WaitVisible(chromedp.CSS("#h-verdict")))
+	b.do(chromedp.Navigate(b.server.base+"/"), chromedp.SendKeys(chromedp.CSS("#domain"), domain), chromedp.Click(chromedp.CSS(".ask button")))
+	b.await("#h-verdict")
 	return eval[string](b.browser, `document.querySelector('#h-verdict').textContent`)
 }
 
@@ -87,6 +89,7 @@ func TestBrowserPage(t *testing.T) {
 		b.tree(w.domain)
 	}
 	b.ladder()
+	b.print()
 	b.evidence()
 	b.keyboard()
 	b.checkQuiet(b.server.base)
@@ -131,7 +134,8 @@ func (b *browserPage) form() {
 	b.looks("page-form", true)
 	b.tree("the form")
 	b.expected = "422" // Chromium says in its console that the answer is no success
-	b.do(chromedp.SendKeys(chromedp.CSS("#domain"), "postmaster@one-of-two.test"), chromedp.Click(chromedp.CSS(".ask button")), chromedp.WaitVisible(chromedp.CSS("#fault")))
+	b.do(chromedp.SendKeys(chromedp.CSS("#domain"), "postmaster@one-of-two.test"), chromedp.Click(chromedp.CSS(".ask button")))
+	b.await("#fault")
 	if got := eval[string](b.browser, `document.querySelector('#domain').value`); got != "one-of-two.test" {
 		b.t.Errorf("the field has %q", got)
 	}
@@ -201,9 +205,25 @@ func (b *browserPage) ladder() {
 	if m.Texts < 40 {
 		b.t.Errorf("the picture in the page has %d texts", m.Texts)
 	}
-	if text := eval[string](b.browser, `(() => { const r = document.createRange(); r.selectNodeContents(document.querySelector('.chain .wide svg')); getSelection().removeAllRanges(); getSelection().addRange(r); return getSelection().toString(); })()`); !strings.Contains(text, "TLSA records") {
+	if text := eval[string](b.browser, `(() => { const r = document.createRange(); r.selectNodeContents(document.querySelector('.chain .wide svg')); getSelection().removeAllRanges(); getSelection().addRange(r); const s = getSelection().toString(); getSelection().removeAllRanges(); return s; })()`); !strings.Contains(text, "TLSA records") {
 		b.t.Errorf("the text of the picture cannot be selected: %q", text)
 	}
+}
+
+// print holds what goes to paper: no forms, and the wide picture within the sheet.
+func (b *browserPage) print() {
+	b.t.Helper()
+	b.screen(700, true)
+	call(b.browser, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+	shown := eval[map[string]float64](b.browser, `Object.fromEntries(['.ask', '.evidence', '.wide svg', '.narrow svg', '.verdict'].map(s => [s, document.querySelector(s).getBoundingClientRect().width]))`)
+	if shown[".ask"] != 0 || shown[".evidence"] != 0 || shown[".narrow svg"] != 0 || shown[".verdict"] < 300 || shown[".wide svg"] < 300 || shown[".wide svg"] > 700 {
+		b.t.Errorf("on paper: %v", shown)
+	}
+	if ink := eval[string](b.browser, `getComputedStyle(document.querySelector('.wide svg text')).fill`); ink != "rgb(22, 32, 44)" {
+		b.t.Errorf("on paper the text is %s", ink)
+	}
+	b.shot("page-paper")
+	b.screen(1280, false)
 }
 
 // evidence downloads the file and replays it.
@@ -260,7 +280,8 @@ func (b *browserPage) keyboard() {
 	if want := []string{"To the content", "mxauth", "domain"}; !slices.Equal(order, want) {
 		b.t.Fatalf("the order of the focus is %q, want %q", order, want)
 	}
-	b.do(chromedp.KeyEvent("one-of-two.test"), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("#h-verdict")))
+	b.do(chromedp.KeyEvent("one-of-two.test"), chromedp.KeyEvent(kb.Enter))
+	b.await("#h-verdict")
 	order = nil
 	for len(order) < 60 && !slices.Contains(order, "The chain as a picture") {
 		order = append(order, tab())

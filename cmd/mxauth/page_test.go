@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/mxauth/mxauth/advise/ladder"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 )
 
 // A pageServer is a daemon with the page.
@@ -180,5 +183,41 @@ func TestPageOff(t *testing.T) {
 		if resp, body := send(t, "GET", "http://"+m[1]+path, ""); resp.StatusCode != 404 {
 			t.Errorf("%s: %s\n%s", path, resp.Status, body)
 		}
+	}
+}
+
+// TestPageDoc: what docs/page.md prints can be used as it is printed.
+func TestPageDoc(t *testing.T) {
+	doc := readFile(t, "../../docs/page.md")
+	m := regexp.MustCompile("(?s)```toml\n(.*?)```").FindStringSubmatch(doc)
+	if m == nil {
+		t.Fatal("no configuration in it")
+	}
+	s := settings.Defaults()
+	if err := s.Parse("docs/page.md", m[1]); err != nil || len(s.Listen) != 1 || !s.Listen[0].Page {
+		t.Errorf("%+v, %v", s.Listen, err)
+	}
+	for status := range 6 {
+		if word := ladder.Status(status).String(); !strings.Contains(doc, "| `"+word+"` |") {
+			t.Errorf("the state %q is not explained", word)
+		}
+	}
+	blocks := regexp.MustCompile("(?s)```\n(mxauth.*?)```").FindAllStringSubmatch(doc, -1)
+	n := 0
+	for _, b := range blocks {
+		for line := range strings.Lines(b[1]) {
+			args := strings.Fields(line)[1:]
+			root := newRoot(newEnv(strings.NewReader(""), io.Discard, io.Discard, func(string) string { return "" }))
+			cmd, rest, err := root.Find(args)
+			if err == nil {
+				err = cmd.ParseFlags(rest)
+			}
+			if n++; err != nil || cmd.Name() != "explain" {
+				t.Errorf("%s: %v", line, err)
+			}
+		}
+	}
+	if n < 3 {
+		t.Errorf("%d commands", n)
 	}
 }
