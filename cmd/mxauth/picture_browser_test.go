@@ -44,7 +44,7 @@ func wideLadders() map[string]ladder.Ladder {
 		return l
 	}
 	out := map[string]ladder.Ladder{}
-	for _, letter := range []string{"w", "m", "i", "a"} {
+	for _, letter := range []string{"w", "i"} {
 		n := longName(letter)
 		l := make(n, "", []string{n, n, n, n})
 		l.Folded = []ladder.Count{{Outcome: engine.Refused, Hosts: 30}, {Outcome: engine.Encrypted, Hosts: 20}, {Outcome: engine.OutcomeNone, Hosts: 10}}
@@ -54,8 +54,7 @@ func wideLadders() map[string]ladder.Ladder {
 	}
 	for i, s := range scripts {
 		long := strings.Repeat(s, 5)
-		out["script-"+string(rune('a'+i))] = make("xn--a.example", s, []string{"xn--b.example", "c.example"})
-		out["script-long-"+string(rune('a'+i))] = make("xn--a.example", long, []string{long})
+		out["script-long-"+string(rune('a'+i))] = make("xn--a.example", long, []string{"xn--b.example", long})
 	}
 	return out
 }
