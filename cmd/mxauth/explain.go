@@ -49,7 +49,7 @@ The exit status is that of mxauth check.`,
 			return usageError("explain has no --json; mxauth check --json has the same facts")
 		}
 		if file == "" {
-			l := checking
+			l := checkVerb
 			l.human = (*verdict).chain
 			return e.explainLive(cmd.Context(), &d, args, l, svg)
 		}
@@ -62,7 +62,7 @@ The exit status is that of mxauth check.`,
 }
 
 // explainLive looks at a domain and explains it.
-func (e *env) explainLive(ctx context.Context, d *deliveryFlags, args []string, l looking, svg string) error {
+func (e *env) explainLive(ctx context.Context, d *deliveryFlags, args []string, l domainVerb, svg string) error {
 	if len(args) == 1 && args[0] == "-" {
 		return usageError("explain wants one domain, not a list")
 	}
@@ -113,11 +113,11 @@ func (e *env) drawSVG(v *verdict, file string) error {
 
 // ladder is the chain of trust of a verdict.
 func (v *verdict) ladder() ladder.Ladder {
-	ds := make([]engine.Decision, len(v.hosts))
-	for i, h := range v.hosts {
+	ds := make([]engine.Decision, len(v.Hosts))
+	for i, h := range v.Hosts {
 		ds[i] = h.Decision
 	}
-	return ladder.New(v.plan, ds)
+	return ladder.New(v.Plan, ds)
 }
 
 // chain prints the chain of trust for people.

@@ -36,7 +36,7 @@ func BenchmarkHTTPPlan(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { client.Close() })
-	d := &daemonStack{e: newEnv(nil, io.Discard, io.Discard, func(string) string { return "" }), current: &generation{client: client, stop: func() {}}}
+	d := &service{e: newEnv(nil, io.Discard, io.Discard, func(string) string { return "" }), current: &generation{client: client, stop: func() {}}}
 	d.request.Sorted = true
 	serve := func(h http.Handler) *benchConn {
 		path := filepath.Join(shortDir(b), "s")

@@ -10,25 +10,27 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/page"
+	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
-	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/sts"
 )
 
 // newPage makes the page of a listener.
-func (d *daemonStack) newPage() http.Handler {
+func (d *service) newPage() http.Handler {
 	pace := httpdoor.NewPace(d.e.now)
 	return page.New(page.Config{Source: pageSource{d}, Admit: pace.Take, Timeout: httpdoor.AnswerTime, Version: version(), Logger: d.log})
 }
 
 // pageSource is the daemon as the page sees it. It changes nothing: what hosts show is not
 // remembered.
-type pageSource struct{ d *daemonStack }
+type pageSource struct{ d *service }
 
 // Look implements [page.Source]. The verdict is by the settings of this daemon; the advice to
 // the owner of the domain is that of mxauth lint.
@@ -45,8 +47,7 @@ func (s pageSource) Look(ctx context.Context, domain string) (page.Answer, error
 		// The verdict does not wait for advice that comes too late.
 		sctx, cancel := context.WithTimeout(ctx, httpdoor.AnswerTime*9/10)
 		defer cancel()
-		snap, err := survey.Collect(sctx, survey.Config{Engine: client.Engine(), Prober: d.http.prober, Resolver: client.Resolver(),
-			Roots: d.roots(), Policies: client.Policies(), Allow: d.base.AllowAddresses, Now: d.e.now}, domain)
+		snap, err := survey.Collect(sctx, survey.Config{Client: client, Roots: d.trust().roots, Allow: d.base.AllowAddresses, Now: d.e.now}, domain)
 		switch {
 		case err == nil:
 			findings = lint.Check(snap)
@@ -57,77 +58,56 @@ func (s pageSource) Look(ctx context.Context, domain string) (page.Answer, error
 		return err
 	})
 	var v *verdict
-	g.Go(func() (err error) {
-		v, err = s.check(ctx, client.Engine(), request)
+	g.Go(func() error {
+		found, err := client.CheckRequest(ctx, request)
+		v = &verdict{Verdict: found, asked: domain}
 		return err
 	})
 	if err := g.Wait(); err != nil {
 		return page.Answer{}, err
 	}
-	a := page.Answer{Domain: domain, Headline: v.headline() + v.count(), Note: v.note(), Plan: v.plan, Hosts: v.hosts,
-		Account: v.told(), Findings: findings, NoFindings: late, At: v.plan.Made}
+	a := page.Answer{Domain: domain, Headline: v.headline() + v.count(), Note: v.note(), Plan: v.Plan, Hosts: v.Hosts,
+		Account: v.told(), Findings: findings, NoFindings: late, At: v.Plan.Made}
 	for _, h := range a.Account.Hints {
 		if hint := hints[h]; hint != "" {
-			a.Hints = append(a.Hints, strings.ReplaceAll(hint, "{domain}", v.plan.Orig.String()))
+			a.Hints = append(a.Hints, strings.ReplaceAll(hint, "{domain}", v.Plan.Orig.String()))
 		}
 	}
 	var err error
-	a.Told, err = toldOf(v.plan, replyOptions(d.s))
+	a.Told, err = toldOf(v.Plan, replyOptions(d.s))
 	return a, err
-}
-
-// check plans, speaks with the hosts and decides.
-func (s pageSource) check(ctx context.Context, e *engine.Engine, r engine.Request) (*verdict, error) {
-	p, err := e.Plan(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	v := &verdict{asked: r.NextHop, plan: p, hosts: s.d.http.prober.Hosts(ctx, e, p)}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	decisions := make([]engine.Decision, len(v.hosts))
-	for i, h := range v.hosts {
-		decisions[i] = h.Decision
-	}
-	v.summary = engine.Summarise(p, decisions)
-	return v, nil
 }
 
 // Evidence implements [page.Source]. It asks DNS and the policy host itself, since what is
 // kept from before has no proof.
 func (s pageSource) Evidence(ctx context.Context, domain string) ([]byte, error) {
-	e := *s.d.e
-	e.flags.store, e.log = storeMemory, s.d.log
-	var flags deliveryFlags
-	flags.apply(s.d.s)
-	own, err := flags.ownHosts()
+	d := s.d
+	c := d.base
+	t := d.trust()
+	t.apply(&c)
+	c.Store, c.Memory, c.AwaitPolicies, c.Record = nil, nil, true, &evidence.Recorder{Now: d.e.now}
+	c.Lookups, c.Policies = dnssec.CacheTrace{}, sts.Observer{}
+	client, err := mxauth.New(c)
 	if err != nil {
 		return nil, err
 	}
-	rec := &evidence.Recorder{Now: e.now}
-	stack, err := e.openDelivery(ctx, delivery{own: own, record: rec})
-	if err != nil {
-		return nil, err
-	}
-	defer stack.close()
-	request := s.d.request
+	defer client.Close()
+	request := d.request
 	request.NextHop, request.Sorted = domain, true
-	v, err := s.check(ctx, stack.engine, request)
+	v, err := client.CheckRequest(ctx, request)
 	if err != nil {
 		return nil, err
 	}
-	f := rec.File(ctx, e.now(), evidence.Setup{Mode: e.flags.dnssec, OwnHosts: own.names, OwnAddresses: own.addresses}, v.plan, v.hosts, v.summary)
 	var b bytes.Buffer
-	err = f.Write(&b)
+	err = client.Evidence(ctx, v).Write(&b)
 	return b.Bytes(), err
 }
 
-// roots are the certification authorities in force.
-func (d *daemonStack) roots() *pkix.Roots {
+// trust returns the anchors and certification authorities in force.
+func (d *service) trust() trust {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.current.trust.roots
+	return d.current.trust
 }
 
 // maxToldHosts is for how many hosts the page says what Exim is told.
