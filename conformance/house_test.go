@@ -35,6 +35,9 @@ var floors = map[string][]string{
 	"conformance/sets":     {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "conformance/vectors", "internal/certtest", "internal/dnsfake"},
 	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/dnsfake", "internal/dnstree", "internal/tlstest"}, // engine for the request of a world; it judges by itself
 	"conformance/generate": {"internal/dnsfake", "internal/dnstree"},
+	"internal/certtest":    {},
+	"internal/dnstree":     {},
+	"internal/dnsfake":     {"dnssec", "rfc6125", "internal/dnstree"},
 	"conformance/grammar":  {},
 }
 
@@ -260,7 +263,7 @@ func TestFrontDoorIsLight(t *testing.T) {
 			if strings.Contains(first, ".") && !slices.ContainsFunc(light, func(m string) bool { return under(d, m) }) {
 				t.Errorf("%s pulls the module of %s into its user's build", p.ImportPath, d)
 			}
-			for _, heavy := range []string{module + "/cmd", module + "/conformance", module + "/advise", module + "/store/bolt", module + "/store/valkey", "testing"} {
+			for _, heavy := range []string{module + "/cmd", module + "/conformance", module + "/advise", module + "/internal/certtest", module + "/internal/dnsfake", module + "/internal/dnstree", module + "/store/bolt", module + "/store/valkey", "testing"} {
 				if under(d, heavy) {
 					t.Errorf("%s pulls %s into its user's build", p.ImportPath, d)
 				}

@@ -2,15 +2,11 @@ package probe_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"slices"
 	"strings"
@@ -25,6 +21,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/probe"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -356,22 +353,11 @@ func TestProbePathNotSafe(t *testing.T) {
 }
 
 func TestProbeTLS(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"dns.example"}}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, model{}.handle)
+	var err error
+	pair := certtest.Issue(certtest.Server("dns.example"), nil)
+	srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{pair.TLS()}}, model{}.handle)
 	roots := x509.NewCertPool()
-	roots.AddCert(cert)
+	roots.AddCert(pair.Cert)
 	for _, tt := range []struct{ server, want, cure string }{
 		{"tls://192.0.2.1#dns.example", " = good for validation, good for trust-ad", ""},
 		{"tls://192.0.2.1#other.example", "reachable:unknown = not usable", "proves the name"},

@@ -2,14 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"math/big"
 	"net"
 	"net/netip"
 	"strings"
@@ -22,6 +16,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/pkix"
@@ -33,20 +28,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // selfSigned makes a certificate and what a TLSA record says of its key.
 func selfSigned(t testing.TB, name string) (tls.Certificate, string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, fmt.Sprintf("3 1 1 %x", sha256.Sum256(cert.RawSubjectPublicKeyInfo))
+	p := certtest.Issue(certtest.Server(name), nil)
+	return p.TLS(), p.TLSA()
 }
 
 // wantsCertificate makes a server demand a certificate of the client.
