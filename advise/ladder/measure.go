@@ -46,22 +46,37 @@ func (f face) rune(r rune) float64 {
 	case f.mono:
 		return 0.603
 	}
-	w := 0.64
+	w := 0.79
 	switch {
-	case strings.ContainsRune("ijlI.,:;'|!()[]/` ", r):
-		w = 0.40
-	case strings.ContainsRune("rts-\"", r):
-		w = 0.53
-	case strings.ContainsRune("mwMW@%", r):
-		w = 1.0
-	case unicode.IsUpper(r):
-		w = 0.79
+	case r < utf8.RuneSelf:
+		w = ascii[r]
+	case !unicode.IsUpper(r):
+		w = 0.64
 	}
 	if f.bold {
 		w *= 1.12
 	}
 	return w
 }
+
+// ascii are the widths of the characters of ASCII.
+var ascii = func() (w [utf8.RuneSelf]float64) {
+	for r := range w {
+		switch {
+		case strings.ContainsRune("ijlI.,:;'|!()[]/` ", rune(r)):
+			w[r] = 0.40
+		case strings.ContainsRune("rts-\"", rune(r)):
+			w[r] = 0.53
+		case strings.ContainsRune("mwMW@%", rune(r)):
+			w[r] = 1.0
+		case 'A' <= r && r <= 'Z':
+			w[r] = 0.79
+		default:
+			w[r] = 0.64
+		}
+	}
+	return w
+}()
 
 // wrap breaks a text at blanks into lines that fit into width, at most lines of them; what
 // is cut ends in "...". A word that is too long is broken, after a dot or hyphen if there
