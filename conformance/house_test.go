@@ -66,6 +66,7 @@ var owners = map[string][]string{
 	"github.com/rogpeppe/go-internal":     testsOnly,
 	"github.com/alicebob/miniredis":       testsOnly,
 	"github.com/emersion/go-smtp":         testsOnly,
+	"github.com/chromedp":                 testsOnly,
 	module + "/internal/dnsfake":          {"conformance", "internal/dnsfake"},
 	module + "/internal/dnsfake/hostile":  testsOnly,
 	module + "/internal/dnstree":          {"conformance", "internal/dnsfake"},
