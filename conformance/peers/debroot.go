@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ var unneeded = []string{"perl", "libperl", "libfile-fcntllock-perl", "systemd", 
 // cannot be had the test is skipped, or fails if [RequireEnv] is set.
 func NewDebianRoot(tb testing.TB, release string, packages ...string) *DebianRoot {
 	tb.Helper()
-	Require(tb, "apt-get", "apt-config", "dpkg-deb", "chroot")
+	Require(tb, "apt-get", "apt-config", "dpkg-deb", "tar", "chroot")
 	dir := Dir(tb)
 	r := &DebianRoot{Dir: filepath.Join(dir, release), Release: release, Versions: map[string]string{}}
 	files, err := r.fetch(tb.Context(), dir, packages)
@@ -201,13 +202,30 @@ func (r *DebianRoot) unpack(ctx context.Context, files []string) error {
 	g.SetLimit(unpackAtOnce)
 	for _, f := range files {
 		g.Go(func() error {
-			if out, err := exec.CommandContext(ctx, path("dpkg-deb"), "--extract", f, r.Dir).CombinedOutput(); err != nil {
-				return fmt.Errorf("dpkg-deb --extract %s: %w\n%s", f, err, out)
-			}
-			return nil
+			return extract(ctx, f, r.Dir)
 		})
 	}
 	return g.Wait()
+}
+
+// extract unpacks one package. Packages of Debian 12 still have /bin and /lib as folders,
+// for which dpkg-deb --extract would replace the links.
+func extract(ctx context.Context, deb, dir string) error {
+	from := exec.CommandContext(ctx, path("dpkg-deb"), "--fsys-tarfile", deb)
+	to := exec.CommandContext(ctx, path("tar"), "-x", "-p", "--keep-directory-symlink", "-f", "-", "-C", dir)
+	var said bytes.Buffer
+	from.Stderr, to.Stderr = &said, &said
+	var err error
+	if to.Stdin, err = from.StdoutPipe(); err != nil {
+		return err
+	}
+	if err = from.Start(); err == nil {
+		err = errors.Join(to.Run(), from.Wait())
+	}
+	if err != nil {
+		return fmt.Errorf("unpacking %s: %w\n%s", deb, err, said.Bytes())
+	}
+	return nil
 }
 
 // furnish makes what the scripts of Debian's base packages would: devices, /tmp, /proc as an

@@ -19,3 +19,11 @@ func TestDebianRoot(t *testing.T) {
 		t.Error("no random bytes")
 	}
 }
+
+// The packages of Debian 12 have folders where the root has links.
+func TestDebianRootLinks(t *testing.T) {
+	root := peers.NewDebianRoot(t, "bookworm", "sed")
+	if got := peers.Run(t, "/", "chroot", root.Dir, "/usr/bin/sed", "--version"); !strings.Contains(got, "GNU sed") {
+		t.Errorf("%q", got)
+	}
+}
