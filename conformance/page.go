@@ -38,7 +38,7 @@ var mutationTable string
 // MutationScores are the stored scores that come with mxauth.
 func MutationScores() ([]StoredScore, error) { return ReadScores(strings.NewReader(mutationTable)) }
 
-const scoresHead = "# Mutants noticed, as `mxconform mutate --record` measured: package, seed, mutants, tried, noticed, equivalent."
+const scoresHead = "# Mutants noticed, as `devtool mutate --record` measured: package, seed, mutants, tried, noticed, equivalent."
 
 // ReadScores reads what [WriteScores] writes. An error names the line.
 func ReadScores(r io.Reader) ([]StoredScore, error) {
@@ -90,7 +90,7 @@ func (p Page) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(`# Conformance
 
-What mxauth is held against, and what came out. This page is made by ` + "`mxconform page`" + ` (see
+What mxauth is held against, and what came out. This page is made by ` + "`devtool page`" + ` (see
 [development.md](development.md)); ` + "`.ci/run`" + ` fails when it no longer says what the run found.
 
 `)
@@ -167,7 +167,7 @@ func (p Page) requirements(b *strings.Builder) {
 }
 
 func (p Page) mutants(b *strings.Builder) {
-	b.WriteString("\n## Mutants\n\nRules broken one at a time, and how many of them a test noticed, when `mxconform mutate --record` measured last. Equivalents, which no test\ncan notice, are [listed with their reasons](../conformance/equivalents.tsv).\n\n" +
+	b.WriteString("\n## Mutants\n\nRules broken one at a time, and how many of them a test noticed, when `devtool mutate --record` measured last. Equivalents, which no test\ncan notice, are [listed with their reasons](../conformance/equivalents.tsv).\n\n" +
 		"| package | seed | mutants | tried | noticed | equivalent | share |\n|---|---|---|---|---|---|---|\n")
 	for _, s := range p.Scores {
 		fmt.Fprintf(b, "| %s | %d | %d | %d | %d | %d | %.1f %% |\n", s.Package, s.Seed, s.Mutants, s.Tried, s.Killed, s.Equivalent, 100*s.Rate())

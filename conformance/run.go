@@ -5,40 +5,32 @@
 // What a set's cases assert is mxauth's reading of the RFCs, as the README beside the
 // vectors tells it. A case that can not apply is recognised by what stands in it and
 // counts as excepted, with the reason. A single case that mxauth answers otherwise
-// on purpose stands in a table of exceptions ([Exceptions]) with its reason; if it passes
+// on purpose stands in a table of exceptions ([sets.Exceptions]) with its reason; if it passes
 // after all that is a failure, so that the table stays true.
 package conformance
 
 import (
-	"bufio"
 	"context"
-	_ "embed" // for the table of exceptions
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/mxauth/mxauth/conformance/sets"
 )
 
 // ErrVectors is wrapped by errors about the folder of vectors or the table of exceptions:
 // nothing was judged.
-var ErrVectors = errors.New("conformance: can not read vectors")
+var ErrVectors = sets.ErrVectors
 
-// A Result is what one case came to.
-type Result struct {
-	Case string // unique in its set and stable for the same data
-	Got  string
-	Want string
-	// Skip says why the case does not apply, by what stands in it; "" if it does.
-	Skip string
-}
+// Exceptions reads a table of exceptions; see [sets.Exceptions].
+func Exceptions(r io.Reader) (map[string]map[string]string, error) { return sets.Exceptions(r) }
 
 // A Set is a kind of vectors: the folder's name, and how its cases are judged.
 type Set struct {
 	Name string // relative to the folder of all vectors: "danetest", "dnssec/rfc"
-	// Run judges the cases of a folder. A file of the set that is not there has no cases.
-	Run func(ctx context.Context, dir string) ([]Result, error)
+	Run  sets.Judge
 }
 
 // A Failure is a case that came out otherwise.
@@ -98,39 +90,6 @@ type Config struct {
 	Progress func(set string)
 }
 
-//go:embed exceptions.tsv
-var exceptionsTable string
-
-// Exceptions reads a table of exceptions: lines of set, case and reason parted by tabs;
-// blank lines and lines that begin with # are skipped. The result is keyed by set and
-// case. Errors wrap [ErrVectors].
-func Exceptions(r io.Reader) (map[string]map[string]string, error) {
-	out := map[string]map[string]string{}
-	sc := bufio.NewScanner(r)
-	sc.Buffer(nil, 1<<20)
-	for n := 1; sc.Scan(); n++ {
-		line := sc.Text()
-		if strings.TrimSpace(line) == "" || line[0] == '#' {
-			continue
-		}
-		f := strings.Split(line, "\t")
-		if len(f) != 3 || f[0] == "" || f[1] == "" || strings.TrimSpace(f[2]) == "" {
-			return nil, fmt.Errorf("%w: exceptions, line %d: want set, case and reason parted by tabs", ErrVectors, n)
-		}
-		if out[f[0]] == nil {
-			out[f[0]] = map[string]string{}
-		}
-		if out[f[0]][f[1]] != "" {
-			return nil, fmt.Errorf("%w: exceptions, line %d: %s %s is there twice", ErrVectors, n, f[0], f[1])
-		}
-		out[f[0]][f[1]] = strings.TrimSpace(f[2])
-	}
-	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("%w: exceptions: %w", ErrVectors, err)
-	}
-	return out, nil
-}
-
 // Run judges every set that is below the folder. An error wraps [ErrVectors], or is that
 // of ctx; a case that fails is no error.
 func Run(ctx context.Context, c Config) (Report, error) {
@@ -140,7 +99,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	}
 	if c.Exceptions == nil {
 		var err error
-		if c.Exceptions, err = Exceptions(strings.NewReader(exceptionsTable)); err != nil {
+		if c.Exceptions, err = sets.OwnExceptions(); err != nil {
 			return rep, err
 		}
 	}
@@ -190,7 +149,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 }
 
 // judge counts. A set that can not be read, or has no cases, fails as a whole.
-func judge(set string, results []Result, err error, exceptions map[string]string) SetReport {
+func judge(set string, results []sets.Result, err error, exceptions map[string]string) SetReport {
 	r := SetReport{Set: set, Failures: []Failure{}, Exceptions: []Exception{}}
 	fail := func(c, got, want string) {
 		r.Failed++
@@ -198,19 +157,15 @@ func judge(set string, results []Result, err error, exceptions map[string]string
 	}
 	for _, x := range results {
 		r.Cases++
-		why := exceptions[x.Case]
-		switch {
-		case x.Skip != "":
-			r.Excepted++
-			r.Exceptions = append(r.Exceptions, Exception{x.Case, x.Skip})
-		case x.Got == x.Want && why != "":
-			fail(x.Case, x.Got+" (passes)", "an exception that fails: "+why)
-		case x.Got == x.Want:
+		switch state, why := x.State(exceptions); {
+		case state == sets.Passed:
 			r.Passed++
 			r.passed = append(r.passed, x.Case)
-		case why != "":
+		case state == sets.Excepted:
 			r.Excepted++
 			r.Exceptions = append(r.Exceptions, Exception{x.Case, why})
+		case why != "":
+			fail(x.Case, x.Got+" (passes)", "an exception that fails: "+why)
 		default:
 			fail(x.Case, x.Got, x.Want)
 		}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/dnsfake"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 

@@ -29,5 +29,11 @@ const (
 	HeldFloor = heldFloor
 )
 
+// MaxPlanSpare is how many second sockets a plan may have.
+const MaxPlanSpare = maxPlanSpare
+
 // Spend pays from a share.
 func (s *Share) Spend(r Resource, n int) error { return s.pay(r, n) }
+
+// CheckRDATA is checkRDATA.
+var CheckRDATA = checkRDATA

@@ -2,6 +2,7 @@ package dnssec_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -119,5 +120,28 @@ func TestMalformedDS(t *testing.T) {
 			tr.want("mx.example.test. A", "indeterminate malformed")
 			tr.want("alias.example.test. A", "indeterminate malformed")
 		})
+	}
+}
+
+// TestCheckRDATA: what the reader of messages refuses before is refused here as well.
+func TestCheckRDATA(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		typ  dnssec.Type
+		data string
+		want string
+	}{
+		{"MX", dnssec.TypeMX, "\x00\x0a\x01a\x00", ""},
+		{"MX without preference", dnssec.TypeMX, "\x00", "it has 1 bytes, fewer than 2"},
+		{"MX without name", dnssec.TypeMX, "\x00\x0a", "the name in it cannot be read"},
+		{"SOA", dnssec.TypeSOA, "\x01a\x00\x01b\x00" + strings.Repeat("\x00", 20), ""},
+		{"SOA without names", dnssec.TypeSOA, "\x01", "a name in it cannot be read"},
+		{"SOA of one name", dnssec.TypeSOA, "\x01a\x00", "a name in it cannot be read"},
+		{"NS cut off", dnssec.TypeNS, "\x05a", "the name in it cannot be read"},
+	} {
+		err := dnssec.CheckRDATA(c.typ, []byte(c.data))
+		if got := fmt.Sprint(err); c.want == "" && err != nil || c.want != "" && got != c.want {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
 	}
 }

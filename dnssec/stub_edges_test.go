@@ -13,7 +13,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // failureOf asks a stub for the address of mx.example.org and returns its failure.
@@ -54,7 +54,7 @@ func TestStubAliasTTL(t *testing.T) {
 func TestStubAliasFailuresSayWhy(t *testing.T) {
 	mx, org := name(t, "mx.example.org"), name(t, "example.org")
 	unreadable := response{m: func(q *dns.Msg) *dns.Msg {
-		m := fakeserver.Answer(q)
+		m := dnsfake.Answer(q)
 		// The root, and an octet that belongs to nothing.
 		m.Answer = []dns.RR{&dns.RFC3597{Hdr: dns.RR_Header{Name: "example.org.", Rrtype: dns.TypeDNAME, Class: dns.ClassINET, Ttl: 60}, Rdata: "00ff"}}
 		return m
@@ -166,7 +166,7 @@ func TestStubSOA(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := new(world).on("mx.example.org A", secure(response{m: func(q *dns.Msg) *dns.Msg {
-				m := fakeserver.Answer(q)
+				m := dnsfake.Answer(q)
 				m.Ns = tt.ns
 				return m
 			}}))

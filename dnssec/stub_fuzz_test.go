@@ -9,8 +9,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // A parrot answers every question with the same octets behind the right question.
@@ -45,9 +45,9 @@ func FuzzStub(f *testing.F) {
 	q.SetEdns0(1232, true)
 	for _, ad := range []bool{true, false} {
 		for _, m := range []*dns.Msg{
-			fakeserver.Answer(q, mxA), fakeserver.Answer(q, mxToB, bToC, cA), fakeserver.Answer(q, mxToB),
-			fakeserver.Answer(q, "example.org. 60 IN DNAME example.net."), fakeserver.Answer(q, "org. 60 IN DNAME a.b.c.org."),
-			fakeserver.Rcode(q, 3, exampleSOA), fakeserver.Rcode(q, 0, exampleSOA), fakeserver.Extended(fakeserver.Rcode(q, 2, ""), 6, "x"),
+			dnsfake.Answer(q, mxA), dnsfake.Answer(q, mxToB, bToC, cA), dnsfake.Answer(q, mxToB),
+			dnsfake.Answer(q, "example.org. 60 IN DNAME example.net."), dnsfake.Answer(q, "org. 60 IN DNAME a.b.c.org."),
+			dnsfake.Rcode(q, 3, exampleSOA), dnsfake.Rcode(q, 0, exampleSOA), dnsfake.Extended(dnsfake.Rcode(q, 2, ""), 6, "x"),
 		} {
 			m.AuthenticatedData = ad
 			b, err := m.Pack()

@@ -14,7 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -163,17 +163,17 @@ func TestStub(t *testing.T) {
 		{"DNAME that makes the name too long", new(world).on("mx.example.org A", secure(data("example.org. 60 IN DNAME "+strings.Repeat(strings.Repeat("a", 62)+".", 4)))),
 			"mx.example.org none indeterminate [malformed] dns lookup failed: malformed", ""},
 		{"a query in place of an answer", new(world).on("mx.example.org A", response{m: func(q *dns.Msg) *dns.Msg {
-			m := fakeserver.Answer(q, mxA)
+			m := dnsfake.Answer(q, mxA)
 			m.Response = false
 			return m
 		}}), "mx.example.org none indeterminate [malformed] dns lookup failed: malformed", ""},
 		{"another opcode", new(world).on("mx.example.org A", response{m: func(q *dns.Msg) *dns.Msg {
-			m := fakeserver.Answer(q, mxA)
+			m := dnsfake.Answer(q, mxA)
 			m.Opcode = dns.OpcodeUpdate
 			return m
 		}}), "mx.example.org none indeterminate [malformed] dns lookup failed: malformed", ""},
 		{"truncated", new(world).on("mx.example.org A", response{m: func(q *dns.Msg) *dns.Msg {
-			m := fakeserver.Answer(q, mxA)
+			m := dnsfake.Answer(q, mxA)
 			m.Truncated = true
 			return m
 		}}), "mx.example.org none indeterminate [malformed] dns lookup failed: malformed", ""},
@@ -225,7 +225,7 @@ func TestStub(t *testing.T) {
 		{"junk", new(world).on("mx.example.org A", response{raw: []byte("junk")}),
 			"mx.example.org none indeterminate [malformed] dns lookup failed: malformed", ""},
 		{"an answer to another question", new(world).on("mx.example.org A", response{m: func(q *dns.Msg) *dns.Msg {
-			m := fakeserver.Answer(q, mxA)
+			m := dnsfake.Answer(q, mxA)
 			m.Question[0].Name = "mx.example.com."
 			return m
 		}}), "mx.example.org none indeterminate [malformed] dns lookup failed: malformed", ""},

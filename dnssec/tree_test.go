@@ -2,7 +2,6 @@ package dnssec_test
 
 import (
 	"context"
-	"crypto"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/proof"
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // testTime is when the tests of the validator take place.
@@ -54,8 +54,7 @@ type testNSEC3 struct {
 
 // A testKey is a key; sign says what it signs: everything, only the keys, or nothing.
 type testKey struct {
-	*dns.DNSKEY
-	priv crypto.Signer
+	dnstree.Key
 	sign string // "all", "keys", "data", "none"
 }
 
@@ -63,12 +62,11 @@ var keyCache sync.Map // of *testKey by a name, since RSA keys are slow to make
 
 func newTestKey(t testing.TB, zone string, alg uint8, bits int, flags uint16) *testKey {
 	t.Helper()
-	k := &dns.DNSKEY{Hdr: dns.RR_Header{Name: zone, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 3600}, Flags: flags, Protocol: 3, Algorithm: alg}
-	priv, err := k.Generate(bits)
+	k, err := dnstree.NewKey(zone, alg, flags, bits)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &testKey{k, priv.(crypto.Signer), "all"}
+	return &testKey{k, "all"}
 }
 
 // defaultKey returns a copy of the nth key of a zone.
@@ -260,20 +258,17 @@ func (tr *tree) answer(m *dns.Msg, name string, typ uint16, depth int) {
 	}
 	owner := name
 	if !z.exists(tr, name) {
-		encloser, closer := z.encloser(tr, name)
-		owner = "*." + encloser
-		if encloser == "." {
-			owner = "*."
-		}
+		encloser, closer := dnstree.Prover{Exists: func(n string) bool { return z.exists(tr, n) }}.Encloser(name)
+		owner = dnstree.Join("*", encloser)
 		if !z.exists(tr, owner) {
 			m.Rcode = dns.RcodeNameError
-			z.deny(tr, m, name, closer, encloser, owner, true)
+			z.deny(tr, m, name)
 			return
 		}
 		if len(z.records(tr, owner, typ)) > 0 || len(z.records(tr, owner, dns.TypeCNAME)) > 0 {
 			z.cover(tr, m, name, closer)
 		} else {
-			z.deny(tr, m, name, closer, encloser, owner, false)
+			z.deny(tr, m, name)
 			return
 		}
 	}
@@ -372,15 +367,8 @@ func (z *testZone) sign(tr *tree, set []dns.RR) []dns.RR {
 }
 
 func signSet(t testing.TB, k *testKey, signer string, set []dns.RR, from, until time.Time) *dns.RRSIG {
-	s := &dns.RRSIG{
-		Hdr:        dns.RR_Header{Name: set[0].Header().Name, Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: set[0].Header().Ttl},
-		Algorithm:  k.Algorithm,
-		KeyTag:     k.KeyTag(),
-		SignerName: signer,
-		Inception:  uint32(from.Unix()),
-		Expiration: uint32(until.Unix()),
-	}
-	if err := s.Sign(k.priv, set); err != nil {
+	s, err := k.Sign(signer, set, from, until)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -7,6 +7,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // resign replaces the signatures over the answer's set by one that edit has altered
@@ -18,13 +19,9 @@ func resign(t testing.TB, z *testZone, m *dns.Msg, typ uint16, edit func(s *dns.
 			set = append(set, rr)
 		}
 	}
-	s := &dns.RRSIG{
-		Hdr:       dns.RR_Header{Name: set[0].Header().Name, Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: 3600},
-		Algorithm: z.keys[0].Algorithm, KeyTag: z.keys[0].KeyTag(), SignerName: z.apex,
-		Inception: uint32(z.from.Unix()), Expiration: uint32(z.until.Unix()),
-	}
+	s := z.keys[0].Draft(z.apex, set, z.from, z.until)
 	edit(s)
-	if err := s.Sign(z.keys[0].priv, set); err != nil {
+	if err := dnstree.Sign(s, z.keys[0].Private, set); err != nil {
 		t.Fatal(err)
 	}
 	m.Answer = append(drop(m.Answer, covers(typ)), s)
@@ -78,6 +75,20 @@ func TestValidatorSignatures(t *testing.T) {
 		tr.want(q, "secure data")
 		tr.on(q, func(m *dns.Msg) { m.Answer = m.Answer[1:] })
 		tr.want(q, "bogus signature-invalid")
+	})
+	t.Run("the TTL in the zone is that of the signature", func(t *testing.T) {
+		tr := newTree(t)
+		tr.on(q, func(m *dns.Msg) {
+			for _, rr := range m.Answer {
+				rr.Header().Ttl = 7
+			}
+		})
+		if a, err := tr.get(q); err != nil || a.OriginalTTL != 3600 || a.Records[0].TTL != 7 {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if a, err := tr.get("mx.unsigned.test. A"); err != nil || a.OriginalTTL != 0 {
+			t.Errorf("not signed: %+v, %v", a, err)
+		}
 	})
 	t.Run("DNSSEC4034-6.3-01 a duplicate is kept once", func(t *testing.T) {
 		tr := newTree(t)

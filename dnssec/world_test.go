@@ -10,7 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // A world is a resolver in memory: each question has responses, given in turn, the last
@@ -79,7 +79,7 @@ func (w *world) Exchange(_ context.Context, query []byte) (dnssec.Response, erro
 
 // data is an answer with records; secure is one with AD.
 func data(records ...string) response {
-	return response{m: func(q *dns.Msg) *dns.Msg { return fakeserver.Answer(q, records...) }}
+	return response{m: func(q *dns.Msg) *dns.Msg { return dnsfake.Answer(q, records...) }}
 }
 
 func secure(r response) response {
@@ -93,13 +93,13 @@ func rcode(code int, r response) response {
 
 // soa adds one to the authority section; the TTL is 600 and the minimum 300.
 func soa(r response, record string) response {
-	return response{m: func(q *dns.Msg) *dns.Msg { m := r.m(q); m.Ns = append(m.Ns, fakeserver.RR(record)); return m }}
+	return response{m: func(q *dns.Msg) *dns.Msg { m := r.m(q); m.Ns = append(m.Ns, dnsfake.RR(record)); return m }}
 }
 
 const exampleSOA = "example.org. 600 IN SOA ns.example.org. host.example.org. 1 2 3 4 300"
 
 func ede(r response, code uint16, text string) response {
-	return response{m: func(q *dns.Msg) *dns.Msg { return fakeserver.Extended(r.m(q), code, text) }}
+	return response{m: func(q *dns.Msg) *dns.Msg { return dnsfake.Extended(r.m(q), code, text) }}
 }
 
 func failing(err error) response { return response{err: err} }

@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // heapInUse is what is in use once nothing is left to collect.
@@ -60,7 +61,7 @@ func TestKeptZones(t *testing.T) {
 				k := *z.keys[0].DNSKEY
 				k.Flags, k.Algorithm = 256, dns.RSASHA256
 				k.PublicKey = base64.StdEncoding.EncodeToString(append(make([]byte, 980), byte(j)))
-				z.keys = append(z.keys, &testKey{&k, nil, "none"})
+				z.keys = append(z.keys, &testKey{dnstree.Key{DNSKEY: &k}, "none"})
 			}
 		}
 		v := tr.validator(append(edit, func(c *dnssec.ValidatorConfig) { c.Upstream = padded{tr, records} })...)

@@ -84,6 +84,18 @@ func TestPlanCache(t *testing.T) {
 			}
 		}
 	})
+	t.Run("one that has ended is dropped though the next fails", func(t *testing.T) {
+		w := newWorld(t).signed()
+		p := w.plan(engine.Request{})
+		if w.engine().CachedPlans() != 1 {
+			t.Fatal("not kept")
+		}
+		w.now = p.ValidUntil
+		w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrServFail)
+		if w.plan(engine.Request{}); w.engine().CachedPlans() != 0 {
+			t.Error("the ended plan is still kept")
+		}
+	})
 	t.Run("a denial is kept", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 0 .")

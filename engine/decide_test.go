@@ -432,6 +432,22 @@ func TestDecide(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a nil certificate among others is left out", func(t *testing.T) {
+		for name := range plans {
+			w, r, good := plans[name](t)
+			want := w.decide(r, good)
+			for at := 1; at <= len(good.Chain); at++ {
+				peer := good
+				peer.Chain = slices.Insert(slices.Clone(good.Chain), at, nil)
+				if d := w.decide(r, peer); d.Outcome != want.Outcome || d.Reason.ID != want.Reason.ID || d.Deliver != want.Deliver || !slices.Equal(d.Presented, want.Presented) {
+					t.Errorf("%s, at %d: %s %s, want %s %s", name, at, d.Outcome, d.Reason.ID, want.Outcome, want.Reason.ID)
+				}
+				if peer.Chain[at] != nil {
+					t.Error("the caller's chain was changed")
+				}
+			}
+		}
+	})
 	t.Run("words of a peer are made safe", func(t *testing.T) {
 		w, r, _ := plans["may"](t)
 		d := w.decide(r, engine.Peer{Event: engine.STARTTLSRefused, Detail: "454 \x1b[31mno\r\n" + strings.Repeat("x", 5000)})

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // A plan says what must hold before anybody connects; the decision says whether it

@@ -15,10 +15,11 @@ import (
 // the addresses of all hosts, each host's TLSA records as soon as its addresses are known.
 func (e *Engine) gather(ctx context.Context, r *Request, n nextHop, now time.Time) gathered {
 	past := e.startRecall(ctx, n)
-	g := e.ask(ctx, r, gathered{at: now, next: n}, nil)
+	paid := newLookups(n, e.c.DNSLimits)
+	g := e.ask(ctx, r, gathered{at: now, next: n}, nil, paid)
 	if g.hasEnded(e.c.Now()) && ctx.Err() == nil {
 		// Once: what has ended after that is used all the same.
-		g = e.ask(ctx, r, gathered{at: now, next: n}, &g)
+		g = e.ask(ctx, r, gathered{at: now, next: n}, &g, newLookups(n, paid.left()))
 	}
 	if g.past = past.end(); e.c.Memory != nil {
 		g.memory = e.c.Memory.holding()
@@ -48,9 +49,8 @@ func (e *Engine) compare(r *Request, g *gathered) {
 
 // ask asks DNS and MTA-STS. before is what was gathered before, of which something has
 // ended; nil if this is the first time.
-func (e *Engine) ask(ctx context.Context, r *Request, g gathered, before *gathered) gathered {
+func (e *Engine) ask(ctx context.Context, r *Request, g gathered, before *gathered, paid lookups) gathered {
 	var policy stsLookup
-	paid := e.newLookups(g.next)
 	defer paid.spent(e, g.next)
 	if before != nil && before.asked == STSWasAsked && !before.policyEnded(e.c.Now()) {
 		// A fetch, and the wait for one, is made once for a plan.

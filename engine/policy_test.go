@@ -363,9 +363,10 @@ func TestRequirementsSTS(t *testing.T) {
 		if next, changed, err := v.engine().LookAgain(context.Background(), none); !changed || err != nil || next.Hosts[0].Requirement != engine.STS {
 			t.Errorf("a new policy: %v %v", changed, err)
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		if _, changed, err := e.LookAgain(ctx, p); changed || !errors.Is(err, context.Canceled) {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		left := errors.New("the client has left")
+		cancel(left)
+		if _, changed, err := e.LookAgain(ctx, p); changed || err != left {
 			t.Errorf("cancelled: %v %v", changed, err)
 		}
 		// A literal has no policy to look at.

@@ -128,6 +128,13 @@ func parseLiteral(s string) (netip.Addr, bool) {
 	return a, err == nil && a.Zone() == ""
 }
 
+// PortOf returns the port that the hosts of a plan for r are connected to. An error wraps
+// [ErrRequest].
+func PortOf(r Request) (uint16, error) {
+	n, err := r.check(true)
+	return n.port, err
+}
+
 // check reads the next hop and reports everything that is wrong with the request
 // together, before anything is looked up. Errors wrap [ErrRequest].
 func (r *Request) check(haveSTS bool) (nextHop, error) {

@@ -6,9 +6,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -25,6 +29,72 @@ func (r *signedUntil) Resolve(ctx context.Context, q dnssec.Question) (dnssec.An
 		a.SignaturesEnd = r.end
 	}
 	return a, err
+}
+
+// shortLived is a resolver all of whose answers end after five seconds.
+type shortLived struct{}
+
+func (shortLived) ProtectedPath() bool { return true }
+
+func (shortLived) Exchange(_ context.Context, query []byte) (dnssec.Response, error) {
+	q := new(dns.Msg)
+	if err := q.Unpack(query); err != nil {
+		return dnssec.Response{}, err
+	}
+	var m *dns.Msg
+	switch q.Question[0].Qtype {
+	case dns.TypeMX:
+		m = dnsfake.Answer(q, "example.org. 5 IN MX 10 mx.example.org.")
+	case dns.TypeA:
+		m = dnsfake.Answer(q, "mx.example.org. 5 IN A 192.0.2.1")
+	default:
+		m = dnsfake.Rcode(q, dns.RcodeSuccess, "example.org. 5 IN SOA ns.example.org. host.example.org. 1 2 3 4 5")
+	}
+	b, err := m.Pack()
+	return dnssec.Response{Message: b, Server: "short"}, err
+}
+
+// TestSlowPlanIsPaidOnce: a plan that is made a second time, because answers ended
+// meanwhile, may spend what the first time has left, but has all the time again.
+func TestSlowPlanIsPaidOnce(t *testing.T) {
+	const most = 40
+	plan := func(t *testing.T, questions int) (spent []dnssec.Amounts, limits []dnssec.Limits, p *engine.Plan) {
+		synctest.Test(t, func(t *testing.T) {
+			stub, err := dnssec.NewStub(dnssec.StubConfig{Upstream: shortLived{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorld(t)
+			w.cfg.Resolver, w.cfg.Now = stub, time.Now
+			w.cfg.DNSLimits = dnssec.Limits{Time: 6 * time.Second}
+			w.cfg.DNSLimits.Amounts[dnssec.Questions] = questions
+			w.cfg.Trace = &engine.Trace{Spent: func(_ rfc6125.Host, s dnssec.Amounts, l dnssec.Limits) {
+				spent, limits = append(spent, s), append(limits, l)
+			}}
+			w.sts.results["example.org"] = policy(t, "example.org", "enforce", "mx.example.org")
+			w.sts.hold = make(chan struct{})
+			time.AfterFunc(8*time.Second, func() { close(w.sts.hold) })
+			p = w.plan(engine.Request{})
+		})
+		return spent, limits, p
+	}
+	spent, limits, p := plan(t, most)
+	if len(spent) != 2 || spent[0][dnssec.Questions] == 0 || len(p.Hosts) != 1 || p.Hosts[0].Requirement != engine.STS {
+		t.Fatalf("spent %v: %+v", spent, p.Hosts)
+	}
+	if first, second := limits[0].Amounts[dnssec.Questions], limits[1].Amounts[dnssec.Questions]; first != most || second != most-spent[0][dnssec.Questions] {
+		t.Errorf("%d and %d questions, of which the first time used %d", first, second, spent[0][dnssec.Questions])
+	}
+	if limits[1].Time != limits[0].Time {
+		t.Errorf("the second time has %v", limits[1].Time)
+	}
+	// Used up by the first time, it is not the default that is left.
+	used := spent[0][dnssec.Questions]
+	if spent, limits, _ := plan(t, used); len(limits) > 1 && (limits[1].Amounts[dnssec.Questions] > 1 || spent[1][dnssec.Questions] > 1) {
+		t.Errorf("%d questions for the second time", limits[1].Amounts[dnssec.Questions])
+	} else if len(limits) == 0 {
+		t.Error("nothing was asked")
+	}
 }
 
 // TestSlowPlan: a plan that waited for a policy host over short TTLs can be used, and rests

@@ -1,12 +1,20 @@
 package pkix_test
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -216,5 +224,69 @@ func TestKeyIdentifiers(t *testing.T) {
 	err := verify(nil, leaf, wrong.cert, right.cert)
 	if got := kinds(err); got != "no path to an anchor, bad signature" && got != "bad signature, no path to an anchor" {
 		t.Errorf("%s", got)
+	}
+}
+
+// TestCostOrder: a signature costs more where it takes longer.
+func TestCostOrder(t *testing.T) {
+	ec := func(c elliptic.Curve) *ecdsa.PublicKey { return &ecdsa.PublicKey{Curve: c} }
+	rsaKey := func(bits uint, e int) *rsa.PublicKey {
+		return &rsa.PublicKey{N: new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), bits), big.NewInt(1)), E: e}
+	}
+	cost := func(id x509.SignatureAlgorithm, key crypto.PublicKey) time.Duration {
+		return pkix.SignatureCost(id, key, 1000)
+	}
+	for _, c := range []struct {
+		name       string
+		less, more time.Duration
+	}{
+		{"no key and Ed25519", cost(x509.PureEd25519, nil), cost(x509.PureEd25519, make(ed25519.PublicKey, ed25519.PublicKeySize))},
+		{"Ed25519 and P-256", cost(x509.PureEd25519, make(ed25519.PublicKey, ed25519.PublicKeySize)), cost(x509.ECDSAWithSHA256, ec(elliptic.P256()))},
+		{"P-256 and P-224, which has no assembly", cost(x509.ECDSAWithSHA256, ec(elliptic.P256())), cost(x509.ECDSAWithSHA256, ec(elliptic.P224()))},
+		{"P-224 and P-384", cost(x509.ECDSAWithSHA256, ec(elliptic.P224())), cost(x509.ECDSAWithSHA256, ec(elliptic.P384()))},
+		{"P-384 and P-521", cost(x509.ECDSAWithSHA256, ec(elliptic.P384())), cost(x509.ECDSAWithSHA256, ec(elliptic.P521()))},
+		{"RSA of 2,048 and 4,096 bits", cost(x509.SHA256WithRSA, rsaKey(2048, 65537)), cost(x509.SHA256WithRSA, rsaKey(4096, 65537))},
+		{"RSA of a small and a large exponent", cost(x509.SHA256WithRSA, rsaKey(2048, 3)), cost(x509.SHA256WithRSA, rsaKey(2048, 1<<32+1))},
+		{"RSA and RSA-PSS with SHA-256", cost(x509.SHA256WithRSA, rsaKey(2048, 3)), cost(x509.SHA256WithRSAPSS, rsaKey(2048, 3))},
+		{"RSA and RSA-PSS with SHA-384", cost(x509.SHA384WithRSA, rsaKey(2048, 3)), cost(x509.SHA384WithRSAPSS, rsaKey(2048, 3))},
+		{"RSA and RSA-PSS with SHA-512", cost(x509.SHA512WithRSA, rsaKey(2048, 3)), cost(x509.SHA512WithRSAPSS, rsaKey(2048, 3))},
+		{"1,000 and 2,000 bytes", pkix.SignatureCost(0, nil, 1000), pkix.SignatureCost(0, nil, 2000)},
+	} {
+		if c.less >= c.more || c.less <= 0 {
+			t.Errorf("%s: %s and %s", c.name, c.less, c.more)
+		}
+	}
+}
+
+// TestKeyIsNamed: where the work ends at a signature, the error names the key.
+func TestKeyIsNamed(t *testing.T) {
+	leaf := certtest.New("mx.example.org", certtest.NewKey().SPKI)
+	key := certtest.NewRSA(2048, 1<<32+15)
+	ca := authority("ca", key.SPKI(true))
+	ca.Issuer, leaf.Issuer = ca.Subject, ca.Subject
+	_, err := pkix.Verify(pkix.Request{Certs: pkix.ReadChain([][]byte{leaf.SignRSA(key)}), At: certtest.Now,
+		Anchors: []pkix.Anchor{pkix.AnchorOf(pkix.Read(ca.SignRSA(key)))}, Work: &pkix.Work{Limit: 10 * time.Microsecond}})
+	want(t, err, pkix.ErrBudget, "a signature by an RSA key of 2048 bits with the exponent 4294967311")
+}
+
+// TestNamesAreBooked: under name constraints the bytes of the names are booked as read,
+// those of other extensions as hashed only.
+func TestNamesAreBooked(t *testing.T) {
+	r := root(t)
+	limited := r.ca("limited", constrained(trees(dnsTree("example")), nil))
+	spent := func(changes ...change) time.Duration {
+		_, err, counted := pkix.VerifyCounted(pkix.Request{Chain: certs(limited.leaf(changes...), limited.cert), Roots: pkix.NewRoots(r.cert), At: now, Work: &pkix.Work{Limit: time.Hour}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return counted.Spent
+	}
+	const size = 50_000
+	plain := spent()
+	other := spent(rawExt(false, make([]byte, size), 1, 2, 3)) - plain
+	// One name of a form that is not constrained.
+	names := spent(rawSAN(tlv(0x82, []byte("mx.example")), tlv(0x88, bytes.Repeat([]byte{42}, size)))) - plain
+	if names < other+size*10*time.Nanosecond || other <= 0 {
+		t.Errorf("%d bytes cost %s as a name and %s as another extension", size, names, other)
 	}
 }

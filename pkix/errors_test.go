@@ -87,6 +87,14 @@ func TestErrorText(t *testing.T) {
 			t.Errorf("%d: %v", n, err)
 		}
 	}
+	// Of a long subject a part is turned into text, its Common Name always.
+	for _, units := range []int{1, 40} {
+		long := newEntity(t, "mx.example.org")
+		for range units {
+			long.name.OrganizationalUnit = append(long.name.OrganizationalUnit, strings.Repeat("x", 1500/units))
+		}
+		want(t, verify(nil, r.signs(long, false)), pkix.ErrNoAnchor, "CN=mx.example.org,OU=xxx")
+	}
 	nameless := newEntity(t, "")
 	err = verify(nil, r.signs(nameless, false, func(c *x509.Certificate) { c.SerialNumber = big.NewInt(0xabc) }))
 	want(t, err, pkix.ErrNoAnchor, "serial number abc")

@@ -312,8 +312,13 @@ func TestLargestKey(t *testing.T) {
 	if cost := pkix.SignatureCost(x509.SHA256WithRSA, key, 2000); 4*cost > pkix.DefaultWork {
 		t.Errorf("it costs %s", cost)
 	}
-	if pkix.KeyFault(&rsa.PublicKey{N: new(big.Int).Lsh(n, 1), E: 3}) == "" {
+	larger := &rsa.PublicKey{N: new(big.Int).Lsh(n, 1), E: 3}
+	if pkix.KeyFault(larger) == "" {
 		t.Error("8,193 bits")
+	}
+	// A key that is not used costs the hash alone.
+	if cost, none := pkix.SignatureCost(x509.SHA256WithRSA, larger, 2000), pkix.SignatureCost(x509.SHA256WithRSA, nil, 2000); cost != none || none <= 0 {
+		t.Errorf("8,193 bits cost %s, no key %s", cost, none)
 	}
 }
 

@@ -301,6 +301,23 @@ func (f *Front) call(ctx context.Context, do func(context.Context) error) error 
 	return err
 }
 
+// Check asks the store behind for an entry that it does not have, and returns the error of a
+// store that cannot be reached; it wraps [ErrUnavailable], or is ctx's. A shared store that
+// has just failed is not asked.
+func (f *Front) Check(ctx context.Context) error {
+	err := f.call(ctx, func(ctx context.Context) error {
+		_, _, err := f.behind.Get(ctx, checkKey)
+		return err
+	})
+	if errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// checkKey is a key that no entry has.
+const checkKey = "check"
+
 func (f *Front) count(add func(*FrontStats)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

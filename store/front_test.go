@@ -267,6 +267,9 @@ func TestFrontOwnStoreIsNotAskedAgain(t *testing.T) {
 func TestFrontWhenTheStoreIsDown(t *testing.T) {
 	w := newFrontWorld(t, true)
 	w.put(w.front, "k", "v")
+	if err := w.front.Check(w.ctx); err != nil {
+		t.Errorf("Check of a store that answers: %v", err)
+	}
 	w.behind.down.Store(true)
 	w.c.Advance(store.DefaultFrontAge)
 	w.costs("old copy", 1, func() { w.want("what is known is served", w.get(w.front, "k"), "v") })
@@ -290,8 +293,14 @@ func TestFrontWhenTheStoreIsDown(t *testing.T) {
 	if err := w.front.Sync(w.ctx); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Sync while down: %v", err)
 	}
+	if err := w.front.Check(w.ctx); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Check while down: %v", err)
+	}
 	w.behind.down.Store(false)
 	w.c.Advance(5 * time.Second)
+	if err := w.front.Check(w.ctx); err != nil {
+		t.Errorf("Check after the return: %v", err)
+	}
 	if err := w.front.Sync(w.ctx); err != nil {
 		t.Fatal(err)
 	}

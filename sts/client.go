@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/specialaddr"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -53,7 +54,7 @@ type Client struct {
 	resolver  dnssec.Resolver
 	roots     *pkix.Roots
 	cache     *Cache
-	addr      addressRules
+	addr      specialaddr.Rules
 	nat64     *nat64Finder
 	port      uint16
 	dial      func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
@@ -137,7 +138,7 @@ func NewClient(c Config) (*Client, error) {
 	}
 	cl := &Client{
 		resolver: c.Resolver, roots: c.Roots, cache: newCache(c.Store, c.Now, c.Logger),
-		addr:  addressRules{allow: slices.Clone(c.Allow), deny: slices.Clone(c.Deny)},
+		addr:  specialaddr.Rules{Allow: slices.Clone(c.Allow), Deny: slices.Clone(c.Deny)},
 		nat64: &nat64Finder{resolver: c.NAT64}, port: c.Port, dial: c.Dial, timeout: c.Timeout,
 		wait: c.Wait, patience: turnPatience, updates: map[updateKey]*updating{},
 		checkPath: c.CheckPath, observer: c.Observer, now: c.Now, log: c.Logger, own: own, front: front, hash: maphash.MakeSeed(),

@@ -23,6 +23,8 @@ func TestFutureFetch(t *testing.T) {
 		"no record":        {365 * 24 * time.Hour, nil, true},
 		"new id":           {30 * 24 * time.Hour, []string{"v=STSv1; id=id2;"}, true},
 		"DNS says nothing": {365 * 24 * time.Hour, []string{""}, false},
+		"the bound":        {10 * time.Minute, []string{"v=STSv1; id=id1;"}, false},
+		"above the bound":  {10*time.Minute + 1, []string{"v=STSv1; id=id1;"}, true},
 		"a fleet":          {5 * time.Minute, []string{"v=STSv1; id=id1;"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

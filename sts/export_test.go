@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/specialaddr"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 )
@@ -19,11 +20,11 @@ func Keep(c *Client, domain rfc6125.Host, id, text string, fetched time.Time) er
 }
 
 // Vet is the check of the address of a policy host.
-func Vet(a netip.Addr, allow ...netip.Prefix) error { return addressRules{allow: allow}.vet(a) }
+func Vet(a netip.Addr, allow ...netip.Prefix) error { return specialaddr.Rules{Allow: allow}.Vet(a) }
 
 // VetBy is the check with all rules.
 func VetBy(a netip.Addr, allow, deny, nat64 []netip.Prefix) error {
-	return addressRules{allow, deny, nat64}.vet(a)
+	return specialaddr.Rules{Allow: allow, Deny: deny, NAT64: nat64}.Vet(a)
 }
 
 // NAT64Prefixes are those by which the addresses of ipv4only.arpa were translated.

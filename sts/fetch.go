@@ -162,7 +162,7 @@ func (c *Client) addresses(ctx context.Context, f *Fetched) ([]target, *FetchErr
 
 	rules := c.addr
 	if r6.err == nil && len(r6.ans.Records) > 0 {
-		rules.nat64 = c.nat64.find(ctx)
+		rules.NAT64 = c.nat64.find(ctx)
 	}
 	var good [2][]target
 	var refused []error
@@ -177,7 +177,7 @@ func (c *Client) addresses(ctx context.Context, f *Fetched) ([]target, *FetchErr
 		}
 		for _, rec := range r.ans.Records {
 			a := rec.Addr()
-			if err := rules.vet(a); err != nil {
+			if err := rules.Vet(a); err != nil {
 				refused = append(refused, err)
 				continue
 			}

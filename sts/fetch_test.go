@@ -19,118 +19,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mxauth/mxauth/conformance/vectors/mtasts"
 	"github.com/mxauth/mxauth/dnssec"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/sts"
 )
-
-// fetchResult puts the outcome of a lookup with nothing cached into the words of the
-// published rows.
-func fetchResult(r sts.Result) string {
-	var fe *sts.FetchError
-	switch {
-	case r.Policy != nil:
-		return "ok"
-	case errors.Is(r.TXTErr, sts.ErrNoRecord):
-		return "no-policy"
-	case errors.Is(r.FetchErr, sts.ErrPolicy):
-		return "policy-invalid"
-	case errors.As(r.FetchErr, &fe) && fe.Status == http.StatusNotFound:
-		// The rows set 404 apart: the host says that it has no policy. Nothing else
-		// follows from it: TestFetchKeepsCached.
-		return "no-policy"
-	}
-	return "fetch-error"
-}
-
-// fetchExceptions are the rows whose result we do not share, by a property of the row,
-// with the reason. One that comes out as published fails the test.
-func fetchException(row mtasts.Fetch) string {
-	if row.BodyBytes > sts.MaxPolicySize && row.Result == "policy-invalid" {
-		return "the set itself calls other bodies over 64 KiB a fetch-error, and so does the decision table (section 3): the body was not read to its end"
-	}
-	return ""
-}
-
-func TestVectorFetches(t *testing.T) {
-	for _, row := range vectorRows(t, "fetch.jsonl", mtasts.ReadFetches) {
-		t.Run(fmt.Sprintf("line %d", row.Line), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				name := strings.TrimPrefix(row.Host, "mta-sts.")
-				if name == "" {
-					name = "example.org"
-				}
-				w.domain(name, "one", "")
-				switch row.DNS {
-				case "":
-				case "timeout":
-					w.dns.Fail("_mta-sts."+name, typeTXT, dnssec.ErrTimeout)
-				case "SERVFAIL":
-					w.dns.Fail("_mta-sts."+name, typeTXT, dnssec.ErrServFail)
-				case "NXDOMAIN":
-					w.record(name)
-				default:
-					t.Fatalf("unknown dns %q", row.DNS)
-				}
-				certFor(t, w, row, name)
-				w.serve(name, func(rw http.ResponseWriter, r *http.Request) {
-					if !row.HasContentType {
-						rw.Header().Set("Content-Type", "text/plain")
-					} else if row.ContentType != nil {
-						rw.Header().Set("Content-Type", *row.ContentType)
-					} else {
-						rw.Header()["Content-Type"] = nil
-					}
-					if row.Location != "" {
-						rw.Header().Set("Location", row.Location)
-					}
-					body := strings.Repeat("x", row.BodyBytes)
-					if row.Body != nil {
-						body = *row.Body
-					}
-					if row.Transfer != "chunked" {
-						rw.Header().Set("Content-Length", fmt.Sprint(len(body)))
-					}
-					rw.WriteHeader(row.Status)
-					io.WriteString(rw, body)
-				})
-				r := w.client().Lookup(context.Background(), host(name))
-				got := fetchResult(r)
-				if why := fetchException(row); why != "" {
-					if got == row.Result {
-						t.Errorf("passes, though it is excepted: %s", why)
-					}
-					return
-				}
-				if got != row.Result {
-					t.Errorf("%s, want %s (%s): txt %v, fetch %v", got, row.Result, row.Note, r.TXTErr, r.FetchErr)
-				}
-			})
-		})
-	}
-}
-
-// certFor sets the certificate that a row tells of in words.
-func certFor(t *testing.T, w *world, row mtasts.Fetch, name string) {
-	own := "mta-sts." + name
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch c := row.Cert; {
-	case c == "" || c == "valid":
-	case strings.HasPrefix(c, "valid for "):
-		w.certs[own] = ca.leaf(nil, strings.TrimPrefix(c, "valid for "))
-	case c == "expired":
-		w.certs[own] = ca.leaf(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(0, 6, 0) }, own)
-	case strings.HasPrefix(c, "trusted, names only "):
-		w.certs[own] = ca.leaf(nil, strings.TrimPrefix(c, "trusted, names only "))
-	case strings.Contains(c, "self-signed"), strings.Contains(c, "untrusted"), strings.Contains(c, "unknown"):
-		w.certs[own] = evilCA.leaf(nil, own)
-	default:
-		t.Fatalf("unknown cert %q", c)
-	}
-}
 
 // TestFetchNotes: what is more than the kind of a failure, for advice.
 func TestFetchNotes(t *testing.T) {
@@ -485,6 +377,25 @@ func TestFetchRanksFailures(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		if tried := w.attempts(); len(tried) != 3 {
+			t.Errorf("tried %v", tried)
+		}
+	})
+}
+
+// TestFetchAsksOneServer: a server that has proved its name and then does not give the
+// policy has answered for the host; the next address is not asked.
+func TestFetchAsksOneServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		w.dns.Add("mta-sts.example.org. 300 IN A 9.9.9.11", "mta-sts.example.org. 300 IN A 9.9.9.12")
+		w.serve("example.org", status(404))
+		_, err := w.client().Fetch(context.Background(), host("example.org"))
+		var fe *sts.FetchError
+		if !errors.As(err, &fe) || fe.Kind != sts.ErrFetchStatus || fe.Addr.String() != "9.9.9.10:443" {
+			t.Errorf("got %v", err)
+		}
+		if tried := w.attempts(); len(tried) != 1 {
 			t.Errorf("tried %v", tried)
 		}
 	})

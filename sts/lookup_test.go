@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/dnsfake"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/sts"
 )

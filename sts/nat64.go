@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/specialaddr"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -36,22 +37,6 @@ var nat64Known = [...]netip.Addr{netip.AddrFrom4([4]byte{192, 0, 0, 170}), netip
 // nat64Lengths are the lengths of prefixes (RFC 6052 section 2.2), the longest first.
 var nat64Lengths = [...]int{96, 64, 56, 48, 40, 32}
 
-// embedded returns the IPv4 address in a, behind a NAT64 prefix of that length (RFC 6052
-// section 2.2): bits 64 to 71 are passed over.
-func embedded(a netip.Addr, length int) netip.Addr {
-	b := a.As16()
-	var out [4]byte
-	at := length / 8
-	for i := range out {
-		if at == 8 && length != 96 {
-			at++
-		}
-		out[i] = b[at]
-		at++
-	}
-	return netip.AddrFrom4(out)
-}
-
 // nat64Prefixes returns the prefixes by which the addresses of ipv4only.arpa were
 // translated (RFC 7050 section 3).
 func nat64Prefixes(addrs []netip.Addr) []netip.Prefix {
@@ -61,7 +46,7 @@ func nat64Prefixes(addrs []netip.Addr) []netip.Prefix {
 			continue
 		}
 		for _, n := range nat64Lengths {
-			if !slices.Contains(nat64Known[:], embedded(a, n)) {
+			if !slices.Contains(nat64Known[:], specialaddr.Embedded(a, n)) {
 				continue
 			}
 			if p := netip.PrefixFrom(a, n).Masked(); !slices.Contains(out, p) && len(out) < maxNAT64 {

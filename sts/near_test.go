@@ -3,6 +3,7 @@ package sts_test
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/mxauth/mxauth/sts"
@@ -95,6 +96,15 @@ func TestLintNearPolicy(t *testing.T) {
 		{"value in upper case", change("enforce", "Enforce"), 1, 2, `mode is "Enforce", not "enforce"`, `"mode: enforce"`},
 		{"quotes", change("enforce", `"enforce"`), 1, 2, "quotation marks around the value", `"mode: enforce"`},
 		{"days", change("1209600", "14d"), 1, 4, "seconds", `"max_age: 1209600"`},
+		{"weeks", change("1209600", "2 Weeks"), 1, 4, "seconds", `"max_age: 1209600"`},
+		{"hours", change("1209600", "336h"), 1, 4, "seconds", `"max_age: 1209600"`},
+		{"digits in groups", change("1209600", "1,209,600"), 1, 4, "seconds", `"max_age: 1209600"`},
+		{"two years in days", change("1209600", "730 days"), 1, 4, "seconds", `"max_age: 31536000"`},
+		{"one more than the longest", change("1209600", "31557601s"), 1, 4, "seconds", `"max_age: 31557600"`},
+		{"more weeks than a duration holds", change("1209600", "30000 weeks"), 1, 4, "seconds", `"max_age: 31449600"`},
+		{"an unknown mode", change("mode: enforce", "Mode: strong"), 1, 2, `"Mode" is not "mode"`, `write "mode: " and its value`},
+		{"an unknown unit", change("max_age: 1209600", "Max_age: 2 moons"), 1, 4, `"Max_age" is not "max_age"`, `write "max_age: " and its value`},
+		{"a unit alone", change("max_age: 1209600", "Max_age: days"), 1, 4, `"Max_age" is not "max_age"`, `write "max_age: " and its value`},
 		{"version", change("STSv1", "stsv1"), 1, 1, `version is "stsv1", not "STSv1"`, `"version: STSv1"`},
 		{"no colon", change("mode:", "mode"), 1, 2, "no colon", `"mode: enforce"`},
 	} {
@@ -112,6 +122,42 @@ func TestLintNearPolicy(t *testing.T) {
 			}
 			if !found || len(fs) != c.finds {
 				t.Errorf("%+v, want %d, one in line %d with %q and %q", fs, c.finds, c.line, c.why, c.cure)
+			}
+		})
+	}
+}
+
+// TestMeantPolicy: the fields are read for what they mean, however they are written; the
+// first of each counts, and what cannot be guessed is left out.
+func TestMeantPolicy(t *testing.T) {
+	const enforce, day = sts.ModeEnforce, 24 * time.Hour
+	for _, c := range []struct {
+		name, body string
+		mode       sts.Mode
+		age        time.Duration
+		mx         string
+	}{
+		{"as it should be", "version: STSv1\nmode: enforce\nmx: a.example.org\nmx: *.example.net\nmax_age: 86400\n", enforce, day, "a.example.org *.example.net"},
+		{"nothing", "", 0, 0, ""},
+		{"upper case and equals signs", "MODE = Enforced\r\nMX=A.example.org.\rMax-Age: 1 day\n", enforce, day, "a.example.org"},
+		{"UTF-16", "m\x00o\x00d\x00e\x00:\x00n\x00o\x00n\x00e\x00\n\x00", sts.ModeNone, 0, ""},
+		{"UTF-16 with a mark", "\xff\xfem\x00o\x00d\x00e\x00:\x00n\x00o\x00n\x00e\x00\n\x00", sts.ModeNone, 0, ""},
+		{"a mark of big-endian UTF-16", "\xfe\xff\x00m\x00o\x00d\x00e\x00:\x00n\x00o\x00n\x00e\x00\n", sts.ModeNone, 0, ""},
+		{"the first counts", "mode: testing\nmode: enforce\nmax_age: 86400\nmax_age: 9999\n", sts.ModeTesting, day, ""},
+		{"the first that can be read", "mode: strong\nmode: enforce\nmax_age: long\nmax_age: 86400\nmx: -\nmx: a.example.org\n", enforce, day, "a.example.org"},
+		{"comments", "# mode: none\n// max_age: 5\n; mx: b.example.org\nmode: enforce\n", enforce, 0, ""},
+		{"a list", "mx:\n  - a.example.org\n  - b.example.org\n", 0, 0, "a.example.org b.example.org"},
+		{"past the longest policy", strings.Repeat("x", sts.MaxPolicySize) + "\nmode: enforce\n", 0, 0, ""},
+		{"at the end of the longest", strings.Repeat("x", sts.MaxPolicySize-len("\nmode: enforce")) + "\nmode: enforce", enforce, 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := sts.MeantPolicy([]byte(c.body))
+			var mx []string
+			for _, m := range p.MX {
+				mx = append(mx, m.String())
+			}
+			if got := strings.Join(mx, " "); p.Mode != c.mode || p.MaxAge != c.age || got != c.mx {
+				t.Errorf("mode %v, max_age %v, mx %q, want %v, %v, %q", p.Mode, p.MaxAge, got, c.mode, c.age, c.mx)
 			}
 		})
 	}

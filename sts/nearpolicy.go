@@ -165,7 +165,7 @@ func bestValue(name, value string) string {
 		}
 	case "max_age":
 		if d, ok := span(v); ok {
-			return strconv.FormatInt(int64(min(d, MaxMaxAge)/time.Second), 10)
+			return strconv.FormatInt(int64(d/time.Second), 10)
 		}
 	case "mx":
 		if pref, host, ok := strings.Cut(v, " "); ok && isDigits(pref) {
@@ -182,27 +182,22 @@ func bestValue(name, value string) string {
 	return ""
 }
 
-// span reads a number of seconds, or one with a unit: "14d", "2 weeks", "1,209,600".
+// span reads a number of seconds, or one with a unit: "14d", "2 weeks", "1,209,600". What
+// is longer than MaxMaxAge is cut to it, in whole units.
 func span(s string) (time.Duration, bool) {
 	digits := strings.NewReplacer(",", "", "_", "", "'", "", " ", "").Replace(s)
 	n := 0
 	for n < len(digits) && digits[n] >= '0' && digits[n] <= '9' {
 		n++
 	}
-	if n == 0 || n > maxAgeDigits {
-		return 0, false
-	}
 	v, err := strconv.ParseInt(digits[:n], 10, 64)
-	if err != nil {
-		return 0, false
-	}
 	units := map[string]time.Duration{"": time.Second, "s": time.Second, "sec": time.Second, "seconds": time.Second, "h": time.Hour, "hours": time.Hour,
 		"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour, "w": 7 * 24 * time.Hour, "week": 7 * 24 * time.Hour, "weeks": 7 * 24 * time.Hour}
 	u, ok := units[strings.ToLower(digits[n:])]
-	if !ok || v > int64(MaxMaxAge/time.Second) {
+	if err != nil || !ok {
 		return 0, false
 	}
-	return time.Duration(v) * u, true
+	return time.Duration(min(v, int64(MaxMaxAge/u))) * u, true
 }
 
 func isDigits(s string) bool {
@@ -242,10 +237,7 @@ func nearValue(name, value string) string {
 // MeantPolicy reads a policy body for what its lines mean, although senders may not read
 // them so. Its Mode is the zero Mode, and its MaxAge 0, where no line says.
 func MeantPolicy(body []byte) Policy {
-	if len(body) > MaxPolicySize {
-		body = body[:MaxPolicySize]
-	}
-	text := string(body)
+	text := string(body[:min(len(body), MaxPolicySize)])
 	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") || strings.Contains(text, "\x00") {
 		text = strings.NewReplacer("\x00", "", "\xff\xfe", "", "\xfe\xff", "").Replace(text)
 	}

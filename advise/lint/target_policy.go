@@ -10,6 +10,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/zonefile"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -166,37 +167,10 @@ func (r *report) others(l dane.Lookup, means func(string) bool, owner string) []
 	}
 	for _, t := range survey.Texts(l) {
 		if !means(t) && sts.OtherRecord(t) == "" {
-			out = append(out, fmt.Sprintf("%s %d IN TXT %s", owner, hour, txtData(t)))
+			out = append(out, fmt.Sprintf("%s %d IN TXT %s", owner, hour, zonefile.TXT(t)))
 		}
 	}
 	return out
-}
-
-// txtData prints a TXT record's data in strings of at most 255 octets.
-func txtData(t string) string {
-	const most = 200
-	var parts []string
-	for {
-		n := min(len(t), most)
-		var b strings.Builder
-		b.WriteByte('"')
-		for _, c := range []byte(t[:n]) {
-			switch {
-			case c == '"' || c == '\\':
-				b.WriteByte('\\')
-				b.WriteByte(c)
-			case c < ' ' || c > '~':
-				fmt.Fprintf(&b, "\\%03d", c)
-			default:
-				b.WriteByte(c)
-			}
-		}
-		b.WriteByte('"')
-		parts = append(parts, b.String())
-		if t = t[n:]; t == "" {
-			return strings.Join(parts, " ")
-		}
-	}
 }
 
 // ownerOf is where the records of a name are to be put: at the end of its aliases, or, where

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/specialaddr"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
@@ -232,7 +233,7 @@ func Meant(host, domain rfc6125.Host) (meant rfc6125.Host, ok bool) {
 func special(addrs []netip.Addr, allow []netip.Prefix) []SpecialAddress {
 	var out []SpecialAddress
 	for _, a := range addrs {
-		use := sts.SpecialPurpose(a)
+		use := specialaddr.Purpose(a)
 		if use != "" && !slices.ContainsFunc(allow, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) }) {
 			out = append(out, SpecialAddress{a, use})
 		}

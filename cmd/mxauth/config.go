@@ -112,6 +112,21 @@ Passwords in URLs are not printed.`,
 // errWritable: a file that decides what mail servers are told can be changed by others.
 var errWritable = errors.New("other users may write to it")
 
+// errReadable: a secret that all users of the machine may read is none.
+var errReadable = errors.New("other users may read it")
+
+// checkSecret refuses a file of a secret that others may read, or write to.
+func checkSecret(path string) error {
+	if err := checkOwned(path); err != nil {
+		return err
+	}
+	st, err := os.Stat(path)
+	if err == nil && st.Mode().Perm()&0o004 != 0 {
+		err = errReadable
+	}
+	return err
+}
+
 // checkOwned refuses a file that others may write to.
 func checkOwned(path string) error {
 	st, err := os.Stat(path)

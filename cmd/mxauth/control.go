@@ -90,6 +90,9 @@ func (d *daemonStack) status(ctx context.Context) statusRow {
 		Listeners: d.addresses, Lookups: d.answers.Lookups(), Temps: d.answers.Recent(),
 		Resolver:   resolverStatus{DNSSEC: d.s.DNSSEC},
 		Exceptions: len(inForce(d.inForce().List(), d.e.now()))}
+	if r.Temps == nil {
+		r.Temps = []answers.Temp{}
+	}
 	n, bytes := d.answers.Kept()
 	r.Replies = keptStatus{n, int64(bytes)}
 	client, done := d.use()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
@@ -34,17 +35,19 @@ const (
 // newDemo makes the verb demo.
 func newDemo(e *env) *cobra.Command {
 	var serve []string
+	var all bool
 	cmd := &cobra.Command{
 		Use:         "demo [WORLD]",
 		Annotations: map[string]string{ownSettings: "yes"},
 		Short:       "Check the worlds of a mail Internet in this process; needs no network",
 		Long: `Demo starts a small mail Internet on loopback: signed zones, a resolver, policy hosts
-and SMTP servers, many of them broken on purpose. It checks each of its worlds as
-mxauth check would and prints a verdict a line; the exit status is 0 only if every world
-came out as it should. With the name of a world it prints the full explanation.
+and SMTP servers, many of them broken on purpose. It checks a dozen of its domains as
+mxauth check would, in an order that explains what can go wrong and what protects. With
+the name of one it prints the full explanation; with --all it checks all of them and
+prints one line each. The exit status is 0 only if every verdict is as expected.
 
-With --dnssec trust-ad the worlds are looked at through a resolver that validates,
-else mxauth validates by itself behind one that does not.
+With --dnssec trust-ad it asks a resolver that validates; by default mxauth validates by
+itself, through a resolver that does not.
 
 With --serve it runs mxauth serve about these domains until it is stopped, so that a mail
 server or mxauth ask can try it: postmap -q dane-ee.test socketmap:unix:PATH:QUERY.`,
@@ -53,16 +56,24 @@ server or mxauth ask can try it: postmap -q dane-ee.test socketmap:unix:PATH:QUE
   mxauth demo --serve socketmap=unix:/tmp/mxauth.sock`,
 		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if all && len(args) == 1 {
+				return usageError("--all checks every world: leave %.80q out", args[0])
+			}
 			worlds, err := e.demoWorlds(args)
 			switch {
 			case err != nil:
 				return err
 			case len(serve) > 0:
 				return runDemoServe(cmd.Context(), e, serve, e.daemonFlags.control, worlds)
+			case len(args) == 1:
+				return runDemo(cmd.Context(), e, demoFull, worlds)
+			case all:
+				return runDemo(cmd.Context(), e, demoLines, worlds)
 			}
-			return runDemo(cmd.Context(), e, len(args) == 1, worlds)
+			return runDemo(cmd.Context(), e, demoStory, storyWorlds(worlds))
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "check every world and print one line each")
 	cmd.Flags().StringArrayVar(&serve, "serve", nil, "answer mail servers at `DOOR=ADDRESS`, as mxauth serve --listen does (repeatable)")
 	cmd.Flags().StringVar(&e.daemonFlags.control, "control", "", "with --serve, `PATH` of the control socket")
 	return cmd
@@ -86,22 +97,39 @@ func (e *env) demoWorlds(args []string) ([]lab.World, error) {
 	if len(args) == 1 {
 		i := slices.IndexFunc(worlds, func(w lab.World) bool { return w.Name == args[0] })
 		if i < 0 {
-			return nil, &exitError{code: exitUsage, err: fmt.Errorf("the demo has no world %.80q", args[0]), hint: "mxauth demo lists them"}
+			hint := "mxauth demo --all lists them"
+			names := make([]string, len(worlds))
+			for i, w := range worlds {
+				names[i] = w.Name
+			}
+			if meant := near.Name(args[0], names); meant != "" {
+				hint = "did you mean " + meant + "? " + hint
+			}
+			return nil, &exitError{code: exitUsage, err: fmt.Errorf("the demo has no world %.80q", args[0]), hint: hint}
 		}
 		worlds = worlds[i : i+1]
 	}
 	return worlds, nil
 }
 
-// runDemo checks worlds; with full it explains what came out.
-func runDemo(ctx context.Context, e *env, full bool, worlds []lab.World) error {
+// A demoForm says how demo prints a world.
+type demoForm int
+
+const (
+	demoStory demoForm = iota // its situation and the verdict
+	demoLines                 // one line
+	demoFull                  // the whole explanation
+)
+
+// runDemo checks worlds and prints each of them.
+func runDemo(ctx context.Context, e *env, form demoForm, worlds []lab.World) error {
 	d, err := e.startDemo(ctx, worlds)
 	if err != nil {
 		return err
 	}
 	defer d.close()
 	worlds = d.lab.Worlds() // with the addresses that some of them speak of
-	failed := 0
+	failed, printed := 0, 0
 	seq := func(yield func(lab.World, error) bool) {
 		for _, w := range worlds {
 			if !yield(w, nil) {
@@ -113,19 +141,24 @@ func runDemo(ctx context.Context, e *env, full bool, worlds []lab.World) error {
 		if len(r.wrong) > 0 {
 			failed++
 		}
-		return e.printDemo(r, full)
+		printed++
+		return e.printDemo(printed, r, form)
 	}
 	if err := inOrder(ctx, max(e.flags.concurrency, demoConcurrency), iter.Seq2[lab.World, error](seq), d.look, done, nil); err != nil {
 		return err
 	}
 	if failed > 0 {
-		return &exitError{code: exitFault, err: fmt.Errorf("%d of %d worlds did not come out as they should", failed, len(worlds)),
+		return &exitError{code: exitFault, err: fmt.Errorf("%d of %d worlds did not come out as expected", failed, len(worlds)),
 			hint: "this is a fault of mxauth, or of a machine too slow for the lab's time limits"}
 	}
-	if !e.flags.json && !full {
-		e.out.Linef("%d worlds, all as they should be", len(worlds))
+	switch {
+	case e.flags.json:
+	case form == demoStory:
+		e.printStoryEnd(len(lab.Worlds()))
+	case form == demoLines:
+		e.out.Linef("%d worlds, all as expected", len(worlds))
 	}
-	return nil
+	return e.out.flushed()
 }
 
 // A demo is a running lab with a resolver in front of it.
@@ -339,15 +372,17 @@ type demoRow struct {
 	Check any      `json:"check"`
 }
 
-// printDemo prints one world: a line, or all of it.
-func (e *env) printDemo(r demoResult, full bool) error {
+// printDemo prints one world, the n-th, in the chosen form or as JSON.
+func (e *env) printDemo(n int, r demoResult, form demoForm) error {
 	for _, w := range r.wrong {
 		defer e.out.Errorf("%s: %s", r.world.Name, w)
 	}
 	switch {
 	case e.flags.json:
 		e.printJSON(demoRow{r.world.Name, r.world.About, len(r.wrong) == 0, r.wrong, r.verdict.row()})
-	case full:
+	case form == demoStory:
+		e.printScene(n, r)
+	case form == demoFull:
 		e.out.Linef("the world %s: %s", r.world.Name, r.world.About)
 		e.out.Linef("")
 		r.verdict.human(e.out)

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mxauth/mxauth/dnssec/hostile"
+	"github.com/mxauth/mxauth/internal/dnsfake/hostile"
 )
 
 // A program is the built program, with what it needs to look at a hostile world.

@@ -112,18 +112,7 @@ func (v *verdict) checkRow() checkRow {
 		if r.Via == "" && d.Deliver {
 			r.Via = hostName(h)
 		}
-		said := explain.Decision(d)
-		row := hostRow{
-			Host: hostName(h), Preference: h.Preference,
-			Outcome: d.Outcome.String(), Method: string(d.Method), Deliver: d.Deliver,
-			Requirement: h.Requirement.String(), SNI: h.SNI,
-			Reason: said.Text, ReasonID: string(d.Reason.ID), RFC: said.RFC, ResultType: said.ResultType,
-			Code: said.Code, Waived: d.Waived,
-			Presented: d.Presented, Expected: d.Expected, Findings: findings(d.Details),
-		}
-		if d.Exception != nil {
-			row.Exception = d.Exception.ID
-		}
+		row := hostRowOf(h, d)
 		if v.hosts[i].Differ() {
 			for _, a := range v.hosts[i].Addresses {
 				ad := a.Decision
@@ -135,7 +124,6 @@ func (v *verdict) checkRow() checkRow {
 			}
 		}
 		row.TLS = v.tls(i)
-		row.Handshake = d.Peer.Handshake
 		r.Hosts = append(r.Hosts, row)
 		r.Why = append(r.Why, explain.Host(&v.plan.Hosts[i])...)
 		r.Why = append(r.Why, explain.Steps(v.plan, i, d)...)
@@ -144,6 +132,23 @@ func (v *verdict) checkRow() checkRow {
 		r.Why = []explain.Step{}
 	}
 	return r
+}
+
+// hostRowOf makes the row of a host, without its addresses and the version of TLS.
+func hostRowOf(h engine.Host, d engine.Decision) hostRow {
+	said := explain.Decision(d)
+	row := hostRow{
+		Host: hostName(h), Preference: h.Preference,
+		Outcome: d.Outcome.String(), Method: string(d.Method), Deliver: d.Deliver,
+		Requirement: h.Requirement.String(), SNI: h.SNI,
+		Reason: said.Text, ReasonID: string(d.Reason.ID), RFC: said.RFC, ResultType: said.ResultType,
+		Code: said.Code, Waived: d.Waived, Handshake: d.Peer.Handshake,
+		Presented: d.Presented, Expected: d.Expected, Findings: findings(d.Details),
+	}
+	if d.Exception != nil {
+		row.Exception = d.Exception.ID
+	}
+	return row
 }
 
 // findings makes the JSON form of further reasons.

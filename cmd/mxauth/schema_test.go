@@ -193,7 +193,7 @@ func TestDemo(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			e := newEnv(strings.NewReader(""), &stdout, &stderr, func(string) string { return "" })
 			begun := time.Now()
-			if code := run(t.Context(), []string{"demo", "--json", "--dnssec", mode}, e); code != 0 {
+			if code := run(t.Context(), []string{"demo", "--all", "--json", "--dnssec", mode}, e); code != 0 {
 				t.Errorf("exit status %d: %s", code, stderr.String())
 			}
 			t.Logf("%v", time.Since(begun))

@@ -30,7 +30,8 @@ func newServe(e *env) *cobra.Command {
 		Use:   "serve",
 		Short: "Answer the questions of mail servers",
 		Long: `Serve runs until it is told to stop and answers mail servers, which ask before they
-deliver: Postfix and sendmail over the socketmap protocol, Exim line by line.
+deliver: Postfix and sendmail over the socketmap protocol, Exim line by line, programs over
+HTTP in JSON.
 
   # main.cf of Postfix
   smtp_tls_security_level = dane
@@ -54,7 +55,7 @@ cannot be opened, the daemon does not start: what the store holds protects mail.
 		RunE: func(cmd *cobra.Command, _ []string) error { return runServe(cmd, e, &f) },
 	}
 	cmd.Flags().BoolVar(&f.check, "check", false, "do everything but listen, and say what is wrong")
-	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "`DOOR=ADDRESS` to listen at in place of those of the file: socketmap or exim, and unix:PATH or inet:HOST:PORT (repeatable)")
+	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "`DOOR=ADDRESS` to listen at in place of those of the file: socketmap, exim or http, and unix:PATH or inet:HOST:PORT (repeatable)")
 	return cmd
 }
 
@@ -106,7 +107,7 @@ func (d *daemonStack) serve(ctx context.Context) error {
 		}
 	}
 	run, err := daemon.Open(daemon.Config{Settings: d.s, Answers: d.answers, Metrics: d.metrics, Reload: d.reload, Alive: d.alive,
-		Control: d.control(), Logger: d.log})
+		Control: d.control(), HTTP: d.newHTTP, Logger: d.log})
 	if err != nil {
 		return configError("", "%w", err)
 	}

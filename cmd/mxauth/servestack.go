@@ -47,7 +47,8 @@ type daemonStack struct {
 	front      *store.Front // before it; nil for a store in memory
 	answers    *answers.Answers
 	metrics    *daemon.Metrics
-	exceptions *exceptionsFile    // nil: there is none
+	exceptions *exceptionsFile // nil: there is none
+	http       httpDoor
 	follower   *rollover.Follower // of the trust anchors; nil: they are not followed
 
 	request engine.Request // what every request has
@@ -221,6 +222,11 @@ func (d *daemonStack) configure(ctx context.Context) error {
 			StoreFailed: func(error) { d.metrics.StoreFailed() },
 		},
 	}
+	if d.servesHTTP() {
+		if err := d.openHTTP(set.helo); err != nil {
+			return err
+		}
+	}
 	if memory != nil {
 		d.base.Memory = &engine.MemoryConfig{Action: memory.action, Hold: memory.hold}
 	}
@@ -383,6 +389,9 @@ func (d *daemonStack) start() {
 	if d.exceptions != nil {
 		d.wg.Go(d.watchExceptions)
 	}
+	if d.servesHTTP() {
+		d.wg.Go(d.watchReady)
+	}
 	d.register()
 }
 
@@ -428,6 +437,9 @@ func (d *daemonStack) reload() error {
 		}
 	}
 	if err := d.reloadTrust(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := d.reloadHTTP(); err != nil {
 		errs = append(errs, err)
 	}
 	d.forget(rfc6125.Host{})

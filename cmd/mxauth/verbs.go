@@ -15,6 +15,7 @@ func verbs() []func(*env) *cobra.Command {
 		newReplay,
 		newTLSA,
 		newSTS,
+		newTLSRPT,
 		newCache,
 		newMemory,
 		newExceptions,
@@ -22,5 +23,7 @@ func verbs() []func(*env) *cobra.Command {
 		newStatus,
 		newAsk,
 		newConfig,
+		newReason,
+		newVersion,
 	}
 }

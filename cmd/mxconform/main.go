@@ -1,5 +1,5 @@
-// Command mxconform runs mxauth against published test vectors, and ties the requirements
-// of the RFCs to the tests that show them.
+// Command mxconform runs mxauth against published test vectors, and any program against
+// the lab's worlds.
 //
 // Some published chains and zones have RSA keys of 512 to 1023 bits, which crypto/rsa
 // refuses by default. Only this program takes them, for the vectors alone.

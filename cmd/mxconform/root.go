@@ -14,7 +14,7 @@ import (
 // Exit statuses.
 const (
 	exitOK     = 0
-	exitFailed = 1  // a case, a row or a score is not as it should be
+	exitFailed = 1  // a case or a result is wrong, or missing
 	exitUsage  = 64 // the command line
 	exitFault  = 70 // the vectors can not be read, a fault of ours
 )
@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRun(s), newFetch(s), newRequirements(s), newMutate(s), newLab(s), newJudge(s), newPage(s))
+	root.AddCommand(newRun(s), newFetch(s), newLab(s), newJudge(s))
 	err := root.ExecuteContext(ctx)
 	var usage usageError
 	switch {

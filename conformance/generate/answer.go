@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A step is what a zone answers to one question, and what that is worth in a zone that
@@ -34,17 +36,18 @@ func (s *step) take(set *set) {
 
 // prove puts a proof into the authority section.
 func (s *step) prove(p *proof) {
-	rrs, weak, broken, spared := p.records()
+	sets := p.sets()
+	rrs, weak, broken, spared := p.records(sets)
 	s.authority = append(s.authority, rrs...)
 	s.weak, s.broken, s.spared = s.weak || weak, s.broken || broken, s.spared || spared
-	if p.optOut {
+	if p.OptOut {
 		s.mark("opt-out-span")
 	}
 	if p.z.iterates() {
 		s.mark("too-many-iterations")
 	}
-	for _, l := range p.at {
-		if f := l.set.fault; f != "" {
+	for _, set := range sets {
+		if f := set.fault; f != "" {
 			s.mark("link", string(f))
 		}
 	}
@@ -107,7 +110,7 @@ func (z *zone) give(s *step, sets map[uint16]*set, typ uint16) bool {
 
 // dnameAbove is the owner of a DNAME above name; "" if there is none.
 func (z *zone) dnameAbove(name string) string {
-	for _, n := range append([]string{z.Apex}, ancestors(name, z.Apex)...) {
+	for _, n := range append([]string{z.Apex}, dnstree.Ancestors(name, z.Apex)...) {
 		if n != name && z.sets[n][dns.TypeDNAME] != nil {
 			return n
 		}
@@ -120,7 +123,7 @@ func (z *zone) redirect(s *step, name, owner string, typ uint16) {
 	set := z.sets[owner][dns.TypeDNAME]
 	s.take(set)
 	s.mark("dname")
-	target := join(strings.TrimSuffix(name, "."+owner), strings.ToLower(set.rrs[0].(*dns.DNAME).Target))
+	target := dnstree.Join(strings.TrimSuffix(name, "."+owner), strings.ToLower(set.rrs[0].(*dns.DNAME).Target))
 	cname := &dns.CNAME{Hdr: header(name, dns.TypeCNAME), Target: target}
 	cname.Hdr.Ttl = set.rrs[0].Header().Ttl
 	s.answer = append(s.answer, cname)
@@ -133,10 +136,10 @@ func (z *zone) redirect(s *step, name, owner string, typ uint16) {
 
 // askWildcard answers for a name that does not exist.
 func (z *zone) askWildcard(s *step, name string, typ uint16) {
-	ce, _ := z.encloser(name)
-	star := z.sets[join("*", ce)]
+	ce, _ := z.prover().Encloser(name)
+	star := z.sets[dnstree.Join("*", ce)]
 	switch {
-	case star == nil && z.names[join("*", ce)]: // RFC 4592 section 2.2.3
+	case star == nil && z.names[dnstree.Join("*", ce)]: // RFC 4592 section 2.2.3
 		s.mark("wildcard-empty")
 		z.deny(s, z.denying(s, name, typ, z.denyName), dns.RcodeSuccess)
 	case star == nil && z.Denial == Compact:

@@ -1,47 +1,72 @@
 package generate
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
-// A link is one NSEC or NSEC3 record of a zone's chain.
-type link struct {
-	rank string // what the chain is sorted by: the name, or its hash
-	set  *set
+// denial says how the zone denies.
+func (z *zone) denial() dnstree.Denial {
+	return dnstree.Denial{
+		Apex: z.Apex, NSEC3: z.Denial.hashed(), OptOut: z.Denial == OptOut,
+		Iterations: z.Iterations, Salt: z.Salt, TTL: z.ttls.links,
+	}
 }
 
-// rank is the place of a name in the zone's chain.
-func (z *zone) rank(name string) string {
-	if z.Denial.hashed() {
-		return strings.ToLower(dns.HashName(name, dns.SHA1, z.Iterations, z.Salt))
+// prover makes the zone's proofs.
+func (z *zone) prover() dnstree.Prover {
+	p := dnstree.Prover{Denial: z.denial(), Find: z.made, Exists: func(name string) bool { return z.names[name] }}
+	if z.chain != nil {
+		p.Find = z.chain.Find
 	}
-	return ranked(name)
+	return p
 }
 
 // makeChain makes the NSEC or NSEC3 records and signs them.
 func (z *zone) makeChain() error {
-	names, ranks := z.linked(), map[string]string{}
-	for _, n := range names {
-		ranks[n] = z.rank(n)
+	owners := map[string][]uint16{}
+	for n := range z.data {
+		owners[n] = z.types(n)
 	}
-	slices.SortFunc(names, func(a, b string) int { return strings.Compare(ranks[a], ranks[b]) })
-	for i, n := range names {
-		rr := z.linkAt(n, ranks[n], names[(i+1)%len(names)], ranks[names[(i+1)%len(names)]])
-		owner := rr.Header().Name
+	z.chain, z.links = z.denial().Chain(owners), map[string]*set{}
+	for _, l := range z.chain.Links() {
 		fault := z.Sets
 		if z.Spots {
-			fault = z.spotOnLink(n)
+			fault = z.spotOnLink(l.Name)
 		}
-		s, err := z.sign(owner, rr.Header().Rrtype, []dns.RR{rr}, fault)
+		s, err := z.signLink(l.RR, fault)
 		if err != nil {
 			return err
 		}
-		z.chain = append(z.chain, link{ranks[n], s})
+		z.links[l.Rank] = s
 	}
 	return nil
+}
+
+// signLink signs a record of the chain, altered as the spec of the zone says.
+func (z *zone) signLink(rr dns.RR, fault Fault) (*set, error) {
+	if n, ok := rr.(*dns.NSEC3); ok {
+		switch z.Spec.Chain {
+		case UnknownHash:
+			n.Hash = 7
+		case UnknownFlags:
+			n.Flags |= 2
+		}
+	}
+	return z.sign(rr.Header().Name, rr.Header().Rrtype, []dns.RR{rr}, fault)
+}
+
+// linkSet is a record of the chain as it is served.
+func (z *zone) linkSet(l dnstree.Link) *set {
+	if s := z.links[l.Rank]; s != nil {
+		return s
+	}
+	s, err := z.signLink(l.RR, z.Sets) // made for this answer
+	if err != nil {
+		panic(err) // what can not be signed was met when the zone was sealed
+	}
+	return s
 }
 
 // linkFaults are the faults of single NSEC or NSEC3 records.
@@ -55,71 +80,4 @@ func (z *zone) spotOnLink(name string) Fault {
 		return ""
 	}
 	return linkFaults[d/4%uint64(len(linkFaults))]
-}
-
-// linked are the names that have a record in the chain: with NSEC the owners, with
-// NSEC3 the empty non-terminals too; and under opt-out neither unsigned delegations nor
-// what exists only for their sake (RFC 5155 section 7.1).
-func (z *zone) linked() (out []string) {
-	if !z.Denial.hashed() {
-		for n := range z.data {
-			out = append(out, n)
-		}
-		return out
-	}
-	have := map[string]bool{}
-	for n := range z.data {
-		if child := z.cuts[n]; child != nil && z.Denial == OptOut && z.data[n][dns.TypeDS] == nil {
-			continue
-		}
-		have[n] = true
-		for _, a := range ancestors(n, z.Apex) {
-			have[a] = true
-		}
-	}
-	for n := range have {
-		out = append(out, n)
-	}
-	return out
-}
-
-// linkAt makes the record of a name that next follows; both with their ranks.
-func (z *zone) linkAt(name, rank, next, nextRank string) dns.RR {
-	types := z.types(name)
-	if z.Denial.hashed() {
-		return z.nsec3(rank, nextRank, types)
-	}
-	types = append(types, dns.TypeNSEC)
-	if !slices.Contains(types, dns.TypeRRSIG) {
-		types = append(types, dns.TypeRRSIG)
-	}
-	slices.Sort(types)
-	return &dns.NSEC{Hdr: z.linkHeader(name, dns.TypeNSEC), NextDomain: next, TypeBitMap: types}
-}
-
-// linkHeader is that of a record of the chain.
-func (z *zone) linkHeader(owner string, typ uint16) dns.RR_Header {
-	h := header(owner, typ)
-	h.Ttl = z.ttls.links
-	return h
-}
-
-// nsec3 makes an NSEC3 record.
-func (z *zone) nsec3(hash, next string, types []uint16) dns.RR {
-	rr := &dns.NSEC3{
-		Hdr:  z.linkHeader(join(hash, z.Apex), dns.TypeNSEC3),
-		Hash: dns.SHA1, Iterations: z.Iterations,
-		SaltLength: uint8(len(z.Salt) / 2), Salt: z.Salt,
-		HashLength: 20, NextDomain: strings.ToUpper(next), TypeBitMap: types,
-	}
-	if z.Denial == OptOut {
-		rr.Flags = 1
-	}
-	switch z.Spec.Chain {
-	case UnknownHash:
-		rr.Hash = 7
-	case UnknownFlags:
-		rr.Flags |= 2
-	}
-	return rr
 }

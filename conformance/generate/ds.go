@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A DSKind says which DS records a zone has in its parent.
@@ -31,12 +33,6 @@ const (
 	DSStandby       DSKind = "of-unsigning-key" // of a published key that has not signed the keys
 )
 
-// Numbers that nobody implements: from the private end of the registries.
-const (
-	unknownAlgorithm = 250
-	unknownDigest    = 250
-)
-
 // dsKinds tell what a DS set makes of the zone, and how it is made.
 var dsKinds = map[DSKind]struct {
 	status Status
@@ -50,25 +46,25 @@ var dsKinds = map[DSKind]struct {
 		return []*dns.DS{z.ds(dns.SHA256), edited(z.ds(dns.SHA256), func(d *dns.DS) { d.KeyTag ^= 0x55; d.Digest = nonsense(d.Digest) })}
 	}},
 	DSUnknownBeside: {Secure, func(z *zone) []*dns.DS {
-		return []*dns.DS{z.ds(dns.SHA256), edited(z.ds(dns.SHA256), func(d *dns.DS) { d.Algorithm = unknownAlgorithm })}
+		return []*dns.DS{z.ds(dns.SHA256), edited(z.ds(dns.SHA256), func(d *dns.DS) { d.Algorithm = dnstree.UnknownAlgorithm })}
 	}},
 	DSTwoKeys: {Secure, func(z *zone) []*dns.DS {
-		return []*dns.DS{z.second.rr.ToDS(dns.SHA256), z.ds(dns.SHA256)}
+		return []*dns.DS{z.second.ToDS(dns.SHA256), z.ds(dns.SHA256)}
 	}},
 	DSOldWrong: {Secure, func(z *zone) []*dns.DS {
 		return []*dns.DS{z.ds(dns.SHA256), edited(z.ds(dns.SHA1), func(d *dns.DS) { d.Digest = nonsense(d.Digest) })}
 	}},
 	DSNone: {Insecure, func(*zone) []*dns.DS { return nil }},
 	DSUnknown: {Insecure, func(z *zone) []*dns.DS {
-		return []*dns.DS{edited(z.ds(dns.SHA256), func(d *dns.DS) { d.Algorithm = unknownAlgorithm })}
+		return []*dns.DS{edited(z.ds(dns.SHA256), func(d *dns.DS) { d.Algorithm = dnstree.UnknownAlgorithm })}
 	}},
 	DSUnknownDigest: {Insecure, func(z *zone) []*dns.DS {
-		return []*dns.DS{edited(z.ds(dns.SHA256), func(d *dns.DS) { d.DigestType = unknownDigest })}
+		return []*dns.DS{edited(z.ds(dns.SHA256), func(d *dns.DS) { d.DigestType = dnstree.UnknownDigest })}
 	}},
 	DSBothUnknown: {Insecure, func(z *zone) []*dns.DS {
 		return []*dns.DS{
-			edited(z.ds(dns.SHA256), func(d *dns.DS) { d.DigestType = unknownDigest }),
-			edited(z.ds(dns.SHA256), func(d *dns.DS) { d.Algorithm = unknownAlgorithm }),
+			edited(z.ds(dns.SHA256), func(d *dns.DS) { d.DigestType = dnstree.UnknownDigest }),
+			edited(z.ds(dns.SHA256), func(d *dns.DS) { d.Algorithm = dnstree.UnknownAlgorithm }),
 		}
 	}},
 	DSWrong: {Bogus, func(z *zone) []*dns.DS {
@@ -89,7 +85,7 @@ var dsKinds = map[DSKind]struct {
 		return []*dns.DS{edited(z.ds(dns.SHA256), func(d *dns.DS) { d.KeyTag ^= 0x55 })}
 	}},
 	DSStandby: {Bogus, func(z *zone) []*dns.DS {
-		return []*dns.DS{z.keys[len(z.keys)-1].rr.ToDS(dns.SHA256)}
+		return []*dns.DS{z.keys[len(z.keys)-1].ToDS(dns.SHA256)}
 	}},
 }
 
@@ -104,7 +100,7 @@ func (z *zone) dsRecords() (out []dns.RR) {
 	return out
 }
 
-func (z *zone) ds(digest uint8) *dns.DS { return z.sep.rr.ToDS(digest) }
+func (z *zone) ds(digest uint8) *dns.DS { return z.sep.ToDS(digest) }
 
 func edited(ds *dns.DS, edit func(*dns.DS)) *dns.DS {
 	edit(ds)
@@ -150,7 +146,7 @@ var keyFaults = map[KeyFault]struct {
 	KeysEarly:    {set: Early},
 	KeysFlipped:  {set: Flipped},
 	KeysByZSK:    {},
-	KeyRevoked:   {edit: func(k *dns.DNSKEY) { k.Flags |= flagRevoke }},
-	KeyNoZone:    {edit: func(k *dns.DNSKEY) { k.Flags &^= flagZone }},
+	KeyRevoked:   {edit: func(k *dns.DNSKEY) { k.Flags |= dnstree.FlagRevoke }},
+	KeyNoZone:    {edit: func(k *dns.DNSKEY) { k.Flags &^= dnstree.FlagZone }},
 	KeyProtocol:  {edit: func(k *dns.DNSKEY) { k.Protocol = 2 }},
 }

@@ -1,12 +1,13 @@
 package generate
 
 import (
-	"encoding/base64"
 	"errors"
 	"slices"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A Fault is what is wrong with one RRset and its signatures.
@@ -42,7 +43,7 @@ const (
 type draft struct {
 	z     *zone
 	owner string
-	by    *key
+	by    *dnstree.Key
 	rrs   []dns.RR
 	sig   *dns.RRSIG
 	sigs  []dns.RR
@@ -65,7 +66,7 @@ func (d *draft) make(f setFault) error {
 	if d.sig.Hdr.Name != d.owner { // signed as if it were a wildcard's
 		signed = renamed(d.rrs, d.sig.Hdr.Name)
 	}
-	if err := d.sig.Sign(d.by.priv, signed); err != nil {
+	if err := d.sig.Sign(d.by.Private, signed); err != nil {
 		return err
 	}
 	d.sig.Hdr.Name = d.owner
@@ -94,22 +95,22 @@ var setFaults = map[Fault]setFault{
 	Early: {before: onSig(func(d *draft) {
 		d.sig.Inception = uint32(d.z.now.Add(24 * time.Hour).Unix())
 	})},
-	Flipped:     {after: onSig(func(d *draft) { d.sig.Signature = flip(d.sig.Signature) })},
+	Flipped:     {after: onSig(func(d *draft) { d.sig.Signature = dnstree.Flip(d.sig.Signature) })},
 	NoSignature: {after: onSig(func(d *draft) { d.sigs = nil })},
 	Altered:     {after: onSig(func(d *draft) { d.rrs = append([]dns.RR{altered(d.rrs[0])}, d.rrs[1:]...) })},
 	Added:       {after: onSig(func(d *draft) { d.rrs = append(slices.Clone(d.rrs), altered(d.rrs[0])) })},
 	Stranger:    {before: byStranger(true)},
 	StrangerTag: {before: byStranger(false)},
-	ParentSigns: {before: onSig(func(d *draft) { d.sig.SignerName = up(d.z.Apex) })},
+	ParentSigns: {before: onSig(func(d *draft) { d.sig.SignerName = dnstree.Parent(d.z.Apex) })},
 	OwnerSigns:  {before: onSig(func(d *draft) { d.sig.SignerName = d.owner })},
 	LabelsMore:  {after: onSig(func(d *draft) { d.sig.Labels++ })},
-	LabelsFewer: {before: onSig(func(d *draft) { d.sig.Hdr.Name = join("*", up(d.owner)) })},
+	LabelsFewer: {before: onSig(func(d *draft) { d.sig.Hdr.Name = dnstree.Join("*", dnstree.Parent(d.owner)) })},
 	OriginalTTL: {after: onSig(func(d *draft) { d.sig.OrigTtl++ })},
 	WrongTag:    {after: onSig(func(d *draft) { d.sig.KeyTag ^= 0x55 })},
 	WrongAlgorithm: {after: onSig(func(d *draft) {
 		d.sig.Algorithm = otherThan(d.sig.Algorithm)
 	})},
-	UnknownSigned: {after: onSig(func(d *draft) { d.sig.Algorithm = unknownAlgorithm })},
+	UnknownSigned: {after: onSig(func(d *draft) { d.sig.Algorithm = dnstree.UnknownAlgorithm })},
 
 	TTLRaised: {harmless: true, after: onSig(func(d *draft) {
 		d.rrs = renamed(d.rrs, d.owner)
@@ -117,12 +118,12 @@ var setFaults = map[Fault]setFault{
 			rr.Header().Ttl *= 2
 		}
 	})},
-	BadBeside:     {harmless: true, after: another(func(s *dns.RRSIG) { s.Signature = flip(s.Signature) })},
+	BadBeside:     {harmless: true, after: another(func(s *dns.RRSIG) { s.Signature = dnstree.Flip(s.Signature) })},
 	ExpiredBeside: {harmless: true, after: another(func(s *dns.RRSIG) { s.Expiration -= uint32(2 * life / time.Second) })},
-	UnknownBeside: {harmless: true, after: another(func(s *dns.RRSIG) { s.Algorithm, s.KeyTag = unknownAlgorithm, 4711 })},
+	UnknownBeside: {harmless: true, after: another(func(s *dns.RRSIG) { s.Algorithm, s.KeyTag = dnstree.UnknownAlgorithm, 4711 })},
 	SignedBySEP: {harmless: true, before: onSig(func(d *draft) {
 		d.by = d.z.sep
-		d.sig.KeyTag = d.by.rr.KeyTag()
+		d.sig.KeyTag = d.by.KeyTag()
 	})},
 	ShuffledRecords: {harmless: true, after: onSig(func(d *draft) {
 		d.rrs = append(slices.Clone(d.rrs), d.rrs[0])
@@ -145,13 +146,13 @@ func byStranger(tag bool) func(*draft) error {
 		if err != nil {
 			return err
 		}
-		own := d.by
-		d.by = all[own.rr.Algorithm]
-		if d.by == nil {
+		k, ok := all[d.by.Algorithm]
+		if !ok {
 			return errors.New("no stranger of the algorithm")
 		}
+		d.by = &k
 		if tag {
-			d.sig.KeyTag = d.by.rr.KeyTag()
+			d.sig.KeyTag = d.by.KeyTag()
 		}
 		return nil
 	}
@@ -164,16 +165,6 @@ func another(edit func(*dns.RRSIG)) func(*draft) error {
 		edit(other)
 		d.sigs = []dns.RR{other, d.sig}
 	})
-}
-
-// flip changes one bit of a base64 text's octets.
-func flip(s string) string {
-	b, err := base64.StdEncoding.DecodeString(s)
-	if err != nil || len(b) == 0 {
-		return s
-	}
-	b[len(b)/2] ^= 1
-	return base64.StdEncoding.EncodeToString(b)
 }
 
 // altered is the record with other data.

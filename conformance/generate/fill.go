@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // An ask is a name that is worth asking for. A %d in it is a number that makes it
@@ -48,7 +50,7 @@ func fill(z *zone, w *World, rng *rand.Rand) {
 }
 
 // at is a name of the zone.
-func (f *filler) at(labels string) string { return join(labels, f.Apex) }
+func (f *filler) at(labels string) string { return dnstree.Join(labels, f.Apex) }
 
 // worth notes a name to ask for.
 func (f *filler) worth(labels string, types ...uint16) {
@@ -156,7 +158,7 @@ func (f *filler) aliases() {
 
 // elsewhere is a name in another zone.
 func (f *filler) elsewhere() string {
-	return join([]string{"mx", "nowhere", "alias", "b.deep", "any.wild", "many"}[f.rng.IntN(6)], f.another().Apex)
+	return dnstree.Join([]string{"mx", "nowhere", "alias", "b.deep", "any.wild", "many"}[f.rng.IntN(6)], f.another().Apex)
 }
 
 // another is a zone that is not the root.
@@ -178,7 +180,7 @@ func (f *filler) wildcards() {
 	f.add("%s CNAME %s", f.at("*.far"), f.elsewhere())
 	f.worth("x%d.far", dns.TypeA, dns.TypeCNAME)
 	if open := f.at("open"); f.cuts[open] != nil {
-		f.add("%s CNAME %s", f.at("*.into"), join("nowhere", open))
+		f.add("%s CNAME %s", f.at("*.into"), dnstree.Join("nowhere", open))
 		for range 4 { // what comes of two zones, one below the other, in one answer
 			f.worth("x%d.into", dns.TypeA, dns.TypeMX)
 		}

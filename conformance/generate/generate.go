@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A World is a tree of zones. It does not change and may be used by many goroutines.
@@ -66,7 +68,7 @@ func (w *World) add(s Spec, rng *rand.Rand) error {
 		data: map[string]map[uint16][]dns.RR{}, sets: map[string]map[uint16]*set{}, faults: map[setKey]Fault{},
 	}
 	if s.Apex != "." {
-		z.parent = w.serving(up(s.Apex))
+		z.parent = w.serving(dnstree.Parent(s.Apex))
 		z.parent.cuts[s.Apex] = z
 		if s.Handed != "" {
 			z.parent.faults[setKey{s.Apex, dns.TypeDS}] = s.Handed
@@ -86,14 +88,14 @@ func (w *World) add(s Spec, rng *rand.Rand) error {
 }
 
 // Anchor is the DS record of the root's key, as a line of a zone file.
-func (w *World) Anchor() string { return w.zones["."].sep.rr.ToDS(dns.SHA256).String() }
+func (w *World) Anchor() string { return w.zones["."].sep.ToDS(dns.SHA256).String() }
 
 // Spec describes the zone that holds a name, for people.
 func (w *World) Spec(name string) Spec { return w.serving(name).Spec }
 
 // serving is the deepest zone at or above a name.
 func (w *World) serving(name string) *zone {
-	for n := name; ; n = up(n) {
+	for n := name; ; n = dnstree.Parent(n) {
 		if z := w.zones[n]; z != nil {
 			return z
 		}

@@ -6,30 +6,29 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // made makes the record that denies something of a name, or the name itself, for one
 // answer. exact means that it is the name's own.
-func (z *zone) made(name string) (l *link, exact bool) {
-	rank := z.rank(name)
+func (z *zone) made(name string) (l dnstree.Link, exact bool) {
+	d := z.denial()
+	hash := d.Rank(name)
 	var rr dns.RR
 	switch exact = z.names[name]; {
 	case z.Denial == Compact:
-		rr = z.linkAt(name, "", join(`\000`, name), "")
+		nsec := d.NSEC(name, dnstree.Join(`\000`, name), z.types(name))
 		if !exact { // RFC 9824 section 3.1
-			rr.(*dns.NSEC).TypeBitMap = []uint16{dns.TypeRRSIG, dns.TypeNSEC, dns.TypeNXNAME}
+			nsec.TypeBitMap = []uint16{dns.TypeRRSIG, dns.TypeNSEC, dns.TypeNXNAME}
 		}
-		exact = true
+		rr, exact = nsec, true
 	case exact:
-		rr = z.linkAt(name, rank, "", beside(rank, 1))
+		rr = d.Hashed(hash, beside(hash, 1), z.types(name))
 	default:
-		rr = z.nsec3(beside(rank, -1), beside(rank, 1), nil)
+		rr = d.Hashed(beside(hash, -1), beside(hash, 1), nil)
 	}
-	s, err := z.sign(rr.Header().Name, rr.Header().Rrtype, []dns.RR{rr}, z.Sets)
-	if err != nil {
-		panic(err) // what can not be signed was met when the zone was sealed
-	}
-	return &link{rank, s}, exact
+	return dnstree.Link{Rank: hash, Name: name, RR: rr}, exact
 }
 
 // expanded signs what a wildcard makes under the name that was asked for, as those do who

@@ -1,49 +1,27 @@
 package generate
 
 import (
-	"errors"
 	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // ServerAddress is where ns.t0., the server of all zones, is said to be.
 const ServerAddress = "127.0.55.1"
 
-// listenTries is how often two free ports of one number are looked for.
-const listenTries = 20
-
-// listen takes a port for UDP and TCP; where it is 0, one that both have free.
-func listen(address string) (packets net.PacketConn, stream net.Listener, err error) {
-	for range listenTries {
-		if stream, err = net.Listen("tcp4", address); err != nil {
-			return nil, nil, err
-		}
-		if packets, err = net.ListenPacket("udp4", stream.Addr().String()); err == nil {
-			return packets, stream, nil
-		}
-		stream.Close()
-	}
-	return nil, nil, err
-}
-
 // Serve answers over UDP and TCP at an address and port, until stop is called. at is where
 // it listens if the port is 0.
 func (w *World) Serve(address string) (at string, stop func() error, err error) {
-	packets, stream, err := listen(address)
+	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return "", nil, err
 	}
-	var stops []func() error
-	for _, s := range []*dns.Server{{PacketConn: packets, Handler: w}, {Listener: stream, Handler: w}} {
-		ended, started := make(chan error, 1), make(chan struct{})
-		s.NotifyStartedFunc = func() { close(started) }
-		go func() { ended <- s.ActivateAndServe() }()
-		<-started
-		stops = append(stops, func() error { return errors.Join(s.Shutdown(), <-ended) })
-	}
-	return stream.Addr().String(), func() error { return errors.Join(stops[0](), stops[1]()) }, nil
+	to, stop, err = dnsfake.Serve(to, w)
+	return to.String(), stop, err
 }
 
 // ServeDNS answers as the authoritative server of all zones, an alias at a time.

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A proofFault is a fault of the denial in one answer.
@@ -50,24 +52,25 @@ func (z *zone) spoil(p *proof, name string, typ uint16, s *step) *proof {
 
 // spoiltBy makes the faulty proof; nil if there is no such fault here.
 func (p *proof) spoiltBy(f proofFault, name string, typ uint16, d uint64) *proof {
-	out := &proof{z: p.z, typ: typ, optOut: p.optOut}
+	out := &proof{z: p.z, typ: typ, Proof: &dnstree.Proof{OptOut: p.OptOut}}
 	switch f {
 	case proofLacking:
-		out.at = slices.Clone(p.at)
-		i := int(d % uint64(len(out.at)))
+		out.Links = slices.Clone(p.Links)
+		i := int(d % uint64(len(out.Links)))
 		if !p.needed(i) {
 			return nil
 		}
-		out.at = slices.Delete(out.at, i, i+1)
+		out.Links = slices.Delete(out.Links, i, i+1)
 	case proofReplayed, proofCrowded:
 		other := p.other(d)
-		if other == nil {
+		if other.RR == nil {
 			return nil
 		}
-		out.at = []*link{other}
+		out.Links = []dnstree.Link{other}
 		if f == proofCrowded {
-			*out = *p
-			out.at = append(slices.Clone(p.at), other)
+			crowded := *p.Proof
+			crowded.Links = append(slices.Clone(p.Links), other)
+			out = &proof{z: p.z, typ: p.typ, spoilt: p.spoilt, Proof: &crowded}
 		}
 	case proofParent:
 		return p.z.fromParent(name, typ)
@@ -75,15 +78,22 @@ func (p *proof) spoiltBy(f proofFault, name string, typ uint16, d uint64) *proof
 	return out
 }
 
-// other is a good record of the zone that is not in the proof; nil if there is none.
-func (p *proof) other(d uint64) *link {
-	n := len(p.z.chain)
+// other is a good record of the zone that is not in the proof; the zero Link if there is
+// none.
+func (p *proof) other(d uint64) dnstree.Link {
+	if p.z.chain == nil {
+		return dnstree.Link{}
+	}
+	links := p.z.chain.Links()
+	n := len(links)
 	for i := range n {
-		if l := &p.z.chain[(int(d%uint64(n))+i)%n]; !slices.Contains(p.at, l) && l.set.fault == "" {
+		l := links[(int(d%uint64(n))+i)%n]
+		used := slices.ContainsFunc(p.Links, func(o dnstree.Link) bool { return o.Rank == l.Rank })
+		if !used && p.z.linkSet(l).fault == "" {
 			return l
 		}
 	}
-	return nil
+	return dnstree.Link{}
 }
 
 // fromParent denies what is in the zone by the records that its parent has of the
@@ -92,14 +102,14 @@ func (z *zone) fromParent(name string, typ uint16) *proof {
 	if z.parent == nil || z.parent.Denial == Unsigned || typ == dns.TypeDS && name == z.Apex {
 		return nil
 	}
-	p := &proof{z: z.parent}
-	if !p.match(z.Apex) {
+	p, prover := &proof{z: z.parent, Proof: &dnstree.Proof{}}, z.parent.prover()
+	if !prover.Match(p.Proof, z.Apex) {
 		return nil
 	}
 	if name != z.Apex && z.parent.Denial.hashed() {
-		below := ancestors(name, z.Apex)[0]
-		p.cover(below)
-		p.cover(join("*", z.Apex))
+		below := dnstree.Ancestors(name, z.Apex)[0]
+		prover.Cover(p.Proof, below)
+		prover.Cover(p.Proof, dnstree.Join("*", z.Apex))
 	}
 	return p
 }

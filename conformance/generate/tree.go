@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // The top-level domains, by what their zones are there for.
@@ -46,7 +48,7 @@ func (p *planner) zone(s Spec, parents ...string) {
 	if label == "" {
 		label = fmt.Sprintf("z%d", len(p.list))
 	}
-	s.Apex = join(label, parents[p.rng.IntN(len(parents))])
+	s.Apex = dnstree.Join(label, parents[p.rng.IntN(len(parents))])
 	if s.Denial == "" {
 		s.Denial = []Denial{NSEC, NSEC3, OptOut}[p.rng.IntN(3)]
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A Truth is what must come of a question.
@@ -65,7 +67,7 @@ func (t *Truth) judge(z *zone, s *step, typ uint16) {
 	}
 	home := t.Final
 	if typ == dns.TypeDS && home != z.Apex {
-		home = up(home)
+		home = dnstree.Parent(home)
 	}
 	broken := s.broken || s.brokenSOA
 	switch {
@@ -90,7 +92,7 @@ func (z *zone) weigh() Status {
 	if p := z.parent.worth; p != Secure {
 		return p
 	}
-	switch way := z.parent.way(up(z.Apex)); {
+	switch way := z.parent.way(dnstree.Parent(z.Apex)); {
 	case z.Denial == Unsigned && way != Secure: // nothing tells where the cut is but going down
 		return way
 	case ds.broken:
@@ -108,7 +110,7 @@ func (z *zone) weigh() Status {
 // way goes down to a name by the denials of DS, until one is broken (Bogus) or leaves open
 // whether there is an unsigned delegation (Insecure). Secure: the name is in the zone.
 func (z *zone) way(name string) Status {
-	for _, n := range ancestors(name, z.Apex) {
+	for _, n := range dnstree.Ancestors(name, z.Apex) {
 		s := z.ask(n, dns.TypeDS)
 		switch {
 		case s.broken:
@@ -158,7 +160,7 @@ func (z *zone) inherit(delegation *step) []string {
 	for _, m := range delegation.marks {
 		out = append(out, "delegation/"+m)
 	}
-	for _, n := range ancestors(up(z.Apex), z.parent.Apex) {
+	for _, n := range dnstree.Ancestors(dnstree.Parent(z.Apex), z.parent.Apex) {
 		for _, m := range z.parent.ask(n, dns.TypeDS).marks {
 			out = append(out, "way/"+m)
 		}

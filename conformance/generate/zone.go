@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A zone is the authoritative data of one zone, signed once it is sealed.
@@ -17,17 +19,18 @@ type zone struct {
 	ttls   lifetimes
 	parent *zone
 	cuts   map[string]*zone // delegations, by owner
-	keys   []*key           // all that are published
-	sep    *key             // the one that the DS stands for, which signs the keys
-	zsk    *key             // signs the data
-	second *key             // signs everything too; nil if there is none
+	keys   []*dnstree.Key   // all that are published
+	sep    *dnstree.Key     // the one that the DS stands for, which signs the keys
+	zsk    *dnstree.Key     // signs the data
+	second *dnstree.Key     // signs everything too; nil if there is none
 
 	data   map[string]map[uint16][]dns.RR // before it is sealed
 	faults map[setKey]Fault               // of single RRsets
 
 	sets    map[string]map[uint16]*set
 	names   map[string]bool // that exist, with empty non-terminals
-	chain   []link          // NSEC or NSEC3 records in their order
+	chain   *dnstree.Chain  // NSEC or NSEC3 records, unless they are made for each answer
+	links   map[string]*set // the same as they are served, by rank
 	worth   Status          // of its keys
 	lineage []string        // marks of the way to the zone
 	asks    []ask           // what to ask for
@@ -84,39 +87,40 @@ func (z *zone) put(rr dns.RR) {
 
 // makeKeys makes the keys of the zone and its faults in them.
 func (z *zone) makeKeys(rng *rand.Rand) (err error) {
-	more := func(algorithm uint8, flags uint16) *key {
-		k, failure := newKey(rng, z.Apex, algorithm, flags)
+	more := func(algorithm uint8, flags uint16) *dnstree.Key {
+		k, failure := dnstree.SeededKey(rng, z.Apex, algorithm, flags)
 		if failure != nil {
 			err = failure
 			return nil
 		}
-		z.keys = append(z.keys, k)
-		return k
+		k.Hdr.Ttl = usualTTL
+		z.keys = append(z.keys, &k)
+		return &k
 	}
-	z.sep = more(z.Algorithm, flagZone+flagSEP)
+	z.sep = more(z.Algorithm, dnstree.FlagZone+dnstree.FlagSEP)
 	z.zsk = z.sep
 	if z.Split {
-		z.zsk = more(z.Algorithm, flagZone)
+		z.zsk = more(z.Algorithm, dnstree.FlagZone)
 	}
 	if z.Standby {
-		more(dns.ED25519, flagZone)
+		more(dns.ED25519, dnstree.FlagZone)
 	}
 	if z.Second != 0 {
-		z.second = more(z.Second, flagZone)
+		z.second = more(z.Second, dnstree.FlagZone)
 	}
 	if err != nil {
 		return err
 	}
 	f := keyFaults[z.Keys]
 	if f.edit != nil {
-		f.edit(z.sep.rr)
+		f.edit(z.sep.DNSKEY)
 	}
 	if z.Keys == KeysMissing {
 		return nil
 	}
 	z.faults[setKey{z.Apex, dns.TypeDNSKEY}] = f.set
 	for _, k := range z.keys {
-		z.put(k.rr)
+		z.put(k.DNSKEY)
 	}
 	return nil
 }
@@ -131,7 +135,7 @@ func (z *zone) seal() error {
 	}
 	z.names = map[string]bool{z.Apex: true}
 	for owner, types := range z.data {
-		for _, n := range ancestors(owner, z.Apex) {
+		for _, n := range dnstree.Ancestors(owner, z.Apex) {
 			z.names[n] = true
 		}
 		z.sets[owner] = map[uint16]*set{}
@@ -184,7 +188,7 @@ func (z *zone) sign(owner string, typ uint16, rrs []dns.RR, fault Fault) (*set, 
 	out := &set{rrs: d.rrs, sigs: d.sigs, fault: fault, broken: fault != "" && !f.harmless}
 	if z.second != nil && fault == "" {
 		sig := z.newSig(owner, rrs, z.second)
-		if err := sig.Sign(z.second.priv, rrs); err != nil {
+		if err := sig.Sign(z.second.Private, rrs); err != nil {
 			return nil, err
 		}
 		out.sigs = append(out.sigs, sig)
@@ -204,35 +208,17 @@ func mapAll(rrs []dns.RR, change func(string) string) (out []dns.RR) {
 const life = 10 * 24 * time.Hour
 
 // newSig is a signature yet to be made.
-func (z *zone) newSig(owner string, rrs []dns.RR, by *key) *dns.RRSIG {
-	return &dns.RRSIG{
-		Hdr:        header(owner, dns.TypeRRSIG),
-		Algorithm:  by.rr.Algorithm,
-		KeyTag:     by.rr.KeyTag(),
-		SignerName: z.Apex,
-		Inception:  uint32(z.now.Add(-life).Unix()),
-		Expiration: uint32(z.now.Add(life).Unix()),
-	}
+func (z *zone) newSig(owner string, rrs []dns.RR, by *dnstree.Key) *dns.RRSIG {
+	sig := by.Draft(z.Apex, rrs, z.now.Add(-life), z.now.Add(life))
+	sig.Hdr = header(owner, dns.TypeRRSIG)
+	return sig
 }
 
-// types lists what an owner has, with the types that signing adds.
+// types lists what an owner has, without the types that signing adds.
 func (z *zone) types(owner string) (out []uint16) {
 	for t := range z.data[owner] {
 		out = append(out, t)
 	}
-	child := z.cuts[owner]
-	if len(out) > 0 && (child == nil || z.data[owner][dns.TypeDS] != nil) {
-		out = append(out, dns.TypeRRSIG)
-	}
 	slices.Sort(out)
 	return out
-}
-
-// encloser is the closest ancestor of name that exists, and the name one label longer.
-func (z *zone) encloser(name string) (ce, next string) {
-	next = name
-	for ce = up(name); !z.names[ce]; ce = up(ce) {
-		next = ce
-	}
-	return ce, next
 }

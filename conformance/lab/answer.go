@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A reply is what a recursive server has found out, with everything that a validator
@@ -70,7 +72,7 @@ func (z *zone) find(name string, typ uint16, r *reply) (next string) {
 		z.deny(name, typ, r, dns.RcodeSuccess, z.replayed(name))
 		return ""
 	}
-	for n := up(name); dns.IsSubDomain(z.apex, n) && name != z.apex; n = up(n) {
+	for n := dnstree.Parent(name); dns.IsSubDomain(z.apex, n) && name != z.apex; n = dnstree.Parent(n) {
 		if z.data[n][dns.TypeDNAME] != nil {
 			next := z.redirect(name, n, r)
 			if typ == dns.TypeCNAME { // the CNAME that was made is the answer
@@ -96,8 +98,7 @@ func (z *zone) find(name string, typ uint16, r *reply) (next string) {
 		z.deny(name, typ, r, dns.RcodeSuccess, nil)
 		return ""
 	}
-	ce, _ := z.encloser(name)
-	source := wildcard(ce)
+	source := dnstree.Join("*", z.encloser(name))
 	if z.data[source] == nil {
 		z.deny(name, typ, r, dns.RcodeNameError, nil)
 		return ""
@@ -114,9 +115,9 @@ func (z *zone) find(name string, typ uint16, r *reply) (next string) {
 		}
 		r.verdict = r.verdict.worse(z.ofSet(source, t))
 		if z.spec.Sign != Unsigned {
-			p := z.expanded(name)
+			p := z.prover().Closer(name)
 			if !z.broken(NoDenial, name, typ) {
-				r.ns = append(r.ns, p.rrs...)
+				r.ns = append(r.ns, z.served(p)...)
 			}
 			r.verdict = r.verdict.worse(z.ofDenial(name, typ, p))
 		}
@@ -161,7 +162,7 @@ func (z *zone) redirect(name, owner string, r *reply) (next string) {
 }
 
 // deny answers that there is no such name or type, with SOA and proof.
-func (z *zone) deny(name string, typ uint16, r *reply, rcode int, p *proof) {
+func (z *zone) deny(name string, typ uint16, r *reply, rcode int, p *dnstree.Proof) {
 	r.rcode = rcode
 	r.ns = append(r.ns, z.signed(z.apex, dns.TypeSOA, z.data[z.apex][dns.TypeSOA])...)
 	if z.spec.Sign == Unsigned {
@@ -169,17 +170,14 @@ func (z *zone) deny(name string, typ uint16, r *reply, rcode int, p *proof) {
 		return
 	}
 	if p == nil {
-		switch {
-		case rcode == dns.RcodeNameError:
-			p = z.nxdomain(name)
-		case z.exists(name):
-			p = z.nodata(name)
-		default:
-			p = z.wildcardNodata(name)
+		if z.exists(name) {
+			p = z.prover().Type(name)
+		} else {
+			p = z.prover().Name(name)
 		}
 	}
 	if !z.broken(NoDenial, name, typ) {
-		r.ns = append(r.ns, p.rrs...)
+		r.ns = append(r.ns, z.served(p)...)
 	}
 	r.verdict = r.verdict.worse(z.ofDenial(name, typ, p))
 }

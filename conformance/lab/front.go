@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // A frontKind is a kind of recursive server.
@@ -25,10 +26,10 @@ const (
 
 // A front is one recursive server, over UDP and TCP.
 type front struct {
-	kind    frontKind
-	lab     *Lab
-	addr    netip.AddrPort
-	servers []*dns.Server
+	kind  frontKind
+	lab   *Lab
+	addr  netip.AddrPort
+	close func() error
 }
 
 // Sizes of answers over UDP in octets: what the lab's servers send at most (RFC 9715),
@@ -46,7 +47,8 @@ func (l *Lab) listen() error {
 		if l.real {
 			at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 0, byte(k) + 1}), 53)
 		}
-		if err := f.listen(at); err != nil {
+		var err error
+		if f.addr, f.close, err = dnsfake.Serve(at, f); err != nil {
 			return fmt.Errorf("lab: resolver: %w", err)
 		}
 		l.fronts[k] = f
@@ -62,45 +64,6 @@ func (l *Lab) listen() error {
 		}
 	}
 	return nil
-}
-
-// listen binds UDP and TCP of one port, and serves both.
-func (f *front) listen(at netip.AddrPort) error {
-	var pc net.PacketConn
-	var ln net.Listener
-	for try := 0; ; try++ {
-		var err error
-		if pc, err = net.ListenPacket("udp", at.String()); err != nil {
-			return err
-		}
-		f.addr = pc.LocalAddr().(*net.UDPAddr).AddrPort()
-		if ln, err = net.Listen("tcp", f.addr.String()); err == nil {
-			break
-		}
-		pc.Close()
-		if at.Port() != 0 || try == 20 { // a free port of UDP may be taken for TCP
-			return err
-		}
-	}
-	f.servers = []*dns.Server{
-		{PacketConn: pc, Handler: f, UDPSize: dns.MaxMsgSize},
-		{Listener: ln, Handler: f},
-	}
-	for _, s := range f.servers {
-		ready := make(chan struct{})
-		s.NotifyStartedFunc = func() { close(ready) }
-		f.lab.wg.Go(func() { _ = s.ActivateAndServe() }) // ends by close
-		<-ready
-	}
-	return nil
-}
-
-func (f *front) close() error {
-	var errs []error
-	for _, s := range f.servers {
-		errs = append(errs, s.Shutdown())
-	}
-	return errors.Join(errs...)
 }
 
 // ServeDNS answers one message.

@@ -1,12 +1,9 @@
 package lab
 
 import (
-	"crypto"
 	"crypto/ed25519"
-	"crypto/rsa"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"math/big"
 	"math/rand/v2"
 	"slices"
@@ -14,13 +11,15 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A keyRing keeps one set of keys a zone name, so that a zone that changes hands by
 // Forge keeps its keys.
 type keyRing struct {
 	mu   sync.Mutex // guards sets
-	sets map[ringKey][2][]key
+	sets map[ringKey][2][]dnstree.Key
 }
 
 type ringKey struct {
@@ -31,24 +30,24 @@ type ringKey struct {
 }
 
 // of returns the zone's keys and those that only look like its.
-func (r *keyRing) of(apex string, spec Zone) (own, alike []key, err error) {
+func (r *keyRing) of(apex string, spec Zone) (own, alike []dnstree.Key, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sets == nil {
-		r.sets = map[ringKey][2][]key{}
+		r.sets = map[ringKey][2][]dnstree.Key{}
 	}
 	k := ringKey{apex, spec.Algorithm, spec.Split, spec.Colliding}
 	if set, ok := r.sets[k]; ok {
 		return set[0], set[1], nil
 	}
 	if spec.Split {
-		zsk, err := newKey(apex, spec.Algorithm, flagZone)
+		zsk, err := newKey(apex, spec.Algorithm, dnstree.FlagZone)
 		if err != nil {
 			return nil, nil, err
 		}
 		own = append(own, zsk)
 	}
-	sep, err := newKey(apex, spec.Algorithm, flagSEP)
+	sep, err := newKey(apex, spec.Algorithm, dnstree.FlagZone+dnstree.FlagSEP)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,50 +57,29 @@ func (r *keyRing) of(apex string, spec Zone) (own, alike []key, err error) {
 			return nil, nil, err
 		}
 	}
-	r.sets[k] = [2][]key{own, alike}
+	r.sets[k] = [2][]dnstree.Key{own, alike}
 	return own, alike, nil
 }
 
-// rsaBits is the size of RSA keys: what zones really have.
-const rsaBits = 2048
-
-// newKey makes a key pair. An algorithm that nobody implements gets a P-256 key under
-// its number.
-func newKey(apex string, algorithm uint8, flags uint16) (key, error) {
-	k := &dns.DNSKEY{
-		Hdr:   dns.RR_Header{Name: apex, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: usualTTL},
-		Flags: flags, Protocol: 3, Algorithm: algorithm,
+// newKey makes a key of a zone with the TTL that the zones have.
+func newKey(apex string, algorithm uint8, flags uint16) (dnstree.Key, error) {
+	k, err := dnstree.NewKey(apex, algorithm, flags, 0)
+	if err == nil {
+		k.Hdr.Ttl = usualTTL
 	}
-	bits := 256
-	switch algorithm {
-	case dns.RSASHA1, dns.RSASHA1NSEC3SHA1, dns.RSASHA256, dns.RSASHA512:
-		bits = rsaBits
-	case dns.ECDSAP384SHA384:
-		bits = 384
-	case dns.ECDSAP256SHA256, dns.ED25519:
-	default:
-		k.Algorithm = dns.ECDSAP256SHA256
-	}
-	priv, err := k.Generate(bits)
-	if err != nil {
-		return key{}, fmt.Errorf("key of %s: %w", apex, err)
-	}
-	if algorithm != 0 {
-		k.Algorithm = algorithm
-	}
-	return key{k, priv.(crypto.Signer)}, nil
+	return k, err
 }
 
 // collide makes n keys of the tag of k. A tag is a sum of 16-bit words (RFC 4034
 // appendix B), so a key whose words are shuffled has the same one; of a shuffled
 // Ed25519 key every second is a point of the curve, of an RSA modulus all are numbers.
-func collide(k key, n int) ([]key, error) {
-	raw, err := base64.StdEncoding.DecodeString(k.rr.PublicKey)
+func collide(k dnstree.Key, n int) ([]dnstree.Key, error) {
+	raw, err := base64.StdEncoding.DecodeString(k.PublicKey)
 	if err != nil {
 		return nil, err
 	}
 	from, usable := 0, func([]byte) bool { return true }
-	switch k.rr.Algorithm {
+	switch k.Algorithm {
 	case dns.ED25519:
 		usable = onEdwards25519
 	case dns.RSASHA256, dns.RSASHA512:
@@ -109,7 +87,7 @@ func collide(k key, n int) ([]key, error) {
 	default:
 		return nil, errors.New("keys that collide are made for algorithms 8, 10 and 15")
 	}
-	var out []key
+	var out []dnstree.Key
 	for len(out) < n {
 		b := slices.Clone(raw)
 		words := (len(b) - from) / 2
@@ -123,12 +101,12 @@ func collide(k key, n int) ([]key, error) {
 		if !usable(b) || slices.Equal(b, raw) {
 			continue
 		}
-		rr := *k.rr
+		rr := *k.DNSKEY
 		rr.PublicKey = base64.StdEncoding.EncodeToString(b)
-		if rr.KeyTag() != k.rr.KeyTag() {
+		if rr.KeyTag() != k.KeyTag() {
 			return nil, errors.New("key tags differ")
 		}
-		out = append(out, key{rr: &rr})
+		out = append(out, dnstree.Key{DNSKEY: &rr})
 	}
 	return out, nil
 }
@@ -158,17 +136,15 @@ func onEdwards25519(b []byte) bool {
 // strangers are the keys of [WrongKey]: one an algorithm, of no zone.
 var strangers sync.Map
 
-func stranger(algorithm uint8) (crypto.Signer, *dns.DNSKEY, error) {
+func stranger(algorithm uint8) (dnstree.Key, error) {
 	if v, ok := strangers.Load(algorithm); ok {
-		k := v.(key)
-		return k.priv, k.rr, nil
+		return v.(dnstree.Key), nil
 	}
-	k, err := newKey("stranger.invalid.", algorithm, flagZone)
-	if err != nil {
-		return nil, nil, err
+	k, err := newKey("stranger.invalid.", algorithm, dnstree.FlagZone)
+	if err == nil {
+		strangers.Store(algorithm, k)
 	}
-	strangers.Store(algorithm, k)
-	return k.priv, k.rr, nil
+	return k, err
 }
 
 // usualLife is how long signatures are valid, and how long ago they were made.
@@ -211,15 +187,8 @@ func (z *zone) makeSigned(owner string, typ uint16, rrs []dns.RR) []dns.RR {
 		life = usualLife
 	}
 	now := z.now()
-	sig := &dns.RRSIG{
-		Hdr:        dns.RR_Header{Name: owner, Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: rrs[0].Header().Ttl},
-		Algorithm:  signer.rr.Algorithm,
-		KeyTag:     signer.rr.KeyTag(),
-		SignerName: z.apex,
-		Inception:  uint32(now.Add(-usualLife).Unix()),
-		Expiration: uint32(now.Add(life).Unix()),
-	}
-	priv := signer.priv
+	sig := signer.Draft(z.apex, rrs, now.Add(-usualLife), now.Add(life))
+	private := signer.Private
 	has := func(w BreakWord) bool { return z.broken(w, owner, typ) }
 	if has(Stripped) {
 		return rrs
@@ -231,21 +200,21 @@ func (z *zone) makeSigned(owner string, typ uint16, rrs []dns.RR) []dns.RR {
 		sig.Inception = uint32(now.Add(24 * time.Hour).Unix())
 	}
 	if has(WrongSigner) {
-		sig.SignerName = up(z.apex)
+		sig.SignerName = dnstree.Parent(z.apex)
 	}
 	if has(WrongKey) {
-		p, rr, err := stranger(signer.rr.Algorithm)
+		k, err := stranger(signer.Algorithm)
 		if err != nil {
 			return rrs
 		}
-		priv, sig.KeyTag = p, rr.KeyTag()
+		private, sig.KeyTag = k.Private, k.KeyTag()
 	}
 	out := slices.Clone(rrs)
-	if err := signRRSIG(sig, priv, rrs); err != nil {
+	if err := dnstree.Sign(sig, private, rrs); err != nil {
 		return out
 	}
 	if has(BadSignature) {
-		sig.Signature = turnBit(sig.Signature)
+		sig.Signature = dnstree.Flip(sig.Signature)
 	}
 	if has(Forged) {
 		for i, rr := range out {
@@ -260,22 +229,6 @@ func (z *zone) makeSigned(owner string, typ uint16, rrs []dns.RR) []dns.RR {
 	return append(out, sig)
 }
 
-// signRRSIG signs under the number of the algorithm, which may be one that does not
-// exist; the signature is then of the key's kind.
-func signRRSIG(sig *dns.RRSIG, priv crypto.Signer, rrs []dns.RR) error {
-	number := sig.Algorithm
-	switch priv.Public().(type) {
-	case ed25519.PublicKey, *rsa.PublicKey:
-	default:
-		if number != dns.ECDSAP384SHA384 {
-			sig.Algorithm = dns.ECDSAP256SHA256
-		}
-	}
-	err := sig.Sign(priv, rrs)
-	sig.Algorithm = number
-	return err
-}
-
 // broken reports whether the zone is broken in that way at an RRset.
 func (z *zone) broken(w BreakWord, owner string, typ uint16) bool {
 	return slices.ContainsFunc(z.spec.Break, func(b Break) bool {
@@ -283,13 +236,6 @@ func (z *zone) broken(w BreakWord, owner string, typ uint16) bool {
 			(b.Name == "" || fqdn(b.Name) == owner) &&
 			(b.Type == "" || dns.StringToType[b.Type] == typ)
 	})
-}
-
-// turnBit changes one bit of a base64 text's octets.
-func turnBit(s string) string {
-	b, _ := base64.StdEncoding.DecodeString(s)
-	b[len(b)/2] ^= 1
-	return base64.StdEncoding.EncodeToString(b)
 }
 
 // scramble makes a worthless signature of the same shape.

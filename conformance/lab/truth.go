@@ -1,6 +1,10 @@
 package lab
 
-import "github.com/miekg/dns"
+import (
+	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
+)
 
 // What DNSSEC must make of an answer is told here from the *specification* of the
 // zones: which are signed, which DS their parents have, what is broken. No signature
@@ -64,7 +68,7 @@ func (z *zone) status() verdict {
 		return p
 	}
 	if !z.hasDS() {
-		return z.parent.ofDenial(z.apex, dns.TypeDS, z.parent.nodata(z.apex)).worse(
+		return z.parent.ofDenial(z.apex, dns.TypeDS, z.parent.prover().Type(z.apex)).worse(
 			verdict{security: insecure})
 	}
 	if v := z.parent.ofSet(z.apex, dns.TypeDS); v.security != secure {
@@ -112,7 +116,7 @@ func (z *zone) ofSet(owner string, typ uint16) verdict {
 }
 
 // ofDenial judges the proof that a name, or a type at it, does not exist.
-func (z *zone) ofDenial(name string, typ uint16, p *proof) verdict {
+func (z *zone) ofDenial(name string, typ uint16, p *dnstree.Proof) verdict {
 	v := z.status()
 	if v.security != secure {
 		return v
@@ -123,17 +127,13 @@ func (z *zone) ofDenial(name string, typ uint16, p *proof) verdict {
 	if z.broken(ForgedDenial, name, typ) {
 		return verdict{bogus, dns.ExtendedErrorCodeNSECMissing, "a proof of something else for " + name}
 	}
-	for owner := range p.have {
-		nsec := uint16(dns.TypeNSEC)
-		if z.nsec3() {
-			nsec = dns.TypeNSEC3
-		}
-		v = v.worse(z.ownSet(owner, nsec))
+	for _, l := range p.Links {
+		v = v.worse(z.ownSet(l.RR.Header().Name, l.RR.Header().Rrtype))
 	}
 	if v.security == secure && z.nsec3() && z.spec.Iterations > maxIterations {
 		return verdict{insecure, dns.ExtendedErrorCodeUnsupportedNSEC3IterValue, "too many iterations in " + z.apex}
 	}
-	if v.security == secure && p.optOut {
+	if v.security == secure && p.OptOut {
 		return verdict{security: insecure}
 	}
 	return v

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A zone is the authoritative data of one zone with its keys. Signatures and proofs
@@ -19,9 +20,9 @@ type zone struct {
 	spec  Zone
 	ttl   uint32
 	now   func() time.Time
-	world string // name of the world; "" for the top of the tree
-	keys  []key  // the first signs the data, the last the keys
-	false []key  // keys whose private half is unknown, and that share the first's tag
+	world string        // name of the world; "" for the top of the tree
+	keys  []dnstree.Key // the first signs the data, the last the keys
+	false []dnstree.Key // keys whose private half is unknown, and that share the first's tag
 
 	parent *zone
 	cuts   map[string]*zone               // delegations, by owner
@@ -29,14 +30,8 @@ type zone struct {
 
 	mu    sync.Mutex // guards what follows
 	sigs  map[rrKey][]dns.RR
-	order []string // owners of NSEC records in canonical order
-	inner map[string]bool
-	chain []hashed
-}
-
-type key struct {
-	rr   *dns.DNSKEY
-	priv crypto.Signer // nil where nobody has it
+	there map[string]bool // names; nil: not looked for
+	chain *dnstree.Chain
 }
 
 type rrKey struct {
@@ -44,12 +39,6 @@ type rrKey struct {
 	typ   uint16
 	face  int // of a name with two aliases
 }
-
-// DNSKEY flags (RFC 4034 section 2.1.1, RFC 3757).
-const (
-	flagZone = 256
-	flagSEP  = 257
-)
 
 // newZone makes a zone of its records, a line of a zone file each.
 func newZone(spec Zone, lines []string, ttl uint32, now func() time.Time, keys *keyRing) (*zone, error) {
@@ -82,7 +71,7 @@ func newZone(spec Zone, lines []string, ttl uint32, now func() time.Time, keys *
 		return nil, fmt.Errorf("zone %s: %w", z.apex, err)
 	}
 	for _, k := range slices.Concat(z.keys, z.false) {
-		rr := *k.rr
+		rr := *k.DNSKEY
 		rr.Hdr.Ttl = ttl
 		z.data[z.apex][dns.TypeDNSKEY] = append(z.data[z.apex][dns.TypeDNSKEY], &rr)
 	}
@@ -95,12 +84,10 @@ func newZone(spec Zone, lines []string, ttl uint32, now func() time.Time, keys *
 	return z, nil
 }
 
-func (z *zone) nsec3() bool { return z.spec.Sign == NSEC3 || z.spec.Sign == OptOut }
-
 // reset forgets the delegations and everything made from them.
 func (z *zone) reset() {
 	z.parent, z.cuts = nil, map[string]*zone{}
-	z.sigs, z.order, z.inner, z.chain = nil, nil, nil, nil
+	z.sigs, z.there, z.chain = nil, nil, nil
 }
 
 // rrset returns the records of a name as the zone has them; DS and NS of a delegation
@@ -142,12 +129,6 @@ func (z *zone) hasDS() bool {
 	return z.spec.DS != DSMissing
 }
 
-// Numbers that nobody implements: the ends of the registries' private ranges.
-const (
-	unknownAlgorithm = 250
-	unknownDigest    = 250
-)
-
 // dsRecords makes the DS records of z as its spec says.
 func (z *zone) dsRecords(owner string) []dns.RR {
 	if !z.hasDS() {
@@ -155,7 +136,7 @@ func (z *zone) dsRecords(owner string) []dns.RR {
 	}
 	var ds *dns.DS
 	if len(z.keys) > 0 {
-		ds = z.keys[len(z.keys)-1].rr.ToDS(dns.SHA256)
+		ds = z.keys[len(z.keys)-1].ToDS(dns.SHA256)
 	} else {
 		ds = &dns.DS{KeyTag: 1, Algorithm: dns.ECDSAP256SHA256, DigestType: dns.SHA256, Digest: strings.Repeat("00", 32)}
 	}
@@ -168,46 +149,17 @@ func (z *zone) dsRecords(owner string) []dns.RR {
 			ds.Algorithm = dns.ECDSAP256SHA256
 		}
 	case DSUnsupported:
-		ds.Algorithm = unknownAlgorithm
+		ds.Algorithm = dnstree.UnknownAlgorithm
 	case DSUnknownDigest:
-		ds.DigestType = unknownDigest
+		ds.DigestType = dnstree.UnknownDigest
 	}
 	ds.Hdr = dns.RR_Header{Name: owner, Rrtype: dns.TypeDS, Class: dns.ClassINET, Ttl: z.ttl}
 	return []dns.RR{ds}
 }
 
-// owners returns the owners of authoritative data and delegations in canonical order,
-// and the names between them and the apex that own nothing.
-func (z *zone) owners() ([]string, map[string]bool) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	if z.order == nil {
-		for n := range z.data {
-			if z.cutAbove(n) == "" {
-				z.order = append(z.order, n)
-			}
-		}
-		for n := range z.cuts {
-			if z.data[n] == nil {
-				z.order = append(z.order, n)
-			}
-		}
-		slices.SortFunc(z.order, compareNames)
-		z.inner = map[string]bool{}
-		for _, n := range z.order {
-			for p := up(n); p != z.apex && n != z.apex; p = up(p) {
-				if z.data[p] == nil && z.cuts[p] == nil {
-					z.inner[p] = true
-				}
-			}
-		}
-	}
-	return z.order, z.inner
-}
-
 // cutAbove returns the delegation at or above a name; "" if there is none.
 func (z *zone) cutAbove(name string) string {
-	for n := name; n != z.apex && n != "."; n = up(n) {
+	for n := name; n != z.apex && n != "."; n = dnstree.Parent(n) {
 		if z.cuts[n] != nil {
 			return n
 		}
@@ -217,21 +169,17 @@ func (z *zone) cutAbove(name string) string {
 
 // exists reports whether a name is in the zone, as an owner or between owners.
 func (z *zone) exists(name string) bool {
-	if z.data[name] != nil || z.cuts[name] != nil {
-		return true
-	}
-	_, inner := z.owners()
-	return inner[name]
+	there, _ := z.names()
+	return there[name] || z.data[name] != nil
 }
 
-// encloser returns the closest existing ancestor of name, and the name one label
-// longer.
-func (z *zone) encloser(name string) (ce, next string) {
-	next = name
-	for ce = up(name); !z.exists(ce); ce = up(ce) {
-		next = ce
+// encloser returns the closest existing ancestor of name.
+func (z *zone) encloser(name string) string {
+	ce := dnstree.Parent(name)
+	for !z.exists(ce) {
+		ce = dnstree.Parent(ce)
 	}
-	return ce, next
+	return ce
 }
 
 // A tree is every zone there is.
@@ -285,7 +233,7 @@ func (t *tree) link() error {
 		if z.apex == "." {
 			continue
 		}
-		p := t.deepest(up(z.apex))
+		p := t.deepest(dnstree.Parent(z.apex))
 		if p.apex == "." && z.world != "" {
 			return errors.New("lab: world " + z.world + ": there is no top-level domain for " + z.apex)
 		}
@@ -296,7 +244,7 @@ func (t *tree) link() error {
 
 // deepest is the zone that holds name.
 func (t *tree) deepest(name string) *zone {
-	for n := name; ; n = up(n) {
+	for n := name; ; n = dnstree.Parent(n) {
 		if z := t.zones[n]; z != nil {
 			return z
 		}
@@ -314,24 +262,3 @@ func (t *tree) serving(name string, typ uint16) *zone {
 
 // fqdn is the one form of names inside the lab.
 func fqdn(s string) string { return strings.ToLower(dns.Fqdn(s)) }
-
-// up cuts the first label; the root's parent is the root.
-func up(name string) string {
-	i, end := dns.NextLabel(name, 0)
-	if end || name == "." {
-		return "."
-	}
-	return name[i:]
-}
-
-// compareNames orders names canonically (RFC 4034 section 6.1). The lab's names hold
-// no escapes.
-func compareNames(a, b string) int {
-	la, lb := dns.SplitDomainName(a), dns.SplitDomainName(b)
-	for i, j := len(la)-1, len(lb)-1; i >= 0 && j >= 0; i, j = i-1, j-1 {
-		if c := strings.Compare(la[i], lb[j]); c != 0 {
-			return c
-		}
-	}
-	return len(la) - len(lb)
-}

@@ -61,7 +61,7 @@ type collector struct {
 	mutants []Mutant
 }
 
-// switchName is the function that says whether a mutant is on; no package of ours has a
+// switchName is the function that says whether a mutant is on; no package has a
 // name like it.
 const switchName = "mutantIsOn"
 

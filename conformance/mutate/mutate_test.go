@@ -81,6 +81,16 @@ func module(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+// run breaks one package.
+func run(t *testing.T, c mutate.Config, p mutate.Package) (mutate.Score, error) {
+	t.Helper()
+	scores, err := mutate.Run(t.Context(), c, p)
+	if err != nil {
+		return mutate.Score{}, err
+	}
+	return scores[0], nil
+}
+
 func TestRun(t *testing.T) {
 	dir := module(t, map[string]string{"rule/rule.go": code, "rule/rule_test.go": test})
 	before, err := os.ReadFile(filepath.Join(dir, "rule/rule.go"))
@@ -88,7 +98,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	s, err := mutate.Run(t.Context(), mutate.Config{Root: dir, Package: "rule", Log: &log, Equivalent: map[string]string{
+	s, err := run(t, mutate.Config{Root: dir, Log: &log}, mutate.Package{Folder: "rule", Equivalent: map[string]string{
 		"rule.go\tGrade\t== to !=\tn == most": "not so: a test notices",
 		"rule.go\tSlack\tbound+1\ti < 2":      "for the test's sake",
 	}})
@@ -133,7 +143,7 @@ func TestSampleIsSeeded(t *testing.T) {
 	dir := module(t, map[string]string{"rule/rule.go": code, "rule/rule_test.go": test})
 	draw := func(seed uint64) string {
 		var log strings.Builder
-		s, err := mutate.Run(t.Context(), mutate.Config{Root: dir, Package: "rule", Sample: 5, Seed: seed, Log: &log})
+		s, err := run(t, mutate.Config{Root: dir, Sample: 5, Seed: seed, Log: &log}, mutate.Package{Folder: "rule"})
 		if err != nil || s.Tried != 5 {
 			t.Fatalf("%d tried, %v", s.Tried, err)
 		}
@@ -149,7 +159,7 @@ func TestSampleIsSeeded(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	dir := module(t, map[string]string{"rule/rule.go": code, "rule/rule_test.go": test})
-	s, err := mutate.Run(t.Context(), mutate.Config{Root: dir, Package: "rule", Deadline: time.Now().Add(-time.Second)})
+	s, err := run(t, mutate.Config{Root: dir, Deadline: time.Now().Add(-time.Second)}, mutate.Package{Folder: "rule"})
 	if err != nil || s.Tried != 0 || s.Rate() != 1 {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -160,7 +170,7 @@ func TestEndlessMutantIsNoticed(t *testing.T) {
 		"loop/loop.go":      "package loop\n\nfunc Count(n int) (k int) {\n\tfor i := 0; i < n; {\n\t\ti++\n\t\tk++\n\t}\n\treturn k\n}\n",
 		"loop/loop_test.go": "package loop\n\nimport \"testing\"\n\nfunc TestCount(t *testing.T) {\n\tif Count(3) != 3 {\n\t\tt.Fatal()\n\t}\n}\n",
 	})
-	s, err := mutate.Run(t.Context(), mutate.Config{Root: dir, Package: "loop", Timeout: time.Second})
+	s, err := run(t, mutate.Config{Root: dir, Timeout: time.Second}, mutate.Package{Folder: "loop"})
 	if err != nil || s.Tried < 3 || len(s.Survived) != 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -201,12 +211,90 @@ func Grade(n, most int) string {
 }
 `
 	dir := module(t, map[string]string{"rule/rule.go": grade, "rule/rule_test.go": keeps})
-	s, err := mutate.Run(t.Context(), mutate.Config{Root: dir, Package: "rule"})
+	s, err := run(t, mutate.Config{Root: dir}, mutate.Package{Folder: "rule"})
 	if err != nil || s.Killed == 0 {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "rule/kept.fail")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the checkout was written to: %v", err)
+	}
+}
+
+// TestReach: a mutant that no test reaches survives at once, and tests that do not reach a
+// mutant are not run against it.
+func TestReach(t *testing.T) {
+	const two = "package rule\n\nfunc A(n int) bool { return n == 1 }\n\nfunc B(n int) bool { return n == 2 }\n\nfunc C(n int) bool { return n == 3 }\n"
+	const tests = `package rule
+
+import (
+	"os"
+	"testing"
+)
+
+func ran(name string) {
+	f, _ := os.OpenFile("ran", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f.WriteString(name)
+	f.Close()
+}
+
+func TestA(t *testing.T) {
+	ran("a")
+	if !A(1) {
+		t.Fatal()
+	}
+}
+
+func ExampleB() {
+	ran("b")
+	B(2)
+	// Output:
+}
+`
+	dir := module(t, map[string]string{"rule/rule.go": two, "rule/rule_test.go": tests})
+	s, err := run(t, mutate.Config{Root: dir}, mutate.Package{Folder: "rule"})
+	if err != nil || s.Tried != 3 || s.Killed != 1 || len(s.Survived) != 2 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	for _, m := range s.Survived {
+		if want := map[string]int{"B": 1, "C": 0}[m.Func]; m.Tests != want {
+			t.Errorf("%d tests reach %s, want %d", m.Tests, m.Func, want)
+		}
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "rule/ran"))
+	if err != nil || strings.Count(string(got), "a") != 2 || strings.Count(string(got), "b") != 2 {
+		t.Errorf("ran %q (%v), want each test once without a mutant and once with its own", got, err)
+	}
+}
+
+// TestFailing: a test that fails without a mutant judges none, and is named.
+func TestFailing(t *testing.T) {
+	const failing = "package rule\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { A(1); t.Fatal() }\n\nfunc TestB(t *testing.T) { A(2) }\n"
+	dir := module(t, map[string]string{"rule/rule.go": "package rule\n\nfunc A(n int) bool { return n == 1 }\n", "rule/rule_test.go": failing})
+	s, err := run(t, mutate.Config{Root: dir}, mutate.Package{Folder: "rule"})
+	if err != nil || s.Tried != 1 || s.Killed != 0 || len(s.Failing) != 1 || s.Failing[0] != "rule TestA" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// TestFairShare: the second package does not wait until the first is through.
+func TestFairShare(t *testing.T) {
+	files := map[string]string{}
+	for _, name := range []string{"one", "two"} {
+		files[name+"/rule.go"] = "package " + name + "\n\nfunc A(n int) bool { return n == 1 || n == 2 }\n"
+		files[name+"/rule_test.go"] = "package " + name + "\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { A(1) }\n"
+	}
+	var log strings.Builder
+	scores, err := mutate.Run(t.Context(), mutate.Config{Root: module(t, files), Log: &log}, mutate.Package{Folder: "one"}, mutate.Package{Folder: "two"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"one", "two"} {
+		if s := scores[i]; s.Package != name || s.Tried != 3 || s.Mutants != 3 {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	if before, _, ok := strings.Cut(log.String(), "two\t"); !ok || strings.Count(before, "one\t") != 1 {
+		t.Errorf("the second package is not tried in turn:\n%s", log.String())
 	}
 }
 
@@ -218,7 +306,7 @@ func TestSetup(t *testing.T) {
 		"no files":           {"other/other.go": "package other\n"},
 		"tests do not build": {"rule/rule.go": code, "rule/rule_test.go": "package rule\n\nvar _ = none\n"},
 	} {
-		if _, err := mutate.Run(t.Context(), mutate.Config{Root: module(t, files), Package: "rule"}); !errors.Is(err, mutate.ErrSetup) {
+		if _, err := run(t, mutate.Config{Root: module(t, files)}, mutate.Package{Folder: "rule"}); !errors.Is(err, mutate.ErrSetup) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

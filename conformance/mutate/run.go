@@ -2,62 +2,63 @@ package mutate
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// ErrSetup is wrapped by errors that say that the mutants could not be judged at all:
-// the package does not build, or its tests fail without any mutant.
-var ErrSetup = errors.New("mutate: can not begin")
+// ErrSetup is wrapped by errors that say that the mutants of a package could not be judged:
+// it does not build, or all of its tests fail without any mutant.
+var ErrSetup = errors.New("mutate: cannot begin")
 
-// envName is the variable that throws one mutant's switch.
-const envName = "MXAUTH_MUTANT"
+// A Package is one whose rules are broken.
+type Package struct {
+	// Folder of the package, relative to the module's root: "dane".
+	Folder string
+	// Tests are the folders of the packages whose tests must notice; empty: Folder.
+	Tests []string
+	// Equivalent are mutants that no test can notice, by their Key, with the reason.
+	Equivalent map[string]string
+}
 
 // Config of [Run].
 type Config struct {
 	Root string // of the module
-	// Package is the folder of the package to break, relative to Root: "dane".
-	Package string
-	// Tests are the folders of the packages whose tests must notice; empty: Package's.
-	Tests []string
-	// Sample is how many mutants are tried, drawn by Seed; 0: all.
+	// Sample is how many mutants of each package are tried, drawn by Seed; 0: all.
 	Sample int
 	Seed   uint64
-	// Timeout of the tests of one package under one mutant; it is counted as noticed.
-	// 0: three times what they take without a mutant, and ten seconds.
+	// Timeout of the tests that run in one process under one mutant; exceeding it counts as
+	// noticed. 0: three times what they take without a mutant, and ten seconds.
 	Timeout time.Duration
 	// Deadline ends the run; the mutants that were not tried are left out. Zero: none.
 	Deadline time.Time
-	// Parallel is how many mutants are tried at once; 0: 1.
+	// Parallel is how many test programs run at once; 0: 1.
 	Parallel int
-	// Equivalent are mutants that no test can notice, by their Key, with the reason.
-	Equivalent map[string]string
 	// Skip is a regular expression of tests to leave out (as go test -skip), for tests that
 	// measure rather than judge.
 	Skip string
-	// Log gets a line a mutant; nil: none.
+	// Log gets a line for each mutant; nil: none.
 	Log io.Writer
 }
 
-// A Result is what became of one mutant.
+// late reports whether the deadline has passed.
+func (c Config) late() bool { return !c.Deadline.IsZero() && time.Now().After(c.Deadline) }
+
+// A Result is the verdict on one mutant.
 type Result struct {
 	Mutant
 	Killed bool
-	By     string // the package whose tests noticed
+	By     string // the package and the test that noticed
+	Tests  int    // that reach the mutant; where none does, it survives untried
 	Why    string // reason of an equivalent
 }
 
@@ -71,6 +72,8 @@ type Score struct {
 	// WrongEquivalent are listed as equivalent, and a test noticed them.
 	WrongEquivalent []Result
 	Survived        []Result
+	// Failing are tests that failed without a mutant, alone, and so judged none.
+	Failing []string
 }
 
 // Rate is killed over tried without equivalents, 0 to 1; 1 where nothing was tried.
@@ -103,253 +106,146 @@ func Equivalents(r io.Reader, pkg string) (map[string]string, error) {
 	return out, sc.Err()
 }
 
-// Run breaks the package, one rule at a time, and runs the tests against each mutant.
-func Run(ctx context.Context, c Config) (Score, error) {
-	score := Score{Package: c.Package}
-	if len(c.Tests) == 0 {
-		c.Tests = []string{c.Package}
+// Run breaks the packages, one rule at a time, and runs the tests that reach it against
+// each mutant. It first runs every test alone, without a mutant, to learn what it reaches
+// and how long it takes. Then the quickest tests are asked first, and the package that has
+// had the least time is next, so that a slow one does not starve the others. Scores are in
+// the order of the packages. Errors wrap [ErrSetup], or are those of ctx.
+func Run(ctx context.Context, c Config, packages ...Package) ([]Score, error) {
+	scores := make([]Score, len(packages))
+	var queues []*queue
+	for i, p := range packages {
+		scores[i].Package = p.Folder
+		if c.late() {
+			continue
+		}
+		tmp, err := os.MkdirTemp("", "mxauth-mutate-")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(tmp)
+		q, err := prepare(ctx, c, p, tmp, &scores[i])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Folder, err)
+		}
+		q.draw(c)
+		queues = append(queues, q)
 	}
-	tmp, err := os.MkdirTemp("", "mxauth-mutate-")
+	share(ctx, c, queues)
+	for _, q := range queues {
+		q.count()
+	}
+	return scores, ctx.Err()
+}
+
+// A queue holds the mutants of one package that are to be tried.
+type queue struct {
+	*builder
+	tests   []test
+	mutants []Mutant
+	results []*Result // of the mutants; nil: not tried
+	next    int
+	used    time.Duration
+	score   *Score
+}
+
+// prepare builds the mutants of a package and measures its tests.
+func prepare(ctx context.Context, c Config, p Package, tmp string, score *Score) (*queue, error) {
+	if len(p.Tests) == 0 {
+		p.Tests = []string{p.Folder}
+	}
+	sources, mutants, name, err := collect(filepath.Join(c.Root, p.Folder))
 	if err != nil {
-		return score, err
+		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	defer os.RemoveAll(tmp)
-	sources, mutants, name, err := collect(filepath.Join(c.Root, c.Package))
-	if err != nil {
-		return score, fmt.Errorf("%w: %w", ErrSetup, err)
-	}
-	b := &builder{Config: c, tmp: tmp, sources: sources, name: name, keep: map[int]bool{}, flags: map[string][]string{}}
+	b := &builder{Package: p, root: c.Root, skip: c.Skip, tmp: tmp, sources: sources, name: name,
+		found: len(mutants), keep: map[int]bool{}, flags: map[string][]string{}}
 	for _, m := range mutants {
 		b.keep[m.ID] = true
 	}
 	if err := b.build(ctx); err != nil {
-		return score, err
+		return nil, err
 	}
-	var alive []Mutant
+	q := &queue{builder: b, score: score}
 	for _, m := range mutants {
 		if b.keep[m.ID] {
-			alive = append(alive, m)
+			q.mutants = append(q.mutants, m)
 		}
 	}
-	score.Mutants = len(alive)
-	if c.Timeout == 0 {
-		start := time.Now()
-		for _, t := range c.Tests {
-			if out, err := b.test(ctx, t, 0, 10*time.Minute); err != nil {
-				return score, fmt.Errorf("%w: the tests of %s fail without a mutant: %w\n%s", ErrSetup, t, err, tail(out))
-			}
-		}
-		b.Timeout = 3*time.Since(start) + 10*time.Second
-	}
+	score.Mutants = len(q.mutants)
+	q.tests, score.Failing, err = b.measure(ctx, max(1, c.Parallel))
+	return q, err
+}
+
+// draw shuffles the mutants by the seed and cuts them to the size of the sample.
+func (q *queue) draw(c Config) {
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
-	rng.Shuffle(len(alive), func(i, j int) { alive[i], alive[j] = alive[j], alive[i] })
-	if c.Sample > 0 && c.Sample < len(alive) {
-		alive = alive[:c.Sample]
+	rng.Shuffle(len(q.mutants), func(i, j int) { q.mutants[i], q.mutants[j] = q.mutants[j], q.mutants[i] })
+	if c.Sample > 0 && c.Sample < len(q.mutants) {
+		q.mutants = q.mutants[:c.Sample]
 	}
-	results := make([]*Result, len(alive))
+	q.results = make([]*Result, len(q.mutants))
+}
+
+// share tries the mutants of all queues until none is left or the time is up.
+func share(ctx context.Context, c Config, queues []*queue) {
+	var mu sync.Mutex
+	take := func() (*queue, int) {
+		mu.Lock()
+		defer mu.Unlock()
+		var least *queue
+		for _, q := range queues {
+			if q.next < len(q.mutants) && (least == nil || q.used < least.used) {
+				least = q
+			}
+		}
+		if least == nil || ctx.Err() != nil || c.late() {
+			return nil, 0
+		}
+		least.next++
+		return least, least.next - 1
+	}
 	var g errgroup.Group
-	g.SetLimit(max(1, c.Parallel))
-	for i, m := range alive {
+	for range max(1, c.Parallel) {
 		g.Go(func() error {
-			if ctx.Err() != nil || (!c.Deadline.IsZero() && time.Now().After(c.Deadline)) {
-				return nil
-			}
-			r := Result{Mutant: m, Why: c.Equivalent[m.Key()]}
-			for _, t := range c.Tests {
-				if _, err := b.test(ctx, t, m.ID, b.Timeout); err != nil {
-					r.Killed, r.By = true, t
-					break
+			for q, i := take(); q != nil; q, i = take() {
+				begun := time.Now()
+				m := q.mutants[i]
+				r := q.try(ctx, m, c.Timeout)
+				r.Why = q.Equivalent[m.Key()]
+				mu.Lock()
+				q.used += time.Since(begun)
+				if ctx.Err() == nil {
+					q.results[i] = &r
+					if c.Log != nil {
+						fmt.Fprintf(c.Log, "%s\t%s:%d\t%s\t%v\n", q.Folder, m.File, m.Line, m.What, r.Killed)
+					}
 				}
-			}
-			if ctx.Err() == nil {
-				results[i] = &r
-				if c.Log != nil {
-					fmt.Fprintf(c.Log, "%s\t%s:%d\t%s\t%v\n", c.Package, m.File, m.Line, m.What, r.Killed)
-				}
+				mu.Unlock()
 			}
 			return nil
 		})
 	}
 	_ = g.Wait()
-	for _, r := range results {
+}
+
+// count sums up the results.
+func (q *queue) count() {
+	for _, r := range q.results {
 		if r == nil {
 			continue
 		}
-		score.Tried++
+		q.score.Tried++
 		switch {
 		case r.Killed && r.Why != "":
-			score.Killed++
-			score.WrongEquivalent = append(score.WrongEquivalent, *r)
+			q.score.Killed++
+			q.score.WrongEquivalent = append(q.score.WrongEquivalent, *r)
 		case r.Killed:
-			score.Killed++
+			q.score.Killed++
 		case r.Why != "":
-			score.Equivalent++
+			q.score.Equivalent++
 		default:
-			score.Survived = append(score.Survived, *r)
+			q.score.Survived = append(q.score.Survived, *r)
 		}
 	}
-	return score, ctx.Err()
-}
-
-// A builder makes the test binaries.
-type builder struct {
-	Config
-	tmp     string
-	sources []*source
-	name    string
-	keep    map[int]bool
-	flags   map[string][]string // of the test programs, by package
-}
-
-// maxBuilds bounds how often the sources are compiled: each round drops the mutants that
-// do not compile where the compiler complains, ten lines a package and round.
-const maxBuilds = 60
-
-var errorLine = regexp.MustCompile(`(?m)^(?:vet: )?(\S+\.go):(\d+)(?::\d+)?: (.*)$`)
-
-func (b *builder) build(ctx context.Context) error {
-	for range maxBuilds {
-		lines, err := b.write()
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrSetup, err)
-		}
-		cmd := exec.CommandContext(ctx, "go", "build", "-gcflags=-e", "-overlay", filepath.Join(b.tmp, "overlay.json"), "-o", os.DevNull, "./"+b.Package)
-		cmd.Dir = b.Root
-		out, err := cmd.CombinedOutput()
-		if err == nil {
-			return b.link(ctx)
-		}
-		dropped := false
-		for _, m := range errorLine.FindAllSubmatch(out, -1) {
-			n, _ := strconv.Atoi(string(m[2]))
-			for id := range lines[filepath.Base(string(m[1]))][n] {
-				dropped = dropped || b.keep[id]
-				delete(b.keep, id)
-			}
-		}
-		if !dropped {
-			return fmt.Errorf("%w: %w\n%s", ErrSetup, err, tail(out))
-		}
-	}
-	return fmt.Errorf("%w: too many mutants do not compile", ErrSetup)
-}
-
-// write lays out the changed files and the overlay, and says which mutants stand on which
-// line of a file.
-func (b *builder) write() (map[string]map[int]map[int]bool, error) {
-	replace := map[string]string{}
-	lines := map[string]map[int]map[int]bool{}
-	on := regexp.MustCompile(regexp.QuoteMeta(switchName) + `\((\d+)\)`)
-	for _, s := range b.sources {
-		text, err := s.apply(b.keep)
-		if err != nil {
-			return nil, err
-		}
-		base := filepath.Base(s.path)
-		to := filepath.Join(b.tmp, base)
-		if err := os.WriteFile(to, text, 0o600); err != nil {
-			return nil, err
-		}
-		abs, err := filepath.Abs(s.path)
-		if err != nil {
-			return nil, err
-		}
-		replace[abs] = to
-		lines[base] = map[int]map[int]bool{}
-		open := map[int]bool{}
-		for n, line := range bytes.Split(text, []byte("\n")) {
-			here := map[int]bool{}
-			for _, m := range on.FindAllSubmatch(line, -1) {
-				id, _ := strconv.Atoi(string(m[1]))
-				here[id] = true
-			}
-			// "missing return" is reported at the end of a function: what was opened in it
-			// by a skipped case is to blame.
-			if bytes.HasPrefix(line, []byte("func ")) {
-				open = map[int]bool{}
-			}
-			for id := range here {
-				open[id] = true
-			}
-			if bytes.Equal(line, []byte("}")) {
-				for id := range open {
-					here[id] = true
-				}
-			}
-			lines[base][n+1] = here
-		}
-	}
-	abs, err := filepath.Abs(filepath.Join(b.Root, b.Package, "mutant_switch.go"))
-	if err != nil {
-		return nil, err
-	}
-	replace[abs] = filepath.Join(b.tmp, "mutant_switch.go")
-	sw := fmt.Sprintf(`package %s
-
-import (
-	"os"
-	"strconv"
-)
-
-var mutantInForce = func() int { n, _ := strconv.Atoi(os.Getenv(%q)); return n }()
-
-func %s(n int) bool { return n == mutantInForce }
-`, b.name, envName, switchName)
-	if err := os.WriteFile(filepath.Join(b.tmp, "mutant_switch.go"), []byte(sw), 0o600); err != nil {
-		return nil, err
-	}
-	j, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return nil, err
-	}
-	return lines, os.WriteFile(filepath.Join(b.tmp, "overlay.json"), j, 0o600)
-}
-
-// link builds the test binaries.
-func (b *builder) link(ctx context.Context) error {
-	for _, t := range b.Tests {
-		cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-overlay", filepath.Join(b.tmp, "overlay.json"), "-c", "-o", b.binary(t), "./"+t)
-		cmd.Dir = b.Root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%w: %w\n%s", ErrSetup, err, tail(out))
-		}
-		// Tests by rapid would keep what fails them in the checkout.
-		known := exec.CommandContext(ctx, b.binary(t), noFailFile, "-test.run=^$")
-		known.Dir = filepath.Join(b.Root, t)
-		if known.Run() == nil {
-			b.flags[t] = append(b.flags[t], noFailFile)
-		}
-	}
-	return nil
-}
-
-// noFailFile is a flag of test programs that use pgregory.net/rapid.
-const noFailFile = "-rapid.nofailfile"
-
-func (b *builder) binary(pkg string) string {
-	return filepath.Join(b.tmp, strings.ReplaceAll(pkg, "/", "-")+".test")
-}
-
-// test runs the tests of one package with one mutant in force; an error means that they
-// failed or ran out of time.
-func (b *builder) test(ctx context.Context, pkg string, id int, timeout time.Duration) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	args := append([]string{"-test.failfast", "-test.count=1"}, b.flags[pkg]...)
-	if b.Skip != "" {
-		args = append(args, "-test.skip="+b.Skip)
-	}
-	cmd := exec.CommandContext(ctx, b.binary(pkg), args...)
-	cmd.Dir = filepath.Join(b.Root, pkg)
-	cmd.Env = append(os.Environ(), envName+"="+strconv.Itoa(id))
-	cmd.WaitDelay = 5 * time.Second
-	return cmd.CombinedOutput()
-}
-
-func tail(b []byte) []byte {
-	const most = 3000
-	if len(b) > most {
-		return b[len(b)-most:]
-	}
-	return b
 }

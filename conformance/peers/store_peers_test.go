@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/peers"
-	"github.com/mxauth/mxauth/dnssec/dnsfake"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/mxauth/mxauth/conformance/sets"
 	"github.com/mxauth/mxauth/conformance/vectors/dnssecfacts"
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
@@ -24,8 +25,8 @@ func unsupported(algorithm uint8) string {
 }
 
 // RunSignature judges one signature.
-func RunSignature(row dnssecfacts.Signature) Result {
-	res := Result{Case: "signatures " + row.ID, Want: validity(row.Valid)}
+func RunSignature(row dnssecfacts.Signature) sets.Result {
+	res := sets.Result{Case: "signatures " + row.ID, Want: validity(row.Valid)}
 	set, keys, err := gather(append(append([]string{row.RRSIG}, row.RRset...), row.DNSKEY...))
 	if err != nil {
 		res.Got = err.Error()
@@ -79,8 +80,8 @@ func gather(lines []string) ([]proof.RRset, []proof.Key, error) {
 }
 
 // RunDS judges whether a DS is the digest of a key.
-func RunDS(row dnssecfacts.DS) Result {
-	res := Result{Case: "ds " + row.DS, Want: match(row.Match)}
+func RunDS(row dnssecfacts.DS) sets.Result {
+	res := sets.Result{Case: "ds " + row.DS, Want: match(row.Match)}
 	got, err := dsMatches(row.DS, row.DNSKEY)
 	if err != nil {
 		res.Got = err.Error()
@@ -119,8 +120,8 @@ func dsMatches(dsLine, keyLine string) (bool, error) {
 }
 
 // RunHash judges one NSEC3 hash.
-func RunHash(row dnssecfacts.Hash) Result {
-	res := Result{Case: fmt.Sprintf("nsec3hash %s %d %s", row.Name, row.Iterations, row.Salt), Want: row.Hash}
+func RunHash(row dnssecfacts.Hash) sets.Result {
+	res := sets.Result{Case: fmt.Sprintf("nsec3hash %s %d %s", row.Name, row.Iterations, row.Salt), Want: row.Hash}
 	n, err := rfc6125.ParseName(row.Name)
 	if err != nil {
 		res.Got = err.Error()
@@ -143,8 +144,8 @@ func readSalt(s string) ([]byte, error) {
 }
 
 // RunCover judges whether an NSEC3 record covers a name.
-func RunCover(row dnssecfacts.Cover) Result {
-	res := Result{Case: fmt.Sprintf("nsec3cover %s %s", row.Owner, row.Name), Want: covering(row.Covers)}
+func RunCover(row dnssecfacts.Cover) sets.Result {
+	res := sets.Result{Case: fmt.Sprintf("nsec3cover %s %s", row.Owner, row.Name), Want: covering(row.Covers)}
 	got, err := covers(row)
 	if err != nil {
 		res.Got = err.Error()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/mxauth/mxauth/conformance/sets"
 	"github.com/mxauth/mxauth/conformance/vectors/dnsjava"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
@@ -76,9 +77,9 @@ func (r *recording) Exchange(ctx context.Context, query []byte) (dnssec.Response
 
 // RunRecording asks the question of a case with its recording as the upstream and with
 // the anchors, and judges the outcome.
-func RunRecording(c dnsjava.Case, messages io.Reader, anchors []anchor.Anchor) Result {
-	res := Result{Case: c.File, Want: c.Verdict + " " + c.Rcode}
-	fail := func(err error) Result { res.Got = err.Error(); return res }
+func RunRecording(c dnsjava.Case, messages io.Reader, anchors []anchor.Anchor) sets.Result {
+	res := sets.Result{Case: c.File, Want: c.Verdict + " " + c.Rcode}
+	fail := func(err error) sets.Result { res.Got = err.Error(); return res }
 	msgs, err := dnsjava.Read(messages)
 	if err != nil {
 		return fail(err)

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,34 +10,23 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/conformance/sets"
 	"github.com/mxauth/mxauth/conformance/vectors/dnsjava"
 	"github.com/mxauth/mxauth/conformance/vectors/dnssecfacts"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 )
 
-// A Result is what one case came to. It passes if Got equals Want.
-type Result struct {
-	Case string
-	Got  string
-	Want string
-	// Skip says why the case does not apply, by what stands in it; "" if it does.
-	Skip string
-}
-
-// OK reports whether the case passed.
-func (r Result) OK() bool { return r.Got == r.Want }
-
 func fixed(t time.Time) func() time.Time { return func() time.Time { return t } }
 
 // Scenarios runs the replay files (.rpl, .crpl) of a folder.
-func Scenarios(dir string) ([]Result, error) {
+func Scenarios(_ context.Context, dir string) ([]sets.Result, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*rpl"))
 	if err != nil {
 		return nil, err
 	}
-	var out []Result
+	var out []sets.Result
 	for _, f := range files {
-		res := Result{Case: filepath.Base(f), Want: "as the scenario has it"}
+		res := sets.Result{Case: filepath.Base(f), Want: "as the scenario has it"}
 		err := withFile(f, RunScenario)
 		switch {
 		case err == nil:
@@ -61,7 +51,7 @@ func withFile(name string, f func(io.Reader) error) error {
 }
 
 // Recordings runs the recordings that index.jsonl of a folder lists and that are there.
-func Recordings(dir string) ([]Result, error) {
+func Recordings(_ context.Context, dir string) ([]sets.Result, error) {
 	var cases []dnsjava.Case
 	if err := withFile(filepath.Join(dir, "index.jsonl"), func(r io.Reader) (err error) {
 		cases, err = dnsjava.ReadIndex(r)
@@ -76,7 +66,7 @@ func Recordings(dir string) ([]Result, error) {
 	}); err != nil {
 		return nil, err
 	}
-	var out []Result
+	var out []sets.Result
 	for _, c := range cases {
 		err := withFile(filepath.Join(dir, filepath.Base(c.File)), func(r io.Reader) error {
 			out = append(out, RunRecording(c, r, anchors))
@@ -90,8 +80,8 @@ func Recordings(dir string) ([]Result, error) {
 }
 
 // Facts judges the tables of signatures, digests and hashes in a folder.
-func Facts(dir string) ([]Result, error) {
-	var out []Result
+func Facts(_ context.Context, dir string) ([]sets.Result, error) {
+	var out []sets.Result
 	err := errors.Join(
 		table(dir, "signatures.jsonl", &out, RunSignature),
 		table(dir, "ds.jsonl", &out, RunDS),
@@ -101,7 +91,7 @@ func Facts(dir string) ([]Result, error) {
 	return out, err
 }
 
-func table[T dnssecfacts.Signature | dnssecfacts.DS | dnssecfacts.Hash | dnssecfacts.Cover](dir, file string, out *[]Result, run func(T) Result) error {
+func table[T dnssecfacts.Signature | dnssecfacts.DS | dnssecfacts.Hash | dnssecfacts.Cover](dir, file string, out *[]sets.Result, run func(T) sets.Result) error {
 	err := withFile(filepath.Join(dir, file), func(r io.Reader) error {
 		rows, err := dnssecfacts.Read[T](r)
 		for _, row := range rows {
@@ -117,12 +107,12 @@ func table[T dnssecfacts.Signature | dnssecfacts.DS | dnssecfacts.Hash | dnssecf
 
 // Units judges the data files of Unbound's unit tests in a folder: files of entries
 // (test_*) and replay files.
-func Units(dir string) ([]Result, error) {
+func Units(ctx context.Context, dir string) ([]sets.Result, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "test_*"))
 	if err != nil {
 		return nil, err
 	}
-	var out []Result
+	var out []sets.Result
 	for _, f := range files {
 		if err := withFile(f, func(r io.Reader) error {
 			got, err := RunUnits(filepath.Base(f), r)
@@ -135,7 +125,7 @@ func Units(dir string) ([]Result, error) {
 			return nil, err
 		}
 	}
-	more, err := Scenarios(dir)
+	more, err := Scenarios(ctx, dir)
 	return append(out, more...), err
 }
 

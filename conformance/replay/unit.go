@@ -7,6 +7,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/mxauth/mxauth/conformance/sets"
 	"github.com/mxauth/mxauth/conformance/vectors/rpl"
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -16,7 +17,7 @@ import (
 // about is seen from what stands in it: DS records beside keys, hashes of names as
 // owners of AAAA records beside an NSEC3 record, or messages whose signatures are to be
 // checked with the keys of the first entry.
-func RunUnits(file string, r io.Reader) ([]Result, error) {
+func RunUnits(file string, r io.Reader) ([]sets.Result, error) {
 	entries, err := rpl.ParseEntries(r)
 	if err != nil {
 		return nil, err
@@ -41,10 +42,10 @@ func RunUnits(file string, r io.Reader) ([]Result, error) {
 }
 
 // unitDS wants DS and DNSKEY of an entry to match if its question begins with yes.
-func unitDS(file string, entries []rpl.Entry) []Result {
-	var out []Result
+func unitDS(file string, entries []rpl.Entry) []sets.Result {
+	var out []sets.Result
 	for i, e := range entries {
-		res := Result{Case: fmt.Sprintf("%s entry %d", file, i+1)}
+		res := sets.Result{Case: fmt.Sprintf("%s entry %d", file, i+1)}
 		var ds, key string
 		for _, l := range e.Answer {
 			rr, err := readRecord(l)
@@ -74,10 +75,10 @@ func unitDS(file string, entries []rpl.Entry) []Result {
 }
 
 // unitHashes wants the question's name to hash to the first label of the answer's owner.
-func unitHashes(file string, entries []rpl.Entry) []Result {
-	var out []Result
+func unitHashes(file string, entries []rpl.Entry) []sets.Result {
+	var out []sets.Result
 	for i, e := range entries {
-		res := Result{Case: fmt.Sprintf("%s entry %d", file, i+1)}
+		res := sets.Result{Case: fmt.Sprintf("%s entry %d", file, i+1)}
 		res.Got, res.Want = hashOf(e)
 		out = append(out, res)
 	}
@@ -122,7 +123,7 @@ func hashOf(e rpl.Entry) (got, want string) {
 
 // unitSignatures wants each RRset to verify with the keys of the first entry, except
 // where its owner or the question begins with "bogus", or it has no signature.
-func unitSignatures(file string, entries []rpl.Entry) ([]Result, error) {
+func unitSignatures(file string, entries []rpl.Entry) ([]sets.Result, error) {
 	_, keys, err := gather(entries[0].Answer)
 	if err != nil {
 		return nil, err
@@ -132,21 +133,21 @@ func unitSignatures(file string, entries []rpl.Entry) ([]Result, error) {
 	for _, k := range keys[min(1, len(keys)):] {
 		various = various || k.Algorithm != keys[0].Algorithm
 	}
-	var out []Result
+	var out []sets.Result
 	for i, e := range entries[1:] {
 		bogusQuestion := len(e.Question) > 0 && strings.HasPrefix(strings.ToLower(e.Question[0]), "bogus")
 		for _, section := range [][]string{e.Answer, e.Authority, e.Additional} {
-			sets, _, err := gather(section)
+			rrsets, _, err := gather(section)
 			if err != nil {
-				out = append(out, Result{Case: fmt.Sprintf("%s entry %d", file, i+2), Got: err.Error()})
+				out = append(out, sets.Result{Case: fmt.Sprintf("%s entry %d", file, i+2), Got: err.Error()})
 				continue
 			}
-			for j := range sets {
-				set := &sets[j]
+			for j := range rrsets {
+				set := &rrsets[j]
 				if len(set.Data) == 0 {
 					continue
 				}
-				res := Result{
+				res := sets.Result{
 					Case: fmt.Sprintf("%s entry %d %s %s", file, i+2, set.Owner, typeName(set.Type)),
 					Want: validity(!bogusQuestion && !strings.HasPrefix(set.Owner.Label(0), "bogus") && len(set.Sigs) > 0),
 				}

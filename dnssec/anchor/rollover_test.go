@@ -1,7 +1,6 @@
 package anchor_test
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/dnstree"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -21,27 +21,20 @@ const day = 24 * time.Hour
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // A signer is a key of the root that can sign.
-type signer struct {
-	*dns.DNSKEY
-	priv crypto.Signer
-}
+type signer struct{ dnstree.Key }
 
 func newSigner(t *testing.T) signer {
 	t.Helper()
-	k := &dns.DNSKEY{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 172800}, Flags: 257, Protocol: 3, Algorithm: dns.ED25519}
-	p, err := k.Generate(256)
+	k, err := dnstree.NewKey(".", dns.ED25519, dnstree.FlagZone+dnstree.FlagSEP, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signer{k, p.(crypto.Signer)}
+	k.Hdr.Ttl = 172800
+	return signer{k}
 }
 
 // revoked returns the key with the REVOKE bit.
-func (s signer) revoked() signer {
-	k := *s.DNSKEY
-	k.Flags |= 0x80
-	return signer{&k, s.priv}
-}
+func (s signer) revoked() signer { return signer{s.Revoked()} }
 
 func (s signer) anchor(t *testing.T) anchor.Anchor {
 	t.Helper()
@@ -61,9 +54,8 @@ func set(t *testing.T, at time.Time, keys []signer, by ...signer) *proof.RRset {
 	}
 	m := &dns.Msg{Answer: append([]dns.RR{}, rrs...)}
 	for _, k := range by {
-		s := &dns.RRSIG{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: 172800}, Algorithm: k.Algorithm, KeyTag: k.KeyTag(), SignerName: ".",
-			Inception: uint32(at.Add(-day).Unix()), Expiration: uint32(at.Add(20 * day).Unix())}
-		if err := s.Sign(k.priv, rrs); err != nil {
+		s, err := k.Sign(".", rrs, at.Add(-day), at.Add(20*day))
+		if err != nil {
 			t.Fatal(err)
 		}
 		m.Answer = append(m.Answer, s)

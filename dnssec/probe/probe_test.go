@@ -22,10 +22,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/probe"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -81,7 +81,7 @@ var zoneData = map[string][]string{
 	"no.signed.test. (NSEC)": {"signed.test. 3600 IN SOA a. b. 1 2 3 4 5", sig("signed.test.", "SOA"), "signed.test. 5 IN NSEC z.signed.test. SOA", sig("signed.test.", "NSEC")},
 }
 
-func (m model) handle(r *fakeserver.Request) {
+func (m model) handle(r *dnsfake.Request) {
 	if m.deaf != "" && r.Name() == m.deaf || m.silent || m.noTCP && r.Network == "tcp" {
 		r.Close()
 		return
@@ -95,14 +95,14 @@ func (m model) handle(r *fakeserver.Request) {
 		a.CheckingDisabled = r.Msg.CheckingDisabled
 		r.Reply(a)
 	}
-	fail := func(rcode int) { reply(fakeserver.Rcode(r.Msg, rcode, "")) }
+	fail := func(rcode int) { reply(dnsfake.Rcode(r.Msg, rcode, "")) }
 	switch {
 	case q.Qclass == dns.ClassCHAOS:
 		if m.version == "" {
 			fail(dns.RcodeRefused)
 			return
 		}
-		a := fakeserver.Answer(r.Msg)
+		a := dnsfake.Answer(r.Msg)
 		a.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: "version.bind.", Rrtype: dns.TypeTXT, Class: dns.ClassCHAOS}, Txt: []string{m.version}}}
 		reply(a)
 		return
@@ -125,18 +125,18 @@ func (m model) handle(r *fakeserver.Request) {
 	}
 	key := r.Name() + " " + dns.TypeToString[q.Qtype]
 	if r.Name() == m.empty {
-		reply(fakeserver.Answer(r.Msg))
+		reply(dnsfake.Answer(r.Msg))
 		return
 	}
 	if m.exists && r.Name() == "no.signed.test." {
-		reply(fakeserver.Answer(r.Msg, "no.signed.test. 60 IN TLSA 3 1 1 00", sig("no.signed.test.", "TLSA")))
+		reply(dnsfake.Answer(r.Msg, "no.signed.test. 60 IN TLSA 3 1 1 00", sig("no.signed.test.", "TLSA")))
 		return
 	}
 	if r.Name() == "no.signed.test." || slices.Contains(m.absent, r.Name()) {
-		a := fakeserver.Answer(r.Msg)
+		a := dnsfake.Answer(r.Msg)
 		a.Rcode = dns.RcodeNameError
 		for _, s := range zoneData["no.signed.test. (NSEC)"] {
-			rr := fakeserver.RR(s)
+			rr := dnsfake.RR(s)
 			if m.strips == "all" || m.strips == "NSEC" {
 				if rr.Header().Rrtype != dns.TypeSOA {
 					continue
@@ -151,19 +151,19 @@ func (m model) handle(r *fakeserver.Request) {
 	broken := strings.HasPrefix(r.Name(), "broken")
 	checks := m.validating != "no" && (m.ignoresCD || !r.Msg.CheckingDisabled)
 	if broken && (checks || m.brokenDown) || m.validating == "bad-anchor" && checks && signed {
-		a := fakeserver.Rcode(r.Msg, dns.RcodeServerFailure, "")
+		a := dnsfake.Rcode(r.Msg, dns.RcodeServerFailure, "")
 		if m.ede {
-			fakeserver.Extended(a, 6, "")
+			dnsfake.Extended(a, 6, "")
 		}
 		reply(a)
 		return
 	}
-	a := fakeserver.Answer(r.Msg)
+	a := dnsfake.Answer(r.Msg)
 	if m.noSOA && key == "signed.test. SOA" {
 		key = ""
 	}
 	for _, s := range zoneData[key] {
-		rr := fakeserver.RR(s)
+		rr := dnsfake.RR(s)
 		typ := rr.Header().Rrtype
 		if m.strips == "all" && typ != dns.TypeSOA {
 			continue
@@ -180,7 +180,7 @@ func (m model) handle(r *fakeserver.Request) {
 
 func run(t *testing.T, m model, change func(*probe.Config)) probe.Report {
 	t.Helper()
-	srv := fakeserver.Start(t, m.handle)
+	srv := dnsfake.Start(t, m.handle)
 	s, err := upstream.PlainServer(srv.Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -369,7 +369,7 @@ func TestProbeTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, model{}.handle)
+	srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, model{}.handle)
 	roots := x509.NewCertPool()
 	roots.AddCert(cert)
 	for _, tt := range []struct{ server, want, cure string }{
@@ -517,7 +517,7 @@ func TestProbeEnds(t *testing.T) {
 	})
 	t.Run("cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		srv := fakeserver.Start(t, func(*fakeserver.Request) { cancel() })
+		srv := dnsfake.Start(t, func(*dnsfake.Request) { cancel() })
 		s, _ := upstream.PlainServer(srv.Addr)
 		r, err := probe.Run(ctx, probe.Config{Server: s})
 		if !errors.Is(err, context.Canceled) || r.Validation || r.TrustAD {

@@ -2,7 +2,6 @@ package proof_test
 
 import (
 	"bytes"
-	"crypto"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,38 +12,30 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // A maker is a key of example. that can sign.
-type maker struct {
-	*dns.DNSKEY
-	priv crypto.Signer
-}
+type maker struct{ dnstree.Key }
 
 func newMaker(tb testing.TB, alg uint8, bits int, flags uint16) maker {
 	tb.Helper()
-	k := &dns.DNSKEY{Hdr: dns.RR_Header{Name: "example.", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 3600}, Flags: flags, Protocol: 3, Algorithm: alg}
-	p, err := k.Generate(bits)
+	k, err := dnstree.NewKey("example.", alg, flags, bits)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return maker{k, p.(crypto.Signer)}
+	return maker{k}
 }
 
-func (m maker) with(edit func(k *dns.DNSKEY)) maker {
-	k := *m.DNSKEY
-	edit(&k)
-	return maker{&k, m.priv}
-}
+func (m maker) with(edit func(k *dns.DNSKEY)) maker { return maker{m.With(edit)} }
 
 func (m maker) sign(tb testing.TB, rrs []dns.RR, edit func(s *dns.RRSIG)) *dns.RRSIG {
 	tb.Helper()
-	s := &dns.RRSIG{Hdr: dns.RR_Header{Name: rrs[0].Header().Name, Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: 3600}, Algorithm: m.Algorithm,
-		KeyTag: m.KeyTag(), SignerName: "example.", Inception: uint32(now.Add(-time.Hour).Unix()), Expiration: uint32(now.Add(time.Hour).Unix())}
+	s := m.Draft("example.", rrs, now.Add(-time.Hour), now.Add(time.Hour))
 	if edit != nil {
 		edit(s)
 	}
-	if err := s.Sign(m.priv, rrs); err != nil {
+	if err := dnstree.Sign(s, m.Private, rrs); err != nil {
 		tb.Fatal(err)
 	}
 	return s

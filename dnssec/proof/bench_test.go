@@ -15,13 +15,13 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
 // signedSet makes a TLSA RRset, its signature, and the key that made it.
 func signedSet(tb testing.TB, alg uint8, bits int) (*proof.RRset, *proof.KeySet, *dns.DNSKEY, *dns.RRSIG, []byte) {
 	tb.Helper()
-	k := &dns.DNSKEY{Hdr: dns.RR_Header{Name: "example.test.", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 3600}, Flags: 257, Protocol: 3, Algorithm: alg}
-	priv, err := k.Generate(bits)
+	k, err := dnstree.NewKey("example.test.", alg, dnstree.FlagZone+dnstree.FlagSEP, bits)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -29,19 +29,15 @@ func signedSet(tb testing.TB, alg uint8, bits int) (*proof.RRset, *proof.KeySet,
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &dns.RRSIG{
-		Hdr:       dns.RR_Header{Name: rr.Header().Name, Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: 3600},
-		Algorithm: alg, KeyTag: k.KeyTag(), SignerName: k.Hdr.Name,
-		Inception: uint32(now.Add(-time.Hour).Unix()), Expiration: uint32(now.Add(time.Hour).Unix()),
-	}
-	if err := s.Sign(priv.(crypto.Signer), []dns.RR{rr}); err != nil {
+	s, err := k.Sign(k.Hdr.Name, []dns.RR{rr}, now.Add(-time.Hour), now.Add(time.Hour))
+	if err != nil {
 		tb.Fatal(err)
 	}
 	m := new(dns.Msg)
 	m.SetQuestion(rr.Header().Name, dns.TypeTLSA)
 	m.Response = true
 	m.Answer = []dns.RR{rr, s}
-	m.Ns = []dns.RR{k}
+	m.Ns = []dns.RR{k.DNSKEY}
 	b, err := m.Pack()
 	if err != nil {
 		tb.Fatal(err)
@@ -58,7 +54,7 @@ func signedSet(tb testing.TB, alg uint8, bits int) (*proof.RRset, *proof.KeySet,
 	ks := proof.NewKeySet(key0(tb, p), []proof.Key{key}, proof.DefaultAlgorithms())
 	// What is signed, put together once more from the library's point of view.
 	data := signedOctets(tb, s, rr)
-	return set, ks, k, s, data
+	return set, ks, k.DNSKEY, s, data
 }
 
 // BenchmarkRRSIG compares a check of a signature with the bare public key operation on

@@ -12,8 +12,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // echo answers every question with the question: the least that a server can do.
@@ -158,6 +158,6 @@ func BenchmarkExchangeDoT(b *testing.B) {
 }
 
 func BenchmarkExchangeDoH(b *testing.B) {
-	s := startDoH(b, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { writeMsg(w, fakeserver.Answer(q)) })
+	s := startDoH(b, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { writeMsg(w, dnsfake.Answer(q)) })
 	exchange(b, s.client(b, upstream.Config{}))
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // A dohServer counts and judges the requests that it gets.
@@ -87,7 +87,7 @@ func TestHTTPS(t *testing.T) {
 		got, id = r, q.Id
 		mu.Unlock()
 		http.SetCookie(w, &http.Cookie{Name: "a", Value: "b"})
-		writeMsg(w, fakeserver.Answer(q, aRecord))
+		writeMsg(w, dnsfake.Answer(q, aRecord))
 	})
 	c := s.client(t, upstream.Config{})
 	mustAnswer(t, c)
@@ -125,11 +125,11 @@ func TestHTTPS(t *testing.T) {
 
 func TestHTTPSRefusesWhatIsNoAnswer(t *testing.T) {
 	other := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) {
-		writeMsg(w, fakeserver.Answer(q, aRecord))
+		writeMsg(w, dnsfake.Answer(q, aRecord))
 	})
 	status := func(code int) func(http.ResponseWriter, *http.Request, *dns.Msg) {
 		return func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) {
-			b, _ := fakeserver.Answer(q, aRecord).Pack()
+			b, _ := dnsfake.Answer(q, aRecord).Pack()
 			w.Header().Set("Content-Type", "application/dns-message")
 			w.Header().Set("Location", other.URL+"/dns-query")
 			w.WriteHeader(code)
@@ -144,7 +144,7 @@ func TestHTTPSRefusesWhatIsNoAnswer(t *testing.T) {
 	}
 	packed := func(change func(m *dns.Msg)) func(q *dns.Msg) []byte {
 		return func(q *dns.Msg) []byte {
-			m := fakeserver.Answer(q, aRecord)
+			m := dnsfake.Answer(q, aRecord)
 			change(m)
 			b, _ := m.Pack()
 			return b
@@ -201,13 +201,13 @@ func TestHTTPSAcceptsWhatIsOne(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { h(w, fakeserver.Answer(q, aRecord)) })
+			s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { h(w, dnsfake.Answer(q, aRecord)) })
 			mustAnswer(t, s.client(t, upstream.Config{}))
 		})
 	}
 	t.Run("the largest message", func(t *testing.T) {
 		s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) {
-			m := fakeserver.Answer(q)
+			m := dnsfake.Answer(q)
 			fill(m, 65535)
 			writeMsg(w, m)
 		})
@@ -218,7 +218,7 @@ func TestHTTPSAcceptsWhatIsOne(t *testing.T) {
 	})
 	t.Run("DOH8484-4.2.1-01 the rcode inside counts", func(t *testing.T) {
 		s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) {
-			writeMsg(w, fakeserver.Rcode(q, dns.RcodeServerFailure, ""))
+			writeMsg(w, dnsfake.Rcode(q, dns.RcodeServerFailure, ""))
 		})
 		resp, err := s.client(t, upstream.Config{}).Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
 		if err != nil || resp.Message[3]&15 != dns.RcodeServerFailure {
@@ -240,8 +240,8 @@ func TestHTTPSAge(t *testing.T) {
 				if tt.age != "" {
 					w.Header()["Age"] = []string{tt.age}
 				}
-				m := fakeserver.Answer(q, "mx.example.org. 600 IN A 192.0.2.1")
-				m.Ns = append(m.Ns, fakeserver.RR("example.org. 600 IN NS ns.example.org."))
+				m := dnsfake.Answer(q, "mx.example.org. 600 IN A 192.0.2.1")
+				m.Ns = append(m.Ns, dnsfake.RR("example.org. 600 IN NS ns.example.org."))
 				writeMsg(w, m)
 			})
 			resp, err := s.client(t, upstream.Config{}).Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
@@ -277,7 +277,7 @@ func TestHTTPSIdentity(t *testing.T) {
 	} {
 		t.Run("DOT8310-6.6-01 "+tt.name, func(t *testing.T) {
 			s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) {
-				writeMsg(w, fakeserver.Answer(q, aRecord))
+				writeMsg(w, dnsfake.Answer(q, aRecord))
 			})
 			port := netip.MustParseAddrPort(s.Listener.Addr().String()).Port()
 			srv, err := upstream.ParseServer(fmt.Sprintf("https://%s:%d/dns-query", tt.host, port))
@@ -314,7 +314,7 @@ func TestHTTPSTogether(t *testing.T) {
 		case <-r.Context().Done():
 			return
 		}
-		writeMsg(w, fakeserver.Answer(q, aRecord))
+		writeMsg(w, dnsfake.Answer(q, aRecord))
 	})
 	c := s.client(t, upstream.Config{Timeout: 20 * time.Second})
 	var wg sync.WaitGroup
@@ -335,7 +335,7 @@ func TestHTTPSOnly(t *testing.T) {
 }
 
 func TestServerCloses(t *testing.T) {
-	s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { writeMsg(w, fakeserver.Answer(q, aRecord)) })
+	s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { writeMsg(w, dnsfake.Answer(q, aRecord)) })
 	c := s.client(t, upstream.Config{})
 	for range 3 {
 		mustAnswer(t, c)

@@ -17,15 +17,15 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
-func good(r *fakeserver.Request) { r.Reply(fakeserver.Answer(r.Msg, aRecord)) }
+func good(r *dnsfake.Request) { r.Reply(dnsfake.Answer(r.Msg, aRecord)) }
 
 // dot is a client for one DNS over TLS server named by a pattern in which %s stands
 // for its address and port.
-func dot(t testing.TB, srv *fakeserver.Server, pattern string, cfg upstream.Config) *upstream.Client {
+func dot(t testing.TB, srv *dnsfake.Server, pattern string, cfg upstream.Config) *upstream.Client {
 	t.Helper()
 	s, err := upstream.ParseServer(strings.Replace(pattern, "%s", srv.Addr.String(), 1))
 	if err != nil {
@@ -83,7 +83,7 @@ func TestTLSIdentity(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			// The server lowers nothing by itself, so that it is the client who refuses.
-			srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{tt.cert}, MinVersion: tls.VersionTLS10, MaxVersion: tt.maxTLS}, good)
+			srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{tt.cert}, MinVersion: tls.VersionTLS10, MaxVersion: tt.maxTLS}, good)
 			c := dot(t, srv, tt.pattern, upstream.Config{RootCAs: ca.pool, Timeout: 3 * time.Second})
 			resp, err := c.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
 			if tt.ok {
@@ -108,7 +108,7 @@ func TestNoFallbackToCleartext(t *testing.T) {
 	// TLS may reach it.
 	for _, id := range []string{"DOT7858-3.1-02 no cleartext on the TLS port", "DOT8310-5.1-01 no way back to cleartext"} {
 		t.Run(id, func(t *testing.T) {
-			srv := fakeserver.Start(t, good)
+			srv := dnsfake.Start(t, good)
 			var networks sync.Map
 			c := dot(t, srv, "tls://%s#dns.example", upstream.Config{
 				RootCAs: newAuthority(t).pool, Timeout: 300 * time.Millisecond,
@@ -153,7 +153,7 @@ func TestTLSDefaultPort(t *testing.T) {
 
 func TestBootstrap(t *testing.T) {
 	ca := newAuthority(t)
-	srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", []string{"dns.example"}, nil)}}, good)
+	srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", []string{"dns.example"}, nil)}}, good)
 	addrs := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	var asked atomic.Int32
 	cfg := upstream.Config{RootCAs: ca.pool, Timeout: 2 * time.Second, Bootstrap: func(_ context.Context, host string) ([]netip.Addr, error) {
@@ -183,12 +183,12 @@ func TestBootstrap(t *testing.T) {
 
 // gather answers only when n questions have come on the connection, in the opposite
 // order: a client that waits for each answer would wait for ever.
-func gather(n int) fakeserver.Handler {
+func gather(n int) dnsfake.Handler {
 	var mu sync.Mutex
-	var waiting []*fakeserver.Request
-	return func(r *fakeserver.Request) {
+	var waiting []*dnsfake.Request
+	return func(r *dnsfake.Request) {
 		if r.Network == "udp" {
-			m := fakeserver.Answer(r.Msg)
+			m := dnsfake.Answer(r.Msg)
 			m.Truncated = true
 			r.Reply(m)
 			return
@@ -201,7 +201,7 @@ func gather(n int) fakeserver.Handler {
 		}
 		for i := len(waiting) - 1; i >= 0; i-- {
 			w := waiting[i]
-			w.Reply(fakeserver.Answer(w.Msg, w.Name()+" 60 IN TXT \""+w.Name()+"\""))
+			w.Reply(dnsfake.Answer(w.Msg, w.Name()+" 60 IN TXT \""+w.Name()+"\""))
 		}
 		waiting = nil
 	}
@@ -211,13 +211,13 @@ func TestPipelining(t *testing.T) {
 	const n = 64
 	ca := newAuthority(t)
 	cert := ca.serverCert(t, "", []string{"127.0.0.1"}, nil)
-	servers := map[string]func(h fakeserver.Handler) (*fakeserver.Server, *upstream.Client){
-		"TCP": func(h fakeserver.Handler) (*fakeserver.Server, *upstream.Client) {
-			s := fakeserver.Start(t, h)
+	servers := map[string]func(h dnsfake.Handler) (*dnsfake.Server, *upstream.Client){
+		"TCP": func(h dnsfake.Handler) (*dnsfake.Server, *upstream.Client) {
+			s := dnsfake.Start(t, h)
 			return s, client(t, upstream.Config{}, s)
 		},
-		"TLS": func(h fakeserver.Handler) (*fakeserver.Server, *upstream.Client) {
-			s := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, h)
+		"TLS": func(h dnsfake.Handler) (*dnsfake.Server, *upstream.Client) {
+			s := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, h)
 			return s, dot(t, s, "tls://%s", upstream.Config{RootCAs: ca.pool})
 		},
 	}
@@ -225,7 +225,7 @@ func TestPipelining(t *testing.T) {
 		t.Run("DNSTCP7766-6.2.1-01 one round trip for all over "+kind, func(t *testing.T) {
 			var ids sync.Map
 			h := gather(n)
-			srv, c := start(func(r *fakeserver.Request) {
+			srv, c := start(func(r *dnsfake.Request) {
 				if r.Network != "udp" {
 					if _, twice := ids.LoadOrStore(r.Msg.Id, true); twice {
 						t.Error("an id in flight was used again")
@@ -267,7 +267,7 @@ func TestStreamAnswersAreMatched(t *testing.T) {
 		"class": func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassHESIOD },
 	} {
 		t.Run("DOT7858-3.3-02 another "+name, func(t *testing.T) {
-			srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(r *fakeserver.Request) {
+			srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(r *dnsfake.Request) {
 				m := wrong(r.Msg)
 				spoil(m)
 				r.Reply(m)
@@ -277,7 +277,7 @@ func TestStreamAnswersAreMatched(t *testing.T) {
 		})
 	}
 	t.Run("too many", func(t *testing.T) {
-		srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(r *fakeserver.Request) {
+		srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(r *dnsfake.Request) {
 			for range 100 {
 				m := wrong(r.Msg)
 				m.Id ^= 0x5555
@@ -323,7 +323,7 @@ func TestStreamFraming(t *testing.T) {
 				done <- err
 				return
 			}
-			b, _ := fakeserver.Answer(m, aRecord).Pack()
+			b, _ := dnsfake.Answer(m, aRecord).Pack()
 			for _, x := range append([]byte{byte(len(b) >> 8), byte(len(b))}, b...) {
 				if _, err := there.Write([]byte{x}); err != nil {
 					done <- err
@@ -343,7 +343,7 @@ func TestStreamReuse(t *testing.T) {
 	ca := newAuthority(t)
 	cert := ca.serverCert(t, "", []string{"127.0.0.1"}, nil)
 	t.Run("DOT7858-3.4-01 one connection for many questions", func(t *testing.T) {
-		srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, good)
+		srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, good)
 		c := dot(t, srv, "tls://%s", upstream.Config{RootCAs: ca.pool})
 		for range 5 {
 			mustAnswer(t, c)
@@ -353,7 +353,7 @@ func TestStreamReuse(t *testing.T) {
 		}
 	})
 	t.Run("DOT7858-3.4-01 closed between questions", func(t *testing.T) {
-		srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, good)
+		srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, good)
 		c := dot(t, srv, "tls://%s", upstream.Config{RootCAs: ca.pool})
 		for range 3 {
 			mustAnswer(t, c)
@@ -364,9 +364,9 @@ func TestStreamReuse(t *testing.T) {
 		}
 	})
 	t.Run("closed after each answer", func(t *testing.T) {
-		srv := fakeserver.Start(t, func(r *fakeserver.Request) {
+		srv := dnsfake.Start(t, func(r *dnsfake.Request) {
 			if r.Network == "udp" {
-				m := fakeserver.Answer(r.Msg)
+				m := dnsfake.Answer(r.Msg)
 				m.Truncated = true
 				r.Reply(m)
 				return
@@ -385,7 +385,7 @@ func TestStreamReuse(t *testing.T) {
 		}
 	})
 	t.Run("closed before any answer", func(t *testing.T) {
-		srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(r *fakeserver.Request) { r.Close() })
+		srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(r *dnsfake.Request) { r.Close() })
 		_, err := dot(t, srv, "tls://%s", upstream.Config{RootCAs: ca.pool}).Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
 		if !errors.Is(err, dnssec.ErrUnreachable) {
 			t.Error(err)
@@ -397,7 +397,7 @@ func TestStreamReuse(t *testing.T) {
 	t.Run("one caller leaves, the others stay", func(t *testing.T) {
 		release := make(chan struct{})
 		arrived := make(chan struct{}, 2)
-		srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(r *fakeserver.Request) {
+		srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, func(r *dnsfake.Request) {
 			arrived <- struct{}{}
 			<-release
 			good(r)
@@ -441,12 +441,12 @@ func TestStreamReuse(t *testing.T) {
 		t.Run("Close ends a question under way over "+kind, func(t *testing.T) {
 			arrived := make(chan struct{})
 			var once sync.Once
-			h := func(r *fakeserver.Request) { once.Do(func() { close(arrived) }) }
+			h := func(r *dnsfake.Request) { once.Do(func() { close(arrived) }) }
 			var c *upstream.Client
 			if kind == "UDP" {
-				c = client(t, upstream.Config{}, fakeserver.Start(t, h))
+				c = client(t, upstream.Config{}, dnsfake.Start(t, h))
 			} else {
-				c = dot(t, fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, h), "tls://%s", upstream.Config{RootCAs: ca.pool})
+				c = dot(t, dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, h), "tls://%s", upstream.Config{RootCAs: ca.pool})
 			}
 			got := make(chan error, 1)
 			go func() {

@@ -13,8 +13,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // TestFloor: a server with a small key, or without forward secrecy, is not asked, whether
@@ -55,7 +55,7 @@ func TestFloor(t *testing.T) {
 				if c.suite != 0 {
 					cfg.MaxVersion, cfg.CipherSuites = tls.VersionTLS12, []uint16{c.suite}
 				}
-				srv := fakeserver.StartTLS(t, cfg, good)
+				srv := dnsfake.StartTLS(t, cfg, good)
 				client := dot(t, srv, pattern, upstream.Config{RootCAs: pool, Timeout: 3 * time.Second})
 				_, err := client.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
 				if (err == nil) != c.ok || !c.ok && (!errors.Is(err, dnssec.ErrUnreachable) || srv.Requests() != 0) {

@@ -15,15 +15,15 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // own answers with a TXT record that holds the name asked for, so that a mixed-up
 // answer is seen.
 func own(q *dns.Msg) *dns.Msg {
-	m := fakeserver.Answer(q, fmt.Sprintf("%s 60 IN TXT %q", q.Question[0].Name, q.Question[0].Name))
+	m := dnsfake.Answer(q, fmt.Sprintf("%s 60 IN TXT %q", q.Question[0].Name, q.Question[0].Name))
 	m.AuthenticatedData = true
 	return m
 }
@@ -69,8 +69,8 @@ func load(t *testing.T, r dnssec.Resolver, names, questions, goroutines int, lea
 func TestOneQuestionForMany(t *testing.T) {
 	// 10,000 questions for 1,000 names from 256 goroutines: 1,000 questions on the wire.
 	ca := newAuthority(t)
-	srv := fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", []string{"127.0.0.1"}, nil)}},
-		func(r *fakeserver.Request) { r.Reply(own(r.Msg)) })
+	srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", []string{"127.0.0.1"}, nil)}},
+		func(r *dnsfake.Request) { r.Reply(own(r.Msg)) })
 	s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: dot(t, srv, "tls://%s", upstream.Config{RootCAs: ca.pool})})
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestLoadOnBadServers(t *testing.T) {
 	// Two servers that lose, mix up, truncate, refuse and close, under load, with callers
 	// that leave: every answer is the right one, and nothing is left behind (goleak).
 	var n atomic.Int64
-	bad := func(r *fakeserver.Request) {
+	bad := func(r *dnsfake.Request) {
 		k := n.Add(1)
 		m := own(r.Msg)
 		switch {
@@ -114,12 +114,12 @@ func TestLoadOnBadServers(t *testing.T) {
 			r.Close()
 		}
 	}
-	good := func(r *fakeserver.Request) {
+	good := func(r *dnsfake.Request) {
 		if n.Add(1)%3 != 0 || r.Network != "udp" {
 			r.Reply(own(r.Msg))
 		}
 	}
-	c := client(t, upstream.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))}, fakeserver.Start(t, bad), fakeserver.Start(t, good))
+	c := client(t, upstream.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))}, dnsfake.Start(t, bad), dnsfake.Start(t, good))
 	s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: c})
 	if err != nil {
 		t.Fatal(err)

@@ -8,8 +8,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // FuzzAnswers holds the reading of foreign messages against a full DNS library: what is
@@ -21,7 +21,7 @@ func FuzzAnswers(f *testing.F) {
 	if err := q.Unpack(asked); err != nil {
 		f.Fatal(err)
 	}
-	for _, m := range []*dns.Msg{fakeserver.Answer(q, aRecord), fakeserver.Extended(fakeserver.Rcode(q, 2, "example.org. 5 IN SOA a. b. 1 2 3 4 5"), 6, "x"), fakeserver.Answer(q, "mx.example.org. 60 IN CNAME b.example.")} {
+	for _, m := range []*dns.Msg{dnsfake.Answer(q, aRecord), dnsfake.Extended(dnsfake.Rcode(q, 2, "example.org. 5 IN SOA a. b. 1 2 3 4 5"), 6, "x"), dnsfake.Answer(q, "mx.example.org. 60 IN CNAME b.example.")} {
 		for _, compress := range []bool{true, false} {
 			m.Compress = compress
 			b, err := m.Pack()
@@ -77,7 +77,7 @@ func TestSaysBogus(t *testing.T) {
 		t.Fatal(err)
 	}
 	for code := range uint16(40) {
-		m := fakeserver.Extended(fakeserver.Rcode(q, 2, ""), code, "text")
+		m := dnsfake.Extended(dnsfake.Rcode(q, 2, ""), code, "text")
 		b, err := m.Pack()
 		if err != nil {
 			t.Fatal(err)
@@ -86,14 +86,14 @@ func TestSaysBogus(t *testing.T) {
 			t.Errorf("code %d: %v", code, !want)
 		}
 	}
-	m := fakeserver.Rcode(q, 2, "")
+	m := dnsfake.Rcode(q, 2, "")
 	m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_PADDING{Padding: make([]byte, 20)}, &dns.EDNS0_LOCAL{Code: 15, Data: []byte{0}})
 	b, _ := m.Pack()
 	if upstream.SaysBogus(b) {
 		t.Error("an option of one octet")
 	}
-	fakeserver.Extended(m, 22, "")
-	fakeserver.Extended(m, 9, "")
+	dnsfake.Extended(m, 22, "")
+	dnsfake.Extended(m, 9, "")
 	if b, _ = m.Pack(); !upstream.SaysBogus(b) {
 		t.Error("the last of several options was not seen")
 	}
@@ -140,8 +140,8 @@ func TestAnswersCut(t *testing.T) {
 	if err := q.Unpack(asked); err != nil {
 		t.Fatal(err)
 	}
-	m := fakeserver.Answer(q, aRecord, "mx.example.org. 60 IN TXT x")
-	m.Ns = append(m.Ns, fakeserver.RR("example.org. 60 IN NS ns.example.org."))
+	m := dnsfake.Answer(q, aRecord, "mx.example.org. 60 IN TXT x")
+	m.Ns = append(m.Ns, dnsfake.RR("example.org. 60 IN NS ns.example.org."))
 	for _, compress := range []bool{true, false} {
 		m.Compress = compress
 		b, _ := m.Pack()
@@ -157,7 +157,7 @@ func TestAnswersCut(t *testing.T) {
 		}
 	}
 	// A label type that does not exist (RFC 1035 section 4.1.4: 10 and 01 are reserved).
-	b, _ := fakeserver.Answer(q, "a.example. 60 IN A 192.0.2.1").Pack()
+	b, _ := dnsfake.Answer(q, "a.example. 60 IN A 192.0.2.1").Pack()
 	for _, label := range []byte{0x40, 0x80, 0xbf} {
 		c := bytes.Clone(b)
 		c[32] = label

@@ -13,9 +13,9 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -44,13 +44,13 @@ func resolves(q *dns.Msg) *dns.Msg {
 	owner, typ := q.Question[0].Name, q.Question[0].Qtype
 	switch {
 	case owner == "." && typ == dns.TypeDNSKEY:
-		m.Answer = append(m.Answer, fakeserver.RR(". 60 IN DNSKEY 257 3 13 AAAA"), sig(owner, typ))
+		m.Answer = append(m.Answer, dnsfake.RR(". 60 IN DNSKEY 257 3 13 AAAA"), sig(owner, typ))
 	case strings.HasSuffix(owner, "unsigned.test.") && typ == dns.TypeA:
-		m.Answer = append(m.Answer, fakeserver.RR(owner+" 60 IN A 192.0.2.1"))
+		m.Answer = append(m.Answer, dnsfake.RR(owner+" 60 IN A 192.0.2.1"))
 	case typ == dns.TypeA:
-		m.Answer = append(m.Answer, fakeserver.RR(owner+" 60 IN A 192.0.2.1"), sig(owner, typ))
+		m.Answer = append(m.Answer, dnsfake.RR(owner+" 60 IN A 192.0.2.1"), sig(owner, typ))
 	default:
-		m.Ns = append(m.Ns, fakeserver.RR(owner+" 60 IN NSEC a. A RRSIG NSEC"), sig(owner, dns.TypeNSEC))
+		m.Ns = append(m.Ns, dnsfake.RR(owner+" 60 IN NSEC a. A RRSIG NSEC"), sig(owner, dns.TypeNSEC))
 	}
 	return m
 }
@@ -79,12 +79,12 @@ var (
 	passesThrough = func(q *dns.Msg) *dns.Msg { return resolves(q) }
 	stripsAll     = func(q *dns.Msg) *dns.Msg { return without(resolves(q), dns.TypeRRSIG, dns.TypeNSEC, dns.TypeDS) }
 	stripsDenials = func(q *dns.Msg) *dns.Msg { return without(resolves(q), dns.TypeNSEC) }
-	failsAll      = func(q *dns.Msg) *dns.Msg { return fakeserver.Rcode(q, dns.RcodeServerFailure, "") }
+	failsAll      = func(q *dns.Msg) *dns.Msg { return dnsfake.Rcode(q, dns.RcodeServerFailure, "") }
 	silent        = func(*dns.Msg) *dns.Msg { return nil }
 )
 
-func serve(t *testing.T, f func(q *dns.Msg) *dns.Msg) *fakeserver.Server {
-	return fakeserver.Start(t, func(r *fakeserver.Request) {
+func serve(t *testing.T, f func(q *dns.Msg) *dns.Msg) *dnsfake.Server {
+	return dnsfake.Start(t, func(r *dnsfake.Request) {
 		if m := f(r.Msg); m != nil {
 			r.Reply(m)
 		}
@@ -114,7 +114,7 @@ func TestStrippingServer(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var servers []*fakeserver.Server
+			var servers []*dnsfake.Server
 			for _, f := range tt.servers {
 				servers = append(servers, serve(t, f))
 			}

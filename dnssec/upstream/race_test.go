@@ -14,8 +14,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // A wire is a network of fakes for use under an imitated clock: it writes down each
@@ -142,7 +142,7 @@ func TestRaceNextServer(t *testing.T) {
 			if addr == "192.0.2.1:53" {
 				return 0, nil
 			}
-			return 10 * time.Millisecond, fakeserver.Answer(q, aRecord)
+			return 10 * time.Millisecond, dnsfake.Answer(q, aRecord)
 		}}
 		err, took, dials := raced(t, f, upstream.Config{}, "192.0.2.1", "192.0.2.2")
 		if err != nil || took != 2710*time.Millisecond {
@@ -156,7 +156,7 @@ func TestRaceLate(t *testing.T) {
 	// An answer that takes five seconds counts, whichever datagram it belongs to.
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeNet{reply: func(_ string, q *dns.Msg) (time.Duration, *dns.Msg) {
-			return 5 * time.Second, fakeserver.Answer(q, aRecord)
+			return 5 * time.Second, dnsfake.Answer(q, aRecord)
 		}}
 		if err, took, _ := raced(t, f, upstream.Config{}, "192.0.2.1"); err != nil || took != 5*time.Second {
 			t.Errorf("%v after %v", err, took)
@@ -181,7 +181,7 @@ func TestRaceRests(t *testing.T) {
 	// each failure doubles the rest, up to five minutes.
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeNet{start: time.Now(), refuse: func(_, addr string) bool { return addr == "192.0.2.1:53" },
-			reply: func(_ string, q *dns.Msg) (time.Duration, *dns.Msg) { return 0, fakeserver.Answer(q, aRecord) }}
+			reply: func(_ string, q *dns.Msg) (time.Duration, *dns.Msg) { return 0, dnsfake.Answer(q, aRecord) }}
 		first, _ := upstream.ParseServer("192.0.2.1")
 		second, _ := upstream.ParseServer("192.0.2.2")
 		c, err := upstream.New(upstream.Config{Servers: []upstream.Server{first, second}, Dial: f.dial})

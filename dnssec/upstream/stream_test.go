@@ -13,8 +13,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // A pipeServer is the far end of one connection under an imitated clock.
@@ -70,7 +70,7 @@ func (s *pipeServer) read() {
 }
 
 func (s *pipeServer) reply(q *dns.Msg) {
-	b, _ := fakeserver.Answer(q, aRecord).Pack()
+	b, _ := dnsfake.Answer(q, aRecord).Pack()
 	s.conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...))
 }
 

@@ -10,14 +10,14 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // authentic answers with AD set.
-func authentic(r *fakeserver.Request) {
-	m := fakeserver.Answer(r.Msg, aRecord)
+func authentic(r *dnsfake.Request) {
+	m := dnsfake.Answer(r.Msg, aRecord)
 	m.AuthenticatedData = true
 	r.Reply(m)
 }
@@ -31,8 +31,8 @@ func TestStubOverTransports(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := dnssec.Question{Name: n, Type: dnssec.TypeA}
-	dotServer := func(t *testing.T, names ...string) *fakeserver.Server {
-		return fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", names, nil)}}, authentic)
+	dotServer := func(t *testing.T, names ...string) *dnsfake.Server {
+		return dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", names, nil)}}, authentic)
 	}
 	t.Run("DOT8310-5-01 a DoT server that proves its name", func(t *testing.T) {
 		s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: dot(t, dotServer(t, "dns.example"), "tls://%s#dns.example", upstream.Config{RootCAs: ca.pool})})
@@ -53,7 +53,7 @@ func TestStubOverTransports(t *testing.T) {
 		}
 	})
 	t.Run("TLSA6698-4.1-03 plain DNS from this host", func(t *testing.T) {
-		s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: client(t, upstream.Config{}, fakeserver.Start(t, authentic))})
+		s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: client(t, upstream.Config{}, dnsfake.Start(t, authentic))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestStubOverTransports(t *testing.T) {
 		})
 	}
 	t.Run("time-outs are time-outs", func(t *testing.T) {
-		s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: client(t, upstream.Config{Timeout: 50 * time.Millisecond}, fakeserver.Start(t, func(*fakeserver.Request) {}))})
+		s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: client(t, upstream.Config{Timeout: 50 * time.Millisecond}, dnsfake.Start(t, func(*dnsfake.Request) {}))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,11 +88,11 @@ func TestStubOverTransports(t *testing.T) {
 	})
 	t.Run("EDNS6891-6.2.2-01 a server that does not know EDNS", func(t *testing.T) {
 		var plain atomic.Bool
-		srv := fakeserver.Start(t, func(r *fakeserver.Request) {
+		srv := dnsfake.Start(t, func(r *dnsfake.Request) {
 			if r.Msg.IsEdns0() == nil {
 				plain.Store(true)
 			}
-			m := fakeserver.Rcode(r.Msg, dns.RcodeFormatError, "")
+			m := dnsfake.Rcode(r.Msg, dns.RcodeFormatError, "")
 			m.Extra = nil
 			r.Reply(m)
 		})

@@ -21,9 +21,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/fakeserver"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -40,7 +40,7 @@ func query(t testing.TB, name string, typ uint16) []byte {
 }
 
 // client asks the given servers; it is closed when the test ends.
-func client(t testing.TB, cfg upstream.Config, servers ...*fakeserver.Server) *upstream.Client {
+func client(t testing.TB, cfg upstream.Config, servers ...*dnsfake.Server) *upstream.Client {
 	t.Helper()
 	for _, s := range servers {
 		srv, err := upstream.PlainServer(s.Addr)
@@ -79,125 +79,125 @@ func checkAnswer(t testing.TB, resp dnssec.Response) {
 	if m.Id != 0x1234 {
 		t.Errorf("id %#x, want the caller's", m.Id)
 	}
-	if len(m.Answer) != 1 || m.Answer[0].String() != fakeserver.RR(aRecord).String() {
+	if len(m.Answer) != 1 || m.Answer[0].String() != dnsfake.RR(aRecord).String() {
 		t.Errorf("answer %v", m.Answer)
 	}
 }
 
 // wrong is a reply with other data: who takes it, took what answers something else.
 func wrong(q *dns.Msg) *dns.Msg {
-	return fakeserver.Answer(q, "mx.example.org. 300 IN A 203.0.113.66")
+	return dnsfake.Answer(q, "mx.example.org. 300 IN A 203.0.113.66")
 }
 
 func TestMisbehaviour(t *testing.T) {
-	good := func(r *fakeserver.Request) { r.Reply(fakeserver.Answer(r.Msg, aRecord)) }
-	truncate := func(r *fakeserver.Request) {
+	good := func(r *dnsfake.Request) { r.Reply(dnsfake.Answer(r.Msg, aRecord)) }
+	truncate := func(r *dnsfake.Request) {
 		m := wrong(r.Msg)
 		m.Truncated = true
 		r.Reply(m)
 	}
 	tests := []struct {
 		name    string
-		handler fakeserver.Handler
+		handler dnsfake.Handler
 	}{
-		{"DNSTCP7766-5-01 truncated over UDP is asked again over TCP", func(r *fakeserver.Request) {
+		{"DNSTCP7766-5-01 truncated over UDP is asked again over TCP", func(r *dnsfake.Request) {
 			if r.Network == "udp" {
 				truncate(r)
 				return
 			}
 			good(r)
 		}},
-		{"cut off without TC is asked again over TCP", func(r *fakeserver.Request) {
+		{"cut off without TC is asked again over TCP", func(r *dnsfake.Request) {
 			if r.Network == "udp" {
-				b, _ := fakeserver.Answer(r.Msg, aRecord).Pack()
+				b, _ := dnsfake.Answer(r.Msg, aRecord).Pack()
 				r.ReplyRaw(b[:len(b)-15])
 				return
 			}
 			good(r)
 		}},
-		{"loses the first packet", func(r *fakeserver.Request) {
+		{"loses the first packet", func(r *dnsfake.Request) {
 			if r.N > 1 {
 				good(r)
 			}
 		}},
-		{"is deaf on UDP", func(r *fakeserver.Request) {
+		{"is deaf on UDP", func(r *dnsfake.Request) {
 			if r.Network == "tcp" {
 				good(r)
 			}
 		}},
-		{"another id first", func(r *fakeserver.Request) {
+		{"another id first", func(r *dnsfake.Request) {
 			m := wrong(r.Msg)
 			m.Id ^= 1
 			r.Reply(m)
 			good(r)
 		}},
-		{"another name first", func(r *fakeserver.Request) {
+		{"another name first", func(r *dnsfake.Request) {
 			m := wrong(r.Msg)
 			m.Question[0].Name = "mx.example.com."
 			r.Reply(m)
 			good(r)
 		}},
-		{"another type first", func(r *fakeserver.Request) {
+		{"another type first", func(r *dnsfake.Request) {
 			m := wrong(r.Msg)
 			m.Question[0].Qtype = dns.TypeTXT
 			r.Reply(m)
 			good(r)
 		}},
-		{"another class first", func(r *fakeserver.Request) {
+		{"another class first", func(r *dnsfake.Request) {
 			m := wrong(r.Msg)
 			m.Question[0].Qclass = dns.ClassCHAOS
 			r.Reply(m)
 			good(r)
 		}},
-		{"no question first", func(r *fakeserver.Request) {
+		{"no question first", func(r *dnsfake.Request) {
 			m := wrong(r.Msg)
 			m.Question = nil
 			r.Reply(m)
 			good(r)
 		}},
-		{"two questions first", func(r *fakeserver.Request) {
+		{"two questions first", func(r *dnsfake.Request) {
 			m := wrong(r.Msg)
 			m.Question = append(m.Question, m.Question[0])
 			r.Reply(m)
 			good(r)
 		}},
-		{"a query first", func(r *fakeserver.Request) {
+		{"a query first", func(r *dnsfake.Request) {
 			m := wrong(r.Msg)
 			m.Response = false
 			r.Reply(m)
 			good(r)
 		}},
-		{"another opcode first", func(r *fakeserver.Request) {
+		{"another opcode first", func(r *dnsfake.Request) {
 			m := wrong(r.Msg)
 			m.Opcode = dns.OpcodeNotify
 			r.Reply(m)
 			good(r)
 		}},
-		{"junk first", func(r *fakeserver.Request) {
+		{"junk first", func(r *dnsfake.Request) {
 			for _, b := range [][]byte{nil, {1}, r.Raw[:11], r.Raw[:13], []byte("\x00\x00\x80\x00 not DNS at all")} {
 				r.ReplyRaw(b)
 			}
 			good(r)
 		}},
-		{"name in other letters", func(r *fakeserver.Request) {
-			m := fakeserver.Answer(r.Msg, aRecord)
+		{"name in other letters", func(r *dnsfake.Request) {
+			m := dnsfake.Answer(r.Msg, aRecord)
 			m.Question[0].Name = "MX.eXample.ORG."
 			r.Reply(m)
 		}},
-		{"answers twice", func(r *fakeserver.Request) { good(r); r.Reply(wrong(r.Msg)) }},
+		{"answers twice", func(r *dnsfake.Request) { good(r); r.Reply(wrong(r.Msg)) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			mustAnswer(t, client(t, upstream.Config{}, fakeserver.Start(t, tt.handler)))
+			mustAnswer(t, client(t, upstream.Config{}, dnsfake.Start(t, tt.handler)))
 		})
 	}
 }
 
 func TestEveryThirdPacketLost(t *testing.T) {
-	srv := fakeserver.Start(t, func(r *fakeserver.Request) {
+	srv := dnsfake.Start(t, func(r *dnsfake.Request) {
 		if r.Network != "udp" || r.N%3 != 0 {
-			r.Reply(fakeserver.Answer(r.Msg, aRecord))
+			r.Reply(dnsfake.Answer(r.Msg, aRecord))
 		}
 	})
 	c := client(t, upstream.Config{}, srv)
@@ -209,11 +209,11 @@ func TestEveryThirdPacketLost(t *testing.T) {
 func TestLateAnswerCounts(t *testing.T) {
 	// The first packet is answered only when the second has come: the second never is.
 	second := make(chan struct{})
-	srv := fakeserver.Start(t, func(r *fakeserver.Request) {
+	srv := dnsfake.Start(t, func(r *dnsfake.Request) {
 		switch {
 		case r.N == 1:
 			<-second
-			r.Reply(fakeserver.Answer(r.Msg, aRecord))
+			r.Reply(dnsfake.Answer(r.Msg, aRecord))
 		case r.N == 2:
 			close(second)
 		}
@@ -224,11 +224,11 @@ func TestLateAnswerCounts(t *testing.T) {
 func TestFreshPortAndID(t *testing.T) {
 	var mu sync.Mutex
 	ports, ids := map[int]bool{}, map[uint16]bool{}
-	srv := fakeserver.Start(t, func(r *fakeserver.Request) {
+	srv := dnsfake.Start(t, func(r *dnsfake.Request) {
 		mu.Lock()
 		ports[r.Conn], ids[r.Msg.Id] = true, true
 		mu.Unlock()
-		r.Reply(fakeserver.Answer(r.Msg, aRecord))
+		r.Reply(dnsfake.Answer(r.Msg, aRecord))
 	})
 	c := client(t, upstream.Config{}, srv)
 	const n = 50
@@ -245,25 +245,25 @@ func TestFreshPortAndID(t *testing.T) {
 }
 
 func TestRcodes(t *testing.T) {
-	answer := func(rcode int, ede ...uint16) fakeserver.Handler {
-		return func(r *fakeserver.Request) {
-			m := fakeserver.Rcode(r.Msg, rcode, "")
+	answer := func(rcode int, ede ...uint16) dnsfake.Handler {
+		return func(r *dnsfake.Request) {
+			m := dnsfake.Rcode(r.Msg, rcode, "")
 			for _, c := range ede {
-				fakeserver.Extended(m, c, "")
+				dnsfake.Extended(m, c, "")
 			}
 			r.Reply(m)
 		}
 	}
-	bare := func(r *fakeserver.Request) {
+	bare := func(r *dnsfake.Request) {
 		b := make([]byte, 12)
 		copy(b, r.Raw[:2])
 		b[2], b[3] = 0x80, dns.RcodeFormatError
 		r.ReplyRaw(b)
 	}
-	silent := func(*fakeserver.Request) {}
+	silent := func(*dnsfake.Request) {}
 	tests := []struct {
 		name          string
-		first, second fakeserver.Handler
+		first, second dnsfake.Handler
 		rcode         int
 		server        int
 	}{
@@ -284,7 +284,7 @@ func TestRcodes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			servers := []*fakeserver.Server{fakeserver.Start(t, tt.first), fakeserver.Start(t, tt.second)}
+			servers := []*dnsfake.Server{dnsfake.Start(t, tt.first), dnsfake.Start(t, tt.second)}
 			c := client(t, upstream.Config{Timeout: time.Second}, servers...)
 			resp, err := c.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
 			if err != nil {
@@ -306,10 +306,10 @@ func TestRcodes(t *testing.T) {
 
 func TestCheckingDisabledAsksTheNext(t *testing.T) {
 	// A server that says "bogus" though it was told not to check has given no verdict.
-	first := fakeserver.Start(t, func(r *fakeserver.Request) {
-		r.Reply(fakeserver.Extended(fakeserver.Rcode(r.Msg, dns.RcodeServerFailure, ""), 6, ""))
+	first := dnsfake.Start(t, func(r *dnsfake.Request) {
+		r.Reply(dnsfake.Extended(dnsfake.Rcode(r.Msg, dns.RcodeServerFailure, ""), 6, ""))
 	})
-	second := fakeserver.Start(t, func(r *fakeserver.Request) { r.Reply(fakeserver.Answer(r.Msg, aRecord)) })
+	second := dnsfake.Start(t, func(r *dnsfake.Request) { r.Reply(dnsfake.Answer(r.Msg, aRecord)) })
 	c := client(t, upstream.Config{}, first, second)
 	q := query(t, "mx.example.org", dns.TypeA)
 	q[3] |= 0x10
@@ -336,16 +336,16 @@ func TestErrorKinds(t *testing.T) {
 	dead, _ := upstream.PlainServer(freeAddr(t))
 	for _, tt := range []struct {
 		name string
-		h    fakeserver.Handler
+		h    dnsfake.Handler
 		kind error
 	}{
-		{"silence", func(*fakeserver.Request) {}, dnssec.ErrTimeout},
-		{"rubbish", func(r *fakeserver.Request) {
-			b, _ := fakeserver.Answer(r.Msg, aRecord).Pack()
+		{"silence", func(*dnsfake.Request) {}, dnssec.ErrTimeout},
+		{"rubbish", func(r *dnsfake.Request) {
+			b, _ := dnsfake.Answer(r.Msg, aRecord).Pack()
 			r.ReplyRaw(b[:len(b)-15])
 		}, dnssec.ErrMalformed},
-		{"closing", func(r *fakeserver.Request) {
-			m := fakeserver.Answer(r.Msg, aRecord)
+		{"closing", func(r *dnsfake.Request) {
+			m := dnsfake.Answer(r.Msg, aRecord)
 			m.Truncated = r.Network == "udp"
 			if r.Network == "tcp" {
 				r.Close()
@@ -356,7 +356,7 @@ func TestErrorKinds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			srv := fakeserver.Start(t, tt.h)
+			srv := dnsfake.Start(t, tt.h)
 			c := client(t, upstream.Config{Servers: []upstream.Server{dead}, Timeout: 400 * time.Millisecond}, srv)
 			_, err := c.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
 			only(t, err, tt.kind)
@@ -368,10 +368,10 @@ func TestErrorKinds(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	silent := func(*fakeserver.Request) {}
+	silent := func(*dnsfake.Request) {}
 	t.Run("time-out", func(t *testing.T) {
 		t.Parallel()
-		c := client(t, upstream.Config{Timeout: 50 * time.Millisecond}, fakeserver.Start(t, silent))
+		c := client(t, upstream.Config{Timeout: 50 * time.Millisecond}, dnsfake.Start(t, silent))
 		_, err := c.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
 		if !errors.Is(err, dnssec.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
@@ -379,7 +379,7 @@ func TestErrors(t *testing.T) {
 	})
 	t.Run("the caller's deadline", func(t *testing.T) {
 		t.Parallel()
-		c := client(t, upstream.Config{}, fakeserver.Start(t, silent))
+		c := client(t, upstream.Config{}, dnsfake.Start(t, silent))
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		_, err := c.Exchange(ctx, query(t, "mx.example.org", dns.TypeA))
@@ -390,7 +390,7 @@ func TestErrors(t *testing.T) {
 	t.Run("cancelled under way", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
-		srv := fakeserver.Start(t, func(*fakeserver.Request) { cancel() })
+		srv := dnsfake.Start(t, func(*dnsfake.Request) { cancel() })
 		c := client(t, upstream.Config{}, srv)
 		_, err := c.Exchange(ctx, query(t, "mx.example.org", dns.TypeA))
 		if !errors.Is(err, dnssec.ErrTimeout) || !errors.Is(err, context.Canceled) {
@@ -404,7 +404,7 @@ func TestErrors(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		srv := fakeserver.Start(t, silent)
+		srv := dnsfake.Start(t, silent)
 		_, err := client(t, upstream.Config{}, srv).Exchange(ctx, query(t, "mx.example.org", dns.TypeA))
 		if !errors.Is(err, context.Canceled) || srv.Requests() != 0 {
 			t.Errorf("got %v after %d requests", err, srv.Requests())
@@ -425,7 +425,7 @@ func TestErrors(t *testing.T) {
 	})
 	t.Run("closed", func(t *testing.T) {
 		t.Parallel()
-		c := client(t, upstream.Config{}, fakeserver.Start(t, silent))
+		c := client(t, upstream.Config{}, dnsfake.Start(t, silent))
 		c.Close()
 		_, err := c.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
 		if !errors.Is(err, upstream.ErrClosed) || !errors.Is(err, dnssec.ErrUnreachable) {
@@ -434,7 +434,7 @@ func TestErrors(t *testing.T) {
 	})
 	t.Run("no query", func(t *testing.T) {
 		t.Parallel()
-		srv := fakeserver.Start(t, silent)
+		srv := dnsfake.Start(t, silent)
 		c := client(t, upstream.Config{}, srv)
 		good := query(t, "mx.example.org", dns.TypeA)
 		bad := map[string][]byte{"empty": nil, "header only": good[:12], "cut": good[:20], "no class": good[:30]}
@@ -461,7 +461,7 @@ func TestErrors(t *testing.T) {
 	})
 	t.Run("too many wrong answers", func(t *testing.T) {
 		t.Parallel()
-		srv := fakeserver.Start(t, func(r *fakeserver.Request) {
+		srv := dnsfake.Start(t, func(r *dnsfake.Request) {
 			for range 200 {
 				m := wrong(r.Msg)
 				m.Id++
@@ -475,8 +475,8 @@ func TestErrors(t *testing.T) {
 	})
 	t.Run("cut off over TCP", func(t *testing.T) {
 		t.Parallel()
-		srv := fakeserver.Start(t, func(r *fakeserver.Request) {
-			b, _ := fakeserver.Answer(r.Msg, aRecord).Pack()
+		srv := dnsfake.Start(t, func(r *dnsfake.Request) {
+			b, _ := dnsfake.Answer(r.Msg, aRecord).Pack()
 			r.ReplyRaw(b[:len(b)-15])
 		})
 		_, err := client(t, upstream.Config{}, srv).Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
@@ -486,8 +486,8 @@ func TestErrors(t *testing.T) {
 	})
 	t.Run("truncated over TCP", func(t *testing.T) {
 		t.Parallel()
-		srv := fakeserver.Start(t, func(r *fakeserver.Request) {
-			m := fakeserver.Answer(r.Msg, aRecord)
+		srv := dnsfake.Start(t, func(r *dnsfake.Request) {
+			m := dnsfake.Answer(r.Msg, aRecord)
 			m.Truncated = true
 			r.Reply(m)
 		})
@@ -511,7 +511,7 @@ func freeAddr(t testing.TB) netip.AddrPort {
 
 func TestDeadServerRests(t *testing.T) {
 	dead, _ := upstream.PlainServer(freeAddr(t))
-	alive := fakeserver.Start(t, func(r *fakeserver.Request) { r.Reply(fakeserver.Answer(r.Msg, aRecord)) })
+	alive := dnsfake.Start(t, func(r *dnsfake.Request) { r.Reply(dnsfake.Answer(r.Msg, aRecord)) })
 	var dials atomic.Int32
 	c := client(t, upstream.Config{
 		Servers: []upstream.Server{dead},
@@ -553,13 +553,13 @@ func TestLargeAnswer(t *testing.T) {
 			if got := q.IsEdns0().UDPSize(); got != 1232 {
 				t.Errorf("advertised size %d", got)
 			}
-			m := fakeserver.Answer(q)
+			m := dnsfake.Answer(q)
 			fill(m, size)
 			whole, _ := m.Pack()
 			m.Answer, m.Truncated = nil, true
 			cut, _ := m.Pack()
 			var udp atomic.Int32
-			srv := fakeserver.Start(t, func(r *fakeserver.Request) {
+			srv := dnsfake.Start(t, func(r *dnsfake.Request) {
 				b := whole
 				if r.Network == "udp" {
 					udp.Add(1)
@@ -607,9 +607,9 @@ func packed(m *dns.Msg) int {
 func TestLongQuery(t *testing.T) {
 	// 65535 octets are the most that a stream carries. The octets behind the question mean
 	// nothing to a transport.
-	srv := fakeserver.Start(t, func(r *fakeserver.Request) {
+	srv := dnsfake.Start(t, func(r *dnsfake.Request) {
 		if len(r.Raw) == 65535 {
-			r.Reply(fakeserver.Answer(r.Msg, aRecord))
+			r.Reply(dnsfake.Answer(r.Msg, aRecord))
 		}
 	})
 	q := query(t, "mx.example.org", dns.TypeA)
@@ -677,11 +677,11 @@ func TestConnectionsAreClosed(t *testing.T) {
 	conns := make(chan *watched, 100)
 	cfg := upstream.Config{RootCAs: ca.pool, Dial: watching(conns), Timeout: 2 * time.Second}
 	t.Run("UDP", func(t *testing.T) {
-		mustAnswer(t, client(t, cfg, fakeserver.Start(t, good)))
+		mustAnswer(t, client(t, cfg, dnsfake.Start(t, good)))
 		mustClose(t, conns)
 	})
-	start := func(t *testing.T, name string) *fakeserver.Server {
-		return fakeserver.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", []string{name}, nil)}}, good)
+	start := func(t *testing.T, name string) *dnsfake.Server {
+		return dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", []string{name}, nil)}}, good)
 	}
 	t.Run("TLS, with the client", func(t *testing.T) {
 		c := dot(t, start(t, "127.0.0.1"), "tls://%s", cfg)
@@ -698,14 +698,14 @@ func TestConnectionsAreClosed(t *testing.T) {
 		mustClose(t, conns)
 	})
 	t.Run("HTTPS, with the client", func(t *testing.T) {
-		s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { writeMsg(w, fakeserver.Answer(q, aRecord)) })
+		s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { writeMsg(w, dnsfake.Answer(q, aRecord)) })
 		c := s.client(t, cfg)
 		mustAnswer(t, c)
 		c.Close()
 		mustClose(t, conns)
 	})
 	t.Run("HTTPS, made after Close", func(t *testing.T) {
-		s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { writeMsg(w, fakeserver.Answer(q, aRecord)) })
+		s := startDoH(t, func(w http.ResponseWriter, _ *http.Request, q *dns.Msg) { writeMsg(w, dnsfake.Answer(q, aRecord)) })
 		began, release := make(chan struct{}), make(chan struct{})
 		late := cfg
 		late.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/zonefile"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -99,11 +100,9 @@ func newRecord(p *engine.Plan) string {
 	return "v=STSv1; id=" + id
 }
 
-func quoteTXT(s string) string { return `"` + s + `"` }
-
 // recordLine is the line of a zone file of the record with a new id.
 func recordLine(p *engine.Plan) string {
-	return fmt.Sprintf("%s. IN TXT %s", recordName(p.Orig.String()), quoteTXT(newRecord(p)))
+	return fmt.Sprintf("%s. IN TXT %s", recordName(p.Orig.String()), zonefile.TXT(newRecord(p)))
 }
 
 // fetchOf returns the evidence of a failed fetch; nil if there is none.

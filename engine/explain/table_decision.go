@@ -38,9 +38,9 @@ var connectionReasons = []Info{
 	{
 		ID:    engine.ReasonNotTried,
 		Text:  "{host} was not tried to the end{detail}. This says nothing about the host.",
-		About: "The mail host was not tried, or not to the end: the time for connecting to the hosts of the domain was over. This says nothing about the host.",
+		About: "The mail host was not tried, or not to the end: the time for connecting to the hosts of the domain was over, or its address is not a public one and this program may not connect there. This says nothing about the host.",
 		RFC:   "5321 s.5.1", Code: "4.4.1",
-		Sender: "Allow more time, or look at this host alone.", Recipient: "Remove mail hosts and addresses that do not answer.",
+		Sender: "If the time was over, allow more, or look at this host alone. If the address is not public and the host is yours, allow the address (trust.allow-address).", Recipient: "Remove mail hosts and addresses that do not answer.",
 	},
 	{
 		ID:    engine.ReasonUnconfirmed,

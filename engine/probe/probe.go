@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/specialaddr"
 )
 
 const (
@@ -43,7 +44,20 @@ type Config struct {
 	// PlanTimeout of all hosts of a plan together; 0 means DefaultPlanTimeout, or Timeout
 	// if that is longer.
 	PlanTimeout time.Duration
-	Logger      *slog.Logger // nil: discard
+	// PublicOnly has the prober connect to no special-purpose address (RFC 6890) but those in
+	// AllowAddresses, and to none in DenyAddresses: for checks that others ask for. What is
+	// not connected to is [engine.Peer].Untried.
+	PublicOnly                    bool
+	AllowAddresses, DenyAddresses []netip.Prefix
+	Logger                        *slog.Logger // nil: discard
+}
+
+// vet reports why an address must not be connected to.
+func (c *Config) vet(a netip.Addr) error {
+	if !c.PublicOnly {
+		return nil
+	}
+	return specialaddr.Rules{Allow: c.AllowAddresses, Deny: c.DenyAddresses}.Vet(a)
 }
 
 // A Prober probes hosts. It may be used by many goroutines at once.
@@ -106,6 +120,10 @@ func (p *Prober) converse(ctx context.Context, c *engine.Conversation, h *engine
 
 // connect dials, speaks SMTP and reports the end to c.
 func (p *Prober) connect(ctx context.Context, c *engine.Conversation, target netip.AddrPort, startTLS startTLS) end {
+	if err := p.c.vet(target.Addr()); err != nil {
+		c.GiveUp(fmt.Sprintf("%v, and this program connects to public addresses only", err))
+		return end{err: err}
+	}
 	conn, err := p.c.Dial(ctx, target)
 	if err != nil {
 		c.Failed(engine.NoConnection, dialError(ctx, err))

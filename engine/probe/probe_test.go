@@ -22,9 +22,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -227,6 +227,34 @@ func TestRequirements(t *testing.T) {
 		}
 		if h := p.Host(t.Context(), e, plan, 0); h.Decision.Outcome != engine.Deferred || len(h.Addresses) != 0 || dials != 0 {
 			t.Errorf("%s, %d dials", h.Decision.Outcome, dials)
+		}
+	})
+	t.Run("public addresses only", func(t *testing.T) {
+		s := smtptest.Server{TLS: serverTLS()}
+		to := s.Start(t)
+		e, plan := planned(t, record(), "192.0.2.1", "10.0.0.1", "9.9.9.9", "127.0.0.1")
+		var mu sync.Mutex
+		dialled := map[string]bool{}
+		r := probe.New(probe.Config{HELO: "probe.example", PublicOnly: true,
+			AllowAddresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("127.0.0.0/8")},
+			DenyAddresses:  []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+			Dial: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+				mu.Lock()
+				dialled[a.Addr().String()] = true
+				mu.Unlock()
+				return dialTo(to)(ctx, a)
+			}}).Host(t.Context(), e, plan, 0)
+		for _, a := range r.Addresses {
+			untried := a.Address.String() == "10.0.0.1" || a.Address.String() == "127.0.0.1"
+			if dialled[a.Address.String()] == untried || a.Peer.Untried != untried {
+				t.Errorf("%s: dialled %v, untried %v", a.Address, dialled[a.Address.String()], a.Peer.Untried)
+			}
+			if untried && (a.Decision.Outcome != engine.Deferred || a.Decision.Reason.ID != engine.ReasonNotTried) {
+				t.Errorf("%s: %s %s", a.Address, a.Decision.Outcome, a.Decision.Reason.ID)
+			}
+		}
+		if len(r.Addresses) != 4 {
+			t.Errorf("%d addresses", len(r.Addresses))
 		}
 	})
 	t.Run("SMTP5321-5.1-08 every address, up to the limit", func(t *testing.T) {

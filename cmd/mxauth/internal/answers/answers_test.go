@@ -16,9 +16,9 @@ import (
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/dnssec/dnsfake"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -17,6 +17,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 )
 
@@ -33,6 +34,8 @@ type Config struct {
 	Alive func(ctx context.Context) error
 	// Drain is how long a stop waits for the answers under way; 0: 10 seconds.
 	Drain time.Duration
+	// HTTP makes the server of a listener of the door http; nil: such a listener is an error.
+	HTTP func(settings.Listen) *httpdoor.Server
 	// Control handles requests at the control socket; nil: there is none.
 	Control http.Handler
 	Logger  *slog.Logger
@@ -74,7 +77,7 @@ func (d *Daemon) open() error {
 	}
 	var errs []error
 	for _, l := range s.Listen {
-		srv, err := newDoor(l, d.c.Answers, s.MaxConnections, d.c.Logger)
+		srv, err := d.newDoor(l)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"time"
 
@@ -70,12 +69,17 @@ func tableReply(kind mtapolicy.Kind, text string) socketmap.Reply {
 }
 
 // newDoor makes the server of a listener.
-func newDoor(l settings.Listen, a *answers.Answers, max int, log *slog.Logger) (server, error) {
+func (d *Daemon) newDoor(l settings.Listen) (server, error) {
+	a, log := d.c.Answers, d.c.Logger
 	switch l.Door {
 	case "socketmap":
-		return socketmap.New(socketmap.Config{Handler: tableHandler{a}, Maps: maps(l), MaxConns: max, Logger: log}), nil
+		return socketmap.New(socketmap.Config{Handler: tableHandler{a}, Maps: maps(l), MaxConns: d.c.Settings.MaxConnections, Logger: log}), nil
 	case "exim":
 		return exim.New(exim.Config{Answer: a.AnswerHost, Logger: log}), nil
+	case "http":
+		if d.c.HTTP != nil {
+			return d.c.HTTP(l), nil
+		}
 	}
 	return nil, fmt.Errorf("no such door: %q", l.Door)
 }

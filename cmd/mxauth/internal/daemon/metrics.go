@@ -37,6 +37,7 @@ type Metrics struct {
 	budgets       prometheus.Counter
 
 	reloads *prometheus.CounterVec
+	http    *prometheus.CounterVec
 }
 
 // Doors of the label "door", by form.
@@ -72,10 +73,12 @@ func NewMetrics() *Metrics {
 		cacheHits:     counter("mxauth_dns_cache_hits_total", "DNS lookups that were answered from the cache."),
 		budgets:       counter("mxauth_dns_budgets_exceeded_total", "DNS lookups given up because they cost more than any honest zone."),
 
+		http: vec("mxauth_http_requests_total", "Requests at the listeners for HTTP, by path and status; path is other for one that does not exist.", "path", "status"),
+
 		reloads: vec("mxauth_reloads_total", "Readings of the configuration on SIGHUP, by result.", "result"),
 	}
 	m.registry.MustRegister(m.answers, m.seconds, m.unfinished, m.deviations, m.fetches, m.refreshFailures, m.storeFailures,
-		m.lookups, m.lookupSeconds, m.cacheHits, m.budgets, m.reloads,
+		m.lookups, m.lookupSeconds, m.cacheHits, m.budgets, m.reloads, m.http,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for d := range m.warm {
 		for k := range m.warm[d] {
@@ -157,6 +160,11 @@ func (m *Metrics) Reloaded(err error) {
 		return
 	}
 	m.reloads.WithLabelValues("ok").Inc()
+}
+
+// HTTP counts a request over HTTP. path comes from the fixed set of paths.
+func (m *Metrics) HTTP(path string, status int) {
+	m.http.WithLabelValues(path, strconv.Itoa(status)).Inc()
 }
 
 // DNS counts lookups.

@@ -3,7 +3,6 @@ package rollover_test
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"log/slog"
 	"os"
@@ -19,31 +18,25 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/rollover"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
+	"github.com/mxauth/mxauth/internal/dnstree"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
 const day = 24 * time.Hour
 
-type signer struct {
-	*dns.DNSKEY
-	priv crypto.Signer
-}
+type signer struct{ dnstree.Key }
 
 func newSigner(t *testing.T) signer {
 	t.Helper()
-	k := &dns.DNSKEY{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 172800}, Flags: 257, Protocol: 3, Algorithm: dns.ED25519}
-	p, err := k.Generate(256)
+	k, err := dnstree.NewKey(".", dns.ED25519, dnstree.FlagZone+dnstree.FlagSEP, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signer{k, p.(crypto.Signer)}
+	k.Hdr.Ttl = 172800
+	return signer{k}
 }
 
-func (s signer) revoked() signer {
-	k := *s.DNSKEY
-	k.Flags |= 0x80
-	return signer{&k, s.priv}
-}
+func (s signer) revoked() signer { return signer{s.Revoked()} }
 
 // root is a resolver that knows the keys of the root.
 type root struct {
@@ -82,9 +75,8 @@ func (r *root) Exchange(_ context.Context, query []byte) (dnssec.Response, error
 	}
 	m.Answer = append(m.Answer, rrs...)
 	for _, k := range r.by {
-		s := &dns.RRSIG{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: 172800}, Algorithm: k.Algorithm, KeyTag: k.KeyTag(), SignerName: ".",
-			Inception: uint32(time.Now().Add(-day).Unix()), Expiration: uint32(time.Now().Add(20 * day).Unix())}
-		if err := s.Sign(k.priv, rrs); err != nil {
+		s, err := k.Sign(".", rrs, time.Now().Add(-day), time.Now().Add(20*day))
+		if err != nil {
 			r.t.Error(err)
 		}
 		m.Answer = append(m.Answer, s)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
+
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
 )
 
 // SystemFile is the configuration of the machine.
@@ -199,65 +201,13 @@ func keys() []string {
 }
 
 func unknown(name string, candidates []string) string {
-	if n := nearest(name, candidates); n != "" {
+	if n := near.Name(name, candidates); n != "" {
 		return "unknown; did you mean " + n + "?"
 	}
 	return "unknown"
 }
 
 func at(name string, line int) string { return name + ":" + strconv.Itoa(line) }
-
-// parseListen reads the listeners.
-func (s *Settings) parseListen(name string, v any, lines lineIndex) (errs []error) {
-	list, ok := v.([]map[string]any)
-	if !ok {
-		return []error{&Problem{Where: at(name, lines.of("listen")), Key: "listen", Why: "want [[listen]] with two brackets"}}
-	}
-	s.Listen = nil
-	for i, t := range list {
-		l := Listen{where: at(name, lines.nth("listen", i))}
-		for _, k := range slices.Sorted(maps.Keys(t)) {
-			bad := func(why string) {
-				errs = append(errs, &Problem{Where: at(name, lines.nth("listen."+k, i)), Key: "listen." + k, Why: why})
-			}
-			var to *string
-			switch k {
-			case "door":
-				to = &l.Door
-			case "address":
-				to = &l.Address
-			case "mode":
-				to = &l.Mode
-			case "owner":
-				to = &l.Owner
-			case "group":
-				to = &l.Group
-			case "maps":
-				m, ok := t[k].(map[string]any)
-				if !ok {
-					bad(`want { name = "QUERY" }`)
-					continue
-				}
-				l.Maps = map[string]string{}
-				for alias, v := range m {
-					if l.Maps[alias], ok = v.(string); !ok {
-						bad(`want { name = "QUERY" }`)
-					}
-				}
-				continue
-			default:
-				bad(unknown(k, []string{"door", "address", "mode", "owner", "group", "maps"}))
-				continue
-			}
-			if *to, ok = t[k].(string); !ok {
-				bad("want a text in quotes")
-			}
-		}
-		s.Listen = append(s.Listen, l)
-	}
-	s.origins["listen"] = name
-	return errs
-}
 
 // loadEnv reads the variables. One with the prefix that is nearly the name of a setting is
 // a fault: a misspelt setting has no effect that anybody would notice.
@@ -284,7 +234,7 @@ func (s *Settings) loadEnv(src Source) (errs []error) {
 	for _, kv := range src.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
 		if strings.HasPrefix(name, "MXAUTH_") && !known[name] {
-			if n := nearest(strings.ToLower(name), names); n != "" {
+			if n := near.Name(name, names); n != "" {
 				errs = append(errs, &Problem{Where: name, Why: "unknown; did you mean " + strings.ToUpper(n) + "?"})
 			}
 		}
@@ -385,85 +335,17 @@ func (s *Settings) check() (errs []error) {
 	seen := map[string]string{}
 	for i := range s.Listen {
 		l := &s.Listen[i]
-		fault := func(key, format string, args ...any) {
-			errs = append(errs, &Problem{Where: l.where, Key: "listen." + key, Why: fmt.Sprintf(format, args...)})
-		}
-		if !slices.Contains(Doors, l.Door) {
-			fault("door", "%.40q is not %s", l.Door, words(Doors))
-		}
+		errs = append(errs, l.faults()...)
 		network, addr, err := l.Network()
 		if err != nil {
-			fault("address", "%v", err)
-		} else if o := seen[network+addr]; o != "" {
-			fault("address", "%s is used already (%s)", l.Address, o)
+			continue
+		}
+		if o := seen[network+addr]; o != "" {
+			errs = append(errs, &Problem{Where: l.where, Key: "listen.address", Why: fmt.Sprintf("%s is used already (%s)", l.Address, o)})
 		}
 		seen[network+addr] = l.where
-		if _, err := l.FileMode(); err != nil {
-			fault("mode", "%v", err)
-		}
-		if network == "tcp" && (l.Mode != "" || l.Owner != "" || l.Group != "") {
-			fault("mode", "mode, owner and group are for unix sockets")
-		}
-		if len(l.Maps) > 0 && l.Door != "socketmap" {
-			fault("maps", "only a socketmap listener has maps")
-		}
-		for alias, m := range l.Maps {
-			if !slices.Contains(Maps, m) {
-				fault("maps", "%s = %.40q is not %s", alias, m, words(Maps))
-			}
-		}
 	}
 	return errs
-}
-
-// Maps are the maps of a socketmap listener.
-var Maps = []string{"QUERY", "QUERYwithTLSRPT", "sts"}
-
-// Network returns network and address for package net: "unix" with a path, or "tcp" with a
-// loopback address. Other addresses are refused except for the door http.
-func (l *Listen) Network() (network, address string, err error) {
-	if path, ok := strings.CutPrefix(l.Address, "unix:"); ok && path != "" {
-		return "unix", path, nil
-	}
-	a, ok := strings.CutPrefix(l.Address, "inet:")
-	if !ok {
-		return "", "", fmt.Errorf("%.80q is neither unix:PATH nor inet:HOST:PORT", l.Address)
-	}
-	p, err := netip.ParseAddrPort(strings.Replace(a, "localhost:", "127.0.0.1:", 1))
-	if err != nil {
-		return "", "", fmt.Errorf("%.80q is not inet:HOST:PORT with an address such as 127.0.0.1:8461", l.Address)
-	}
-	if !p.Addr().IsLoopback() && l.Door != "http" {
-		return "", "", fmt.Errorf("%s is not a loopback address; anyone who reaches this door can make the daemon look up domains", p.Addr())
-	}
-	return "tcp", p.String(), nil
-}
-
-// FileMode returns the mode of a unix socket.
-func (l *Listen) FileMode() (fs.FileMode, error) {
-	if l.Mode == "" {
-		return 0o660, nil
-	}
-	n, err := strconv.ParseUint(l.Mode, 8, 32)
-	if err != nil || n > 0o777 {
-		return 0, fmt.Errorf("%.20q is not an octal mode such as 0660", l.Mode)
-	}
-	return fs.FileMode(n), nil
-}
-
-// ParseListen reads a listener as the flag --listen has it: DOOR=unix:PATH or
-// DOOR=inet:HOST:PORT.
-func ParseListen(s string) (Listen, error) {
-	door, addr, ok := strings.Cut(s, "=")
-	if !ok {
-		return Listen{}, fmt.Errorf("%.80q is not DOOR=unix:PATH or DOOR=inet:HOST:PORT", s)
-	}
-	l := Listen{Door: door, Address: addr, where: "--listen"}
-	if !slices.Contains(Doors, door) {
-		return l, fmt.Errorf("%.40q is not %s", door, words(Doors))
-	}
-	_, _, err := l.Network()
-	return l, err
 }
 
 // A lineIndex knows the lines of keys.

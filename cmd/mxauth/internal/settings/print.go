@@ -35,6 +35,9 @@ func Example(w io.Writer) error {
 # mode = "0660"
 # group = "postfix"
 # maps = { postfix = "QUERY" }
+#
+# A listener of the door http may also have certificate, key, client-ca, token-file,
+# names, check and page; docs/http.md says what they mean.
 `)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -88,9 +91,28 @@ func (s *Settings) Print(w io.Writer) error {
 		if strings.HasPrefix(l.Address, "unix:") {
 			fmt.Fprintf(&b, "mode = \"%04o\"\n", uint32(mode))
 		}
+		l.printHTTP(&b)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printHTTP writes what a listener of the door http has besides.
+func (l *Listen) printHTTP(b *strings.Builder) {
+	if l.Door != "http" {
+		return
+	}
+	for _, f := range []struct{ key, value string }{
+		{"certificate", l.Certificate}, {"key", l.Key}, {"client-ca", l.ClientCA}, {"token-file", l.TokenFile},
+	} {
+		if f.value != "" {
+			fmt.Fprintf(b, "%s = %q\n", f.key, f.value)
+		}
+	}
+	if len(l.Names) > 0 {
+		fmt.Fprintf(b, "names = [\"%s\"]\n", strings.Join(l.Names, `", "`))
+	}
+	fmt.Fprintf(b, "check = %t\npage = %t\n", l.Checks(), l.Page)
 }
 
 // withoutPassword replaces what stands between user and host of a URL.

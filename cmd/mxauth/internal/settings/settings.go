@@ -14,7 +14,6 @@ package settings
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -76,21 +75,6 @@ type Settings struct {
 
 	origins map[string]string // by key: where the value came from; absent: the default
 }
-
-// A Listen is one listener of the daemon.
-type Listen struct {
-	Door    string            `toml:"door"`    // one of Doors
-	Address string            `toml:"address"` // "unix:PATH" or "inet:HOST:PORT"
-	Mode    string            `toml:"mode"`    // of a unix socket, octal; "": 0660
-	Owner   string            `toml:"owner"`   // of a unix socket; "": the process's
-	Group   string            `toml:"group"`
-	Maps    map[string]string `toml:"maps"` // socketmap: further names of maps and what they stand for
-
-	where string // file and line, or flag
-}
-
-// Doors are the protocols of listeners.
-var Doors = []string{"socketmap", "exim", "http"}
 
 // A Type is the type of a setting.
 type Type uint8
@@ -252,10 +236,7 @@ func (s *Settings) Differences(o *Settings) []string {
 			keys = append(keys, r.Key)
 		}
 	}
-	same := func(a, b Listen) bool {
-		return a.Door == b.Door && a.Address == b.Address && a.Mode == b.Mode && a.Owner == b.Owner && a.Group == b.Group && maps.Equal(a.Maps, b.Maps)
-	}
-	if !slices.EqualFunc(s.Listen, o.Listen, same) {
+	if !slices.EqualFunc(s.Listen, o.Listen, Listen.equal) {
 		keys = append(keys, "listen")
 	}
 	return keys

@@ -204,7 +204,8 @@ func TestListenFlag(t *testing.T) {
 	for in, want := range map[string]string{
 		"socketmap=unix:/run/a":       "unix /run/a",
 		"exim=inet:localhost:8463":    "tcp 127.0.0.1:8463",
-		"http=inet:192.0.2.1:443":     "tcp 192.0.2.1:443",
+		"http=inet:127.0.0.1:8080":    "tcp 127.0.0.1:8080",
+		"http=inet:192.0.2.1:443":     "error", // without TLS
 		"socketmap=inet:[::1]:8461":   "tcp [::1]:8461",
 		"socketmap=inet:192.0.2.1:25": "error",
 		"smtp=unix:/a":                "error",
@@ -220,6 +221,60 @@ func TestListenFlag(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)
 		}
+	}
+}
+
+// TestListenHTTP: anything but a unix socket and a loopback address has TLS and asks clients
+// for a certificate or a token; what only this door has is refused elsewhere.
+func TestListenHTTP(t *testing.T) {
+	const tls = "certificate = \"c.pem\"\nkey = \"k.pem\"\n"
+	for _, c := range []struct{ name, text, want string }{
+		{"unix socket", `address = "unix:/run/h"`, ""},
+		{"loopback", `address = "inet:127.0.0.1:8080"`, ""},
+		{"open", `address = "inet:192.0.2.1:443"`, "give certificate and key"},
+		{"token without TLS", "address = \"inet:192.0.2.1:443\"\ntoken-file = \"t\"", "give certificate and key"},
+		{"everyone", "address = \"inet:192.0.2.1:443\"\n" + tls, "client-ca or token-file"},
+		{"any address", "address = \"inet:0.0.0.0:443\"\n" + tls, "client-ca or token-file"},
+		{"token", "address = \"inet:192.0.2.1:443\"\ntoken-file = \"t\"\n" + tls, ""},
+		{"client certificates", "address = \"inet:[2001:db8::1]:443\"\nclient-ca = \"ca.pem\"\n" + tls, ""},
+		{"no key", "address = \"inet:127.0.0.1:443\"\ncertificate = \"c.pem\"", "given together"},
+		{"client-ca alone", "address = \"inet:127.0.0.1:443\"\nclient-ca = \"c.pem\"", "give certificate and key"},
+		{"TLS on a socket", "address = \"unix:/run/h\"\n" + tls, "no TLS on a unix socket"},
+		{"names", "address = \"unix:/run/h\"\nnames = [\"MX.example\"]", "lower case"},
+		{"names no list", "address = \"unix:/run/h\"\nnames = \"mx.example\"", `want ["NAME"]`},
+		{"check no bool", "address = \"unix:/run/h\"\ncheck = \"yes\"", "true or false"},
+		{"unknown", "address = \"unix:/run/h\"\ntoken = \"x\"", "unknown"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := load(t, "[[listen]]\ndoor = \"http\"\n"+c.text+"\n", nil)
+			switch {
+			case c.want == "" && err != nil, c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Fatalf("%v, want %q", err, c.want)
+			case err == nil && s.Listen[0].Checks() != s.Listen[0].IsUnix():
+				t.Errorf("checks: %v", s.Listen[0].Checks())
+			}
+		})
+	}
+	for _, text := range []string{tls, "client-ca = \"c\"", "token-file = \"c\"", "names = [\"a\"]", "check = true", "page = true"} {
+		if _, err := load(t, "[[listen]]\ndoor = \"exim\"\naddress = \"unix:/run/x\"\n"+text+"\n", nil); err == nil || !strings.Contains(err.Error(), "only an http listener") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	s, err := load(t, "[[listen]]\ndoor=\"http\"\naddress=\"inet:192.0.2.1:443\"\nclient-ca=\"a\"\ntoken-file=\"t\"\nnames=[\"a.example\", \"b.example\"]\ncheck=true\npage=true\n"+tls, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := s.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	again := settings.Defaults()
+	if err := again.Parse("printed", b.String()); err != nil || len(again.Differences(s)) != 0 {
+		t.Errorf("%v %v\n%s", err, again.Differences(s), b.String())
+	}
+	again.Listen[0].Names[1] = "c.example"
+	if len(again.Differences(s)) != 1 {
+		t.Error("a changed listener is not seen")
 	}
 }
 

@@ -111,36 +111,3 @@ func words(list []string) string {
 	}
 	return strings.Join(list[:len(list)-1], ", ") + " or " + list[len(list)-1]
 }
-
-// nearest returns the candidate that is at most a third of its letters away from s; "" if
-// none is.
-func nearest(s string, candidates []string) string {
-	best, at := "", 0
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(s), c); d*3 <= max(len(c), 3) && (best == "" || d < at) {
-			best, at = c, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to add, drop or change.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

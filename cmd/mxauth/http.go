@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/mxauth/mxauth"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
+	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/engine/probe"
+)
+
+// httpCheckTime is how long all mail hosts of one domain may take in a check over HTTP, so
+// that the lookups before it have time left of the 30 s of an answer.
+const httpCheckTime = 20 * time.Second
+
+// An httpDoor is what the listeners for HTTP need beside the stack.
+type httpDoor struct {
+	prober  *probe.Prober
+	secrets map[string]*httpSecrets // by address of the listener
+	ready   readiness
+}
+
+// httpSecrets are the files of one listener that a reload reads again; nil where it has none.
+type httpSecrets struct {
+	access *httpdoor.Access
+	tls    *httpdoor.TLSFiles
+}
+
+// openHTTP reads the files of the listeners for HTTP.
+func (d *daemonStack) openHTTP(helo string) error {
+	d.http.secrets = map[string]*httpSecrets{}
+	d.http.ready.lacks.Store(&errUnproved)
+	limit := httpCheckTime
+	if t := d.s.CheckTime; t > 0 {
+		limit = min(limit, t)
+	}
+	d.http.prober = probe.New(probe.Config{Dial: d.e.dial, HELO: helo, Timeout: d.s.Timeout, PlanTimeout: limit,
+		PublicOnly: true, AllowAddresses: d.base.AllowAddresses, DenyAddresses: d.base.DenyAddresses, Logger: d.log})
+	for i := range d.s.Listen {
+		l := &d.s.Listen[i]
+		if l.Door != "http" {
+			continue
+		}
+		f := &httpSecrets{}
+		d.http.secrets[l.Address] = f
+		for _, name := range []string{l.TokenFile, l.Key} {
+			if name == "" {
+				continue
+			}
+			if err := checkSecret(name); err != nil {
+				return configError("chmod 0640 "+name, "%s: %w", name, err)
+			}
+		}
+		var err error
+		if l.TokenFile != "" {
+			if f.access, err = httpdoor.OpenAccess(l.TokenFile); err != nil {
+				return configError("", "listen.token-file: %w", err)
+			}
+		}
+		if l.Certificate != "" {
+			if f.tls, err = httpdoor.OpenTLS(l.Certificate, l.Key, l.ClientCA); err != nil {
+				return configError("", "listen.certificate: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// reload reads the files again.
+func (s *httpSecrets) reload() error {
+	var errs []error
+	if s.access != nil {
+		errs = append(errs, s.access.Reload())
+	}
+	if s.tls != nil {
+		errs = append(errs, s.tls.Reload())
+	}
+	return errors.Join(errs...)
+}
+
+// reloadHTTP reads the files of all listeners for HTTP again. A fault in one leaves what it
+// held before in force.
+func (d *daemonStack) reloadHTTP() error {
+	var errs []error
+	for address, s := range d.http.secrets {
+		if err := s.reload(); err != nil {
+			errs = append(errs, fmt.Errorf("http=%s: %w", address, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// newHTTP makes the server of a listener for HTTP.
+func (d *daemonStack) newHTTP(l settings.Listen) *httpdoor.Server {
+	c := httpdoor.Config{Backend: httpBackend{d}, Rows: httpRows{d}, Metrics: d.metrics.Handler(), Observe: d.metrics.HTTP,
+		Check: l.Checks(), Unix: l.IsUnix(), Names: l.Names, Now: d.e.now, Logger: d.log}
+	if s := d.http.secrets[l.Address]; s != nil {
+		c.Access = s.access
+		if s.tls != nil {
+			c.TLS = s.tls.Config()
+		}
+	}
+	return httpdoor.New(c)
+}
+
+// httpBackend is the daemon as the handlers see it.
+type httpBackend struct{ d *daemonStack }
+
+func (b httpBackend) Defaults() engine.Request { return b.d.request }
+
+func (b httpBackend) Plan(ctx context.Context, r engine.Request) (*engine.Plan, error) {
+	return b.d.plan(ctx, r)
+}
+
+func (b httpBackend) Check(ctx context.Context, r engine.Request) (mxauth.Verdict, error) {
+	client, done := b.d.use()
+	defer done()
+	p, err := client.Plan(ctx, r)
+	if err != nil {
+		return mxauth.Verdict{}, err
+	}
+	hosts := b.d.http.prober.Hosts(ctx, client.Engine(), p)
+	if ctx.Err() != nil {
+		return mxauth.Verdict{}, context.Cause(ctx)
+	}
+	return mxauth.NewVerdict(p, hosts), nil
+}
+
+func (b httpBackend) Decide(p *engine.Plan, i int, peer engine.Peer) engine.Decision {
+	client, done := b.d.use()
+	defer done()
+	return client.Engine().Decide(p, i, peer, b.d.e.now())
+}
+
+func (b httpBackend) Told(ctx context.Context, form mtapolicy.Form, key, host string) answers.Event {
+	if form == mtapolicy.PerHost {
+		return b.d.answers.AskHost(ctx, key, host)
+	}
+	return b.d.answers.Ask(ctx, form, key)
+}
+
+func (b httpBackend) Ready() error { return *b.d.http.ready.lacks.Load() }
+
+// httpRows makes JSON objects.
+type httpRows struct{ d *daemonStack }
+
+func (httpRows) Plan(asked string, p *engine.Plan) any {
+	return (&verdict{asked: asked, plan: p}).planRow()
+}
+
+func (httpRows) Check(asked string, v *mxauth.Verdict) any {
+	return (&verdict{asked: asked, plan: v.Plan, hosts: v.Hosts, summary: v.Summary}).checkRow()
+}
+
+// A decisionRow is the answer to POST /v1/decide; docs/decision.schema.json describes it.
+type decisionRow struct {
+	V      int    `json:"v"`
+	Domain string `json:"domain"` // as asked
+	hostRow
+	ValidUntil time.Time `json:"valid_until"` // of the plan
+}
+
+func (httpRows) Decision(p *engine.Plan, i int, d engine.Decision) any {
+	row := decisionRow{V: rowVersion, Domain: p.Request.NextHop, hostRow: hostRowOf(p.Hosts[i], d), ValidUntil: p.ValidUntil.UTC()}
+	row.TLS = d.Peer.TLS
+	return row
+}
+
+func (r httpRows) Told(e *answers.Event) any {
+	for name, form := range httpdoor.Forms {
+		if form == e.Form {
+			return askRowOf(e, name, r.d.e.now())
+		}
+	}
+	panic("a form without a name")
+}
+
+func (r httpRows) Status(ctx context.Context) any { return r.d.status(ctx) }
+
+// Times of the readiness of a daemon.
+const (
+	// readyEvery is how often the daemon looks at itself: a load balancer asks as often.
+	readyEvery = 10 * time.Second
+	// unprovedEvery is how often it does until a chain was proved once.
+	unprovedEvery = time.Second
+)
+
+// errUnproved is what a daemon lacks at its start.
+var errUnproved = errors.New("no chain from the trust anchor was proved yet")
+
+// readiness says whether the answers of the daemon can be relied on.
+type readiness struct {
+	lacks atomic.Pointer[error] // what it lacks; a nil error if nothing
+}
+
+// watchReady keeps the readiness until the daemon ends.
+func (d *daemonStack) watchReady() {
+	proved := false
+	for {
+		var lacks error
+		if !proved {
+			proved, lacks = d.prove()
+		}
+		if proved && d.front != nil {
+			if err := d.front.Check(d.run); err != nil {
+				lacks = fmt.Errorf("the store is lost: %s", errorText(err))
+			}
+		}
+		if d.run.Err() != nil {
+			return
+		}
+		d.http.ready.lacks.Store(&lacks)
+		wait := readyEvery
+		if !proved {
+			wait = unprovedEvery
+		}
+		select {
+		case <-time.After(wait):
+		case <-d.run.Done():
+			return
+		}
+	}
+}
+
+// prove looks up the keys of the root.
+func (d *daemonStack) prove() (bool, error) {
+	ctx, cancel := context.WithTimeout(d.run, statusTime)
+	defer cancel()
+	client, done := d.use()
+	defer done()
+	ok, verdict := judgeResolver(ctx, client.Resolver(), d.s.DNSSEC)
+	if !ok {
+		return false, fmt.Errorf("%w: %s", errUnproved, verdict)
+	}
+	return true, nil
+}
+
+// servesHTTP reports whether there is a listener for HTTP.
+func (d *daemonStack) servesHTTP() bool {
+	return slices.ContainsFunc(d.s.Listen, func(l settings.Listen) bool { return l.Door == "http" })
+}
