@@ -131,13 +131,13 @@ func (s *shipment) explained(k kind, old bool) string {
 func (w *mailWorld) judge(t *testing.T, shipments []*shipment) {
 	var found []difference
 	n := 0
-	situations := map[string]bool{}
+	met := map[string]bool{}
 	for _, s := range shipments {
 		if !s.variant.asksMxauth() {
 			continue
 		}
 		n++
-		situations[s.Name] = true
+		met[s.Name] = true
 		k := s.differs()
 		if k == same {
 			continue
@@ -150,11 +150,11 @@ func (w *mailWorld) judge(t *testing.T, shipments []*shipment) {
 		}
 		found = append(found, difference{s, k, why})
 	}
-	t.Logf("%d deliveries of %d situations, %d differ", n, len(situations), len(found))
-	if len(situations) < 40 {
-		t.Errorf("%d situations, want at least 40", len(situations))
+	t.Logf("%d deliveries of %d situations, %d differ", n, len(met), len(found))
+	if len(met) < 40 {
+		t.Errorf("%d situations, want at least 40", len(met))
 	}
-	w.document(t, found, n, len(situations))
+	w.document(t, found, n, len(met))
 }
 
 // A difference is a delivery with what explains it.

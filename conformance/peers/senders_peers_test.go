@@ -75,13 +75,21 @@ func (v variant) ships(s *situation, r mtapolicy.Reply) bool {
 }
 
 // TestSenders delivers real messages by the Postfix of this machine and by that of another
-// Debian release, which ask mxauth serve, to every situation of the lab, and holds what
-// happened against the engine's decision for the host that took the message. The same
-// messages without mxauth make the scoreboard.
+// Debian release, which ask mxauth serve.
 func TestSenders(t *testing.T) {
 	peers.Require(t, "postfix", "postconf")
 	trixie := peers.NewDebianRoot(t, "trixie", append([]string{"postfix"}, shellTools...)...)
 	bookworm := peers.NewDebianRoot(t, "bookworm", append([]string{"postfix-mta-sts-resolver"}, shellTools...)...)
+	t.Run("situations", func(t *testing.T) { situations(t, trixie, bookworm) })
+	t.Run("reports", func(t *testing.T) { reports(t, trixie) })
+	t.Run("tls-required", func(t *testing.T) { tlsRequired(t, trixie) })
+	t.Run("daemon", daemonFaults)
+}
+
+// situations sends to every situation of the lab, and holds what happened against the engine's
+// decision for the host that took the message (docs/deviations.md). The same messages without
+// mxauth make docs/scoreboard.md.
+func situations(t *testing.T, trixie, bookworm *peers.DebianRoot) {
 	var resolver string
 	w := startMail(t, allSituations(), func(w *mailWorld) { resolver = w.startResolver(t, bookworm) })
 	w.other = resolver
@@ -93,8 +101,8 @@ func TestSenders(t *testing.T) {
 	t.Run("scoreboard", func(t *testing.T) { w.scoreboard(t, trixie, shipments) })
 }
 
-// shellTools are what Postfix's start script wants.
-var shellTools = []string{"dash", "coreutils", "sed", "grep", "findutils", "mawk"}
+// shellTools are what the start script of Postfix wants.
+var shellTools = []string{"dash", "coreutils", "sed", "grep", "findutils", "mawk", "diffutils"}
 
 // answers: the daemon says what the engine's plan comes to.
 func (w *mailWorld) answers(t *testing.T) {
