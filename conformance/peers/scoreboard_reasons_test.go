@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/sts"
 )
 
 // A column is one contestant of the scoreboard.
@@ -40,13 +40,12 @@ func named(names ...string) func(*situation, end) bool {
 	return func(s *situation, _ end) bool { return slices.Contains(names, s.Name) }
 }
 
-// needsSTS reports whether MTA-STS has a part in what the plan demands.
+// needsSTS reports whether MTA-STS has a part in what the plan demands. The row of the policy
+// does not say so: where DANE decides, the policy may have been fetched in time or not.
 func needsSTS(s *situation) bool {
-	switch s.check.Plan.STS.Row {
-	case sts.S1, sts.S2, sts.S4, sts.S12: // S12: DANE decides
-		return false
-	}
-	return true
+	return slices.ContainsFunc(s.check.Plan.Hosts, func(h engine.Host) bool {
+		return h.Requirement.Has(engine.STS) || h.Requirement == engine.Skip && h.Reason.ID == engine.ReasonSTSNoMatch
+	})
 }
 
 // ofPostfix are reasons of every Postfix, with and without a table.
@@ -76,7 +75,9 @@ var (
 		{"It cannot read a question with a byte above 127 and ends the connection, so mail to an internationalized domain waits.", named("idn")},
 		{"Where DANE and MTA-STS both apply it answers `secure`, and Postfix then leaves DANE out: a TLSA record that does not match, or cannot be looked up, is overridden, and mail that DANE would authenticate waits for WebPKI. RFC 8461 section 2 forbids the first.",
 			func(s *situation, got end) bool {
-				return s.check.Plan.STS.Row == sts.S12 || s.World.STS != nil && (slices.ContainsFunc(s.check.Plan.Hosts, func(h engine.Host) bool { return h.Requirement.Has(engine.DANE) }))
+				return s.World.STS != nil && slices.ContainsFunc(s.check.Plan.Hosts, func(h engine.Host) bool {
+					return h.DANE.State == dane.Usable || h.DANE.State == dane.Failed
+				})
 			}},
 		{"A pattern `*.example.org` becomes Postfix's `.example.org`, which also matches names two labels below it (RFC 8461 section 4.1: one label).", named("sts-wildcard-deep")},
 		{"It looks at the TXT record at most once a minute (`cache_grace`), so a policy that has changed a moment ago counts as it was. By intent.", named("cached-new", "cached-removed")},

@@ -22,11 +22,11 @@ func (w *mailWorld) startResolver(t *testing.T, root *peers.DebianRoot) string {
 	t.Helper()
 	port := freePort(t)
 	for name, text := range map[string]string{
-		"etc/resolv.conf": "nameserver " + labResolver + "\noptions timeout:2 attempts:1\n",
+		"etc/resolv.conf": "nameserver " + labResolver + "\noptions timeout:5 attempts:1\n",
 		"etc/hosts":       "127.0.0.1 localhost\n",
 		"etc/lab-ca.pem":  string(w.ca),
 		"etc/mta-sts-daemon.yml": fmt.Sprintf("host: 127.0.0.1\nport: %s\nshutdown_timeout: 1\ncache:\n  type: internal\n  options:\n    cache_size: 10000\n"+
-			"default_zone:\n  strict_testing: false\n  timeout: 4\n", port),
+			"default_zone:\n  strict_testing: false\n  timeout: 8\n", port),
 	} {
 		writeFile(t, filepath.Join(root.Dir, name), text)
 	}
@@ -90,7 +90,7 @@ func (w *mailWorld) fingers(t *testing.T, root *peers.DebianRoot, list []*situat
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, "chroot", root.Dir, "/usr/sbin/posttls-finger", "-c", "-l", "dane", "-F", "/etc/lab-ca.pem", "-T", "4", "-t", "4", "-L", "summary", s.key)
+			cmd := exec.CommandContext(ctx, "chroot", root.Dir, "/usr/sbin/posttls-finger", "-c", "-l", "dane", "-F", "/etc/lab-ca.pem", "-T", "8", "-t", "8", "-L", "summary", s.key)
 			said, err := cmd.CombinedOutput()
 			if err != nil {
 				return fmt.Errorf("posttls-finger %s: %w\n%s", s.key, err, said)

@@ -121,14 +121,14 @@ local_transport = discard
 smtp_dns_support_level = dnssec
 smtp_host_lookup = dns
 smtp_tls_loglevel = 1
-smtp_connect_timeout = 4s
-smtp_helo_timeout = 4s
-smtp_starttls_timeout = 4s
-smtp_mail_timeout = 4s
-smtp_rcpt_timeout = 4s
-smtp_data_init_timeout = 4s
-smtp_data_xfer_timeout = 4s
-smtp_data_done_timeout = 4s
+smtp_connect_timeout = 8s
+smtp_helo_timeout = 8s
+smtp_starttls_timeout = 8s
+smtp_mail_timeout = 8s
+smtp_rcpt_timeout = 8s
+smtp_data_init_timeout = 8s
+smtp_data_xfer_timeout = 8s
+smtp_data_done_timeout = 8s
 smtp_quit_timeout = 2s
 smtp_connection_cache_on_demand = no
 smtp_cname_overrides_servername = no
@@ -161,7 +161,7 @@ func StartSender(tb testing.TB, c SenderConfig) *Sender {
 		}
 	}
 	s.Run(tb, "chown", "postfix", inside+"/data")
-	write(tb, filepath.Join(s.Queue, "etc/resolv.conf"), "nameserver %s\noptions timeout:2 attempts:1\n", c.Resolver)
+	write(tb, filepath.Join(s.Queue, "etc/resolv.conf"), "nameserver %s\noptions timeout:5 attempts:1\n", c.Resolver)
 	write(tb, filepath.Join(s.Queue, "etc/hosts"), "127.0.0.1 localhost\n")
 	write(tb, filepath.Join(s.Dir, "ca.pem"), "%s", c.CA)
 	conf := filepath.Join(s.Dir, "conf")

@@ -30,7 +30,7 @@ import (
 
 // labPatience bounds one lookup, policy fetch or connection in the lab, whose servers answer
 // at once unless they are to hang.
-const labPatience = 3 * time.Second
+const labPatience = 5 * time.Second
 
 // A situation is a world of the lab as a mail server meets it.
 type situation struct {
