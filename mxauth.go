@@ -13,14 +13,15 @@
 //	fmt.Println(verdict.Outcome, explain.Text(verdict.Reason))
 //
 // [Client.Check] connects to the mail hosts up to STARTTLS and sends no mail. A mail server
-// asks [Client.Plan] before it connects, and lets [engine.Attempt] of [Client.Engine] judge
-// each connection that it makes itself; the example of package engine shows how.
+// asks [Client.Plan] before it connects, and has an [engine.Attempt] of [Client.Engine] judge
+// each connection that it makes itself, as the program docs/examples/send does.
 //
 // The packages below can be used alone: rfc6125 (names), dnssec (lookups with a security
 // status), dane, sts, tlsrpt, and engine, where they meet.
 package mxauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -34,6 +35,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -59,6 +61,10 @@ type Config struct {
 	// HTTPS; nil: the system's.
 	ResolverRoots *x509.CertPool
 
+	// Record collects what a check receives, for [Client.Evidence]. It is for one check. With
+	// Resolver the caller puts Record.Upstream below that. Nil: nothing is recorded.
+	Record *evidence.Recorder
+
 	// Lookups are observer callbacks of DNS lookups; the zero value observes nothing.
 	Lookups dnssec.CacheTrace
 
@@ -72,6 +78,11 @@ type Config struct {
 	Memory *engine.MemoryConfig
 	// Policies are observer callbacks of the MTA-STS client; the zero value observes nothing.
 	Policies sts.Observer
+	// AwaitPolicies has each plan wait until the fetch of a policy has ended, and for MTA-STS
+	// even where DANE alone decides: for programs that ask once and end, and that want the
+	// same answer whatever comes first. Then Timeout 0 means [sts.DefaultWait] for a fetch.
+	// False: a plan waits as long as a message may be held up, and no longer than it needs.
+	AwaitPolicies bool
 	// AllowAddresses are special-purpose prefixes in which policy hosts may be, besides
 	// public addresses.
 	AllowAddresses []netip.Prefix
@@ -93,7 +104,12 @@ type Config struct {
 	// [probe.Config].
 	CheckTimeout time.Duration
 	// Dial opens the connections to mail hosts and policy hosts; nil: a net.Dialer.
-	Dial   func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// ForOthers is for checks that others ask for, as over HTTP: of mail hosts too, only
+	// public addresses are connected to, besides AllowAddresses and without DenyAddresses,
+	// and what the hosts show is not remembered. False: a check is the operator's own.
+	ForOthers bool
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: discard
 	Trace  *engine.Trace    // observer callbacks; nil: none
@@ -135,8 +151,13 @@ func New(c Config) (_ *Client, err error) {
 			return nil, fmt.Errorf("mxauth: %w", err)
 		}
 	}
-	k.policies, err = sts.NewClient(sts.Config{Resolver: k.c.Resolver, Roots: k.c.Roots, Store: c.Store, Allow: c.AllowAddresses, Deny: c.DenyAddresses, NAT64: k.nat64,
-		Observer: c.Policies, Dial: c.Dial, Timeout: c.Timeout, Now: c.Now, Logger: c.Logger})
+	policies := sts.Config{Resolver: k.c.Resolver, Roots: k.c.Roots, Store: c.Store, Allow: c.AllowAddresses, Deny: c.DenyAddresses, NAT64: k.nat64,
+		Observer: c.Policies, Dial: c.Dial, Timeout: c.Timeout, Now: c.Now, Logger: c.Logger}
+	if c.AwaitPolicies {
+		policies.Timeout = cmp.Or(c.Timeout, sts.DefaultWait)
+		policies.Wait = policies.Timeout
+	}
+	k.policies, err = sts.NewClient(policies)
 	if err != nil {
 		return nil, fmt.Errorf("mxauth: %w", err)
 	}
@@ -147,12 +168,18 @@ func New(c Config) (_ *Client, err error) {
 			return nil, fmt.Errorf("mxauth: %w", err)
 		}
 	}
-	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.Timeout)}, STS: k.policies, Exceptions: c.Exceptions, Memory: k.memory,
-		Roots: k.c.Roots, OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
+	var asked engine.STSClient = k.policies
+	if c.Record != nil {
+		asked = c.Record.STS(k.policies)
+	}
+	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.Timeout)},
+		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: k.memory, Roots: k.c.Roots,
+		OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
 		return nil, fmt.Errorf("mxauth: %w", err)
 	}
-	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Logger: c.Logger})
+	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout,
+		PublicOnly: c.ForOthers, AllowAddresses: c.AllowAddresses, DenyAddresses: c.DenyAddresses, Logger: c.Logger})
 	return k, nil
 }
 
@@ -165,7 +192,7 @@ func (k *Client) openResolver() (err error) {
 			return fmt.Errorf("mxauth: %w", err)
 		}
 	}
-	if k.upstream, err = upstream.New(upstream.Config{Servers: servers, Timeout: c.Timeout, RootCAs: c.ResolverRoots, Logger: c.Logger}); err != nil {
+	if k.upstream, err = upstream.New(upstream.Config{Servers: servers, SignedZone: anchor.SignedZone(c.Anchors), Timeout: c.Timeout, RootCAs: c.ResolverRoots, Logger: c.Logger}); err != nil {
 		return fmt.Errorf("mxauth: %w", err)
 	}
 	// What it says can only refuse, so the way to the resolver need not be protected.
@@ -174,11 +201,15 @@ func (k *Client) openResolver() (err error) {
 		return fmt.Errorf("mxauth: %w", err)
 	}
 	k.nat64 = nat64
+	var up dnssec.Upstream = k.upstream
+	if c.Record != nil {
+		up = c.Record.Upstream(up)
+	}
 	var source dnssec.Resolver
 	if c.TrustAD {
-		source, err = dnssec.NewStub(dnssec.StubConfig{Upstream: k.upstream, TrustPath: true, Now: c.Now, Logger: c.Logger})
+		source, err = dnssec.NewStub(dnssec.StubConfig{Upstream: up, TrustPath: true, Now: c.Now, Logger: c.Logger})
 	} else {
-		source, err = dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: k.upstream, Anchors: c.Anchors, Now: c.Now, Logger: c.Logger})
+		source, err = dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: up, Anchors: c.Anchors, Now: c.Now, Logger: c.Logger})
 	}
 	if err != nil {
 		return fmt.Errorf("mxauth: %w", err)
@@ -217,7 +248,8 @@ func (k *Client) Policies() *sts.Client { return k.policies }
 // Memory is what the client remembers of domains; nil without [Config].Memory.
 func (k *Client) Memory() *engine.Memory { return k.memory }
 
-// Resolver answers DNS questions with a security status, from a cache.
+// Resolver answers DNS questions with a security status, from a cache; it is
+// [Config].Resolver where that is set.
 func (k *Client) Resolver() dnssec.Resolver { return k.c.Resolver }
 
 // Exchange asks the recursive resolvers one question in wire form, past validator and cache.
@@ -258,7 +290,8 @@ func (k *Client) Check(ctx context.Context, domain string) (Verdict, error) {
 	return k.CheckRequest(ctx, engine.Request{NextHop: domain, Sorted: true})
 }
 
-// CheckRequest is [Client.Check] for another level, other options or a smarthost.
+// CheckRequest is [Client.Check] for another level, other options or a smarthost. An error
+// wraps [engine.ErrRequest] and names the field, or is ctx's.
 func (k *Client) CheckRequest(ctx context.Context, r engine.Request) (Verdict, error) {
 	p, err := k.engine.Plan(ctx, r)
 	if err != nil {
@@ -267,31 +300,42 @@ func (k *Client) CheckRequest(ctx context.Context, r engine.Request) (Verdict, e
 	return k.Probe(ctx, p)
 }
 
-// Probe speaks with each host of a plan up to STARTTLS and decides. The error is ctx's.
+// Probe speaks with each host of a plan up to STARTTLS, remembers what it proved where
+// [Config].Memory says so, and decides. The error is ctx's.
 func (k *Client) Probe(ctx context.Context, p *engine.Plan) (Verdict, error) {
 	hosts := k.prober.Hosts(ctx, k.engine, p)
 	if ctx.Err() != nil {
 		return Verdict{}, context.Cause(ctx)
 	}
-	for i := range hosts {
+	for i := 0; i < len(hosts) && !k.c.ForOthers; i++ {
 		k.engine.Remember(p, i, hosts[i].Decision)
 	}
 	return NewVerdict(p, hosts), nil
 }
 
-// A Verdict is what a check came to: the summary for the domain, the plan, and what each
-// host showed.
+// Evidence returns what a verdict rests on, with what [Config].Record has collected, so that
+// [evidence.File.Replay] comes to the same verdict offline. Nil without Config.Record.
+func (k *Client) Evidence(ctx context.Context, v Verdict) *evidence.File {
+	if k.c.Record == nil {
+		return nil
+	}
+	s := evidence.Setup{Mode: evidence.ModeValidate, OwnHosts: k.c.OwnHosts, OwnAddresses: k.c.OwnAddresses, Memory: k.memory}
+	if k.c.TrustAD {
+		s.Mode = evidence.ModeTrustAD
+	}
+	return k.c.Record.File(ctx, k.c.Now(), s, v.Plan, v.Hosts, v.Summary)
+}
+
+// A Verdict is the answer for a domain: the summary, the plan that it was checked by, and
+// what each host showed. The zero Verdict lets nothing pass.
 type Verdict struct {
 	engine.Summary
 	Plan  *engine.Plan
 	Hosts []probe.HostResult // as Plan.Hosts
 }
 
-// NewVerdict summarises what the hosts of a plan came to, in the order of Plan.Hosts.
+// NewVerdict returns the verdict of a plan whose hosts were probed, with hosts in the order of
+// Plan.Hosts. It is a pure function, which [Client.Probe] and a replay of evidence share.
 func NewVerdict(p *engine.Plan, hosts []probe.HostResult) Verdict {
-	decisions := make([]engine.Decision, len(hosts))
-	for i := range hosts {
-		decisions[i] = hosts[i].Decision
-	}
-	return Verdict{Summary: engine.Summarise(p, decisions), Plan: p, Hosts: hosts}
+	return Verdict{Summary: probe.Summarise(p, hosts), Plan: p, Hosts: hosts}
 }

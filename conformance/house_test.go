@@ -100,11 +100,11 @@ func forbidden(room, path string, test bool) string {
 	if test {
 		return ""
 	}
-	if path == module { // the front door: for programs, and for nothing below it
-		if under(room, "cmd") {
+	if path == module { // the front door: for programs and advice, and for nothing below it
+		if under(room, "cmd") || under(room, "advise") || under(room, "docs") {
 			return ""
 		}
-		return "the front door is for programs"
+		return "the front door is for programs, examples and package advise"
 	}
 	ours, isOurs := strings.CutPrefix(path, module+"/")
 	if isOurs {
@@ -200,6 +200,10 @@ func TestHouseRules(t *testing.T) {
 		{"engine", module + "/conformance/lab", false, false},
 		{"engine", module + "/conformance/lab", true, true},
 		{"engine", module + "/cmd/mxauth", false, false},
+		{"engine/probe", module, false, false},
+		{"engine", module, true, true},
+		{"cmd/mxauth", module, false, true},
+		{"advise/survey", module, false, true},
 		{"dane", module + "/sts", false, false},
 		{"dane", module + "/tlsrpt", false, false},
 		{"sts", module + "/dane", false, false},
@@ -239,19 +243,23 @@ func TestHouseRules(t *testing.T) {
 	}
 }
 
-// TestEngineIsLight: who imports only engine gets neither the stores with a
-// dependency nor what is for programs and tests.
-func TestEngineIsLight(t *testing.T) {
-	for _, p := range list(t, module+"/engine", module+"/engine/probe") {
-		if !slices.Contains(p.Deps, module+"/dane") && p.ImportPath == module+"/engine" {
+// light are the modules that come with the root package and the engine into a program.
+var light = []string{"github.com/miekg/dns", "golang.org/x/net", "github.com/hashicorp/golang-lru", "golang.org/x/sync", "golang.org/x/crypto", "golang.org/x/text", module}
+
+// TestFrontDoorIsLight: a program that imports the root package, or the engine alone, builds
+// no other module than those, and none of the stores and packages for programs and tests.
+// Of x/text, x/net/idna needs the tables.
+func TestFrontDoorIsLight(t *testing.T) {
+	for _, p := range list(t, module, module+"/engine", module+"/engine/probe") {
+		if !slices.Contains(p.Deps, module+"/dane") {
 			t.Errorf("%s does not even depend on dane: is this the import graph?", p.ImportPath)
 		}
 		for _, d := range p.Deps {
-			for _, heavy := range []string{
-				"go.etcd.io/bbolt", "github.com/valkey-io/valkey-go", "github.com/redis",
-				"github.com/spf13", "github.com/BurntSushi/toml", "github.com/prometheus", "github.com/coreos",
-				module + "/cmd", module + "/conformance", module + "/store/bolt", module + "/store/valkey", "testing",
-			} {
+			first, _, _ := strings.Cut(d, "/")
+			if strings.Contains(first, ".") && !slices.ContainsFunc(light, func(m string) bool { return under(d, m) }) {
+				t.Errorf("%s pulls the module of %s into its user's build", p.ImportPath, d)
+			}
+			for _, heavy := range []string{module + "/cmd", module + "/conformance", module + "/advise", module + "/store/bolt", module + "/store/valkey", "testing"} {
 				if under(d, heavy) {
 					t.Errorf("%s pulls %s into its user's build", p.ImportPath, d)
 				}

@@ -15,7 +15,7 @@ import (
 )
 
 // A plan says what must hold before anybody connects; the decision says whether it
-// did. Package engine/mta has the whole of a sending MTA.
+// did. The program docs/examples/send has the whole of a sending MTA.
 func Example() {
 	resolver := dnsfake.New() // in real life a *dnssec.Validator
 	resolver.Zone("example.org", dnssec.Secure)

@@ -9,9 +9,9 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )

@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/advise/forecast"
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/conformance/lab"
@@ -24,10 +25,8 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/engine/probe"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
-	"github.com/mxauth/mxauth/sts"
 )
 
 // surveyOf looks at one world of the lab.
@@ -51,30 +50,18 @@ func surveyOf(t *testing.T, name string) survey.Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	up, err := upstream.New(upstream.Config{Servers: []upstream.Server{srv}, Timeout: 5 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer up.Close()
 	anchors, err := anchor.Parse(strings.NewReader(l.TrustAnchor()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: up, Anchors: anchors})
-	if err != nil {
-		t.Fatal(err)
-	}
 	roots := mxpkix.NewRoots(l.CA())
-	policies, err := sts.NewClient(sts.Config{Resolver: v, Roots: roots, Dial: l.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	client, err := mxauth.New(mxauth.Config{Servers: []upstream.Server{srv}, Anchors: anchors, Roots: roots,
+		AllowAddresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Dial: l.Dial, Timeout: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer policies.Close()
-	e, err := engine.New(engine.Config{Resolver: v, STS: policies, Roots: roots})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := survey.Collect(t.Context(), survey.Config{Engine: e, Resolver: v, Prober: probe.New(probe.Config{Dial: l.Dial}), Roots: roots}, world.Domain)
+	defer client.Close()
+	s, err := survey.Collect(t.Context(), survey.Config{Client: client, Roots: roots}, world.Domain)
 	if err != nil {
 		t.Fatal(err)
 	}

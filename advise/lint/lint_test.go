@@ -8,16 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
-	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
-	"github.com/mxauth/mxauth/sts"
 )
 
 // A street is a lab with all that looks at it.
@@ -68,19 +66,13 @@ func (s street) look(ctx context.Context, domain string, timeout time.Duration) 
 
 // survey looks at one domain.
 func (s street) survey(ctx context.Context, domain string, timeout time.Duration) (survey.Snapshot, error) {
-	policies, err := sts.NewClient(sts.Config{Resolver: s.resolver, Roots: s.roots, Dial: s.lab.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")}, Timeout: timeout, Now: clock})
+	allow := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")}
+	client, err := mxauth.New(mxauth.Config{Resolver: s.resolver, Roots: s.roots, AllowAddresses: allow, Dial: s.lab.Dial, Timeout: timeout, Now: clock})
 	if err != nil {
 		return survey.Snapshot{}, err
 	}
-	defer policies.Close()
-	e, err := engine.New(engine.Config{Resolver: s.resolver, STS: policies, Roots: s.roots, Now: clock})
-	if err != nil {
-		return survey.Snapshot{}, err
-	}
-	return survey.Collect(ctx, survey.Config{
-		Engine: e, Resolver: s.resolver, Roots: s.roots, Prober: probe.New(probe.Config{Dial: s.lab.Dial, Timeout: timeout}), Now: clock,
-		Policies: policies, Dial: s.lab.Dial, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")},
-	}, domain)
+	defer client.Close()
+	return survey.Collect(ctx, survey.Config{Client: client, Roots: s.roots, Dial: s.lab.Dial, Allow: allow, Now: clock}, domain)
 }
 
 func TestKindsAreComplete(t *testing.T) {

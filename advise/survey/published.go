@@ -65,8 +65,8 @@ func Texts(l dane.Lookup) []string {
 // have been put by mistake.
 func (s *Snapshot) records(ctx context.Context, c Config) {
 	dom := s.Plan.Orig.Name()
-	s.STSRecord = ask(ctx, c.Resolver, below(dom, "_mta-sts"), dnssec.TypeTXT)
-	s.TLSRPTRecord = ask(ctx, c.Resolver, below(dom, "_smtp", "_tls"), dnssec.TypeTXT)
+	s.STSRecord = ask(ctx, c.Client.Resolver(), below(dom, "_mta-sts"), dnssec.TypeTXT)
+	s.TLSRPTRecord = ask(ctx, c.Client.Resolver(), below(dom, "_smtp", "_tls"), dnssec.TypeTXT)
 	first := dom.Label(0)
 	// The domain's own name at the end of a name that lacks its dot: _mta-sts.X.X.
 	twice := below(dom, labels(dom)...)
@@ -75,7 +75,7 @@ func (s *Snapshot) records(ctx context.Context, c Config) {
 			return
 		}
 		for _, n := range names {
-			l := ask(ctx, c.Resolver, n, dnssec.TypeTXT)
+			l := ask(ctx, c.Client.Resolver(), n, dnssec.TypeTXT)
 			for _, t := range Texts(l) {
 				// What a wildcard or an alias brings to any name is not put here.
 				if l.Err == nil && means(t) {
@@ -105,7 +105,7 @@ func (s *Snapshot) policyHost(ctx context.Context, c Config) {
 		return
 	}
 	n := below(s.Plan.Orig.Name(), "mta-sts")
-	s.PolicyHost = [2]dane.Lookup{ask(ctx, c.Resolver, n, dnssec.TypeA), ask(ctx, c.Resolver, n, dnssec.TypeAAAA)}
+	s.PolicyHost = [2]dane.Lookup{ask(ctx, c.Client.Resolver(), n, dnssec.TypeA), ask(ctx, c.Client.Resolver(), n, dnssec.TypeAAAA)}
 	if c.Dial == nil || s.Plan.STS.TXTErr != nil {
 		return
 	}
@@ -150,7 +150,7 @@ func ownFault(err error) bool {
 // served fetches the policy that senders do not take, to see what is wrong with it.
 func (s *Snapshot) served(ctx context.Context, c Config) {
 	r := &s.Plan.STS
-	if c.Policies == nil || !s.Plan.Orig.IsValid() || r.Pending {
+	if !s.Plan.Orig.IsValid() || r.Pending {
 		return
 	}
 	noRecord := errors.Is(r.TXTErr, sts.ErrNoRecord)
@@ -160,7 +160,7 @@ func (s *Snapshot) served(ctx context.Context, c Config) {
 	if len(s.PolicyHost[0].Answer.Records)+len(s.PolicyHost[1].Answer.Records) == 0 {
 		return
 	}
-	f, err := c.Policies.Fetch(ctx, s.Plan.Orig)
+	f, err := c.Client.Policies().Fetch(ctx, s.Plan.Orig)
 	if err == nil || errors.Is(err, sts.ErrPolicy) {
 		s.Served = &f
 	}
@@ -174,7 +174,7 @@ func (s *Snapshot) exists(ctx context.Context, c Config) {
 		if _, known := s.Exists[h]; known || len(s.Exists) == maxCandidates {
 			continue
 		}
-		a, aaaa := ask(ctx, c.Resolver, h.Name(), dnssec.TypeA), ask(ctx, c.Resolver, h.Name(), dnssec.TypeAAAA)
+		a, aaaa := ask(ctx, c.Client.Resolver(), h.Name(), dnssec.TypeA), ask(ctx, c.Client.Resolver(), h.Name(), dnssec.TypeAAAA)
 		s.Exists[h] = len(a.Answer.Records)+len(aaaa.Answer.Records) > 0
 	}
 }

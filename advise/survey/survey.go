@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
@@ -25,28 +26,19 @@ import (
 // lookups bounds the hosts that are looked at side by side.
 const lookups = 8
 
-// Config of [Collect]. Engine, Prober and Resolver are required.
+// Config of [Collect].
 type Config struct {
-	Engine   *engine.Engine
-	Prober   *probe.Prober
-	Resolver dnssec.Resolver
+	// Client looks and connects as a sender does. Required.
+	Client *mxauth.Client
 	// Roots are the WebPKI anchors that certificates are held against for advice; nil: no
 	// finding is made about public CAs.
 	Roots *pkix.Roots
-	// Policies fetches the policy that a domain serves where its record does not announce
-	// one that counts; nil: what is served and not announced is not seen.
-	Policies Fetcher
 	// Dial connects to the addresses of a policy host, to see whether each answers; nil: they
 	// are not tried.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	// Allow are special-purpose prefixes in which hosts may lie.
 	Allow []netip.Prefix
 	Now   func() time.Time // nil: time.Now
-}
-
-// A Fetcher fetches the policy of a domain past every cache, as [sts.Client] does.
-type Fetcher interface {
-	Fetch(ctx context.Context, domain rfc6125.Host) (sts.Fetched, error)
 }
 
 // A Snapshot is what a domain shows at one moment.
@@ -116,17 +108,18 @@ const lookTime = 5 * time.Minute
 
 // Collect looks at a domain. An error wraps engine.ErrRequest, or is ctx's.
 func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
-	if c.Engine == nil || c.Prober == nil || c.Resolver == nil {
-		return Snapshot{}, errors.New("survey: engine, prober and resolver are needed")
+	if c.Client == nil {
+		return Snapshot{}, errors.New("survey: a client is needed")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	p, err := plan(ctx, c.Engine, domain)
+	p, err := plan(ctx, c.Client, domain)
 	if err != nil {
 		return Snapshot{}, err
 	}
 	s := Snapshot{Plan: p, Hosts: make([]HostView, len(p.Hosts)), Roots: c.Roots}
+	resolver := c.Client.Resolver()
 	budget := dnssec.NewBudget(p.Orig.String(), dnssec.Limits{Time: lookTime})
 	var g errgroup.Group
 	g.SetLimit(lookups)
@@ -137,8 +130,8 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 			s.TLSRPTErr = tlsrpt.ErrNoRecord
 			return nil
 		}
-		s.MX.Answer, s.MX.Err = c.Resolver.Resolve(ctx, dnssec.Question{Name: p.Orig.Name(), Type: dnssec.TypeMX})
-		s.TLSRPT, s.TLSRPTErr = tlsrpt.Lookup(ctx, c.Resolver, p.Orig)
+		s.MX.Answer, s.MX.Err = resolver.Resolve(ctx, dnssec.Question{Name: p.Orig.Name(), Type: dnssec.TypeMX})
+		s.TLSRPT, s.TLSRPTErr = tlsrpt.Lookup(ctx, resolver, p.Orig)
 		var syntax *tlsrpt.SyntaxError
 		s.TLSRPTFound = s.TLSRPTErr == nil || errors.As(s.TLSRPTErr, &syntax) || errors.Is(s.TLSRPTErr, tlsrpt.ErrSeveral)
 		s.records(ctx, c)
@@ -153,10 +146,11 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 		return nil
 	})
 	g.Go(func() error {
-		for i, r := range c.Prober.Hosts(ctx, c.Engine, p) {
+		v, err := c.Client.Probe(ctx, p)
+		for i, r := range v.Hosts {
 			s.Hosts[i].Probe = r
 		}
-		return nil
+		return err
 	})
 	for i := range p.Hosts {
 		h := &p.Hosts[i]
@@ -164,14 +158,16 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 			if h.Name.IsValid() && h.DANE.State == dane.NA {
 				ctx, done := budget.Share(h.Name.String()).Context(ctx)
 				defer done()
-				s.Hosts[i].Unsigned = unsigned(ctx, c.Resolver, h.Name, h.Port)
+				s.Hosts[i].Unsigned = unsigned(ctx, resolver, h.Name, h.Port)
 			}
 			s.Hosts[i].Special = special(h.Addresses, c.Allow)
 			return nil
 		})
 	}
-	_ = g.Wait()
-	if err := ctx.Err(); err != nil {
+	if err := g.Wait(); err != nil {
+		return Snapshot{}, err
+	}
+	if ctx.Err() != nil {
 		return Snapshot{}, context.Cause(ctx)
 	}
 	s.served(ctx, c)
@@ -186,12 +182,12 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 // behind where DANE decides without it (row S12): a publisher wants to hear of that too.
 // Only a plan that needs both waits for the policy, and it alone has the policy host's
 // chain, so it is made first.
-func plan(ctx context.Context, e *engine.Engine, domain string) (*engine.Plan, error) {
-	both, err := e.Plan(ctx, engine.Request{NextHop: domain, Sorted: true, Options: engine.Options{DANEAndSTS: engine.Both}})
+func plan(ctx context.Context, c *mxauth.Client, domain string) (*engine.Plan, error) {
+	both, err := c.Plan(ctx, engine.Request{NextHop: domain, Sorted: true, Options: engine.Options{DANEAndSTS: engine.Both}})
 	if err != nil {
 		return nil, err
 	}
-	p, err := e.Plan(ctx, engine.Request{NextHop: domain, Sorted: true})
+	p, err := c.Plan(ctx, engine.Request{NextHop: domain, Sorted: true})
 	if err != nil {
 		return nil, err
 	}

@@ -9,17 +9,17 @@ import (
 // What lint and forecast have in common: advice, which is often the same for several hosts,
 // with lines that are to be pasted.
 
-// A piece is one piece of advice, and the other hosts of which the same is true.
-type piece[T any] struct {
+// advice is what is said of one host, and the other hosts of which the same is true.
+type advice[T any] struct {
 	said T
 	also []string
 }
 
-// together puts what is said of several hosts in the same words into one piece. words
+// together puts what is said of several hosts in the same words into one. words
 // returns the host that something is about, and all that is said; no host: it stands alone.
-func together[T any](list []T, words func(T) (host, words string)) []piece[T] {
-	var out []piece[T]
-	var known []string // the words of each piece, without its host
+func together[T any](list []T, words func(T) (host, words string)) []advice[T] {
+	var out []advice[T]
+	var known []string // the words of each, without its host
 	for _, said := range list {
 		host, text := words(said)
 		if host != "" {
@@ -29,7 +29,7 @@ func together[T any](list []T, words func(T) (host, words string)) []piece[T] {
 				continue
 			}
 		}
-		out, known = append(out, piece[T]{said: said}), append(known, text)
+		out, known = append(out, advice[T]{said: said}), append(known, text)
 	}
 	return out
 }

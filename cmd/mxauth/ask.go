@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/engine"
@@ -133,7 +134,7 @@ func planOf(ctx context.Context, plan func(context.Context, engine.Request) (*en
 	if err != nil {
 		return nil, err
 	}
-	row := (&verdict{asked: key, plan: p}).planRow().(planRow)
+	row := (&verdict{Verdict: mxauth.Verdict{Plan: p}, asked: key}).planRow().(planRow)
 	return &row, nil
 }
 
@@ -145,7 +146,7 @@ func (r *askRow) addPlan(p *planRow, err error) {
 }
 
 // serveAsk answers ask in the daemon.
-func (d *daemonStack) serveAsk(w http.ResponseWriter, req *http.Request) {
+func (d *service) serveAsk(w http.ResponseWriter, req *http.Request) {
 	q := req.URL.Query()
 	f := askFlags{table: q.Get("map"), host: q.Get("host")}
 	form, err := f.form()
@@ -203,37 +204,34 @@ func runAsk(cmd *cobra.Command, e *env, f *askFlags, key string) error {
 
 // askAlone answers without a daemon.
 func (e *env) askAlone(ctx context.Context, s *settings.Settings, f *askFlags, form mtapolicy.Form, key string) (askRow, error) {
-	st, request, err := e.openAs(ctx, s)
+	c, request, err := e.openAs(ctx, s)
 	if err != nil {
 		return askRow{}, err
 	}
-	defer st.close()
-	a := answers.New(answers.Config{Plan: st.engine.Plan, Request: request, Options: replyOptions(s), Patience: s.Patience, Now: e.now})
+	defer c.close()
+	a := answers.New(answers.Config{Plan: c.Plan, Request: request, Options: replyOptions(s), Patience: s.Patience, Now: e.now})
 	defer a.Close()
 	row := askAnswers(ctx, a, f, form, key, e.now)
 	row.Source = "no-daemon"
-	row.addPlan(planOf(ctx, st.engine.Plan, request, key))
-	st.dns.complain(e.out)
+	row.addPlan(planOf(ctx, c.Plan, request, key))
+	c.faults.complain(e.out)
 	return row, nil
 }
 
-// openAs opens a stack as settings say.
-func (e *env) openAs(ctx context.Context, s *settings.Settings) (*stack, engine.Request, error) {
+// openAs opens a client as settings say.
+func (e *env) openAs(ctx context.Context, s *settings.Settings) (*client, engine.Request, error) {
 	var flags deliveryFlags
 	flags.apply(s)
 	request, err := flags.request()
 	if err != nil {
 		return nil, request, err
 	}
-	d := delivery{}
-	if d.own, err = flags.ownHosts(); err != nil {
+	var config mxauth.Config
+	if err := flags.configure(&config, s.Store); err != nil {
 		return nil, request, err
 	}
-	if d.memory, err = flags.memory(s.Store); err != nil {
-		return nil, request, err
-	}
-	st, err := e.openDelivery(ctx, d)
-	return st, request, err
+	c, err := e.open(ctx, storeFills, config)
+	return c, request, err
 }
 
 // sourceWords say where an answer came from.

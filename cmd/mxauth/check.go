@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 )
@@ -62,25 +63,24 @@ fault on this side (no resolver, no network), 70: an internal error, 78: bad con
 	cmd.Flags().StringVar(&d.evidence, "evidence", "", "write all that the answer rests on to `FILE`, for mxauth replay; one domain only")
 	cmd.Flags().StringVar(&d.tlsrptSocket, "tlsrpt-socket", "", "hand what is found to the TLSRPT collector at this unix datagram socket (`PATH`), as libtlsrpt does; see above")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return runCheck(cmd.Context(), e, &d, args, checking)
+		return runCheck(cmd.Context(), e, &d, args, checkVerb)
 	}
 	return cmd
 }
 
-// A looking is what check and plan differ in: how far they go, and what they print.
-type looking struct {
-	look  func(*checker, context.Context, string) (*verdict, error)
+// A domainVerb is what check and plan differ in: what they ask the client, and what they print.
+type domainVerb struct {
+	ask   func(*mxauth.Client, context.Context, engine.Request) (mxauth.Verdict, error)
 	human func(*verdict, *console)
 	short func(*verdict) string
 	row   func(*verdict) any
 	exit  func(*verdict) int
 }
 
-// checking is that of check.
-var checking = looking{(*checker).check, (*verdict).human, (*verdict).short, (*verdict).row, (*verdict).exit}
+var checkVerb = domainVerb{(*mxauth.Client).CheckRequest, (*verdict).human, (*verdict).short, (*verdict).row, (*verdict).exit}
 
 // runCheck carries out check or plan.
-func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l looking) error {
+func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l domainVerb) error {
 	d.apply(e.set)
 	r, err := newCheckRun(e, d, args, l)
 	if err != nil {
@@ -91,7 +91,7 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 	}
 	defer r.close()
 	r.progress()
-	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }, r.waiting); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }, r.waiting); err != nil {
 		return err
 	}
 	if r.count == 0 {
@@ -102,9 +102,9 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 		e.out.Hintf("give the full name of this machine in EHLO by --helo NAME")
 	}
 	if !r.alone {
-		e.tellExceptions(r.stack.engine.ExceptionUses())
+		e.tellExceptions(r.client.Engine().ExceptionUses())
 	}
-	if r.code == exitDeferred && r.stack.dns.resolver.nothing() {
+	if r.code == exitDeferred && r.client.faults.nothing() {
 		r.code = exitUnavailable
 	}
 	return exitWith(r.code)
@@ -112,19 +112,16 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l lo
 
 // A checkRun is one run of check or plan.
 type checkRun struct {
-	looking
+	domainVerb
 	e       *env
 	flags   *deliveryFlags
 	args    []string
 	alone   bool // one domain, named by an argument
 	request engine.Request
-	own     ownHosts
-	record  *evidence.Recorder // of --evidence; nil: nothing is recorded
-	memory  *memorySetting     // nil: what domains prove is not remembered
+	config  mxauth.Config // what the flags of the verb say
 
-	stack     *stack
+	client    *client
 	collector *collector // of --tlsrpt-socket; nil: there is none
-	checker   *checker
 
 	waits       waitList
 	code, count int  // so far
@@ -132,8 +129,8 @@ type checkRun struct {
 }
 
 // newCheckRun reads the command line. Nothing is opened yet.
-func newCheckRun(e *env, d *deliveryFlags, args []string, l looking) (*checkRun, error) {
-	r := &checkRun{looking: l, e: e, flags: d, args: args}
+func newCheckRun(e *env, d *deliveryFlags, args []string, l domainVerb) (*checkRun, error) {
+	r := &checkRun{domainVerb: l, e: e, flags: d, args: args}
 	var err error
 	if r.request, err = d.request(); err != nil {
 		return nil, err
@@ -152,38 +149,35 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l looking) (*checkRun,
 		}
 		e.policyHostNote("mxauth check", r.args[0])
 	}
-	if r.own, err = d.ownHosts(); err != nil {
+	if err := d.configure(&r.config, e.flags.store); err != nil {
 		return nil, err
 	}
 	if d.evidence != "" {
 		if !r.alone {
 			return nil, usageError("--evidence wants one domain as its argument")
 		}
-		r.record = &evidence.Recorder{Now: e.now}
+		r.config.Record = &evidence.Recorder{Now: e.now}
 	}
-	if r.memory, err = d.memory(e.flags.store); err != nil {
-		return nil, err
-	}
+	r.config.Policies, r.config.Trace = r.waits.policies(), r.waits.plans()
 	return r, nil
 }
 
 // open opens what the run needs. After an error there is nothing to close.
 func (r *checkRun) open(ctx context.Context) (err error) {
-	if r.stack, err = r.e.openDelivery(ctx, delivery{own: r.own, record: r.record, memory: r.memory, observer: r.waits.observer()}); err != nil {
+	if r.client, err = r.e.open(ctx, storeFills, r.config); err != nil {
 		return err
 	}
-	if r.collector, err = openCollector(r.flags.tlsrptSocket, r.stack.dns.resolver); err != nil {
-		r.stack.close()
+	if r.collector, err = openCollector(r.flags.tlsrptSocket, r.client.Resolver()); err != nil {
+		r.client.close()
 		return err
 	}
-	r.checker = &checker{engine: r.stack.engine, prober: r.stack.prober, request: r.request, probing: r.waits.probe}
 	return nil
 }
 
 func (r *checkRun) close() {
 	r.e.out.EndProgress()
 	r.collector.close()
-	r.stack.close()
+	r.client.close()
 }
 
 // progress shows how far the run is, if there is more than one domain.
@@ -198,18 +192,29 @@ func (r *checkRun) progress() {
 }
 
 // work looks at one domain.
-func (r *checkRun) work(ctx context.Context, a asked) (*verdict, error) {
+func (r *checkRun) work(ctx context.Context, a argument) (*verdict, error) {
 	if a.err != nil {
 		return &verdict{asked: a.text, err: a.err}, nil
 	}
 	record := r.collector.record(ctx, cmp.Or(r.flags.smarthost, a.text))
-	v, err := r.look(r.checker, ctx, a.text)
+	req := requestFor(r.request, a.text)
+	found, err := r.ask(r.client.Client, ctx, req)
+	r.waits.done(req.NextHop)
 	text := record()
+	v, err := verdictOf(a.text, found, err)
 	if err != nil {
 		return nil, err
 	}
 	v.record = text
 	return v, nil
+}
+
+// requestFor is a request for what was asked, or for the smarthost that all mail goes by.
+func requestFor(r engine.Request, asked string) engine.Request {
+	if !r.Smarthost {
+		r.NextHop = asked
+	}
+	return r
 }
 
 // done prints one verdict and hands it on.
@@ -221,42 +226,36 @@ func (r *checkRun) done(ctx context.Context, v *verdict) error {
 		return usageError("%w", v.err)
 	}
 	r.collector.hand(v)
-	if r.record != nil {
-		if err := r.e.writeEvidence(ctx, r.flags.evidence, r.record, v, r.setup()); err != nil {
+	if f := r.client.Evidence(ctx, v.Verdict); f != nil {
+		if err := r.e.writeEvidence(r.flags.evidence, f); err != nil {
 			return err
 		}
 	}
-	r.e.print(v, r.looking, r.flags.short, r.count > 1)
+	r.e.print(v, r.domainVerb, r.flags.short, r.count > 1)
 	if r.e.flags.json || r.flags.short || !v.blamesResolver() {
-		r.stack.dns.complain(r.e.out)
+		r.client.faults.complain(r.e.out)
 	} else {
-		r.stack.dns.resolver.take() // the answer has said it
+		r.client.faults.take() // the answer has said it
 	}
 	r.progress()
 	return r.e.out.flushed()
 }
 
-// setup is how the engine was set up, for the evidence.
-func (r *checkRun) setup() evidence.Setup {
-	return evidence.Setup{Mode: r.e.flags.dnssec, OwnHosts: r.own.names, OwnAddresses: r.own.addresses, Memory: r.stack.memory}
-}
-
 // errNoDomains: an answer to no question is no answer.
 var errNoDomains = usageError("no domain given on standard input")
 
-// An asked is one text that stands where a domain should, and what is wrong with it
-// at first sight.
-type asked struct {
+// An argument is one text in the place of a domain, and what is wrong with it at first sight.
+type argument struct {
 	text string
 	err  error
 }
 
-// askedOf puts what is wrong with a single text beside it, so that only an error of
+// argumentsOf puts the error of a single text into its argument, so that only an error of
 // reading ends the run.
-func askedOf(seq iter.Seq2[string, error]) iter.Seq2[asked, error] {
-	return func(yield func(asked, error) bool) {
+func argumentsOf(seq iter.Seq2[string, error]) iter.Seq2[argument, error] {
+	return func(yield func(argument, error) bool) {
 		for text, err := range seq {
-			a := asked{text: text}
+			a := argument{text: text}
 			switch {
 			case errors.Is(err, errLongLine):
 				a.text, a.err, err = text[:min(len(text), maxShown)]+"...", err, nil
@@ -286,7 +285,7 @@ const maxShown = 80
 
 // print prints a verdict as the user asked for it: JSON, one line, or in full; more says
 // that there is one above it.
-func (e *env) print(v *verdict, l looking, short, more bool) {
+func (e *env) print(v *verdict, l domainVerb, short, more bool) {
 	switch {
 	case e.flags.json:
 		e.printJSON(l.row(v))

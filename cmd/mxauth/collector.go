@@ -73,7 +73,7 @@ func (c *collector) hand(v *verdict) {
 	}
 	c.asking++
 	for _, entries := range sessions(v) {
-		err := c.client.Send(tlsrpt.Session{Domain: v.plan.Orig.String(), Record: v.record, Entries: entries})
+		err := c.client.Send(tlsrpt.Session{Domain: v.Plan.Orig.String(), Record: v.record, Entries: entries})
 		if err != nil {
 			c.lost++
 			c.err = err
@@ -88,14 +88,14 @@ func (c *collector) hand(v *verdict) {
 func sessions(v *verdict) [][]tlsrpt.Entry {
 	var out [][]tlsrpt.Entry
 	add := func(i int, d engine.Decision) {
-		if entries := explain.Report(v.plan, i, d); len(entries) > 0 {
+		if entries := explain.Report(v.Plan, i, d); len(entries) > 0 {
 			out = append(out, entries)
 		}
 	}
-	if len(v.hosts) == 0 {
+	if len(v.Hosts) == 0 {
 		add(0, engine.Decision{}) // no host is known: the MX lookup may have failed
 	}
-	for i, h := range v.hosts {
+	for i, h := range v.Hosts {
 		if len(h.Addresses) == 0 {
 			add(i, h.Decision)
 		}

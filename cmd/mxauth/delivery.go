@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -140,40 +141,42 @@ func (d *deliveryFlags) request() (engine.Request, error) {
 	return r, nil
 }
 
-// memory reads what is to be remembered in the store that --store names; nil: nothing is,
-// since a store in memory forgets at the end of the program.
-func (d *deliveryFlags) memory(where string) (*memorySetting, error) {
-	m := &memorySetting{hold: d.hold}
-	if err := m.action.UnmarshalText([]byte(d.lost)); err != nil {
+// configure puts into the configuration of a client what the flags say of this MTA and of
+// what it remembers in the store that --store names.
+func (d *deliveryFlags) configure(c *mxauth.Config, store string) (err error) {
+	for _, o := range d.own {
+		if a, err := netip.ParseAddr(o); err == nil {
+			c.OwnAddresses = append(c.OwnAddresses, a)
+			continue
+		}
+		h, err := rfc6125.ParseHost(o)
+		if err != nil {
+			return usageError("--own: %w", err)
+		}
+		c.OwnHosts = append(c.OwnHosts, h)
+	}
+	c.Memory, err = d.memory(store)
+	return err
+}
+
+// memory reads what is remembered in a store; nil: nothing is, since a store in memory
+// forgets at the end of the program.
+func (d *deliveryFlags) memory(store string) (*engine.MemoryConfig, error) {
+	m := &engine.MemoryConfig{Hold: d.hold}
+	if err := m.Action.UnmarshalText([]byte(d.lost)); err != nil {
 		return nil, usageError("--memory: %.40q is not %s", d.lost, losses)
 	}
 	if d.hold < time.Second || d.hold > engine.MaxHold {
 		return nil, usageError("--memory-hold: %v is not from 1s to %v", d.hold, engine.MaxHold)
 	}
-	if where != storeMemory {
+	if store != storeMemory {
 		return m, nil
 	}
-	if m.action != engine.MemoryAccept {
-		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--memory %s: a store in memory forgets at the end", m.action),
+	if m.Action != engine.MemoryAccept {
+		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--memory %s: a store in memory forgets at the end", m.Action),
 			hint: "name a store that stays by --store bolt:FILE or --store redis://HOST"}
 	}
 	return nil, nil
-}
-
-// ownHosts reads the names and addresses of this MTA.
-func (d *deliveryFlags) ownHosts() (own ownHosts, err error) {
-	for _, o := range d.own {
-		if a, err := netip.ParseAddr(o); err == nil {
-			own.addresses = append(own.addresses, a)
-			continue
-		}
-		h, err := rfc6125.ParseHost(o)
-		if err != nil {
-			return own, usageError("--own: %w", err)
-		}
-		own.names = append(own.names, h)
-	}
-	return own, nil
 }
 
 // checkDomain says that a text is no domain, which a next hop in brackets is not.

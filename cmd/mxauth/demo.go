@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec/anchor"
@@ -161,12 +163,12 @@ func runDemo(ctx context.Context, e *env, form demoForm, worlds []lab.World) err
 	return e.out.flushed()
 }
 
-// A demo is a running lab with a resolver in front of it.
+// A demo is a running lab with clients that ask its resolver.
 type demo struct {
 	e     *env
 	lab   *lab.Lab
-	dns   *resolving
-	slow  *resolving // with demoPatience, and a cache of its own
+	quick *mxauth.Client // with demoTimeout
+	slow  *mxauth.Client // with demoPatience, and a cache of its own
 	roots *pkix.Roots
 }
 
@@ -176,10 +178,10 @@ func (e *env) startDemo(ctx context.Context, worlds []lab.World) (*demo, error) 
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{e: e, lab: l, dns: &resolving{}, slow: &resolving{}, roots: pkix.NewRoots(l.CA())}
-	err = d.connect(d.dns, demoTimeout)
+	d := &demo{e: e, lab: l, roots: pkix.NewRoots(l.CA())}
+	d.quick, err = d.connect(demoTimeout)
 	if err == nil {
-		err = d.connect(d.slow, demoPatience)
+		d.slow, err = d.connect(demoPatience)
 	}
 	if err != nil {
 		d.close()
@@ -188,28 +190,31 @@ func (e *env) startDemo(ctx context.Context, worlds []lab.World) (*demo, error) 
 	return d, nil
 }
 
-// connect makes a resolver: a validator behind the lab's plain resolver, or a stub
-// that trusts the one that validates.
-func (d *demo) connect(r *resolving, timeout time.Duration) error {
+// connect makes a client with a resolver: a validator behind the lab's plain resolver, or a
+// stub that trusts the one that validates.
+func (d *demo) connect(timeout time.Duration) (*mxauth.Client, error) {
 	front := d.lab.Plain()
 	if d.e.flags.dnssec == modeTrustAD {
 		front = d.lab.Resolver()
 	}
 	srv, err := upstream.PlainServer(front)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	anchors, err := anchor.Parse(strings.NewReader(d.lab.TrustAnchor()))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return r.make(upstream.Config{Servers: []upstream.Server{srv}, Timeout: timeout, Logger: d.e.logger()},
-		resolverConfig{mode: d.e.flags.dnssec, anchors: anchors, now: d.e.now, logger: d.e.logger()})
+	return mxauth.New(mxauth.Config{Servers: []upstream.Server{srv}, TrustAD: d.e.flags.dnssec == modeTrustAD, Anchors: anchors,
+		Roots: d.roots, Timeout: timeout, Now: d.e.now, Logger: d.e.logger()})
 }
 
 func (d *demo) close() {
-	d.dns.close()
-	d.slow.close()
+	for _, c := range []*mxauth.Client{d.quick, d.slow} {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
 	_ = d.lab.Close()
 }
 
@@ -282,43 +287,51 @@ func (d *demo) check(ctx context.Context, w lab.World, known []store.Entry, now 
 
 // checkWith checks a world as it stands, with policies kept in a store.
 func (d *demo) checkWith(ctx context.Context, w lab.World, kept store.Store, now func() time.Time, timeout time.Duration) (*verdict, error) {
-	req, set, err := requestOf(w)
+	config, err := d.config(w, kept, now, timeout)
 	if err != nil {
 		return nil, err
 	}
-	dns := d.dns
-	if timeout > demoTimeout {
-		dns = d.slow
-	}
-	l, err := newLine(lineConfig{
-		resolver: dns.resolver, roots: d.roots, store: kept,
-		allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
-		dial:  d.lab.Dial, timeout: timeout, now: now, logger: d.e.logger(), delivery: set,
-	})
+	c, err := mxauth.New(config)
 	if err != nil {
 		return nil, err
 	}
-	defer l.close()
-	c := &checker{engine: l.engine, prober: l.prober, request: req}
-	domain := w.Domain
-	if w.Request.NextHop != "" {
-		domain = w.Request.NextHop
-	}
-	return c.check(ctx, domain)
+	defer c.Close()
+	r := requestOf(w)
+	v, err := c.CheckRequest(ctx, r)
+	return verdictOf(r.NextHop, v, err)
 }
 
-// requestOf is a world's request and what it says of this MTA and its memory.
-func requestOf(w lab.World) (req engine.Request, set delivery, err error) {
-	req = w.Request.Request
-	req.Sorted = true
-	flags := deliveryFlags{own: w.Request.OwnHosts, lost: w.Request.Memory, hold: engine.DefaultHold}
-	if flags.lost != "" {
-		if set.memory, err = flags.memory("the demo's"); err != nil {
-			return req, set, err
-		}
+// config is that of a client which checks a world, with policies kept in a store and over
+// the cache that the worlds share.
+func (d *demo) config(w lab.World, kept store.Store, now func() time.Time, timeout time.Duration) (mxauth.Config, error) {
+	resolver := d.quick.Resolver()
+	if timeout > demoTimeout {
+		resolver = d.slow.Resolver()
 	}
-	set.own, err = flags.ownHosts()
-	return req, set, err
+	c := mxauth.Config{
+		Resolver: resolver, Roots: d.roots, Store: kept, AwaitPolicies: true,
+		AllowAddresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
+		Dial:           d.lab.Dial, Timeout: timeout, Now: now, Logger: d.e.logger(),
+	}
+	return c, worldSettings(w, &c)
+}
+
+// worldSettings puts what a world says of this MTA and its memory into a configuration.
+func worldSettings(w lab.World, c *mxauth.Config) error {
+	flags := deliveryFlags{own: w.Request.OwnHosts, lost: w.Request.Memory, hold: engine.DefaultHold}
+	if flags.lost == "" {
+		flags.defaults()
+		return flags.configure(c, storeMemory)
+	}
+	return flags.configure(c, "the demo's")
+}
+
+// requestOf is a world's request.
+func requestOf(w lab.World) engine.Request {
+	r := w.Request.Request
+	r.Sorted = true
+	r.NextHop = cmp.Or(r.NextHop, w.Domain)
+	return r
 }
 
 // differences lists what of a verdict is not as a world wants it.
@@ -331,7 +344,7 @@ func differences(want lab.Want, v *verdict) (out []string) {
 			out = append(out, fmt.Sprintf("%s is %v, want %v", prefix, got, want))
 		}
 	}
-	s := v.summary
+	s := v.Summary
 	row("outcome", s.Outcome.String(), want.Outcome)
 	row("method", string(s.Method), want.Method)
 	row("deliver", s.Deliver, want.Deliver)
@@ -340,12 +353,12 @@ func differences(want lab.Want, v *verdict) (out []string) {
 		row("reason_id", string(s.Reason.ID), want.Reason)
 	}
 	for _, h := range want.Hosts {
-		i := slices.IndexFunc(v.plan.Hosts, func(p engine.Host) bool { return hostName(p) == h.Host })
+		i := slices.IndexFunc(v.Plan.Hosts, func(p engine.Host) bool { return hostName(p) == h.Host })
 		if i < 0 {
 			out = append(out, "no host "+h.Host)
 			continue
 		}
-		dec, plan := v.hosts[i].Decision, v.plan.Hosts[i]
+		dec, plan := v.Hosts[i].Decision, v.Plan.Hosts[i]
 		if h.Outcome != "" {
 			row(h.Host+": outcome", dec.Outcome.String(), h.Outcome)
 			row(h.Host+": method", string(dec.Method), h.Method)

@@ -65,18 +65,17 @@ func (f *sharedFlags) apply(s *settings.Settings) {
 	f.storeNamed = s.Origin("store.path") == "--store"
 }
 
-// A setting is the shared flags once read.
-type setting struct {
+// flagValues are the shared flags that were read from text.
+type flagValues struct {
 	servers []upstream.Server // empty: the system's
 	allow   []netip.Prefix
 	deny    []netip.Prefix
-	helo    string             // "": that of the machine
-	record  *evidence.Recorder // nil: nothing is recorded
+	helo    string // "": that of the machine
 }
 
 // parse reads the flags; an error is a usage error that names the flag.
-func (s *sharedFlags) parse() (setting, error) {
-	var out setting
+func (s *sharedFlags) parse() (flagValues, error) {
+	var out flagValues
 	if s.dnssec != modeValidate && s.dnssec != modeTrustAD {
 		return out, usageError("--dnssec: %.40q is neither %s nor %s", s.dnssec, modeValidate, modeTrustAD)
 	}

@@ -62,11 +62,11 @@ configuration.`,
 					return configError("", "--cert: %w", err)
 				}
 			}
-			s, config, err := e.openSurvey(cmd.Context())
+			c, config, err := e.openSurvey(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer s.close()
+			defer c.close()
 			snap, err := survey.Collect(cmd.Context(), config, args[0])
 			if err != nil {
 				return err

@@ -67,4 +67,3 @@ func startHTTP(t *testing.T, l *testLab, extra string) (*served, *httpClient) {
 	d.start()
 	return d, newHTTPClient(t, path)
 }
-

@@ -20,7 +20,7 @@ func (v *verdict) human(c *console) {
 		c.Linef("%s: not checked: %s", v.asked, v.err)
 		return
 	}
-	s := v.summary
+	s := v.Summary
 	head := v.headline() + v.count()
 	if note := v.note(); note != "" {
 		head += ": " + note
@@ -36,8 +36,8 @@ func (v *verdict) human(c *console) {
 		c.Linef("")
 		v.account(c)
 	}
-	lines := explain.PlanLines(v.plan)
-	if len(lines)+len(v.plan.Hosts) > 0 {
+	lines := explain.PlanLines(v.Plan)
+	if len(lines)+len(v.Plan.Hosts) > 0 {
 		c.Linef("")
 	}
 	for _, l := range lines {
@@ -46,45 +46,45 @@ func (v *verdict) human(c *console) {
 		}
 		block(c, 2, pad(l.Label), l.Text)
 	}
-	for i := range v.plan.Hosts {
+	for i := range v.Plan.Hosts {
 		v.host(c, i)
 	}
 	if v.verbose {
 		c.Linef("")
 		c.Linef("  all steps:")
-		steps(c, 4, explain.Plan(v.plan))
-		for i := range v.plan.Hosts {
-			steps(c, 4, explain.Host(&v.plan.Hosts[i]))
-			steps(c, 4, explain.Steps(v.plan, i, v.hosts[i].Decision))
+		steps(c, 4, explain.Plan(v.Plan))
+		for i := range v.Plan.Hosts {
+			steps(c, 4, explain.Host(&v.Plan.Hosts[i]))
+			steps(c, 4, explain.Steps(v.Plan, i, v.Hosts[i].Decision))
 		}
 	}
 }
 
 // alone reports whether the domain has one MX record, which names its only host.
 func (v *verdict) alone() bool {
-	m := &v.plan.MX
-	return len(v.plan.Hosts) == 1 && len(m.Listed) == 1 && m.More == 0 && m.Lookup.Answer.Kind == dnssec.Data
+	m := &v.Plan.MX
+	return len(v.Plan.Hosts) == 1 && len(m.Listed) == 1 && m.More == 0 && m.Lookup.Answer.Kind == dnssec.Data
 }
 
 // told is what an administrator has to know and to do.
 func (v *verdict) told() explain.Account {
-	decisions := make([]engine.Decision, len(v.hosts))
-	for i, h := range v.hosts {
+	decisions := make([]engine.Decision, len(v.Hosts))
+	for i, h := range v.Hosts {
 		decisions[i] = h.Decision
 	}
-	return explain.Tell(v.plan, decisions, v.summary)
+	return explain.Tell(v.Plan, decisions, v.Summary)
 }
 
 // named reports whether a digest is in a line that is ready to copy.
 func (v *verdict) named(digest string) bool {
-	return v.summary.Outcome != engine.Authenticated && slices.ContainsFunc(v.told().Owner, func(c explain.Cure) bool {
+	return v.Summary.Outcome != engine.Authenticated && slices.ContainsFunc(v.told().Owner, func(c explain.Cure) bool {
 		return slices.ContainsFunc(c.Lines, func(l string) bool { return strings.Contains(l, digest) })
 	})
 }
 
 // blamesResolver reports whether the account says what is wrong with the resolver.
 func (v *verdict) blamesResolver() bool {
-	return v.err == nil && len(v.hosts) == len(v.plan.Hosts) && slices.ContainsFunc(v.told().Hints, func(h explain.Hint) bool {
+	return v.err == nil && len(v.Hosts) == len(v.Plan.Hosts) && slices.ContainsFunc(v.told().Hints, func(h explain.Hint) bool {
 		return slices.Contains([]explain.Hint{explain.HintResolver, explain.HintRefuses, explain.HintStrips, explain.HintAnchor, explain.HintSilent}, h)
 	})
 }
@@ -93,7 +93,7 @@ func (v *verdict) blamesResolver() bool {
 func (v *verdict) account(c *console) {
 	a := v.told()
 	cause := a.Cause
-	if a.RFC != "" && v.summary.Outcome != engine.Authenticated {
+	if a.RFC != "" && v.Summary.Outcome != engine.Authenticated {
 		cause += " (RFC " + a.RFC + ")"
 	}
 	block(c, 2, "", cause)
@@ -113,7 +113,7 @@ func (v *verdict) account(c *console) {
 	sender := a.Sender
 	for _, h := range a.Hints {
 		if hint := hints[h]; hint != "" {
-			sender = append(sender, strings.ReplaceAll(hint, "{domain}", v.plan.Orig.String()))
+			sender = append(sender, strings.ReplaceAll(hint, "{domain}", v.Plan.Orig.String()))
 		}
 	}
 	if len(sender) > 0 {
@@ -124,15 +124,15 @@ func (v *verdict) account(c *console) {
 // note says what the outcome means for the message, where it does not go.
 func (v *verdict) note() string {
 	const demanded = "not delivered now; the message stays queued (this check demands more)"
-	switch v.summary.Reason.ID {
+	switch v.Summary.Reason.ID {
 	case engine.ReasonNoMethod, engine.ReasonDANERequired, engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted,
 		engine.ReasonRequireTLSMX, engine.ReasonRequireTLSLiteral, engine.ReasonNoREQUIRETLS, engine.ReasonRequireTLSFails, engine.ReasonNoFallback:
 		return demanded
 	}
-	if no, ok := v.summary.Reason.Evidence.(*engine.NoTLS); ok && no.Part == engine.PKIX {
+	if no, ok := v.Summary.Reason.Evidence.(*engine.NoTLS); ok && no.Part == engine.PKIX {
 		return demanded
 	}
-	switch v.summary.Outcome {
+	switch v.Summary.Outcome {
 	case engine.Refused:
 		return "not delivered now; the message stays queued (a policy forbids it)"
 	case engine.Deferred:
@@ -145,7 +145,7 @@ func (v *verdict) note() string {
 
 // waits says in a few words for what a deferred message waits.
 func (v *verdict) waits() string {
-	switch v.summary.Reason.Evidence.(type) {
+	switch v.Summary.Reason.Evidence.(type) {
 	case *engine.LookupFailed:
 		return "a lookup failed"
 	case *engine.NoTLS:
@@ -158,8 +158,8 @@ func (v *verdict) waits() string {
 
 // headline is the outcome in words.
 func (v *verdict) headline() string {
-	s := v.summary
-	code := explain.Summary(v.plan, s).Code
+	s := v.Summary
+	code := explain.Summary(v.Plan, s).Code
 	switch {
 	case s.Outcome == engine.Authenticated && s.EveryHost:
 		return "authenticated by " + string(s.Method)
@@ -175,10 +175,10 @@ func (v *verdict) headline() string {
 
 // count tells of how many hosts what is true, where there are several.
 func (v *verdict) count() string {
-	if v.summary.Total < 2 {
+	if v.Summary.Total < 2 {
 		return ""
 	}
-	return "; " + explain.Authenticated(v.summary)
+	return "; " + explain.Authenticated(v.Summary)
 }
 
 // short is a verdict with the first sentence of its reason, in one line.
@@ -186,7 +186,7 @@ func (v *verdict) short() string {
 	if v.err != nil {
 		return "not checked: " + errorText(v.err)
 	}
-	text := explain.Text(v.summary.Reason)
+	text := explain.Text(v.Summary.Reason)
 	if text == "" {
 		return v.headline()
 	}
@@ -216,21 +216,21 @@ func (v *verdict) explain(c *console, indent int, r engine.Reason) {
 
 // host prints one host: what came out, and what was looked up, shown and compared.
 func (v *verdict) host(c *console, i int) {
-	r := v.hosts[i]
-	h, d := &v.plan.Hosts[i], &r.Decision
+	r := v.Hosts[i]
+	h, d := &v.Plan.Hosts[i], &r.Decision
 	word := d.Outcome.String()
 	if d.Method != "" {
 		word += " by " + string(d.Method)
 	}
-	if len(v.plan.Hosts) > 1 {
+	if len(v.Plan.Hosts) > 1 {
 		c.Linef("")
 	}
 	note := ""
-	if v.alone() && v.plan.MX.Status == dnssec.Secure {
+	if v.alone() && v.Plan.MX.Status == dnssec.Secure {
 		note = ", DNSSEC valid"
 	}
 	c.Linef("  %s (preference %d%s): %s", paint(strong, hostName(*h)), h.Preference, note, paint(outcomeStyle(d.Outcome), word))
-	for _, l := range explain.HostLines(v.plan, i, d, v.plan.Made) {
+	for _, l := range explain.HostLines(v.Plan, i, d, v.Plan.Made) {
 		if l.Label == "key" && v.named(strings.TrimPrefix(l.Text, "SHA-256 ")) {
 			continue // it is in the record to publish
 		}

@@ -10,11 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/internal/text"
-	"github.com/mxauth/mxauth/pkix"
 )
 
 // Exit statuses of lint beyond the shared ones.
@@ -42,9 +42,9 @@ is an error; over several domains the highest. 64: bad usage, 78: bad configurat
 	}
 }
 
-// A linted is what was found of one domain.
-type linted struct {
-	asked
+// A lintResult holds the findings of one domain.
+type lintResult struct {
+	argument
 	findings []lint.Finding
 }
 
@@ -56,24 +56,24 @@ func runLint(ctx context.Context, e *env, args []string) error {
 		}
 		e.policyHostNote("mxauth lint", args[0])
 	}
-	s, config, err := e.openSurvey(ctx)
+	c, config, err := e.openSurvey(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer c.close()
 	code, count := 0, 0
-	work := func(ctx context.Context, a asked) (linted, error) { return lintOne(ctx, config, a) }
-	done := func(l linted) error {
+	work := func(ctx context.Context, a argument) (lintResult, error) { return lintOne(ctx, config, a) }
+	done := func(l lintResult) error {
 		if alone && l.err != nil {
 			return usageError("%w", l.err)
 		}
 		count++
 		code = worse(code, l.exit())
-		e.printLinted(l, count > 1)
-		s.dns.complain(e.out)
+		e.printLintResult(l, count > 1)
+		c.faults.complain(e.out)
 		return e.out.flushed()
 	}
-	if err := inOrder(ctx, e.flags.concurrency, askedOf(domains(args, e.stdin)), work, done, nil); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(domains(args, e.stdin)), work, done, nil); err != nil {
 		return err
 	}
 	if count == 0 {
@@ -84,13 +84,9 @@ func runLint(ctx context.Context, e *env, args []string) error {
 
 // openSurvey opens what lint and forecast look with. They look at what is published now, so
 // what a store keeps has no part in it.
-func (e *env) openSurvey(ctx context.Context) (*stack, survey.Config, error) {
-	set, err := e.flags.parse()
-	if err != nil {
-		return nil, survey.Config{}, err
-	}
+func (e *env) openSurvey(ctx context.Context) (*client, survey.Config, error) {
 	e.flags.store = storeMemory
-	s, err := e.open(ctx)
+	c, err := e.open(ctx, storeFills, mxauth.Config{})
 	if err != nil {
 		return nil, survey.Config{}, err
 	}
@@ -100,37 +96,29 @@ func (e *env) openSurvey(ctx context.Context) (*stack, survey.Config, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
 		}
 	}
-	config := survey.Config{Engine: s.engine, Prober: s.prober, Resolver: s.dns.resolver, Roots: s.roots,
-		Policies: s.line.sts, Dial: dial, Allow: set.allow, Now: e.now}
-	if config.Roots == nil {
-		if config.Roots, err = pkix.SystemRoots(); err != nil {
-			s.close()
-			return nil, survey.Config{}, configError("name a PEM file of certification authorities by --ca-file", "%w", err)
-		}
-	}
-	return s, config, nil
+	return c, survey.Config{Client: c.Client, Roots: c.config.Roots, Dial: dial, Allow: c.config.AllowAddresses, Now: e.now}, nil
 }
 
 // lintOne looks at one domain. Its error is ctx's, or a fault of ours.
-func lintOne(ctx context.Context, c survey.Config, a asked) (linted, error) {
+func lintOne(ctx context.Context, c survey.Config, a argument) (lintResult, error) {
 	if a.err == nil {
 		a.err = listError(checkDomain(a.text))
 	}
 	if a.err != nil {
-		return linted{asked: a}, nil
+		return lintResult{argument: a}, nil
 	}
 	snap, err := survey.Collect(ctx, c, a.text)
 	switch {
 	case errors.Is(err, engine.ErrRequest):
-		return linted{asked: asked{a.text, err}}, nil
+		return lintResult{argument: argument{a.text, err}}, nil
 	case err != nil:
-		return linted{}, err
+		return lintResult{}, err
 	}
-	return linted{a, lint.Check(snap)}, nil
+	return lintResult{a, lint.Check(snap)}, nil
 }
 
 // exit is the exit status that the findings ask for.
-func (l linted) exit() int {
+func (l lintResult) exit() int {
 	worst, ok := lint.Worst(l.findings)
 	switch {
 	case l.err != nil:
@@ -143,8 +131,8 @@ func (l linted) exit() int {
 	return 0
 }
 
-// printLinted prints what was found of one domain; more says that there is one above it.
-func (e *env) printLinted(l linted, more bool) {
+// printLintResult prints what was found of one domain; more says that there is one above it.
+func (e *env) printLintResult(l lintResult, more bool) {
 	switch {
 	case e.flags.json && l.err != nil:
 		e.printJSON(errorRow{rowVersion, l.text, text.Escape(errorText(l.err))})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 )
@@ -33,13 +35,18 @@ configuration.`,
 	d.add(cmd.Flags())
 	cmd.Flags().BoolVar(&d.short, "short", false, "one line a domain")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return runCheck(cmd.Context(), e, &d, args, planning)
+		return runCheck(cmd.Context(), e, &d, args, planVerb)
 	}
 	return cmd
 }
 
-// planning is what plan does.
-var planning = looking{(*checker).plan, (*verdict).humanPlan, (*verdict).shortPlan, (*verdict).planRow, (*verdict).planExit}
+var planVerb = domainVerb{planOnly, (*verdict).humanPlan, (*verdict).shortPlan, (*verdict).planRow, (*verdict).planExit}
+
+// planOnly is a verdict with the plan alone.
+func planOnly(c *mxauth.Client, ctx context.Context, r engine.Request) (mxauth.Verdict, error) {
+	p, err := c.Plan(ctx, r)
+	return mxauth.Verdict{Plan: p}, err
+}
 
 // A planRow is the JSON object of one domain's plan.
 type planRow struct {
@@ -100,7 +107,7 @@ func (v *verdict) planRow() any {
 	if v.err != nil {
 		return v.row()
 	}
-	p := v.plan
+	p := v.Plan
 	said := explain.Reason(p.MX.Reason)
 	r := planRow{
 		V: rowVersion, Domain: v.asked, Level: p.Request.Level, Outcome: p.MX.Outcome.String(),
@@ -166,14 +173,14 @@ func (v *verdict) planExit() int {
 	if v.err != nil {
 		return exitUsage
 	}
-	switch v.plan.MX.Outcome {
+	switch v.Plan.MX.Outcome {
 	case engine.Bounced:
 		return exitRefused
 	case engine.Deferred:
 		return exitDeferred
 	}
 	code := exitRefused
-	for _, h := range v.plan.Hosts {
+	for _, h := range v.Plan.Hosts {
 		switch {
 		case h.Requirement != engine.Skip && len(h.Addresses) > 0:
 			return 0
@@ -189,11 +196,11 @@ func (v *verdict) shortPlan() string {
 	if v.err != nil {
 		return "not planned: " + errorText(v.err)
 	}
-	if v.plan.MX.Outcome != engine.OutcomeNone {
-		return v.plan.MX.Outcome.String() + ": " + explain.Text(v.plan.MX.Reason)
+	if v.Plan.MX.Outcome != engine.OutcomeNone {
+		return v.Plan.MX.Outcome.String() + ": " + explain.Text(v.Plan.MX.Reason)
 	}
 	var hosts []string
-	for _, h := range v.plan.Hosts {
+	for _, h := range v.Plan.Hosts {
 		hosts = append(hosts, hostName(h)+" "+h.Requirement.String())
 	}
 	return strings.Join(hosts, ", ")
@@ -205,7 +212,7 @@ func (v *verdict) humanPlan(c *console) {
 		c.Linef("%s: not planned: %s", v.asked, v.err)
 		return
 	}
-	p := v.plan
+	p := v.Plan
 	headline := fmt.Sprintf("%d hosts, in this order", len(p.Hosts))
 	switch {
 	case p.MX.Outcome != engine.OutcomeNone:

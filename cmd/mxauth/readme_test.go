@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/upstream"
@@ -80,12 +81,12 @@ func TestReadmeEngine(t *testing.T) {
 		t.Errorf("newEngine: %v", err)
 	}
 	// The same with the lab's way of trusting, for its root is not the world's.
-	var r resolving
-	t.Cleanup(r.close)
-	if err := r.make(upstream.Config{Servers: []upstream.Server{srv}}, resolverConfig{mode: modeTrustAD}); err != nil {
+	client, err := mxauth.New(mxauth.Config{Servers: []upstream.Server{srv}, TrustAD: true})
+	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(engine.Config{Resolver: r.resolver})
+	t.Cleanup(func() { _ = client.Close() })
+	e, err := engine.New(engine.Config{Resolver: client.Resolver()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,21 +133,23 @@ func snippets(t *testing.T) (out []snippet) {
 	return out
 }
 
-// TestReadmeGo: the Go of the README is that of this file.
+// TestReadmeGo: the Go of the README is that of this file and of the root's examples.
 func TestReadmeGo(t *testing.T) {
-	src, err := os.ReadFile("readme_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, "readme_test.go", src, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
 	compiled := map[string]bool{}
-	for _, d := range f.Decls {
-		if fn, ok := d.(*ast.FuncDecl); ok {
-			compiled[string(src[fset.Position(fn.Pos()).Offset:fset.Position(fn.End()).Offset])+"\n"] = true
+	for _, name := range []string{"readme_test.go", "../../example_test.go"} {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok {
+				compiled[string(src[fset.Position(fn.Pos()).Offset:fset.Position(fn.End()).Offset])+"\n"] = true
+			}
 		}
 	}
 	n := 0

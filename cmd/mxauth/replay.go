@@ -1,13 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine/evidence"
 )
 
@@ -15,9 +15,8 @@ import (
 // says.
 const exitDiffers = 1
 
-// writeEvidence writes the evidence of a verdict to a new file, whole or not at all.
-func (e *env) writeEvidence(ctx context.Context, path string, rec *evidence.Recorder, v *verdict, set evidence.Setup) error {
-	f := rec.File(ctx, e.now(), set, v.plan, v.hosts, v.summary)
+// writeEvidence writes evidence to a new file, whole or not at all.
+func (e *env) writeEvidence(path string, f *evidence.File) error {
 	if err := writeFile(path, f.Write); err != nil {
 		return configError("", "--evidence: %w", err)
 	}
@@ -108,8 +107,8 @@ differences are printed on standard error), 78 if the file cannot be used.`,
 			case err != nil:
 				return configError("", "%s: %w", name, err)
 			}
-			again := replayed{&verdict{asked: file.Request.NextHop, plan: r.Plan, hosts: r.Hosts, summary: r.Summary}, r}
-			e.print(again.verdict, again.looking(), short, false)
+			again := replayVerdict{&verdict{Verdict: mxauth.NewVerdict(r.Plan, r.Hosts), asked: file.Request.NextHop}, r}
+			e.print(again.verdict, again.verb(), short, false)
 			if file.Mode == evidence.ModeTrustAD {
 				e.out.Notef("the security status of each answer in this file is the word of a resolver (trust-ad)")
 			}
@@ -134,8 +133,8 @@ differences are printed on standard error), 78 if the file cannot be used.`,
 	return cmd
 }
 
-// A replayed is the verdict of a replay, with what it rests on.
-type replayed struct {
+// A replayVerdict is the verdict of a replay, with what it rests on.
+type replayVerdict struct {
 	*verdict
 	r *evidence.Replayed
 }
@@ -150,9 +149,9 @@ type replayRow struct {
 	Differences []string         `json:"differences,omitempty"`
 }
 
-// looking prints a replay as check prints its answer.
-func (a replayed) looking() looking {
-	return looking{
+// verb prints a replay as check prints its answer.
+func (a replayVerdict) verb() domainVerb {
+	return domainVerb{
 		human: func(v *verdict, c *console) { v.human(c); a.human(c) },
 		short: func(v *verdict) string { return v.short() + a.short() },
 		row: func(v *verdict) any {
@@ -165,7 +164,7 @@ func (a replayed) looking() looking {
 }
 
 // human prints what the verdict rests on.
-func (a replayed) human(c *console) {
+func (a replayVerdict) human(c *console) {
 	list := func(title string, claims []evidence.Claim) {
 		c.Linef("")
 		block(c, 2, "", title)
@@ -182,7 +181,7 @@ func (a replayed) human(c *console) {
 }
 
 // short is the same in the words of the claims.
-func (a replayed) short() string {
+func (a replayVerdict) short() string {
 	words := func(claims []evidence.Claim) string {
 		var all []string
 		for _, c := range claims {

@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
@@ -58,7 +59,7 @@ func TestReplayEveryWorld(t *testing.T) {
 					}
 					mu.Lock()
 					defer mu.Unlock()
-					outcomes[v.summary.Outcome.String()]++
+					outcomes[v.Summary.Outcome.String()]++
 					return nil
 				})
 			}
@@ -176,39 +177,31 @@ func (r *replayer) check(ctx context.Context, w lab.World, kept store.Store, c c
 	}
 	cached := dnssec.NewCached(source, dnssec.CacheConfig{Now: c.now})
 	defer cached.Close()
-	req, set, err := requestOf(w)
-	if err != nil {
-		return nil, nil, err
-	}
-	set.record = c.record
 	dial := func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 		if c.dialled != nil {
 			c.dialled(a)
 		}
 		return r.lab.Dial(ctx, a)
 	}
-	l, err := newLine(lineConfig{
-		resolver: cached, roots: r.roots, store: kept, dial: dial, timeout: worldTimeout, now: c.now, delivery: set, exceptions: c.exceptions,
-		allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
-	})
+	config := mxauth.Config{
+		Resolver: cached, TrustAD: r.mode == modeTrustAD, Roots: r.roots, Record: c.record, Store: kept, AwaitPolicies: true,
+		AllowAddresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
+		Dial:           dial, Timeout: worldTimeout, Now: c.now, Exceptions: c.exceptions,
+	}
+	if err := worldSettings(w, &config); err != nil {
+		return nil, nil, err
+	}
+	k, err := mxauth.New(config)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer l.close()
-	domain := w.Domain
-	if w.Request.NextHop != "" {
-		domain = w.Request.NextHop
-	}
-	v, err := (&checker{engine: l.engine, prober: l.prober, request: req}).check(ctx, domain)
-	switch {
-	case err != nil:
+	defer k.Close()
+	req := requestOf(w)
+	v, err := k.CheckRequest(ctx, req)
+	if err != nil {
 		return nil, nil, err
-	case v.err != nil:
-		return nil, nil, v.err
-	case c.record == nil:
-		return v, nil, nil
 	}
-	return v, c.record.File(ctx, c.now(), evidence.Setup{Mode: r.mode, OwnHosts: set.own.names, OwnAddresses: set.own.addresses, Memory: l.memory}, v.plan, v.hosts, v.summary), nil
+	return &verdict{Verdict: v, asked: req.NextHop}, k.Evidence(ctx, v), nil
 }
 
 // same replays a file, and says what differs from the verdict.
@@ -228,7 +221,7 @@ func (r *replayer) same(ctx context.Context, v *verdict, f *evidence.File) error
 	if len(again.Differences)+len(again.Unasked)+len(again.Ignored) > 0 {
 		return fmt.Errorf("differs: %q, not in the file: %q, not judged: %q", again.Differences, again.Unasked, again.Ignored)
 	}
-	was, is := v.checkRow(), (&verdict{asked: v.asked, plan: again.Plan, hosts: again.Hosts, summary: again.Summary}).checkRow()
+	was, is := v.checkRow(), (&verdict{Verdict: mxauth.NewVerdict(again.Plan, again.Hosts), asked: v.asked}).checkRow()
 	if a, b := rowLines(was), rowLines(is); a != b {
 		return fmt.Errorf("differs:\n%s", firstDifference(a, b))
 	}
@@ -346,8 +339,8 @@ func TestReplayOfWhatEnds(t *testing.T) {
 				if mode == modeTrustAD && c.trustAD != "" {
 					want = c.trustAD
 				}
-				if o := v.summary.Outcome.String(); o != want || c.reason != "" && string(v.summary.Reason.ID) != c.reason {
-					t.Errorf("the check says %s (%s), want %s %s", o, v.summary.Reason.ID, want, c.reason)
+				if o := v.Summary.Outcome.String(); o != want || c.reason != "" && string(v.Summary.Reason.ID) != c.reason {
+					t.Errorf("the check says %s (%s), want %s %s", o, v.Summary.Reason.ID, want, c.reason)
 				}
 			})
 		}

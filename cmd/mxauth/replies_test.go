@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
@@ -77,34 +77,19 @@ func (d *demo) planWorld(ctx context.Context, w lab.World, x *engine.Exceptions)
 	if err := store.PutAll(ctx, kept, known); err != nil {
 		return nil, o, err
 	}
-	req, set, err := requestOf(w)
+	config, err := d.config(w, kept, d.e.now, demoPatience)
 	if err != nil {
 		return nil, o, err
 	}
-	l, err := newLine(lineConfig{
-		resolver: d.slow.resolver, roots: d.roots, store: kept,
-		allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
-		dial:  d.lab.Dial, timeout: demoTimeout, now: d.e.now, logger: d.e.logger(), delivery: set,
-		exceptions: func() *engine.Exceptions { return x },
-	})
+	config.Timeout, config.Exceptions = demoTimeout, func() *engine.Exceptions { return x }
+	c, err := mxauth.New(config)
 	if err != nil {
 		return nil, o, err
 	}
-	defer l.close()
-	o.HoldTLS = set.memory != nil && set.memory.action == engine.MemoryDefer
-	c := &checker{engine: l.engine, prober: l.prober, request: req}
-	key := w.Request.NextHop
-	if key == "" {
-		key = w.Domain
-	}
-	v, err := c.plan(ctx, key)
-	if err != nil {
-		return nil, o, err
-	}
-	if v.err != nil {
-		return nil, o, v.err
-	}
-	return v.plan, o, nil
+	defer c.Close()
+	o.HoldTLS = config.Memory != nil && config.Memory.Action == engine.MemoryDefer
+	p, err := c.Plan(ctx, requestOf(w))
+	return p, o, err
 }
 
 // repliesOf are the lines of a world: what each form says.

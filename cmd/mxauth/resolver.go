@@ -115,7 +115,7 @@ func runResolver(ctx context.Context, e *env, f *resolverFlags, args []string) e
 }
 
 // probed are the servers of the arguments, of --resolver, or of the host.
-func (e *env) probed(set setting, args []string) ([]upstream.Server, error) {
+func (e *env) probed(set flagValues, args []string) ([]upstream.Server, error) {
 	servers := set.servers
 	if len(args) > 0 {
 		servers = nil

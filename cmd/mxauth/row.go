@@ -97,24 +97,24 @@ func (v *verdict) row() any {
 
 // checkRow makes that of a domain that was looked at.
 func (v *verdict) checkRow() checkRow {
-	s := v.summary
-	said := explain.Summary(v.plan, s)
+	s := v.Summary
+	said := explain.Summary(v.Plan, s)
 	r := checkRow{
 		V: rowVersion, Domain: v.asked,
 		Outcome: s.Outcome.String(), Method: string(s.Method), Deliver: s.Deliver,
 		EveryHost: s.EveryHost,
 		Reason:    said.Text, ReasonID: string(s.Reason.ID), RFC: said.RFC, ResultType: said.ResultType,
-		Code: said.Code, Findings: findings(v.plan.Findings),
-		Hosts: []hostRow{}, Why: explain.Plan(v.plan),
+		Code: said.Code, Findings: findings(v.Plan.Findings),
+		Hosts: []hostRow{}, Why: explain.Plan(v.Plan),
 	}
-	for i, h := range v.plan.Hosts {
-		d := v.hosts[i].Decision
+	for i, h := range v.Plan.Hosts {
+		d := v.Hosts[i].Decision
 		if r.Via == "" && d.Deliver {
 			r.Via = hostName(h)
 		}
 		row := hostRowOf(h, d)
-		if v.hosts[i].Differ() {
-			for _, a := range v.hosts[i].Addresses {
+		if v.Hosts[i].Differ() {
+			for _, a := range v.Hosts[i].Addresses {
 				ad := a.Decision
 				said := explain.Decision(ad)
 				row.Addresses = append(row.Addresses, addressRow{
@@ -125,8 +125,8 @@ func (v *verdict) checkRow() checkRow {
 		}
 		row.TLS = v.tls(i)
 		r.Hosts = append(r.Hosts, row)
-		r.Why = append(r.Why, explain.Host(&v.plan.Hosts[i])...)
-		r.Why = append(r.Why, explain.Steps(v.plan, i, d)...)
+		r.Why = append(r.Why, explain.Host(&v.Plan.Hosts[i])...)
+		r.Why = append(r.Why, explain.Steps(v.Plan, i, d)...)
 	}
 	if r.Why == nil {
 		r.Why = []explain.Step{}

@@ -7,7 +7,7 @@ import (
 )
 
 // register adds the numbers that are asked for when the metrics are read.
-func (d *daemonStack) register() {
+func (d *service) register() {
 	m := d.metrics
 	m.Info("mxauth_build_info", "The version of the program; always 1.", "version", version())
 	m.Gauge("mxauth_lookups", "Questions of mail servers that are looked up or wait for that now.", func() float64 { return float64(d.answers.Lookups()) })

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -50,14 +51,14 @@ limit of this machine kept the policy from being fetched.`,
 			if err != nil {
 				return err
 			}
-			s, err := e.openSpare(cmd.Context())
+			c, err := e.open(cmd.Context(), storeSpare, mxauth.Config{})
 			if err != nil {
 				return err
 			}
-			defer s.close()
+			defer c.close()
 			code := 0
 			for _, d := range names {
-				code = worse(code, e.fetchOne(cmd.Context(), s.line.sts, d))
+				code = worse(code, e.fetchOne(cmd.Context(), c.Policies(), d))
 			}
 			return exitWith(code)
 		},
@@ -188,7 +189,7 @@ take what is published, 3 if it could not be looked at.`,
   mxauth sts lint example.org`,
 		Args: arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var s *stack
+			var c *client
 			code := 0
 			for _, a := range args {
 				if _, err := os.Stat(a); errors.Is(err, fs.ErrNotExist) && a != "-" && looksLikeFile(a) && noDomainOfURL(a) {
@@ -206,13 +207,13 @@ take what is published, 3 if it could not be looked at.`,
 				if err != nil {
 					return err
 				}
-				if s == nil {
-					if s, err = e.openSpare(cmd.Context()); err != nil {
+				if c == nil {
+					if c, err = e.open(cmd.Context(), storeSpare, mxauth.Config{}); err != nil {
 						return err
 					}
-					defer s.close()
+					defer c.close()
 				}
-				code = worse(code, e.lintDomain(cmd.Context(), s.line.sts, names[0]))
+				code = worse(code, e.lintDomain(cmd.Context(), c.Policies(), names[0]))
 			}
 			return exitWith(code)
 		},

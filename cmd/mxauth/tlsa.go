@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/pkix"
@@ -169,20 +170,24 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.
 		}
 		return dane.Material{}, rfc6125.Host{}, x
 	}
-	s, err := e.openSpare(ctx)
+	c, err := e.open(ctx, storeSpare, mxauth.Config{})
 	if err != nil {
 		return dane.Material{}, rfc6125.Host{}, err
 	}
-	defer s.close()
-	p, err := s.engine.Plan(ctx, engine.Request{NextHop: next, Level: engine.LevelOpportunistic})
+	defer c.close()
+	p, err := c.Plan(ctx, engine.Request{NextHop: next, Level: engine.LevelOpportunistic})
 	if err != nil {
 		return dane.Material{}, rfc6125.Host{}, usageError("%w", err)
 	}
-	defer s.dns.complain(e.out)
+	defer c.faults.complain(e.out)
 	h := p.Hosts[0]
 	f.port = h.Port
+	v, err := c.Probe(ctx, p)
+	if err != nil {
+		return dane.Material{}, rfc6125.Host{}, err
+	}
 	err = &exitError{code: exitDeferred, err: fmt.Errorf("%s has no address that could be found", arg)}
-	for _, a := range s.prober.Host(ctx, s.engine, p, 0).Addresses {
+	for _, a := range v.Hosts[0].Addresses {
 		peer := a.Peer
 		if c := peer.Certificates(); peer.Event == engine.HandshakeDone && len(c) > 0 {
 			if note := ownNote(a.Decision); note != "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
@@ -109,19 +110,19 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 		next := m.Peer()
 		c.next = &next
 	}
-	s, err := e.open(ctx)
+	cl, err := e.open(ctx, storeFills, mxauth.Config{})
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	plan, err := s.engine.Plan(ctx, req)
+	defer cl.close()
+	plan, err := cl.Plan(ctx, req)
 	switch {
 	case errors.Is(err, engine.ErrRequest):
 		return usageError("%w", err)
 	case err != nil:
 		return err
 	}
-	defer s.dns.complain(e.out)
+	defer cl.faults.complain(e.out)
 	if plan.MX.Outcome != engine.OutcomeNone {
 		c.noHosts(plan, arg)
 		if plan.MX.Outcome == engine.Deferred {
@@ -130,7 +131,10 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 		return exitWith(exitRefused)
 	}
 	code := 0
-	results := c.probe(ctx, s, plan)
+	results, err := c.probe(ctx, cl, plan)
+	if err != nil {
+		return err
+	}
 	for i, h := range plan.Hosts {
 		row := c.host(h, results[i])
 		row.Domain = arg
@@ -214,7 +218,7 @@ type tlsaNext struct {
 func (r *tlsaRow) exit() int { return r.code }
 
 // probe connects to the hosts whose records can be held against what they show.
-func (c *tlsaChecker) probe(ctx context.Context, s *stack, plan *engine.Plan) []probe.HostResult {
+func (c *tlsaChecker) probe(ctx context.Context, cl *client, plan *engine.Plan) ([]probe.HostResult, error) {
 	p := *plan
 	p.Hosts = slices.Clone(plan.Hosts)
 	for i := range p.Hosts {
@@ -226,7 +230,8 @@ func (c *tlsaChecker) probe(ctx context.Context, s *stack, plan *engine.Plan) []
 		h.Requirement = engine.DANE
 		h.SNI = h.DANE.Base.String() // as a sender with DANE says it (RFC 7672 section 8.1)
 	}
-	return s.prober.Hosts(ctx, s.engine, &p)
+	v, err := cl.Probe(ctx, &p)
+	return v.Hosts, err
 }
 
 // host looks at one host of the plan, and at what its addresses showed.

@@ -9,22 +9,22 @@ import (
 
 // complain says on standard error which resolvers are not used, which lookups failed by the
 // fault of the resolver or of the way to it, and what to change.
-func (r *resolving) complain(out *console) {
-	if text, hint := r.unused(); text != "" && !r.toldUnused {
-		r.toldUnused = true
+func (f *resolverFaults) complain(out *console) {
+	if text, hint := f.unused(); text != "" && !f.toldUnused {
+		f.toldUnused = true
 		out.Errorf("%s", text)
 		out.Hintf("%s", hint)
 	}
-	for _, t := range r.resolver.take() {
-		text, hint := r.explain(t)
+	for _, t := range f.take() {
+		text, hint := f.explain(t)
 		out.Errorf("%s", text)
 		out.Hintf("%s", hint)
 	}
 }
 
 // stripping lists the resolvers that do not pass DNSSEC records through, and those that do.
-func (r *resolving) stripping() (strip, pass []string) {
-	for _, h := range r.upstream.Health() {
+func (f *resolverFaults) stripping() (strip, pass []string) {
+	for _, h := range f.upstreams() {
 		switch {
 		case h.Strips:
 			strip = append(strip, h.Server.String())
@@ -37,13 +37,13 @@ func (r *resolving) stripping() (strip, pass []string) {
 
 // unused names the resolvers that are not used because they do not pass DNSSEC records through,
 // and the cure; "" if there are none, or no better one. Then the failed lookups say so.
-func (r *resolving) unused() (text, hint string) {
-	strip, pass := r.stripping()
+func (f *resolverFaults) unused() (text, hint string) {
+	strip, pass := f.stripping()
 	if len(strip) == 0 || len(pass) == 0 {
 		return "", ""
 	}
 	list := "the --resolver flags"
-	if r.fromFile {
+	if f.fromFile {
 		list = dnssec.ResolvConfPath
 	}
 	const let = " pass DNSSEC records through (systemd-resolved: DNSSEC=yes in resolved.conf; dnsmasq.conf: proxy-dnssec)"
@@ -57,13 +57,13 @@ func (r *resolving) unused() (text, hint string) {
 }
 
 // explain tells a trouble, naming the server, and its cure.
-func (r *resolving) explain(t trouble) (text, hint string) {
+func (f *resolverFaults) explain(t trouble) (text, hint string) {
 	server := t.server
 	if server == "" {
-		server = r.serverNames()
+		server = f.serverNames()
 	}
 	where := ""
-	if r.fromFile {
+	if f.fromFile {
 		where = ", which " + dnssec.ResolvConfPath + " names,"
 	}
 	q, reason := t.first.Question.String(), t.first.Reason.String()
@@ -93,7 +93,7 @@ func (r *resolving) explain(t trouble) (text, hint string) {
 	text = "the resolver " + server + where + " is no help to DNSSEC (" + q + "): " + reason
 	switch t.code {
 	case dnssec.ReasonUpstreamStrips:
-		if strip, _ := r.stripping(); len(strip) > 1 {
+		if strip, _ := f.stripping(); len(strip) > 1 {
 			text = "the resolvers " + strings.Join(strip, ", ") + where + " are no help to DNSSEC (" + q + "): none of them passes DNSSEC records through"
 		}
 		return text, "let it hand on DNSSEC records (systemd-resolved: DNSSEC=yes in resolved.conf; dnsmasq.conf: proxy-dnssec), " + another
@@ -106,9 +106,9 @@ func (r *resolving) explain(t trouble) (text, hint string) {
 }
 
 // serverNames lists the servers as the operator wrote them.
-func (r *resolving) serverNames() string {
+func (f *resolverFaults) serverNames() string {
 	var names []string
-	for _, s := range r.servers {
+	for _, s := range f.servers {
 		names = append(names, s.String())
 	}
 	return strings.Join(names, ", ")

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -18,15 +19,34 @@ const noteAfter = 3 * time.Second
 type waitList struct {
 	mu       sync.Mutex // guards what follows
 	fetching map[rfc6125.Host]bool
-	probing  map[string]bool // by the text that was asked
+	planned  map[string]bool // by the next hop, whose hosts are connected to
 }
 
-// observer notes the policy fetches that are under way.
-func (w *waitList) observer() sts.Observer {
+// policies notes the policy fetches that are under way.
+func (w *waitList) policies() sts.Observer {
 	return sts.Observer{
 		Fetching: func(d rfc6125.Host) { w.fetch(d, true) },
 		Fetched:  func(d rfc6125.Host, _ sts.Row, _ time.Duration, _ error) { w.fetch(d, false) },
 	}
+}
+
+// plans notes the plans that are ready: their hosts are connected to next.
+func (w *waitList) plans() *engine.Trace {
+	return &engine.Trace{Planned: func(p *engine.Plan, _ bool, _ time.Duration) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.planned == nil {
+			w.planned = map[string]bool{}
+		}
+		w.planned[p.Request.NextHop] = true
+	}}
+}
+
+// done notes that the answer for a next hop is there.
+func (w *waitList) done(nextHop string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.planned, nextHop)
 }
 
 func (w *waitList) fetch(d rfc6125.Host, on bool) {
@@ -42,28 +62,12 @@ func (w *waitList) fetch(d rfc6125.Host, on bool) {
 	}
 }
 
-// probe notes that the mail hosts of a domain are spoken with, until the returned function
-// is called.
-func (w *waitList) probe(asked string) (end func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.probing == nil {
-		w.probing = map[string]bool{}
-	}
-	w.probing[asked] = true
-	return func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.probing, asked)
-	}
-}
-
 // what says what the answer for a domain waits for; nextHop is the smarthost, if there is
 // one.
 func (w *waitList) what(asked, nextHop string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.probing[asked] {
+	if w.planned[cmp.Or(nextHop, asked)] {
 		return "the mail hosts of " + asked
 	}
 	h, err := rfc6125.ParseHost(cmp.Or(nextHop, asked))
@@ -74,7 +78,7 @@ func (w *waitList) what(asked, nextHop string) string {
 }
 
 // waiting prints what the next answer waits for while it delays the ones after it.
-func (r *checkRun) waiting(a asked, since time.Duration) {
+func (r *checkRun) waiting(a argument, since time.Duration) {
 	what := r.waits.what(a.text, r.flags.smarthost)
 	switch {
 	case r.alone:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
 )
@@ -216,12 +217,12 @@ func TestWithoutDNSSEC(t *testing.T) {
 			}
 			l := start(t, worlds...)
 			j := newJudge(l, validator(t, l, front(l)))
-			j.each(t, func(t *testing.T, w lab.World, f finding) {
-				if f.plan.MX.Row == "M1" {
+			j.each(t, func(t *testing.T, w lab.World, v mxauth.Verdict) {
+				if v.Plan.MX.Row == "M1" {
 					return
 				}
-				if f.sum.Outcome != engine.Deferred || f.sum.Deliver {
-					t.Errorf("%s by %q", f.sum.Outcome, f.sum.Method)
+				if v.Outcome != engine.Deferred || v.Deliver {
+					t.Errorf("%s by %q", v.Outcome, v.Method)
 				}
 			})
 		})

@@ -3,6 +3,7 @@ package lab_test
 import (
 	"strings"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
@@ -13,36 +14,36 @@ import (
 
 // met lists the rows of the decision table, by the ids of [lab.Rows], that a check went
 // through: read from what the check found, not from what the world says of itself.
-func met(w lab.World, f finding) map[string]bool {
-	rows := map[string]bool{f.plan.MX.Row: true, f.plan.STS.Row.String(): true}
-	for _, s := range explain.Plan(f.plan) {
+func met(w lab.World, v mxauth.Verdict) map[string]bool {
+	rows := map[string]bool{v.Plan.MX.Row: true, v.Plan.STS.Row.String(): true}
+	for _, s := range explain.Plan(v.Plan) {
 		rows[s.Row] = true
 	}
-	switch f.plan.STS.Row.String() {
+	switch v.Plan.STS.Row.String() {
 	case "S3", "S4", "S6", "S7":
 		rows["6/fetch"] = true
 	}
-	if f.plan.Request.Level != engine.LevelDefault {
-		rows["level/"+f.plan.Request.Level.String()] = true
+	if v.Plan.Request.Level != engine.LevelDefault {
+		rows["level/"+v.Plan.Request.Level.String()] = true
 	}
-	if f.plan.Request.Options.Audit {
+	if v.Plan.Request.Options.Audit {
 		rows["7/audit"] = true
 	}
-	for i := range f.plan.Hosts {
-		h := &f.plan.Hosts[i]
+	for i := range v.Plan.Hosts {
+		h := &v.Plan.Hosts[i]
 		for _, s := range explain.Host(h) {
 			for _, r := range strings.Fields(s.Row) {
 				rows[r] = true
 				if strings.HasPrefix(r, "C") {
-					for _, c := range columns(f.plan, h) {
+					for _, c := range columns(v.Plan, h) {
 						rows[r+"/"+c] = true
 					}
 				}
 			}
 		}
-		tlsaRows(f.plan, h, rows)
-		shown(f.plan, h, rows)
-		for _, a := range f.results[i].Addresses {
+		tlsaRows(v.Plan, h, rows)
+		shown(v.Plan, h, rows)
+		for _, a := range v.Hosts[i].Addresses {
 			if a.Peer.Event == engine.NoConnection {
 				rows["7/E0"] = true
 			} else {

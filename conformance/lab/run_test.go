@@ -3,6 +3,7 @@ package lab_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,25 +13,25 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/anchor"
+	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
-	"github.com/mxauth/mxauth/sts"
 )
 
-// Patience in tests. Worlds that hang cost so much each.
 const (
+	// probeTime is the patience with a server. Worlds that hang cost so much each.
 	probeTime = 3 * time.Second
-	fetchTime = 3 * time.Second
 	atOnce    = 24 // worlds side by side
 )
 
-// A judge checks worlds of a lab as `mxauth check` does.
+// A judge checks worlds of a lab through the front door, as `mxauth check` does.
 type judge struct {
 	lab      *lab.Lab
 	resolver dnssec.Resolver
@@ -41,93 +42,61 @@ func newJudge(l *lab.Lab, r dnssec.Resolver) *judge {
 	return &judge{l, r, pkix.NewRoots(l.CA())}
 }
 
-// A finding is what a check came to.
-type finding struct {
-	plan    *engine.Plan
-	results []probe.HostResult
-	sum     engine.Summary
-}
-
-// client makes an MTA-STS client on a store, with its clock set back by age.
-func (j *judge) client(st store.Store, age time.Duration, edits ...func(*sts.Config)) (*sts.Client, error) {
-	c := sts.Config{
-		Resolver: j.resolver, Roots: j.roots, Store: st, Timeout: fetchTime, Dial: j.lab.Dial,
-		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Now:   func() time.Time { return time.Now().Add(-age) },
+// client makes a client on a store, with its clock set back by age.
+func (j *judge) client(st store.Store, age time.Duration, edits ...func(*mxauth.Config)) (*mxauth.Client, error) {
+	c := mxauth.Config{
+		Resolver: j.resolver, Roots: j.roots, Store: st, Dial: j.lab.Dial, HELO: "probe.invalid", Timeout: probeTime,
+		AllowAddresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Now:            func() time.Time { return time.Now().Add(-age) },
 	}
 	for _, e := range edits {
 		e(&c)
 	}
-	return sts.NewClient(c)
+	return mxauth.New(c)
 }
 
 // check makes the check that a world asks for, after its earlier state if it has one.
-func (j *judge) check(ctx context.Context, w lab.World) (f finding, err error) {
+func (j *judge) check(ctx context.Context, w lab.World) (v mxauth.Verdict, err error) {
 	st, err := store.NewMemory(store.MemoryConfig{})
 	if err != nil {
-		return f, err
+		return v, err
 	}
 	defer st.Close()
 	if w.Was != nil {
 		was, err := j.look(ctx, w, st, w.Age)
 		if err != nil {
-			return f, err
+			return v, err
 		}
-		if was.plan.STS.Policy == nil && w.Was.STS != nil {
-			return f, fmt.Errorf("the earlier policy is not there: %+v", was.plan.STS)
+		if was.Plan.STS.Policy == nil && w.Was.STS != nil {
+			return v, fmt.Errorf("the earlier policy is not there: %+v", was.Plan.STS)
 		}
 		if err := j.lab.Forge(w.Name); err != nil {
-			return f, err
+			return v, err
 		}
 	}
 	return j.look(ctx, w, st, 0)
 }
 
 // look makes one check with a store, some time ago.
-func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.Duration) (f finding, err error) {
-	c, err := j.client(st, ago)
-	if err != nil {
-		return f, err
+func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.Duration) (v mxauth.Verdict, err error) {
+	var bad error
+	c, err := j.client(st, ago, func(c *mxauth.Config) {
+		c.AwaitPolicies = w.Was != nil
+		if w.Request.Memory != "" {
+			c.Memory = &engine.MemoryConfig{}
+			bad = c.Memory.Action.UnmarshalText([]byte(w.Request.Memory))
+		}
+		for _, o := range w.Request.OwnHosts {
+			h, err := rfc6125.ParseHost(o)
+			bad = errors.Join(bad, err)
+			c.OwnHosts = append(c.OwnHosts, h)
+		}
+	})
+	if err = errors.Join(err, bad); err != nil {
+		return v, err
 	}
 	defer c.Close()
-	cfg := engine.Config{Resolver: j.resolver, STS: c, Roots: j.roots, AwaitSTS: w.Was != nil}
-	if ago > 0 {
-		cfg.Now = func() time.Time { return time.Now().Add(-ago) }
-	}
-	if w.Request.Memory != "" {
-		m := engine.MemoryConfig{Store: st, Now: cfg.Now}
-		if err := m.Action.UnmarshalText([]byte(w.Request.Memory)); err != nil {
-			return f, err
-		}
-		if cfg.Memory, err = engine.NewMemory(m); err != nil {
-			return f, err
-		}
-		defer cfg.Memory.Close()
-	}
-	for _, o := range w.Request.OwnHosts {
-		h, err := rfc6125.ParseHost(o)
-		if err != nil {
-			return f, err
-		}
-		cfg.OwnHosts = append(cfg.OwnHosts, h)
-	}
-	e, err := engine.New(cfg)
-	if err != nil {
-		return f, err
-	}
-	if f.plan, err = e.Plan(ctx, request(w)); err != nil {
-		return f, err
-	}
-	prober := probe.New(probe.Config{Dial: j.lab.Dial, HELO: "probe.invalid", Timeout: probeTime})
-	var ds []engine.Decision
-	for i := range f.plan.Hosts {
-		hr := prober.Host(ctx, e, f.plan, i)
-		e.Remember(f.plan, i, hr.Decision)
-		f.results = append(f.results, hr)
-		ds = append(ds, hr.Decision)
-	}
-	f.sum = engine.Summarise(f.plan, ds)
-	return f, nil
+	return c.CheckRequest(ctx, request(w))
 }
 
 // request is a world's request.
@@ -139,23 +108,23 @@ func request(w lab.World) engine.Request {
 }
 
 // differences tells what of a finding is not as the world wants it.
-func differences(w lab.World, f finding) []string {
+func differences(w lab.World, v mxauth.Verdict) []string {
 	var out []string
 	differ := func(what string, got, want any) {
 		if got != want {
 			out = append(out, fmt.Sprintf("%s: got %v, want %v", what, got, want))
 		}
 	}
-	differ("outcome", f.sum.Outcome.String(), w.Want.Outcome)
-	differ("method", string(f.sum.Method), w.Want.Method)
-	differ("deliver", f.sum.Deliver, w.Want.Deliver)
-	differ("every host", f.sum.EveryHost, w.Want.EveryHost)
+	differ("outcome", v.Outcome.String(), w.Want.Outcome)
+	differ("method", string(v.Method), w.Want.Method)
+	differ("deliver", v.Deliver, w.Want.Deliver)
+	differ("every host", v.EveryHost, w.Want.EveryHost)
 	if w.Want.Reason != "" {
-		differ("reason", string(f.sum.Reason.ID), w.Want.Reason)
+		differ("reason", string(v.Reason.ID), w.Want.Reason)
 	}
 	for _, want := range w.Want.Hosts {
 		at := -1
-		for i, h := range f.plan.Hosts {
+		for i, h := range v.Plan.Hosts {
 			if h.Name.String() == want.Host {
 				at = i
 			}
@@ -164,7 +133,7 @@ func differences(w lab.World, f finding) []string {
 			out = append(out, "no host "+want.Host)
 			continue
 		}
-		h, d := f.plan.Hosts[at], f.results[at].Decision
+		h, d := v.Plan.Hosts[at], v.Hosts[at].Decision
 		if want.Outcome != "" {
 			differ(want.Host+": outcome", d.Outcome.String(), want.Outcome)
 			differ(want.Host+": method", string(d.Method), want.Method)
@@ -183,15 +152,15 @@ func differences(w lab.World, f finding) []string {
 }
 
 // narrate is the finding in a few lines.
-func narrate(f finding) string {
-	if f.plan == nil {
+func narrate(v mxauth.Verdict) string {
+	if v.Plan == nil {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", f.sum.Reason.ID, explain.Text(f.sum.Reason))
-	fmt.Fprintf(&b, "  mx %s sts %s\n", f.plan.MX.Row, f.plan.STS.Row)
-	for i, h := range f.plan.Hosts {
-		d := f.results[i].Decision
+	fmt.Fprintf(&b, "%s: %s\n", v.Reason.ID, explain.Text(v.Reason))
+	fmt.Fprintf(&b, "  mx %s sts %s\n", v.Plan.MX.Row, v.Plan.STS.Row)
+	for i, h := range v.Plan.Hosts {
+		d := v.Hosts[i].Decision
 		fmt.Fprintf(&b, "  %s: %s, %s %s, %s: %s\n", h.Name, h.Requirement, d.Outcome, d.Method, d.Reason.ID, explain.Text(d.Reason))
 	}
 	return b.String()
@@ -199,9 +168,9 @@ func narrate(f finding) string {
 
 // each checks every world of the lab, several at once, and hands what was found to a
 // subtest of each.
-func (j *judge) each(t *testing.T, judged func(*testing.T, lab.World, finding)) {
+func (j *judge) each(t *testing.T, judged func(*testing.T, lab.World, mxauth.Verdict)) {
 	worlds := j.lab.Worlds()
-	findings := make([]finding, len(worlds))
+	findings := make([]mxauth.Verdict, len(worlds))
 	errs := make([]error, len(worlds))
 	var g errgroup.Group
 	g.SetLimit(atOnce)
@@ -228,11 +197,11 @@ func (j *judge) each(t *testing.T, judged func(*testing.T, lab.World, finding)) 
 // runAll holds every world to what it wants, and to the rows of the decision table that
 // it claims: each has to be met in what the check found.
 func runAll(t *testing.T, l *lab.Lab, r dnssec.Resolver, notMet map[string]string) {
-	newJudge(l, r).each(t, func(t *testing.T, w lab.World, f finding) {
-		for _, d := range differences(w, f) {
+	newJudge(l, r).each(t, func(t *testing.T, w lab.World, v mxauth.Verdict) {
+		for _, d := range differences(w, v) {
 			t.Error(d)
 		}
-		rows := met(w, f)
+		rows := met(w, v)
 		for _, r := range w.Rows {
 			if !rows[r] && notMet[r] == "" {
 				t.Errorf("row %s is claimed, and was not met", r)
@@ -241,11 +210,30 @@ func runAll(t *testing.T, l *lab.Lab, r dnssec.Resolver, notMet map[string]strin
 	})
 }
 
-// Every world comes out as it says, over real sockets: plan, probe and decision, with
+// resolver is that of a client which asks one of the lab's resolvers.
+func resolver(t *testing.T, l *lab.Lab, at netip.AddrPort, trustAD bool) dnssec.Resolver {
+	t.Helper()
+	server, err := upstream.PlainServer(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchors, err := anchor.Parse(strings.NewReader(l.TrustAnchor()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := mxauth.New(mxauth.Config{Servers: []upstream.Server{server}, TrustAD: trustAD, Anchors: anchors, Roots: pkix.NewRoots(l.CA())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c.Resolver()
+}
+
+// Every world comes out as it says, through the front door and over real sockets, with
 // a validator that asks a resolver which does not validate. Nobody hears of mail.
 func TestValidated(t *testing.T) {
 	l := start(t, lab.Worlds()...)
-	runAll(t, l, validator(t, l, l.Plain()), nil)
+	runAll(t, l, resolver(t, l, l.Plain(), false), nil)
 	said := lab.AllSpoken(l)
 	for _, line := range said {
 		if verb, _, _ := strings.Cut(line, " "); !slices.Contains([]string{"EHLO", "STARTTLS", "QUIT", "GET"}, verb) {
@@ -260,7 +248,7 @@ func TestValidated(t *testing.T) {
 // And the same by the AD bit of a resolver that validates.
 func TestTrusted(t *testing.T) {
 	l := start(t, lab.Worlds()...)
-	runAll(t, l, stub(t, l.Resolver()), map[string]string{
+	runAll(t, l, resolver(t, l, l.Resolver(), true), map[string]string{
 		"A2b": "the stub asks for an alias by itself, and a name with two faces shows it the other one: row A2",
 	})
 }

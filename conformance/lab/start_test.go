@@ -13,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -224,7 +225,7 @@ func TestRefresh(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r := old.Lookup(t.Context(), h); r.Row.String() != "S3" {
+			if r := old.Policies().Lookup(t.Context(), h); r.Row.String() != "S3" {
 				t.Fatalf("at first: %+v", r)
 			}
 			old.Close()
@@ -232,18 +233,18 @@ func TestRefresh(t *testing.T) {
 				t.Fatal(err)
 			}
 			var rows []string
-			client, err := j.client(st, 0, func(c *sts.Config) {
-				c.Observer.Fetched = func(_ rfc6125.Host, row sts.Row, _ time.Duration, _ error) { rows = append(rows, row.String()) }
+			client, err := j.client(st, 0, func(c *mxauth.Config) {
+				c.Policies.Fetched = func(_ rfc6125.Host, row sts.Row, _ time.Duration, _ error) { rows = append(rows, row.String()) }
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			client.Refresh(t.Context())
+			client.Policies().Refresh(t.Context())
 			if !slices.Equal(rows, []string{c.row}) {
 				t.Errorf("rows %v", rows)
 			}
-			r, ok := client.Cached(t.Context(), h)
+			r, ok := client.Policies().Cached(t.Context(), h)
 			if !ok || r.Policy == nil || r.Policy.Mode != c.mode {
 				t.Errorf("kept: %v, %+v", ok, r.Policy)
 			}

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec/proof"
@@ -47,6 +48,16 @@ func (a Anchor) String() string {
 		return fmt.Sprintf("%s DNSKEY %d %d", a.Zone, a.Key.Tag, a.Key.Algorithm)
 	}
 	return "none"
+}
+
+// SignedZone returns a zone that is signed if any is: the root, unless all anchors are of
+// other zones.
+func SignedZone(anchors []Anchor) rfc6125.Name {
+	root := rfc6125.RootName()
+	if len(anchors) == 0 || slices.ContainsFunc(anchors, func(a Anchor) bool { return a.Zone == root }) {
+		return root
+	}
+	return anchors[0].Zone
 }
 
 // Root returns the anchors of the DNS root: the key-signing keys of 2017 (20326)

@@ -85,7 +85,6 @@ func (f *File) Replay(ctx context.Context, c ReplayConfig) (*Replayed, error) {
 			return nil, err
 		}
 	}
-	decisions := make([]engine.Decision, len(r.Plan.Hosts))
 	for i := range r.Plan.Hosts {
 		shown, left, err := s.shown(r, i)
 		if err != nil {
@@ -97,9 +96,8 @@ func (f *File) Replay(ctx context.Context, c ReplayConfig) (*Replayed, error) {
 			h.Left = left // also where nothing was shown
 		}
 		r.Hosts = append(r.Hosts, h)
-		decisions[i] = h.Decision
 	}
-	r.Summary = engine.Summarise(r.Plan, decisions)
+	r.Summary = probe.Summarise(r.Plan, r.Hosts)
 	r.Differences = compare(f.Verdict, VerdictOf(r.Plan, r.Hosts, r.Summary))
 	r.Unasked = s.tape.missing()
 	s.claims(r)

@@ -155,7 +155,8 @@ type Deviation struct {
 // weakerIDs are the deviations that check less than the plan.
 var weakerIDs = map[DeviationID]bool{
 	WeakerTLSAHost: true, WeakerSTSUnchecked: true, WeakerTLSAUnchecked: true, WeakerOldInsecureMX: true,
-	WeakerNextHopName: true, WeakerTADates: true, WeakerTACommonName: true, WeakerAudit: true, WeakerEximHalfDANE: true, WeakerCommonName: true, WeakerSharedName: true,
+	WeakerNextHopName: true, WeakerTADates: true, WeakerTACommonName: true, WeakerAudit: true, WeakerEximHalfDANE: true,
+	WeakerEximAgility: true, WeakerEximPurpose: true, WeakerCommonName: true, WeakerSharedName: true,
 }
 
 // A Reply is what the mail server is told. The zero Reply is TryLater without a text.

@@ -222,6 +222,17 @@ func JudgeShown(e *engine.Engine, plan *engine.Plan, i int, shown []Shown, left 
 	return r
 }
 
+// Summarise combines what the hosts of a plan showed, in the order of plan.Hosts, into the
+// answer for the domain, as [engine.Summarise] does of their decisions. A host that is
+// missing counts as deferred.
+func Summarise(plan *engine.Plan, hosts []HostResult) engine.Summary {
+	decisions := make([]engine.Decision, len(hosts))
+	for i := range hosts {
+		decisions[i] = hosts[i].Decision
+	}
+	return engine.Summarise(plan, decisions)
+}
+
 // weakest is the decision of the address that promises least among those that could
 // be reached; of those that promise alike, the first.
 func weakest(all []AddressResult) engine.Decision {

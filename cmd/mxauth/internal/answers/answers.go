@@ -234,7 +234,11 @@ func (a *Answers) AskHost(ctx context.Context, domain, host string) Event {
 	}
 	a.answer(ctx, &e, strings.ToLower(host))
 	e.Took = a.c.Now().Sub(begun)
-	if e.Reply.Row != mtapolicy.X1 && e.Reply.Row != mtapolicy.X2 && e.Reply.Row != mtapolicy.X3 {
+	switch e.Reply.Row {
+	case mtapolicy.X1, mtapolicy.X2, mtapolicy.X3:
+	case mtapolicy.P1:
+		e.Reply = mtapolicy.EximFailed("this is no domain and no address literal")
+	default:
 		e.Reply = mtapolicy.EximFailed(e.Reply.Text)
 	}
 	return e

@@ -2,26 +2,30 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine/explain"
 )
 
-// A watcher is a resolver that remembers which lookups failed by the fault of the
-// recursive resolver itself or of the way to it, so that a verb can say so once and
-// with a cure. It changes no answer.
-type watcher struct {
-	dnssec.Resolver
+// resolverFaults collect the lookups that failed by the fault of the recursive resolvers or
+// of the way to them, so that a verb says so once and with a cure.
+type resolverFaults struct {
+	servers   []upstream.Server
+	fromFile  bool                     // servers are those of resolv.conf
+	upstreams func() []upstream.Health // the state of each server
+
+	toldUnused bool // complain has named the servers that are not used
 
 	mu       sync.Mutex // guards what follows
 	troubles map[troubleKey]*trouble
-	asked    int // lookups
-	useful   int // of them, those that came to an answer, or failed by a fault of the zone
+	lookups  int
+	useful   int // lookups that came to an answer, or failed by a fault of the zone
 }
 
 // A troubleKey tells troubles apart: what happened, and where.
@@ -41,48 +45,46 @@ type trouble struct {
 // maxTroubles bounds what is remembered: few servers, few kinds, few codes.
 const maxTroubles = 64
 
-func newWatcher(r dnssec.Resolver) *watcher {
-	return &watcher{Resolver: r, troubles: map[troubleKey]*trouble{}}
+func newResolverFaults() *resolverFaults {
+	return &resolverFaults{troubles: map[troubleKey]*trouble{}}
 }
 
-// Resolve implements [dnssec.Resolver].
-func (w *watcher) Resolve(ctx context.Context, q dnssec.Question) (dnssec.Answer, error) {
-	a, err := w.Resolver.Resolve(ctx, q)
+// asked is told how each lookup ended, as [dnssec.CacheTrace] does.
+func (f *resolverFaults) asked(_ dnssec.Question, _ time.Duration, err error) {
 	var le *dnssec.LookupError
-	if err != nil && ctx.Err() == nil && errors.As(err, &le) {
-		w.note(le)
+	if errors.As(err, &le) {
+		f.note(le)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.asked++
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lookups++
 	if err == nil || explain.OwnFault(err) == explain.NoHint && !errors.Is(err, dnssec.ErrTimeout) {
-		w.useful++
+		f.useful++
 	}
-	return a, err
 }
 
 // nothing reports whether nothing could be looked up, through a fault on this side: no
 // lookup came to an answer.
-func (w *watcher) nothing() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.asked > 0 && w.useful == 0
+func (f *resolverFaults) nothing() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lookups > 0 && f.useful == 0
 }
 
-// ofResolver are the failures that the operator of the resolver can mend. A bogus
+// ofResolver are the failures that the operator of the resolver can correct. A bogus
 // zone, SERVFAIL or an alias loop is usually the fault of the zone's owner.
 var ofResolver = []error{dnssec.ErrUnreachable, dnssec.ErrTimeout, dnssec.ErrRefused, dnssec.ErrIndeterminate}
 
-func (w *watcher) note(le *dnssec.LookupError) {
+func (f *resolverFaults) note(le *dnssec.LookupError) {
 	for _, kind := range ofResolver {
 		if !errors.Is(le.Kind, kind) {
 			continue
 		}
 		key := troubleKey{kind, le.Server, le.Reason.Code}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.troubles[key] == nil && len(w.troubles) < maxTroubles {
-			w.troubles[key] = &trouble{troubleKey: key, first: *le}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.troubles[key] == nil && len(f.troubles) < maxTroubles {
+			f.troubles[key] = &trouble{troubleKey: key, first: *le}
 		}
 		return
 	}
@@ -90,11 +92,11 @@ func (w *watcher) note(le *dnssec.LookupError) {
 
 // take returns what was met and has not been taken yet, in a steady order: each kind
 // of trouble is told once in a run.
-func (w *watcher) take() []trouble {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (f *resolverFaults) take() []trouble {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var out []trouble
-	for _, t := range w.troubles {
+	for _, t := range f.troubles {
 		if !t.told {
 			t.told = true
 			out = append(out, *t)

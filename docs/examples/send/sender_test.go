@@ -1,4 +1,4 @@
-package mta_test
+package main
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"log"
 	"math/big"
 	"net"
 	"net/netip"
@@ -23,7 +22,6 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/engine/mta"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/pkix"
@@ -76,7 +74,7 @@ func newNetwork() *network {
 	return n
 }
 
-func (n *network) client(t testing.TB) *mta.Client {
+func (n *network) client(t testing.TB) *sender {
 	t.Helper()
 	e, err := engine.New(engine.Config{Resolver: n.dns, Roots: n.roots, Memory: n.memory, Trace: &engine.Trace{
 		Decided: func(_ *engine.Plan, _ int, d *engine.Decision) {
@@ -89,7 +87,7 @@ func (n *network) client(t testing.TB) *mta.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &mta.Client{Engine: e, Dial: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+	return &sender{engine: e, dial: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 		to, ok := n.at[a.Addr()]
 		if !ok {
 			return nil, &net.OpError{Op: "dial", Err: fmt.Errorf("connection refused")}
@@ -99,7 +97,7 @@ func (n *network) client(t testing.TB) *mta.Client {
 	}}
 }
 
-var message = mta.Message{From: "a@sender.example", To: []string{"b@example.org"}, Data: []byte("Subject: hello\r\n\r\nworld\r\n")}
+var hello = message{from: "a@sender.example", to: []string{"b@example.org"}, data: []byte("Subject: hello\r\n\r\nworld\r\n")}
 
 // TestSend delivers over each kind of host, and does not where it must not.
 func TestSend(t *testing.T) {
@@ -151,7 +149,7 @@ func TestSend(t *testing.T) {
 			n.at[netip.MustParseAddr("192.0.2.1")] = c.s.Start(t)
 			r := c.r
 			r.NextHop = "example.org"
-			fate, err := n.client(t).Send(t.Context(), r, message)
+			fate, err := n.client(t).send(t.Context(), r, hello)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +162,7 @@ func TestSend(t *testing.T) {
 			}
 			if got := len(c.s.Mail()); (got == 1) != (action == "delivered") {
 				t.Errorf("%d messages arrived", got)
-			} else if got == 1 && c.s.Mail()[0] != string(message.Data) {
+			} else if got == 1 && c.s.Mail()[0] != string(hello.data) {
 				t.Errorf("%q arrived", c.s.Mail()[0])
 			}
 			// One decision for the one host, and none about a connection that was not made.
@@ -183,7 +181,7 @@ func TestSend(t *testing.T) {
 			"_25._tcp.mx1.example.org. 300 IN TLSA "+other, "_25._tcp.mx2.example.org. 300 IN TLSA "+record)
 		one, two := &smtptest.Server{TLS: server()}, &smtptest.Server{TLS: server()}
 		n.at[netip.MustParseAddr("192.0.2.1")], n.at[netip.MustParseAddr("192.0.2.2")] = one.Start(t), two.Start(t)
-		fate, err := n.client(t).Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
+		fate, err := n.client(t).send(t.Context(), engine.Request{NextHop: "example.org"}, hello)
 		if err != nil || fate.Action != engine.Delivered || fate.Host != 1 || len(one.Mail()) != 0 || len(two.Mail()) != 1 {
 			t.Errorf("%+v %v", fate, err)
 		}
@@ -197,7 +195,7 @@ func TestSend(t *testing.T) {
 			"_25._tcp.mx.example.org. 300 IN TLSA "+record)
 		s := smtptest.Server{TLS: server()}
 		n.at[netip.MustParseAddr("192.0.2.2")] = s.Start(t)
-		fate, err := n.client(t).Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
+		fate, err := n.client(t).send(t.Context(), engine.Request{NextHop: "example.org"}, hello)
 		if err != nil || fate.Action != engine.Delivered || len(s.Mail()) != 1 {
 			t.Errorf("%+v %v", fate, err)
 		}
@@ -224,7 +222,7 @@ func TestSend(t *testing.T) {
 			mails  int
 		}{{&smtptest.Server{TLS: server()}, engine.Delivered, 1}, {&smtptest.Server{}, engine.Retry, 0}, {&smtptest.Server{TLS: server()}, engine.Delivered, 1}} {
 			n.at[netip.MustParseAddr("192.0.2.1")] = step.server.Start(t)
-			fate, err := c.Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
+			fate, err := c.send(t.Context(), engine.Request{NextHop: "example.org"}, hello)
 			if err != nil || fate.Action != step.want || len(step.server.Mail()) != step.mails {
 				t.Errorf("%v %v, %d messages", fate.Action, err, len(step.server.Mail()))
 			}
@@ -233,7 +231,7 @@ func TestSend(t *testing.T) {
 	t.Run("nobody answers", func(t *testing.T) {
 		n := newNetwork()
 		n.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN A 192.0.2.1")
-		fate, err := n.client(t).Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
+		fate, err := n.client(t).send(t.Context(), engine.Request{NextHop: "example.org"}, hello)
 		if err != nil || fate.Action != engine.Retry || !strings.Contains(explain.Text(fate.Reason), "connection refused") {
 			t.Errorf("%+v %v", fate, err)
 		}
@@ -241,37 +239,14 @@ func TestSend(t *testing.T) {
 	t.Run("a null MX", func(t *testing.T) {
 		n := newNetwork()
 		n.dns.Add("example.org. 300 IN MX 0 .")
-		fate, err := n.client(t).Send(t.Context(), engine.Request{NextHop: "example.org"}, message)
+		fate, err := n.client(t).send(t.Context(), engine.Request{NextHop: "example.org"}, hello)
 		if err != nil || fate.Action != engine.Bounce || explain.Fate(fate).Code != "5.1.10" {
 			t.Errorf("%+v %v", fate, err)
 		}
 	})
 	t.Run("a bad request", func(t *testing.T) {
-		if _, err := newNetwork().client(t).Send(t.Context(), engine.Request{NextHop: "."}, message); err == nil {
+		if _, err := newNetwork().client(t).send(t.Context(), engine.Request{NextHop: "."}, hello); err == nil {
 			t.Error("no error")
 		}
 	})
-}
-
-// Example shows the whole: an engine with a resolver (here one of fixed answers), a
-// client over it, and what becomes of a message to a domain that takes no mail.
-func Example() {
-	resolver := dnsfake.New()
-	resolver.Add("example.org. 300 IN MX 0 .")
-	e, err := engine.New(engine.Config{Resolver: resolver, Now: func() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }})
-	if err != nil {
-		log.Fatal(err)
-	}
-	client := &mta.Client{Engine: e, HELO: "out.sender.example"}
-	fate, err := client.Send(context.Background(), engine.Request{NextHop: "example.org"}, mta.Message{
-		From: "a@sender.example", To: []string{"b@example.org"}, Data: []byte("Subject: hello\r\n\r\nworld\r\n"),
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(fate.Action, explain.Fate(fate).Code)
-	fmt.Println(explain.Text(fate.Reason))
-	// Output:
-	// bounce 5.1.10
-	// The domain example.org says that it takes no mail (null MX record `0 .`, not validated by DNSSEC).
 }

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -23,18 +21,16 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
-	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
 	"github.com/mxauth/mxauth/sts"
 )
 
-// A daemonStack is what serve runs on. Store, kept replies and metrics live as long as the
-// daemon; the client below is made anew when the files that it rests on have changed.
-type daemonStack struct {
+// A service is a running daemon. Store, kept replies and metrics live as long as it does; the
+// client is replaced when a file of trust anchors or certification authorities has changed.
+type service struct {
 	e         *env
 	s         *settings.Settings
 	load      func() (*settings.Settings, error) // reads the configuration again
@@ -73,21 +69,10 @@ type generation struct {
 	ended  chan struct{}      // closed when that has ended
 }
 
-// trust is what a reload reads again of anchors and certification authorities.
-type trust struct {
-	anchors []anchor.Anchor
-	roots   *pkix.Roots
-	pool    *x509.CertPool // the same for resolvers; nil: the system's
-}
-
-func (t *trust) equal(o *trust) bool {
-	return reflect.DeepEqual(t.anchors, o.anchors) && t.roots.Equal(o.roots)
-}
-
 // openDaemon opens store, resolver and engine. A store that cannot be opened is an error:
 // what it holds protects mail. With check it creates nothing.
-func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (_ *daemonStack, err error) {
-	d := &daemonStack{e: e, s: s, level: new(slog.LevelVar), began: e.now(), metrics: daemon.NewMetrics()}
+func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (_ *service, err error) {
+	d := &service{e: e, s: s, level: new(slog.LevelVar), began: e.now(), metrics: daemon.NewMetrics()}
 	if err := d.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		return nil, configError("", "log.level: %w", err)
 	}
@@ -109,12 +94,14 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 		Patience: s.Patience, MaxEntries: s.KeptReplies, Now: e.now, Logger: d.log,
 		Observe: d.metrics.Observe, Warm: d.metrics.Warm,
 	})
-	t, err := e.readTrust()
+	t, err := e.readTrust("trust.ca-file")
 	if err != nil {
 		return nil, err
 	}
 	if s.DNSSEC == modeTrustAD {
-		if err := e.checkTrustAD(ctx, upstream.Config{Servers: d.base.Servers, Timeout: s.Timeout, RootCAs: t.pool, Logger: d.log}); err != nil {
+		c := d.base
+		t.apply(&c)
+		if err := e.checkTrustAD(ctx, &c); err != nil {
 			return nil, err
 		}
 	}
@@ -134,7 +121,7 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 }
 
 // follow opens the state of the trust anchors. With check it changes nothing.
-func (d *daemonStack) follow(t trust, check bool) (err error) {
+func (d *service) follow(t trust, check bool) (err error) {
 	path := d.s.AnchorState
 	if path == "" {
 		return nil
@@ -143,7 +130,7 @@ func (d *daemonStack) follow(t trust, check bool) (err error) {
 	if anchors == nil {
 		anchors = anchor.Root()
 	}
-	d.follower, err = rollover.Open(rollover.Config{Path: path, Zone: signedZone(t.anchors), Anchors: anchors, Upstream: exchanger{d},
+	d.follower, err = rollover.Open(rollover.Config{Path: path, Zone: anchor.SignedZone(t.anchors), Anchors: anchors, Upstream: exchanger{d},
 		Changed: func([]anchor.Anchor) { d.retrust() }, Now: d.e.now, Logger: d.log})
 	if err == nil && check {
 		_, err = os.Stat(filepath.Dir(path))
@@ -155,7 +142,7 @@ func (d *daemonStack) follow(t trust, check bool) (err error) {
 }
 
 // exchanger asks the resolvers of the client in force.
-type exchanger struct{ d *daemonStack }
+type exchanger struct{ d *service }
 
 func (x exchanger) Exchange(ctx context.Context, query []byte) (dnssec.Response, error) {
 	client, done := x.d.use()
@@ -164,7 +151,7 @@ func (x exchanger) Exchange(ctx context.Context, query []byte) (dnssec.Response,
 }
 
 // followed puts the anchors that are followed in the place of those of the file.
-func (d *daemonStack) followed(t trust) trust {
+func (d *service) followed(t trust) trust {
 	if d.follower != nil {
 		t.anchors = d.follower.Anchors()
 	}
@@ -172,7 +159,7 @@ func (d *daemonStack) followed(t trust) trust {
 }
 
 // retrust makes a new client after the anchors have changed.
-func (d *daemonStack) retrust() {
+func (d *service) retrust() {
 	if err := d.reloadTrust(); err != nil {
 		d.log.Error("the new trust anchors are not in force", "err", err)
 	}
@@ -180,63 +167,43 @@ func (d *daemonStack) retrust() {
 }
 
 // configure reads the settings into request and base.
-func (d *daemonStack) configure(ctx context.Context) error {
+func (d *service) configure(ctx context.Context) error {
 	s, e := d.s, d.e
-	set, err := e.flags.parse()
-	if err != nil {
+	if err := e.configure(&d.base, "resolver.servers"); err != nil {
 		return err
 	}
 	var flags deliveryFlags
 	flags.apply(s)
+	var err error
 	if d.request, err = flags.request(); err != nil {
 		return configError("", "%w", err)
 	}
-	own, err := flags.ownHosts()
-	if err != nil {
+	if err := flags.configure(&d.base, s.Store); err != nil {
 		return configError("", "%w", err)
-	}
-	memory, err := flags.memory(s.Store)
-	if err != nil {
-		return configError("", "%w", err)
-	}
-	servers := set.servers
-	if len(servers) == 0 {
-		if servers, _, err = upstream.System(""); err != nil {
-			return configError("name a resolver by resolver.servers", "%w", err)
-		}
 	}
 	if s.Exceptions != "" {
 		if d.exceptions, err = openExceptions(s.Exceptions, e.now, d.warn); err != nil {
 			return configError("each exception wants id, domain, reason, author and ends; see mxauth check --help", "exceptions.file: %w", err)
 		}
 	}
-	d.base = mxauth.Config{
-		Servers: servers, TrustAD: s.DNSSEC == modeTrustAD, AllowAddresses: set.allow, DenyAddresses: set.deny,
-		OwnHosts: own.names, OwnAddresses: own.addresses, Exceptions: d.inForce,
-		Timeout: s.Timeout, Dial: e.dial, Now: e.now, Logger: d.log,
-		Lookups: d.metrics.DNS(),
-		Policies: sts.Observer{
-			// A policy that changes takes the replies that rest on the old one with it.
-			Changed:     func(domain rfc6125.Host, _, _ sts.Policy, _ bool) { d.forget(domain) },
-			Fetched:     d.metrics.Fetched,
-			StoreFailed: func(error) { d.metrics.StoreFailed() },
-		},
+	d.base.Exceptions = d.inForce
+	d.base.Lookups = d.metrics.DNS()
+	d.base.Policies = sts.Observer{
+		// A policy that changes takes the replies that rest on the old one with it.
+		Changed:     func(domain rfc6125.Host, _, _ sts.Policy, _ bool) { d.forget(domain) },
+		Fetched:     d.metrics.Fetched,
+		StoreFailed: func(error) { d.metrics.StoreFailed() },
 	}
 	if d.servesHTTP() {
-		if err := d.openHTTP(set.helo); err != nil {
-			return err
-		}
-	}
-	if memory != nil {
-		d.base.Memory = &engine.MemoryConfig{Action: memory.action, Hold: memory.hold}
+		return d.openHTTP()
 	}
 	return nil
 }
 
-func (d *daemonStack) warn(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...)) }
+func (d *service) warn(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...)) }
 
 // inForce returns the exceptions.
-func (d *daemonStack) inForce() *engine.Exceptions {
+func (d *service) inForce() *engine.Exceptions {
 	if d.exceptions == nil {
 		return nil
 	}
@@ -245,7 +212,7 @@ func (d *daemonStack) inForce() *engine.Exceptions {
 
 // openStore opens the store. It is opened once: a file belongs to one process, and what
 // waits to be written must outlive a reload.
-func (d *daemonStack) openStore() (err error) {
+func (d *service) openStore() (err error) {
 	if d.store, err = d.e.openStoreOnly(storeFills); err != nil {
 		if errors.Is(err, bolt.ErrLocked) {
 			return configError("another mxauth holds the store; stop it, or use a store on a server (redis://)", "%w", err)
@@ -265,7 +232,7 @@ func (d *daemonStack) openStore() (err error) {
 
 // checkStore says whether the store could be opened. It creates no file: that would belong to
 // the user who checks, not to that of the daemon. A file that a running daemon holds is good.
-func (d *daemonStack) checkStore(ctx context.Context) error {
+func (d *service) checkStore(ctx context.Context) error {
 	path, isBolt := strings.CutPrefix(d.s.Store, "bolt:")
 	if isBolt {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -288,35 +255,16 @@ func (d *daemonStack) checkStore(ctx context.Context) error {
 }
 
 // useMemory opens a store that forgets.
-func (d *daemonStack) useMemory() error {
+func (d *service) useMemory() error {
 	m, err := store.NewMemory(store.MemoryConfig{Now: d.e.now})
 	d.store, d.base.Store = m, m
 	return err
 }
 
-// readTrust reads anchors and certification authorities.
-func (e *env) readTrust() (t trust, err error) {
-	if t.anchors, err = e.anchors(); err != nil {
-		return t, err
-	}
-	if t.roots, err = e.openRoots(); err != nil {
-		return t, err
-	}
-	if t.pool, err = e.certPool(); err != nil {
-		return t, err
-	}
-	if t.roots == nil {
-		if t.roots, err = pkix.SystemRoots(); err != nil {
-			return t, configError("name a PEM file of certification authorities by trust.ca-file", "%w", err)
-		}
-	}
-	return t, nil
-}
-
 // generate makes a client.
-func (d *daemonStack) generate(t trust) (*generation, error) {
+func (d *service) generate(t trust) (*generation, error) {
 	c := d.base
-	c.Anchors, c.Roots, c.ResolverRoots = t.anchors, t.roots, t.pool
+	t.apply(&c)
 	client, err := mxauth.New(c)
 	if err != nil {
 		return nil, configError("", "%w", err)
@@ -347,7 +295,7 @@ func (g *generation) close() {
 }
 
 // use returns the client in force, and what to call after its use.
-func (d *daemonStack) use() (*mxauth.Client, func()) {
+func (d *service) use() (*mxauth.Client, func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := d.current
@@ -356,7 +304,7 @@ func (d *daemonStack) use() (*mxauth.Client, func()) {
 }
 
 // plan makes a plan with the client in force.
-func (d *daemonStack) plan(ctx context.Context, r engine.Request) (*engine.Plan, error) {
+func (d *service) plan(ctx context.Context, r engine.Request) (*engine.Plan, error) {
 	client, done := d.use()
 	defer done()
 	return client.Plan(ctx, r)
@@ -364,7 +312,7 @@ func (d *daemonStack) plan(ctx context.Context, r engine.Request) (*engine.Plan,
 
 // forget drops the plans and replies that rest on something of a domain that has changed;
 // the zero domain stands for all.
-func (d *daemonStack) forget(domain rfc6125.Host) {
+func (d *service) forget(domain rfc6125.Host) {
 	d.mu.Lock()
 	g := d.current
 	d.mu.Unlock()
@@ -380,7 +328,7 @@ func (d *daemonStack) forget(domain rfc6125.Host) {
 }
 
 // start begins what goes on beside the answers.
-func (d *daemonStack) start() {
+func (d *service) start() {
 	d.current.refresh(d.run, d.log)
 	d.wg.Go(d.countPolicies)
 	if d.follower != nil {
@@ -397,7 +345,7 @@ func (d *daemonStack) start() {
 
 // watchExceptions reads the exceptions again when their file changes, and drops what rests
 // on the old ones.
-func (d *daemonStack) watchExceptions() {
+func (d *service) watchExceptions() {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	said := ""
@@ -422,7 +370,7 @@ func (d *daemonStack) watchExceptions() {
 
 // reload reads again what a SIGHUP reads again. Each file that cannot be used leaves its
 // old content in force and is an error; the others count.
-func (d *daemonStack) reload() error {
+func (d *service) reload() error {
 	var errs []error
 	if err := d.reloadSettings(); err != nil {
 		errs = append(errs, err)
@@ -448,7 +396,7 @@ func (d *daemonStack) reload() error {
 
 // reloadSettings takes the log level from the configuration, and says what else has changed
 // there.
-func (d *daemonStack) reloadSettings() error {
+func (d *service) reloadSettings() error {
 	s, err := d.load()
 	if err != nil {
 		return err
@@ -468,10 +416,10 @@ func (d *daemonStack) reloadSettings() error {
 
 // reloadTrust makes a new client if anchors or certification authorities have changed.
 // Plans under way end with the old one.
-func (d *daemonStack) reloadTrust() error {
+func (d *service) reloadTrust() error {
 	d.trustMu.Lock()
 	defer d.trustMu.Unlock()
-	t, err := d.e.readTrust()
+	t, err := d.e.readTrust("trust.ca-file")
 	if err != nil {
 		return err
 	}
@@ -516,7 +464,7 @@ func refuse(s *settings.Settings, config string) error {
 }
 
 // alive asks a question that is answered here: the lookup path has to let it through.
-func (d *daemonStack) alive(ctx context.Context) error {
+func (d *service) alive(ctx context.Context) error {
 	name, err := rfc6125.ParseName("localhost")
 	if err != nil {
 		return err
@@ -537,7 +485,7 @@ func (d *daemonStack) alive(ctx context.Context) error {
 }
 
 // close ends everything in reverse order.
-func (d *daemonStack) close() {
+func (d *service) close() {
 	if d.answers != nil {
 		d.answers.Close()
 	}
@@ -565,7 +513,7 @@ type policyCounts struct{ kept, stale atomic.Int64 }
 const countEvery = sts.BackOff
 
 // countPolicies keeps the counts until the daemon ends.
-func (d *daemonStack) countPolicies() {
+func (d *service) countPolicies() {
 	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
 	for {
@@ -584,7 +532,7 @@ func (d *daemonStack) countPolicies() {
 
 // listPolicies counts the kept policies and those that could not be refreshed, and returns
 // up to limit of these, the one that ends first at the front.
-func (d *daemonStack) listPolicies(ctx context.Context, limit int) (kept, stale int, list []sts.Item, err error) {
+func (d *service) listPolicies(ctx context.Context, limit int) (kept, stale int, list []sts.Item, err error) {
 	client, done := d.use()
 	defer done()
 	err = client.Policies().Cache().List(ctx, func(i sts.Item) bool {
