@@ -145,5 +145,5 @@ func (w *mailWorld) scoreboard(t *testing.T, root *peers.DebianRoot, shipments [
 	for _, c := range columns {
 		c.judge(t, list)
 	}
-	held(t, "scoreboard.md", boardText(columns, len(list)))
+	w.held(t, "scoreboard.md", boardText(columns, len(list)))
 }

@@ -19,8 +19,9 @@ import (
 // update writes the documents that come out of deliveries.
 var update = flag.Bool("update", false, "write docs/deviations.md and docs/scoreboard.md from this run")
 
-// held compares a document with what a run has made of it, and writes it with -update.
-func held(t *testing.T, name, text string) {
+// held compares a document with what a run has made of it, and writes it with -update. It is
+// not compared where another Postfix runs than the one that it speaks of.
+func (w *mailWorld) held(t *testing.T, name, text string) {
 	t.Helper()
 	file := filepath.Join("../../docs", name)
 	if *update {
@@ -32,6 +33,12 @@ func held(t *testing.T, name, text string) {
 	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, s := range w.postfix {
+		if !strings.Contains(string(want), "Postfix "+minor(s.Version)) {
+			t.Logf("docs/%s does not speak of Postfix %s, and is not compared", name, s.Version)
+			return
+		}
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(text, "\n")); diff != "" {
 		t.Errorf("docs/%s says something else (go test ./conformance/peers -run TestSenders -update writes it): -want +got\n%s", name, diff)
@@ -108,7 +115,7 @@ This page is made by a test that delivers real mail (`+"`go test ./conformance/p
 	for _, r := range w.seen(found) {
 		b.WriteString(r)
 	}
-	held(t, "deviations.md", b.String())
+	w.held(t, "deviations.md", b.String())
 }
 
 // seen are the rows of the differences: weaker first, one for each situation and way of
