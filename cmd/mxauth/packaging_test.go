@@ -154,7 +154,7 @@ func documentedMetrics(t *testing.T) map[string][]string {
 }
 
 // labels of which the values come from fixed sets.
-var boundedLabels = []string{"door", "kind", "row", "reason", "why", "result", "version", "listener"}
+var boundedLabels = []string{"door", "path", "status", "kind", "row", "reason", "why", "result", "version", "listener"}
 
 // TestMetricsDocumented: docs/metrics.md has the metrics of the program, no more and no less,
 // with their labels, and none of them could be a domain.

@@ -220,7 +220,7 @@ func (d *service) openStore() (err error) {
 		return err
 	}
 	d.base.Store = d.store
-	if _, memory := d.store.(*store.Memory); memory {
+	if _, forgets := d.store.(*store.Memory); forgets {
 		return nil
 	}
 	if d.front, err = store.NewFront(store.FrontConfig{Behind: d.store, Now: d.e.now, Logger: d.log}); err != nil {

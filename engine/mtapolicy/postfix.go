@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -495,7 +496,7 @@ func (w *writer) spokeTLS() bool {
 	}
 	for i := range w.hosts {
 		h := &w.hosts[i]
-		if h.state == open && !slices.ContainsFunc(past.TLS, func(t engine.TLSHost) bool { return t.Host == h.label() }) {
+		if h.state == open && !slices.ContainsFunc(past.TLS, func(t memory.TLSHost) bool { return t.Host == h.label() }) {
 			return false
 		}
 	}

@@ -96,6 +96,7 @@ func NewMetrics() *Metrics {
 			l.vec.WithLabelValues(v) // so that an alert finds the zero
 		}
 	}
+	m.http.WithLabelValues("/v1/plan", "200")
 	return m
 }
 
