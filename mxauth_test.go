@@ -18,7 +18,10 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -151,5 +154,49 @@ func TestOwnResolver(t *testing.T) {
 	}
 	if n, size := below.CachedAnswers(); n == 0 || size == 0 {
 		t.Errorf("%d answers of %d bytes below", n, size)
+	}
+}
+
+// TestForOthers checks that a check for others connects to public addresses alone, and that
+// what it sees is not remembered, while the operator's own check is.
+func TestForOthers(t *testing.T) {
+	domain, err := rfc6125.ParseHost("dane-ee.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name               string
+		forOthers, allowed bool
+		outcome            engine.Outcome
+		remembered         bool
+	}{
+		{"own", false, false, engine.Authenticated, true},
+		{"for others, where it is allowed", true, true, engine.Authenticated, false},
+		{"for others, where it is not", true, false, engine.Deferred, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			kept, err := store.NewMemory(store.MemoryConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer kept.Close()
+			k := client(t, func(config *mxauth.Config) {
+				config.ForOthers, config.Store, config.Memory = c.forOthers, kept, &memory.Config{}
+				if !c.allowed {
+					config.AllowAddresses = nil
+				}
+			}, "dane-ee")
+			v, err := k.Check(t.Context(), domain.String())
+			if err != nil || v.Outcome != c.outcome || v.Hosts[0].Addresses[0].Peer.Untried == c.outcome.Deliverable() {
+				t.Fatalf("%s, %v: %s", v.Outcome, err, explain.Text(v.Reason))
+			}
+			p, _, err := k.Memory().Past(t.Context(), domain, 25)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := !p.Last().IsZero() && len(p.TLS) > 0; got != c.remembered {
+				t.Errorf("remembered: %+v", p)
+			}
+		})
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // A journal is a text file: a line that says whose it is, and a line for each domain that is
@@ -33,19 +35,19 @@ const (
 // Errors of [OpenJournal] and [Run].
 var (
 	// ErrNotJournal: the file is not empty and no journal.
-	ErrNotJournal = errors.New("bulk: the file is not a journal of a survey")
+	ErrNotJournal = fault.New("bulk", "the file is not a journal of a survey")
 	// ErrJournalVersion: the journal was written by another version, which this one cannot read.
-	ErrJournalVersion = errors.New("bulk: the journal has another version")
+	ErrJournalVersion = fault.New("bulk", "the journal has another version")
 	// ErrJournalDamaged: a line of the journal is not what was written.
-	ErrJournalDamaged = errors.New("bulk: the journal is damaged")
+	ErrJournalDamaged = fault.New("bulk", "the journal is damaged")
 	// ErrOtherList: the journal belongs to another list.
-	ErrOtherList = errors.New("bulk: the journal belongs to another list")
+	ErrOtherList = fault.New("bulk", "the journal belongs to another list")
 	// ErrOtherSettings: the journal was written with other settings.
-	ErrOtherSettings = errors.New("bulk: the journal was written with other settings")
+	ErrOtherSettings = fault.New("bulk", "the journal was written with other settings")
 	// ErrJournalInUse: another survey has the journal open.
-	ErrJournalInUse = errors.New("bulk: another survey uses the journal")
+	ErrJournalInUse = fault.New("bulk", "another survey uses the journal")
 	// ErrJournalWrite: the journal cannot be written to, for example because the disk is full.
-	ErrJournalWrite = errors.New("bulk: writing the journal")
+	ErrJournalWrite = fault.New("bulk", "writing the journal")
 )
 
 // A JournalHeader says what a journal belongs to.

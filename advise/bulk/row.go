@@ -3,7 +3,6 @@ package bulk
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/net/publicsuffix"
@@ -13,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -52,7 +52,7 @@ func (m Mechanism) MarshalText() ([]byte, error) { return []byte(m.String()), ni
 func (m *Mechanism) UnmarshalText(b []byte) error {
 	i := slices.Index(mechanismWords[:], string(b))
 	if i < 0 {
-		return errors.New("bulk: no such mechanism")
+		return fault.New("bulk", "no such mechanism")
 	}
 	*m = Mechanism(i)
 	return nil
@@ -238,7 +238,7 @@ func asked(s string) string { return text.Escape(s) }
 
 // plainError is the text of an error without the name of a package, made fit to be shown.
 func plainError(err error) string {
-	return text.Escape(strings.TrimPrefix(err.Error(), "rfc6125: "))
+	return text.Escape(fault.Text(err))
 }
 
 // provider is the registered domain of a mail host: its public suffix and one label more.

@@ -146,7 +146,7 @@ func (r *askRow) addPlan(p *planRow, err error) {
 }
 
 // serveAsk answers ask in the daemon.
-func (d *daemonStack) serveAsk(w http.ResponseWriter, req *http.Request) {
+func (d *service) serveAsk(w http.ResponseWriter, req *http.Request) {
 	q := req.URL.Query()
 	f := askFlags{table: q.Get("map"), host: q.Get("host")}
 	form, err := f.form()

@@ -14,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -83,7 +84,7 @@ type policyStatus struct {
 }
 
 // status looks at the daemon.
-func (d *daemonStack) status(ctx context.Context) statusRow {
+func (d *service) status(ctx context.Context) statusRow {
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
 	r := statusRow{V: 1, Version: version(), Began: d.began.UTC(), Uptime: int64(d.e.now().Sub(d.began) / time.Second),
@@ -130,7 +131,7 @@ func judgeResolver(ctx context.Context, r dnssec.Resolver, mode string) (ok bool
 }
 
 // control is the handler of the control socket; nil if there is none.
-func (d *daemonStack) control() http.Handler {
+func (d *service) control() http.Handler {
 	if d.s.Control == "" {
 		return nil
 	}
@@ -190,12 +191,12 @@ func whoOf(r *http.Request) string {
 }
 
 // cache returns the policies of the client in force, and what to call after their use.
-func (d *daemonStack) cache() (*sts.Cache, func()) {
+func (d *service) cache() (*sts.Cache, func()) {
 	client, done := d.use()
 	return client.Policies().Cache(), done
 }
 
-func (d *daemonStack) servePolicies(w http.ResponseWriter, r *http.Request) {
+func (d *service) servePolicies(w http.ResponseWriter, r *http.Request) {
 	c, done := d.cache()
 	defer done()
 	list := []sts.Item{}
@@ -210,7 +211,7 @@ func (d *daemonStack) servePolicies(w http.ResponseWriter, r *http.Request) {
 	respond(w, list)
 }
 
-func (d *daemonStack) servePolicy(w http.ResponseWriter, r *http.Request) {
+func (d *service) servePolicy(w http.ResponseWriter, r *http.Request) {
 	c, done := d.cache()
 	defer done()
 	domain, err := domainOf(r)
@@ -228,7 +229,7 @@ func (d *daemonStack) servePolicy(w http.ResponseWriter, r *http.Request) {
 	refuseRequest(w, err)
 }
 
-func (d *daemonStack) serveDeletePolicy(w http.ResponseWriter, r *http.Request) {
+func (d *service) serveDeletePolicy(w http.ResponseWriter, r *http.Request) {
 	c, done := d.cache()
 	defer done()
 	domain, err := domainOf(r)
@@ -246,7 +247,7 @@ func (d *daemonStack) serveDeletePolicy(w http.ResponseWriter, r *http.Request) 
 	}
 }
 
-func (d *daemonStack) serveExport(w http.ResponseWriter, r *http.Request) {
+func (d *service) serveExport(w http.ResponseWriter, r *http.Request) {
 	c, done := d.cache()
 	defer done()
 	w.Header().Set("Content-Type", "application/jsonl")
@@ -266,7 +267,7 @@ type importedRow struct {
 	Line  bool   `json:"line,omitempty"` // the error is one of the text
 }
 
-func (d *daemonStack) serveImport(w http.ResponseWriter, r *http.Request) {
+func (d *service) serveImport(w http.ResponseWriter, r *http.Request) {
 	c, done := d.cache()
 	defer done()
 	n, err := c.Import(r.Context(), http.MaxBytesReader(w, r.Body, maxControlBody), whoOf(r))
@@ -281,7 +282,7 @@ func (d *daemonStack) serveImport(w http.ResponseWriter, r *http.Request) {
 // errNoMemory: the store of the daemon is one in memory.
 var errNoMemory = fmt.Errorf("%w: this daemon remembers nothing; its store is in memory", errNotKept)
 
-func (d *daemonStack) memory() (*engine.Memory, func(), error) {
+func (d *service) memory() (*memory.Memory, func(), error) {
 	client, done := d.use()
 	if client.Memory() == nil {
 		done()
@@ -290,15 +291,15 @@ func (d *daemonStack) memory() (*engine.Memory, func(), error) {
 	return client.Memory(), done, nil
 }
 
-func (d *daemonStack) serveMemories(w http.ResponseWriter, r *http.Request) {
+func (d *service) serveMemories(w http.ResponseWriter, r *http.Request) {
 	m, done, err := d.memory()
 	if err != nil {
 		refuseRequest(w, err)
 		return
 	}
 	defer done()
-	list := []engine.Past{}
-	err = m.All(r.Context(), func(p engine.Past) bool {
+	list := []memory.Past{}
+	err = m.All(r.Context(), func(p memory.Past) bool {
 		list = append(list, p)
 		return true
 	})
@@ -322,8 +323,8 @@ func portOf(r *http.Request) (uint16, error) {
 	return uint16(n), nil
 }
 
-func (d *daemonStack) serveMemory(w http.ResponseWriter, r *http.Request) {
-	d.oneMemory(w, r, func(m *engine.Memory, domain rfc6125.Host, port uint16) error {
+func (d *service) serveMemory(w http.ResponseWriter, r *http.Request) {
+	d.oneMemory(w, r, func(m *memory.Memory, domain rfc6125.Host, port uint16) error {
 		p, ok, err := m.Past(r.Context(), domain, port)
 		if err == nil && !ok {
 			err = errNotKept
@@ -335,8 +336,8 @@ func (d *daemonStack) serveMemory(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (d *daemonStack) serveForgetMemory(w http.ResponseWriter, r *http.Request) {
-	d.oneMemory(w, r, func(m *engine.Memory, domain rfc6125.Host, port uint16) error {
+func (d *service) serveForgetMemory(w http.ResponseWriter, r *http.Request) {
+	d.oneMemory(w, r, func(m *memory.Memory, domain rfc6125.Host, port uint16) error {
 		ok, err := m.Forget(r.Context(), domain, port)
 		d.forget(domain)
 		if err == nil && !ok {
@@ -349,7 +350,7 @@ func (d *daemonStack) serveForgetMemory(w http.ResponseWriter, r *http.Request) 
 	})
 }
 
-func (d *daemonStack) oneMemory(w http.ResponseWriter, r *http.Request, f func(*engine.Memory, rfc6125.Host, uint16) error) {
+func (d *service) oneMemory(w http.ResponseWriter, r *http.Request, f func(*memory.Memory, rfc6125.Host, uint16) error) {
 	m, done, err := d.memory()
 	if err == nil {
 		defer done()

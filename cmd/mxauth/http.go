@@ -14,16 +14,14 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
-	"github.com/mxauth/mxauth/engine/probe"
 )
 
 // httpCheckTime is how long all mail hosts of one domain may take in a check over HTTP, so
 // that the lookups before it have time left of the 30 s of an answer.
 const httpCheckTime = 20 * time.Second
 
-// An httpDoor is what the listeners for HTTP need beside the stack.
+// An httpDoor holds the state of the listeners for HTTP.
 type httpDoor struct {
-	prober  *probe.Prober
 	secrets map[string]*httpSecrets // by address of the listener
 	ready   readiness
 }
@@ -34,16 +32,14 @@ type httpSecrets struct {
 	tls    *httpdoor.TLSFiles
 }
 
-// openHTTP reads the files of the listeners for HTTP.
-func (d *daemonStack) openHTTP(helo string) error {
+// openHTTP reads the files of the listeners for HTTP, and bounds what a check does.
+func (d *service) openHTTP() error {
 	d.http.secrets = map[string]*httpSecrets{}
 	d.http.ready.lacks.Store(&errUnproved)
-	limit := httpCheckTime
+	d.base.ForOthers, d.base.CheckTimeout = true, httpCheckTime
 	if t := d.s.CheckTime; t > 0 {
-		limit = min(limit, t)
+		d.base.CheckTimeout = min(t, httpCheckTime)
 	}
-	d.http.prober = probe.New(probe.Config{Dial: d.e.dial, HELO: helo, Timeout: d.s.Timeout, PlanTimeout: limit,
-		PublicOnly: true, AllowAddresses: d.base.AllowAddresses, DenyAddresses: d.base.DenyAddresses, Logger: d.log})
 	for i := range d.s.Listen {
 		l := &d.s.Listen[i]
 		if l.Door != "http" {
@@ -88,7 +84,7 @@ func (s *httpSecrets) reload() error {
 
 // reloadHTTP reads the files of all listeners for HTTP again. A fault in one leaves what it
 // held before in force.
-func (d *daemonStack) reloadHTTP() error {
+func (d *service) reloadHTTP() error {
 	var errs []error
 	for address, s := range d.http.secrets {
 		if err := s.reload(); err != nil {
@@ -99,9 +95,12 @@ func (d *daemonStack) reloadHTTP() error {
 }
 
 // newHTTP makes the server of a listener for HTTP.
-func (d *daemonStack) newHTTP(l settings.Listen) *httpdoor.Server {
+func (d *service) newHTTP(l settings.Listen) *httpdoor.Server {
 	c := httpdoor.Config{Backend: httpBackend{d}, Rows: httpRows{d}, Metrics: d.metrics.Handler(), Observe: d.metrics.HTTP,
 		Check: l.Checks(), Unix: l.IsUnix(), Names: l.Names, Now: d.e.now, Logger: d.log}
+	if l.Page {
+		c.Page = d.newPage()
+	}
 	if s := d.http.secrets[l.Address]; s != nil {
 		c.Access = s.access
 		if s.tls != nil {
@@ -112,7 +111,7 @@ func (d *daemonStack) newHTTP(l settings.Listen) *httpdoor.Server {
 }
 
 // httpBackend is the daemon as the handlers see it.
-type httpBackend struct{ d *daemonStack }
+type httpBackend struct{ d *service }
 
 func (b httpBackend) Defaults() engine.Request { return b.d.request }
 
@@ -123,15 +122,7 @@ func (b httpBackend) Plan(ctx context.Context, r engine.Request) (*engine.Plan, 
 func (b httpBackend) Check(ctx context.Context, r engine.Request) (mxauth.Verdict, error) {
 	client, done := b.d.use()
 	defer done()
-	p, err := client.Plan(ctx, r)
-	if err != nil {
-		return mxauth.Verdict{}, err
-	}
-	hosts := b.d.http.prober.Hosts(ctx, client.Engine(), p)
-	if ctx.Err() != nil {
-		return mxauth.Verdict{}, context.Cause(ctx)
-	}
-	return mxauth.NewVerdict(p, hosts), nil
+	return client.CheckRequest(ctx, r)
 }
 
 func (b httpBackend) Decide(p *engine.Plan, i int, peer engine.Peer) engine.Decision {
@@ -150,7 +141,7 @@ func (b httpBackend) Told(ctx context.Context, form mtapolicy.Form, key, host st
 func (b httpBackend) Ready() error { return *b.d.http.ready.lacks.Load() }
 
 // httpRows makes JSON objects.
-type httpRows struct{ d *daemonStack }
+type httpRows struct{ d *service }
 
 func (httpRows) Plan(asked string, p *engine.Plan) any {
 	return (&verdict{Verdict: mxauth.Verdict{Plan: p}, asked: asked}).planRow()
@@ -202,7 +193,7 @@ type readiness struct {
 }
 
 // watchReady keeps the readiness until the daemon ends.
-func (d *daemonStack) watchReady() {
+func (d *service) watchReady() {
 	proved := false
 	for {
 		var lacks error
@@ -231,7 +222,7 @@ func (d *daemonStack) watchReady() {
 }
 
 // prove looks up the keys of the root.
-func (d *daemonStack) prove() (bool, error) {
+func (d *service) prove() (bool, error) {
 	ctx, cancel := context.WithTimeout(d.run, statusTime)
 	defer cancel()
 	client, done := d.use()
@@ -244,6 +235,6 @@ func (d *daemonStack) prove() (bool, error) {
 }
 
 // servesHTTP reports whether there is a listener for HTTP.
-func (d *daemonStack) servesHTTP() bool {
+func (d *service) servesHTTP() bool {
 	return slices.ContainsFunc(d.s.Listen, func(l settings.Listen) bool { return l.Door == "http" })
 }

@@ -93,7 +93,7 @@ func runServe(cmd *cobra.Command, e *env, f *serveFlags) error {
 const garbage = 40
 
 // serve answers until ctx ends.
-func (d *daemonStack) serve(ctx context.Context) error {
+func (d *service) serve(ctx context.Context) error {
 	if d.e.getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}

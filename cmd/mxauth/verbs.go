@@ -9,6 +9,7 @@ func verbs() []func(*env) *cobra.Command {
 		newCheck,
 		newPlan,
 		newSurvey,
+		newExplain,
 		newDemo,
 		newResolver,
 		newLint,

@@ -58,7 +58,13 @@ func Require(tb testing.TB, programs ...string) {
 	if len(lacks) == 0 {
 		return
 	}
-	why := "real peers need " + strings.Join(lacks, ", ")
+	lack(tb, strings.Join(lacks, ", "))
+}
+
+// lack skips the test, or fails it with [RequireEnv] set, for want of something.
+func lack(tb testing.TB, what string) {
+	tb.Helper()
+	why := "real peers need " + what
 	if os.Getenv(RequireEnv) != "" {
 		tb.Fatalf("%s, and %s is set", why, RequireEnv)
 	}

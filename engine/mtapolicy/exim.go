@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
-	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -32,8 +31,13 @@ const (
 // Deviations of Exim.
 const (
 	WeakerEximHalfDANE   DeviationID = "exim-half-dane"    // Exim does no DANE behind an unsigned MX: TLS is demanded, TLSA records are not checked
+	WeakerEximAgility    DeviationID = "exim-agility"      // of two digests of a certificate the weaker is enough
+	WeakerEximPurpose    DeviationID = "exim-purpose"      // a certificate that is for clients only passes
+	StrongerEximUsage2   DeviationID = "exim-usage-2"      // usage 2: the CA has to be sent and to be another certificate, and the host's own name to be shown
+	StrongerEximAlias    DeviationID = "exim-alias-tlsa"   // the host is an alias, and Exim does not find the TLSA records at its name
+	StrongerEximSNI      DeviationID = "exim-alias-sni"    // the host is an alias, and is asked for the certificate of the name that it leads to
 	StrongerEximNames    DeviationID = "exim-names"        // configured names cannot be told: the host waits
-	StrongerEximUnusable DeviationID = "exim-no-exception" // an exception for a host that must prove itself has no effect
+	StrongerEximExcepted DeviationID = "exim-no-exception" // an exception for a host that must prove itself has no effect
 )
 
 // Exim says what the plan demands of one MX host, by the name under which Exim knows it:
@@ -102,7 +106,8 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	case h.lowered:
 		// The exception acts after the check, which Exim cannot repeat: its effect is told.
 		word = q.String()
-	case h.state == barred && h.Reason.ID == engine.ReasonAudit:
+	case h.state == barred && h.Reason.ID == engine.ReasonAudit, h.state == open && p.Request.Options.Audit:
+		// Audit mode lets a connection go on after a check that failed, and Exim does not.
 		word = EximMay
 	case h.state == barred, h.state == absent:
 		word = EximSkip
@@ -121,34 +126,52 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	case q.Has(engine.May):
 		word = EximMay
 	}
-	reply := eximReply(p, word, X1, said(h.Reason))
+	why, names := said(h.Reason), word == EximPKIX && !ownName(h)
+	if names {
+		word, why.text = EximDefer, "the configured names cannot be told to Exim"
+	}
+	reply := eximReply(p, word, X1, why)
 	switch {
+	case names:
+		reply.deviate(StrongerEximNames, h.label())
 	case word == EximDANE && q.Has(engine.STS):
 		reply.deviate(WeakerSTSUnchecked, h.label())
 	case word == EximSTS && q.Has(engine.HalfDANE):
 		reply.deviate(WeakerTLSAUnchecked, h.label())
 	case word == EximEncrypt && q.Has(engine.HalfDANE):
 		reply.deviate(WeakerEximHalfDANE, h.label())
-	case word == EximPKIX && !ownName(h):
-		reply = eximReply(p, EximDefer, X1, cause{id: h.Reason.ID, text: "the configured names cannot be told to Exim"})
-		reply.deviate(StrongerEximNames, h.label())
 	}
-	switch {
-	case p.MX.Status != dnssec.Secure:
-		// Exim looks for TLSA records only behind a signed MX.
-	case (word == EximSkip || word == EximDefer) && h.tlsaPossible():
-		// With matching records Exim does not look at tls_verify_certificates.
-		reply.deviate(WeakerTLSAHost, h.label())
-	case word == EximSTS && h.DANE.State == dane.NA:
-		reply.deviate(WeakerSTSUnchecked, h.label())
-	}
-	if word == EximSTS || word == EximPKIX {
+	switch word {
+	case EximDANE:
+		eximTLSA(&reply, h)
+	case EximSTS, EximPKIX:
 		reply.deviate(WeakerCommonName, h.label())
+		reply.deviate(WeakerEximPurpose, h.label())
+		if h.Name.IsValid() && h.DANE.Final.IsValid() && h.DANE.Final != h.Name.Name() {
+			reply.deviate(StrongerEximSNI, h.label())
+		}
 	}
 	if h.Exception != nil && word != h.Exception.Effect.String() {
-		reply.deviate(StrongerEximUnusable, h.label())
+		reply.deviate(StrongerEximExcepted, h.label())
 	}
 	return reply
+}
+
+// eximTLSA adds the deviations of a host that Exim verifies by its TLSA records, as measured
+// with Exim 4.96 and 4.98.2 and GnuTLS.
+func eximTLSA(reply *Reply, h *host) {
+	for _, u := range h.DANE.Set.Uses() {
+		if u.Agility {
+			reply.deviate(WeakerEximAgility, h.label())
+		}
+	}
+	if h.DANE.Set.HasUsage(dane.DANETA) {
+		reply.deviate(WeakerEximPurpose, h.label())
+		reply.deviate(StrongerEximUsage2, h.label())
+	}
+	if h.DANE.Base.IsValid() && h.DANE.Final.IsValid() && h.DANE.Base.Name() != h.DANE.Final {
+		reply.deviate(StrongerEximAlias, h.label())
+	}
 }
 
 // ownName reports whether the only name that counts is that of the host, the one that Exim

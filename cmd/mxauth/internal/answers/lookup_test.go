@@ -185,6 +185,19 @@ func TestAsk(t *testing.T) {
 		if e = a.AskHost(t.Context(), "dane.example.org", "mx.dane.example.org"); e.Reply.Row != mtapolicy.X1 {
 			t.Errorf("%+v", e)
 		}
+		// What Exim reads is a line of its own form, whatever went wrong.
+		for key, want := range map[string]string{
+			"a..b": `req=defer reason="this is no domain and no address literal"`, "\u200dx.example.org": `req=defer reason="the name is not a valid internationalized domain name"`,
+			"dane.example.org": `req=defer reason="this host is not among the mail hosts of the plan"`,
+		} {
+			host := ""
+			if key == "dane.example.org" {
+				host = strings.Repeat("x", 300)
+			}
+			if e = a.AskHost(t.Context(), key, host); e.Reply.Text != want {
+				t.Errorf("%q: %q, want %q", key, e.Reply.Text, want)
+			}
+		}
 		if log.Len() > 0 {
 			t.Error(log.String())
 		}

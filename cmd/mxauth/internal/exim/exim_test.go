@@ -6,7 +6,9 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -96,6 +98,114 @@ func TestShutdown(t *testing.T) {
 	if _, err := net.Dial("unix", path); err == nil {
 		t.Error("still listening")
 	}
+}
+
+// A pipe listener hands out connections without a kernel, for the clock of synctest.
+type pipeListener chan net.Conn
+
+func (l pipeListener) Accept() (net.Conn, error) {
+	c, ok := <-l
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+func (l pipeListener) Close() error   { return nil }
+func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+// A client that sends no line is cut off after 5 s, also one that goes on sending, and one
+// that does not read the answer 5 s after that.
+func TestTimes(t *testing.T) {
+	for _, x := range []struct {
+		about string
+		say   func(net.Conn)
+		want  time.Duration
+	}{
+		{"silent", func(net.Conn) {}, 5 * time.Second},
+		{"half a line", func(c net.Conn) { io.WriteString(c, "mxauth example.org") }, 5 * time.Second},
+		{"a byte a second", func(c net.Conn) {
+			for {
+				if _, err := io.WriteString(c, "x"); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		}, 5 * time.Second},
+		{"does not read", func(c net.Conn) {
+			time.Sleep(3 * time.Second)
+			io.WriteString(c, "mxauth example.org\n")
+		}, 8 * time.Second},
+	} {
+		t.Run(x.about, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := exim.New(exim.Config{Answer: func(context.Context, string, string) string { return "req=may" }})
+				l := make(pipeListener, 1)
+				served := make(chan error)
+				go func() { served <- s.Serve(l) }()
+				begun, ended := time.Now(), make(chan time.Time, 1)
+				here, there := net.Pipe()
+				l <- &closeNoted{there, sync.OnceFunc(func() { ended <- time.Now() })}
+				var said sync.WaitGroup
+				said.Go(func() { x.say(here) })
+				if got := (<-ended).Sub(begun); got != x.want {
+					t.Errorf("ended after %v, want %v", got, x.want)
+				}
+				here.Close()
+				said.Wait()
+				s.Close()
+				close(l)
+				if err := <-served; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A closeNoted connection says when it is closed for the first time.
+type closeNoted struct {
+	net.Conn
+	note func()
+}
+
+func (c *closeNoted) Close() error {
+	c.note()
+	return c.Conn.Close()
+}
+
+// The server takes any bytes, and answers at most once, with a line.
+func FuzzLine(f *testing.F) {
+	for _, s := range []string{"mxauth example.org\n", "mxauth example.org mx.example.org\r\n", "\n", "mxauth \x00 {}$\n", strings.Repeat("x", exim.MaxLine+1)} {
+		f.Add([]byte(s))
+	}
+	s := exim.New(exim.Config{Answer: func(_ context.Context, domain, host string) string {
+		if domain == "" || strings.ContainsAny(domain+host, " \t\r\n") {
+			f.Errorf("asked about %q %q", domain, host)
+		}
+		return "req=may"
+	}})
+	l := make(pipeListener)
+	served := make(chan error)
+	go func() { served <- s.Serve(l) }()
+	f.Cleanup(func() {
+		s.Close()
+		close(l)
+		<-served
+	})
+	f.Fuzz(func(t *testing.T, line []byte) {
+		here, there := net.Pipe()
+		l <- there
+		go func() {
+			here.Write(append(line, '\n'))
+			here.SetReadDeadline(time.Now().Add(time.Minute))
+		}()
+		got, err := io.ReadAll(here)
+		here.Close()
+		first, _, _ := strings.Cut(string(line), "\n")
+		if err != nil || (len(got) == 0) != (len(first) >= exim.MaxLine) || len(got) > 0 && (strings.Count(string(got), "\n") != 1 || !strings.HasPrefix(string(got), "req=") || !strings.HasSuffix(string(got), "\n")) {
+			t.Errorf("%q is answered %q, %v", line, got, err)
+		}
+	})
 }
 
 // The limit of connections holds, and those beyond it are served later.

@@ -28,9 +28,9 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// A daemonStack is what serve runs on. Store, kept replies and metrics live as long as the
-// daemon; the client below is made anew when the files that it rests on have changed.
-type daemonStack struct {
+// A service is a running daemon. Store, kept replies and metrics live as long as it does; the
+// client is replaced when a file of trust anchors or certification authorities has changed.
+type service struct {
 	e         *env
 	s         *settings.Settings
 	load      func() (*settings.Settings, error) // reads the configuration again
@@ -71,8 +71,8 @@ type generation struct {
 
 // openDaemon opens store, resolver and engine. A store that cannot be opened is an error:
 // what it holds protects mail. With check it creates nothing.
-func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (_ *daemonStack, err error) {
-	d := &daemonStack{e: e, s: s, level: new(slog.LevelVar), began: e.now(), metrics: daemon.NewMetrics()}
+func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (_ *service, err error) {
+	d := &service{e: e, s: s, level: new(slog.LevelVar), began: e.now(), metrics: daemon.NewMetrics()}
 	if err := d.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		return nil, configError("", "log.level: %w", err)
 	}
@@ -92,7 +92,7 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 		Request:  d.request,
 		Options:  replyOptions(s),
 		Patience: s.Patience, MaxEntries: s.KeptReplies, Now: e.now, Logger: d.log,
-		Observe: d.metrics.Observe, Warm: d.metrics.Warm,
+		Observe: d.metrics.Observe, Warm: d.metrics.Warm, NoName: d.metrics.NoName,
 	})
 	t, err := e.readTrust("trust.ca-file")
 	if err != nil {
@@ -121,7 +121,7 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 }
 
 // follow opens the state of the trust anchors. With check it changes nothing.
-func (d *daemonStack) follow(t trust, check bool) (err error) {
+func (d *service) follow(t trust, check bool) (err error) {
 	path := d.s.AnchorState
 	if path == "" {
 		return nil
@@ -142,7 +142,7 @@ func (d *daemonStack) follow(t trust, check bool) (err error) {
 }
 
 // exchanger asks the resolvers of the client in force.
-type exchanger struct{ d *daemonStack }
+type exchanger struct{ d *service }
 
 func (x exchanger) Exchange(ctx context.Context, query []byte) (dnssec.Response, error) {
 	client, done := x.d.use()
@@ -151,7 +151,7 @@ func (x exchanger) Exchange(ctx context.Context, query []byte) (dnssec.Response,
 }
 
 // followed puts the anchors that are followed in the place of those of the file.
-func (d *daemonStack) followed(t trust) trust {
+func (d *service) followed(t trust) trust {
 	if d.follower != nil {
 		t.anchors = d.follower.Anchors()
 	}
@@ -159,7 +159,7 @@ func (d *daemonStack) followed(t trust) trust {
 }
 
 // retrust makes a new client after the anchors have changed.
-func (d *daemonStack) retrust() {
+func (d *service) retrust() {
 	if err := d.reloadTrust(); err != nil {
 		d.log.Error("the new trust anchors are not in force", "err", err)
 	}
@@ -167,7 +167,7 @@ func (d *daemonStack) retrust() {
 }
 
 // configure reads the settings into request and base.
-func (d *daemonStack) configure(ctx context.Context) error {
+func (d *service) configure(ctx context.Context) error {
 	s, e := d.s, d.e
 	if err := e.configure(&d.base, "resolver.servers"); err != nil {
 		return err
@@ -195,15 +195,15 @@ func (d *daemonStack) configure(ctx context.Context) error {
 		StoreFailed: func(error) { d.metrics.StoreFailed() },
 	}
 	if d.servesHTTP() {
-		return d.openHTTP(d.base.HELO)
+		return d.openHTTP()
 	}
 	return nil
 }
 
-func (d *daemonStack) warn(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...)) }
+func (d *service) warn(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...)) }
 
 // inForce returns the exceptions.
-func (d *daemonStack) inForce() *engine.Exceptions {
+func (d *service) inForce() *engine.Exceptions {
 	if d.exceptions == nil {
 		return nil
 	}
@@ -212,7 +212,7 @@ func (d *daemonStack) inForce() *engine.Exceptions {
 
 // openStore opens the store. It is opened once: a file belongs to one process, and what
 // waits to be written must outlive a reload.
-func (d *daemonStack) openStore() (err error) {
+func (d *service) openStore() (err error) {
 	if d.store, err = d.e.openStoreOnly(storeFills); err != nil {
 		if errors.Is(err, bolt.ErrLocked) {
 			return configError("another mxauth holds the store; stop it, or use a store on a server (redis://)", "%w", err)
@@ -220,7 +220,7 @@ func (d *daemonStack) openStore() (err error) {
 		return err
 	}
 	d.base.Store = d.store
-	if _, memory := d.store.(*store.Memory); memory {
+	if _, forgets := d.store.(*store.Memory); forgets {
 		return nil
 	}
 	if d.front, err = store.NewFront(store.FrontConfig{Behind: d.store, Now: d.e.now, Logger: d.log}); err != nil {
@@ -232,7 +232,7 @@ func (d *daemonStack) openStore() (err error) {
 
 // checkStore says whether the store could be opened. It creates no file: that would belong to
 // the user who checks, not to that of the daemon. A file that a running daemon holds is good.
-func (d *daemonStack) checkStore(ctx context.Context) error {
+func (d *service) checkStore(ctx context.Context) error {
 	path, isBolt := strings.CutPrefix(d.s.Store, "bolt:")
 	if isBolt {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -255,14 +255,14 @@ func (d *daemonStack) checkStore(ctx context.Context) error {
 }
 
 // useMemory opens a store that forgets.
-func (d *daemonStack) useMemory() error {
+func (d *service) useMemory() error {
 	m, err := store.NewMemory(store.MemoryConfig{Now: d.e.now})
 	d.store, d.base.Store = m, m
 	return err
 }
 
 // generate makes a client.
-func (d *daemonStack) generate(t trust) (*generation, error) {
+func (d *service) generate(t trust) (*generation, error) {
 	c := d.base
 	t.apply(&c)
 	client, err := mxauth.New(c)
@@ -295,7 +295,7 @@ func (g *generation) close() {
 }
 
 // use returns the client in force, and what to call after its use.
-func (d *daemonStack) use() (*mxauth.Client, func()) {
+func (d *service) use() (*mxauth.Client, func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := d.current
@@ -304,7 +304,7 @@ func (d *daemonStack) use() (*mxauth.Client, func()) {
 }
 
 // plan makes a plan with the client in force.
-func (d *daemonStack) plan(ctx context.Context, r engine.Request) (*engine.Plan, error) {
+func (d *service) plan(ctx context.Context, r engine.Request) (*engine.Plan, error) {
 	client, done := d.use()
 	defer done()
 	return client.Plan(ctx, r)
@@ -312,7 +312,7 @@ func (d *daemonStack) plan(ctx context.Context, r engine.Request) (*engine.Plan,
 
 // forget drops the plans and replies that rest on something of a domain that has changed;
 // the zero domain stands for all.
-func (d *daemonStack) forget(domain rfc6125.Host) {
+func (d *service) forget(domain rfc6125.Host) {
 	d.mu.Lock()
 	g := d.current
 	d.mu.Unlock()
@@ -328,7 +328,7 @@ func (d *daemonStack) forget(domain rfc6125.Host) {
 }
 
 // start begins what goes on beside the answers.
-func (d *daemonStack) start() {
+func (d *service) start() {
 	d.current.refresh(d.run, d.log)
 	d.wg.Go(d.countPolicies)
 	if d.follower != nil {
@@ -345,7 +345,7 @@ func (d *daemonStack) start() {
 
 // watchExceptions reads the exceptions again when their file changes, and drops what rests
 // on the old ones.
-func (d *daemonStack) watchExceptions() {
+func (d *service) watchExceptions() {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	said := ""
@@ -370,7 +370,7 @@ func (d *daemonStack) watchExceptions() {
 
 // reload reads again what a SIGHUP reads again. Each file that cannot be used leaves its
 // old content in force and is an error; the others count.
-func (d *daemonStack) reload() error {
+func (d *service) reload() error {
 	var errs []error
 	if err := d.reloadSettings(); err != nil {
 		errs = append(errs, err)
@@ -396,7 +396,7 @@ func (d *daemonStack) reload() error {
 
 // reloadSettings takes the log level from the configuration, and says what else has changed
 // there.
-func (d *daemonStack) reloadSettings() error {
+func (d *service) reloadSettings() error {
 	s, err := d.load()
 	if err != nil {
 		return err
@@ -416,7 +416,7 @@ func (d *daemonStack) reloadSettings() error {
 
 // reloadTrust makes a new client if anchors or certification authorities have changed.
 // Plans under way end with the old one.
-func (d *daemonStack) reloadTrust() error {
+func (d *service) reloadTrust() error {
 	d.trustMu.Lock()
 	defer d.trustMu.Unlock()
 	t, err := d.e.readTrust("trust.ca-file")
@@ -464,7 +464,7 @@ func refuse(s *settings.Settings, config string) error {
 }
 
 // alive asks a question that is answered here: the lookup path has to let it through.
-func (d *daemonStack) alive(ctx context.Context) error {
+func (d *service) alive(ctx context.Context) error {
 	name, err := rfc6125.ParseName("localhost")
 	if err != nil {
 		return err
@@ -485,7 +485,7 @@ func (d *daemonStack) alive(ctx context.Context) error {
 }
 
 // close ends everything in reverse order.
-func (d *daemonStack) close() {
+func (d *service) close() {
 	if d.answers != nil {
 		d.answers.Close()
 	}
@@ -513,7 +513,7 @@ type policyCounts struct{ kept, stale atomic.Int64 }
 const countEvery = sts.BackOff
 
 // countPolicies keeps the counts until the daemon ends.
-func (d *daemonStack) countPolicies() {
+func (d *service) countPolicies() {
 	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
 	for {
@@ -532,7 +532,7 @@ func (d *daemonStack) countPolicies() {
 
 // listPolicies counts the kept policies and those that could not be refreshed, and returns
 // up to limit of these, the one that ends first at the front.
-func (d *daemonStack) listPolicies(ctx context.Context, limit int) (kept, stale int, list []sts.Item, err error) {
+func (d *service) listPolicies(ctx context.Context, limit int) (kept, stale int, list []sts.Item, err error) {
 	client, done := d.use()
 	defer done()
 	err = client.Policies().Cache().List(ctx, func(i sts.Item) bool {

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The door for Exim, over a unix socket and over TCP: one line in, one out, and the end. What
+// Exim cannot be told is counted.
+func TestServeExim(t *testing.T) {
+	l := startLab(t, serveWorlds(t, "dane-ee", "sts-enforce", "sts-no-match", "half-dane", "alias-secure", "alias-sts", "tlsa-servfail", "null-mx"), nil)
+	socket, tcp, metrics := filepath.Join(shortDir(t), "e"), freeAddress(t), freeAddress(t)
+	d := newServed(t, l, fmt.Sprintf("[[listen]]\ndoor = \"exim\"\naddress = \"unix:%s\"\n[[listen]]\ndoor = \"exim\"\naddress = \"inet:%s\"\n", socket, tcp))
+	d.env["MXAUTH_SERVE_METRICS"] = "inet:" + metrics
+	d.start()
+	ask := func(network, address, line string) string {
+		t.Helper()
+		c, err := net.Dial(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(30 * time.Second))
+		if _, err := io.WriteString(c, line); err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	for _, x := range []struct{ question, want string }{
+		{"mxauth dane-ee.test", "req=dane until="},
+		{"mxauth dane-ee.test mx.dane-ee.test", "req=dane until="},
+		{"mxauth DANE-EE.test MX.dane-ee.test.", "req=dane until="},
+		{"mxauth dane-ee.test mx.sts-enforce.test", "req=defer reason="},
+		{"mxauth sts-enforce.test mx.sts-enforce.test", "req=sts until="},
+		{"mxauth sts-no-match.test mx.sts-no-match.test", "req=skip until="},
+		{"mxauth sts-no-match.test", "req=defer reason="},
+		{"mxauth half-dane.test mx.half-dane-host.test", "req=encrypt until="},
+		{"mxauth alias-secure.test mx.alias-secure.test", "req=dane until="},
+		{"mxauth alias-secure.test host.alias-secure-to.test", "req=dane until="},
+		{"mxauth alias-sts.test host.alias-sts-to.test", "req=sts until="},
+		{"mxauth tlsa-servfail.test", "req=defer reason="},
+		{"mxauth tlsa-servfail.test mx.tlsa-servfail.test", "req=defer reason="},
+		{"mxauth null-mx.test", "req=may"}, // Exim returns the message by itself
+		{"mxauth a..b", "req=defer reason="},
+		{"QUERY dane-ee.test", "req=defer reason="},
+	} {
+		for network, address := range map[string]string{"unix": socket, "tcp": tcp} {
+			got := ask(network, address, x.question+"\n")
+			if !strings.HasPrefix(got, x.want) || strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, "\n") || strings.ContainsAny(got, "{}$\\") {
+				t.Errorf("%s over %s: %q, want %q...", x.question, network, got, x.want)
+			}
+		}
+	}
+	r, err := http.Get("http://" + metrics + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"exim-half-dane", "common-name"} {
+		if !strings.Contains(string(b), fmt.Sprintf("mxauth_deviations_total{reason=%q} ", id)) {
+			t.Errorf("%s is not counted", id)
+		}
+	}
+}
+
+// freeAddress is an address of loopback whose port was free a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
