@@ -8,7 +8,6 @@ var (
 
 const (
 	MaxAhead     = maxAhead
-	SlowAfter    = slowAfter
 	MaxProviders = maxProviders
 )
 

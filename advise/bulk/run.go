@@ -26,9 +26,16 @@ const (
 	// DefaultProbeTime is added to that for connecting to its mail hosts.
 	DefaultProbeTime = 2 * time.Minute
 
-	// slowAfter is how long a domain may take before it leaves the window, so that a list in
-	// which many servers are silent goes on at the pace of the others.
-	slowAfter = 300 * time.Millisecond
+	// slowAfter is how long a domain may take at least before it leaves the window, so that a
+	// list in which many servers are silent goes on at the pace of the others. Where all are
+	// slow, because the resolver or this machine has too much to do, it is slowTimes the time
+	// that they take on average: more domains at once would make it worse.
+	slowAfter = 500 * time.Millisecond
+	slowTimes = 4
+	// averageOf is over how many domains that average goes, roughly. One domain counts for
+	// maxAverage at most.
+	averageOf  = 64
+	maxAverage = 5 * time.Second
 	// slowWindows bounds the domains that have left the window, as a multiple of it.
 	slowWindows = 4
 	// maxAhead bounds the rows that wait for an earlier one: about 15 MB.
@@ -121,7 +128,8 @@ type run struct {
 	started  int // entries that were read
 	next     int // the entry whose result is handed over next
 	kept     int
-	overdue  int // of running
+	overdue  int           // of running
+	average  time.Duration // that a domain takes
 	running  map[int]*work
 	finished map[int]result
 }
@@ -135,7 +143,8 @@ type listItem struct {
 // work is a domain that is looked at.
 type work struct {
 	entry   Entry
-	overdue bool // it takes longer than slowAfter
+	begun   time.Time
+	overdue bool // it has left the window
 }
 
 // A result is what stands for an entry in the output: one of the two.
@@ -238,9 +247,10 @@ func (r *run) start(ctx context.Context, e Entry) error {
 			return nil
 		}
 	}
-	r.running[n] = &work{entry: e}
+	r.running[n] = &work{entry: e, begun: time.Now()}
+	patience := max(slowAfter, slowTimes*r.average)
 	r.workers.Go(func() {
-		slow := time.AfterFunc(slowAfter, func() { r.send(event{n: n}) })
+		slow := time.AfterFunc(patience, func() { r.send(event{n: n}) })
 		defer slow.Stop()
 		row, err := r.look(ctx, &e)
 		r.send(event{n, row, err})
@@ -273,6 +283,7 @@ func (r *run) note(ev event) error {
 	if w.overdue {
 		r.overdue--
 	}
+	r.average += (min(time.Since(w.begun), maxAverage) - r.average) / averageOf
 	if ev.err != nil {
 		return ev.err
 	}

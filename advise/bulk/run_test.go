@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -147,6 +148,25 @@ func TestRunSlow(t *testing.T) {
 			t.Error(len(got.domains), oldest)
 		}
 		if k.most.Load() > 5*8 {
+			t.Errorf("%d side by side", k.most.Load())
+		}
+	})
+}
+
+// TestRunAllSlow: where every domain takes long, no more are looked at side by side for that.
+func TestRunAllSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &client{plan: func(ctx context.Context, d string) (*engine.Plan, error) {
+			i, _ := strconv.Atoi(strings.Trim(d, "d.example"))
+			return planOf(d), wait(ctx, min(time.Duration(i)*10*time.Millisecond, 2*time.Second)) // it becomes worse
+		}}
+		var got collected
+		c := got.config(k)
+		c.Window = 8
+		if err := bulk.Run(t.Context(), c, bulk.Read(strings.NewReader(listOf(600)))); err != nil {
+			t.Fatal(err)
+		}
+		if k.most.Load() > 2*8 {
 			t.Errorf("%d side by side", k.most.Load())
 		}
 	})

@@ -35,7 +35,7 @@ const (
 	// surveyGC and surveyMemory let the collector run less often than it does by default, as
 	// long as memory stays well below 100 MB.
 	surveyGC     = 200
-	surveyMemory = 72 << 20
+	surveyMemory = 60 << 20
 )
 
 // surveyFlags are the flags of survey.
