@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"html/template"
 	"io"
-	"strings"
 )
 
 //go:embed report.html
@@ -16,7 +15,6 @@ var report = template.Must(template.New("report").Funcs(template.FuncMap{
 	"width":     barLength,
 	"mechanism": func(m Mechanism) string { return mechanismText[m] },
 	"strength":  strength,
-	"join":      func(list []string) string { return strings.Join(list, ", ") },
 	"counted":   counted,
 }).Parse(reportText))
 

@@ -212,7 +212,7 @@ var mechanismText = [len(mechanismWords)]string{
 	PartDANE:     "DANE at some mail hosts only",
 	HalfDANE:     "TLSA records, but the MX records are not signed",
 	Testing:      "MTA-STS in mode testing",
-	None:         "neither",
+	None:         "neither DANE nor MTA-STS",
 	NoMail:       "takes no mail, or does not exist",
 	Undetermined: "not known: a lookup failed",
 }
