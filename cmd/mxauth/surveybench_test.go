@@ -301,6 +301,7 @@ func askAlone(resolver, domain string, roots *x509.CertPool, dial func(context.C
 type surveyed struct {
 	rate float64 // domains a second
 	rss  float64 // the most memory, in MB
+	cpu  float64 // processor time of a domain, in ms
 }
 
 // measure runs a survey of n domains, or asks alone, as a program of its own.
@@ -330,7 +331,8 @@ func (w *surveyWorld) measure(b *testing.B, n, hang int, alone bool) surveyed {
 	if !alone && (out.lines != n || out.enforced < n/policyEvery*95/100) {
 		b.Fatalf("%d rows, %d with MTA-STS, of %d", out.lines, out.enforced, n)
 	}
-	return surveyed{float64(n) / took, float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) / 1024}
+	p := cmd.ProcessState
+	return surveyed{float64(n) / took, float64(p.SysUsage().(*syscall.Rusage).Maxrss) / 1024, (p.UserTime() + p.SystemTime()).Seconds() * 1000 / float64(n)}
 }
 
 // A countingWriter counts lines and those with MTA-STS.
@@ -371,6 +373,8 @@ func BenchmarkSurvey(b *testing.B) {
 			add("hang", hanging.rate/alone.rate)
 			add("MB", own.rss)
 			add("hang-MB", hanging.rss)
+			add("far-cpu", own.cpu/alone.cpu)
+			add("ms", own.cpu)
 			bare, quick := near.measure(b, n, 0, true), near.measure(b, n, 0, false)
 			add("near/s", quick.rate)
 			add("near", quick.rate/bare.rate)
