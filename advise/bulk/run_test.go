@@ -157,7 +157,7 @@ func TestRunSlow(t *testing.T) {
 func TestRunAllSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &client{plan: func(ctx context.Context, d string) (*engine.Plan, error) {
-			i, _ := strconv.Atoi(strings.Trim(d, "d.example"))
+			i, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(d, "d"), ".example"))
 			return planOf(d), wait(ctx, min(time.Duration(i)*10*time.Millisecond, 2*time.Second)) // it becomes worse
 		}}
 		var got collected
