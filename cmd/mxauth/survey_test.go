@@ -91,3 +91,55 @@ func TestSurveySchemaFails(t *testing.T) {
 		}
 	}
 }
+
+// TestSurveyOddLists: what is odd about a list is read, or refused with the number of its line.
+func TestSurveyOddLists(t *testing.T) {
+	w := startSurveyWorld(t, 0)
+	for name, c := range map[string]struct {
+		list, stderr string
+		domains      int
+		code         int
+	}{
+		"mark":    {"\ufeffd1.example\n", "", 1, 0},
+		"UTF-16":  {"\xff\xfed\x001\x00.\x00e\x00x\x00a\x00m\x00p\x00l\x00e\x00\r\x00\n\x00", "", 1, 0},
+		"CR":      {"d1.example\rd2.example\r", "", 2, 0},
+		"NUL":     {"d1.example\nd\x002.example\n", "mxauth: line 2: the line holds a NUL byte: this is not a list of domains in UTF-8 or UTF-16\n", 1, exitUsage},
+		"1 MB":    {"d1.example\n" + strings.Repeat("a", 1<<20) + "\nd2.example", "mxauth: line 2: the line is longer than 4096 bytes\n", 2, exitUsage},
+		"Latin-1": {"b\xfccher.example\nd1.example\n", "mxauth: line 1: \"b\\xfccher.example\" is not UTF-8: convert the list, for example by iconv -f latin1 -t utf-8\n", 1, exitUsage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			// A reader that cannot be read twice, as a pipe.
+			e := newEnv(io.MultiReader(strings.NewReader(c.list)), &stdout, &stderr, func(string) string { return "" })
+			code := run(t.Context(), []string{"survey", "--resolver", w.resolver.String(), "--dnssec", "trust-ad", "--no-times", "--csv", "-"}, e)
+			if code != c.code || stderr.String() != c.stderr || strings.Count(stdout.String(), ".example,none,") != c.domains {
+				t.Errorf("exit status %d: %s%s", code, stdout.String(), stderr.String())
+			}
+		})
+	}
+}
+
+// TestSurveyWriteError: an output that cannot be written ends the survey with an error.
+func TestSurveyWriteError(t *testing.T) {
+	w := startSurveyWorld(t, 0)
+	var stderr bytes.Buffer
+	e := newEnv(strings.NewReader("d1.example\nd2.example\n"), failingWriter{}, &stderr, func(string) string { return "" })
+	code := run(t.Context(), []string{"survey", "--resolver", w.resolver.String(), "--dnssec", "trust-ad", "--json", "-"}, e)
+	if code != exitFault || stderr.String() != "mxauth: writing the answer: disk full\n" {
+		t.Errorf("exit status %d: %s", code, stderr.String())
+	}
+}
+
+// TestSurveyAsksOnce: a question that many domains have in common is asked once.
+func TestSurveyAsksOnce(t *testing.T) {
+	w := startSurveyWorld(t, roundTrip)
+	var stdout, stderr bytes.Buffer
+	e := newEnv(strings.NewReader(strings.Repeat("d1.example\n", 200)), &stdout, &stderr, func(string) string { return "" })
+	if code := run(t.Context(), []string{"survey", "--resolver", w.resolver.String(), "--dnssec", "trust-ad", "--json", "-"}, e); code != 0 {
+		t.Fatalf("exit status %d: %s", code, stderr.String())
+	}
+	// MX, A, AAAA, TXT, and the keys of the root.
+	if n := w.questions.Load(); strings.Count(stdout.String(), "\n") != 200 || n > 6 {
+		t.Errorf("%d questions were asked", n)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +43,8 @@ type surveyWorld struct {
 	resolver netip.AddrPort
 	policies string // address of the listener
 	ca       string // PEM file
+
+	questions atomic.Int64 // that came
 }
 
 // bareNumber is the number of a domain, and the name before it.
@@ -69,6 +72,7 @@ func policyAddress(n int) netip.Addr {
 
 // ServeDNS answers as a resolver that validates. Nothing but the root is signed.
 func (w *surveyWorld) ServeDNS(rw dns.ResponseWriter, q *dns.Msg) {
+	w.questions.Add(1)
 	m := new(dns.Msg).SetReply(q)
 	m.RecursionAvailable = true
 	m.SetEdns0(1232, true)
