@@ -23,6 +23,7 @@ func verbs() []func(*env) *cobra.Command {
 		newStatus,
 		newAsk,
 		newConfig,
+		newDoctor,
 		newReason,
 		newVersion,
 	}

@@ -114,3 +114,26 @@ func (in *Input) tablesWithOwn() string {
 	}
 	return out + in.OwnTable()
 }
+
+// Tables returns the tables of main.cf that ask mxauth; where none does, the one that main.cf
+// wants.
+func (in *Input) Tables() []Table {
+	if list := in.ownTables(); len(list) > 0 {
+		return list
+	}
+	return []Table{ParseTable(in.OwnTable())}
+}
+
+// Chroots returns whether services that deliver by SMTP are chrooted: one value, or two where
+// they differ. A Postfix whose services are not known is not.
+func (in *Input) Chroots() (list []bool) {
+	for _, s := range in.Services {
+		if !slices.Contains(list, s.Chroot) {
+			list = append(list, s.Chroot)
+		}
+	}
+	if list == nil {
+		list = []bool{false}
+	}
+	return list
+}

@@ -95,6 +95,7 @@ var defaults = Params{
 	"smtp_connection_cache_on_demand":  "yes",
 	"smtp_tls_enforce_sts_mx_patterns": "yes",
 	"smtp_host_lookup":                 "dns",
+	"smtp_tls_mandatory_protocols":     ">=TLSv1",
 	"disable_dns_lookups":              "no",
 	"queue_directory":                  "/var/spool/postfix",
 	"smtp_fallback_relay":              "$fallback_relay",

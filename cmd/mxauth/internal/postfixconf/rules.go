@@ -186,9 +186,9 @@ func (in *Input) level() string {
 // was begins a sentence with the value of a parameter.
 func was(name, value string) string {
 	if value == "" {
-		return name + " is empty: "
+		return name + " is empty, so "
 	}
-	return fmt.Sprintf("%s = %s: ", name, value)
+	return fmt.Sprintf("%s = %s, so ", name, value)
 }
 
 // before begins a sentence about versions where the version is not known.
