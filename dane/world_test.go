@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -114,19 +115,15 @@ func issue(tb testing.TB, s spec, parent *node) *node {
 		s.edit(t)
 	}
 	key := testKey(s.key)
-	p, pk := t, crypto.Signer(key)
+	var by *certtest.Pair
 	if parent != nil {
-		p, pk = parent.Certificate, parent.key
+		by = &certtest.Pair{Cert: parent.Certificate, Key: parent.key}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, p, key.Public(), pk)
+	p, err := certtest.Sign(t, key, by)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return &node{c, key}
+	return &node{p.Cert, p.Key}
 }
 
 // A pki is a root, an intermediate and a leaf for mx.sec.example.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 // TestCommonName: a name that stands only in the Common Name proves nothing but under
@@ -15,7 +16,7 @@ func TestCommonName(t *testing.T) {
 	beside := issue(t, certSpec{cn: "mx.example.org", names: []string{"elsewhere.example"}, issuer: pki.ca})
 	ta := func() *world {
 		w := newWorld(t).signed()
-		return w.tlsa(tlsaOf(2, 0, w.ca.cert))
+		return w.tlsa(tlsaOf(2, 0, w.ca.Cert))
 	}
 	const (
 		webpki = "a Common Name does not count: the name must be a subject alternative name (RFC 8461 section 4.2, RFC 9525 section 2)"
@@ -26,7 +27,7 @@ func TestCommonName(t *testing.T) {
 		name string
 		w    *world
 		req  engine.Request
-		leaf *keyPair
+		leaf *certtest.Pair
 		want engine.ReasonID
 		says string // "" if nothing is said of the Common Name
 	}{

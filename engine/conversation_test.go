@@ -16,6 +16,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 var noAddress netip.AddrPort
@@ -26,10 +27,10 @@ var noAddress netip.AddrPort
 func TestNoKey(t *testing.T) {
 	pki := sharedPKI()
 	for name, make := range map[string]func(*world){
-		"dane":     func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.cert)) },
-		"dane-ta":  func(w *world) { w.signed().tlsa(tlsaOf(2, 0, pki.ca.cert)) },
+		"dane":     func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.Cert)) },
+		"dane-ta":  func(w *world) { w.signed().tlsa(tlsaOf(2, 0, pki.ca.Cert)) },
 		"mta-sts":  func(w *world) { w.unsigned().policy("enforce", "mx.example.org") },
-		"half":     func(w *world) { w.unsigned().tlsa(tlsaOf(3, 1, pki.good.cert)) },
+		"half":     func(w *world) { w.unsigned().tlsa(tlsaOf(3, 1, pki.good.Cert)) },
 		"nothing":  func(w *world) { w.unsigned() },
 		"unusable": func(w *world) { w.signed().tlsa("1" + noMatch[1:]) },
 	} {
@@ -37,7 +38,7 @@ func TestNoKey(t *testing.T) {
 			t.Run(name+", "+tls.VersionName(v), func(t *testing.T) {
 				w := newWorld(t)
 				make(w)
-				server := serverConfig(&keyPair{pki.good.cert, pki.self.key}, pki.ca)
+				server := serverConfig(&certtest.Pair{Cert: pki.good.Cert, Key: pki.self.Key}, pki.ca)
 				server.MaxVersion = v
 				a := w.engine().Attempt(w.plan(engine.Request{}), 0, noAddress)
 				_, state, err := shake(t, a.TLSConfig(), server)
@@ -93,7 +94,7 @@ func TestRefusedStaysRefused(t *testing.T) {
 			t.Errorf("%s, event %s: %s", d.Outcome, d.Event, explain.Text(d.Reason))
 		}
 	}
-	w.now = pki.early.cert.NotBefore.AddDate(0, 1, 0)
+	w.now = pki.early.Cert.NotBefore.AddDate(0, 1, 0)
 	p.ValidUntil = w.now.AddDate(1, 0, 0)
 	if d := a.Decision(false); d.Deliver {
 		t.Errorf("%s: %s", d.Outcome, explain.Text(d.Reason))

@@ -75,7 +75,7 @@ func TestRequirementsDANE(t *testing.T) {
 	t.Run("DANE7672-2.2-01 TLS authenticated by a usable record, or the next host", func(t *testing.T) {
 		w := two(t)
 		w.tlsa(noMatch)
-		w.dns.Add("_25._tcp.mx2.example.org. 300 IN TLSA " + tlsaOf(3, 1, w.self.cert))
+		w.dns.Add("_25._tcp.mx2.example.org. 300 IN TLSA " + tlsaOf(3, 1, w.self.Cert))
 		p := w.plan(engine.Request{})
 		e := w.engine()
 		first, second := e.Decide(p, 0, shows(w.self), w.now), e.Decide(p, 1, shows(w.self), w.now)
@@ -129,8 +129,8 @@ func TestRequirementsDANE(t *testing.T) {
 	})
 	t.Run("DANE7672-2.2.1-01 each host has its own records", func(t *testing.T) {
 		w := two(t)
-		w.tlsa(tlsaOf(3, 1, w.self.cert))
-		w.dns.Add("_25._tcp.mx2.example.org. 300 IN TLSA " + tlsaOf(3, 1, w.good.cert))
+		w.tlsa(tlsaOf(3, 1, w.self.Cert))
+		w.dns.Add("_25._tcp.mx2.example.org. 300 IN TLSA " + tlsaOf(3, 1, w.good.Cert))
 		p := w.plan(engine.Request{})
 		e := w.engine()
 		if e.Decide(p, 0, shows(w.good), w.now).Deliver || e.Decide(p, 1, shows(w.self), w.now).Deliver {
@@ -142,7 +142,7 @@ func TestRequirementsDANE(t *testing.T) {
 	})
 	t.Run("DANE7672-2.2.1-04 mandatory DANE behind an insecure MX waits", func(t *testing.T) {
 		w := newWorld(t).unsigned()
-		w.tlsa(tlsaOf(3, 1, w.self.cert))
+		w.tlsa(tlsaOf(3, 1, w.self.Cert))
 		d := w.decide(engine.Request{Level: engine.LevelDANEOnly}, shows(w.self))
 		if d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonDANERequired || explain.Reason(d.Reason).ResultType != "dane-required" {
 			t.Errorf("%s %+v", d.Outcome, d.Reason)
@@ -156,7 +156,7 @@ func TestRequirementsDANE(t *testing.T) {
 	})
 	t.Run("DANE7672-2.2.1-06 TLSA behind an insecure MX may be used", func(t *testing.T) {
 		w := newWorld(t).unsigned()
-		w.tlsa(tlsaOf(3, 1, w.self.cert))
+		w.tlsa(tlsaOf(3, 1, w.self.Cert))
 		if d := w.decide(engine.Request{}, shows(w.self)); d.Outcome != engine.Encrypted || d.Reason.ID != engine.ReasonHalfDANEMatch || d.Requirement != engine.HalfDANE {
 			t.Errorf("%s %s", d.Outcome, d.Reason.ID)
 		}
@@ -168,7 +168,7 @@ func TestRequirementsDANE(t *testing.T) {
 	})
 	t.Run("DANE7672-2.2.1-08 half-DANE is never authenticated", func(t *testing.T) {
 		w := newWorld(t).unsigned()
-		w.tlsa(tlsaOf(3, 1, w.self.cert)).tlsa(tlsaOf(2, 0, w.ca.cert))
+		w.tlsa(tlsaOf(3, 1, w.self.Cert)).tlsa(tlsaOf(2, 0, w.ca.Cert))
 		for _, p := range []engine.Peer{shows(w.self), shows(w.good, w.ca)} {
 			if d := w.decide(engine.Request{}, p); d.Outcome != engine.Encrypted || d.Method != "" {
 				t.Errorf("%s %s", d.Outcome, d.Method)
@@ -178,7 +178,7 @@ func TestRequirementsDANE(t *testing.T) {
 	t.Run("DANE7672-2.2.2-08 an error at one step ends the search", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN CNAME real.example.org.", "real.example.org. 300 IN A 192.0.2.1")
-		w.tlsa(tlsaOf(3, 1, w.self.cert))
+		w.tlsa(tlsaOf(3, 1, w.self.Cert))
 		w.dns.Fail("_25._tcp.real.example.org", dnssec.TypeTLSA, dnssec.ErrServFail)
 		h := w.plan(engine.Request{}).Hosts[0]
 		if h.Skipped != engine.Deferred || w.asked("_25._tcp.mx.example.org", dnssec.TypeTLSA) {
@@ -187,13 +187,13 @@ func TestRequirementsDANE(t *testing.T) {
 	})
 	t.Run("DANE7672-2.2.2-09 no MX: the search begins at the name itself", func(t *testing.T) {
 		w := newWorld(t)
-		w.dns.Add("example.org. 300 IN CNAME real.example.org.", "real.example.org. 300 IN A 192.0.2.1", "_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+		w.dns.Add("example.org. 300 IN CNAME real.example.org.", "real.example.org. 300 IN A 192.0.2.1", "_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.Cert))
 		if h := w.plan(engine.Request{}).Hosts[0]; h.Requirement != engine.DANE || h.SNI != "example.org" || h.Name.String() != "example.org" {
 			t.Errorf("%s %s", h.Requirement, h.SNI)
 		}
 		w = newWorld(t)
 		w.dns.AddAs(dnssec.Insecure, "example.org. 300 IN CNAME real.example.org.")
-		w.dns.Add("real.example.org. 300 IN A 192.0.2.1", "_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+		w.dns.Add("real.example.org. 300 IN A 192.0.2.1", "_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.Cert))
 		h := w.plan(engine.Request{}).Hosts[0]
 		if h.Requirement != engine.May || w.asked("_25._tcp.example.org", dnssec.TypeTLSA) || w.asked("_25._tcp.real.example.org", dnssec.TypeTLSA) {
 			t.Errorf("%s %v", h.Requirement, w.dns.Asked())

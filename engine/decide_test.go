@@ -13,6 +13,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -24,15 +25,15 @@ var plans = map[string]func(t testing.TB) (*world, engine.Request, engine.Peer){
 	},
 	"encrypt": func(t testing.TB) (*world, engine.Request, engine.Peer) {
 		w := newWorld(t).signed()
-		return w.tlsa(tlsaOf(1, 1, w.good.cert)), engine.Request{}, shows(w.self)
+		return w.tlsa(tlsaOf(1, 1, w.good.Cert)), engine.Request{}, shows(w.self)
 	},
 	"half-dane": func(t testing.TB) (*world, engine.Request, engine.Peer) {
 		w := newWorld(t).unsigned()
-		return w.tlsa(tlsaOf(3, 1, w.self.cert)), engine.Request{}, shows(w.self)
+		return w.tlsa(tlsaOf(3, 1, w.self.Cert)), engine.Request{}, shows(w.self)
 	},
 	"dane": func(t testing.TB) (*world, engine.Request, engine.Peer) {
 		w := newWorld(t).signed()
-		return w.tlsa(tlsaOf(3, 1, w.self.cert)), engine.Request{}, shows(w.self)
+		return w.tlsa(tlsaOf(3, 1, w.self.Cert)), engine.Request{}, shows(w.self)
 	},
 	"sts": func(t testing.TB) (*world, engine.Request, engine.Peer) {
 		w := newWorld(t).unsigned().policy("enforce", "mx.example.org")
@@ -44,18 +45,18 @@ var plans = map[string]func(t testing.TB) (*world, engine.Request, engine.Peer){
 	},
 	"half-dane+sts": func(t testing.TB) (*world, engine.Request, engine.Peer) {
 		w := newWorld(t).unsigned().policy("enforce", "*.example.org")
-		return w.tlsa(tlsaOf(3, 1, w.good.cert)), engine.Request{}, shows(w.good)
+		return w.tlsa(tlsaOf(3, 1, w.good.Cert)), engine.Request{}, shows(w.good)
 	},
 	"dane+sts": func(t testing.TB) (*world, engine.Request, engine.Peer) {
 		w := newWorld(t).signed().policy("enforce", "mx.example.org")
-		return w.tlsa(tlsaOf(3, 1, w.good.cert)), engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(w.good)
+		return w.tlsa(tlsaOf(3, 1, w.good.Cert)), engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(w.good)
 	},
 	"half-dane+pkix": func(t testing.TB) (*world, engine.Request, engine.Peer) {
 		w := newWorld(t)
 		w.dns.AddAs(dnssec.Secure, "example.org. 3600 IN A 192.0.2.1")
 		w.dns.Deny("example.org", dnssec.TypeMX, dnssec.NoData, dnssec.Insecure, dnssec.Reason{})
 		both := issue(t, certSpec{cn: "example.org", names: []string{"example.org"}, issuer: w.ca})
-		w.dns.Add("_25._tcp.example.org. 3600 IN TLSA " + tlsaOf(3, 1, both.cert))
+		w.dns.Add("_25._tcp.example.org. 3600 IN TLSA " + tlsaOf(3, 1, both.Cert))
 		p := shows(both)
 		p.RequireTLS = true
 		return w, engine.Request{RequireTLS: true}, p
@@ -104,8 +105,8 @@ func TestTable7(t *testing.T) {
 		{"dane", nil, "authenticated dane-ee dane-ee-match"},
 		{"dane", peer(shows(pki.good)), "refused dane-no-match"},
 		{"dane", peer(shows()), "refused dane-no-match"},
-		{"dane", &engine.Peer{Event: engine.HandshakeDone, RawKey: pki.self.cert.RawSubjectPublicKeyInfo}, "authenticated dane-ee dane-ee-match"},
-		{"dane", &engine.Peer{Event: engine.HandshakeDone, RawKey: pki.good.cert.RawSubjectPublicKeyInfo}, "refused dane-no-match"},
+		{"dane", &engine.Peer{Event: engine.HandshakeDone, RawKey: pki.self.Cert.RawSubjectPublicKeyInfo}, "authenticated dane-ee dane-ee-match"},
+		{"dane", &engine.Peer{Event: engine.HandshakeDone, RawKey: pki.good.Cert.RawSubjectPublicKeyInfo}, "refused dane-no-match"},
 		{"sts", &engine.Peer{}, "deferred no-connection"},
 		{"sts", &e1, "refused no-starttls"},
 		{"sts", &e2, "refused starttls-refused"},
@@ -119,7 +120,7 @@ func TestTable7(t *testing.T) {
 		{"sts", peer(shows(pki.alien)), "refused mta-sts-untrusted"},
 		{"sts", peer(shows(pki.self)), "refused mta-sts-untrusted"},
 		{"sts", peer(shows()), "refused mta-sts-untrusted"},
-		{"sts", &engine.Peer{Event: engine.HandshakeDone, RawKey: pki.good.cert.RawSubjectPublicKeyInfo}, "refused mta-sts-untrusted"},
+		{"sts", &engine.Peer{Event: engine.HandshakeDone, RawKey: pki.good.Cert.RawSubjectPublicKeyInfo}, "refused mta-sts-untrusted"},
 		{"pkix", &engine.Peer{}, "deferred no-connection"},
 		{"pkix", &e1, "refused no-starttls"},
 		{"pkix", &e2, "refused starttls-refused"},
@@ -388,7 +389,7 @@ func TestDecide(t *testing.T) {
 	})
 	t.Run("DANE-TA", func(t *testing.T) {
 		w := newWorld(t).signed()
-		w.tlsa(tlsaOf(2, 0, w.ca.cert))
+		w.tlsa(tlsaOf(2, 0, w.ca.Cert))
 		for _, c := range []struct {
 			peer engine.Peer
 			want string
@@ -521,7 +522,7 @@ func TestDecide(t *testing.T) {
 		}
 		// C2: DANE decides, MTA-STS is evaluated.
 		r.Options.DANEAndSTS = engine.DANEFirst
-		w.tlsa(tlsaOf(3, 1, w.self.cert))
+		w.tlsa(tlsaOf(3, 1, w.self.Cert))
 		d = w.decide(r, shows(w.self))
 		if d.Outcome != engine.Authenticated || len(d.Details) != 1 || d.Details[0].ID != engine.ReasonSTSUntrusted || explain.Reason(d.Details[0]).ResultType != "certificate-not-trusted" {
 			t.Errorf("%s, %+v", d.Outcome, d.Details)
@@ -553,7 +554,7 @@ func TestPresentedNames(t *testing.T) {
 		{names: []string{"a.example\x1b"}}, {cn: "c.example", names: []string{"a b"}}, {cn: strings.Repeat("a", 64)}, {names: []string{strings.Repeat("a.", 200) + "b"}},
 		{cn: "c.example", names: []string{"_a.example"}},
 	} {
-		cert := issue(t, c).cert
+		cert := issue(t, c).Cert
 		got, want := engine.PresentedNames(cert), rfc6125.PresentedBy(cert).Names()
 		if !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
@@ -618,7 +619,7 @@ func TestNoCertificate(t *testing.T) {
 			t.Errorf("%s: %s", name, d.Outcome)
 		}
 	}
-	for _, s := range []string{engine.Cover(3).String(), engine.MemoryAction(3).String(), engine.Effect(2).String(), (engine.LevelSecure + 1).String()} {
+	for _, s := range []string{memory.Cover(3).String(), memory.Action(3).String(), engine.Effect(2).String(), (engine.LevelSecure + 1).String()} {
 		if s != "invalid" {
 			t.Error(s)
 		}

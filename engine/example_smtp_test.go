@@ -2,15 +2,9 @@ package engine_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log"
-	"math/big"
 	"net"
 	"net/netip"
 	"net/smtp"
@@ -24,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/pkix"
@@ -118,20 +113,8 @@ type tlsHost struct {
 var exampleHost = sync.OnceValue(newTLSHost)
 
 func newTLSHost() tlsHost {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		log.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mx.example.org"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		log.Fatal(err)
-	}
-	spki, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
-	if err != nil {
-		log.Fatal(err)
-	}
-	return tlsHost{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, fmt.Sprintf("3 1 1 %x", sha256.Sum256(spki))}
+	p := certtest.Issue(certtest.Server("mx.example.org"), nil)
+	return tlsHost{p.TLS(), p.TLSA()}
 }
 
 // planFor is a plan for example.org, whose host has a TLSA record unless it is empty.

@@ -74,7 +74,7 @@ func TestException(t *testing.T) {
 			engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(pki.wrong), engine.Refused, false},
 		{"both fail, both are covered", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, plain,
 			engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(pki.wrong), engine.Encrypted, true},
-		{"not needed", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.cert)) }, plain, engine.Request{}, shows(pki.good), engine.Authenticated, false},
+		{"not needed", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.Cert)) }, plain, engine.Request{}, shows(pki.good), engine.Authenticated, false},
 		{"nothing demanded before", func(w *world) { w.signed() }, plain, engine.Request{}, none, engine.Cleartext, false},
 		{"audit mode lets it go already", dane, plain, engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), engine.Encrypted, false},
 		{"REQUIRETLS to an address is stronger, too", dane, func(x *engine.Exception) { x.Domain = "*" }, engine.Request{NextHop: "[192.0.2.1]", RequireTLS: true}, shows(pki.good), engine.Refused, false},
@@ -126,7 +126,7 @@ func TestException(t *testing.T) {
 		}
 	})
 	t.Run("it is told of and counted", func(t *testing.T) {
-		w := newWorld(t).signed().tlsa(tlsaOf(3, 1, pki.good.cert))
+		w := newWorld(t).signed().tlsa(tlsaOf(3, 1, pki.good.Cert))
 		w.except(anException())
 		var told []string
 		w.cfg.Trace = &engine.Trace{Excepted: func(x *engine.Exception, needed bool) { told = append(told, fmt.Sprint(x.ID, " ", needed)) }}

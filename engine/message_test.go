@@ -219,11 +219,11 @@ func TestWorked(t *testing.T) {
 	}{
 		{"3 1 1 matches, STS enforce, self-signed", func(t *testing.T) (*world, engine.Request, engine.Peer) {
 			w := signed(t)
-			return w.tlsa(tlsaOf(3, 1, w.self.cert)).policy("enforce", "mx.example.org"), engine.Request{}, shows(w.self)
+			return w.tlsa(tlsaOf(3, 1, w.self.Cert)).policy("enforce", "mx.example.org"), engine.Request{}, shows(w.self)
 		}, "dane authenticated dane-ee"},
 		{"the same, option both", func(t *testing.T) (*world, engine.Request, engine.Peer) {
 			w := signed(t)
-			return w.tlsa(tlsaOf(3, 1, w.self.cert)).policy("enforce", "mx.example.org"), engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(w.self)
+			return w.tlsa(tlsaOf(3, 1, w.self.Cert)).policy("enforce", "mx.example.org"), engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(w.self)
 		}, "dane+sts refused "},
 		{"3 1 1 mismatch, STS satisfied", func(t *testing.T) (*world, engine.Request, engine.Peer) {
 			w := signed(t)
@@ -244,11 +244,11 @@ func TestWorked(t *testing.T) {
 		}, "sts authenticated mta-sts"},
 		{"insecure MX, 3 1 1 matches", func(t *testing.T) (*world, engine.Request, engine.Peer) {
 			w := insecure(t)
-			return w.tlsa(tlsaOf(3, 1, w.self.cert)), engine.Request{}, shows(w.self)
+			return w.tlsa(tlsaOf(3, 1, w.self.Cert)), engine.Request{}, shows(w.self)
 		}, "half-dane encrypted "},
 		{"insecure MX forged, cached STS enforce", func(t *testing.T) (*world, engine.Request, engine.Peer) {
 			w := insecure(t)
-			return w.tlsa(tlsaOf(3, 1, w.self.cert)).policy("enforce", "genuine.example.org"), engine.Request{}, shows(w.self)
+			return w.tlsa(tlsaOf(3, 1, w.self.Cert)).policy("enforce", "genuine.example.org"), engine.Request{}, shows(w.self)
 		}, "skip refused "},
 		{"no policy to be had, HTTPS 500", func(t *testing.T) (*world, engine.Request, engine.Peer) {
 			w := insecure(t)
@@ -265,11 +265,11 @@ func TestWorked(t *testing.T) {
 		{"MX host alias, signed into an unsigned zone, TLSA at the original name", func(t *testing.T) (*world, engine.Request, engine.Peer) {
 			w := newWorld(t)
 			w.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN CNAME h.plain.example.", "h.plain.example. 300 IN A 192.0.2.1")
-			return w.tlsa(tlsaOf(3, 1, w.self.cert)), engine.Request{}, shows(w.self)
+			return w.tlsa(tlsaOf(3, 1, w.self.Cert)), engine.Request{}, shows(w.self)
 		}, "dane authenticated dane-ee"},
 		{"implicit MX, all signed", func(t *testing.T) (*world, engine.Request, engine.Peer) {
 			w := newWorld(t)
-			w.dns.Add("example.org. 300 IN A 192.0.2.1", "_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+			w.dns.Add("example.org. 300 IN A 192.0.2.1", "_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.Cert))
 			return w, engine.Request{}, shows(w.self)
 		}, "dane authenticated dane-ee"},
 		{"a literal", func(t *testing.T) (*world, engine.Request, engine.Peer) {
@@ -278,7 +278,7 @@ func TestWorked(t *testing.T) {
 		}, "may cleartext "},
 		{"smarthost with a port", func(t *testing.T) (*world, engine.Request, engine.Peer) {
 			w := newWorld(t)
-			w.dns.Add("relay.example.org. 300 IN A 192.0.2.1", "_587._tcp.relay.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+			w.dns.Add("relay.example.org. 300 IN A 192.0.2.1", "_587._tcp.relay.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.Cert))
 			return w, engine.Request{NextHop: "[relay.example.org]:587", Smarthost: true}, shows(w.self)
 		}, "dane authenticated dane-ee"},
 	} {

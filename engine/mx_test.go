@@ -68,7 +68,7 @@ func TestTable2(t *testing.T) {
 	t.Run("M2 a configured host", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("relay.example.org. 300 IN A 192.0.2.9", "relay.example.org. 300 IN MX 10 elsewhere.example.",
-			"_587._tcp.relay.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+			"_587._tcp.relay.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.Cert))
 		p := w.plan(engine.Request{NextHop: "[relay.example.org]:587"})
 		if hostNames(p) != "relay.example.org" || p.Hosts[0].Requirement != engine.DANE || p.Hosts[0].Port != 587 || p.MX.Row != "M2" || p.MX.Status != dnssec.Secure {
 			t.Errorf("%s: %+v", hostNames(p), p.Hosts)
@@ -128,7 +128,7 @@ func TestTable2(t *testing.T) {
 	}
 	t.Run("M5 implicit MX", func(t *testing.T) {
 		w := newWorld(t)
-		w.dns.Add("example.org. 300 IN A 192.0.2.1", "_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+		w.dns.Add("example.org. 300 IN A 192.0.2.1", "_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.Cert))
 		p := w.plan(engine.Request{})
 		if hostNames(p) != "example.org" || p.Hosts[0].Preference != 0 || p.Hosts[0].Requirement != engine.DANE || p.MX.Row != "M5" {
 			t.Errorf("%+v %+v", p.MX, p.Hosts)
@@ -137,7 +137,7 @@ func TestTable2(t *testing.T) {
 	t.Run("M5 the host is the name as given, not the end of its alias chain", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN CNAME host.plain.example.", "host.plain.example. 300 IN A 192.0.2.1",
-			"_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+			"_25._tcp.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.Cert))
 		p := w.plan(engine.Request{})
 		h := p.Hosts[0]
 		// A8: the first alias is signed, the rest is not: the name itself is the base.
@@ -210,7 +210,7 @@ func TestTable2(t *testing.T) {
 			w.dns.AddAs(c.chain, "example.org. 300 IN CNAME other.org.")
 			w.dns.AddAs(c.mx, "other.org. 300 IN MX 10 mx.example.org.")
 			w.dns.Add("mx.example.org. 300 IN A 192.0.2.1")
-			w.tlsa(tlsaOf(3, 1, w.self.cert))
+			w.tlsa(tlsaOf(3, 1, w.self.Cert))
 			p := w.plan(engine.Request{})
 			want := map[dnssec.Status]engine.Requirement{dnssec.Secure: engine.DANE, dnssec.Insecure: engine.HalfDANE}[c.want]
 			if p.MX.Status != c.want || p.Hosts[0].Requirement != want || p.Exp.String() != "other.org" || p.MX.Row != "M9" {
@@ -476,7 +476,7 @@ func TestRequirementsMX(t *testing.T) {
 	t.Run("DANE7672-2.2.1-02 TLSA changes no order", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 10 mx2.example.org.", "example.org. 300 IN MX 20 mx.example.org.", "mx2.example.org. 300 IN A 192.0.2.2", "mx.example.org. 300 IN A 192.0.2.1")
-		w.tlsa(tlsaOf(3, 1, w.self.cert))
+		w.tlsa(tlsaOf(3, 1, w.self.Cert))
 		p := w.plan(engine.Request{})
 		if hostNames(p) != "mx2.example.org mx.example.org" || p.Hosts[0].Requirement != engine.May || p.Hosts[1].Requirement != engine.DANE {
 			t.Errorf("%q", hostNames(p))
@@ -487,7 +487,7 @@ func TestRequirementsMX(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("exchange.example.org. 300 IN CNAME mail.example.org.", "mail.example.org. 300 IN CNAME example.org.",
 			"example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN A 192.0.2.1")
-		w.tlsa(tlsaOf(2, 0, w.ca.cert))
+		w.tlsa(tlsaOf(2, 0, w.ca.Cert))
 		p := w.plan(engine.Request{NextHop: "exchange.example.org"})
 		h := p.Hosts[0]
 		if got := refs(h.DANERefs); got != "mx.example.org exchange.example.org example.org" || h.Requirement != engine.DANE {
@@ -511,7 +511,7 @@ func TestRequirementsMX(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Zone("xn--bcher-kva.example", dnssec.Secure)
 		w.dns.Add("xn--bcher-kva.example. 300 IN MX 10 mx.xn--bcher-kva.example.", "mx.xn--bcher-kva.example. 300 IN A 192.0.2.1",
-			"_25._tcp.mx.xn--bcher-kva.example. 300 IN TLSA "+tlsaOf(2, 0, w.ca.cert))
+			"_25._tcp.mx.xn--bcher-kva.example. 300 IN TLSA "+tlsaOf(2, 0, w.ca.Cert))
 		p := w.plan(engine.Request{NextHop: "bücher.example"})
 		h := p.Hosts[0]
 		for _, s := range []string{p.Orig.String(), h.Name.String(), h.SNI, refs(h.DANERefs), h.ClientTLS().ServerName} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 // TestDecideIsPure: a decision depends on the plan, the peer, the time and what the engine
@@ -17,9 +18,9 @@ import (
 func TestDecideIsPure(t *testing.T) {
 	pki := sharedPKI()
 	file := filepath.Join(t.TempDir(), "roots.pem")
-	trust := func(k *keyPair) {
+	trust := func(k *certtest.Pair) {
 		t.Helper()
-		b := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: k.cert.Raw})
+		b := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: k.Cert.Raw})
 		if err := os.WriteFile(file, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func TestDecideIsPure(t *testing.T) {
 	// The roots that were there when the engine was made count, whatever becomes of the
 	// file before the first decision.
 	trust(pki.other)
-	decide := func(k *keyPair) engine.Decision {
+	decide := func(k *certtest.Pair) engine.Decision {
 		peer := shows(k)
 		shown := shows(k)
 		d := e.Decide(p, 0, peer, w.now)
@@ -114,7 +115,7 @@ func TestNoSystemRoots(t *testing.T) {
 	if d := w.decide(engine.Request{}, shows(pki.good)); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonSTSUntrusted {
 		t.Errorf("%s: %s", d.Outcome, explain.Text(d.Reason))
 	}
-	w = newWorld(t).signed().tlsa(tlsaOf(3, 1, pki.self.cert))
+	w = newWorld(t).signed().tlsa(tlsaOf(3, 1, pki.self.Cert))
 	w.cfg.Roots = nil
 	if d := w.decide(engine.Request{}, shows(pki.self)); d.Outcome != engine.Authenticated || d.Deliver != true {
 		t.Errorf("%s: %s, at %s", d.Outcome, explain.Text(d.Reason), w.now.Format(time.RFC3339))

@@ -1,7 +1,7 @@
 package engine_test
 
 import (
-	"crypto/ecdsa"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"flag"
@@ -20,6 +20,8 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -88,7 +90,7 @@ func TestEveryReason(t *testing.T) {
 	pki := sharedPKI()
 	old := shows(pki.good)
 	old.TLS = "TLS 1.1"
-	raw := engine.Peer{Event: engine.HandshakeDone, RawKey: pki.self.cert.RawSubjectPublicKeyInfo}
+	raw := engine.Peer{Event: engine.HandshakeDone, RawKey: pki.self.Cert.RawSubjectPublicKeyInfo}
 	said := engine.Peer{Event: engine.STARTTLSRefused, Code: 454, Detail: "454 4.7.0 TLS not available", Address: netip.MustParseAddrPort("192.0.2.1:25")}
 	peers := []engine.Peer{{}, {Detail: "connection refused"}, said, old, raw, shows(pki.onlyCN, pki.ca), shows(pki.early, pki.ca), {Event: engine.NoSTARTTLS}, {Event: engine.STARTTLSRefused}, {Event: engine.STARTTLSRefused, Injected: true}, {Event: engine.HandshakeFailed},
 		shows(pki.good, pki.ca), shows(pki.wrong, pki.ca), shows(pki.self), shows(pki.alien, pki.ca), shows(pki.expired, pki.ca), shows(), offering(pki.good)}
@@ -179,7 +181,7 @@ func TestEveryReason(t *testing.T) {
 	malformed.sts.results["example.org"] = sts.Result{Row: sts.S1, TXTErr: fmt.Errorf("%w: two of them", sts.ErrNoRecord), Answer: dnssec.Answer{Kind: dnssec.Data, Status: dnssec.Secure}, Until: epoch.Add(time.Minute)}
 	deliver(malformed, engine.Request{}, peers...)
 	ta := newWorld(t).signed()
-	ta.tlsa(tlsaOf(2, 0, pki.ca.cert))
+	ta.tlsa(tlsaOf(2, 0, pki.ca.Cert))
 	deliver(ta, engine.Request{}, peers...)
 	// What only happens to a caller.
 	w, req, good := plans["dane"](t)
@@ -189,7 +191,7 @@ func TestEveryReason(t *testing.T) {
 	took(w.engine().Decide(p, 0, engine.Peer{Untried: true, Detail: "the time was over"}, w.now).Reason)
 	took(w.engine().Decide(p, 0, engine.Peer{Code: 450, Detail: "EHLO was answered with 450 later"}, w.now).Reason)
 	begun := w.engine().Attempt(p, 0, netip.AddrPort{})
-	if _, _, err := shake(t, begun.TLSConfig(), serverConfig(&keyPair{good.Chain[0], keyOf(t, w, good.Chain[0])})); err != nil {
+	if _, _, err := shake(t, begun.TLSConfig(), serverConfig(&certtest.Pair{Cert: good.Chain[0], Key: keyOf(t, w, good.Chain[0])})); err != nil {
 		t.Fatal(err)
 	}
 	took(begun.Decision(false).Reason)
@@ -213,7 +215,7 @@ func TestEveryReason(t *testing.T) {
 	took(newWorld(t).signed().decide(engine.Request{Options: engine.Options{NoClearFallback: true}}, own).Reason)
 	// What was there once.
 	for _, lost := range []struct{ first, then func(w *world) }{{protected, bare}, {twoHosts, oneOfTwo}, {enforced, plain}, {enforced, none}, {enforced, testing_}, {enforced, unreachable}, {plain, plain}} {
-		for _, action := range []engine.MemoryAction{engine.MemoryAlert, engine.MemoryDefer} {
+		for _, action := range []memory.Action{memory.Alert, memory.Defer} {
 			l := newLife(t, action)
 			w := l.next(0, lost.first)
 			p := w.plan(engine.Request{})
@@ -221,7 +223,7 @@ func TestEveryReason(t *testing.T) {
 			deliver(l.next(time.Hour, lost.then), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
 		}
 	}
-	for _, action := range []engine.MemoryAction{engine.MemoryAlert, engine.MemoryDefer} {
+	for _, action := range []memory.Action{memory.Alert, memory.Defer} {
 		l := newLife(t, action)
 		l.store = &brokenStore{Store: l.store, get: errors.New("no disk")}
 		deliver(l.next(0, bare), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
@@ -318,11 +320,11 @@ func (o *teller) check(t *testing.T) {
 }
 
 // keyOf is the key of one of the certificates that the tests share.
-func keyOf(t *testing.T, w *world, c *x509.Certificate) *ecdsa.PrivateKey {
+func keyOf(t *testing.T, w *world, c *x509.Certificate) crypto.Signer {
 	t.Helper()
-	for _, k := range []*keyPair{w.self, w.good, w.wrong} {
-		if k.cert == c {
-			return k.key
+	for _, k := range []*certtest.Pair{w.self, w.good, w.wrong} {
+		if k.Cert == c {
+			return k.Key
 		}
 	}
 	t.Fatal("a certificate without a key")

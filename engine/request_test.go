@@ -105,7 +105,7 @@ func TestRequests(t *testing.T) {
 	})
 	t.Run("port and TLSA policy reach the lookups", func(t *testing.T) {
 		w := newWorld(t).signed()
-		w.tlsa(tlsaOf(3, 1, w.self.cert))
+		w.tlsa(tlsaOf(3, 1, w.self.Cert))
 		o := engine.Options{TLSA: dane.UsePolicy{Forbid: func(dane.Record) string { return "not here" }}}
 		p := w.plan(engine.Request{Options: o})
 		if p.Hosts[0].Requirement != engine.Encrypt || !strings.Contains(explain.Text(p.Hosts[0].Reason), "not here") {

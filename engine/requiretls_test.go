@@ -8,10 +8,11 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 // offering is a peer that offers REQUIRETLS inside TLS.
-func offering(pairs ...*keyPair) engine.Peer {
+func offering(pairs ...*certtest.Pair) engine.Peer {
 	p := shows(pairs...)
 	p.RequireTLS = true
 	return p
@@ -69,7 +70,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		checkDecision(t, d)
 	}
 	t.Run("REQTLS-2-01 the parameter only where all four hold", func(t *testing.T) {
-		w := newWorld(t).signed().tlsa(tlsaOf(3, 1, w0.self.cert))
+		w := newWorld(t).signed().tlsa(tlsaOf(3, 1, w0.self.Cert))
 		want(t, w.decide(strict, offering(w.self)), true, "")
 		want(t, w.decide(strict, shows(w.self)), false, "5.7.30")
 		want(t, w.decide(strict, offering(w.good)), false, "5.7.10")
@@ -98,7 +99,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 	})
 	t.Run("REQTLS-2-04 the certificate is verified", func(t *testing.T) {
 		w := newWorld(t).signed()
-		for _, k := range []*keyPair{w.alien, w.self, w.expired} {
+		for _, k := range []*certtest.Pair{w.alien, w.self, w.expired} {
 			want(t, w.decide(strict, offering(k)), false, "5.7.10")
 		}
 		d := w.decide(strict, offering(w.good))
@@ -178,7 +179,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 			t.Errorf("%s %v", d.Reason.ID, d.Expected)
 		}
 		// DANE-EE: the record, no name (doubt D4).
-		want(t, newWorld(t).signed().tlsa(tlsaOf(3, 1, w.self.cert)).decide(strict, offering(w.self)), true, "")
+		want(t, newWorld(t).signed().tlsa(tlsaOf(3, 1, w.self.Cert)).decide(strict, offering(w.self)), true, "")
 		// No MX: the domain itself.
 		v := newWorld(t)
 		v.dns.AddAs(dnssec.Insecure, "example.org. 300 IN A 192.0.2.1")

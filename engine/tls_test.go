@@ -14,15 +14,16 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // serverConfig is the TLS configuration of a server that shows k and its issuers. The
 // clock of both sides is the tests'.
-func serverConfig(k *keyPair, more ...*keyPair) *tls.Config {
-	c := tls.Certificate{PrivateKey: k.key, Certificate: [][]byte{k.cert.Raw}}
+func serverConfig(k *certtest.Pair, more ...*certtest.Pair) *tls.Config {
+	c := tls.Certificate{PrivateKey: k.Key, Certificate: [][]byte{k.Cert.Raw}}
 	for _, m := range more {
-		c.Certificate = append(c.Certificate, m.cert.Raw)
+		c.Certificate = append(c.Certificate, m.Cert.Raw)
 	}
 	cfg := &tls.Config{Certificates: []tls.Certificate{c}, Time: func() time.Time { return epoch }}
 	// Clones of one server know each other's tickets.
@@ -77,12 +78,12 @@ func shake(t testing.TB, client, server *tls.Config) (hello tls.ClientHelloInfo,
 }
 
 func TestAttempt(t *testing.T) {
-	begin := func(t *testing.T, name string) (*world, *engine.Attempt, *keyPair) {
+	begin := func(t *testing.T, name string) (*world, *engine.Attempt, *certtest.Pair) {
 		w, r, good := plans[name](t)
 		p := w.plan(r)
-		var key *keyPair
-		for _, k := range []*keyPair{w.self, w.good, w.wrong} {
-			if len(good.Chain) > 0 && good.Chain[0] == k.cert {
+		var key *certtest.Pair
+		for _, k := range []*certtest.Pair{w.self, w.good, w.wrong} {
+			if len(good.Chain) > 0 && good.Chain[0] == k.Cert {
 				key = k
 			}
 		}
@@ -194,7 +195,7 @@ func TestAttempt(t *testing.T) {
 	t.Run("DANE7672-8.1-01 SNI is the TLSA base domain", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN CNAME real.example.org.", "real.example.org. 300 IN A 192.0.2.1",
-			"_25._tcp.real.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.cert))
+			"_25._tcp.real.example.org. 300 IN TLSA "+tlsaOf(3, 1, w.self.Cert))
 		a := w.engine().Attempt(w.plan(engine.Request{}), 0, netip.AddrPort{})
 		h, _, err := shake(t, a.TLSConfig(), serverConfig(w.self))
 		if err != nil || h.ServerName != "real.example.org" {
@@ -262,7 +263,7 @@ func refusesVersion(t *testing.T, v uint16) {
 }
 
 func TestResumption(t *testing.T) {
-	w := newWorld(t).signed().tlsa(tlsaOf(3, 1, w0.self.cert))
+	w := newWorld(t).signed().tlsa(tlsaOf(3, 1, w0.self.Cert))
 	w.dns.Add("other.org. 300 IN MX 10 mx.example.org.")
 	w.cfg.Sessions = tls.NewLRUClientSessionCache(16)
 	server := serverConfig(w.self)

@@ -2,15 +2,11 @@ package engine_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"fmt"
-	"math/big"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +14,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -28,36 +25,17 @@ import (
 // testing/synctest starts, and at which dnsfake receives its answers.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// A keyPair is a certificate with its key.
-type keyPair struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
 // A certSpec describes a certificate.
 type certSpec struct {
 	cn       string
 	names    []string
 	ca       bool
-	from, to time.Time // zero: a year around epoch
-	issuer   *keyPair  // nil: self-signed
+	from, to time.Time      // zero: a year around epoch
+	issuer   *certtest.Pair // nil: self-signed
 }
 
-var serial = struct {
-	sync.Mutex
-	n int64
-}{}
-
-func issue(t testing.TB, s certSpec) *keyPair {
+func issue(t testing.TB, s certSpec) *certtest.Pair {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial.Lock()
-	serial.n++
-	n := serial.n
-	serial.Unlock()
 	if s.from.IsZero() {
 		s.from = epoch.AddDate(-1, 0, 0)
 	}
@@ -65,7 +43,7 @@ func issue(t testing.TB, s certSpec) *keyPair {
 		s.to = epoch.AddDate(1, 0, 0)
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(n), Subject: pkix.Name{CommonName: s.cn}, DNSNames: s.names,
+		Subject: pkix.Name{CommonName: s.cn}, DNSNames: s.names,
 		NotBefore: s.from, NotAfter: s.to, BasicConstraintsValid: true, IsCA: s.ca,
 		KeyUsage: x509.KeyUsageDigitalSignature,
 	}
@@ -74,27 +52,15 @@ func issue(t testing.TB, s certSpec) *keyPair {
 	} else {
 		tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	}
-	parent, signer := tmpl, key
-	if s.issuer != nil {
-		parent, signer = s.issuer.cert, s.issuer.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &keyPair{cert, key}
+	return certtest.Issue(tmpl, s.issuer)
 }
 
 // pki are the certificates that the tests share: two CAs, of which one is trusted,
 // and what they issued. They are made once; making keys is slow.
 type pki struct {
-	ca, other                          *keyPair
-	good, wrong, expired, early, alien *keyPair // for mx.example.org and others
-	self, onlyCN                       *keyPair
+	ca, other                          *certtest.Pair
+	good, wrong, expired, early, alien *certtest.Pair // for mx.example.org and others
+	self, onlyCN                       *certtest.Pair
 	roots                              *mxpkix.Roots
 }
 
@@ -110,7 +76,7 @@ var sharedPKI = sync.OnceValue(func() *pki {
 	p.alien = issue(t, certSpec{cn: "mx.example.org", names: []string{"mx.example.org"}, issuer: p.other})
 	p.self = issue(t, certSpec{cn: "anything.example", names: []string{"anything.example"}})
 	p.onlyCN = issue(t, certSpec{cn: "mx.example.org", issuer: p.ca})
-	p.roots = mxpkix.NewRoots(p.ca.cert)
+	p.roots = mxpkix.NewRoots(p.ca.Cert)
 	return p
 })
 
@@ -262,10 +228,10 @@ func (w *world) decide(r engine.Request, peer engine.Peer) engine.Decision {
 }
 
 // shows is a peer that presented a certificate and its issuers.
-func shows(pairs ...*keyPair) engine.Peer {
+func shows(pairs ...*certtest.Pair) engine.Peer {
 	p := engine.Peer{Event: engine.HandshakeDone, TLS: "TLS 1.3"}
 	for _, k := range pairs {
-		p.Chain = append(p.Chain, k.cert)
+		p.Chain = append(p.Chain, k.Cert)
 	}
 	return p
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -67,15 +68,11 @@ func (e *entity) signs(subject *entity, ca bool, changes ...change) *x509.Certif
 	if parent == nil {
 		parent = &x509.Certificate{Subject: e.name}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, subject.key.Public(), e.key)
+	p, err := certtest.Sign(tmpl, subject.key, &certtest.Pair{Cert: parent, Key: e.key})
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	return c
+	return p.Cert
 }
 
 // root makes a self-signed CA.

@@ -3,9 +3,9 @@ package rfc6125_test
 import (
 	"bytes"
 	"encoding/asn1"
-	"strings"
 	"testing"
 
+	judges "github.com/mxauth/mxauth/conformance/sets/names"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -62,25 +62,11 @@ func rdn(attributes ...[]byte) []byte { return tlv(0x31, attributes...) }
 
 func subject(rdns ...[]byte) []byte { return tlv(0x30, rdns...) }
 
-// reference makes a reference identifier of a name as the DNS would hold it;
-// what is no host name gives the zero Reference, which matches nothing.
-func reference(s string) rfc6125.Reference {
-	n, err := rfc6125.ParseName(strings.ReplaceAll(s, `\`, `\\`))
-	if err != nil {
-		return rfc6125.Reference{}
-	}
-	h, err := rfc6125.HostFromName(n)
-	if err != nil {
-		return rfc6125.Reference{}
-	}
-	return rfc6125.NewReference(h)
-}
-
 // refs makes references of names as the DNS holds them.
 func refs(names ...string) []rfc6125.Reference {
 	var rs []rfc6125.Reference
 	for _, n := range names {
-		rs = append(rs, reference(n))
+		rs = append(rs, judges.Reference(n))
 	}
 	return rs
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -31,15 +32,11 @@ func certificate(t testing.TB, rawSAN []byte, commonName string) *x509.Certifica
 			{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: rawSAN},
 		}
 	}
-	der, err := x509.CreateCertificate(nil, tmpl, tmpl, key.Public(), key)
+	c, err := certtest.Sign(tmpl, key, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return c.Cert
 }
 
 func TestPresentedBy(t *testing.T) {
@@ -175,7 +172,7 @@ func TestIdentifyText(t *testing.T) {
 		"a\x1b[31mb":      `a\x1b[31mb`,
 		"a\u202eb":        `a\u202eb`,
 		"a\xffb":          `a\xffb`,
-		`a\b"`:            `a\\b\"`,
+		`a\b"`:            `a\\b"`,
 		"a b":             "a b",
 		"~":               "~",
 		"\x7f":            `\x7f`,

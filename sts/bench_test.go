@@ -87,7 +87,7 @@ func BenchmarkLookupWarm(b *testing.B) {
 	r := fixedResolver{dnssec.Answer{Kind: dnssec.Data, Status: dnssec.Insecure, Expires: time.Now().Add(time.Hour),
 		Records: []dnssec.Record{{Type: dnssec.TypeTXT, Data: append([]byte{byte(len(txt))}, txt...)}}}}
 	m := must(store.NewMemory(store.MemoryConfig{}))
-	c := must(sts.NewClient(sts.Config{Resolver: r, Roots: mxpkix.NewRoots(ca.cert), Store: m}))
+	c := must(sts.NewClient(sts.Config{Resolver: r, Roots: mxpkix.NewRoots(ca.Cert), Store: m}))
 	defer c.Close()
 	d := host("example.org")
 	if err := sts.Keep(c, d, "one", string(benchPolicy), time.Now()); err != nil {
@@ -110,7 +110,7 @@ func BenchmarkMemory(b *testing.B) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		m := must(store.NewMemory(store.MemoryConfig{}))
-		c := must(sts.NewClient(sts.Config{Resolver: dnsfake.New(), Roots: mxpkix.NewRoots(ca.cert), Store: m}))
+		c := must(sts.NewClient(sts.Config{Resolver: dnsfake.New(), Roots: mxpkix.NewRoots(ca.Cert), Store: m}))
 		now := time.Now()
 		for i := range n {
 			d := must(rfc6125.ParseHost(fmt.Sprintf("domain-%d.example.org", i)))

@@ -151,7 +151,7 @@ func TestDefaultDial(t *testing.T) {
 	r := dnsfake.New()
 	r.Add("mta-sts.example.org. 300 IN A 127.0.0.1")
 	c, err := sts.NewClient(sts.Config{
-		Resolver: r, Roots: pkix.NewRoots(ca.cert), Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Resolver: r, Roots: pkix.NewRoots(ca.Cert), Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Port: uint16(l.Addr().(*net.TCPAddr).Port), Timeout: 10 * time.Second,
 	})
 	if err != nil {

@@ -501,7 +501,7 @@ func TestRequirementsOfMXCertificates(t *testing.T) {
 	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	verify := func(cert func(*x509.Certificate), by authority, names ...string) error {
 		leaf := must(x509.ParseCertificate(by.leaf(cert, names...).Certificate[0]))
-		_, err := mxpkix.VerifyServer(mxpkix.Request{Chain: []*x509.Certificate{leaf}, Roots: mxpkix.NewRoots(ca.cert), At: at}, []rfc6125.Reference{rfc6125.NewReference(host("mx.example.com"))})
+		_, err := mxpkix.VerifyServer(mxpkix.Request{Chain: []*x509.Certificate{leaf}, Roots: mxpkix.NewRoots(ca.Cert), At: at}, []rfc6125.Reference{rfc6125.NewReference(host("mx.example.com"))})
 		return err
 	}
 	t.Run("STS-4.2-01 unexpired and to a trusted root", func(t *testing.T) {

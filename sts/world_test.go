@@ -2,18 +2,15 @@ package sts_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"net/netip"
@@ -23,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -39,44 +37,36 @@ var (
 	evilCA = newAuthority("another root")
 )
 
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
+type authority struct{ *certtest.Pair }
 
 func newAuthority(name string) authority {
-	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2049, 1, 1, 0, 0, 0, 0, time.UTC),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der := must(x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key))
-	return authority{must(x509.ParseCertificate(der)), key}
+	template := certtest.Authority(name)
+	template.NotBefore, template.NotAfter = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2049, 1, 1, 0, 0, 0, 0, time.UTC)
+	return authority{certtest.Issue(template, nil)}
 }
 
 // leaf makes a certificate; change may alter the template.
 func (a authority) leaf(change func(*x509.Certificate), names ...string) *tls.Certificate {
-	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "leaf"}, DNSNames: names,
-		NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true,
-	}
-	if change != nil {
-		change(tmpl)
-	}
-	der := must(x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key))
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return a.signed(nil, func(c *x509.Certificate) {
+		c.Subject.CommonName, c.BasicConstraintsValid = "leaf", true
+		if change != nil {
+			change(c)
+		}
+	}, names)
 }
 
 // rsaLeaf is leaf with an RSA key.
 func (a authority) rsaLeaf(bits int, names ...string) *tls.Certificate {
-	key := must(rsa.GenerateKey(rand.Reader, bits))
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(3), DNSNames: names, NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter}
-	der := must(x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key))
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return a.signed(must(rsa.GenerateKey(rand.Reader, bits)), func(c *x509.Certificate) { c.KeyUsage, c.ExtKeyUsage = 0, nil }, names)
+}
+
+// signed makes the certificate of a server that sends no other.
+func (a authority) signed(key crypto.Signer, change func(*x509.Certificate), names []string) *tls.Certificate {
+	template := certtest.Server(names...)
+	template.NotBefore, template.NotAfter = a.Cert.NotBefore, a.Cert.NotAfter
+	change(template)
+	p := must(certtest.Sign(template, key, a.Pair))
+	return &tls.Certificate{Certificate: [][]byte{p.Cert.Raw}, PrivateKey: p.Key}
 }
 
 func must[T any](v T, err error) T {
@@ -146,7 +136,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.dns.SetClock(time.Now)
 	w.cfg = sts.Config{
-		Resolver: w.dns, Roots: mxpkix.NewRoots(ca.cert), Dial: w.dial, Timeout: 10 * time.Second,
+		Resolver: w.dns, Roots: mxpkix.NewRoots(ca.Cert), Dial: w.dial, Timeout: 10 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(&w.logs, nil)),
 	}
 	srv := &http.Server{

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -33,10 +34,10 @@ func TestNothingIsAskedForANameThatCanNotBe(t *testing.T) {
 	label := strings.Repeat("a", 61)
 	longest := label + "." + label + "." + label + "."
 	for rest, ok := range map[int]bool{253 - 11 - len(longest): true, 253 - 10 - len(longest): false, 253 - 5 - len(longest): false, 253 - 4 - len(longest): false} {
-		r := &one{}
+		r := dnsfake.New()
 		_, err := tlsrpt.Lookup(t.Context(), r, host(t, longest+strings.Repeat("b", rest)))
-		if !errors.Is(err, tlsrpt.ErrNoRecord) || len(r.asked) == 1 != ok {
-			t.Errorf("%d octets: asked %v, %v", len(longest)+rest, r.asked, err)
+		if !errors.Is(err, tlsrpt.ErrNoRecord) || len(r.Asked()) == 1 != ok {
+			t.Errorf("%d octets: asked %v, %v", len(longest)+rest, r.Asked(), err)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package tlsrpt_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -19,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/vectors"
 	"github.com/mxauth/mxauth/conformance/vectors/tlsrptfacts"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
@@ -59,26 +59,6 @@ func TestReportsPrinted(t *testing.T) {
 	}
 }
 
-// one resolves a single question and records the names that were asked.
-type one struct {
-	asked []dnssec.Question
-	txt   [][]string
-	err   error
-}
-
-func (o *one) Resolve(_ context.Context, q dnssec.Question) (dnssec.Answer, error) {
-	o.asked = append(o.asked, q)
-	a := dnssec.Answer{Question: q, Kind: dnssec.Data, Status: dnssec.Insecure, Final: q.Name}
-	for _, parts := range o.txt {
-		var data []byte
-		for _, p := range parts {
-			data = append(append(data, byte(len(p))), p...)
-		}
-		a.Records = append(a.Records, dnssec.Record{Type: dnssec.TypeTXT, Data: data})
-	}
-	return a, o.err
-}
-
 func host(t *testing.T, s string) rfc6125.Host {
 	t.Helper()
 	h, err := rfc6125.ParseHost(s)
@@ -91,12 +71,13 @@ func host(t *testing.T, s string) rfc6125.Host {
 func TestRecord(t *testing.T) {
 	const good = "v=TLSRPTv1; rua=mailto:a@example.org"
 	t.Run("TLSRPT-3-01 the record is TXT at _smtp._tls below the policy domain and begins with v=TLSRPTv1 in exactly that case", func(t *testing.T) {
-		r := &one{txt: [][]string{{good}}}
+		r := dnsfake.New()
+		r.Add(`_smtp._tls.xn--bcher-kva.example. 300 IN TXT "` + good + `"`)
 		if _, err := tlsrpt.Lookup(t.Context(), r, host(t, "bücher.example")); err != nil {
 			t.Fatal(err)
 		}
-		if len(r.asked) != 1 || r.asked[0].String() != "_smtp._tls.xn--bcher-kva.example TXT" {
-			t.Errorf("asked %v", r.asked)
+		if q := r.Asked(); len(q) != 1 || q[0].String() != "_smtp._tls.xn--bcher-kva.example TXT" {
+			t.Errorf("asked %v", q)
 		}
 		for _, bad := range []string{"V=TLSRPTv1; rua=mailto:a@example.org", "v=tlsrptv1; rua=mailto:a@example.org", " " + good, "v=TLSRPTv11; rua=mailto:a@example.org", "v=TLSRPTv1", "x", ""} {
 			if _, err := tlsrpt.ParseRecord(bad); err == nil {
@@ -143,7 +124,9 @@ func TestRecord(t *testing.T) {
 		}
 	})
 	t.Run("TLSRPT-3-06 strings are joined without blanks and unknown fields are kept", func(t *testing.T) {
-		rec, err := tlsrpt.Lookup(t.Context(), &one{txt: [][]string{{"v=TLSRPTv1; r", "ua=mailto:a@exam", "ple.org; x=y"}}}, host(t, "example.org"))
+		r := dnsfake.New()
+		r.Add(`_smtp._tls.example.org. 300 IN TXT "v=TLSRPTv1; r" "ua=mailto:a@exam" "ple.org; x=y"`)
+		rec, err := tlsrpt.Lookup(t.Context(), r, host(t, "example.org"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +135,9 @@ func TestRecord(t *testing.T) {
 		}
 	})
 	t.Run("a failed lookup is not an absent record", func(t *testing.T) {
-		_, err := tlsrpt.Lookup(t.Context(), &one{err: &dnssec.LookupError{Kind: dnssec.ErrTimeout}}, host(t, "example.org"))
+		r := dnsfake.New()
+		r.Fail("_smtp._tls.example.org", dnssec.TypeTXT, dnssec.ErrTimeout)
+		_, err := tlsrpt.Lookup(t.Context(), r, host(t, "example.org"))
 		if !errors.Is(err, dnssec.ErrTimeout) || errors.Is(err, tlsrpt.ErrNoRecord) {
 			t.Error(err)
 		}
@@ -187,7 +172,7 @@ func TestRecord(t *testing.T) {
 	t.Run("names that cannot be are refused", func(t *testing.T) {
 		label := strings.Repeat("a", 61)
 		h := host(t, label+"."+label+"."+label+"."+label)
-		if _, err := tlsrpt.Lookup(t.Context(), &one{}, h); !errors.Is(err, tlsrpt.ErrNoRecord) {
+		if _, err := tlsrpt.Lookup(t.Context(), dnsfake.New(), h); !errors.Is(err, tlsrpt.ErrNoRecord) {
 			t.Errorf("a name too long for the labels in front of it: %v", err)
 		}
 	})

@@ -2,15 +2,8 @@ package main
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake/hostile"
 )
 
@@ -50,29 +44,13 @@ func against(t *testing.T, path string, timeout time.Duration, domains ...hostil
 	p := &program{t: t, path: path, world: hostile.New(t, domains...)}
 	dir := t.TempDir()
 	anchor, ca := filepath.Join(dir, "anchor"), filepath.Join(dir, "ca.pem")
-	for file, text := range map[string]string{anchor: p.world.Anchor(), ca: authority(t)} {
+	for file, text := range map[string]string{anchor: p.world.Anchor(), ca: string(certtest.Issue(certtest.Authority("unused"), nil).PEM())} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	p.args = []string{"check", "--json", "--resolver", p.world.Serve(t), "--trust-anchor", anchor, "--ca-file", ca, "--timeout", timeout.String()}
 	return p
-}
-
-// authority is a certification authority without certificates.
-func authority(t *testing.T) string {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "unused"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 // A verdictRow is what the tests read of a line of --json.

@@ -13,33 +13,46 @@ func (z *zone) nsec3() bool { return z.spec.Sign == NSEC3 || z.spec.Sign == OptO
 // minimum is the TTL of denials in seconds (RFC 9077 section 3).
 func (z *zone) minimum() uint32 { return min(z.ttl, 60) }
 
-// names returns the names in the zone, those between an owner and the apex that own nothing
-// too, and the records that deny what is not there; an unsigned zone has none.
-func (z *zone) names() (map[string]bool, *dnstree.Chain) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	if z.there != nil {
-		return z.there, z.chain
-	}
-	owners := map[string][]uint16{}
+// owners returns the owners of authoritative data and delegations, with their types.
+func (z *zone) owners() map[string][]uint16 {
+	out := map[string][]uint16{}
 	for n := range z.data {
 		if z.cutAbove(n) == "" {
-			owners[n] = z.types(n)
+			out[n] = z.types(n)
 		}
 	}
 	for n := range z.cuts {
-		owners[n] = z.types(n)
+		out[n] = z.types(n)
 	}
-	z.there = map[string]bool{z.apex: true}
-	for n := range owners {
-		for _, a := range dnstree.Ancestors(n, z.apex) {
-			z.there[a] = true
+	return out
+}
+
+// exists reports whether a name is in the zone, as an owner or between owners.
+func (z *zone) exists(name string) bool {
+	if z.data[name] != nil || z.cuts[name] != nil {
+		return true
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.there == nil {
+		z.there = map[string]bool{z.apex: true}
+		for n := range z.owners() {
+			for ; !z.there[n]; n = dnstree.Parent(n) {
+				z.there[n] = true
+			}
 		}
 	}
-	if z.spec.Sign != Unsigned {
-		z.chain = z.denial().Chain(owners)
+	return z.there[name]
+}
+
+// denials returns the records that deny what is not in a signed zone.
+func (z *zone) denials() *dnstree.Chain {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.chain == nil {
+		z.chain = z.denial().Chain(z.owners())
 	}
-	return z.there, z.chain
+	return z.chain
 }
 
 // denial says how the zone denies.
@@ -52,8 +65,7 @@ func (z *zone) denial() dnstree.Denial {
 
 // prover makes the proofs of a signed zone.
 func (z *zone) prover() dnstree.Prover {
-	_, chain := z.names()
-	return dnstree.Prover{Denial: z.denial(), Find: chain.Find, Exists: z.exists}
+	return dnstree.Prover{Denial: z.denial(), Find: z.denials().Find, Exists: z.exists}
 }
 
 // served returns the records of a proof with their signatures.
@@ -67,7 +79,7 @@ func (z *zone) served(p *dnstree.Proof) (out []dns.RR) {
 // replayed is a true proof of something else: a record that neither matches nor covers the
 // name.
 func (z *zone) replayed(name string) *dnstree.Proof {
-	_, chain := z.names()
+	chain := z.denials()
 	real, _ := chain.Find(name)
 	p := &dnstree.Proof{}
 	if i := slices.IndexFunc(chain.Links(), func(l dnstree.Link) bool { return l.Rank != real.Rank }); i >= 0 {

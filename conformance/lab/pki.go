@@ -1,9 +1,7 @@
 package lab
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
+	"crypto"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/tls"
@@ -12,11 +10,11 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
-	"math/big"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/tlstest"
 )
 
@@ -41,7 +39,7 @@ type authority struct{ root, issuing signer }
 
 type signer struct {
 	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	key  crypto.Signer
 }
 
 // Lives of certificates, around the lab's start.
@@ -93,23 +91,15 @@ func (p *pki) ca(name string, by signer, fault ChainFault) (signer, error) {
 
 // sign makes a certificate of a fresh key; self-signed if by is zero.
 func (p *pki) sign(t *x509.Certificate, by signer) (signer, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	var issuer *certtest.Pair
+	if by.cert != nil {
+		issuer = &certtest.Pair{Cert: by.cert, Key: by.key}
+	}
+	c, err := certtest.Sign(t, nil, issuer)
 	if err != nil {
 		return signer{}, err
 	}
-	if t.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
-		return signer{}, err
-	}
-	parent, priv := by.cert, by.key
-	if parent == nil {
-		parent, priv = t, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, parent, &key.PublicKey, priv)
-	if err != nil {
-		return signer{}, err
-	}
-	cert, err := x509.ParseCertificate(der)
-	return signer{cert, key}, err
+	return signer{c.Cert, c.Key}, nil
 }
 
 // issuer is the CA that signs a leaf, and the root above it.

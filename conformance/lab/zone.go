@@ -30,7 +30,7 @@ type zone struct {
 
 	mu    sync.Mutex // guards what follows
 	sigs  map[rrKey][]dns.RR
-	there map[string]bool // names; nil: not looked for
+	there map[string]bool // names with those between; nil: not looked for
 	chain *dnstree.Chain
 }
 
@@ -165,12 +165,6 @@ func (z *zone) cutAbove(name string) string {
 		}
 	}
 	return ""
-}
-
-// exists reports whether a name is in the zone, as an owner or between owners.
-func (z *zone) exists(name string) bool {
-	there, _ := z.names()
-	return there[name] || z.data[name] != nil
 }
 
 // encloser returns the closest existing ancestor of name.

@@ -1,19 +1,17 @@
 package peers_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
+	"crypto"
 	"crypto/x509"
 	stdpkix "crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
-	"math/big"
 	prng "math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 // danePeer is the TLSA base domain of every case, and the one name expected.
@@ -22,7 +20,7 @@ const danePeer = "mx.sec.test"
 // A daneNode is a certificate with its key.
 type daneNode struct {
 	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	key  crypto.Signer
 }
 
 // A daneFlaw is what is wrong with a leaf or an intermediate; the names go into those of
@@ -61,38 +59,24 @@ type daneChain struct {
 
 // danePKI makes the certificates of all flaws.
 type danePKI struct {
-	tb     testing.TB
-	serial int64
-	now    time.Time
+	tb  testing.TB
+	now time.Time
 }
 
 func (p *danePKI) issue(t *x509.Certificate, parent *daneNode) *daneNode {
 	p.tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		p.tb.Fatal(err)
-	}
-	p.serial++
-	t.SerialNumber = big.NewInt(p.serial)
 	if t.NotBefore.IsZero() {
 		t.NotBefore = p.now.Add(-24 * time.Hour)
 	}
 	if t.NotAfter.IsZero() {
 		t.NotAfter = p.now.Add(24 * time.Hour)
 	}
-	by, byKey := t, key
+	var by *certtest.Pair
 	if parent != nil {
-		by, byKey = parent.cert, parent.key
+		by = &certtest.Pair{Cert: parent.cert, Key: parent.key}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, by, key.Public(), byKey)
-	if err != nil {
-		p.tb.Fatal(err)
-	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		p.tb.Fatal(err)
-	}
-	return &daneNode{c, key}
+	c := certtest.Issue(t, by)
+	return &daneNode{c.Cert, c.Key}
 }
 
 func daneCA(name string) *x509.Certificate {

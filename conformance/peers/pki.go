@@ -2,60 +2,53 @@ package peers
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
+	"crypto"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
-	"math/big"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 // A CA issues the certificates of a test.
 type CA struct {
 	Cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	next int64 // serial number
+	pair *certtest.Pair
 }
 
 // NewCA makes a self-signed root.
 func NewCA(tb testing.TB, name string) *CA {
 	tb.Helper()
-	key := newKey(tb)
-	t := template(1, name, time.Hour)
-	t.IsCA, t.BasicConstraintsValid = true, true
-	t.KeyUsage, t.ExtKeyUsage, t.DNSNames = x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature, nil, nil
-	return &CA{Cert: sign(tb, t, t, key, key), key: key, next: 2}
+	template := certtest.Authority(name)
+	template.KeyUsage |= x509.KeyUsageDigitalSignature
+	p := certtest.Issue(template, nil)
+	return &CA{p.Cert, p}
 }
 
 // A Leaf is a certificate with its key and the CA that issued it.
 type Leaf struct {
 	Cert *x509.Certificate
-	Key  *ecdsa.PrivateKey
+	Key  crypto.Signer
 	CA   *x509.Certificate
 }
 
-// Issue makes a server certificate with these DNS-IDs, the first as its Common Name;
-// with a negative life it has expired that long ago.
+// Issue makes a server certificate with these DNS-IDs, the first as its Common Name. It is
+// valid from an hour ago on; with a negative life it has expired that long ago.
 func (ca *CA) Issue(tb testing.TB, life time.Duration, names ...string) Leaf {
 	tb.Helper()
-	key := newKey(tb)
-	t := template(ca.next, names[0], life)
-	t.DNSNames = names
-	ca.next++
-	return Leaf{sign(tb, t, ca.Cert, key, ca.key), key, ca.Cert}
+	template := certtest.Server(names...)
+	template.NotBefore, template.NotAfter = template.NotBefore.Add(min(life, 0)), time.Now().Add(life)
+	p := certtest.Issue(template, ca.pair)
+	return Leaf{p.Cert, p.Key, ca.Cert}
 }
 
 // PEM returns the root in PEM form.
-func (ca *CA) PEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Cert.Raw})
-}
+func (ca *CA) PEM() []byte { return ca.pair.PEM() }
 
 // TLS returns the leaf with its chain for a Go server.
 func (l Leaf) TLS() tls.Certificate {
@@ -90,40 +83,4 @@ func (l Leaf) ChainFile(tb testing.TB, dir, name string) string {
 func SPKI256(c *x509.Certificate) string {
 	h := sha256.Sum256(c.RawSubjectPublicKeyInfo)
 	return hex.EncodeToString(h[:])
-}
-
-func newKey(tb testing.TB) *ecdsa.PrivateKey {
-	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return key
-}
-
-// template is a server certificate that is valid for life from an hour ago on, or that
-// ended -life ago.
-func template(serial int64, name string, life time.Duration) *x509.Certificate {
-	now := time.Now()
-	return &x509.Certificate{
-		SerialNumber: big.NewInt(serial),
-		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    now.Add(-time.Hour + min(life, 0)),
-		NotAfter:     now.Add(life),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-}
-
-func sign(tb testing.TB, t, parent *x509.Certificate, key, by *ecdsa.PrivateKey) *x509.Certificate {
-	tb.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, t, parent, &key.PublicKey, by)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return c
 }

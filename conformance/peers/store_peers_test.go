@@ -1,18 +1,12 @@
 package peers_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -22,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/peers"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -201,66 +196,27 @@ func redisKilled(t *testing.T) {
 }
 
 // A webCA is a root, an intermediate and the leaves below it.
-type webCA struct {
-	root, inter *x509.Certificate
-	key         *ecdsa.PrivateKey // of the intermediate
-}
+type webCA struct{ root, inter *certtest.Pair }
 
-func newWebCA(t *testing.T) webCA {
-	t.Helper()
-	make := func(cn string, parent *x509.Certificate, by *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: cn}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-		if parent == nil {
-			parent, by = c, key
-		}
-		return parse(t, c, parent, key, by), key
-	}
-	root, rootKey := make("web root", nil, nil)
-	inter, key := make("web intermediate", root, rootKey)
-	return webCA{root, inter, key}
-}
-
-func parse(t *testing.T, c, parent *x509.Certificate, key, by *ecdsa.PrivateKey) *x509.Certificate {
-	t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+func newWebCA() webCA {
+	root := certtest.Issue(certtest.Authority("web root"), nil)
+	return webCA{root, certtest.Issue(certtest.Authority("web intermediate"), root)}
 }
 
 // files writes the chain and the key of a leaf for name.
 func (ca webCA) files(t *testing.T, dir, name string, withIntermediate bool) (chain, key string) {
 	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	leaf := certtest.Issue(certtest.Server(name), ca.inter)
+	der, err := x509.MarshalPKCS8PrivateKey(leaf.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf := parse(t, &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, ca.inter, k, ca.key)
-	der, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	certs := []*x509.Certificate{leaf}
+	text := leaf.PEM()
 	if withIntermediate {
-		certs = append(certs, ca.inter)
-	}
-	for _, c := range certs {
-		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+		text = append(text, ca.inter.PEM()...)
 	}
 	chain, key = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
-	writeFile(t, chain, b.String())
+	writeFile(t, chain, string(text))
 	if err := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +229,7 @@ func TestNginx(t *testing.T) {
 	peers.Require(t, "nginx")
 	dir := t.TempDir()
 	port := freePort(t)
-	ca := newWebCA(t)
+	ca := newWebCA()
 	const policy = "version: STSv1\r\nmode: enforce\r\nmx: mx.good.test\r\nmax_age: 604800\r\n"
 	writeFile(t, filepath.Join(dir, "policy.txt"), policy)
 	writeFile(t, filepath.Join(dir, "large.txt"), policy+strings.Repeat("x: "+strings.Repeat("y", 97)+"\n", 1000))
@@ -319,7 +275,7 @@ func TestNginx(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := sts.NewClient(sts.Config{Resolver: dns, Roots: mxpkix.NewRoots(ca.root), Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Port: at.Port(), Timeout: 20 * time.Second})
+	client, err := sts.NewClient(sts.Config{Resolver: dns, Roots: mxpkix.NewRoots(ca.root.Cert), Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Port: at.Port(), Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

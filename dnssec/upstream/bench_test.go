@@ -120,8 +120,8 @@ func echoStream(b *testing.B, l net.Listener) {
 // BenchmarkExchangeDoTFloor is a message to and fro on one TLS connection, by crypto/tls
 // alone.
 func BenchmarkExchangeDoTFloor(b *testing.B) {
-	ca := newAuthority(b)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{ca.serverCert(b, "", []string{"127.0.0.1"}, nil)}})
+	ca := newAuthority()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{ca.serverCert("", []string{"127.0.0.1"}, nil)}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -144,8 +144,8 @@ func BenchmarkExchangeDoTFloor(b *testing.B) {
 }
 
 func BenchmarkExchangeDoT(b *testing.B) {
-	ca := newAuthority(b)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{ca.serverCert(b, "", []string{"127.0.0.1"}, nil)}})
+	ca := newAuthority()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{ca.serverCert("", []string{"127.0.0.1"}, nil)}})
 	if err != nil {
 		b.Fatal(err)
 	}

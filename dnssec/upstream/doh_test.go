@@ -33,7 +33,7 @@ type dohServer struct {
 // startDoH serves https://127.0.0.1:PORT/dns-query over HTTP/2.
 func startDoH(t testing.TB, h func(w http.ResponseWriter, r *http.Request, q *dns.Msg)) *dohServer {
 	t.Helper()
-	s := &dohServer{ca: newAuthority(t)}
+	s := &dohServer{ca: newAuthority()}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
 		body, err := io.ReadAll(r.Body)
@@ -49,7 +49,7 @@ func startDoH(t testing.TB, h func(w http.ResponseWriter, r *http.Request, q *dn
 	}))
 	s.EnableHTTP2 = true
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that hang up are what is tested
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{s.ca.serverCert(t, "", []string{"127.0.0.1", "dns.example"}, nil)}}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{s.ca.serverCert("", []string{"127.0.0.1", "dns.example"}, nil)}}
 	s.StartTLS()
 	t.Cleanup(s.Server.Close)
 	return s
@@ -285,7 +285,7 @@ func TestHTTPSIdentity(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg := upstream.Config{Servers: []upstream.Server{srv}, Timeout: 2 * time.Second, Bootstrap: loopback}
-			cfg.RootCAs = newAuthority(t).pool
+			cfg.RootCAs = newAuthority().pool
 			if tt.trust {
 				cfg.RootCAs = s.ca.pool
 			}

@@ -36,15 +36,15 @@ func dot(t testing.TB, srv *dnsfake.Server, pattern string, cfg upstream.Config)
 }
 
 func TestTLSIdentity(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
-	named := ca.serverCert(t, "", []string{"dns.example"}, nil)
-	byAddr := ca.serverCert(t, "", []string{"127.0.0.1"}, nil)
-	foreign := other.serverCert(t, "", []string{"dns.example", "127.0.0.1"}, nil)
-	cnOnly := ca.serverCert(t, "dns.example", nil, nil)
-	expired := ca.serverCert(t, "", []string{"dns.example"}, func(c *x509.Certificate) {
+	ca, other := newAuthority(), newAuthority()
+	named := ca.serverCert("", []string{"dns.example"}, nil)
+	byAddr := ca.serverCert("", []string{"127.0.0.1"}, nil)
+	foreign := other.serverCert("", []string{"dns.example", "127.0.0.1"}, nil)
+	cnOnly := ca.serverCert("dns.example", nil, nil)
+	expired := ca.serverCert("", []string{"dns.example"}, func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
 	})
-	client := ca.serverCert(t, "", []string{"dns.example"}, func(c *x509.Certificate) {
+	client := ca.serverCert("", []string{"dns.example"}, func(c *x509.Certificate) {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	})
 	// An attacker may send along a certificate whose key is pinned, but not use that key.
@@ -73,10 +73,10 @@ func TestTLSIdentity(t *testing.T) {
 		{"DOT7858-4.2-01 another pin", foreign, 0, "tls://%s?pin=" + esc(named.Leaf), false},
 		{"DOT7858-4.2-01 the second of two pins", foreign, 0, "tls://%s?pin=" + esc(named.Leaf) + "&pin=" + esc(foreign.Leaf), true},
 		{"DOT7858-4.2-01 a pinned certificate that is only sent along", smuggled, 0, "tls://%s?pin=" + esc(named.Leaf), false},
-		{"DOT7858-4.2-01 a pinned anchor alone is not the server's key", named, 0, "tls://%s?pin=" + esc(ca.cert), false},
-		{"DOT7858-4.2-01 name and pin of the anchor", named, 0, "tls://%s?pin=" + esc(ca.cert) + "#dns.example", true},
+		{"DOT7858-4.2-01 a pinned anchor alone is not the server's key", named, 0, "tls://%s?pin=" + esc(ca.Cert), false},
+		{"DOT7858-4.2-01 name and pin of the anchor", named, 0, "tls://%s?pin=" + esc(ca.Cert) + "#dns.example", true},
 		{"DOT7858-4.2-01 name and own pin", named, 0, "tls://%s?pin=" + esc(named.Leaf) + "#dns.example", true},
-		{"DOT7858-4.2-01 the name without the pin", named, 0, "tls://%s?pin=" + esc(other.cert) + "#dns.example", false},
+		{"DOT7858-4.2-01 the name without the pin", named, 0, "tls://%s?pin=" + esc(other.Cert) + "#dns.example", false},
 		{"DOT7858-4.2-01 the pin without the name", foreign, 0, "tls://%s?pin=" + esc(foreign.Leaf) + "#dns.example", false},
 	}
 	for _, tt := range tests {
@@ -111,7 +111,7 @@ func TestNoFallbackToCleartext(t *testing.T) {
 			srv := dnsfake.Start(t, good)
 			var networks sync.Map
 			c := dot(t, srv, "tls://%s#dns.example", upstream.Config{
-				RootCAs: newAuthority(t).pool, Timeout: 300 * time.Millisecond,
+				RootCAs: newAuthority().pool, Timeout: 300 * time.Millisecond,
 				Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 					networks.Store(network, true)
 					return new(net.Dialer).DialContext(ctx, network, addr)
@@ -152,8 +152,8 @@ func TestTLSDefaultPort(t *testing.T) {
 }
 
 func TestBootstrap(t *testing.T) {
-	ca := newAuthority(t)
-	srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", []string{"dns.example"}, nil)}}, good)
+	ca := newAuthority()
+	srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert("", []string{"dns.example"}, nil)}}, good)
 	addrs := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	var asked atomic.Int32
 	cfg := upstream.Config{RootCAs: ca.pool, Timeout: 2 * time.Second, Bootstrap: func(_ context.Context, host string) ([]netip.Addr, error) {
@@ -209,8 +209,8 @@ func gather(n int) dnsfake.Handler {
 
 func TestPipelining(t *testing.T) {
 	const n = 64
-	ca := newAuthority(t)
-	cert := ca.serverCert(t, "", []string{"127.0.0.1"}, nil)
+	ca := newAuthority()
+	cert := ca.serverCert("", []string{"127.0.0.1"}, nil)
 	servers := map[string]func(h dnsfake.Handler) (*dnsfake.Server, *upstream.Client){
 		"TCP": func(h dnsfake.Handler) (*dnsfake.Server, *upstream.Client) {
 			s := dnsfake.Start(t, h)
@@ -258,8 +258,8 @@ func TestPipelining(t *testing.T) {
 
 func TestStreamAnswersAreMatched(t *testing.T) {
 	// DOT7858-3.3-02: by id and by question.
-	ca := newAuthority(t)
-	cert := ca.serverCert(t, "", []string{"127.0.0.1"}, nil)
+	ca := newAuthority()
+	cert := ca.serverCert("", []string{"127.0.0.1"}, nil)
 	for name, spoil := range map[string]func(m *dns.Msg){
 		"id":    func(m *dns.Msg) { m.Id ^= 0x5555 },
 		"name":  func(m *dns.Msg) { m.Question[0].Name = "mx.example.com." },
@@ -340,8 +340,8 @@ func TestStreamFraming(t *testing.T) {
 }
 
 func TestStreamReuse(t *testing.T) {
-	ca := newAuthority(t)
-	cert := ca.serverCert(t, "", []string{"127.0.0.1"}, nil)
+	ca := newAuthority()
+	cert := ca.serverCert("", []string{"127.0.0.1"}, nil)
 	t.Run("DOT7858-3.4-01 one connection for many questions", func(t *testing.T) {
 		srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}, good)
 		c := dot(t, srv, "tls://%s", upstream.Config{RootCAs: ca.pool})

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"math/big"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
@@ -34,24 +34,18 @@ func TestFloor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tmpl := &x509.Certificate{
-			SerialNumber: big.NewInt(1), DNSNames: []string{"dns.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-			IsCA: true, BasicConstraintsValid: true,
-		}
-		der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		leaf, err := x509.ParseCertificate(der)
+		template := certtest.Authority("")
+		template.DNSNames, template.KeyUsage = []string{"dns.example"}, 0
+		pair, err := certtest.Sign(template, key, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		pool := x509.NewCertPool()
-		pool.AddCert(leaf)
-		for by, pattern := range map[string]string{"by name": "tls://%s#dns.example", "by key": "tls://%s?pin=" + pin(leaf)} {
+		pool.AddCert(pair.Cert)
+		for by, pattern := range map[string]string{"by name": "tls://%s#dns.example", "by key": "tls://%s?pin=" + pin(pair.Cert)} {
 			t.Run(c.name+" "+by, func(t *testing.T) {
 				t.Parallel()
-				cfg := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+				cfg := &tls.Config{Certificates: []tls.Certificate{pair.TLS()}}
 				if c.suite != 0 {
 					cfg.MaxVersion, cfg.CipherSuites = tls.VersionTLS12, []uint16{c.suite}
 				}

@@ -68,8 +68,8 @@ func load(t *testing.T, r dnssec.Resolver, names, questions, goroutines int, lea
 
 func TestOneQuestionForMany(t *testing.T) {
 	// 10,000 questions for 1,000 names from 256 goroutines: 1,000 questions on the wire.
-	ca := newAuthority(t)
-	srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", []string{"127.0.0.1"}, nil)}},
+	ca := newAuthority()
+	srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert("", []string{"127.0.0.1"}, nil)}},
 		func(r *dnsfake.Request) { r.Reply(own(r.Msg)) })
 	s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: dot(t, srv, "tls://%s", upstream.Config{RootCAs: ca.pool})})
 	if err != nil {

@@ -25,14 +25,14 @@ func authentic(r *dnsfake.Request) {
 // TestStubOverTransports puts the AD-trusting stub on the real transports: AD counts where
 // nobody but the server could have set it.
 func TestStubOverTransports(t *testing.T) {
-	ca := newAuthority(t)
+	ca := newAuthority()
 	n, err := rfc6125.ParseName("mx.example.org")
 	if err != nil {
 		t.Fatal(err)
 	}
 	q := dnssec.Question{Name: n, Type: dnssec.TypeA}
 	dotServer := func(t *testing.T, names ...string) *dnsfake.Server {
-		return dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", names, nil)}}, authentic)
+		return dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert("", names, nil)}}, authentic)
 	}
 	t.Run("DOT8310-5-01 a DoT server that proves its name", func(t *testing.T) {
 		s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: dot(t, dotServer(t, "dns.example"), "tls://%s#dns.example", upstream.Config{RootCAs: ca.pool})})

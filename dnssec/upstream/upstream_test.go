@@ -673,7 +673,7 @@ func mustClose(t testing.TB, conns <-chan *watched) {
 }
 
 func TestConnectionsAreClosed(t *testing.T) {
-	ca := newAuthority(t)
+	ca := newAuthority()
 	conns := make(chan *watched, 100)
 	cfg := upstream.Config{RootCAs: ca.pool, Dial: watching(conns), Timeout: 2 * time.Second}
 	t.Run("UDP", func(t *testing.T) {
@@ -681,7 +681,7 @@ func TestConnectionsAreClosed(t *testing.T) {
 		mustClose(t, conns)
 	})
 	start := func(t *testing.T, name string) *dnsfake.Server {
-		return dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert(t, "", []string{name}, nil)}}, good)
+		return dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.serverCert("", []string{name}, nil)}}, good)
 	}
 	t.Run("TLS, with the client", func(t *testing.T) {
 		c := dot(t, start(t, "127.0.0.1"), "tls://%s", cfg)

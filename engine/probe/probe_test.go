@@ -2,16 +2,9 @@ package probe_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/netip"
 	"strings"
@@ -24,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/pkix"
@@ -32,28 +26,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var serverCert = sync.OnceValue(func() tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mx.example.org"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-})
+var serverPair = sync.OnceValue(func() *certtest.Pair { return certtest.Issue(certtest.Server("mx.example.org"), nil) })
 
-func serverTLS() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{serverCert()}} }
+func serverTLS() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{serverPair().TLS()}} }
 
-func record() string {
-	c, err := x509.ParseCertificate(serverCert().Certificate[0])
-	if err != nil {
-		panic(err)
-	}
-	return fmt.Sprintf("3 1 1 %x", sha256.Sum256(c.RawSubjectPublicKeyInfo))
-}
+func record() string { return serverPair().TLSA() }
 
 var address = netip.MustParseAddr("192.0.2.1")
 
@@ -94,7 +71,7 @@ func TestProbe(t *testing.T) {
 		{"454", &smtptest.Server{TLS: serverTLS(), STARTTLS: "454 4.7.0 TLS not available"}, engine.STARTTLSRefused, "454 4.7.0 TLS not available", before + " | STARTTLS | QUIT"},
 		{"junk in place of a reply", &smtptest.Server{TLS: serverTLS(), STARTTLS: "xyz"}, engine.STARTTLSRefused, "not an SMTP reply", before + " | STARTTLS"},
 		{"the connection ends at STARTTLS", &smtptest.Server{TLS: serverTLS(), STARTTLS: "-"}, engine.HandshakeFailed, "closed", before + " | STARTTLS"},
-		{"TLS 1.1 only", &smtptest.Server{TLS: &tls.Config{Certificates: []tls.Certificate{serverCert()}, MaxVersion: tls.VersionTLS11}}, engine.HandshakeFailed, "protocol version", before + " | STARTTLS"},
+		{"TLS 1.1 only", &smtptest.Server{TLS: &tls.Config{Certificates: []tls.Certificate{serverPair().TLS()}, MaxVersion: tls.VersionTLS11}}, engine.HandshakeFailed, "protocol version", before + " | STARTTLS"},
 		{"a handshake that is refused", &smtptest.Server{TLS: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none") }}}, engine.HandshakeFailed, "internal error", before + " | STARTTLS"},
 		{"no greeting but 554", &smtptest.Server{Greeting: "554 no"}, engine.NoConnection, "554 no", "CONNECT | QUIT"},
 		{"421 in greeting", &smtptest.Server{Greeting: "421 busy"}, engine.NoConnection, "421 busy", "CONNECT | QUIT"},
@@ -141,7 +118,7 @@ func TestRequirements(t *testing.T) {
 		}
 	})
 	t.Run("STARTTLS3207-4-02 where TLS can not start the connection ends", func(t *testing.T) {
-		s := smtptest.Server{TLS: &tls.Config{Certificates: []tls.Certificate{serverCert()}, MaxVersion: tls.VersionTLS11}}
+		s := smtptest.Server{TLS: &tls.Config{Certificates: []tls.Certificate{serverPair().TLS()}, MaxVersion: tls.VersionTLS11}}
 		if p := run(t, &s); p.Event != engine.HandshakeFailed || !strings.HasSuffix(s.Said(), "STARTTLS") {
 			t.Errorf("%s: %s", p.Event, s.Said())
 		}

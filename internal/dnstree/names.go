@@ -14,7 +14,7 @@
 package dnstree
 
 import (
-	"fmt"
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -57,7 +57,7 @@ func rank(name string) string {
 	}
 	var labels []string
 	for at := 0; at < n && wire[at] != 0; at += 1 + int(wire[at]) {
-		labels = append(labels, fmt.Sprintf("%x!", wire[at+1:at+1+int(wire[at])]))
+		labels = append(labels, hex.EncodeToString(wire[at+1:at+1+int(wire[at])])+"!")
 	}
 	slices.Reverse(labels)
 	return strings.Join(labels, "")

@@ -55,7 +55,7 @@ func judgeRow(r hostmatch.Row) sets.Result {
 		res.Got += ", as an MTA " + matchWord(p, r.Host, rfc6125.Options{CNID: cn, NoTopLevelWildcard: true})
 		res.Want += ", as an MTA " + sets.Word(*r.MTA, "match", "no match")
 	}
-	if cn && p.Match([]rfc6125.Reference{asReference(r.Host)}, rfc6125.Options{}).OK {
+	if cn && p.Match([]rfc6125.Reference{Reference(r.Host)}, rfc6125.Options{}).OK {
 		res.Got = "a Common Name counts without the option"
 	}
 	return res
@@ -78,9 +78,9 @@ func presents(pattern, via string) rfc6125.Presented {
 	return rfc6125.ParsePresented(san, nil)
 }
 
-// asReference takes a host as the DNS would hold it; what is no host name gives the zero
+// Reference is the reference identifier of a host as the DNS would hold it; what is no host name gives the zero
 // Reference, which matches nothing. A backslash in a vector is that character.
-func asReference(host string) rfc6125.Reference {
+func Reference(host string) rfc6125.Reference {
 	n, err := rfc6125.ParseName(strings.ReplaceAll(host, `\`, `\\`))
 	if err != nil {
 		return rfc6125.Reference{}
@@ -93,7 +93,7 @@ func asReference(host string) rfc6125.Reference {
 }
 
 func matchWord(p rfc6125.Presented, host string, o rfc6125.Options) string {
-	return sets.Word(p.Match([]rfc6125.Reference{asReference(host)}, o).OK, "match", "no match")
+	return sets.Word(p.Match([]rfc6125.Reference{Reference(host)}, o).OK, "match", "no match")
 }
 
 // judgeName asserts whether a name may be a reference and a presented identifier. Three
@@ -102,7 +102,7 @@ func judgeName(r hostmatch.NameRow) sets.Result {
 	res := sets.Result{Case: fmt.Sprintf("namevalid %s %q", r.Source, r.Name)}
 	var got, want []string
 	if r.ValidReference != nil {
-		got = append(got, "reference "+sets.Word(asReference(r.Name).IsValid(), "valid", "invalid"))
+		got = append(got, "reference "+sets.Word(Reference(r.Name).IsValid(), "valid", "invalid"))
 		want = append(want, "reference "+sets.Word(*r.ValidReference, "valid", "invalid"))
 	}
 	if r.ValidPresented != nil {

@@ -2,17 +2,11 @@ package policies
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/netip"
@@ -23,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/sets"
 	"github.com/mxauth/mxauth/conformance/vectors/mtasts"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -58,7 +53,7 @@ func runFetches(ctx context.Context, dir string) ([]sets.Result, error) {
 
 // fetchRow looks up the domain of a row with nothing cached, and puts the outcome into the
 // words of the rows.
-func fetchRow(ctx context.Context, row mtasts.Fetch, good, other *authority) (string, error) {
+func fetchRow(ctx context.Context, row mtasts.Fetch, good, other *certtest.Pair) (string, error) {
 	name := strings.TrimPrefix(row.Host, "mta-sts.")
 	if name == "" {
 		name = "example.org"
@@ -67,7 +62,7 @@ func fetchRow(ctx context.Context, row mtasts.Fetch, good, other *authority) (st
 	if err != nil {
 		return "", err
 	}
-	cert, err := good.forRow(row, "mta-sts."+name, other)
+	cert, err := forRow(row, "mta-sts."+name, good, other)
 	if err != nil {
 		return "", err
 	}
@@ -90,7 +85,7 @@ func fetchRow(ctx context.Context, row mtasts.Fetch, good, other *authority) (st
 		return "", err
 	}
 	defer server.close()
-	c, err := sts.NewClient(sts.Config{Resolver: dns, Roots: mxpkix.NewRoots(good.cert), Dial: server.dial, Timeout: fetchTimeout})
+	c, err := sts.NewClient(sts.Config{Resolver: dns, Roots: mxpkix.NewRoots(good.Cert), Dial: server.dial, Timeout: fetchTimeout})
 	if err != nil {
 		return "", err
 	}
@@ -168,33 +163,16 @@ func (p *policyServer) close() {
 	p.done.Wait()
 }
 
-// An authority issues certificates for rows.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(name string) (*authority, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	now := time.Now()
-	t := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: now.AddDate(-2, 0, 0), NotAfter: now.AddDate(2, 0, 0),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
-	return &authority{cert, key}, err
+// newAuthority makes a root that is valid for two years around now.
+func newAuthority(name string) (*certtest.Pair, error) {
+	template := certtest.Authority(name)
+	template.NotBefore, template.NotAfter = time.Now().AddDate(-2, 0, 0), time.Now().AddDate(2, 0, 0)
+	return certtest.Sign(template, nil, nil)
 }
 
 // forRow issues the certificate that a row tells of in words.
-func (a *authority) forRow(row mtasts.Fetch, own string, other *authority) (tls.Certificate, error) {
-	names, end := []string{own}, a.cert.NotAfter
+func forRow(row mtasts.Fetch, own string, a, other *certtest.Pair) (tls.Certificate, error) {
+	names, end := []string{own}, a.Cert.NotAfter
 	switch c := row.Cert; {
 	case c == "" || c == "valid":
 	case strings.HasPrefix(c, "valid for "):
@@ -208,13 +186,11 @@ func (a *authority) forRow(row mtasts.Fetch, own string, other *authority) (tls.
 	default:
 		return tls.Certificate{}, fmt.Errorf("a certificate that is not known: %.60q", c)
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	template := certtest.Server(names...)
+	template.NotBefore, template.NotAfter = a.Cert.NotBefore, end
+	p, err := certtest.Sign(template, nil, a)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), DNSNames: names, NotBefore: a.cert.NotBefore, NotAfter: end,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, a.cert, key.Public(), a.key)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+	return p.TLS(), nil
 }

@@ -2,14 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"math/big"
 	"net"
 	"net/netip"
 	"strings"
@@ -22,6 +16,8 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/pkix"
@@ -33,20 +29,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // selfSigned makes a certificate and what a TLSA record says of its key.
 func selfSigned(t testing.TB, name string) (tls.Certificate, string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, fmt.Sprintf("3 1 1 %x", sha256.Sum256(cert.RawSubjectPublicKeyInfo))
+	p := certtest.Issue(certtest.Server(name), nil)
+	return p.TLS(), p.TLSA()
 }
 
 // wantsCertificate makes a server demand a certificate of the client.
@@ -60,7 +44,7 @@ type network struct {
 	dns    *dnsfake.Resolver
 	at     map[netip.Addr]netip.AddrPort
 	roots  *pkix.Roots
-	memory *engine.Memory // nil: nothing is remembered
+	memory engine.Memory // nil: nothing is remembered
 
 	mu      sync.Mutex // guards what follows
 	last    engine.ReasonID
@@ -211,10 +195,12 @@ func TestSend(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer kept.Close()
-		if n.memory, err = engine.NewMemory(engine.MemoryConfig{Store: kept, Action: engine.MemoryDefer}); err != nil {
+		m, err := memory.New(memory.Config{Store: kept, Action: memory.Defer})
+		if err != nil {
 			t.Fatal(err)
 		}
-		defer n.memory.Close()
+		defer m.Close()
+		n.memory = m
 		c := n.client(t)
 		for _, step := range []struct {
 			server *smtptest.Server
