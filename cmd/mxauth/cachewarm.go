@@ -68,9 +68,9 @@ func warm(ctx context.Context, c *sts.Client, domain rfc6125.Host) (warmRow, err
 		row.Result = warmNone
 		return row, nil
 	case r.TXTErr != nil:
-		row.Error = r.TXTErr.Error()
+		row.Error = errorText(r.TXTErr)
 	case r.FetchErr != nil:
-		row.Error = r.FetchErr.Error()
+		row.Error = errorText(r.FetchErr)
 	default:
 		row.Error = "there was no answer in time"
 	}
@@ -259,7 +259,7 @@ func (r *warmRun) tell(row warmRow) error {
 	case row.Result == warmFailed && !row.Domain.IsValid():
 		out.Errorf("%s", row.Error)
 	case row.Result == warmFailed:
-		out.Errorf("%s: %s", row.Domain, plainText(row.Error))
+		out.Errorf("%s: %s", row.Domain, row.Error)
 	}
 	out.Progressf("%d policies kept, %d domains have none, %d failed", r.kept, r.none, r.failed)
 	if r.log != nil && row.Result != warmFailed {

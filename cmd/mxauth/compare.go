@@ -184,6 +184,8 @@ var compareReasons = map[policydiff.Reason]string{
 	policydiff.Same:         "both demand the same",
 	policydiff.NoAnswer:     "the other server gave no answer",
 	policydiff.Unreadable:   "Postfix would not take the other answer",
+	policydiff.WeNothing:    "mxauth has no entry, so main.cf decides; the other answer demands something",
+	policydiff.TheyNothing:  "the other server has no entry, so main.cf decides; mxauth's answer demands something",
 	policydiff.WeWait:       "mxauth holds the message, the other server lets it go",
 	policydiff.TheyWait:     "the other server holds the message, mxauth lets it go",
 	policydiff.DANENotSTS:   "mxauth has DANE decide, the other server MTA-STS, which overrides TLSA records that do not match",

@@ -85,9 +85,11 @@ type Log struct {
 
 // Read reads a log. program is the first part of Postfix's syslog_name, "postfix". An error is
 // one of reading.
-func Read(r io.Reader, program string) (*Log, error) {
+func Read(r io.Reader, program string) (*Log, error) { return read(r, program, MaxDomains) }
+
+func read(r io.Reader, program string, most int) (*Log, error) {
 	l := &Log{}
-	p := parser{log: l, program: program + "/smtp[", index: map[string]*Domain{}, sessions: map[string]session{}}
+	p := parser{log: l, most: most, program: program + "/smtp[", index: map[string]*Domain{}, sessions: map[string]session{}}
 	br := bufio.NewReaderSize(r, MaxLine)
 	for {
 		b, err := br.ReadSlice('\n')
@@ -120,6 +122,7 @@ type session struct {
 
 type parser struct {
 	log      *Log
+	most     int // domains
 	program  string
 	index    map[string]*Domain
 	sessions map[string]session // by process
@@ -229,7 +232,7 @@ func (p *parser) delivery(pid, rest string) {
 func (p *parser) domain(name string) *Domain {
 	d := p.index[name]
 	if d == nil {
-		if len(p.index) >= MaxDomains {
+		if len(p.index) >= p.most {
 			p.log.TooMany++
 			return nil
 		}

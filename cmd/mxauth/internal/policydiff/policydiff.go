@@ -57,6 +57,8 @@ const (
 	Same         Reason = "same"
 	NoAnswer     Reason = "no-answer"     // they gave none
 	Unreadable   Reason = "unreadable"    // a policy that Postfix would not take
+	WeNothing    Reason = "we-nothing"    // we have no entry, and they demand something
+	TheyNothing  Reason = "they-nothing"  // they have none, and we demand something
 	WeWait       Reason = "we-wait"       // we hold the message
 	TheyWait     Reason = "they-wait"     // they hold it
 	DANENotSTS   Reason = "dane-not-sts"  // we say DANE, they WebPKI
@@ -76,7 +78,7 @@ const (
 
 // Reasons returns all reasons.
 func Reasons() []Reason {
-	return []Reason{Same, NoAnswer, Unreadable, WeWait, TheyWait, DANENotSTS, STSNotDANE, LevelHigher, LevelLower, LevelDiffers,
+	return []Reason{Same, NoAnswer, Unreadable, WeNothing, TheyNothing, WeWait, TheyWait, DANENotSTS, STSNotDANE, LevelHigher, LevelLower, LevelDiffers,
 		NamesFewer, NamesMore, NamesDiffer, HostsFewer, HostsMore, HostsDiffer, SNI, Protocols}
 }
 
@@ -122,7 +124,16 @@ func Compare(ours, theirs Answer, level string) (Verdict, Reason) {
 	}
 	switch {
 	case a.level != b.level:
-		return compareLevels(a.level, b.level)
+		v, r := compareLevels(a.level, b.level)
+		// What main.cf demands of all domains is no reason to demand less of this one: only a
+		// policy that says less than main.cf is weaker than none.
+		switch {
+		case ours.Kind == NotFound && v != Stronger:
+			return Weaker, WeNothing
+		case theirs.Kind == NotFound && v != Weaker:
+			return Stronger, TheyNothing
+		}
+		return v, r
 	case ours.Kind != theirs.Kind:
 		return Equal, Same // one spells out what main.cf says
 	}

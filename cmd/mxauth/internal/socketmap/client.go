@@ -24,7 +24,7 @@ const maxReply = 100_000
 const DefaultAskTime = 100 * time.Second
 
 // ErrReply is wrapped by the errors of [Client.Ask] about a reply that is none.
-var ErrReply = errors.New("socketmap: not a reply")
+var ErrReply = errors.New("not an answer of a policy server")
 
 // A Client asks the server at Network and Address, both as package net has them. It may be
 // used by many goroutines at once; connections are used again. Close it after use.
