@@ -25,6 +25,8 @@ func verbs() []func(*env) *cobra.Command {
 		newStatus,
 		newAsk,
 		newConfig,
+		newDoctor,
+		newCompare,
 		newReason,
 		newVersion,
 	}
