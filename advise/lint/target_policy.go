@@ -106,21 +106,26 @@ func (r *report) keepMode() sts.Mode {
 	return pol.Mode
 }
 
-// serveStep is the step that serves a policy for the domain's hosts and announces it. Each
-// policy of a report has an id of its own. ok is false if no policy can list the hosts.
+// serveStep is the step that serves a policy for the domain's hosts and announces it, with a
+// max_age of weeks. Each policy of a report has an id of its own. ok is false if no policy
+// can list the hosts.
 func (r *report) serveStep(mode sts.Mode) (s Step, ok bool) {
+	age := month
+	if pol, _ := r.policy(); pol != nil && pol.Mode != sts.ModeNone && pol.MaxAge >= shortMaxAge {
+		age = pol.MaxAge
+	}
+	return r.policyStep(mode, age)
+}
+
+// policyStep is serveStep with the max_age given.
+func (r *report) policyStep(mode sts.Mode, age time.Duration) (s Step, ok bool) {
 	p := r.snap.Plan
 	hosts, bad := r.listed()
 	if len(hosts) == 0 || len(bad) > 0 || r.snap.MX.Err != nil {
 		return Step{}, false
 	}
-	age := month
 	var mx []string
-	pol, _ := r.policy()
-	if pol != nil {
-		if pol.Mode != sts.ModeNone && pol.MaxAge >= shortMaxAge {
-			age = pol.MaxAge
-		}
+	if pol, _ := r.policy(); pol != nil {
 		for _, m := range pol.MX {
 			used := p.MX.Row == "M5" // what is missing may be the MX record
 			for _, h := range hosts {
