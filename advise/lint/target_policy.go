@@ -159,9 +159,9 @@ func (r *report) policyStep(mode sts.Mode, age time.Duration) (s Step, ok bool) 
 // record fills the step that publishes the MTA-STS record.
 func (r *report) record(s *Step, stage int) {
 	owner, instead := ownerOf(r.snap.STSRecord, "_mta-sts."+r.snap.Plan.Orig.String()+".")
-	id := r.snap.At.UTC().Add(time.Duration(stage) * time.Second).Format("20060102150405")
+	id := PolicyID(r.snap.At.Add(time.Duration(stage) * time.Second))
 	s.Owner, s.Type, s.Instead = owner, "TXT", instead
-	s.Records = append(r.others(r.snap.STSRecord, sts.MeansRecord, owner), fmt.Sprintf("%s %d IN TXT \"v=STSv1; id=%s;\"", owner, hour, id))
+	s.Records = append(r.others(r.snap.STSRecord, sts.MeansRecord, owner), PolicyRecord(owner, id))
 }
 
 // others are the TXT records of the name that belong to something else, which stay.
