@@ -15,6 +15,7 @@ func verbs() []func(*env) *cobra.Command {
 		newReplay,
 		newTLSA,
 		newSTS,
+		newPolicyDiff,
 		newTLSRPT,
 		newCache,
 		newMemory,
