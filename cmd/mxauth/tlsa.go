@@ -25,11 +25,12 @@ import (
 func newTLSA(e *env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "tlsa",
-		Short: "Make TLSA records, and check published ones",
+		Short: "Make TLSA records, check published ones, plan a change of key",
 		Long: `Tlsa is for those who publish DANE records: make prints the records of a certificate or
 key ready to paste into a zone, check holds published records against what the mail
-hosts show, and against the certificate that is to come next.`,
-	}, newTLSAMake(e), newTLSACheck(e))
+hosts show, and against the certificate that is to come next, next plans the change to it
+with dates.`,
+	}, newTLSAMake(e), newTLSACheck(e), newTLSANext(e))
 }
 
 // tlsaMakeFlags are the flags of tlsa make, as typed.
