@@ -250,14 +250,14 @@ func (r *Request) maxAge(until time.Time) string {
 	case is > was:
 		text += "a mistake in the new policy lasts for that long with senders that do not see the next one."
 	case is < shortMaxAge:
-		text = plain.Span(is) + " as before: "
+		text = plain.Span(is) + " as before."
 	default:
 		return ""
 	}
 	if is < shortMaxAge {
 		text += " Less than a week protects little: an attacker who can block the web server for so long is rid of the policy."
 	}
-	return plain.Text(strings.ReplaceAll(text, ":  ", ": "))
+	return plain.Text(text)
 }
 
 // memory says who goes on with the old policy until when (RFC 8461 sections 3.2 and 3.3, rows

@@ -155,7 +155,11 @@ func (e *env) printKeyPlan(p forecast.KeyPlan, now time.Time) {
 				when += ", before " + s.Before.Format("2006-01-02 15:04") + " UTC"
 			}
 			block(e.out, 2, pad(fmt.Sprintf("step %d", i+1)), when+": "+s.Text)
-			e.paste("publish", "in DNS, in addition to the present TLSA records:", s.Publish)
+			where := "in DNS, in addition to the present TLSA records:"
+			if w.ID == "begin" {
+				where = "in DNS:"
+			}
+			e.paste("publish", where, s.Publish)
 			e.paste("remove", "in DNS:", s.Remove)
 		}
 	}
