@@ -248,9 +248,15 @@ func (k *keyChange) planned() {
 	switchAt := r.Earliest
 	switch r.State {
 	case dane.RolloverPublish:
+		missing, err := k.enough(next, r.Missing)
+		if err != nil {
+			k.out.Effect = Broken
+			k.say("The planned certificate of %s fails whatever TLSA record is published for it: %v.", k.out.Host, err)
+			return
+		}
 		k.say("No TLSA record of %s matches the planned certificate: switching to it now stops mail.", k.out.Host)
 		s := step(k.now, "Publish the TLSA record of the planned certificate in addition to the present ones. Change nothing at the server.")
-		s.Publish = k.lines(k.ttl, r.Missing)
+		s.Publish = k.lines(k.ttl, missing)
 		way.Steps = append(way.Steps, s)
 		switchAt = k.now.Add(switchTTLs * k.ttl)
 		if c := next.Chain; len(c) > 0 && c[0].NotBefore.After(switchAt) {
@@ -279,6 +285,30 @@ func (k *keyChange) planned() {
 		way.Steps = append(way.Steps, s)
 	}
 	k.out.Ways = append(k.out.Ways, way)
+}
+
+// enough are the records by which senders take the next certificate, in addition to the present ones:
+// those given, of the kinds that are there, or that of the key, where a record of an authority
+// asks for a name or dates that the certificate does not have.
+func (k *keyChange) enough(next dane.Peer, missing []dane.Record) ([]dane.Record, error) {
+	at := k.f.s.At
+	if c := next.Chain; len(c) > 0 && c[0].NotBefore.After(at) {
+		at = c[0].NotBefore
+	}
+	with := func(more []dane.Record) error {
+		set := dane.NewSet(slices.Concat(k.h.DANE.Set.Usable(), more), dane.UsePolicy{})
+		_, err := set.Verify(next, dane.Options{References: k.references(), At: at})
+		return err
+	}
+	err := with(missing)
+	if err == nil {
+		return missing, nil
+	}
+	key, gerr := k.f.o.Next.Generate(dane.Recommended(dane.DANEEE))
+	if gerr != nil {
+		return nil, err
+	}
+	return []dane.Record{key}, with([]dane.Record{key})
 }
 
 // leftOver are the records of the present key that say nothing of the next one, and those

@@ -206,7 +206,7 @@ func (r *Request) wildcards(d *Diff, hosts []rfc6125.Host) {
 			}
 		}
 		// RFC 8461 section 4.1: the asterisk is one label, the leftmost.
-		w.Text = "The asterisk stands for exactly one label: mx." + base + " matches, " + base + " itself and a.b." + base + " do not."
+		w.Text = "The asterisk matches exactly one label: mx." + base + " matches, " + base + " itself and a.b." + base + " do not."
 		if len(near) > 0 {
 			w.Text += " So it does not list " + strings.Join(near, ", ") + "."
 		}

@@ -61,7 +61,7 @@ func runTLSANext(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) err
 	}
 	if err := checkNextHop(next); err != nil {
 		if isFile(arg) {
-			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q is no domain", arg), hint: "the file goes behind --cert: mxauth tlsa next DOMAIN --cert " + arg}
+			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q is no domain", arg), hint: "give the file with --cert: mxauth tlsa next DOMAIN --cert " + arg}
 		}
 		return usageError("%w", err)
 	}
