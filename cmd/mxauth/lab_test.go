@@ -22,7 +22,7 @@ type testLab struct {
 }
 
 // startLab starts a lab that ends with the test; no clock is the real one.
-func startLab(t *testing.T, worlds []lab.World, now func() time.Time) *testLab {
+func startLab(t testing.TB, worlds []lab.World, now func() time.Time) *testLab {
 	t.Helper()
 	l, err := lab.Start(t.Context(), lab.Config{Worlds: worlds, Now: now})
 	if err != nil {
@@ -43,7 +43,7 @@ func startLab(t *testing.T, worlds []lab.World, now func() time.Time) *testLab {
 }
 
 // testFile writes a file that ends with the test.
-func testFile(t *testing.T, name string, text []byte) string {
+func testFile(t testing.TB, name string, text []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, text, 0o600); err != nil {

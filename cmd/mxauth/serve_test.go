@@ -72,7 +72,7 @@ func (b *syncBuffer) await(t *testing.T, word string, n int) {
 }
 
 // shortDir is a folder whose sockets have paths short enough for the kernel.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mx")
 	if err != nil {
@@ -206,7 +206,7 @@ func (d *served) mxauth(args ...string) (code int, stdout, stderr string) {
 }
 
 // serveWorlds are those of the lab that the tests of serve ask about.
-func serveWorlds(t *testing.T, names ...string) []lab.World {
+func serveWorlds(t testing.TB, names ...string) []lab.World {
 	t.Helper()
 	var out []lab.World
 	for _, w := range lab.Worlds() {

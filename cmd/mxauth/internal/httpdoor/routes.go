@@ -155,11 +155,6 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, route *route) 
 	return route.serve(w, r)
 }
 
-// limited returns the context in which an answer is found.
-func limited(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.Context(), answerTime)
-}
-
 // turn waits for a place among those who compute, until ctx ends.
 func turn(ctx context.Context, places chan struct{}) error {
 	select {
