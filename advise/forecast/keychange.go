@@ -81,7 +81,7 @@ func KeyPlans(s survey.Snapshot, o Options) []KeyPlan {
 	for i := range s.Plan.Hosts {
 		h, v := &s.Plan.Hosts[i], &s.Hosts[i]
 		k := keyChange{f: f, h: h, now: s.At.UTC().Truncate(time.Second), current: current(v), probed: v.Probe}
-		k.out = KeyPlan{Host: plain.Host(h), State: h.DANE.State.String(), Notes: []string{}, Ways: []KeyWay{}}
+		k.out = KeyPlan{Host: h.String(), State: h.DANE.State.String(), Notes: []string{}, Ways: []KeyWay{}}
 		k.plan()
 		out = append(out, k.out)
 	}
