@@ -89,7 +89,7 @@ func parseAge(s string) (time.Duration, error) {
 		number, unit = days, 24*time.Hour
 	}
 	if n, err := strconv.ParseUint(number, 10, 32); err == nil {
-		return time.Duration(n) * unit, nil
+		return time.Duration(min(n, uint64(sts.MaxMaxAge/unit)+1)) * unit, nil // no more, so that it does not overflow
 	}
 	return time.ParseDuration(s)
 }
