@@ -26,6 +26,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"github.com/mxauth/mxauth/engine/memory"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -37,6 +38,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -75,7 +77,7 @@ type Config struct {
 	// of a domain at the first contact after a restart downgrades it (RFC 8461 section 10.2).
 	Store store.Store
 	// Memory remembers what domains once proved, in Store; nil: it does not.
-	Memory *engine.MemoryConfig
+	Memory *memory.Config
 	// Policies are observer callbacks of the MTA-STS client; the zero value observes nothing.
 	Policies sts.Observer
 	// AwaitPolicies has each plan wait until the fetch of a policy has ended, and for MTA-STS
@@ -125,7 +127,7 @@ type Client struct {
 	cache    *dnssec.Cached
 	nat64    dnssec.Resolver // nil with Config.Resolver
 	policies *sts.Client
-	memory   *engine.Memory
+	memory   *memory.Memory
 	engine   *engine.Engine
 	prober   *probe.Prober
 }
@@ -151,7 +153,7 @@ func New(c Config) (_ *Client, err error) {
 	}
 	if k.c.Roots == nil {
 		if k.c.Roots, err = pkix.SystemRoots(); err != nil {
-			return nil, fmt.Errorf("mxauth: %w", err)
+			return nil, fault.Errorf("mxauth", "%w", err)
 		}
 	}
 	policies := sts.Config{Resolver: k.c.Resolver, Roots: k.c.Roots, Store: c.Store, Allow: c.AllowAddresses, Deny: c.DenyAddresses, NAT64: k.nat64,
@@ -162,24 +164,26 @@ func New(c Config) (_ *Client, err error) {
 	}
 	k.policies, err = sts.NewClient(policies)
 	if err != nil {
-		return nil, fmt.Errorf("mxauth: %w", err)
+		return nil, fault.Errorf("mxauth", "%w", err)
 	}
+	var remembered engine.Memory // not a nil *memory.Memory
 	if c.Memory != nil {
 		m := *c.Memory
 		m.Store, m.Now, m.Logger = c.Store, c.Now, c.Logger
-		if k.memory, err = engine.NewMemory(m); err != nil {
-			return nil, fmt.Errorf("mxauth: %w", err)
+		if k.memory, err = memory.New(m); err != nil {
+			return nil, fault.Errorf("mxauth", "%w", err)
 		}
+		remembered = k.memory
 	}
 	var asked engine.STSClient = k.policies
 	if c.Record != nil {
 		asked = c.Record.STS(k.policies)
 	}
 	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.Timeout)},
-		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: k.memory, Roots: k.c.Roots,
+		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: remembered, Roots: k.c.Roots,
 		OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
-		return nil, fmt.Errorf("mxauth: %w", err)
+		return nil, fault.Errorf("mxauth", "%w", err)
 	}
 	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Network: c.Network,
 		PublicOnly: c.ForOthers, AllowAddresses: c.AllowAddresses, DenyAddresses: c.DenyAddresses, Logger: c.Logger})
@@ -192,16 +196,16 @@ func (k *Client) openResolver() (err error) {
 	servers := c.Servers
 	if len(servers) == 0 {
 		if servers, _, err = upstream.System(""); err != nil {
-			return fmt.Errorf("mxauth: %w", err)
+			return fault.Errorf("mxauth", "%w", err)
 		}
 	}
 	if k.upstream, err = upstream.New(upstream.Config{Servers: servers, SignedZone: anchor.SignedZone(c.Anchors), Timeout: c.Timeout, RootCAs: c.ResolverRoots, Logger: c.Logger}); err != nil {
-		return fmt.Errorf("mxauth: %w", err)
+		return fault.Errorf("mxauth", "%w", err)
 	}
 	// What it says can only refuse, so the way to the resolver need not be protected.
 	nat64, err := dnssec.NewStub(dnssec.StubConfig{Upstream: k.upstream, TrustPath: true, Now: c.Now})
 	if err != nil {
-		return fmt.Errorf("mxauth: %w", err)
+		return fault.Errorf("mxauth", "%w", err)
 	}
 	k.nat64 = nat64
 	var up dnssec.Upstream = k.upstream
@@ -215,7 +219,7 @@ func (k *Client) openResolver() (err error) {
 		source, err = dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: up, Anchors: c.Anchors, Now: c.Now, Logger: c.Logger})
 	}
 	if err != nil {
-		return fmt.Errorf("mxauth: %w", err)
+		return fault.Errorf("mxauth", "%w", err)
 	}
 	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now, Trace: c.Lookups,
 		LookupTimeout: max(dnssec.DefaultLookupTimeout, 3*c.Timeout)})
@@ -249,7 +253,7 @@ func (k *Client) Engine() *engine.Engine { return k.engine }
 func (k *Client) Policies() *sts.Client { return k.policies }
 
 // Memory is what the client remembers of domains; nil without [Config].Memory.
-func (k *Client) Memory() *engine.Memory { return k.memory }
+func (k *Client) Memory() *memory.Memory { return k.memory }
 
 // Resolver answers DNS questions with a security status, from a cache; it is
 // [Config].Resolver where that is set.

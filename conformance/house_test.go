@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -22,14 +24,15 @@ const module = "github.com/mxauth/mxauth"
 // down only). A room is a folder with all below it, and may always import itself. A
 // room that is not here may import everything.
 var floors = map[string][]string{
-	"rfc6125":              {},
-	"store":                {},
-	"dnssec":               {"rfc6125", "internal/tlsfloor"},
-	"pkix":                 {"rfc6125"},
-	"dane":                 {"dnssec", "pkix", "rfc6125"},
-	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr"},
-	"tlsrpt":               {"dnssec", "rfc6125"},
-	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire", "internal/zonefile", "internal/specialaddr"},
+	"rfc6125":              {"internal/text", "internal/fault"},
+	"store":                {"internal/fault"},
+	"dnssec":               {"rfc6125", "internal/tlsfloor", "internal/text", "internal/fault"},
+	"pkix":                 {"rfc6125", "internal/text", "internal/fault"},
+	"dane":                 {"dnssec", "pkix", "rfc6125", "internal/text", "internal/fault"},
+	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr", "internal/fault"},
+	"tlsrpt":               {"dnssec", "rfc6125", "internal/fault"},
+	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile", "internal/specialaddr"},
+	"engine/memory":        {"sts", "store", "rfc6125", "internal/fault"},
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},
 	"conformance/sets":     {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "conformance/vectors", "internal/certtest", "internal/dnsfake"},
@@ -63,6 +66,7 @@ var owners = map[string][]string{
 	"github.com/rogpeppe/go-internal":     testsOnly,
 	"github.com/alicebob/miniredis":       testsOnly,
 	"github.com/emersion/go-smtp":         testsOnly,
+	"github.com/chromedp":                 testsOnly,
 	module + "/internal/dnsfake":          {"conformance", "internal/dnsfake"},
 	module + "/internal/dnsfake/hostile":  testsOnly,
 	module + "/internal/dnstree":          {"conformance", "internal/dnsfake"},
@@ -198,6 +202,8 @@ func TestHouseRules(t *testing.T) {
 		{"engine/probe", module + "/engine", false, true},
 		{"engine", module + "/store", false, true},
 		{"engine", module + "/store/bolt", false, false},
+		{"engine/memory", module + "/engine", false, false},
+		{"engine/memory", module + "/store", false, true},
 		{"sts", module + "/store/valkey", false, false},
 		{"cmd/mxauth", module + "/store/bolt", false, true},
 		{"engine", module + "/conformance/lab", false, false},
@@ -429,7 +435,7 @@ func sentences(t *testing.T, name string, src []byte) (out []string) {
 		switch n := n.(type) {
 		case *ast.CallExpr:
 			switch name := called(n); {
-			case name == "errors.New", name == "fmt.Errorf", name == "panic", name == "bad":
+			case name == "errors.New", name == "fmt.Errorf", name == "fault.New", name == "fault.Errorf", name == "panic", name == "bad":
 				return false
 			case strings.HasSuffix(name, ".Warn"):
 				return false
@@ -445,5 +451,62 @@ func sentences(t *testing.T, name string, src []byte) (out []string) {
 		return true
 	}
 	ast.Inspect(f, free)
+	return out
+}
+
+// flagName is the name of an option as the command line spells it.
+var flagName = regexp.MustCompile(`(^|[^-\pL\pN])--[a-z]`)
+
+// TestLibrariesKnowNoFlags: a library names a cure or an option, and the program adds how its
+// command line spells it.
+func TestLibrariesKnowNoFlags(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (path == "../cmd" || path == "../conformance" || path == "../internal/devtool" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".."):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		files++
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, s := range flagNames(t, path, src) {
+			t.Errorf("%s: %s", path, s)
+		}
+		return nil
+	})
+	if err != nil || files < 100 {
+		t.Errorf("%d files: %v", files, err)
+	}
+	for src, want := range map[string]int{
+		`var s = "name it with --resolver ADDR"`: 1, "var s = `--dnssec`": 1, `var s = "ab--cd.example"`: 0, `var s = "-----BEGIN"`: 0, "// --comment\nvar s = 1": 0,
+	} {
+		if got := flagNames(t, "a.go", []byte("package a\n\n"+src+"\n")); len(got) != want {
+			t.Errorf("%s: %q", src, got)
+		}
+	}
+}
+
+// flagNames lists the string literals of a file that name a flag.
+func flagNames(t *testing.T, name string, src []byte) (out []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if text, err := strconv.Unquote(lit.Value); err == nil && flagName.MatchString(text) {
+				out = append(out, fmt.Sprintf("line %d: %s", fset.Position(lit.Pos()).Line, lit.Value))
+			}
+		}
+		return true
+	})
 	return out
 }

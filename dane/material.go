@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -156,7 +157,7 @@ func readPEM(data []byte, fail failer) (Material, error) {
 				continue // parameters and the like
 			}
 			if err != nil {
-				return fail("PEM block %d, %s: %v", blocks, cut(b.Type), err)
+				return fail("PEM block %d, %s: %v", blocks, text.Cut(b.Type, maxInput), err)
 			}
 			key, keyKind = spki, word
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -121,7 +122,7 @@ func (s *Set) judge(p UsePolicy) {
 		}
 		if u.Why = unusable(u.Record, strength); u.Why == "" && p.Forbid != nil {
 			if why := p.Forbid(u.Record); why != "" {
-				u.Why = "forbidden by local policy: " + cut(why)
+				u.Why = "forbidden by local policy: " + text.Cut(why, maxInput)
 			}
 		}
 		if u.Why != "" || u.Record.MatchingType == Full {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -24,7 +26,7 @@ const MaxChain = 32
 const maxTried = 4
 
 // ErrNotAuthenticated is wrapped by every failure of [Set.Verify].
-var ErrNotAuthenticated = errors.New("dane: peer not authenticated")
+var ErrNotAuthenticated = fault.New("dane", "peer not authenticated")
 
 // What a verification failed by; each wraps [ErrNotAuthenticated]. RFC 7672 section
 // 2.2 forbids the caller to use the connection. Of several failures the one that
@@ -436,7 +438,7 @@ func (s *Set) explain(res *Result, req pkix.Request, hits []hit, cause error) er
 		}
 		sent = true
 		t.Err = fmt.Errorf("%w: %w", ErrPath, err)
-		t.Why = cutText(err.Error())
+		t.Why = text.Cut(err.Error(), maxShown)
 	}
 	if !sent {
 		return ErrNoMatch
@@ -468,16 +470,7 @@ func list(names []string) string {
 	case len(names) == 0:
 		return "no name"
 	case len(names) > most:
-		return cutText(strings.Join(names[:most], ", ")) + fmt.Sprintf(" and %d more", len(names)-most)
+		return text.Cut(strings.Join(names[:most], ", "), maxShown) + fmt.Sprintf(" and %d more", len(names)-most)
 	}
-	return cutText(strings.Join(names, ", "))
-}
-
-// cutText bounds a text that is already safe for a terminal.
-func cutText(s string) string {
-	const most = 300
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
+	return text.Cut(strings.Join(names, ", "), maxShown)
 }

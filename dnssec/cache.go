@@ -30,7 +30,7 @@ const (
 
 // ErrCacheClosed is the cause of the [LookupError] of questions after Close. It wraps
 // [ErrShortage].
-var ErrCacheClosed = Shortage("dnssec: the cache is closed")
+var ErrCacheClosed = Shortage("the cache of answers is closed")
 
 // A CacheConfig bounds a [Cached]. The zero CacheConfig has all defaults.
 type CacheConfig struct {

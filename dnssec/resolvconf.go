@@ -3,12 +3,14 @@ package dnssec
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/netip"
 	"os"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // ResolvConfPath is where the host's resolvers are written down on Unix.
@@ -61,12 +63,12 @@ func SystemServers(path string) (SystemConfig, error) {
 		cfg.Missing = true
 		return cfg, nil
 	case err != nil:
-		return SystemConfig{}, fmt.Errorf("dnssec: the host's resolvers cannot be read: %w", err)
+		return SystemConfig{}, fault.Errorf("dnssec", "the host's resolvers cannot be read: %w", err)
 	}
 	defer f.Close()
 	cfg, err := ParseResolvConf(f)
 	if err != nil {
-		return SystemConfig{}, fmt.Errorf("dnssec: %s: %w", path, err)
+		return SystemConfig{}, fault.Errorf("dnssec", "%s: %w", path, err)
 	}
 	return cfg, nil
 }
@@ -110,6 +112,6 @@ func (cfg *SystemConfig) addServer(f []string) {
 	}
 	const most = 100
 	if len(cfg.Ignored) < maxSystemServers {
-		cfg.Ignored = append(cfg.Ignored, safeText(strings.Join(f, " "), most))
+		cfg.Ignored = append(cfg.Ignored, text.ASCII(strings.Join(f, " "), most))
 	}
 }

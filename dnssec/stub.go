@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // Reasons that the AD-trusting stub gives.
@@ -27,7 +28,7 @@ type ProtectedPath interface {
 
 // ErrUnprotectedPath is wrapped by [NewStub] when the AD bit of the configured
 // resolver could be forged by anyone on the way to it.
-var ErrUnprotectedPath = errors.New("dnssec: the AD bit of this resolver can be forged on the way from it")
+var ErrUnprotectedPath = fault.New("dnssec", "the AD bit of this resolver can be forged on the way from it")
 
 // A StubConfig describes a [Stub].
 type StubConfig struct {
@@ -71,7 +72,7 @@ var _ Resolver = (*Stub)(nil)
 // out.
 func NewStub(cfg StubConfig) (*Stub, error) {
 	if cfg.Upstream == nil {
-		return nil, errors.New("dnssec: the stub has no upstream")
+		return nil, fault.New("dnssec", "the stub has no upstream")
 	}
 	// RFC 6698 section 4.1, RFC 4035 section 4.9.3: the path to the one who validates
 	// must be protected.

@@ -3,7 +3,6 @@ package dnssec
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -144,7 +144,7 @@ func (p *point) trust(now time.Time) proof.Trust {
 func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	var errs []error
 	if cfg.Upstream == nil {
-		errs = append(errs, errors.New("dnssec: ValidatorConfig.Upstream is nil"))
+		errs = append(errs, fault.New("dnssec", "ValidatorConfig.Upstream is nil"))
 	}
 	if cfg.Anchors == nil {
 		cfg.Anchors = anchor.Root()
@@ -157,7 +157,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	}
 	cfg.MaxNSEC3Iterations = max(cfg.MaxNSEC3Iterations, 0)
 	if cfg.MaxNSEC3Iterations > math.MaxUint16 {
-		errs = append(errs, fmt.Errorf("dnssec: MaxNSEC3Iterations is %d, more than a record can say", cfg.MaxNSEC3Iterations))
+		errs = append(errs, fault.Errorf("dnssec", "MaxNSEC3Iterations is %d, more than a record can say", cfg.MaxNSEC3Iterations))
 	}
 	for _, n := range []struct {
 		name string
@@ -169,14 +169,14 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 		{"UnderWay", &cfg.UnderWay, DefaultUnderWay},
 	} {
 		if *n.p < 0 {
-			errs = append(errs, fmt.Errorf("dnssec: ValidatorConfig.%s is negative", n.name))
+			errs = append(errs, fault.Errorf("dnssec", "ValidatorConfig.%s is negative", n.name))
 		}
 		if *n.p == 0 {
 			*n.p = n.zero
 		}
 	}
 	if cfg.ExchangeTimeout < 0 {
-		errs = append(errs, errors.New("dnssec: ValidatorConfig.ExchangeTimeout is negative"))
+		errs = append(errs, fault.New("dnssec", "ValidatorConfig.ExchangeTimeout is negative"))
 	}
 	if cfg.ExchangeTimeout == 0 {
 		cfg.ExchangeTimeout = DefaultExchangeTimeout
@@ -194,7 +194,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	}
 	for _, a := range cfg.Anchors {
 		if !a.Zone.IsValid() || (a.DS == nil) == (a.Key == nil) {
-			errs = append(errs, fmt.Errorf("dnssec: a trust anchor without a zone, or not of one kind: %s", a))
+			errs = append(errs, fault.Errorf("dnssec", "a trust anchor without a zone, or not of one kind: %s", a))
 			continue
 		}
 		p := v.points[a.Zone]
@@ -206,7 +206,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	}
 	for _, n := range cfg.NegativeAnchors {
 		if !n.Name.IsValid() {
-			errs = append(errs, errors.New("dnssec: a negative trust anchor without a name"))
+			errs = append(errs, fault.New("dnssec", "a negative trust anchor without a name"))
 			continue
 		}
 		v.negative[n.Name] = n

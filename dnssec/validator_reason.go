@@ -51,9 +51,6 @@ const (
 	ReasonBudgetSpent    ReasonCode = "budget-spent"              // the plan, or its share for the host, has nothing left: see BudgetError
 )
 
-// stripsCure says what to do about [ReasonUpstreamStrips].
-const stripsCure = "use a resolver that passes DNSSEC records through (dnsmasq.conf: proxy-dnssec; systemd-resolved's stub: DNSSEC=yes; or a resolver of your own)"
-
 // A verdict is the result for one RRset, denial or zone.
 type verdict struct {
 	status Status

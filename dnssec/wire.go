@@ -2,10 +2,10 @@ package dnssec
 
 import (
 	"encoding/binary"
-	"strings"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // Limits of what is kept of foreign words and lifetimes.
@@ -28,32 +28,9 @@ func recordOf(rr wire.RR) Record { return Record{Type: Type(rr.Type), TTL: rr.TT
 func extendedErrors(in []wire.ExtendedError) []ExtendedError {
 	var out []ExtendedError
 	for _, e := range in {
-		out = append(out, ExtendedError{Code: e.Code, Text: safeText(e.Text, maxEDEText)})
+		out = append(out, ExtendedError{Code: e.Code, Text: text.ASCII(e.Text, maxEDEText)})
 	}
 	return out
-}
-
-// safeText escapes what is no printable ASCII character, and cuts.
-func safeText(s string, most int) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if b.Len() >= most {
-			b.WriteString("...")
-			break
-		}
-		switch c := s[i]; {
-		case c == '\\':
-			b.WriteString(`\\`)
-		case c < ' ' || c > '~':
-			const hex = "0123456789abcdef"
-			b.WriteString(`\x`)
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }
 
 // positiveTTL is the lifetime of data: its smallest TTL, at most [MaxTTL].

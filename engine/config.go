@@ -4,12 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -41,8 +42,9 @@ type Config struct {
 	// exceptions that it was made with, until the first of them ends.
 	Exceptions func() *Exceptions
 	// Memory remembers what domains once proved, and notices when they fall back. Nil:
-	// nothing is remembered but MTA-STS policies, as the RFCs have it.
-	Memory *Memory
+	// nothing is remembered but MTA-STS policies, as the RFCs have it. Beware of an interface that
+	// holds a nil pointer.
+	Memory Memory
 	// CachedPlans is how many plans are kept until what they rest on ends; 0 means
 	// [DefaultCachedPlans], less than 0 none.
 	CachedPlans int
@@ -71,6 +73,22 @@ type STSClient interface {
 	Cached(ctx context.Context, domain rfc6125.Host) (sts.Result, bool)
 }
 
+// A Memory is what the engine asks of the memory of domains; [memory.Memory] is one.
+type Memory interface {
+	// Policy returns what a drop does, and for how long.
+	Policy() memory.Policy
+	// Recall returns what is remembered of a domain with mail hosts on a port; the zero
+	// Past if nothing is. LearnPlan takes forgets.
+	Recall(ctx context.Context, domain rfc6125.Host, port uint16) (p memory.Past, forgets uint64, err error)
+	// LearnPlan remembers what a plan found, without waiting for a write. It returns false
+	// if it does not, because too much waits to be written or the domain was forgotten in
+	// the meantime.
+	LearnPlan(domain rfc6125.Host, u memory.Update, forgets uint64) bool
+	// LearnTLS remembers whether a host spoke TLS, without waiting for a write. lost may be
+	// called later with a drop that is new.
+	LearnTLS(domain rfc6125.Host, port uint16, s memory.Sighting, lost func(memory.Drop))
+}
+
 // An Engine plans and decides. It may be used by many goroutines at once. It owns no
 // goroutine beyond the calls that it is in.
 type Engine struct {
@@ -87,17 +105,17 @@ type Engine struct {
 func New(c Config) (*Engine, error) {
 	var errs []error
 	if c.Resolver == nil {
-		errs = append(errs, errors.New("engine: Config.Resolver is missing"))
+		errs = append(errs, fault.New("engine", "Config.Resolver is missing"))
 	}
 	for _, h := range c.OwnHosts {
 		if !h.IsValid() {
-			errs = append(errs, errors.New("engine: Config.OwnHosts holds an empty name"))
+			errs = append(errs, fault.New("engine", "Config.OwnHosts holds an empty name"))
 			break
 		}
 	}
 	for _, a := range c.OwnAddresses {
 		if !a.IsValid() {
-			errs = append(errs, errors.New("engine: Config.OwnAddresses holds an invalid address"))
+			errs = append(errs, fault.New("engine", "Config.OwnAddresses holds an invalid address"))
 			break
 		}
 	}
@@ -126,7 +144,7 @@ func New(c Config) (*Engine, error) {
 	if c.CachedPlans > 0 && c.CachedPlanBytes > 0 {
 		cache, err := newPlanCache(c.CachedPlans, c.CachedPlanBytes, c.Shuffle)
 		if err != nil {
-			return nil, fmt.Errorf("engine: %w", err)
+			return nil, fault.Errorf("engine", "%w", err)
 		}
 		e.plans = cache
 	}
@@ -149,8 +167,8 @@ type Trace struct {
 	// Planned: a plan is ready; cached says that nobody was asked.
 	Planned func(p *Plan, cached bool, took time.Duration)
 	// Dropped: a domain has lost a protection that it once proved; called once for each
-	// drop, for one of TLS by a goroutine of the [Memory].
-	Dropped func(domain rfc6125.Host, d Drop)
+	// drop, for one of TLS by a goroutine of [Config].Memory.
+	Dropped func(domain rfc6125.Host, d memory.Drop)
 	// Excepted: an exception touched a decision; by it alone the message may go if needed.
 	Excepted func(x *Exception, needed bool)
 	// Decided: a connection was judged, and the caller acts on it ([Engine.Record]).

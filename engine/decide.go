@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -74,7 +75,7 @@ type verdict struct {
 	tlsa      dane.Result
 	waived    bool
 	exception *Exception
-	lost      *Drop
+	lost      *memory.Drop
 
 	drop, retryClear bool
 	send, notOffered bool
@@ -242,15 +243,18 @@ func (c *connection) recalled(v verdict) verdict {
 	if m == nil || v.outcome != Cleartext || c.isOwn() || c.h.Requirement != May {
 		return v
 	}
-	drop := c.p.tlsDrop(c.h, c.at)
+	if !c.h.Name.IsValid() {
+		return v
+	}
+	drop := c.p.Past.TLSDrop(c.h.Name.String(), c.at)
 	if drop == nil {
 		return v
 	}
 	v.lost = drop
-	until := m.holding().until(drop, c.at)
+	until := m.Policy().Until(drop, c.at)
 	switch {
 	case !c.at.Before(until):
-	case m.c.Action == MemoryDefer && !c.p.Request.unheld():
+	case m.Policy().Action == memory.Defer && !c.p.Request.unheld():
 		v = v.before(v.reason).end(Deferred, c.reason(ReasonMemoryTLS, &Lost{Drop: *drop, Hold: until}))
 	default:
 		v.details = append(v.details, c.reason(ReasonMemoryTLS, &Lost{Drop: *drop}))

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -54,5 +55,5 @@ type Decision struct {
 	// TLSA is what the records of a demanded DANE check came to.
 	TLSA dane.Result
 	// Lost is the TLS that the host has spoken before and does not now; nil if none.
-	Lost *Drop
+	Lost *memory.Drop
 }

@@ -6,12 +6,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
 // ErrException is wrapped by every error of [NewExceptions].
-var ErrException = errors.New("engine: bad exception")
+var ErrException = fault.New("engine", "bad exception")
 
 // MaxExceptions bounds the exceptions of one set: they are for the few domains that
 // somebody has looked at by hand.

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 
 	"github.com/mxauth/mxauth/dane"
-	"github.com/mxauth/mxauth/store"
 )
 
 // Facts are facts for tests.
@@ -91,15 +90,6 @@ func HeapSize(v any, most int64) int64 { return heapSize(v, most) }
 
 // PresentedNames is presentedNames.
 func PresentedNames(c *x509.Certificate) []string { return presentedNames(c) }
-
-// RecodePast reads an entry of the memory and writes it again.
-func RecodePast(e store.Entry) (store.Entry, bool) {
-	p, err := decodePast(e)
-	if err != nil {
-		return store.Entry{}, false
-	}
-	return p.encode(e.Key, DefaultKeep), true
-}
 
 // KeyOf is the key of a request in the cache of plans; nil if its plan is not kept.
 func KeyOf(r Request) any {

@@ -22,7 +22,7 @@ func (e *Engine) gather(ctx context.Context, r *Request, n nextHop, now time.Tim
 		g = e.ask(ctx, r, gathered{at: now, next: n}, &g, newLookups(n, paid.left()))
 	}
 	if g.past = past.end(); e.c.Memory != nil {
-		g.memory = e.c.Memory.holding()
+		g.memory = e.c.Memory.Policy()
 	}
 	if e.c.Exceptions != nil {
 		g.exceptions = e.c.Exceptions()
@@ -40,10 +40,10 @@ func (e *Engine) compare(r *Request, g *gathered) {
 	if g.past == nil || g.past.err != nil || g.mx.state.Outcome != OutcomeNone {
 		return // there is nothing to compare, or a domain without mail hosts
 	}
-	next := compared(r, g)
-	g.past.next, g.past.noted = &next, true
-	if !next.Last().IsZero() && !next.equal(&g.past.past) {
-		g.past.noted = e.c.Memory.learnPlan(g.next.host, next.clone(), g.past.forgets)
+	u := g.past.past.Compare(g.next.host, g.next.port, stateNow(r, g), g.memory, g.at)
+	g.past.update, g.past.noted = &u, true
+	if u.Changed {
+		g.past.noted = e.c.Memory.LearnPlan(g.next.host, u, g.past.forgets)
 	}
 }
 
@@ -192,6 +192,9 @@ func (l stsLookup) end(e *Engine, r *Request, g *gathered) (STSAsked, sts.Result
 	return STSWasAsked, res
 }
 
+// memoryPatience bounds what a plan waits for the memory.
+const memoryPatience = 2 * time.Second
+
 // A recall is the question to the memory that runs while DNS is asked.
 type recall struct {
 	cancel context.CancelFunc
@@ -207,8 +210,7 @@ func (e *Engine) startRecall(ctx context.Context, n nextHop) *recall {
 	ctx, cancel := context.WithTimeout(ctx, memoryPatience)
 	r := &recall{cancel: cancel, result: make(chan recalled, 1)}
 	go func() {
-		forgets := e.c.Memory.forgotten()
-		p, _, err := e.c.Memory.Past(ctx, n.host, n.port)
+		p, forgets, err := e.c.Memory.Recall(ctx, n.host, n.port)
 		r.result <- recalled{past: p, forgets: forgets, err: err}
 	}()
 	return r

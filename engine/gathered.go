@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -19,7 +20,7 @@ type gathered struct {
 	sts   sts.Result
 
 	past       *recalled // nil: the memory was not asked
-	memory     holding
+	memory     memory.Policy
 	exceptions *Exceptions
 }
 
@@ -92,10 +93,10 @@ func factsOf(r *Request, g *gathered, h *Host) facts {
 
 // recalled is what the memory says.
 type recalled struct {
-	past    Past
-	forgets uint64 // Memory.forgets before it was read
+	past    memory.Past
+	forgets uint64 // for LearnPlan
 	err     error
 
-	next  *Past // past with what was found now; nil if the domain has no mail hosts now
-	noted bool  // next will be written, where it differs
+	update *memory.Update // past with what was found now; nil if the domain has no mail hosts now
+	noted  bool           // it will be written, where it differs
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -262,7 +263,7 @@ func referencesOfDANE(c hostCase, base rfc6125.Host) []rfc6125.Reference {
 // It does the same while it is not known whether there is a drop, unless an entry is
 // damaged: that would last until somebody repairs it.
 func (c hostCase) held(h Host) Host {
-	if c.g.memory.action != MemoryDefer || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
+	if c.g.memory.Action != memory.Defer || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
 		return h
 	}
 	if c.m.unknown && !errors.Is(c.m.err, store.ErrDamaged) {
@@ -271,9 +272,9 @@ func (c hostCase) held(h Host) Host {
 		return h
 	}
 	for _, d := range c.m.drops {
-		if d.open(c.g.at) {
+		if d.Open(c.g.at) {
 			h.Requirement, h.Skipped, h.Ground = Skip, Deferred, GroundNone
-			h.Reason = c.reason(d.Kind.reason(), &Lost{Drop: d, Hold: d.Until})
+			h.Reason = c.reason(reasonOfDrop(&d), &Lost{Drop: d, Hold: d.Until})
 			return h
 		}
 	}

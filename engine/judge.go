@@ -26,7 +26,7 @@ type judging struct {
 type local struct {
 	roots    *pkix.Roots // WebPKI anchors
 	rootsErr error       // why there are none; nil if there are
-	memory   *Memory     // nil: nothing is remembered
+	memory   Memory      // nil: nothing is remembered
 }
 
 // A connection is what one decision rests on. Nothing changes it once the peer is known but

@@ -1,6 +1,8 @@
 package engine
 
-import "fmt"
+import (
+	"github.com/mxauth/mxauth/internal/fault"
+)
 
 // An Outcome is what a delivery is, or would be. The zero Outcome is OutcomeNone,
 // over which nothing may be sent.
@@ -82,5 +84,5 @@ func word(what string, words []string, s string) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("engine: no such %s: %.40q (one of %q)", what, s, words)
+	return 0, fault.Errorf("engine", "no such %s: %.40q (one of %q)", what, s, words)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/internal/certtest"
 )
 
@@ -164,7 +165,7 @@ func TestTLSChoice(t *testing.T) {
 
 // TestMemoryOfRead: what was only read is neither TLS that a host spoke nor its loss.
 func TestMemoryOfRead(t *testing.T) {
-	l := newLife(t, engine.MemoryAlert)
+	l := newLife(t, memory.Alert)
 	w := l.next(0, plain)
 	e, p := w.engine(), w.plan(engine.Request{})
 	e.Remember(p, 0, e.Decide(p, 0, shows(sharedPKI().good), w.now))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
@@ -109,9 +110,9 @@ type Plan struct {
 	// Past is what the domain once proved, with what this plan adds to it; nil if nothing
 	// is remembered ([Config].Memory). Drops are what it has lost since. PastErr is why it
 	// is not known what the domain once proved.
-	Past    *Past
+	Past    *memory.Past
 	PastErr error
-	Drops   []Drop
+	Drops   []memory.Drop
 	// ValidUntil is the earliest end of what the plan rests on, but not sooner than
 	// [MinValid] after it was complete unless a signature or a cached policy ends; after
 	// it a decision is Deferred (plan again).
@@ -165,9 +166,13 @@ type Host struct {
 	Findings []Reason
 }
 
-// String returns the name of the host, or its address in brackets.
+// String returns the name of the host, or its address as SMTP writes it: "[192.0.2.1]",
+// "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3).
 func (h *Host) String() string {
-	if h.Literal.IsValid() {
+	switch {
+	case h.Literal.Is6():
+		return "[IPv6:" + h.Literal.String() + "]"
+	case h.Literal.IsValid():
 		return "[" + h.Literal.String() + "]"
 	}
 	return h.Name.String()

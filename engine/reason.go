@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -48,7 +49,7 @@ type ConfiguredNames struct{ Names []rfc6125.Host }
 
 // Lost is a protection that the domain once proved and does not have now.
 type Lost struct {
-	Drop Drop
+	Drop memory.Drop
 	Hold time.Time // until when mail waits for it; zero: it does not wait
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -214,7 +215,7 @@ func TestEveryReason(t *testing.T) {
 	took(newWorld(t).signed().decide(engine.Request{Options: engine.Options{NoClearFallback: true}}, own).Reason)
 	// What was there once.
 	for _, lost := range []struct{ first, then func(w *world) }{{protected, bare}, {twoHosts, oneOfTwo}, {enforced, plain}, {enforced, none}, {enforced, testing_}, {enforced, unreachable}, {plain, plain}} {
-		for _, action := range []engine.MemoryAction{engine.MemoryAlert, engine.MemoryDefer} {
+		for _, action := range []memory.Action{memory.Alert, memory.Defer} {
 			l := newLife(t, action)
 			w := l.next(0, lost.first)
 			p := w.plan(engine.Request{})
@@ -222,7 +223,7 @@ func TestEveryReason(t *testing.T) {
 			deliver(l.next(time.Hour, lost.then), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
 		}
 	}
-	for _, action := range []engine.MemoryAction{engine.MemoryAlert, engine.MemoryDefer} {
+	for _, action := range []memory.Action{memory.Alert, memory.Defer} {
 		l := newLife(t, action)
 		l.store = &brokenStore{Store: l.store, get: errors.New("no disk")}
 		deliver(l.next(0, bare), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})

@@ -7,13 +7,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // ErrRequest is wrapped by every error of [Engine.Plan]: the request is not one that
 // can be planned, and the text names the option at fault. What DNS or a policy says
 // is never an error; it is in the plan.
-var ErrRequest = errors.New("engine: bad request")
+var ErrRequest = fault.New("engine", "bad request")
 
 // DefaultPort is the port of mail between servers (RFC 5321 section 4.5.4.2).
 const DefaultPort = 25

@@ -1,8 +1,9 @@
 package engine
 
 import (
-	"fmt"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // A Requirement says what must hold for one host before MAIL FROM (section 5). It is
@@ -73,7 +74,7 @@ func ParseRequirement(s string) (Requirement, error) {
 			}
 		}
 		if !found {
-			return Skip, fmt.Errorf("engine: no such requirement: %.40q", s)
+			return Skip, fault.Errorf("engine", "no such requirement: %.40q", s)
 		}
 	}
 	return r, nil

@@ -1,10 +1,14 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/mxauth/mxauth/engine/memory"
+)
 
 // makePlan rules on what was gathered. It is pure: it asks nobody and reads no clock. lost
 // are the protections that were noticed as lost just now.
-func makePlan(r Request, g gathered) (p *Plan, lost []Drop) {
+func makePlan(r Request, g gathered) (p *Plan, lost []memory.Drop) {
 	p = &Plan{
 		Request: r, Orig: g.next.host, Exp: g.mx.exp, MX: g.mx.state, STS: g.sts, STSAsked: g.asked, Made: g.at,
 		Hosts: make([]Host, len(g.hosts)),
@@ -79,4 +83,12 @@ func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, ste
 		ends = g.done.Add(MinValid)
 	}
 	return ends, limit, steady
+}
+
+// earlier returns the earlier of two times. The zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/specialaddr"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -115,7 +116,7 @@ func NewClient(c Config) (*Client, error) {
 	if c.Roots == nil {
 		r, err := pkix.SystemRoots()
 		if err != nil {
-			return nil, fmt.Errorf("sts: %w", err)
+			return nil, fault.Errorf("sts", "%w", err)
 		}
 		c.Roots = r
 	}

@@ -1,12 +1,12 @@
 package sts
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -72,7 +72,7 @@ type Policy struct {
 }
 
 // ErrPolicy is wrapped by every error of [ParsePolicy].
-var ErrPolicy = errors.New("sts: policy invalid")
+var ErrPolicy = fault.New("sts", "policy invalid")
 
 // ParsePolicy reads a policy body by the grammar of RFC 8461 section 3.2. Lines end
 // in LF or CRLF, the last end may be missing (erratum 6253). Of a repeated field

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 )
@@ -29,7 +30,7 @@ const (
 )
 
 // errClosed is what Run returns when the client is closed.
-var errClosed = errors.New("sts: the client is closed")
+var errClosed = fault.New("sts", "the client is closed")
 
 // Run refreshes the kept policies in the background until ctx is done or the client is
 // closed, and returns why. It is for programs that live long; one Run a client is

@@ -49,19 +49,19 @@ func (r *report) session(h *engine.Host, p engine.Peer) {
 	switch {
 	case p.Event == engine.NoSTARTTLS:
 		r.add(TLSMissing, h.Name, "Switch STARTTLS on in the mail server; if it is on, look for a firewall that changes SMTP on the way.",
-			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", plain.Host(h)).saw("%s: EHLO without STARTTLS", p.Address)
+			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", h.String()).saw("%s: EHLO without STARTTLS", p.Address)
 	case p.Injected:
 		r.add(TLSInjected, h.Name, "Update the mail server, or the proxy or firewall in front of it.",
-			"%s sends unencrypted data behind its reply to STARTTLS, which an attacker on the path may have put there; careful senders end the connection.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
+			"%s sends unencrypted data behind its reply to STARTTLS, which an attacker on the path may have put there; careful senders end the connection.", h.String()).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.STARTTLSRefused:
 		r.add(TLSRefused, h.Name, "Look into the mail server's log; often its key or certificate file cannot be read.",
-			"%s offers STARTTLS and then refuses it.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
+			"%s offers STARTTLS and then refuses it.", h.String()).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.HandshakeFailed:
 		r.add(TLSFailed, h.Name, "Offer TLS 1.2 and 1.3 with common cipher suites and a certificate that fits.",
-			"The TLS handshake with %s fails.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
+			"The TLS handshake with %s fails.", h.String()).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.HandshakeDone:
 		if p.Version != 0 && p.Version < tls.VersionTLS13 {
-			r.add(TLSOld, h.Name, "Update the server's TLS library.", "%s speaks no newer version than %s.", plain.Host(h), p.TLS).saw("%s: %s", p.Address, p.TLS)
+			r.add(TLSOld, h.Name, "Update the server's TLS library.", "%s speaks no newer version than %s.", h.String(), p.TLS).saw("%s: %s", p.Address, p.TLS)
 		}
 		if len(p.Chain) > 0 && h.Name.IsValid() {
 			r.certificate(h, p)

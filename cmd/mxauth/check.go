@@ -14,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // newCheck makes the verb check.
@@ -298,15 +299,15 @@ type argument struct {
 // reading ends the run.
 func argumentsOf(seq iter.Seq2[string, error]) iter.Seq2[argument, error] {
 	return func(yield func(argument, error) bool) {
-		for text, err := range seq {
-			a := argument{text: text}
+		for line, err := range seq {
+			a := argument{text: line}
 			switch {
 			case errors.Is(err, errLongLine):
-				a.text, a.err, err = text[:min(len(text), maxShown)]+"...", err, nil
+				a.text, a.err, err = text.Cut(line, maxShown), err, nil
 			case err != nil:
 				err = fmt.Errorf("reading standard input: %w", err)
 			default:
-				a.err = listError(checkNextHop(text))
+				a.err = listError(checkNextHop(line))
 			}
 			if !yield(a, err) || err != nil {
 				return

@@ -14,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -281,7 +282,7 @@ func (d *service) serveImport(w http.ResponseWriter, r *http.Request) {
 // errNoMemory: the store of the daemon is one in memory.
 var errNoMemory = fmt.Errorf("%w: this daemon remembers nothing; its store is in memory", errNotKept)
 
-func (d *service) memory() (*engine.Memory, func(), error) {
+func (d *service) memory() (*memory.Memory, func(), error) {
 	client, done := d.use()
 	if client.Memory() == nil {
 		done()
@@ -297,8 +298,8 @@ func (d *service) serveMemories(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	list := []engine.Past{}
-	err = m.All(r.Context(), func(p engine.Past) bool {
+	list := []memory.Past{}
+	err = m.All(r.Context(), func(p memory.Past) bool {
 		list = append(list, p)
 		return true
 	})
@@ -323,7 +324,7 @@ func portOf(r *http.Request) (uint16, error) {
 }
 
 func (d *service) serveMemory(w http.ResponseWriter, r *http.Request) {
-	d.oneMemory(w, r, func(m *engine.Memory, domain rfc6125.Host, port uint16) error {
+	d.oneMemory(w, r, func(m *memory.Memory, domain rfc6125.Host, port uint16) error {
 		p, ok, err := m.Past(r.Context(), domain, port)
 		if err == nil && !ok {
 			err = errNotKept
@@ -336,7 +337,7 @@ func (d *service) serveMemory(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *service) serveForgetMemory(w http.ResponseWriter, r *http.Request) {
-	d.oneMemory(w, r, func(m *engine.Memory, domain rfc6125.Host, port uint16) error {
+	d.oneMemory(w, r, func(m *memory.Memory, domain rfc6125.Host, port uint16) error {
 		ok, err := m.Forget(r.Context(), domain, port)
 		d.forget(domain)
 		if err == nil && !ok {
@@ -349,7 +350,7 @@ func (d *service) serveForgetMemory(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (d *service) oneMemory(w http.ResponseWriter, r *http.Request, f func(*engine.Memory, rfc6125.Host, uint16) error) {
+func (d *service) oneMemory(w http.ResponseWriter, r *http.Request, f func(*memory.Memory, rfc6125.Host, uint16) error) {
 	m, done, err := d.memory()
 	if err == nil {
 		defer done()

@@ -13,6 +13,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -84,7 +85,7 @@ func (d *deliveryFlags) defaults() {
 		word string
 	}{
 		{&d.level, "default"}, {&d.insecureMX, "dane"}, {&d.daneAndSTS, "dane-first"},
-		{&d.undetermined, "proceed"}, {&d.mxAlias, "follow"}, {&d.lost, engine.MemoryAccept.String()},
+		{&d.undetermined, "proceed"}, {&d.mxAlias, "follow"}, {&d.lost, memory.Accept.String()},
 	} {
 		*w.to = cmp.Or(*w.to, w.word)
 	}
@@ -162,18 +163,18 @@ func (d *deliveryFlags) configure(c *mxauth.Config, store string) (err error) {
 
 // memory reads what is remembered in a store; nil: nothing is, since a store in memory
 // forgets at the end of the program.
-func (d *deliveryFlags) memory(store string) (*engine.MemoryConfig, error) {
-	m := &engine.MemoryConfig{Hold: d.hold}
+func (d *deliveryFlags) memory(store string) (*memory.Config, error) {
+	m := &memory.Config{Hold: d.hold}
 	if err := m.Action.UnmarshalText([]byte(d.lost)); err != nil {
 		return nil, usageError("--memory: %.40q is not %s", d.lost, losses)
 	}
-	if d.hold < time.Second || d.hold > engine.MaxHold {
-		return nil, usageError("--memory-hold: %v is not from 1s to %v", d.hold, engine.MaxHold)
+	if d.hold < time.Second || d.hold > memory.MaxHold {
+		return nil, usageError("--memory-hold: %v is not from 1s to %v", d.hold, memory.MaxHold)
 	}
 	if store != storeMemory {
 		return m, nil
 	}
-	if m.Action != engine.MemoryAccept {
+	if m.Action != memory.Accept {
 		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--memory %s: a store in memory forgets at the end", m.Action),
 			hint: "name a store that stays by --store bolt:FILE or --store redis://HOST"}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
 )
@@ -318,7 +319,7 @@ func (d *demo) config(w lab.World, kept store.Store, now func() time.Time, timeo
 
 // worldSettings puts what a world says of this MTA and its memory into a configuration.
 func worldSettings(w lab.World, c *mxauth.Config) error {
-	flags := deliveryFlags{own: w.Request.OwnHosts, lost: w.Request.Memory, hold: engine.DefaultHold}
+	flags := deliveryFlags{own: w.Request.OwnHosts, lost: w.Request.Memory, hold: memory.DefaultHold}
 	if flags.lost == "" {
 		flags.defaults()
 		return flags.configure(c, storeMemory)
@@ -353,7 +354,7 @@ func differences(want lab.Want, v *verdict) (out []string) {
 		row("reason_id", string(s.Reason.ID), want.Reason)
 	}
 	for _, h := range want.Hosts {
-		i := slices.IndexFunc(v.Plan.Hosts, func(p engine.Host) bool { return hostName(p) == h.Host })
+		i := slices.IndexFunc(v.Plan.Hosts, func(p engine.Host) bool { return p.String() == h.Host })
 		if i < 0 {
 			out = append(out, "no host "+h.Host)
 			continue

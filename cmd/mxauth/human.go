@@ -229,7 +229,7 @@ func (v *verdict) host(c *console, i int) {
 	if v.alone() && v.Plan.MX.Status == dnssec.Secure {
 		note = ", DNSSEC valid"
 	}
-	c.Linef("  %s (preference %d%s): %s", paint(strong, hostName(*h)), h.Preference, note, paint(outcomeStyle(d.Outcome), word))
+	c.Linef("  %s (preference %d%s): %s", paint(strong, h.String()), h.Preference, note, paint(outcomeStyle(d.Outcome), word))
 	for _, l := range explain.HostLines(v.Plan, i, d, v.Plan.Made) {
 		if l.Label == "key" && v.named(strings.TrimPrefix(l.Text, "SHA-256 ")) {
 			continue // it is in the record to publish

@@ -93,7 +93,7 @@ func (v *verdict) overtaken() string {
 		}
 		for j := range i {
 			if b := v.Plan.Hosts[j]; b.Preference < h.Preference {
-				return fmt.Sprintf("%s (preference %d) failed, and %s (preference %d) takes the mail", hostName(b), b.Preference, hostName(h), h.Preference)
+				return fmt.Sprintf("%s (preference %d) failed, and %s (preference %d) takes the mail", b.String(), b.Preference, h.String(), h.Preference)
 			}
 		}
 		return ""

@@ -17,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
 	"github.com/mxauth/mxauth/store"
 )
@@ -87,7 +88,7 @@ func (d *demo) planWorld(ctx context.Context, w lab.World, x *engine.Exceptions)
 		return nil, o, err
 	}
 	defer c.Close()
-	o.HoldTLS = config.Memory != nil && config.Memory.Action == engine.MemoryDefer
+	o.HoldTLS = config.Memory != nil && config.Memory.Action == memory.Defer
 	p, err := c.Plan(ctx, requestOf(w))
 	return p, o, err
 }

@@ -92,7 +92,7 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 		Request:  d.request,
 		Options:  replyOptions(s),
 		Patience: s.Patience, MaxEntries: s.KeptReplies, Now: e.now, Logger: d.log,
-		Observe: d.metrics.Observe, Warm: d.metrics.Warm,
+		Observe: d.metrics.Observe, Warm: d.metrics.Warm, NoName: d.metrics.NoName,
 	})
 	t, err := e.readTrust("trust.ca-file")
 	if err != nil {
@@ -220,7 +220,7 @@ func (d *service) openStore() (err error) {
 		return err
 	}
 	d.base.Store = d.store
-	if _, memory := d.store.(*store.Memory); memory {
+	if _, forgets := d.store.(*store.Memory); forgets {
 		return nil
 	}
 	if d.front, err = store.NewFront(store.FrontConfig{Behind: d.store, Now: d.e.now, Logger: d.log}); err != nil {

@@ -96,9 +96,9 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 	switch {
 	case rerr == nil:
 	case errors.Is(rerr, sts.ErrNoRecord):
-		row.RecordError, code = rerr.Error(), exitSTSAdvice
+		row.RecordError, code = errorText(rerr), exitSTSAdvice
 	default:
-		row.RecordError, row.unknown, code = rerr.Error(), true, exitSTSFailed
+		row.RecordError, row.unknown, code = errorText(rerr), true, exitSTSFailed
 	}
 	f, err := c.Fetch(ctx, d)
 	row.Host, row.ContentType, row.TookMS, row.Policy = f.Host, f.ContentType, f.Took.Milliseconds(), f.Policy.Text
@@ -112,7 +112,7 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 		row.NotAfter = &f.Chain[0].NotAfter
 	}
 	if err != nil {
-		row.Error, row.ErrorKind = err.Error(), sts.FetchWord(err)
+		row.Error, row.ErrorKind = errorText(err), sts.FetchWord(err)
 		switch {
 		case !errors.Is(err, sts.ErrFetch):
 			code = exitSTSFailed // by a limit of this machine: nothing is known
@@ -146,12 +146,12 @@ func (e *env) showFetch(r fetchRow) {
 		e.out.Linef("%s: no record and no policy", r.Domain)
 	}
 	if r.RecordError != "" {
-		e.out.Linef("  record   %s", plainText(r.RecordError))
+		e.out.Linef("  record   %s", r.RecordError)
 	} else {
 		e.out.Linef("  record   %s", r.Record)
 	}
 	if r.Error != "" {
-		e.out.Linef("  fetch    %s", plainText(r.Error))
+		e.out.Linef("  fetch    %s", r.Error)
 	}
 	if r.Address != "" {
 		e.out.Linef("  host     %s at %s", r.Host, r.Address)

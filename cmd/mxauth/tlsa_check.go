@@ -236,7 +236,7 @@ func (c *tlsaChecker) probe(ctx context.Context, cl *client, plan *engine.Plan) 
 
 // host looks at one host of the plan, and at what its addresses showed.
 func (c *tlsaChecker) host(h engine.Host, shown probe.HostResult) *tlsaRow {
-	row := &tlsaRow{V: rowVersion, Host: hostName(h), Port: h.Port, State: h.DANE.State.String(), Reason: explain.Text(h.Reason),
+	row := &tlsaRow{V: rowVersion, Host: h.String(), Port: h.Port, State: h.DANE.State.String(), Reason: explain.Text(h.Reason),
 		Records: []tlsaUse{}, Addresses: []tlsaAddress{}}
 	if h.DANE.Address == dane.AddressFailed && h.Name.IsValid() {
 		row.code = exitDeferred
@@ -286,7 +286,7 @@ func (c *tlsaChecker) ttl(h engine.Host) time.Duration {
 	}
 	ttl, known := h.DANE.TLSA[n-1].PublishedTTL()
 	if !known && c.next != nil {
-		c.e.out.Notef("the TTL of the TLSA records of %s in their zone is not known, since the answer has no signature; %s is assumed, --ttl says it", hostName(h), ttl)
+		c.e.out.Notef("the TTL of the TLSA records of %s in their zone is not known, since the answer has no signature; %s is assumed, --ttl says it", h.String(), ttl)
 	}
 	return ttl
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -36,7 +37,7 @@ func (r *tlsaRow) human(c *console) {
 		block(c, 2, "", r.Reason)
 	}
 	for _, u := range r.Records {
-		c.Linef("  %s%s", brief(u.Record), paint(faint, acronyms(u.Record)))
+		c.Linef("  %s%s", text.Cut(u.Record, maxRecord), paint(faint, acronyms(u.Record)))
 		if !u.Usable {
 			block(c, 4, "not usable: ", u.Why)
 		}
@@ -52,7 +53,7 @@ func (r *tlsaRow) human(c *console) {
 func (r *tlsaRow) address(c *console, a tlsaAddress) {
 	switch {
 	case a.OK:
-		c.Linef("  %s: %s by %s (depth %d)", a.Address, paint(good, "match"), brief(a.Matched), a.Depth)
+		c.Linef("  %s: %s by %s (depth %d)", a.Address, paint(good, "match"), text.Cut(a.Matched, maxRecord), a.Depth)
 	case a.Event == engine.HandshakeDone.String():
 		c.Linef("  %s: %s: %s", a.Address, paint(bad, "not authenticated, mail is refused"), a.Error)
 	default:
@@ -63,7 +64,7 @@ func (r *tlsaRow) address(c *console, a tlsaAddress) {
 	}
 	for _, t := range a.Trace {
 		if t.Why != "" {
-			block(c, 4, brief(t.Record)+": ", t.Why)
+			block(c, 4, text.Cut(t.Record, maxRecord)+": ", t.Why)
 		}
 	}
 }
@@ -75,16 +76,6 @@ func acronyms(record string) string {
 		return ""
 	}
 	return fmt.Sprintf(" (%s, %s, %s)", r.Usage, r.Selector, r.MatchingType)
-}
-
-// brief cuts the data of a Full record, which may have thousands of digits, where it is
-// only to be told from others.
-func brief(record string) string {
-	const most = 140 // a SHA2-512 record fits
-	if len(record) > most {
-		return record[:most] + "..."
-	}
-	return record
 }
 
 // human prints what is to be done before the switch.
@@ -125,3 +116,7 @@ func (n *tlsaNext) human(c *console) {
 		}
 	}
 }
+
+// maxRecord is how much of a record is shown where it is only to be told from others: all of
+// one with a SHA2-512 digest. A record with the data itself can have thousands of digits.
+const maxRecord = 140

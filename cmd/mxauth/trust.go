@@ -130,8 +130,11 @@ func (e *env) checkTrustAD(ctx context.Context, c *mxauth.Config) error {
 			}
 			defer one.Close()
 			err = dnssec.CheckValidating(ctx, one)
-			if errors.Is(err, dnssec.ErrNotValidating) {
-				return configError("", "%w", err)
+			switch {
+			case errors.Is(err, dnssec.ErrRootRejected):
+				return configError(rootRejectedCure, "%w", err)
+			case errors.Is(err, dnssec.ErrNotValidating):
+				return configError(notValidatingCure, "%w", err)
 			}
 			return nil
 		})

@@ -6,12 +6,11 @@ import (
 	"log/slog"
 	"os"
 	"reflect"
-	"regexp"
-	"strings"
 	"sync"
 
 	"golang.org/x/term"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -234,15 +233,6 @@ func cleanValue(a any) any {
 	return a
 }
 
-// packagePrefix is how the errors of our packages begin; of use in a log, not to who
-// typed a command.
-var packagePrefix = regexp.MustCompile(`(^|: |; )(?:(?:rfc6125|dnssec|upstream|anchor|pkix|dane|sts|tlsrpt|roots|store|bolt|valkey|engine|evidence): )+`)
-
-// errorText puts an error, which may be several that were joined, on one line and
-// leaves out which package it came from.
-func errorText(err error) string { return plainText(err.Error()) }
-
-// plainText is errorText for an error that is a text already.
-func plainText(s string) string {
-	return packagePrefix.ReplaceAllString(strings.ReplaceAll(s, "\n", "; "), "$1")
-}
+// errorText puts an error, which may be several that were joined, on one line and leaves out
+// which package it came from, which is of no use to who typed a command.
+func errorText(err error) string { return fault.Text(err) }

@@ -99,7 +99,7 @@ func (w *watcher) see(v *verdict) {
 		return
 	}
 	for i, h := range v.Plan.Hosts {
-		name := hostName(h)
+		name := h.String()
 		host, old := now.hosts[name], before.hosts[name]
 		if host == old {
 			continue
@@ -134,7 +134,7 @@ func sightingOf(v *verdict) sighting {
 		if d.Method != "" {
 			outcome += " by " + string(d.Method)
 		}
-		s.hosts[hostName(h)] = hostSighting{fmt.Sprint(h.Preference, d.Reason.ID, h.Requirement, strings.Join(d.Presented, " ")), outcome}
+		s.hosts[h.String()] = hostSighting{fmt.Sprint(h.Preference, d.Reason.ID, h.Requirement, strings.Join(d.Presented, " ")), outcome}
 	}
 	return s
 }

@@ -1,9 +1,8 @@
 package upstream
 
 import (
-	"fmt"
-
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // System returns the servers of a resolv.conf file ("" for that of the host), as
@@ -19,7 +18,7 @@ func System(path string) ([]Server, dnssec.SystemConfig, error) {
 	for _, ap := range cfg.Servers {
 		s, err := PlainServer(ap)
 		if err != nil {
-			return nil, cfg, fmt.Errorf("upstream: %w", err)
+			return nil, cfg, fault.Errorf("upstream", "%w", err)
 		}
 		out = append(out, s)
 	}

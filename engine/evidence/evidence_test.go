@@ -18,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
@@ -44,11 +45,11 @@ func tape(t *testing.T, l *lab.Lab, w lab.World, mode string) taped {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	var action engine.MemoryAction
+	var action memory.Action
 	if err := action.UnmarshalText([]byte(w.Request.Memory)); err != nil {
 		t.Fatal(err)
 	}
-	m, err := engine.NewMemory(engine.MemoryConfig{Store: kept, Action: action})
+	m, err := memory.New(memory.Config{Store: kept, Action: action})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func tape(t *testing.T, l *lab.Lab, w lab.World, mode string) taped {
 	return tapeWith(t, l, w, mode, m)
 }
 
-func tapeWith(t *testing.T, l *lab.Lab, w lab.World, mode string, m *engine.Memory) taped {
+func tapeWith(t *testing.T, l *lab.Lab, w lab.World, mode string, m *memory.Memory) taped {
 	t.Helper()
 	front := l.Plain()
 	if mode == evidence.ModeTrustAD {
@@ -94,7 +95,11 @@ func tapeWith(t *testing.T, l *lab.Lab, w lab.World, mode string, m *engine.Memo
 		t.Fatal(err)
 	}
 	defer policies.Close()
-	e, err := engine.New(engine.Config{Resolver: resolver, STS: rec.STS(policies), Roots: out.roots, AwaitSTS: true, Memory: m})
+	cfg := engine.Config{Resolver: resolver, STS: rec.STS(policies), Roots: out.roots, AwaitSTS: true}
+	if m != nil {
+		cfg.Memory = m
+	}
+	e, err := engine.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +308,7 @@ func TestRemembered(t *testing.T) {
 		if r := replay(time.Time{}); c.summary.Reason.ID != reason || r.Summary.Reason.ID != reason || len(r.Differences)+len(r.Unasked) > 0 {
 			t.Errorf("%s: %s, in the replay %s: %q", name, c.summary.Reason.ID, r.Summary.Reason.ID, r.Differences)
 		}
-		later := replay(c.file.At.Add(engine.DefaultHold + time.Minute))
+		later := replay(c.file.At.Add(memory.DefaultHold + time.Minute))
 		for _, f := range later.Plan.Findings {
 			t.Errorf("%s: after the hold: %s", name, explain.Text(f))
 		}

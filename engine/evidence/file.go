@@ -13,6 +13,8 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -42,7 +44,7 @@ const (
 
 // ErrFile is wrapped by every error of [Read] and [File.Replay] that is about the file: it
 // is none, or can not be what was recorded.
-var ErrFile = errors.New("evidence: not a file of evidence")
+var ErrFile = fault.New("evidence", "not a file of evidence")
 
 // Modes by which security statuses came about.
 const (
@@ -147,12 +149,12 @@ type Syntax struct {
 	Cure  string `json:"cure,omitempty"`
 }
 
-// A Memory is what was remembered of the domain ([engine.Memory]); nil: nothing is.
+// A Memory is what was remembered of the domain ([memory.Memory]); nil: nothing is.
 type Memory struct {
-	Action      engine.MemoryAction `json:"action"`
-	HoldSeconds int64               `json:"hold_seconds"`
+	Action      memory.Action `json:"action"`
+	HoldSeconds int64         `json:"hold_seconds"`
 	// Past includes what the plan itself proved or found missing; nil: the domain has none.
-	Past *engine.Past `json:"past,omitempty"`
+	Past *memory.Past `json:"past,omitempty"`
 	// Unread: the memory could not be read.
 	Unread bool `json:"unread,omitempty"`
 }

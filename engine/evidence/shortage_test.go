@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -53,7 +54,7 @@ func TestReplayUnreadMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	m, err := engine.NewMemory(engine.MemoryConfig{Store: unreadStore{s}, Action: engine.MemoryDefer})
+	m, err := memory.New(memory.Config{Store: unreadStore{s}, Action: memory.Defer})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -391,7 +392,7 @@ func (b *teller) unread(d *engine.Decision, i int) {
 func recordOf(r dane.Record) string {
 	s := r.String()
 	if len(s) > 30 {
-		return s[:26] + "..."
+		return text.Cut(s, 26)
 	}
 	return s
 }

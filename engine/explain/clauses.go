@@ -8,11 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -44,20 +44,20 @@ func exception(x *engine.Exception) string {
 }
 
 // drop tells of a lost protection.
-func drop(r engine.Reason, d *engine.Drop) string {
+func drop(r engine.Reason, d *memory.Drop) string {
 	since, dom := d.Since.UTC().Format(time.DateOnly), r.Domain
 	switch d.Kind {
-	case engine.DropTLS:
+	case memory.DropTLS:
 		return fmt.Sprintf("Until %s %s spoke TLS, and it does not now.", since, d.Host)
-	case engine.DropDANE:
+	case memory.DropDANE:
 		return fmt.Sprintf("Until %s the mail hosts of %s were protected by signed TLSA records (DANE), and none is now.", since, dom)
-	case engine.DropDANEPartly:
+	case memory.DropDANEPartly:
 		return fmt.Sprintf("Until %s every mail host of %s was protected by signed TLSA records (DANE), and some are not now.", since, dom)
-	case engine.DropSTSTesting:
+	case memory.DropSTSTesting:
 		return fmt.Sprintf("Until %s the MTA-STS policy of %s was enforced, and it is in mode testing now.", since, dom)
-	case engine.DropSTSNone:
+	case memory.DropSTSNone:
 		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and it is in mode none now.", since, dom)
-	case engine.DropSTSUnknown:
+	case memory.DropSTSUnknown:
 		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and whether it has one now can not be found out.", since, dom)
 	}
 	return fmt.Sprintf("Until %s %s had an MTA-STS policy, and it has none now.", since, dom)
@@ -178,17 +178,8 @@ func whyUnusable(u dane.RecordUse) string {
 // clipAt is how many octets of a foreign text go into a line for people.
 const clipAt = 200
 
-// clip cuts a text and shows by its number what does not belong on a terminal.
-func clip(s string) string {
-	if len(s) <= clipAt {
-		return text.Escape(s)
-	}
-	cut := clipAt
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return text.Escape(s[:cut]) + "..."
-}
+// clip cuts a text and escapes what does not belong on a terminal.
+func clip(s string) string { return text.Escape(text.Cut(s, clipAt)) }
 
 // list joins names for a sentence; beyond a handful it only counts.
 func list(names []string) string {

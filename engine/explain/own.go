@@ -33,7 +33,6 @@ const (
 	HintForget       Hint = "forget"        // the memory can be told that a change is intended
 	HintLevel        Hint = "level"         // another level would demand more, or less
 	HintNames        Hint = "names"         // names can be configured
-	HintAlias        Hint = "alias"         // aliases can be followed
 	HintFallback     Hint = "fallback"      // the fallback to clear text can be allowed
 	HintUnknown      Hint = "sts-policy"    // what an MTA-STS record that cannot be looked up does
 )

@@ -163,7 +163,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 		}
 		return fileFault{fmt.Sprintf("the policy file %s is malformed%s: %s", url, where, what), cure + "."}
 	case errors.Is(err, sts.ErrPolicy):
-		return fileFault{fmt.Sprintf("the policy file %s is malformed%s", url, strings.Replace(in, "sts: policy invalid: ", "", 1)), fmt.Sprintf("Correct the file %s: `mxauth lint %s` shows each line that is wrong.", url, domain)}
+		return fileFault{fmt.Sprintf("the policy file %s is malformed%s", url, strings.Replace(in, sts.ErrPolicy.Error()+": ", "", 1)), fmt.Sprintf("Correct the file %s: `mxauth lint %s` shows each line that is wrong.", url, domain)}
 	case errors.Is(err, sts.ErrFetchRedirect):
 		return fileFault{fmt.Sprintf("the web server answers %s with a redirect%s, and redirects do not count for a policy", url, in),
 			fmt.Sprintf("Let the web server %s deliver the file itself with status 200, without redirect.", host)}

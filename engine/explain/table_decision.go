@@ -103,14 +103,14 @@ var connectionReasons = []Info{
 		About:      "The TLS handshake fails, and since nothing requires TLS the message goes in the clear over a new connection.",
 		RFC:        "7672 s.2.2",
 		ResultType: tlsrpt.ValidationFailure,
-		Sender:     "`--no-clear-fallback` makes such messages wait.", Recipient: "The log of the server says why. TLS 1.2 or 1.3 with common cipher suites is needed; older versions do not count.",
+		Sender:     "The option `no-clear-fallback` makes such messages wait.", Recipient: "The log of the server says why. TLS 1.2 or 1.3 with common cipher suites is needed; older versions do not count.",
 	},
 	{
 		ID:         engine.ReasonNoFallback,
 		About:      "The TLS handshake fails, and this server is set not to send in the clear instead.",
 		RFC:        "7672 s.2.2",
 		ResultType: tlsrpt.ValidationFailure, Code: "4.7.5",
-		Sender: "Without `--no-clear-fallback` such messages go in the clear.", Recipient: "The log of the server says why. TLS 1.2 or 1.3 with common cipher suites is needed; older versions do not count.",
+		Sender: "Without the option `no-clear-fallback` such messages go in the clear.", Recipient: "The log of the server says why. TLS 1.2 or 1.3 with common cipher suites is needed; older versions do not count.",
 	},
 	{
 		ID:    engine.ReasonNoREQUIRETLS,

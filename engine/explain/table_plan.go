@@ -74,7 +74,7 @@ var nextHopReasons = []Info{
 		About:      "Whether the domain has an MTA-STS record could not be found out.",
 		RFC:        "8461 s.3.3",
 		ResultType: tlsrpt.STSPolicyFetchError,
-		Sender:     "Check the resolver. Where no policy is kept, `--sts-undetermined defer` makes such messages wait.",
+		Sender:     "Check the resolver. Where no policy is kept, the option `sts-undetermined=defer` makes such messages wait.",
 		Recipient:  "See that all name servers answer the TXT question for _mta-sts.",
 	},
 	{
@@ -132,7 +132,7 @@ var hostReasons = []Info{
 		Text:  "The mail host {host} is an alias (CNAME) of {target}, and this check is set to refuse such hosts.",
 		About: "The mail host is an alias (CNAME), which an MX record must not name, and this server is set to refuse such hosts.",
 		RFC:   "2181 s.10.3", Code: "5.4.4",
-		Sender:    "`--mx-alias follow` uses such hosts.",
+		Sender:    "The option `mx-alias=follow` uses such hosts.",
 		Recipient: "Let the MX record name the host itself, not an alias.",
 	},
 	{
@@ -187,7 +187,7 @@ var hostReasons = []Info{
 		ID:    engine.ReasonSTSUndetermined,
 		About: "Whether the domain has an MTA-STS policy is not known, none is kept, and this server is set to wait in that case.",
 		RFC:   "8461 s.10.2", Code: "4.7.5",
-		Sender:    "Check the resolver; `--sts-undetermined proceed` goes on as if there were no policy.",
+		Sender:    "Check the resolver. With the option `sts-undetermined=proceed` mail goes as if there were no policy.",
 		Recipient: "See that all name servers answer the TXT question for _mta-sts.",
 	},
 	{
@@ -362,7 +362,7 @@ var requirementReasons = []Info{
 		ID:       engine.ReasonMemoryUnknown,
 		Text:     "What {domain} once proved is not known, because the memory cannot be read ({error}).",
 		Variants: map[variant]string{variantHold: "What {domain} once proved is not known, because the memory cannot be read ({error}). This server is set to wait where a domain has perhaps lost a protection; {host} is not used now."},
-		About:    "What the domain once proved is not known, because the memory of this server cannot be read. Under --memory defer mail that nothing authenticates waits for it.",
+		About:    "What the domain once proved is not known, because the memory of this server cannot be read. With the option `memory=defer`, mail that nothing authenticates waits for it.",
 		RFC:      "3207 s.6", Code: "4.7.0",
 		Sender: "Repair the store: see the log, and that its file or server can be reached.", Recipient: "Nothing.",
 	},

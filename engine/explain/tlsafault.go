@@ -169,7 +169,7 @@ func (c reading) noAnchorMatch(s *engine.Shown, usable []dane.Record) (t told) {
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Let %s show a certificate of that CA, with the certificate of the CA.", c.host)))}
 	case len(s.Chain) == 1 && !selfSigned(c0):
 		t.cause = fmt.Sprintf("%s sends only its own certificate, without that of the issuer (%s): the CA certificate that the TLSA record at %s (%s) names is not among what it sends.", c.host, quoted(issuer(c0)), owner, list(published))
-		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Let %s send the certificate of the CA with its own, also if it is a root (Postfix: append it to the file in `smtpd_tls_chain_files`). If the certificate comes from another CA than that of the record, publish the record of the new CA: `mxauth tlsa make --usage 2 CHAIN.pem`.", c.host)))}
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Let %s send the certificate of the CA with its own, also if it is a root (Postfix: append it to the file in `smtpd_tls_chain_files`). If the certificate comes from another CA than that of the record, publish the record of the new CA, with usage 2: `mxauth tlsa make` prints it from the file of the certificates.", c.host)))}
 	default:
 		top := s.Chain[len(s.Chain)-1]
 		t.cause = fmt.Sprintf("None of the certificates that %s sends is that of the CA which the TLSA record at %s (%s) names: the last one sent is %s, issued by %s.", c.host, owner, list(published), quoted(subject(top)), quoted(issuer(top)))

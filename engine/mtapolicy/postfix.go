@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -293,6 +294,7 @@ func (w *writer) daneOnly(row Row) Reply {
 			if h.Requirement.Has(engine.STS) {
 				reply.deviate(WeakerSTSUnchecked, h.label())
 			}
+			w.anchorChecks(&reply, h)
 		case h.state == open:
 			reply.deviate(StrongerHostUnused, h.label())
 		case h.tlsaPossible():
@@ -308,6 +310,11 @@ func (w *writer) dane(row Row) Reply {
 		return w.wait(row)
 	}
 	reply := Reply{Kind: Found, Text: "dane", Row: row}
+	for i := range w.hosts {
+		if h := &w.hosts[i]; h.needs(engine.DANE | engine.HalfDANE) {
+			w.anchorChecks(&reply, h)
+		}
+	}
 	if !w.insecureMX() {
 		return reply
 	}
@@ -322,6 +329,18 @@ func (w *writer) dane(row Row) Reply {
 		reply.deviate(StrongerInsecureMX, "")
 	}
 	return reply
+}
+
+// anchorChecks names what Postfix (3.7 to 3.10, measured) does not check where TLSA records
+// name an authority: its dates, and the option that Common Names never count.
+func (w *writer) anchorChecks(reply *Reply, h *host) {
+	if !h.DANE.Set.HasUsage(dane.DANETA) {
+		return
+	}
+	reply.deviate(WeakerTADates, h.label())
+	if w.plan.Request.Options.NoCNID {
+		reply.deviate(WeakerTACommonName, h.label())
+	}
 }
 
 // secureSTS is row P9.
@@ -477,7 +496,7 @@ func (w *writer) spokeTLS() bool {
 	}
 	for i := range w.hosts {
 		h := &w.hosts[i]
-		if h.state == open && !slices.ContainsFunc(past.TLS, func(t engine.TLSHost) bool { return t.Host == h.label() }) {
+		if h.state == open && !slices.ContainsFunc(past.TLS, func(t memory.TLSHost) bool { return t.Host == h.label() }) {
 			return false
 		}
 	}

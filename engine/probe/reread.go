@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/tlswire"
 	"github.com/mxauth/mxauth/pkix"
 )
@@ -207,7 +208,7 @@ func (l *again) read(ctx context.Context, failed error, refused bool) (engine.Pe
 }
 
 // errRead ends a connection on which TLS is not completed.
-var errRead = errors.New("probe: the handshake is only read")
+var errRead = fault.New("probe", "the handshake is only read")
 
 // said takes the word of the library for the cause, where it gives one. A server that has
 // TLS 1.3 only sends its certificate encrypted, so there is nothing else.

@@ -16,6 +16,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/internal/smtptest"
@@ -43,7 +44,7 @@ type network struct {
 	dns    *dnsfake.Resolver
 	at     map[netip.Addr]netip.AddrPort
 	roots  *pkix.Roots
-	memory *engine.Memory // nil: nothing is remembered
+	memory engine.Memory // nil: nothing is remembered
 
 	mu      sync.Mutex // guards what follows
 	last    engine.ReasonID
@@ -194,10 +195,12 @@ func TestSend(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer kept.Close()
-		if n.memory, err = engine.NewMemory(engine.MemoryConfig{Store: kept, Action: engine.MemoryDefer}); err != nil {
+		m, err := memory.New(memory.Config{Store: kept, Action: memory.Defer})
+		if err != nil {
 			t.Fatal(err)
 		}
-		defer n.memory.Close()
+		defer m.Close()
+		n.memory = m
 		c := n.client(t)
 		for _, step := range []struct {
 			server *smtptest.Server

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // Limits of what is told of TryLater replies.
@@ -95,7 +96,7 @@ func (a *Answers) note(e *Event) {
 		slog.String("row", string(e.Reply.Row)), slog.Duration("took", e.Took),
 	}
 	if e.Reply.Text != "" {
-		attrs = append(attrs, slog.String("text", clip(e.Reply.Text)))
+		attrs = append(attrs, slog.String("text", text.Cut(e.Reply.Text, maxLogged)))
 	}
 	if e.Reply.Reason != "" {
 		attrs = append(attrs, slog.String("reason", string(e.Reply.Reason)))
@@ -133,10 +134,3 @@ func (a *Answers) note(e *Event) {
 
 // maxLogged is how much of a reply goes into a log line.
 const maxLogged = 300
-
-func clip(s string) string {
-	if len(s) > maxLogged {
-		return s[:maxLogged] + "..."
-	}
-	return s
-}

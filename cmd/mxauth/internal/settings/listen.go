@@ -108,6 +108,9 @@ func (l *Listen) httpFaults(network, address string, fault func(key, format stri
 			fault("names", "%.80q is not a name in lower case such as mxauth.example.org", n)
 		}
 	}
+	if l.Page && l.TokenFile != "" {
+		fault("page", "a browser sends no token: leave token-file out, and give client-ca where not everyone may ask")
+	}
 	p, err := netip.ParseAddrPort(address)
 	if network != "tcp" || err != nil || p.Addr().IsLoopback() {
 		return

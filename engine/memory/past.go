@@ -1,7 +1,6 @@
-package engine
+package memory
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,7 +66,7 @@ const (
 type Drop struct {
 	Kind DropKind `json:"kind"`
 	Host string   `json:"host,omitempty"` // of DropTLS
-	// Since is when the stronger state was seen last, to [PastPrecision]; Noted is when it
+	// Since is when the stronger state was seen last, to [Precision]; Noted is when it
 	// was first missed.
 	Since time.Time `json:"since"`
 	Noted time.Time `json:"noted"`
@@ -75,8 +74,8 @@ type Drop struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
-// open reports whether the drop has an effect at a time.
-func (d *Drop) open(at time.Time) bool { return at.Before(d.Until) }
+// Open reports whether the drop has an effect at a time.
+func (d *Drop) Open(at time.Time) bool { return at.Before(d.Until) }
 
 // about reports whether two drops are of the same protection.
 func (d *Drop) about(o *Drop) bool { return d.Host == o.Host && d.Kind.part() == o.Kind.part() }
@@ -103,11 +102,11 @@ func (k DropKind) depth() int {
 // A TLSHost is a host that has spoken TLS.
 type TLSHost struct {
 	Host string    `json:"host"`
-	At   time.Time `json:"at"` // the last time, to [PastPrecision]
+	At   time.Time `json:"at"` // the last time, to [Precision]
 }
 
 // A Past is the strongest that a domain has proved, and when it last did. Times are exact
-// to [PastPrecision], so that not every delivery is a write.
+// to [Precision], so that not every delivery is a write.
 //
 // DANE counts where TLSA records and the MX record are signed; MTA-STS where a policy was
 // fetched over HTTPS from the policy host. Nobody who merely sits on the network can plant
@@ -124,13 +123,13 @@ type Past struct {
 	Drops  []Drop    `json:"drops,omitempty"`
 }
 
-// PastPrecision is how old a time in a [Past] may grow before it is written anew.
-const PastPrecision = 12 * time.Hour
+// Precision is how old a time in a [Past] may grow before it is written anew.
+const Precision = 12 * time.Hour
 
 // stale reports whether at is to be remembered in place of last: it is later by the
 // precision, or last lies in the future and was noted by a wrong clock.
 func stale(last, at, now time.Time) bool {
-	return at.Sub(last) >= PastPrecision || last.Sub(now) >= PastPrecision
+	return at.Sub(last) >= Precision || last.Sub(now) >= Precision
 }
 
 // earlier returns the earlier of two times. The zero time is none.
@@ -179,7 +178,7 @@ func (p *Past) encode(key string, keep time.Duration) store.Entry {
 	}
 	b, err := json.Marshal(q)
 	if err != nil {
-		panic("engine: a Past that can not be written: " + err.Error()) // its enums are checked before
+		panic("memory: a Past that cannot be written: " + err.Error()) // its enums are checked before
 	}
 	e := store.Entry{Key: key, Value: b, Class: q.class(), Expires: p.Last().Add(keep)}
 	if h, err := rfc6125.ParseHost(p.Domain); err == nil {
@@ -199,7 +198,7 @@ func (p *Past) class() store.Class {
 }
 
 // errPast: what the store gave back is not what this package keeps there.
-var errPast = fmt.Errorf("%w: not what engine remembers", store.ErrDamaged)
+var errPast = fmt.Errorf("%w: not what package memory stores", store.ErrDamaged)
 
 // decodePast reads an entry. Errors wrap [store.ErrDamaged].
 func decodePast(e store.Entry) (Past, error) {
@@ -250,86 +249,10 @@ func (p *Past) check() error {
 	return nil
 }
 
-// drop notes a drop. One of the same protection that is known keeps its time, unless the
-// fall is deeper now.
-func (p *Past) drop(d Drop) {
-	for i := range p.Drops {
-		o := &p.Drops[i]
-		if !o.about(&d) {
-			continue
-		}
-		if d.Kind.depth() <= o.Kind.depth() {
-			d.Noted = o.Noted
-		}
-		*o = d
-		return
-	}
-	if len(p.Drops) < maxPastDrops {
-		p.Drops = append(p.Drops, d)
-	}
-}
-
-// undrop forgets a drop: the protection is back.
-func (p *Past) undrop(part, host string) {
-	p.Drops = slices.DeleteFunc(p.Drops, func(d Drop) bool { return d.Kind.part() == part && d.Host == host })
-}
-
-// remembered finds the host among those that have spoken TLS.
-func (p *Past) remembered(host string) *TLSHost {
-	for i := range p.TLS {
-		if p.TLS[i].Host == host {
-			return &p.TLS[i]
-		}
-	}
-	return nil
-}
-
-// saw notes whether a host spoke TLS. It returns the drop that was not known before.
-func (p *Past) saw(host string, s sighting) (d Drop, noted bool) {
-	seen := p.remembered(host)
-	switch {
-	case s.tls:
-		p.undrop("tls", host)
-		if seen == nil || stale(seen.At, s.at, s.at) {
-			p.sawTLS(host, s.at)
-		}
-		return d, false
-	case seen == nil:
-		return d, false
-	}
-	d = Drop{Kind: DropTLS, Host: host, Since: earlier(seen.At, s.at), Noted: s.at}
-	if slices.ContainsFunc(p.Drops, func(o Drop) bool { return o.about(&d) }) {
-		return d, false
-	}
-	p.drop(d)
-	return d, true
-}
-
-// sawTLS notes a host that spoke TLS; the one not seen for the longest makes room, with
-// its drop.
-func (p *Past) sawTLS(host string, at time.Time) {
-	if seen := p.remembered(host); seen != nil {
-		seen.At = at
-		return
-	}
-	if len(p.TLS) >= maxPastHosts {
-		oldest := slices.MinFunc(p.TLS, func(a, b TLSHost) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Host, b.Host)) }).Host
-		p.TLS = slices.DeleteFunc(p.TLS, func(h TLSHost) bool { return h.Host == oldest })
-		p.undrop("tls", oldest)
-	}
-	p.TLS = append(p.TLS, TLSHost{Host: host, At: at})
-}
-
 // memoryKey is the key of a domain. A domain name has no slash, and no space.
 func memoryKey(domain rfc6125.Host, port uint16) string {
-	if port == 0 || port == DefaultPort {
+	if port == 0 || port == smtpPort {
 		return memoryKeyPrefix + domain.String()
 	}
 	return fmt.Sprintf("%s%s %d", memoryKeyPrefix, domain, port)
-}
-
-// A sighting is whether a host spoke TLS.
-type sighting struct {
-	tls bool
-	at  time.Time
 }

@@ -1,4 +1,4 @@
-package engine
+package memory
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ type news struct {
 	plan    *Past // DANE, MTA-STS and their drops
 	domain  string
 	port    uint16
-	hosts   map[string]sighting
+	hosts   map[string]Sighting
 	noticed func(Drop)          // told of a host that stopped to speak TLS
 	told    map[string]struct{} // hosts of which noticed was told
 }
@@ -42,7 +42,7 @@ func (n *news) apply(p Past) (Past, []Drop) {
 	}
 	var drops []Drop
 	for _, host := range slices.Sorted(maps.Keys(n.hosts)) {
-		if d, noted := p.saw(host, n.hosts[host]); noted {
+		if d, noted := p.saw(n.hosts[host]); noted {
 			drops = append(drops, d)
 		}
 	}
@@ -56,18 +56,41 @@ func (m *Memory) learn(domain rfc6125.Host, port uint16, f func(*news)) bool {
 	return m.note(domain, port, f)
 }
 
-// learnPlan has what a plan found written soon. It returns false if there is no room for
-// it, or if Forget was called after the plan had read what the domain once proved: forgets
-// is the count of then.
-func (m *Memory) learnPlan(domain rfc6125.Host, p Past, forgets uint64) bool {
+// Recall is [Memory.Past] for a plan: p is the zero Past if nothing is remembered, and
+// forgets goes back to [Memory.LearnPlan].
+func (m *Memory) Recall(ctx context.Context, domain rfc6125.Host, port uint16) (p Past, forgets uint64, err error) {
+	m.mu.Lock()
+	forgets = m.forgets
+	m.mu.Unlock()
+	p, _, err = m.Past(ctx, domain, port)
+	return p, forgets, err
+}
+
+// LearnPlan has the result of a comparison written soon. It returns false if there is no
+// room for it, or if Forget was called after [Memory.Recall] returned forgets.
+func (m *Memory) LearnPlan(domain rfc6125.Host, u Update, forgets uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.forgets == forgets && m.note(domain, p.Port, func(n *news) { n.plan = &p })
+	m.stats.Drops += uint64(len(u.Fresh))
+	next := u.Next.clone()
+	return m.forgets == forgets && m.note(domain, next.Port, func(n *news) { n.plan = &next })
+}
+
+// LearnTLS has it written soon whether a host spoke TLS. If that is a drop that was not
+// known, lost is called with it once, from a goroutine of the memory.
+func (m *Memory) LearnTLS(domain rfc6125.Host, port uint16, s Sighting, lost func(Drop)) {
+	m.learn(domain, port, func(n *news) {
+		if n.hosts == nil {
+			n.hosts = map[string]Sighting{}
+		}
+		n.hosts[s.Host] = s
+		n.noticed = lost
+	})
 }
 
 // note is learn for who holds mu.
 func (m *Memory) note(domain rfc6125.Host, port uint16, f func(*news)) bool {
-	if port == DefaultPort {
+	if port == smtpPort {
 		port = 0
 	}
 	key := memoryKey(domain, port)
@@ -189,11 +212,14 @@ func (m *Memory) writeDirty() (tell []func(), ok bool) {
 			continue
 		}
 		p := old.clone() // empty if it is damaged: then it is replaced
-		m.holding().endFuture(&p, now)
+		m.Policy().endFuture(&p, now)
 		p, drops := n.apply(p)
 		for _, d := range drops {
 			if _, told := n.told[d.Host]; !told {
-				tell = append(tell, func() { n.noticed(d) })
+				tell = append(tell, func() {
+					m.count(func(s *Stats) { s.Drops++ })
+					n.noticed(d)
+				})
 			}
 			if n.told == nil {
 				n.told = map[string]struct{}{}

@@ -1,40 +1,52 @@
-package engine
+// Package memory remembers what each domain once proved, in a store, so that a loss is
+// noticed: TLSA records that are gone, an MTA-STS policy that is gone, STARTTLS that is no
+// longer offered.
+//
+//	engine/m/example.org -> {"v":1,"domain":"example.org","dane":"all","dane_at":"2026-11-01T12:00:00Z"}
+//
+// A [Past] is that state, and [Past.Compare] holds it against what the domain proves now.
+// The losses are [Drop] values. A [Memory] reads and writes the states. It is the memory of
+// package engine, which declares the interface it needs (engine.Memory). RFC 3207 section 6
+// suggests such a memory for STARTTLS; DANE and MTA-STS leave it to local policy.
+package memory
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 )
 
-// A MemoryAction is what a [Drop] does while it is open. The zero MemoryAction is
-// MemoryAccept, the way of the RFCs, which know no memory but that of MTA-STS policies.
-type MemoryAction uint8
+// An Action says what a [Drop] does while it is open. The zero Action is Accept, as in the
+// RFCs, which know no memory except that of MTA-STS policies.
+type Action uint8
 
-// Memory actions.
+// Actions.
 const (
-	MemoryAccept MemoryAction = iota // it is told in the explanation of the plan, and has no effect
-	MemoryAlert                      // it is also a finding of the plan and of its decisions
-	MemoryDefer                      // and a host that need not prove itself gets no mail
+	Accept Action = iota // the explanation of the plan mentions it; it has no effect
+	Alert                // it is also a finding of the plan and of its decisions
+	Defer                // in addition, a host that need not prove itself gets no mail
 )
 
-var memoryActionWords = [...]string{"accept", "alert", "defer"}
+var actionWords = [...]string{"accept", "alert", "defer"}
 
 // String returns "accept", "alert" or "defer".
-func (a MemoryAction) String() string { return enumString(memoryActionWords[:], int(a)) }
+func (a Action) String() string { return enumString(actionWords[:], int(a)) }
 
-// MarshalText prints a as [MemoryAction.String] does.
-func (a MemoryAction) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+// MarshalText returns the text of [Action.String].
+func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// UnmarshalText reads what [MemoryAction.MarshalText] prints.
-func (a *MemoryAction) UnmarshalText(b []byte) error {
-	i, err := word("memory", memoryActionWords[:], string(b))
-	*a = MemoryAction(i)
+// UnmarshalText parses the text of [Action.MarshalText].
+func (a *Action) UnmarshalText(b []byte) error {
+	i, err := word("action", actionWords[:], string(b))
+	*a = Action(i)
 	return err
 }
 
@@ -53,55 +65,54 @@ const (
 	DefaultKeep = 180 * 24 * time.Hour
 	// maxUnwritten bounds the domains that wait to be written.
 	maxUnwritten = 4096
-	// memoryPatience bounds what a plan waits for the store.
-	memoryPatience = 2 * time.Second
 	// writePatience bounds one write.
 	writePatience = 30 * time.Second
 	// writeAgain is the pause after a write that failed.
 	writeAgain = time.Minute
 )
 
-// A holding says what a drop does, and for how long.
-type holding struct {
-	action MemoryAction
-	hold   time.Duration
+// smtpPort is the port of mail hosts; a [Past] has 0 in its place.
+const smtpPort = 25
+
+// A Policy says what drops do, and for how long.
+type Policy struct {
+	Action Action
+	Hold   time.Duration // at most [MaxHold]
 }
 
-// until is the end of the time in which the drop has an effect; zero if it has none at that
-// time.
-func (h holding) until(d *Drop, at time.Time) time.Time {
-	end := h.end(d)
-	if h.action == MemoryAccept || end.Sub(at) > MaxHold {
+// Until returns the end of the time in which a drop has an effect; zero if it has none at
+// that time.
+func (p Policy) Until(d *Drop, at time.Time) time.Time {
+	end := p.end(d)
+	if p.Action == Accept || end.Sub(at) > MaxHold {
 		return time.Time{}
 	}
 	return end
 }
 
-func (h holding) end(d *Drop) time.Time { return d.Noted.Add(min(h.hold, MaxHold-clockSkew)) }
+func (p Policy) end(d *Drop) time.Time { return d.Noted.Add(min(p.Hold, MaxHold-clockSkew)) }
 
 // endFuture ends the holds of drops that were noted so far in the future that they have no
-// effect now: without that they would begin to hold mail when the clock gets there. It
-// reports whether there were any.
-func (h holding) endFuture(p *Past, now time.Time) (ended bool) {
-	for i := range p.Drops {
-		d := &p.Drops[i]
-		if h.end(d).Sub(now) <= MaxHold {
+// effect now: without that they would begin to hold mail when the clock gets there.
+func (p Policy) endFuture(past *Past, now time.Time) {
+	for i := range past.Drops {
+		d := &past.Drops[i]
+		if p.end(d).Sub(now) <= MaxHold {
 			continue
 		}
-		d.Noted, ended = now.Add(-MaxHold), true
+		d.Noted = now.Add(-MaxHold)
 		if d.Since.After(d.Noted) {
 			d.Since = d.Noted
 		}
 	}
-	return ended
 }
 
-// A MemoryConfig is what a [Memory] is made of. Store is required.
-type MemoryConfig struct {
+// A Config configures a [Memory]. Store is required.
+type Config struct {
 	// Store keeps what is remembered, beside the policies of MTA-STS if it is the same
 	// (under other keys), in classes below [store.Enforce]. The Memory does not close it.
 	Store  store.Store
-	Action MemoryAction
+	Action Action
 	Hold   time.Duration // how long a drop is open; 0 means [DefaultHold], at most [MaxHold]
 	Keep   time.Duration // how long a state is remembered after it was last proved; 0 means [DefaultKeep]
 	Now    func() time.Time
@@ -116,9 +127,9 @@ type MemoryConfig struct {
 // write. What can not be written is kept and tried again; what has not been written when
 // the process dies is learned again. When the store
 // cannot be read, the plan says so and goes on as if nothing were remembered; under
-// MemoryDefer hosts that need not prove themselves wait.
+// [Defer] hosts that need not prove themselves wait.
 type Memory struct {
-	c      MemoryConfig
+	c      Config
 	wake   chan struct{} // holds one token when there is something to write
 	closed chan struct{}
 	done   chan struct{} // closed when the writer has ended
@@ -128,32 +139,32 @@ type Memory struct {
 	dirty   map[string]*news
 	busy    map[string]*news // what the writer is at
 	forgets uint64           // calls of Forget: what was read before one is not written after it
-	stats   MemoryStats
+	stats   Stats
 	ended   bool
 }
 
-// MemoryStats count since the memory was made.
-type MemoryStats struct {
+// Stats count since the memory was made.
+type Stats struct {
 	Written uint64 // states written
 	Lost    uint64 // states not written, because the store failed or too many waited
 	Unread  uint64 // times that the store could not say what it has
 	Drops   uint64 // drops noticed
 }
 
-// NewMemory checks c and returns a memory, whose Close is to be called.
-func NewMemory(c MemoryConfig) (*Memory, error) {
+// New checks c and returns a memory, whose Close is to be called.
+func New(c Config) (*Memory, error) {
 	var errs []error
 	if c.Store == nil {
-		errs = append(errs, errors.New("engine: MemoryConfig.Store is missing"))
+		errs = append(errs, fault.New("memory", "Config.Store is missing"))
 	}
-	if int(c.Action) >= len(memoryActionWords) {
-		errs = append(errs, fmt.Errorf("engine: MemoryConfig.Action: no such action: %d", c.Action))
+	if int(c.Action) >= len(actionWords) {
+		errs = append(errs, fault.Errorf("memory", "Config.Action: no such action: %d", c.Action))
 	}
 	if c.Hold < 0 || c.Hold > MaxHold {
-		errs = append(errs, fmt.Errorf("engine: MemoryConfig.Hold: %v is not from 0 to %v", c.Hold, MaxHold))
+		errs = append(errs, fault.Errorf("memory", "Config.Hold: %v is not from 0 to %v", c.Hold, MaxHold))
 	}
-	if c.Keep < 0 || c.Keep > 0 && c.Keep < PastPrecision {
-		errs = append(errs, fmt.Errorf("engine: MemoryConfig.Keep: %v is less than %v", c.Keep, PastPrecision))
+	if c.Keep < 0 || c.Keep > 0 && c.Keep < Precision {
+		errs = append(errs, fault.Errorf("memory", "Config.Keep: %v is less than %v", c.Keep, Precision))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -188,16 +199,11 @@ func (m *Memory) Close() error {
 	return nil
 }
 
-// Action returns what a drop does while it is open.
-func (m *Memory) Action() MemoryAction { return m.c.Action }
-
-func (m *Memory) holding() holding { return holding{m.c.Action, m.c.Hold} }
-
-// Hold returns how long a drop is open.
-func (m *Memory) Hold() time.Duration { return m.c.Hold }
+// Policy returns what a drop does, and for how long.
+func (m *Memory) Policy() Policy { return Policy{m.c.Action, m.c.Hold} }
 
 // Stats returns the counters.
-func (m *Memory) Stats() MemoryStats {
+func (m *Memory) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.stats
@@ -215,8 +221,8 @@ func (m *Memory) Past(ctx context.Context, domain rfc6125.Host, port uint16) (p 
 		p, err = decodePast(e)
 	}
 	if err != nil {
-		m.count(func(s *MemoryStats) { s.Unread++ })
-		return Past{}, false, fmt.Errorf("engine: memory of %s: %w", domain, err)
+		m.count(func(s *Stats) { s.Unread++ })
+		return Past{}, false, fmt.Errorf("memory of %s: %w", domain, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock() // news change under it
@@ -266,26 +272,35 @@ func (m *Memory) Forget(ctx context.Context, domain rfc6125.Host, port uint16) (
 // An error says what is wrong with it.
 func (m *Memory) Restore(p Past) error {
 	if err := p.check(); err != nil {
-		return fmt.Errorf("engine: memory of %.255q: %w", p.Domain, err)
+		return fmt.Errorf("memory of %.255q: %w", p.Domain, err)
 	}
 	h, err := rfc6125.ParseHost(p.Domain)
 	if err != nil {
-		return fmt.Errorf("engine: memory: %w", err)
+		return fault.Errorf("memory", "%w", err)
 	}
 	q := p.clone()
 	m.learn(h, p.Port, func(n *news) { *n = news{all: &q, domain: n.domain, port: n.port} })
 	return nil
 }
 
-// forgotten returns the count of calls of Forget.
-func (m *Memory) forgotten() uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.forgets
-}
-
-func (m *Memory) count(f func(*MemoryStats)) {
+func (m *Memory) count(f func(*Stats)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f(&m.stats)
+}
+
+// enumString returns the word of an enum's value.
+func enumString(words []string, i int) string {
+	if i < len(words) {
+		return words[i]
+	}
+	return "invalid"
+}
+
+// word returns the index of s among the words of an enum.
+func word(what string, words []string, s string) (int, error) {
+	if i := slices.Index(words, s); i >= 0 {
+		return i, nil
+	}
+	return 0, fault.Errorf("memory", "no such %s: %.40q (one of %q)", what, s, words)
 }
