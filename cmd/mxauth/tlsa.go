@@ -100,7 +100,7 @@ func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, arg string) erro
 		format = "json"
 	}
 	if !slices.Contains([]string{"zone", "generic", "json"}, format) {
-		return usageError("--format: %.40q is neither zone, generic nor json", format)
+		return notWord("format", format, "zone", "generic", "json")
 	}
 	if f.port == 0 {
 		return usageError("--port: 0 is no port")
