@@ -112,6 +112,9 @@ type Config struct {
 	CheckTimeout time.Duration
 	// Dial opens the connections to mail hosts and policy hosts; nil: a net.Dialer.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// Network bounds the mail hosts' addresses that [Client.Check] connects to: "tcp4", "tcp6",
+	// or "" for both. A host without such an address is deferred as [engine.ReasonNotTried].
+	Network string
 	// ForOthers is for checks that others ask for, as over HTTP: of mail hosts too, only
 	// public addresses are connected to, besides AllowAddresses and without DenyAddresses,
 	// and what the hosts show is not remembered. False: a check is the operator's own.
@@ -187,7 +190,7 @@ func New(c Config) (_ *Client, err error) {
 	if err != nil {
 		return nil, fault.Errorf("mxauth", "%w", err)
 	}
-	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout,
+	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Network: c.Network,
 		PublicOnly: c.ForOthers, AllowAddresses: c.AllowAddresses, DenyAddresses: c.DenyAddresses, Logger: c.Logger})
 	return k, nil
 }

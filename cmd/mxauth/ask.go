@@ -67,7 +67,7 @@ func (f *askFlags) form() (mtapolicy.Form, error) {
 			return form, nil
 		}
 	}
-	return 0, usageError("--map: %.40q is not QUERY, QUERYwithTLSRPT, sts or exim", f.table)
+	return 0, notWord("map", f.table, "QUERY", "QUERYwithTLSRPT", "sts", mapExim)
 }
 
 // An askRow is the answer to ask.

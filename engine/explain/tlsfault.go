@@ -52,7 +52,13 @@ func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 	switch c.r.ID {
 	case engine.ReasonNoConnection:
 		return c.noConnection(&ev.Peer), true
-	case engine.ReasonNotTried, engine.ReasonUnconfirmed:
+	case engine.ReasonNotTried:
+		if ev.Peer.Ending != engine.EndedFamily {
+			return told{}, false
+		}
+		t.cause = fmt.Sprintf("%s was not tried: %s.", c.host, clip(ev.Peer.Detail))
+		t.sender = []string{"Check over both families; a mail server uses the one that the host has."}
+	case engine.ReasonUnconfirmed:
 		return told{}, false
 	case engine.ReasonNoSTARTTLS:
 		t.cause = fmt.Sprintf("%s does not offer STARTTLS, and %s.", c.host, c.demand(ev.Part))
