@@ -115,7 +115,7 @@ func (r *replayer) worldBy(ctx context.Context, w lab.World, c course) (*verdict
 	}
 	defer kept.Close()
 	if w.Was != nil {
-		if _, _, err := r.check(ctx, w, kept, course{now: func() time.Time { return c.now().Add(-w.Age) }}); err != nil {
+		if _, _, err := r.check(ctx, w, kept, course{now: func() time.Time { return c.now().Add(-w.Age.Duration()) }}); err != nil {
 			return nil, err
 		}
 		if err := r.lab.Forge(w.Name); err != nil {
@@ -271,12 +271,12 @@ func TestReplayOfWhatEnds(t *testing.T) {
 		return func(w *lab.World) {
 			w.Was = &lab.World{Zones: w.Zones, Hosts: []lab.Host{{Name: w.Hosts[0].Name, Pref: 10}}, STS: body(w, age)}
 			w.STS = &lab.STS{Mode: "enforce", TXT: []string{}, HTTP: lab.HTTPRefused}
-			w.Age = ago
+			w.Age = lab.Seconds(ago / time.Second)
 		}
 	}
 	signed := func(w *lab.World) { w.Zones = nil; w.Hosts[0].TLSA = []string{"3 1 1 leaf"} }
 	lasts := func(d time.Duration) func(*lab.World) {
-		return func(w *lab.World) { w.Hosts[0].Chain.Ends = d }
+		return func(w *lab.World) { w.Hosts[0].Chain.Ends = lab.Seconds(d / time.Second) }
 	}
 	const day = 86400
 	cases := []struct {

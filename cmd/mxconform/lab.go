@@ -151,7 +151,7 @@ const labVersion = 1
 func describe(w lab.World) labWorld {
 	d := labWorld{
 		V: labVersion, World: w.Name, Domain: w.Domain, About: w.About, Args: w.Args(),
-		Primed: w.Was != nil, Age: w.Age.Seconds(), Rows: w.Rows,
+		Primed: w.Was != nil, Age: float64(w.Age), Rows: w.Rows,
 		Want: labWant{
 			Outcome: w.Want.Outcome, Method: w.Want.Method, Deliver: w.Want.Deliver,
 			EveryHost: w.Want.EveryHost, ReasonID: w.Want.Reason,

@@ -1,8 +1,6 @@
 package lab
 
 import (
-	"time"
-
 	"github.com/mxauth/mxauth/engine"
 )
 
@@ -42,7 +40,7 @@ type World struct {
 	// that DNS says of a world with Was has a TTL of 0, so that no cache hides the
 	// change. Age is how long before the check that first look is to have happened.
 	Was *World
-	Age time.Duration
+	Age Seconds
 	// Asks are DNS questions with the status that a validator must give them.
 	Asks []Ask
 	// Lint are the ids of findings that `mxauth lint` must make of the domain, among
@@ -126,7 +124,7 @@ type Zone struct {
 	// worthless signatures to each RRset, before the good one.
 	Colliding int
 	// Lasts is how long signatures are valid from now; 0: ten days.
-	Lasts time.Duration
+	Lasts Seconds
 	Break []Break
 }
 
@@ -227,7 +225,7 @@ type Chain struct {
 	NoSAN bool     // no subjectAltName at all
 	CN    string   // Common Name; "" none
 	// Starts and Ends are relative to now; 0: 30 days ago, in 60 days.
-	Starts, Ends time.Duration
+	Starts, Ends Seconds
 	Send         Sending
 	Fault        ChainFault
 	// Odd is a kind of package certtest: a certificate that no library would write, of a CA
