@@ -93,7 +93,7 @@ func fetchWorlds() []World {
 	}
 	http := func(h HTTP) func(*STS) { return func(s *STS) { s.HTTP = h } }
 	chain := func(c Chain) func(*STS) { return func(s *STS) { s.Chain = c } }
-	body := func(b string) func(*STS) { return func(s *STS) { s.Body = b } }
+	body := func(b string) func(*STS) { return func(s *STS) { s.Body = Body(b) } }
 	fails("sts-404", "the policy is not there", http(HTTP404))
 	fails("sts-500", "the policy host is broken", http(HTTP500))
 	fails("sts-redirect", "the policy host points elsewhere: redirects are not followed", http(HTTPRedirect))
