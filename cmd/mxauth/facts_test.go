@@ -135,7 +135,7 @@ func (s *situation) world(t *testing.T) lab.World {
 		w.Hosts = append(w.Hosts, host)
 	}
 	if sts := s.Published.STS; sts != nil {
-		w.STS = &lab.STS{Body: sts.Body, TXT: sts.TXT, Chain: sts.Cert.chain(t)}
+		w.STS = &lab.STS{Body: lab.Body(sts.Body), TXT: sts.TXT, Chain: sts.Cert.chain(t)}
 		switch {
 		case sts.Status/100 == 3:
 			w.STS.HTTP = lab.HTTPRedirect

@@ -263,7 +263,7 @@ func TestReplayOfWhatEnds(t *testing.T) {
 		return w
 	}
 	body := func(w *lab.World, age int) *lab.STS {
-		return &lab.STS{Body: fmt.Sprintf("version: STSv1\r\nmode: enforce\r\nmx: mx.%s\r\nmax_age: %d\r\n", w.Domain, age)}
+		return &lab.STS{Body: lab.Body(fmt.Sprintf("version: STSv1\r\nmode: enforce\r\nmx: mx.%s\r\nmax_age: %d\r\n", w.Domain, age))}
 	}
 	selfSigned := func(w *lab.World) { w.Hosts[0].Chain = lab.Chain{By: lab.SelfSigned} }
 	policy := func(age int) func(*lab.World) { return func(w *lab.World) { w.STS = body(w, age) } }

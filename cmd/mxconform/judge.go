@@ -73,12 +73,8 @@ func score(ctx context.Context, in io.Reader, o judge.Options) (judge.Report, er
 	if err != nil {
 		return judge.Report{}, err
 	}
-	l, err := lab.Start(ctx, lab.Config{Worlds: lab.Worlds()})
+	worlds, err := lab.Describe(ctx, lab.Worlds())
 	if err != nil {
-		return judge.Report{}, err
-	}
-	worlds := l.Worlds()
-	if err := l.Close(); err != nil {
 		return judge.Report{}, err
 	}
 	return judge.Judge(worlds, results, o), nil
