@@ -51,6 +51,8 @@ type Config struct {
 	// comment names them) and the ports 25 and 443 of
 	// the published addresses themselves, for programs that can not use [Lab.Dial].
 	// It takes the right to bind ports below 1024. IPv6 addresses are then not served.
+	// The addresses are fixed, so one such lab runs on a machine at a time: a second
+	// fails with an error that wraps [syscall.EADDRINUSE].
 	RealPorts bool
 }
 
