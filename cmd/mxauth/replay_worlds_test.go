@@ -49,7 +49,7 @@ func TestReplayEveryWorld(t *testing.T) {
 			var mu sync.Mutex // guards outcomes
 			outcomes := map[string]int{}
 			var g errgroup.Group
-			g.SetLimit(24) // most wait for a time-out
+			g.SetLimit(24) // most wait for a timeout
 			for _, w := range r.lab.Worlds() {
 				g.Go(func() error {
 					v, err := r.world(t.Context(), w)
