@@ -49,7 +49,7 @@
 // # Why
 //
 // Everything that comes out carries its reasons in data: a [Reason] has the stable id of
-// the rule that decided and, as [Evidence], what the rule saw. No rule reads a sentence, and
+// the rule that decided and, as [reason.Evidence], what the rule saw. No rule reads a sentence, and
 // this package makes none: [engine/explain] does, with the section of the rule, the RFC
 // 8460 result type where one exists, and what either administrator can do.
 //

@@ -10,6 +10,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // anException is good for example.org and every method, for a day.
@@ -91,7 +92,7 @@ func TestException(t *testing.T) {
 			if used := d.Exception != nil; used != c.used {
 				t.Errorf("used %v, want %v", used, c.used)
 			}
-			if c.used && (d.Reason.ID != engine.ReasonException || !d.Waived || d.Method != "" || !strings.Contains(explain.Text(d.Reason), "exception ticket-1 of postmaster, until 2000-01-02: their key was changed")) {
+			if c.used && (d.Reason.ID != reason.Exception || !d.Waived || d.Method != "" || !strings.Contains(explain.Text(d.Reason), "exception ticket-1 of postmaster, until 2000-01-02: their key was changed")) {
 				t.Errorf("%+v", d.Reason)
 			}
 		})

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -85,7 +86,7 @@ type OwnTLS struct {
 	Unproved string
 }
 
-// Library is the evidence of [ReasonOwnTLS].
+// Library is the evidence of [reason.OwnTLS].
 type Library struct {
 	OwnTLS
 	Handshake Handshake // in which the peer was judged
@@ -101,7 +102,8 @@ type Library struct {
 	Matched  dane.Record
 }
 
-func (*Library) evidence() {}
+// IsEvidence marks the type.
+func (*Library) IsEvidence() {}
 
 // ownTLS makes the reason of a handshake that failed through the TLS library of this
 // program. o is the outcome that it decides, OutcomeNone for a finding.
@@ -124,7 +126,7 @@ func (c *connection) ownTLS(part Requirement, o Outcome) Reason {
 			lib.Matched = res.Matched
 		}
 	}
-	return c.reason(ReasonOwnTLS, lib)
+	return c.reason(reason.OwnTLS, lib)
 }
 
 // isOwn reports whether the handshake failed through the TLS library of this program.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 )
 
@@ -112,7 +113,7 @@ func TestNoSystemRoots(t *testing.T) {
 	pki := sharedPKI()
 	w := newWorld(t).unsigned().policy("enforce", "mx.example.org")
 	w.cfg.Roots = nil
-	if d := w.decide(engine.Request{}, shows(pki.good)); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonSTSUntrusted {
+	if d := w.decide(engine.Request{}, shows(pki.good)); d.Outcome != engine.Refused || d.Reason.ID != reason.STSUntrusted {
 		t.Errorf("%s: %s", d.Outcome, explain.Text(d.Reason))
 	}
 	w = newWorld(t).signed().tlsa(tlsaOf(3, 1, pki.self.Cert))

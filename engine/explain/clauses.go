@@ -13,6 +13,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -99,13 +100,13 @@ func clause(err error) string {
 
 // commonName is the clause, after the names of a certificate of which none counts, that
 // says why its Common Name was of no use; "" if it is none of the names asked for.
-func commonName(c engine.CommonName) string {
+func commonName(c reason.CommonName) string {
 	switch c {
-	case engine.CommonNameNever:
+	case reason.CommonNameNever:
 		return ", and a Common Name does not count: the name must be a subject alternative name (RFC 8461 section 4.2, RFC 9525 section 2)"
-	case engine.CommonNameOff:
+	case reason.CommonNameOff:
 		return ", and this server is set to take no Common Name"
-	case engine.CommonNameWithSAN:
+	case reason.CommonNameWithSAN:
 		return ", and a Common Name counts only where there is no subject alternative name (RFC 6125 section 6.4.4)"
 	}
 	return ""

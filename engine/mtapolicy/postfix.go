@@ -13,6 +13,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -114,7 +115,7 @@ func (w *writer) audit(would Reply) Reply {
 		if h := &w.hosts[i]; h.state != absent && (h.Requirement|h.Report)&(engine.DANE|engine.HalfDANE|engine.Encrypt) != 0 || h.DANE.State >= dane.Unusable {
 			reply.deviate(StrongerAudit, h.label())
 		}
-		if h := &w.hosts[i]; h.state == held && h.hold != holdAddress || h.state == barred && h.Reason.ID != engine.ReasonAudit {
+		if h := &w.hosts[i]; h.state == held && h.hold != holdAddress || h.state == barred && h.Reason.ID != reason.Audit {
 			reply.deviate(WeakerAudit, h.label())
 		}
 	}
@@ -341,7 +342,7 @@ func (w *writer) secureSTS() Reply {
 		case h.state == open:
 			reply.deviate(StrongerHostUnused, h.label())
 			exact = false
-		case h.state == barred && !h.lowered && h.Reason.ID == engine.ReasonSTSNoMatch, h.state == absent:
+		case h.state == barred && !h.lowered && h.Reason.ID == reason.STSNoMatch, h.state == absent:
 		default:
 			exact = false
 		}
@@ -511,7 +512,7 @@ func clause(s string) string {
 
 // A cause is why a message waits, for the text of a reply.
 type cause struct {
-	id   engine.ReasonID
+	id   reason.ID
 	text string
 }
 
