@@ -32,7 +32,7 @@ var floors = map[string][]string{
 	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr", "internal/fault"},
 	"tlsrpt":               {"dnssec", "rfc6125", "internal/fault"},
 	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile", "internal/specialaddr"},
-	"engine/memory":        {"sts", "store", "rfc6125", "internal/fault"},
+	"engine/memory":        {"engine/internal/enum", "sts", "store", "rfc6125", "internal/fault"},
 	"engine/reason":        {"engine/memory", "dane", "sts", "tlsrpt", "dnssec", "rfc6125"},
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},

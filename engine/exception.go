@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/engine/internal/enum"
 	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/tlsrpt"
@@ -31,14 +32,14 @@ const (
 var effectWords = [...]string{"encrypt", "may"}
 
 // String returns "encrypt" or "may".
-func (e Effect) String() string { return enumString(effectWords[:], int(e)) }
+func (e Effect) String() string { return enum.Word(effectWords[:], int(e)) }
 
 // MarshalText prints e as [Effect.String] does.
 func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
 // UnmarshalText reads what [Effect.MarshalText] prints.
 func (e *Effect) UnmarshalText(b []byte) error {
-	i, err := word("effect", effectWords[:], string(b))
+	i, err := enum.Index("engine", "effect", effectWords[:], string(b))
 	*e = Effect(i)
 	return err
 }

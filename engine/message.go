@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/mxauth/mxauth/engine/internal/enum"
 	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -22,7 +23,7 @@ var hostStatusWords = [...]string{"untried", "delivered", "rejected", "transient
 
 // String returns "untried", "delivered", "rejected", "transient", "policy" or
 // "unusable".
-func (s HostStatus) String() string { return enumString(hostStatusWords[:], int(s)) }
+func (s HostStatus) String() string { return enum.Word(hostStatusWords[:], int(s)) }
 
 // A Try is what became of one host of a plan.
 type Try struct {
@@ -64,7 +65,7 @@ const (
 var actionWords = [...]string{"retry", "delivered", "bounce", "look-again"}
 
 // String returns "retry", "delivered", "bounce" or "look-again".
-func (a Action) String() string { return enumString(actionWords[:], int(a)) }
+func (a Action) String() string { return enum.Word(actionWords[:], int(a)) }
 
 // A Fate is what becomes of the message now.
 type Fate struct {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/internal/enum"
 	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 )
@@ -27,14 +28,14 @@ const (
 var handshakeWords = [...]string{"complete", "wider", "read"}
 
 // String returns "complete", "wider" or "read".
-func (h Handshake) String() string { return enumString(handshakeWords[:], int(h)) }
+func (h Handshake) String() string { return enum.Word(handshakeWords[:], int(h)) }
 
 // MarshalText prints h as [Handshake.String] does.
 func (h Handshake) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
 // UnmarshalText reads what [Handshake.MarshalText] prints.
 func (h *Handshake) UnmarshalText(b []byte) error {
-	i, err := word("handshake", handshakeWords[:], string(b))
+	i, err := enum.Index("engine", "handshake", handshakeWords[:], string(b))
 	*h = Handshake(i)
 	return err
 }
@@ -58,14 +59,14 @@ var obstacleWords = [...]string{"none", "certificate", "key", "signature", "ciph
 
 // String returns "none", "certificate", "key", "signature", "cipher-suite", "group" or
 // "client-hello".
-func (o Obstacle) String() string { return enumString(obstacleWords[:], int(o)) }
+func (o Obstacle) String() string { return enum.Word(obstacleWords[:], int(o)) }
 
 // MarshalText prints o as [Obstacle.String] does.
 func (o Obstacle) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // UnmarshalText reads what [Obstacle.MarshalText] prints.
 func (o *Obstacle) UnmarshalText(b []byte) error {
-	i, err := word("obstacle", obstacleWords[:], string(b))
+	i, err := enum.Index("engine", "obstacle", obstacleWords[:], string(b))
 	*o = Obstacle(i)
 	return err
 }
