@@ -37,6 +37,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
@@ -95,7 +96,7 @@ type Config struct {
 	OwnHosts     []rfc6125.Host
 	OwnAddresses []netip.Addr
 	// Exceptions returns the operator's exceptions in force; nil: there are none.
-	Exceptions func() *engine.Exceptions
+	Exceptions func() *exception.Set
 
 	// HELO is the name said to mail hosts; "": the name of this machine.
 	HELO string

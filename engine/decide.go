@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -75,7 +76,7 @@ type verdict struct {
 	details   []Reason
 	tlsa      dane.Result
 	waived    bool
-	exception *Exception
+	exception *exception.Exception
 	lost      *memory.Drop
 
 	drop, retryClear bool
@@ -286,7 +287,7 @@ func (c *connection) audited(v verdict) verdict {
 
 // overridden is the reason of what goes although a policy forbids it; it is reported as
 // what failed.
-func (c *connection) overridden(id reason.ID, failed Reason, x *Exception, o Outcome) Reason {
+func (c *connection) overridden(id reason.ID, failed Reason, x *exception.Exception, o Outcome) Reason {
 	return c.reason(id, &Overridden{Failed: failed, Exception: x, Outcome: o}).of(failed.Policy)
 }
 
@@ -309,13 +310,13 @@ func (c *connection) excepted(v verdict) verdict {
 		return v
 	default:
 		if c.event != HandshakeDone {
-			if x.Effect == EffectEncrypt {
+			if x.Effect == exception.EffectEncrypt {
 				return v
 			}
 			out = Cleartext
 		}
 		for _, f := range v.failed {
-			if !x.covers(f.Policy) {
+			if !x.Covers(f.Policy) {
 				return v
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/reason"
@@ -620,7 +621,7 @@ func TestNoCertificate(t *testing.T) {
 			t.Errorf("%s: %s", name, d.Outcome)
 		}
 	}
-	for _, s := range []string{memory.Cover(3).String(), memory.Action(3).String(), engine.Effect(2).String(), (engine.LevelSecure + 1).String()} {
+	for _, s := range []string{memory.Cover(3).String(), memory.Action(3).String(), exception.Effect(2).String(), (engine.LevelSecure + 1).String()} {
 		if s != "invalid" {
 			t.Error(s)
 		}

@@ -43,7 +43,7 @@
 // engine with a [Memory] ([Config].Memory) keeps what each domain has proved and tells of
 // its loss ([Plan].Drops); by configuration it also waits for some hours with mail that
 // nothing else protects. The caller says what connections showed ([Engine.Remember]). An
-// operator's [Exceptions] go the other way: for a while, and never without a trace, they
+// operator's exceptions ([Config].Exceptions) go the other way: for a while, and never without a trace, they
 // let pass what a policy forbids.
 //
 // # Why

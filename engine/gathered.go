@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
@@ -22,7 +23,7 @@ type gathered struct {
 
 	past       *recalled // nil: the memory was not asked
 	memory     memory.Policy
-	exceptions *Exceptions
+	exceptions *exception.Set
 }
 
 // skipsTLSA reports whether TLSA records are not looked up (section 4).

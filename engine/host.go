@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -289,18 +290,18 @@ func (c hostCase) excepted(h Host) Host {
 	if c.r.RequireTLS || h.Requirement == May {
 		return h
 	}
-	x := c.g.exceptions.find(c.g.next.host, h.Name, c.g.at)
+	x := c.g.exceptions.Find(c.g.next.host, h.Name, c.g.at)
 	if x == nil {
 		return h
 	}
 	h.Exception = x
-	if h.Requirement != Skip || !x.covers(h.Reason.Policy) {
+	if h.Requirement != Skip || !x.Covers(h.Reason.Policy) {
 		return h
 	}
 	h.Waived, h.Ground = h.Reason, reason.GroundException
 	h.Report |= demanded(factsOf(c.r, c.g, &h))
 	h.Requirement, h.Skipped = May, OutcomeNone
-	if x.Effect == EffectEncrypt {
+	if x.Effect == exception.EffectEncrypt {
 		h.Requirement = Encrypt
 	}
 	h.Reason = c.reason(reason.Exception, &Overridden{Failed: h.Waived, Exception: x})

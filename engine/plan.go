@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -128,7 +129,7 @@ type Host struct {
 	Waived Reason
 	// Exception is the operator's exception for this host, whether it is needed or not; nil
 	// if there is none.
-	Exception *Exception
+	Exception *exception.Exception
 	// Findings are failures seen before connecting, for the report.
 	Findings []Reason
 }
@@ -173,8 +174,8 @@ func (r Reason) IsZero() bool { return r.ID == "" }
 // Overridden is a failure that audit mode or an exception lets pass.
 type Overridden struct {
 	Failed    Reason
-	Exception *Exception // nil: audit mode
-	Outcome   Outcome    // of the connection; OutcomeNone in a plan
+	Exception *exception.Exception // nil: audit mode
+	Outcome   Outcome              // of the connection; OutcomeNone in a plan
 }
 
 // Underlying is the reason behind a reason: of the connection that a message's own wish

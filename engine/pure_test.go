@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
@@ -34,7 +35,7 @@ func TestDecideIsPure(t *testing.T) {
 	w.cfg.Roots = nil // the system's
 	w.cfg.Trace = &engine.Trace{
 		Decided:  func(*engine.Plan, int, *engine.Decision) { t.Error("Decided was called") },
-		Excepted: func(*engine.Exception, bool) { t.Error("Excepted was called") },
+		Excepted: func(*exception.Exception, bool) { t.Error("Excepted was called") },
 	}
 	e := w.engine()
 	p := w.plan(engine.Request{})
@@ -85,7 +86,7 @@ func TestRecord(t *testing.T) {
 	decided, excepted := 0, 0
 	w.cfg.Trace = &engine.Trace{
 		Decided:  func(*engine.Plan, int, *engine.Decision) { decided++ },
-		Excepted: func(*engine.Exception, bool) { excepted++ },
+		Excepted: func(*exception.Exception, bool) { excepted++ },
 	}
 	e := w.engine()
 	p := w.plan(engine.Request{})

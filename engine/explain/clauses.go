@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/text"
@@ -36,8 +37,8 @@ func domain(r engine.Reason) string {
 	return "the next hop"
 }
 
-// exception tells of an exception.
-func exception(x *engine.Exception) string {
+// exceptionClause tells of an exception.
+func exceptionClause(x *exception.Exception) string {
 	if x == nil {
 		return ""
 	}

@@ -266,7 +266,7 @@ func field(r engine.Reason, name string) string {
 		case "failed":
 			return Text(ev.Failed)
 		case "exception":
-			return exception(ev.Exception)
+			return exceptionClause(ev.Exception)
 		case "how":
 			if ev.Outcome == engine.Cleartext {
 				return "in the clear"

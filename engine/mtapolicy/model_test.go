@@ -11,6 +11,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
 	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -39,7 +40,7 @@ type server struct {
 	listed  bool     // a pattern of the policy names it
 	addr    addrFact
 	memory  bool // the memory holds it
-	except  *engine.Exception
+	except  *exception.Exception
 	nexthop bool // TLSA of usage 2 whose certificate names only the next hop
 }
 
@@ -72,9 +73,9 @@ var servers = map[string]server{
 	"aserv":     {addr: addrFails, listed: true},
 	"alias":     {addr: addrAlias, tlsa: tlsaMatch, tls: true, public: true, names: []string{"own"}, listed: true},
 	"mem":       {tls: true, public: true, names: []string{"own"}, memory: true},
-	"xmay":      {tlsa: tlsaMismatch, tls: true, except: &engine.Exception{ID: "x", Effect: engine.EffectMay}},
-	"xplain":    {tlsa: tlsaMatch, except: &engine.Exception{ID: "x", Effect: engine.EffectEncrypt}},
-	"xdane":     {tlsa: tlsaMismatch, tls: true, listed: true, except: &engine.Exception{ID: "x", Method: "dane", Effect: engine.EffectMay}},
+	"xmay":      {tlsa: tlsaMismatch, tls: true, except: &exception.Exception{ID: "x", Effect: exception.EffectMay}},
+	"xplain":    {tlsa: tlsaMatch, except: &exception.Exception{ID: "x", Effect: exception.EffectEncrypt}},
+	"xdane":     {tlsa: tlsaMismatch, tls: true, listed: true, except: &exception.Exception{ID: "x", Method: "dane", Effect: exception.EffectMay}},
 }
 
 // usage2 is a TLSA set of usage 2.
@@ -237,7 +238,7 @@ func (s situation) host(n rfc6125.Host, v server) engine.Host {
 			x.Method == "dane" && h.Reason.ID == reason.TLSALookupFailed) {
 			h.Waived = h.Reason
 			h.Requirement, h.Skipped, h.Reason = engine.May, engine.OutcomeNone, engine.Reason{ID: reason.Exception}
-			if x.Effect == engine.EffectEncrypt {
+			if x.Effect == exception.EffectEncrypt {
 				h.Requirement = engine.Encrypt
 			}
 		}
@@ -273,7 +274,7 @@ func (s situation) wants(p *engine.Plan, i int) bool {
 	ok = ok && failed == engine.Skip
 	if x := h.Exception; !ok && x != nil {
 		covered := x.Method == "" || x.Method == "dane" && failed&engine.STS == 0 && h.Requirement&(engine.STS|engine.PKIX) == 0
-		return covered && (v.tls || x.Effect == engine.EffectMay)
+		return covered && (v.tls || x.Effect == exception.EffectMay)
 	}
 	return ok
 }

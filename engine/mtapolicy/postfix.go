@@ -11,6 +11,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/reason"
@@ -207,7 +208,7 @@ func (w *writer) exception() (Reply, bool) {
 			return Reply{}, false
 		}
 		used = true
-		encrypt = encrypt || h.Exception.Effect == engine.EffectEncrypt
+		encrypt = encrypt || h.Exception.Effect == exception.EffectEncrypt
 	}
 	if !used {
 		return Reply{}, false
@@ -216,7 +217,7 @@ func (w *writer) exception() (Reply, bool) {
 	if encrypt {
 		reply.Text = w.level("encrypt", true)
 		for i := range w.hosts {
-			if h := &w.hosts[i]; h.state == open && h.Requirement == engine.May || h.Exception != nil && h.Exception.Effect == engine.EffectMay {
+			if h := &w.hosts[i]; h.state == open && h.Requirement == engine.May || h.Exception != nil && h.Exception.Effect == exception.EffectMay {
 				reply.deviate(StrongerTLSDemanded, h.label())
 			}
 		}
@@ -225,7 +226,7 @@ func (w *writer) exception() (Reply, bool) {
 }
 
 // coversAll reports whether a failure of any part of the requirement is let pass.
-func coversAll(x *engine.Exception, r engine.Requirement) bool {
+func coversAll(x *exception.Exception, r engine.Requirement) bool {
 	switch x.Method {
 	case "":
 		return true
