@@ -8,6 +8,7 @@ func verbs() []func(*env) *cobra.Command {
 	return []func(*env) *cobra.Command{
 		newCheck,
 		newPlan,
+		newSurvey,
 		newExplain,
 		newDemo,
 		newResolver,
