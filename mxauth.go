@@ -26,17 +26,19 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"github.com/mxauth/mxauth/engine/memory"
 	"log/slog"
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/mxauth/mxauth/engine/memory"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
@@ -100,7 +102,7 @@ type Config struct {
 	OwnHosts     []rfc6125.Host
 	OwnAddresses []netip.Addr
 	// Exceptions returns the operator's exceptions in force; nil: there are none.
-	Exceptions func() *engine.Exceptions
+	Exceptions func() *exception.Set
 
 	// HELO is the name said to mail hosts; "": the name of this machine.
 	HELO string
@@ -112,6 +114,9 @@ type Config struct {
 	CheckTimeout time.Duration
 	// Dial opens the connections to mail hosts and policy hosts; nil: a net.Dialer.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// Network bounds the mail hosts' addresses that [Client.Check] connects to: "tcp4", "tcp6",
+	// or "" for both. A host without such an address is deferred as [reason.NotTried].
+	Network string
 	// ForOthers is for checks that others ask for, as over HTTP: of mail hosts too, only
 	// public addresses are connected to, besides AllowAddresses and without DenyAddresses,
 	// and what the hosts show is not remembered. False: a check is the operator's own.
@@ -187,7 +192,7 @@ func New(c Config) (_ *Client, err error) {
 	if err != nil {
 		return nil, fault.Errorf("mxauth", "%w", err)
 	}
-	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout,
+	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Network: c.Network,
 		PublicOnly: c.ForOthers, AllowAddresses: c.AllowAddresses, DenyAddresses: c.DenyAddresses, Logger: c.Logger})
 	return k, nil
 }

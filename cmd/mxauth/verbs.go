@@ -17,6 +17,7 @@ func verbs() []func(*env) *cobra.Command {
 		newReplay,
 		newTLSA,
 		newSTS,
+		newPolicyDiff,
 		newTLSRPT,
 		newCache,
 		newMemory,
