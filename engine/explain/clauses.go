@@ -12,7 +12,9 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -35,8 +37,8 @@ func domain(r engine.Reason) string {
 	return "the next hop"
 }
 
-// exception tells of an exception.
-func exception(x *engine.Exception) string {
+// exceptionClause tells of an exception.
+func exceptionClause(x *exception.Exception) string {
 	if x == nil {
 		return ""
 	}
@@ -58,7 +60,7 @@ func drop(r engine.Reason, d *memory.Drop) string {
 	case memory.DropSTSNone:
 		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and it is in mode none now.", since, dom)
 	case memory.DropSTSUnknown:
-		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and whether it has one now can not be found out.", since, dom)
+		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and whether it has one now cannot be found out.", since, dom)
 	}
 	return fmt.Sprintf("Until %s %s had an MTA-STS policy, and it has none now.", since, dom)
 }
@@ -99,14 +101,14 @@ func clause(err error) string {
 
 // commonName is the clause, after the names of a certificate of which none counts, that
 // says why its Common Name was of no use; "" if it is none of the names asked for.
-func commonName(c engine.CommonName) string {
+func commonName(c reason.CommonName) string {
 	switch c {
-	case engine.CommonNameNever:
-		return ", and a Common Name does not count: the name must be a subject alternative name (RFC 8461 section 4.2, RFC 9525 section 2)"
-	case engine.CommonNameOff:
+	case reason.CommonNameNever:
+		return ", and a Common Name does not count: the name must be a subject alternative name"
+	case reason.CommonNameOff:
 		return ", and this server is set to take no Common Name"
-	case engine.CommonNameWithSAN:
-		return ", and a Common Name counts only where there is no subject alternative name (RFC 6125 section 6.4.4)"
+	case reason.CommonNameWithSAN:
+		return ", and a Common Name counts only where there is no subject alternative name"
 	}
 	return ""
 }
@@ -115,7 +117,7 @@ func commonName(c engine.CommonName) string {
 // DNS names is not told twice.
 func presented(names []string) string {
 	if len(names) == 0 {
-		return "nobody"
+		return "no name"
 	}
 	var all []string
 	for _, n := range names {
