@@ -55,7 +55,7 @@ func (f *tlsaMakeFlags) form(jsonFlag, formatSet bool) (string, error) {
 			form = "rfc3597"
 		}
 		if !slices.Contains(tlsaForms[:], form) {
-			return "", usageError("--format: %.40q is neither zone, rfc3597, nsupdate nor json", f.format)
+			return "", notWord("format", f.format, tlsaForms[:]...)
 		}
 		asked = append(asked, form)
 	}
