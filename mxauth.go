@@ -91,6 +91,11 @@ type Config struct {
 	// DenyAddresses are prefixes in which policy hosts may not be, whatever is allowed.
 	DenyAddresses []netip.Prefix
 
+	// CacheBytes bounds the memory of kept DNS answers; 0: [dnssec.DefaultCacheBytes].
+	CacheBytes int64
+	// CachedPlans is how many plans are kept; 0: [engine.DefaultCachedPlans], less than 0: none.
+	CachedPlans int
+
 	// OwnHosts and OwnAddresses are those of this mail server, to see loops.
 	OwnHosts     []rfc6125.Host
 	OwnAddresses []netip.Addr
@@ -181,7 +186,7 @@ func New(c Config) (_ *Client, err error) {
 	}
 	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.Timeout)},
 		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: remembered, Roots: k.c.Roots,
-		OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
+		OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, CachedPlans: c.CachedPlans, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
 		return nil, fault.Errorf("mxauth", "%w", err)
 	}
@@ -221,7 +226,7 @@ func (k *Client) openResolver() (err error) {
 	if err != nil {
 		return fault.Errorf("mxauth", "%w", err)
 	}
-	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now, Trace: c.Lookups,
+	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Bytes: c.CacheBytes, Now: c.Now, Trace: c.Lookups,
 		LookupTimeout: max(dnssec.DefaultLookupTimeout, 3*c.Timeout)})
 	c.Resolver = k.cache
 	return nil

@@ -90,9 +90,38 @@ func parsePolicyText(text string) (Policy, error) {
 	var first *SyntaxError
 	p := readPolicy(text, func(e *SyntaxError) bool { first = e; return false })
 	if first != nil {
-		return Policy{}, first
+		return Policy{}, named(text, first)
 	}
 	return p, nil
+}
+
+// named returns the fault of a policy that cannot be read as [Lint] names it, where that
+// says more than the grammar: the form of the whole file (UTF-16, a byte order mark), a
+// comment, or a line that means a field and is written in another way.
+func named(text string, first *SyntaxError) *SyntaxError {
+	if isHTMLOrEmpty(text) {
+		return first
+	}
+	body, whole, _ := unwrap(text)
+	switch {
+	case len(whole) > 0:
+		return &SyntaxError{Why: whole[0].Why, Cure: whole[0].Cure, Kind: ErrPolicy}
+	case first.Line > 0 && isKnown(first.Field):
+		return first
+	}
+	for _, f := range Lint([]byte(body)) {
+		if f.Fatal {
+			return &SyntaxError{Line: f.Line, Field: f.Field, Text: f.Text, Why: f.Why, Cure: f.Cure, Kind: ErrPolicy}
+		}
+	}
+	return first
+}
+
+// isHTMLOrEmpty reports whether a text is a web page or has no line: the grammar says of
+// both what is to be said.
+func isHTMLOrEmpty(text string) bool {
+	t := strings.TrimLeft(text, " \t\r\n\ufeff")
+	return t == "" || t[0] == '<'
 }
 
 func tooLarge() *SyntaxError {

@@ -117,6 +117,10 @@ func TestScripts(t *testing.T) {
 				"collector": openSocket,
 				// collected FILE: writes the datagrams that have come into a file, a line each.
 				"collected": readSocket,
+				// validsurvey FILE: it holds rows or a summary as docs/survey.schema.json says.
+				"validsurvey": validSurvey,
+				// cmpdomains A B: two files of rows are of the same domains, in the same order.
+				"cmpdomains": cmpDomains,
 				// valid FILE: every line is a JSON object as docs/check.schema.json says.
 				"valid": func(ts *testscript.TestScript, neg bool, args []string) {
 					s, err := loadSchema("check")

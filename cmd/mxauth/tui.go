@@ -34,7 +34,7 @@ type console struct {
 	outColor, errColor bool
 	errTerm            bool // standard error is a terminal: progress may be shown
 	width              int  // characters of a line of an answer
-	errWidth           int  // characters of a line of the terminal of standard error; 0: not known
+	errWidth           int  // columns of the terminal of standard error; 0: not known
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -51,7 +51,7 @@ func newConsole(out, err io.Writer, getenv func(string) string) *console {
 		errColor: color && isTerminal(err),
 		errTerm:  isTerminal(err) && getenv("TERM") != "dumb",
 		width:    lineWidth(out),
-		errWidth: terminalWidth(err),
+		errWidth: columns(err),
 	}
 }
 
@@ -65,14 +65,14 @@ const (
 
 // lineWidth is how long the lines of an answer may be.
 func lineWidth(out io.Writer) int {
-	if w := terminalWidth(out); w > 0 {
+	if w := columns(out); w > 0 {
 		return min(max(w, minWidth), maxWidth)
 	}
 	return pageWidth
 }
 
-// terminalWidth is how many characters a line of a terminal has; 0 if w is none.
-func terminalWidth(w io.Writer) int {
+// columns is the width of a terminal; 0 for what is none.
+func columns(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil {
 			return n
@@ -162,8 +162,9 @@ func (c *console) Progressf(format string, args ...any) {
 		return
 	}
 	line := fmt.Sprintf(format, clean(args, false)...)
-	if r := []rune(line); c.errWidth > 0 && len(r) >= c.errWidth {
-		line = string(r[:c.errWidth-1]) // one that the terminal breaks is not erased as a whole
+	// A line that the terminal breaks could not be replaced.
+	if r := []rune(line); c.errWidth > 1 && len(r) >= c.errWidth {
+		line = string(r[:c.errWidth-1])
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

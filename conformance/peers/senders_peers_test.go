@@ -94,6 +94,7 @@ func situations(t *testing.T, trixie, bookworm *peers.DebianRoot) {
 	w := startMail(t, allSituations(), func(w *mailWorld) { resolver = w.startResolver(t, bookworm) })
 	w.other = resolver
 	t.Run("answers", w.answers)
+	t.Run("compare", w.compareResolver)
 	shipments := w.ship(t, trixie)
 	t.Run("deliveries", func(t *testing.T) { w.judge(t, shipments) })
 	t.Run("servers", func(t *testing.T) { w.heard(t, shipments) })

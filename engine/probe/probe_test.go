@@ -376,7 +376,7 @@ func TestTime(t *testing.T) {
 			p := probe.New(probe.Config{Dial: dialTo(s.Start(t)), Timeout: 200 * time.Millisecond})
 			start := time.Now()
 			peer := p.Probe(t.Context(), theHost(t), address)
-			if took := time.Since(start); took > 5*time.Second || !strings.Contains(peer.Detail, "time-out") {
+			if took := time.Since(start); took > 5*time.Second || !strings.Contains(peer.Detail, "timeout") {
 				t.Errorf("%s after %v: %q", peer.Event, took, peer.Detail)
 			}
 			// Nothing is concluded before the first reply inside TLS.
