@@ -26,17 +26,19 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"github.com/mxauth/mxauth/engine/memory"
 	"log/slog"
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/mxauth/mxauth/engine/memory"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
@@ -100,7 +102,7 @@ type Config struct {
 	OwnHosts     []rfc6125.Host
 	OwnAddresses []netip.Addr
 	// Exceptions returns the operator's exceptions in force; nil: there are none.
-	Exceptions func() *engine.Exceptions
+	Exceptions func() *exception.Set
 
 	// HELO is the name said to mail hosts; "": the name of this machine.
 	HELO string
@@ -113,7 +115,7 @@ type Config struct {
 	// Dial opens the connections to mail hosts and policy hosts; nil: a net.Dialer.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	// Network bounds the mail hosts' addresses that [Client.Check] connects to: "tcp4", "tcp6",
-	// or "" for both. A host without such an address is deferred as [engine.ReasonNotTried].
+	// or "" for both. A host without such an address is deferred as [reason.NotTried].
 	Network string
 	// ForOthers is for checks that others ask for, as over HTTP: of mail hosts too, only
 	// public addresses are connected to, besides AllowAddresses and without DenyAddresses,

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mxauth/mxauth/engine/internal/enum"
 	"github.com/mxauth/mxauth/engine/internal/smtpreply"
 )
 
@@ -37,14 +38,14 @@ const (
 var endingWords = [...]string{"", "closed", "timeout", "refused", "unreachable", "alert", "tls-version", "no-tls", "no-smtp", "reply", "cancelled", "family"}
 
 // String returns the word of the ending; "" for EndedOtherwise.
-func (e Ending) String() string { return enumString(endingWords[:], int(e)) }
+func (e Ending) String() string { return enum.Word(endingWords[:], int(e)) }
 
 // MarshalText prints e as [Ending.String] does.
 func (e Ending) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
 // UnmarshalText reads what [Ending.MarshalText] prints.
 func (e *Ending) UnmarshalText(b []byte) error {
-	i, err := word("ending", endingWords[:], string(b))
+	i, err := enum.Index("engine", "ending", endingWords[:], string(b))
 	*e = Ending(i)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/sts"
@@ -96,10 +97,10 @@ type Refused struct {
 
 // A Fault is one thing that is wrong with a domain; each reason occurs once in a row.
 type Fault struct {
-	ReasonID engine.ReasonID `json:"reason_id"`
-	Reason   string          `json:"reason"`
-	RFC      string          `json:"rfc"`
-	Host     string          `json:"host,omitempty"` // the first mail host that has it
+	ReasonID reason.ID `json:"reason_id"`
+	Reason   string    `json:"reason"`
+	RFC      string    `json:"rfc"`
+	Host     string    `json:"host,omitempty"` // the first mail host that has it
 }
 
 // A Host is one mail host of a domain.
@@ -209,7 +210,7 @@ func unknownPolicy(p *engine.Plan) bool {
 // faultsOf lists what is wrong, that of the domain first, then that of each host.
 func faultsOf(v *mxauth.Verdict, probed bool) (out []engine.Reason) {
 	p := v.Plan
-	if p.MX.Outcome != engine.OutcomeNone && p.MX.Reason.ID != engine.ReasonNullMX {
+	if p.MX.Outcome != engine.OutcomeNone && p.MX.Reason.ID != reason.NullMX {
 		out = append(out, p.MX.Reason)
 	}
 	out = append(out, p.Findings...)
@@ -217,7 +218,7 @@ func faultsOf(v *mxauth.Verdict, probed bool) (out []engine.Reason) {
 		h := &p.Hosts[i]
 		switch {
 		case h.Requirement == engine.Skip, h.Unusable,
-			h.Reason.ID == engine.ReasonHalfDANE, h.Reason.ID == engine.ReasonTLSAUnusable:
+			h.Reason.ID == reason.HalfDANE, h.Reason.ID == reason.TLSAUnusable:
 			out = append(out, h.Reason)
 		}
 		out = append(out, h.Findings...)

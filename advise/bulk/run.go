@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -397,9 +398,9 @@ func late(ctx context.Context) bool {
 
 // outOfTime is the row of a domain for which the time was not enough.
 func outOfTime(e *Entry, limit time.Duration) *Row {
-	info, _ := explain.About(engine.ReasonBudget)
+	info, _ := explain.About(reason.Budget)
 	r := &Row{V: RowVersion, Line: e.Line, Domain: e.Domain.String(), Hosts: []Host{}, Faults: []Fault{{
-		ReasonID: engine.ReasonBudget, RFC: info.RFC,
+		ReasonID: reason.Budget, RFC: info.RFC,
 		Reason: fmt.Sprintf("The answers of the servers of %s took longer than the %v that a survey waits for one domain.", e.Domain, limit),
 	}}}
 	if e.Text != r.Domain {

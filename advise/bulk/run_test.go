@@ -24,6 +24,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -240,7 +241,7 @@ func TestRunDomainTime(t *testing.T) {
 		if err := bulk.Run(t.Context(), c, bulk.Read(strings.NewReader("a.example\n"))); err != nil {
 			t.Fatal(err)
 		}
-		if row.Mechanism != bulk.Undetermined || len(row.Faults) != 1 || row.Faults[0].ReasonID != engine.ReasonBudget || row.TookMS != 60_000 {
+		if row.Mechanism != bulk.Undetermined || len(row.Faults) != 1 || row.Faults[0].ReasonID != reason.Budget || row.TookMS != 60_000 {
 			t.Errorf("%+v", row)
 		}
 	})

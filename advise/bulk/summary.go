@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 const (
@@ -56,11 +57,11 @@ type OutcomeCount struct {
 
 // A FaultCount counts the domains that have a fault.
 type FaultCount struct {
-	ReasonID engine.ReasonID `json:"reason_id"`
-	About    string          `json:"about"` // what the reason means
-	RFC      string          `json:"rfc"`
-	Domains  int             `json:"domains"`
-	Examples []string        `json:"examples"` // the first of the list, 3 at most
+	ReasonID reason.ID `json:"reason_id"`
+	About    string    `json:"about"` // what the reason means
+	RFC      string    `json:"rfc"`
+	Domains  int       `json:"domains"`
+	Examples []string  `json:"examples"` // the first of the list, 3 at most
 }
 
 // A ProviderCount counts the domains of one provider.
@@ -79,7 +80,7 @@ type Tally struct {
 	mechanisms       [len(mechanismWords)]int
 	outcomes         [engine.Bounced + 1]int
 	probed           bool
-	faults           map[engine.ReasonID]*FaultCount
+	faults           map[reason.ID]*FaultCount
 	providers        map[string]*ProviderCount
 	others           ProviderCount
 }
@@ -118,11 +119,11 @@ func (t *Tally) Add(r *Row) {
 	}
 }
 
-func (t *Tally) addFault(id engine.ReasonID, domain string) {
+func (t *Tally) addFault(id reason.ID, domain string) {
 	f := t.faults[id]
 	if f == nil {
 		if t.faults == nil {
-			t.faults = map[engine.ReasonID]*FaultCount{}
+			t.faults = map[reason.ID]*FaultCount{}
 		}
 		info, _ := explain.About(id)
 		f = &FaultCount{ReasonID: id, About: info.About, RFC: info.RFC}

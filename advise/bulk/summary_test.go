@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/mxauth/mxauth/advise/bulk"
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
-func row(domain, provider string, m bulk.Mechanism, faults ...engine.ReasonID) *bulk.Row {
+func row(domain, provider string, m bulk.Mechanism, faults ...reason.ID) *bulk.Row {
 	r := &bulk.Row{V: 1, Line: 1, Domain: domain, Provider: provider, Mechanism: m, Hosts: []bulk.Host{}}
 	for _, f := range faults {
 		r.Faults = append(r.Faults, bulk.Fault{ReasonID: f, Reason: "it is so."})
@@ -24,16 +24,16 @@ func row(domain, provider string, m bulk.Mechanism, faults ...engine.ReasonID) *
 func TestTally(t *testing.T) {
 	var tally bulk.Tally
 	for i := range 5 {
-		tally.Add(row(fmt.Sprintf("d%d.example", i), "big.example", bulk.DANE, engine.ReasonSTSFetch))
+		tally.Add(row(fmt.Sprintf("d%d.example", i), "big.example", bulk.DANE, reason.STSFetch))
 	}
-	tally.Add(row("e.example", "small.example", bulk.None, engine.ReasonSTSFetch, engine.ReasonTLSAUnusable))
+	tally.Add(row("e.example", "small.example", bulk.None, reason.STSFetch, reason.TLSAUnusable))
 	tally.Add(row("f.example", "", bulk.NoMail))
 	tally.Refuse()
 	s := tally.Summary()
 	if s.Domains != 7 || s.Refused != 1 || s.Authenticated != 5 || s.Outcomes != nil {
 		t.Errorf("%+v", s)
 	}
-	if f := s.Faults; len(f) != 2 || f[0].ReasonID != engine.ReasonSTSFetch || f[0].Domains != 6 || strings.Join(f[0].Examples, " ") != "d0.example d1.example d2.example" || f[0].About == "" {
+	if f := s.Faults; len(f) != 2 || f[0].ReasonID != reason.STSFetch || f[0].Domains != 6 || strings.Join(f[0].Examples, " ") != "d0.example d1.example d2.example" || f[0].About == "" {
 		t.Errorf("%+v", f)
 	}
 	if p := s.Providers; len(p) != 2 || p[0] != (bulk.ProviderCount{Provider: "big.example", Domains: 5, Authenticated: 5, Faulty: 5}) || p[1].Domains != 1 {
@@ -67,7 +67,7 @@ func TestTallyBounded(t *testing.T) {
 // TestWriteText: lines fit the width, words alone may be longer.
 func TestWriteText(t *testing.T) {
 	var tally bulk.Tally
-	tally.Add(row("a.example", "mx.example", bulk.HalfDANE, engine.ReasonHalfDANE))
+	tally.Add(row("a.example", "mx.example", bulk.HalfDANE, reason.HalfDANE))
 	s := tally.Summary()
 	for _, width := range []int{20, 60, 90} {
 		var b strings.Builder
@@ -89,7 +89,7 @@ func TestWriteText(t *testing.T) {
 // TestWriteHTML: the page refers to nothing outside, and what is in it is escaped.
 func TestWriteHTML(t *testing.T) {
 	var tally bulk.Tally
-	r := row("<script>alert(1)</script>", "\"><img src=x>", bulk.None, engine.ReasonSTSFetch)
+	r := row("<script>alert(1)</script>", "\"><img src=x>", bulk.None, reason.STSFetch)
 	tally.Add(r)
 	s := tally.Summary()
 	var b strings.Builder
@@ -121,7 +121,7 @@ func TestInert(t *testing.T) {
 func TestCSV(t *testing.T) {
 	var b strings.Builder
 	w := bulk.NewCSVWriter(&b)
-	r := row("-a.example", "=p.example", bulk.None, engine.ReasonSTSFetch, engine.ReasonTLSAUnusable)
+	r := row("-a.example", "=p.example", bulk.None, reason.STSFetch, reason.TLSAUnusable)
 	r.Faults[0].Reason = "@SUM(1,\"2\")\nx"
 	if err := w.Write(r); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // mapExim is the map of ask for the questions of Exim.
@@ -78,7 +79,7 @@ type askRow struct {
 	Reply      string                `json:"reply"` // as it is sent
 	Kind       mtapolicy.Kind        `json:"kind"`
 	Row        mtapolicy.Row         `json:"row"`
-	ReasonID   engine.ReasonID       `json:"reason_id,omitempty"`
+	ReasonID   reason.ID             `json:"reason_id,omitempty"`
 	Would      mtapolicy.Row         `json:"would,omitempty"` // the row without audit mode
 	Deviations []mtapolicy.Deviation `json:"deviations,omitempty"`
 	Source     string                `json:"source"`          // kept, looked-up, late, busy or no-daemon

@@ -30,6 +30,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/wire"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
 )
@@ -97,7 +98,7 @@ func newReplayer(t *testing.T, mode string, worlds []lab.World) *replayer {
 type course struct {
 	now        func() time.Time
 	record     *evidence.Recorder // nil: none
-	exceptions func() *engine.Exceptions
+	exceptions func() *exception.Set
 	asked      func(dnssec.Type)    // called when a DNS question is sent; nil: nothing happens
 	dialled    func(netip.AddrPort) // called for each connection; nil: nothing happens
 }
@@ -325,11 +326,11 @@ func TestReplayOfWhatEnds(t *testing.T) {
 					}
 				}}
 				if c.except != 0 {
-					set, err := engine.NewExceptions([]engine.Exception{{ID: "x", Domain: c.world.Domain, Reason: "a test", Author: "a tester", Ends: begin.Add(c.except)}})
+					set, err := exception.NewSet([]exception.Exception{{ID: "x", Domain: c.world.Domain, Reason: "a test", Author: "a tester", Ends: begin.Add(c.except)}})
 					if err != nil {
 						t.Fatal(err)
 					}
-					run.exceptions = func() *engine.Exceptions { return set }
+					run.exceptions = func() *exception.Set { return set }
 				}
 				v, err := r.worldBy(t.Context(), c.world, run)
 				if err != nil {

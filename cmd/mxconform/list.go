@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/mxauth/mxauth/conformance/lab"
-	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -35,7 +35,7 @@ type labReason struct {
 // line completes a world for the list.
 func line(w lab.World) labLine {
 	l := labLine{V: listVersion, World: w, Args: w.Args(), Primed: w.Was != nil}
-	if i, ok := explain.About(engine.ReasonID(w.Want.Reason)); ok {
+	if i, ok := explain.About(reason.ID(w.Want.Reason)); ok {
 		l.Why = &labReason{i.About, i.RFC}
 	}
 	return l

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // A column is one contestant of the scoreboard.
@@ -44,7 +45,7 @@ func named(names ...string) func(*situation, end) bool {
 // does not say so: where DANE decides, the policy may have been fetched in time or not.
 func needsSTS(s *situation) bool {
 	return slices.ContainsFunc(s.check.Plan.Hosts, func(h engine.Host) bool {
-		return h.Requirement.Has(engine.STS) || h.Requirement == engine.Skip && h.Reason.ID == engine.ReasonSTSNoMatch
+		return h.Requirement.Has(engine.STS) || h.Requirement == engine.Skip && h.Reason.ID == reason.STSNoMatch
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // A kind says how a delivery differs from the engine's decisions.
@@ -111,7 +112,7 @@ func (s *shipment) explained(k kind, old bool) string {
 		case mtapolicy.WeakerOldInsecureMX:
 			fits = old && s.variant.level != "dane" && !s.variant.cured
 		case mtapolicy.WeakerNextHopName:
-			fits = dec != nil && dec.Reason.ID == engine.ReasonDANEName
+			fits = dec != nil && dec.Reason.ID == reason.DANEName
 		case mtapolicy.WeakerTADates:
 			fits = slices.ContainsFunc(s.Hosts, func(h lab.Host) bool { return h.Chain.Fault == lab.IssuerExpired })
 		case mtapolicy.WeakerTACommonName, mtapolicy.WeakerCommonName:

@@ -22,6 +22,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -92,10 +93,10 @@ var besides = []lab.World{{
 }}
 
 // exceptions are those in force in every daemon and every check.
-var exceptions = []engine.Exception{
-	{ID: "all", Domain: "*", MXHost: "mx.excepted-all.test", Effect: engine.EffectEncrypt},
-	{ID: "some", Domain: "*", MXHost: "mx1.excepted-some.test", Effect: engine.EffectEncrypt},
-	{ID: "sts", Domain: "*", MXHost: "mx.excepted-sts.test", Effect: engine.EffectMay},
+var exceptions = []exception.Exception{
+	{ID: "all", Domain: "*", MXHost: "mx.excepted-all.test", Effect: exception.EffectEncrypt},
+	{ID: "some", Domain: "*", MXHost: "mx1.excepted-some.test", Effect: exception.EffectEncrypt},
+	{ID: "sts", Domain: "*", MXHost: "mx.excepted-sts.test", Effect: exception.EffectMay},
 }
 
 // leftOut says why a world is no situation of a mail server; "" if it is one.
@@ -220,7 +221,7 @@ func (w *mailWorld) checkAll(t *testing.T) {
 	for i := range list {
 		list[i].Reason, list[i].Author, list[i].Ends = "test", "test", time.Now().Add(time.Hour)
 	}
-	set, err := engine.NewExceptions(list)
+	set, err := exception.NewSet(list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +232,7 @@ func (w *mailWorld) checkAll(t *testing.T) {
 		}
 		k, err := mxauth.New(mxauth.Config{Servers: []upstream.Server{srv}, Anchors: anchors, Roots: pkix.NewRoots(w.lab.CA()), Store: kept,
 			AllowAddresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, HELO: "check.invalid", Timeout: labPatience, CheckTimeout: 4 * labPatience,
-			Dial: w.lab.Dial, Exceptions: func() *engine.Exceptions { return set }})
+			Dial: w.lab.Dial, Exceptions: func() *exception.Set { return set }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ package mtapolicy
 import (
 	"fmt"
 
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // A Kind says which of the three answers of a table lookup a reply is. The zero Kind is
@@ -167,8 +167,8 @@ type Reply struct {
 	Text string `json:"text,omitempty"`
 	Row  Row    `json:"row"`
 	// Reason is the id of the engine's reason behind a TryLater reply; "" if there is none.
-	Reason     engine.ReasonID `json:"reason,omitempty"`
-	Deviations []Deviation     `json:"deviations,omitempty"`
+	Reason     reason.ID   `json:"reason,omitempty"`
+	Deviations []Deviation `json:"deviations,omitempty"`
 	// Would is the row that had fitted without audit mode; "" in every other reply.
 	Would Row `json:"would,omitempty"`
 }

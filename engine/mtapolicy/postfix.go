@@ -11,8 +11,10 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -114,7 +116,7 @@ func (w *writer) audit(would Reply) Reply {
 		if h := &w.hosts[i]; h.state != absent && (h.Requirement|h.Report)&(engine.DANE|engine.HalfDANE|engine.Encrypt) != 0 || h.DANE.State >= dane.Unusable {
 			reply.deviate(StrongerAudit, h.label())
 		}
-		if h := &w.hosts[i]; h.state == held && h.hold != holdAddress || h.state == barred && h.Reason.ID != engine.ReasonAudit {
+		if h := &w.hosts[i]; h.state == held && h.hold != holdAddress || h.state == barred && h.Reason.ID != reason.Audit {
 			reply.deviate(WeakerAudit, h.label())
 		}
 	}
@@ -206,7 +208,7 @@ func (w *writer) exception() (Reply, bool) {
 			return Reply{}, false
 		}
 		used = true
-		encrypt = encrypt || h.Exception.Effect == engine.EffectEncrypt
+		encrypt = encrypt || h.Exception.Effect == exception.EffectEncrypt
 	}
 	if !used {
 		return Reply{}, false
@@ -215,7 +217,7 @@ func (w *writer) exception() (Reply, bool) {
 	if encrypt {
 		reply.Text = w.level("encrypt", true)
 		for i := range w.hosts {
-			if h := &w.hosts[i]; h.state == open && h.Requirement == engine.May || h.Exception != nil && h.Exception.Effect == engine.EffectMay {
+			if h := &w.hosts[i]; h.state == open && h.Requirement == engine.May || h.Exception != nil && h.Exception.Effect == exception.EffectMay {
 				reply.deviate(StrongerTLSDemanded, h.label())
 			}
 		}
@@ -224,7 +226,7 @@ func (w *writer) exception() (Reply, bool) {
 }
 
 // coversAll reports whether a failure of any part of the requirement is let pass.
-func coversAll(x *engine.Exception, r engine.Requirement) bool {
+func coversAll(x *exception.Exception, r engine.Requirement) bool {
 	switch x.Method {
 	case "":
 		return true
@@ -359,7 +361,7 @@ func (w *writer) secureSTS() Reply {
 		case h.state == open:
 			reply.deviate(StrongerHostUnused, h.label())
 			exact = false
-		case h.state == barred && !h.lowered && h.Reason.ID == engine.ReasonSTSNoMatch, h.state == absent:
+		case h.state == barred && !h.lowered && h.Reason.ID == reason.STSNoMatch, h.state == absent:
 		default:
 			exact = false
 		}
@@ -529,7 +531,7 @@ func clause(s string) string {
 
 // A cause is why a message waits, for the text of a reply.
 type cause struct {
-	id   engine.ReasonID
+	id   reason.ID
 	text string
 }
 

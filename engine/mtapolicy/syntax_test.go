@@ -10,6 +10,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -351,7 +352,7 @@ func FuzzReply(f *testing.F) {
 	}
 	slices.Sort(kinds)
 	f.Add("dserv", "", byte(0), byte(3), "", "", uint32(1), false)
-	f.Fuzz(func(t *testing.T, a, b string, flags, level byte, reason, pattern string, age uint32, noTLS bool) {
+	f.Fuzz(func(t *testing.T, a, b string, flags, level byte, detail, pattern string, age uint32, noTLS bool) {
 		var hosts []string
 		for _, k := range []string{a, b} {
 			if k == "" {
@@ -367,10 +368,10 @@ func FuzzReply(f *testing.F) {
 		s.level = []engine.Level{engine.LevelDefault, engine.LevelOpportunistic, engine.LevelDANE, engine.LevelDANEOnly, engine.LevelSTS, engine.LevelSecure}[level%6]
 		p := s.plan()
 		for i := range p.Hosts {
-			p.Hosts[i].Reason.Evidence = &engine.LookupFailed{Err: errors.New(reason)}
+			p.Hosts[i].Reason.Evidence = &reason.LookupFailed{Err: errors.New(detail)}
 		}
 		if len(hosts) == 0 {
-			p.MX = engine.MXState{Outcome: engine.Deferred, Reason: engine.Reason{ID: engine.ReasonMXLookupFailed, Evidence: &engine.LookupFailed{Err: errors.New(reason)}}}
+			p.MX = engine.MXState{Outcome: engine.Deferred, Reason: engine.Reason{ID: reason.MXLookupFailed, Evidence: &reason.LookupFailed{Err: errors.New(detail)}}}
 		}
 		if p.STS.Policy != nil {
 			p.STS.Policy.MaxAge = time.Duration(age) * time.Second
