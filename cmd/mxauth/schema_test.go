@@ -28,6 +28,7 @@ var verbSchemas = map[string]string{
 	"demo":            "demo",
 	"resolver":        "resolver",
 	"lint":            "lint",
+	"survey":          "survey",
 	"forecast":        "forecast",
 	"replay":          "check",
 	"tlsa make":       "tlsa-make",
@@ -63,8 +64,12 @@ var noJSON = map[string]string{
 	"memory forget": "prints nothing",
 }
 
+// lacksSchema are verbs whose JSON has no schema in docs yet. The list may only become
+// shorter: a verb that gets its schema moves to verbSchemas.
+var lacksSchema = []string{"cache warm", "compare", "config exim", "config postfix", "doctor", "policy-diff", "sts make", "tlsa next"}
+
 // otherSchemas are those of answers over HTTP and of files.
-var otherSchemas = []string{"decide", "decision", "delivery", "evidence", "policy", "problem"}
+var otherSchemas = []string{"decide", "decision", "delivery", "evidence", "lab", "policy", "problem"}
 
 // A schema is a JSON Schema of docs.
 type schema struct {
@@ -259,6 +264,10 @@ func TestVerbSchemas(t *testing.T) {
 		}
 		verbs[verb] = true
 		switch name := verbSchemas[verb]; {
+		case slices.Contains(lacksSchema, verb):
+			if name != "" || noJSON[verb] != "" {
+				t.Errorf("mxauth %s has a schema, or no JSON: take it out of lacksSchema", verb)
+			}
 		case name == "" && noJSON[verb] == "":
 			t.Errorf("mxauth %s has neither a schema in verbSchemas nor a line in noJSON", verb)
 		case name != "" && noJSON[verb] != "":
@@ -271,6 +280,11 @@ func TestVerbSchemas(t *testing.T) {
 		}
 	}
 	walk(newRoot(newEnv(nil, io.Discard, io.Discard, func(string) string { return "" })))
+	for _, verb := range lacksSchema {
+		if !verbs[verb] {
+			t.Errorf("there is no verb %q", verb)
+		}
+	}
 	for _, list := range []map[string]string{verbSchemas, noJSON} {
 		for verb := range list {
 			if !verbs[verb] {
