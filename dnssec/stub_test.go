@@ -462,7 +462,7 @@ func TestStubNamesTheServer(t *testing.T) {
 		"malformed":   {response{raw: []byte("junk")}, "world"},
 		"refused":     {rcode(5, data()), "world"},
 		"alias loop":  {data("mx.example.org. 1 IN CNAME mx.example.org."), "world"},
-		"timeout":    {failing(dnssec.ErrTimeout), ""},
+		"timeout":     {failing(dnssec.ErrTimeout), ""},
 		"unreachable": {failing(dnssec.ErrUnreachable), ""},
 	} {
 		_, err := stub(t, new(world).on("mx.example.org A", tt.r)).Resolve(t.Context(), question(t, "mx.example.org", dnssec.TypeA))

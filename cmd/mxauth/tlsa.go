@@ -52,7 +52,7 @@ The record is "3 1 1", the digest of the server's key, unless flags say otherwis
 --usage 2 it is "2 0 1", the digest of the authority's certificate, the last one of a
 chain. The owner is the name in the certificate, or --host.
 
-Publish the record of a new key beside the present one, wait for two TTLs, switch, and
+Publish the record of a new key next to the present one, wait for two TTLs, switch, and
 then take the old record away; mxauth tlsa check --cert FILE says when.`,
 		Example: `  mxauth tlsa make /etc/postfix/mx.pem
   mxauth tlsa make --host mx.example.org --ttl 1h next-key.pem

@@ -33,7 +33,7 @@ func enforceElsewhere(w *World) { w.STS = &STS{Mode: "enforce", MX: []string{"mx
 func addressWorlds() []World {
 	host := func(e func(*Host)) func(*World) { return func(w *World) { e(&w.Hosts[0]) } }
 	return []World{
-		dane("a-servfail", "the host's addresses can not be looked up", Zone{}, deferred, fault("mx", "A", ServFail), fault("mx", "AAAA", ServFail), rows("A1")),
+		dane("a-servfail", "the host's addresses cannot be looked up", Zone{}, deferred, fault("mx", "A", ServFail), fault("mx", "AAAA", ServFail), rows("A1")),
 		dane("a-servfail-no-aaaa", "the IPv4 lookup fails, and there is no IPv6 address", Zone{}, deferred, fault("mx", "A", ServFail), rows("A1")),
 		dane("aaaa-servfail", "the IPv6 lookup fails, the IPv4 address is there and proved", Zone{}, byDANEEE, fault("mx", "AAAA", ServFail), rows("A2")),
 		dane("aaaa-timeout", "the IPv6 lookup gets no answer, the IPv4 address is there and proved", Zone{}, byDANEEE, fault("mx", "AAAA", Timeout), rows("A2")),
@@ -55,7 +55,7 @@ func addressWorlds() []World {
 			}, rows("A5")),
 		dane("two-addresses-one-bad", "a host of two addresses, one of which shows another certificate: the host is as weak as that", Zone{}, wantRefused,
 			func(w *World) { w.Hosts = append(w.Hosts, Host{Name: w.Hosts[0].Name, Pref: 10, Chain: selfSigned}) }, rows("A5")),
-		dane("two-addresses-one-down", "a host of two addresses, one of which can not be reached", Zone{}, byDANEEE,
+		dane("two-addresses-one-down", "a host of two addresses, one of which cannot be reached", Zone{}, byDANEEE,
 			func(w *World) {
 				w.Hosts = append(w.Hosts, Host{Name: w.Hosts[0].Name, Pref: 10, SMTP: SMTP{State: ConnRefused}})
 			}, rows("A5", "7/E0")),

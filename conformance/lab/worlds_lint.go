@@ -18,7 +18,7 @@ func lintWorlds() []World {
 		dane("lint-no-reports", "both standards, and no reports asked for", Zone{}, byDANEEE, good, enforce, year, spare, finds("tlsrpt-missing")),
 		dane("lint-reports-malformed", "both standards, and a record for reports that names nobody", Zone{}, byDANEEE, good, enforce, year, spare,
 			finds("tlsrpt-malformed"), func(w *World) { w.TLSRPT = "v=TLSRPTv1; rua=" }),
-		dane("lint-reports-servfail", "both standards, and the record for reports can not be looked up", Zone{}, byDANEEE, good, enforce, year, spare, reports,
+		dane("lint-reports-servfail", "both standards, and the record for reports cannot be looked up", Zone{}, byDANEEE, good, enforce, year, spare, reports,
 			fault("_smtp._tls", "TXT", ServFail), finds("tlsrpt-failed")),
 		dane("lint-no-spare", "one TLSA record, and none for the key to come", Zone{}, byDANEEE, good, enforce, year, reports, finds("tlsa-no-spare")),
 		dane("lint-long-ttl", "TLSA records that live for a week in caches", Zone{}, byDANEEE, good, enforce, year, spare, reports,

@@ -234,7 +234,7 @@ func mxWorlds() []World {
 		Want:    bounced,
 	}, {
 		Name: "own-host-better-broken", Domain: "own-host-better-broken.test",
-		About: "this host is the second, and the address of the first can not be looked up",
+		About: "this host is the second, and the address of the first cannot be looked up",
 		Rows:  []string{"M10", "A1"},
 		Hosts: []Host{
 			{Name: "mx1.own-host-better-broken.test", Pref: 10},

@@ -65,9 +65,9 @@ func recordWorlds() []World {
 		sts("sts-txt-two", "two records of MTA-STS count as none", txt("v=STSv1; id=1;", "v=STSv1; id=2;"), encrypted, badMX, rows("S1")),
 		sts("sts-txt-other", "another TXT record beside that of MTA-STS", txt("v=spf1 -all", "v=STSv1; id=1;"), bySTS, rows("S3")),
 		sts("sts-txt-malformed", "a record without an id counts as none", txt("v=STSv1;"), encrypted, badMX, rows("S1")),
-		sts("sts-txt-servfail", "the record can not be looked up, nothing is cached: by default the mail goes", enforce, encrypted,
+		sts("sts-txt-servfail", "the record cannot be looked up, nothing is cached: by default the mail goes", enforce, encrypted,
 			badMX, fault("_mta-sts", "TXT", ServFail), rows("S2")),
-		sts("sts-txt-servfail-defer", "the record can not be looked up, and the operator would rather wait", enforce, deferred,
+		sts("sts-txt-servfail-defer", "the record cannot be looked up, and the operator would rather wait", enforce, deferred,
 			fault("_mta-sts", "TXT", ServFail), rows("S2"), func(w *World) { w.Request.Options.STSUndetermined = engine.STSDefer }),
 		sts("sts-txt-timeout", "the record lookup gets no answer, nothing is cached", enforce, encrypted,
 			badMX, fault("_mta-sts", "TXT", Timeout), rows("S2")),
@@ -83,7 +83,7 @@ func recordWorlds() []World {
 	}
 }
 
-// fetchWorlds have a policy that can not be had; nothing is cached, so it does not
+// fetchWorlds have a policy that cannot be had; nothing is cached, so it does not
 // count (RFC 8461 section 3.3).
 func fetchWorlds() []World {
 	var out []World
@@ -152,7 +152,7 @@ func cachedWorlds() []World {
 			was(enforce), swap(selfSigned), rows("S8")),
 		sts("cached-txt-gone-good", "the record is gone, the host is what the policy wants", STS{Mode: "enforce", TXT: []string{}, HTTP: HTTPRefused}, bySTS,
 			was(enforce), rows("S8")),
-		sts("cached-txt-fails", "the record can not be looked up: the policy holds", enforce, wantRefused,
+		sts("cached-txt-fails", "the record cannot be looked up: the policy holds", enforce, wantRefused,
 			was(enforce), swap(selfSigned), fault("_mta-sts", "TXT", ServFail), rows("S9")),
 		sts("cached-expired", "the cached policy has ended, the record is gone", STS{Mode: "enforce", TXT: []string{}}, encrypted,
 			was(STS{Mode: "enforce", MaxAge: 86400}), swap(selfSigned), rows("S1"), func(w *World) { w.Age = 25 * time.Hour }),

@@ -25,7 +25,7 @@ func daneTAWorlds() []World {
 		ta("ta-certificate", "the digest of the CA's certificate", Chain{}, byDANETA, []string{"2 0 1 ca"}),
 		ta("ta-sha512", "the SHA-512 digest of the CA's key", Chain{}, byDANETA, []string{"2 1 2 ca"}),
 		ta("ta-root-sent", "the digest of a root that is sent", Chain{Send: SendRoot}, byDANETA, []string{"2 0 1 root"}),
-		ta("ta-root-not-sent", "the digest of a root that is not sent: it can not be known", Chain{}, wantRefused, []string{"2 0 1 root"}),
+		ta("ta-root-not-sent", "the digest of a root that is not sent: it cannot be known", Chain{}, wantRefused, []string{"2 0 1 root"}),
 		ta("ta-root-in-dns", "the whole root in DNS, which need not be sent then", Chain{}, byDANETA, []string{"2 0 0 root"}),
 		ta("ta-ca-in-dns", "the whole CA certificate in DNS, and the leaf alone is sent", Chain{Send: SendLeaf}, byDANETA, []string{"2 0 0 ca"}),
 		ta("ta-key-in-dns", "the CA's whole key in DNS, and the leaf alone is sent", Chain{Send: SendLeaf}, byDANETA, []string{"2 1 0 ca"}),
