@@ -32,7 +32,9 @@ var floors = map[string][]string{
 	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr", "internal/fault"},
 	"tlsrpt":               {"dnssec", "rfc6125", "internal/fault"},
 	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile", "internal/specialaddr"},
-	"engine/memory":        {"sts", "store", "rfc6125", "internal/fault"},
+	"engine/exception":     {"engine/internal/enum", "tlsrpt", "rfc6125", "internal/fault"},
+	"engine/memory":        {"engine/internal/enum", "sts", "store", "rfc6125", "internal/fault"},
+	"engine/reason":        {"engine/memory", "dane", "sts", "tlsrpt", "dnssec", "rfc6125"},
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},
 	"conformance/sets":     {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "conformance/vectors", "internal/certtest", "internal/dnsfake"},
@@ -202,8 +204,11 @@ func TestHouseRules(t *testing.T) {
 		{"engine/probe", module + "/engine", false, true},
 		{"engine", module + "/store", false, true},
 		{"engine", module + "/store/bolt", false, false},
+		{"engine/exception", module + "/engine", false, false},
 		{"engine/memory", module + "/engine", false, false},
 		{"engine/memory", module + "/store", false, true},
+		{"engine/reason", module + "/engine", false, false},
+		{"engine/reason", module + "/engine/memory", false, true},
 		{"sts", module + "/store/valkey", false, false},
 		{"cmd/mxauth", module + "/store/bolt", false, true},
 		{"engine", module + "/conformance/lab", false, false},
@@ -399,13 +404,18 @@ func TestFaults(t *testing.T) {
 // engine/explain makes sentences. Errors, panics and logs are no sentences about a plan.
 const fiveWords = 5
 
-// TestEngineMakesNoSentences holds the string literals of package engine against that.
+// TestEngineMakesNoSentences holds the string literals of packages engine and engine/reason
+// against that.
 func TestEngineMakesNoSentences(t *testing.T) {
 	names, err := filepath.Glob("../engine/*.go")
 	if err != nil || len(names) < 20 {
 		t.Fatalf("%d files: %v", len(names), err)
 	}
-	for _, name := range names {
+	reasons, err := filepath.Glob("../engine/reason/*.go")
+	if err != nil || len(reasons) == 0 {
+		t.Fatalf("%d files of reasons: %v", len(reasons), err)
+	}
+	for _, name := range append(names, reasons...) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}

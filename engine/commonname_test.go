@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 )
 
@@ -28,20 +29,20 @@ func TestCommonName(t *testing.T) {
 		w    *world
 		req  engine.Request
 		leaf *certtest.Pair
-		want engine.ReasonID
+		want reason.ID
 		says string // "" if nothing is said of the Common Name
 	}{
-		{"nothing published", newWorld(t).unsigned(), engine.Request{}, pki.onlyCN, engine.ReasonEncryptedName, webpki},
-		{"nothing published, beside another name", newWorld(t).unsigned(), engine.Request{}, beside, engine.ReasonEncryptedName, webpki},
-		{"nothing published, another name", newWorld(t).unsigned(), engine.Request{}, pki.wrong, engine.ReasonEncryptedName, ""},
-		{"MTA-STS", newWorld(t).unsigned().policy("enforce", "mx.example.org"), engine.Request{}, pki.onlyCN, engine.ReasonSTSName, webpki},
-		{"MTA-STS, another name", newWorld(t).unsigned().policy("enforce", "mx.example.org"), engine.Request{}, pki.wrong, engine.ReasonSTSName, ""},
-		{"REQUIRETLS", newWorld(t).signed(), engine.Request{RequireTLS: true}, pki.onlyCN, engine.ReasonPKIXName, webpki},
-		{"REQUIRETLS, another name", newWorld(t).signed(), engine.Request{RequireTLS: true}, pki.wrong, engine.ReasonPKIXName, ""},
-		{"DANE-TA takes it", ta(), engine.Request{}, pki.onlyCN, engine.ReasonDANETAMatch, ""},
-		{"DANE-TA, beside another name", ta(), engine.Request{}, beside, engine.ReasonDANEName, alone},
-		{"DANE-TA, switched off", ta(), engine.Request{Options: engine.Options{NoCNID: true}}, pki.onlyCN, engine.ReasonDANEName, off},
-		{"DANE-TA, another name", ta(), engine.Request{}, pki.wrong, engine.ReasonDANEName, ""},
+		{"nothing published", newWorld(t).unsigned(), engine.Request{}, pki.onlyCN, reason.EncryptedName, webpki},
+		{"nothing published, beside another name", newWorld(t).unsigned(), engine.Request{}, beside, reason.EncryptedName, webpki},
+		{"nothing published, another name", newWorld(t).unsigned(), engine.Request{}, pki.wrong, reason.EncryptedName, ""},
+		{"MTA-STS", newWorld(t).unsigned().policy("enforce", "mx.example.org"), engine.Request{}, pki.onlyCN, reason.STSName, webpki},
+		{"MTA-STS, another name", newWorld(t).unsigned().policy("enforce", "mx.example.org"), engine.Request{}, pki.wrong, reason.STSName, ""},
+		{"REQUIRETLS", newWorld(t).signed(), engine.Request{RequireTLS: true}, pki.onlyCN, reason.PKIXName, webpki},
+		{"REQUIRETLS, another name", newWorld(t).signed(), engine.Request{RequireTLS: true}, pki.wrong, reason.PKIXName, ""},
+		{"DANE-TA takes it", ta(), engine.Request{}, pki.onlyCN, reason.DANETAMatch, ""},
+		{"DANE-TA, beside another name", ta(), engine.Request{}, beside, reason.DANEName, alone},
+		{"DANE-TA, switched off", ta(), engine.Request{Options: engine.Options{NoCNID: true}}, pki.onlyCN, reason.DANEName, off},
+		{"DANE-TA, another name", ta(), engine.Request{}, pki.wrong, reason.DANEName, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := c.w.decide(c.req, shows(c.leaf, pki.ca))

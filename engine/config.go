@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
@@ -40,7 +41,7 @@ type Config struct {
 	// Exceptions returns the exceptions in force; it is called for every plan that is made,
 	// so that a set can be replaced. Nil: there are none. A plan that is kept keeps the
 	// exceptions that it was made with, until the first of them ends.
-	Exceptions func() *Exceptions
+	Exceptions func() *exception.Set
 	// Memory remembers what domains once proved, and notices when they fall back. Nil:
 	// nothing is remembered but MTA-STS policies, as the RFCs have it. Beware of an interface that
 	// holds a nil pointer.
@@ -131,7 +132,7 @@ func New(c Config) (*Engine, error) {
 	if c.Trace == nil {
 		c.Trace = &Trace{}
 	}
-	e := &Engine{c: c, uses: exceptionUses{byID: map[string]*ExceptionUse{}}}
+	e := &Engine{c: c, uses: exceptionUses{byID: map[string]*exception.Use{}}}
 	if e.roots = c.Roots; c.Roots == nil {
 		e.roots, e.rootsErr = pkix.SystemRoots()
 	}
@@ -170,7 +171,7 @@ type Trace struct {
 	// drop, for one of TLS by a goroutine of [Config].Memory.
 	Dropped func(domain rfc6125.Host, d memory.Drop)
 	// Excepted: an exception touched a decision; by it alone the message may go if needed.
-	Excepted func(x *Exception, needed bool)
+	Excepted func(x *exception.Exception, needed bool)
 	// Decided: a connection was judged, and the caller acts on it ([Engine.Record]).
 	Decided func(p *Plan, host int, d *Decision)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 )
 
@@ -46,7 +47,7 @@ func TestNoKey(t *testing.T) {
 					t.Fatalf("the handshake: %v", err)
 				}
 				// The call that says so is forgotten.
-				if d := a.Decision(false); d.Deliver || d.Outcome != engine.Deferred || d.Method != "" || d.RetryClear || d.Reason.ID != engine.ReasonUnconfirmed {
+				if d := a.Decision(false); d.Deliver || d.Outcome != engine.Deferred || d.Method != "" || d.RetryClear || d.Reason.ID != reason.Unconfirmed {
 					t.Errorf("not reported: %s %s, deliver %v", d.Outcome, d.Reason.ID, d.Deliver)
 				}
 				// It is made in one of the ways that there are.

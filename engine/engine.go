@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/internal/fault"
 )
 
@@ -133,4 +134,4 @@ func (e *Engine) Forget() { e.plans.purge() }
 
 // ExceptionUses returns the counts since the engine was made, in the order of the ids. An
 // exception keeps its count when the set is read anew.
-func (e *Engine) ExceptionUses() []ExceptionUse { return e.uses.list() }
+func (e *Engine) ExceptionUses() []exception.Use { return e.uses.list() }

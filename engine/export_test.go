@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // Facts are facts for tests.
@@ -35,7 +36,7 @@ const (
 type Ruling struct {
 	Requirement, Report, Strict Requirement
 	Skipped                     Outcome
-	Reason, Waived              ReasonID
+	Reason, Waived              reason.ID
 	Row                         string
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -52,7 +53,7 @@ func (e *Engine) compare(r *Request, g *gathered) {
 func (e *Engine) ask(ctx context.Context, r *Request, g gathered, before *gathered, paid lookups) gathered {
 	var policy stsLookup
 	defer paid.spent(e, g.next)
-	if before != nil && before.asked == STSWasAsked && !before.policyEnded(e.c.Now()) {
+	if before != nil && before.asked == reason.STSWasAsked && !before.policyEnded(e.c.Now()) {
 		// A fetch, and the wait for one, is made once for a plan.
 		policy = answered(before.sts, e.c.Now())
 	} else if !e.c.AwaitSTS {
@@ -60,7 +61,7 @@ func (e *Engine) ask(ctx context.Context, r *Request, g gathered, before *gather
 	}
 	g.mx = e.lookUpMX(ctx, r, g.next, paid)
 	g.hosts = g.mx.hosts
-	if e.c.AwaitSTS && policy.asked == STSNotAsked && g.mx.state.Outcome == OutcomeNone {
+	if e.c.AwaitSTS && policy.asked == reason.STSNotAsked && g.mx.state.Outcome == OutcomeNone {
 		// Not before: whether it is asked must not depend on which answer comes first.
 		policy = e.startSTS(ctx, r, g.next, paid)
 	}
@@ -124,7 +125,7 @@ func (e *Engine) lookUpHosts(ctx context.Context, r *Request, g *gathered, paid 
 
 // An stsLookup is the question to MTA-STS that runs while DNS is asked; nil: it is not asked.
 type stsLookup struct {
-	asked  STSAsked
+	asked  reason.STSAsked
 	cancel context.CancelFunc
 	result chan sts.Result // one value
 	start  time.Time
@@ -138,32 +139,32 @@ func (e *Engine) startSTS(ctx context.Context, r *Request, n nextHop, paid looku
 		return stsLookup{}
 	}
 	if e.c.STS == nil {
-		return stsLookup{asked: STSNoClient}
+		return stsLookup{asked: reason.STSNoClient}
 	}
 	ctx, cancel := context.WithCancel(dnssec.WithShare(ctx, paid.domain))
-	l := stsLookup{asked: STSWasAsked, cancel: cancel, result: make(chan sts.Result, 1), start: e.c.Now()}
+	l := stsLookup{asked: reason.STSWasAsked, cancel: cancel, result: make(chan sts.Result, 1), start: e.c.Now()}
 	go func() { l.result <- e.c.STS.Lookup(ctx, n.host) }() // STS-3.4-01: RFC 8461 section 3.4
 	return l
 }
 
 // answered is a question whose answer is there.
 func answered(r sts.Result, now time.Time) stsLookup {
-	l := stsLookup{asked: STSWasAsked, cancel: func() {}, result: make(chan sts.Result, 1), start: now}
+	l := stsLookup{asked: reason.STSWasAsked, cancel: func() {}, result: make(chan sts.Result, 1), start: now}
 	l.result <- r
 	return l
 }
 
 // end takes the result, waiting for it only if a host's requirement could change with it.
 // It always waits until the lookup's goroutine has returned.
-func (l stsLookup) end(e *Engine, r *Request, g *gathered) (STSAsked, sts.Result) {
-	if l.asked != STSWasAsked {
+func (l stsLookup) end(e *Engine, r *Request, g *gathered) (reason.STSAsked, sts.Result) {
+	if l.asked != reason.STSWasAsked {
 		return l.asked, sts.Result{}
 	}
 	if g.mx.state.Outcome != OutcomeNone {
 		// There is no host to which a policy could apply, whatever it says.
 		l.cancel()
 		<-l.result
-		return STSNotAsked, sts.Result{}
+		return reason.STSNotAsked, sts.Result{}
 	}
 	left := false
 	if !e.c.AwaitSTS && !awaited(r, g) {
@@ -187,9 +188,9 @@ func (l stsLookup) end(e *Engine, r *Request, g *gathered) (STSAsked, sts.Result
 		t(res, e.c.Now().Sub(l.start))
 	}
 	if left {
-		return STSLeft, res
+		return reason.STSLeft, res
 	}
-	return STSWasAsked, res
+	return reason.STSWasAsked, res
 }
 
 // memoryPatience bounds what a plan waits for the memory.

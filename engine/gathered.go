@@ -3,7 +3,9 @@ package engine
 import (
 	"time"
 
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -16,12 +18,12 @@ type gathered struct {
 	mx    mxReading
 	hosts []Host // in the order to try, with their lookups and nothing else
 
-	asked STSAsked
+	asked reason.STSAsked
 	sts   sts.Result
 
 	past       *recalled // nil: the memory was not asked
 	memory     memory.Policy
-	exceptions *Exceptions
+	exceptions *exception.Set
 }
 
 // skipsTLSA reports whether TLSA records are not looked up (section 4).
@@ -65,7 +67,9 @@ func (g *gathered) policyEnded(now time.Time) bool {
 }
 
 // reason makes a reason about the next hop.
-func (g *gathered) reason(id ReasonID, ev Evidence) Reason { return reasonOf(id, g.next.host, ev) }
+func (g *gathered) reason(id reason.ID, ev reason.Evidence) Reason {
+	return reasonOf(id, g.next.host, ev)
+}
 
 // factsOf are the facts of one host.
 func factsOf(r *Request, g *gathered, h *Host) facts {
@@ -85,7 +89,7 @@ func factsOf(r *Request, g *gathered, h *Host) facts {
 		sts:        stsNone,
 		match:      h.STSMatch != "",
 	}
-	if g.asked == STSWasAsked || g.asked == STSLeft {
+	if g.asked == reason.STSWasAsked || g.asked == reason.STSLeft {
 		f.sts = stateOf(g.sts)
 	}
 	return f

@@ -16,6 +16,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -311,17 +312,17 @@ func TestMemoryTLS(t *testing.T) {
 				t.Fatalf("a host never seen: %v %v", d.Outcome, d.Details)
 			}
 			deliver(l.next(time.Hour, plain), engine.Request{}, shows(pki.good))
-			if d := deliver(l.next(time.Hour, plain), engine.Request{}, engine.Peer{}); d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonNoConnection {
+			if d := deliver(l.next(time.Hour, plain), engine.Request{}, engine.Peer{}); d.Outcome != engine.Deferred || d.Reason.ID != reason.NoConnection {
 				t.Fatalf("no connection says nothing of TLS: %v", d.Reason.ID)
 			}
 			check := func(when string, w *world, r engine.Request, open bool) {
 				t.Helper()
 				for range 2 { // the second in the knowledge of the first
 					d := deliver(w, r, stripped)
-					detail := slices.ContainsFunc(d.Details, func(r engine.Reason) bool { return r.ID == engine.ReasonMemoryTLS })
+					detail := slices.ContainsFunc(d.Details, func(r engine.Reason) bool { return r.ID == reason.MemoryTLS })
 					wait := open && action == memory.Defer && !r.TLSRequiredNo
 					alert := open && action != memory.Accept && !wait
-					if (d.Outcome == engine.Deferred && d.Reason.ID == engine.ReasonMemoryTLS && explain.Decision(d).Code == "4.7.0" && !d.Deliver && !d.RetryClear) != wait || detail != alert {
+					if (d.Outcome == engine.Deferred && d.Reason.ID == reason.MemoryTLS && explain.Decision(d).Code == "4.7.0" && !d.Deliver && !d.RetryClear) != wait || detail != alert {
 						t.Errorf("%s: %v, %v, %v", when, d.Outcome, d.Reason.ID, d.Details)
 					}
 					if d.Lost == nil {
@@ -356,7 +357,7 @@ func TestMemoryTLS(t *testing.T) {
 			t.Fatal(d.Outcome)
 		}
 		w.engine().Forget()
-		if d := deliver(w, engine.Request{}, stripped); d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonMemoryTLS {
+		if d := deliver(w, engine.Request{}, stripped); d.Outcome != engine.Deferred || d.Reason.ID != reason.MemoryTLS {
 			t.Errorf("%v %v", d.Outcome, d.Reason.ID)
 		}
 	})
@@ -514,11 +515,11 @@ func TestMemoryBroken(t *testing.T) {
 			l.store = &brokenStore{Store: l.store, get: c.get}
 			p := l.next(0, c.setup).plan(c.request)
 			h := &p.Hosts[0]
-			told := slices.ContainsFunc(p.Findings, func(r engine.Reason) bool { return r.ID == engine.ReasonMemoryUnknown })
+			told := slices.ContainsFunc(p.Findings, func(r engine.Reason) bool { return r.ID == reason.MemoryUnknown })
 			if h.Requirement != c.want || told != c.finding || p.Past != nil {
 				t.Errorf("%s, %+v", h.Requirement, p.Findings)
 			}
-			if c.want == engine.Skip && (h.Skipped != engine.Deferred || h.Reason.ID != engine.ReasonMemoryUnknown || !strings.Contains(explain.Text(h.Reason), "no disk")) {
+			if c.want == engine.Skip && (h.Skipped != engine.Deferred || h.Reason.ID != reason.MemoryUnknown || !strings.Contains(explain.Text(h.Reason), "no disk")) {
 				t.Errorf("%s: %+v", h.Skipped, h.Reason)
 			}
 		})

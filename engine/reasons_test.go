@@ -21,6 +21,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -31,7 +32,7 @@ var update = flag.Bool("update", false, "write testdata/words.golden")
 // TestEveryReason makes every reason of the table occur, by planning, deciding and
 // ending deliveries; none may be missing and none may come out that is not listed.
 func TestEveryReason(t *testing.T) {
-	found := map[engine.ReasonID]string{}
+	found := map[reason.ID]string{}
 	told := teller{seen: map[string]bool{}}
 	took := func(r engine.Reason) {
 		if r.IsZero() {
@@ -41,7 +42,7 @@ func TestEveryReason(t *testing.T) {
 		if _, ok := explain.About(r.ID); !ok {
 			t.Errorf("%s is not in the table", r.ID)
 		}
-		if len(text) < 20 || !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, ")") && r.ID != engine.ReasonRejected || strings.ContainsAny(text, "{}") || strings.Contains(text, "%!") || strings.Contains(text, "  ") {
+		if len(text) < 20 || !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, ")") && r.ID != reason.Rejected || strings.ContainsAny(text, "{}") || strings.Contains(text, "%!") || strings.Contains(text, "  ") {
 			t.Errorf("%s: %q", r.ID, text)
 		}
 		if names := named(r); len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(text, n) }) {
@@ -239,7 +240,7 @@ func TestEveryReason(t *testing.T) {
 		t.Errorf("never occurs: %q", missing)
 	}
 	if testing.Verbose() {
-		ids := slices.Sorted(func(yield func(engine.ReasonID) bool) {
+		ids := slices.Sorted(func(yield func(reason.ID) bool) {
 			for id := range found {
 				if !yield(id) {
 					return
@@ -262,7 +263,7 @@ func named(r engine.Reason) (names []string) {
 		names = append(names, r.Host.String(), r.Host.DANE.Base.String())
 	}
 	switch r.ID {
-	case engine.ReasonNotInPlan, engine.ReasonNoConnection:
+	case reason.NotInPlan, reason.NoConnection:
 		if r.Host == nil {
 			return nil // there is no host
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -29,7 +30,7 @@ func recollect(g *gathered) recollection {
 		m := recollection{err: g.past.err}
 		if g.memory.Action != memory.Accept && g.mx.state.Outcome == OutcomeNone {
 			m.unknown = true
-			m.findings = []Reason{g.reason(ReasonMemoryUnknown, &MemoryUnread{Err: m.err})}
+			m.findings = []Reason{g.reason(reason.MemoryUnknown, &reason.MemoryUnread{Err: m.err})}
 		}
 		return m
 	case g.past.update == nil:
@@ -57,18 +58,18 @@ func recollect(g *gathered) recollection {
 			m.fresh = append(m.fresh, *d)
 		}
 		if d.Open(g.at) {
-			m.findings = append(m.findings, g.reason(reasonOfDrop(d), &Lost{Drop: *d}))
+			m.findings = append(m.findings, g.reason(reasonOfDrop(d), &reason.Lost{Drop: *d}))
 		}
 	}
 	return m
 }
 
 // reasonOfDrop is the id under which a drop of a plan is explained.
-func reasonOfDrop(d *memory.Drop) ReasonID {
+func reasonOfDrop(d *memory.Drop) reason.ID {
 	if d.OfSTS() {
-		return ReasonMemorySTS
+		return reason.MemorySTS
 	}
-	return ReasonMemoryDANE
+	return reason.MemoryDANE
 }
 
 // cover says what DANE covers now; known is false where a lookup that failed leaves that
@@ -107,7 +108,7 @@ func stateNow(r *Request, g *gathered) (s memory.State) {
 	if r.Level.usesDANE() && !(r.TLSRPTReport && r.weakened()) && r.Options.TLSA.Forbid == nil {
 		s.DANE, s.DANEKnown = cover(g)
 	}
-	if g.asked != STSWasAsked && g.asked != STSLeft {
+	if g.asked != reason.STSWasAsked && g.asked != reason.STSLeft {
 		return s
 	}
 	state := stateOf(g.sts)

@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
@@ -137,7 +138,7 @@ func TestTable8(t *testing.T) {
 	t.Run("what does not count", func(t *testing.T) {
 		w := newWorld(t).signed()
 		p := w.plan(engine.Request{})
-		for _, id := range []engine.ReasonID{engine.ReasonPlanExpired, engine.ReasonNotInPlan, engine.ReasonWrongPort} {
+		for _, id := range []reason.ID{reason.PlanExpired, reason.NotInPlan, reason.WrongPort} {
 			if got := explain.Report(p, 0, engine.Decision{Event: engine.HandshakeDone, Reason: engine.Reason{ID: id}}); got != nil {
 				t.Errorf("%s: %v", id, got)
 			}

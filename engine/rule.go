@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // makePlan rules on what was gathered. It is pure: it asks nobody and reads no clock. lost
@@ -49,7 +50,7 @@ func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, ste
 	if l := &p.MX.Lookup; l.Err == nil {
 		ends, limit = l.Answer.Expires, l.Answer.SignaturesEnd
 	}
-	if g.asked == STSWasAsked || g.asked == STSLeft {
+	if g.asked == reason.STSWasAsked || g.asked == reason.STSLeft {
 		ends = earlier(ends, p.STS.Until)
 		if p.STS.Cached {
 			limit = earlier(limit, p.STS.Expires) // a policy that was fetched for this plan counts for it (max_age 0)
@@ -58,7 +59,7 @@ func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, ste
 		case stsUnknown, stsNoTurn, stsNoStore:
 			steady = false // what is not known now may be known the next time
 		}
-		if g.asked == STSLeft || p.STS.Pending {
+		if g.asked == reason.STSLeft || p.STS.Pending {
 			steady = false
 		}
 	}

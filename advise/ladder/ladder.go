@@ -23,6 +23,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // MaxColumns is how many hosts have a column of their own; the others are counted. Four
@@ -86,10 +87,10 @@ func (k Kind) Title() string { return titles[k] }
 type Step struct {
 	Kind   Kind
 	Status Status
-	Name   string          // owner name, host or URL; "" if the step is about none
-	Lines  []string        // what was found, a line each
-	Reason engine.ReasonID // of the rule that failed or decided here; "" if none did
-	RFC    string          // "7672 s.2.2.2"
+	Name   string    // owner name, host or URL; "" if the step is about none
+	Lines  []string  // what was found, a line each
+	Reason reason.ID // of the rule that failed or decided here; "" if none did
+	RFC    string    // "7672 s.2.2.2"
 }
 
 // A Host is the column of one mail host.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mxauth/mxauth/advise/ladder"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -139,7 +140,7 @@ func checkSVG(t interface{ Errorf(string, ...any) }, svg []byte) (text string) {
 // foreign is a ladder all of whose texts are those of a stranger.
 func foreign(name, text string) ladder.Ladder {
 	step := func(k ladder.Kind) ladder.Step {
-		return ladder.Step{Kind: k, Status: ladder.Broken, Name: name, Lines: []string{text, name}, Reason: engine.ReasonID(text), RFC: text}
+		return ladder.Step{Kind: k, Status: ladder.Broken, Name: name, Lines: []string{text, name}, Reason: reason.ID(text), RFC: text}
 	}
 	return ladder.Ladder{
 		Domain: name, Unicode: text, Trunk: []ladder.Step{step(ladder.Root)}, Policy: []ladder.Step{step(ladder.TXT)}, Verdict: step(ladder.Verdict),

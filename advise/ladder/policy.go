@@ -7,6 +7,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -14,12 +15,12 @@ import (
 func policy(p *engine.Plan) []Step {
 	r := &p.STS
 	switch p.STSAsked {
-	case engine.STSWasAsked:
-	case engine.STSLeft:
+	case reason.STSWasAsked:
+	case reason.STSLeft:
 		if r.Policy == nil {
 			return []Step{{Kind: Policy, Status: Unused, RFC: "8461 s.3.3", Lines: []string{"not waited for: DANE decides alone"}}}
 		}
-	case engine.STSNoClient:
+	case reason.STSNoClient:
 		return []Step{{Kind: Policy, Status: Unused, RFC: "8461 s.3", Lines: []string{"MTA-STS is not looked at by this program"}}}
 	default:
 		return []Step{{Kind: Policy, Status: Unused, RFC: "8461 s.3", Lines: []string{"MTA-STS has no say about this delivery"}}}
@@ -28,7 +29,7 @@ func policy(p *engine.Plan) []Step {
 	for _, s := range explain.Plan(p) {
 		said[s.Step] = s
 	}
-	finding := func(ids ...engine.ReasonID) engine.Reason {
+	finding := func(ids ...reason.ID) engine.Reason {
 		for _, f := range p.Findings {
 			for _, id := range ids {
 				if f.ID == id {
@@ -38,16 +39,16 @@ func policy(p *engine.Plan) []Step {
 		}
 		return engine.Reason{}
 	}
-	txt := record(p, said[explain.StepSTSRecord], finding(engine.ReasonSTSRecordGone, engine.ReasonSTSRecordFail))
+	txt := record(p, said[explain.StepSTSRecord], finding(reason.STSRecordGone, reason.STSRecordFail))
 	if r.Policy == nil && errors.Is(r.TXTErr, sts.ErrNoRecord) {
 		return []Step{txt}
 	}
-	host := webPKI(p, finding(engine.ReasonSTSWebPKI, engine.ReasonSTSFetch))
+	host := webPKI(p, finding(reason.STSWebPKI, reason.STSFetch))
 	pol := Step{Kind: Policy, RFC: "8461 s.3.2"}
 	if l := said[explain.StepSTSPolicy]; l.Result != "" {
 		pol.Lines = []string{clean(l.Result)}
 	}
-	bad := finding(engine.ReasonSTSInvalid)
+	bad := finding(reason.STSInvalid)
 	switch {
 	case !bad.IsZero():
 		pol.Status, pol.Reason = Broken, bad.ID
@@ -88,7 +89,7 @@ func record(p *engine.Plan, said explain.Step, bad engine.Reason) Step {
 		if r.Answer.Kind == dnssec.Data {
 			s.Status = Broken // there is one, and it does not count
 		}
-	case p.STSAsked == engine.STSLeft:
+	case p.STSAsked == reason.STSLeft:
 		s.Status = Unused
 	case errors.Is(r.TXTErr, dnssec.ErrBogus):
 		s.Status = Broken
@@ -101,7 +102,7 @@ func webPKI(p *engine.Plan, bad engine.Reason) Step {
 	r := &p.STS
 	s := Step{Kind: WebPKI, RFC: "8461 s.3.3", Name: "https://mta-sts." + p.Orig.String() + "/.well-known/mta-sts.txt", Reason: bad.ID}
 	switch {
-	case bad.ID == engine.ReasonSTSWebPKI:
+	case bad.ID == reason.STSWebPKI:
 		s.Status, s.Lines = Broken, []string{explain.Text(bad)}
 	case !bad.IsZero():
 		s.Status, s.Lines = Broken, []string{explain.Text(bad)}
@@ -134,7 +135,7 @@ func listedHosts(p *engine.Plan) Step {
 	if n == len(p.Hosts) {
 		return s
 	}
-	s.Reason = engine.ReasonSTSNoMatch
+	s.Reason = reason.STSNoMatch
 	if p.STS.Policy.Mode == sts.ModeEnforce {
 		s.Status = Broken
 	}

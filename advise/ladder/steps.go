@@ -9,6 +9,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -165,7 +166,7 @@ func address(h *engine.Host, alias []string) Step {
 		s.Reason, s.Status = h.Reason.ID, Unknown
 		w := explain.Reason(h.Reason)
 		s.RFC, s.Lines = w.RFC, []string{w.Text}
-		if h.Unusable || h.Reason.ID == engine.ReasonAddressBogus {
+		if h.Unusable || h.Reason.ID == reason.AddressBogus {
 			s.Status = Broken
 		}
 		return s
@@ -196,7 +197,7 @@ func tlsa(h *engine.Host, d *engine.Decision) Step {
 		s.Lines = []string{"not asked for: there is no address"}
 	case d0.State == dane.Failed:
 		s.Reason, s.Status = h.TLSAFailure(), Unknown
-		if s.Reason == engine.ReasonTLSABogus {
+		if s.Reason == reason.TLSABogus {
 			s.Status = Broken
 		}
 		for _, l := range d0.TLSA {
@@ -207,7 +208,7 @@ func tlsa(h *engine.Host, d *engine.Decision) Step {
 		if i, ok := explain.About(s.Reason); ok {
 			s.RFC = i.RFC
 		}
-	case h.NoDANE == engine.NoDANEAddressInsecure:
+	case h.NoDANE == reason.NoDANEAddressInsecure:
 		s.Lines = []string{"not asked for: the addresses are not signed"}
 	case d0.State == dane.NA:
 		s.Lines = []string{"not asked for"}
@@ -216,7 +217,7 @@ func tlsa(h *engine.Host, d *engine.Decision) Step {
 	default:
 		s.Status, s.Lines = records(d0, d)
 		if d0.State == dane.Unusable {
-			s.Reason, s.RFC = engine.ReasonTLSAUnusable, "7672 s.2.2"
+			s.Reason, s.RFC = reason.TLSAUnusable, "7672 s.2.2"
 		}
 	}
 	return s
@@ -308,7 +309,7 @@ func certificate(h *engine.Host, d *engine.Decision, lines []string) Step {
 	case engine.Refused:
 		s.Status = Broken
 	}
-	if d.Reason.ID == engine.ReasonHalfDANEMatch {
+	if d.Reason.ID == reason.HalfDANEMatch {
 		s.Status = Good // the host is proved; that it is the domain's is not
 	}
 	if w := explain.Reason(d.Reason); w.RFC != "" {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -141,6 +141,7 @@ func (d *service) control() http.Handler {
 	mux.HandleFunc("GET /v1/policies", d.servePolicies)
 	mux.HandleFunc("GET /v1/policies/{domain}", d.servePolicy)
 	mux.HandleFunc("DELETE /v1/policies/{domain}", d.serveDeletePolicy)
+	mux.HandleFunc("POST /v1/warm/{domain}", d.serveWarm)
 	mux.HandleFunc("GET /v1/export", d.serveExport)
 	mux.HandleFunc("POST /v1/import", d.serveImport)
 	mux.HandleFunc("GET /v1/memory", d.serveMemories)
@@ -368,6 +369,6 @@ func (d *service) oneMemory(w http.ResponseWriter, r *http.Request, f func(*memo
 }
 
 // inForce leaves out what has ended.
-func inForce(list []engine.Exception, now time.Time) []engine.Exception {
-	return slices.DeleteFunc(list, func(x engine.Exception) bool { return !now.Before(x.Ends) })
+func inForce(list []exception.Exception, now time.Time) []exception.Exception {
+	return slices.DeleteFunc(list, func(x exception.Exception) bool { return !now.Before(x.Ends) })
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -125,8 +126,8 @@ func (v *verdict) account(c *console) {
 func (v *verdict) note() string {
 	const demanded = "not delivered now; the message stays queued (this check demands more)"
 	switch v.Summary.Reason.ID {
-	case engine.ReasonNoMethod, engine.ReasonDANERequired, engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted,
-		engine.ReasonRequireTLSMX, engine.ReasonRequireTLSLiteral, engine.ReasonNoREQUIRETLS, engine.ReasonRequireTLSFails, engine.ReasonNoFallback:
+	case reason.NoMethod, reason.DANERequired, reason.PKIXName, reason.PKIXExpired, reason.PKIXUntrusted,
+		reason.RequireTLSMX, reason.RequireTLSLiteral, reason.NoREQUIRETLS, reason.RequireTLSFails, reason.NoFallback:
 		return demanded
 	}
 	if no, ok := v.Summary.Reason.Evidence.(*engine.NoTLS); ok && no.Part == engine.PKIX {
@@ -146,11 +147,11 @@ func (v *verdict) note() string {
 // waits says in a few words for what a deferred message waits.
 func (v *verdict) waits() string {
 	switch v.Summary.Reason.Evidence.(type) {
-	case *engine.LookupFailed:
+	case *reason.LookupFailed:
 		return "a lookup failed"
 	case *engine.NoTLS:
 		return "no connection"
-	case *engine.Lost, *engine.MemoryUnread:
+	case *reason.Lost, *reason.MemoryUnread:
 		return "a protection is missing"
 	}
 	return "until more is known"

@@ -22,6 +22,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
@@ -92,7 +93,7 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 		Request:  d.request,
 		Options:  replyOptions(s),
 		Patience: s.Patience, MaxEntries: s.KeptReplies, Now: e.now, Logger: d.log,
-		Observe: d.metrics.Observe, Warm: d.metrics.Warm,
+		Observe: d.metrics.Observe, Warm: d.metrics.Warm, NoName: d.metrics.NoName,
 	})
 	t, err := e.readTrust("trust.ca-file")
 	if err != nil {
@@ -203,7 +204,7 @@ func (d *service) configure(ctx context.Context) error {
 func (d *service) warn(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...)) }
 
 // inForce returns the exceptions.
-func (d *service) inForce() *engine.Exceptions {
+func (d *service) inForce() *exception.Set {
 	if d.exceptions == nil {
 		return nil
 	}

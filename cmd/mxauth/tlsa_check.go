@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // tlsaCheckFlags are the flags of tlsa check, as typed.
@@ -317,7 +318,7 @@ func (c *tlsaChecker) address(h engine.Host, r probe.AddressResult) tlsaAddress 
 // ownNote is the sentence of the reason own-tls; "" if that is none of the decision's.
 func ownNote(d engine.Decision) string {
 	for _, r := range append([]engine.Reason{d.Reason}, d.Details...) {
-		if r.ID == engine.ReasonOwnTLS {
+		if r.ID == reason.OwnTLS {
 			return explain.Text(r)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -293,8 +294,8 @@ func TestNothingIsBelieved(t *testing.T) {
 // TestRemembered: what was remembered is in the file, and a replay comes to the same; when
 // the hold is over nobody waits any more.
 func TestRemembered(t *testing.T) {
-	for name, reason := range map[string]engine.ReasonID{
-		"memory-dane-defer": engine.ReasonMemoryDANE, "memory-tls-defer": engine.ReasonMemoryTLS, "memory-dane-alert": "encrypted-name-mismatch",
+	for name, reason := range map[string]reason.ID{
+		"memory-dane-defer": reason.MemoryDANE, "memory-tls-defer": reason.MemoryTLS, "memory-dane-alert": "encrypted-name-mismatch",
 	} {
 		c := one(t, name)
 		replay := func(at time.Time) *evidence.Replayed {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
@@ -89,9 +90,9 @@ type TLSAPolicy struct {
 // A Request is what was asked, with what the sender's configuration adds to it.
 type Request struct {
 	engine.Request
-	OwnHosts     []rfc6125.Host     `json:"own_hosts,omitempty"`
-	OwnAddresses []netip.Addr       `json:"own_addresses,omitempty"`
-	Exceptions   []engine.Exception `json:"exceptions,omitempty"` // those that were in force for a host
+	OwnHosts     []rfc6125.Host        `json:"own_hosts,omitempty"`
+	OwnAddresses []netip.Addr          `json:"own_addresses,omitempty"`
+	Exceptions   []exception.Exception `json:"exceptions,omitempty"` // those that were in force for a host
 }
 
 // A Message is one DNS question with what came back.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/store"
 )
 
@@ -21,7 +22,7 @@ func memoryOf(ctx context.Context, m *memory.Memory, plan *engine.Plan) *Memory 
 	pol := m.Policy()
 	out := &Memory{Action: pol.Action, HoldSeconds: int64(pol.Hold / time.Second)}
 	if plan.Past == nil {
-		out.Unread = slices.ContainsFunc(plan.Findings, func(r engine.Reason) bool { return r.ID == engine.ReasonMemoryUnknown })
+		out.Unread = slices.ContainsFunc(plan.Findings, func(r engine.Reason) bool { return r.ID == reason.MemoryUnknown })
 		return out
 	}
 	p, ok, err := m.Past(ctx, plan.Orig, plan.Past.Port)

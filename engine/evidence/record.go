@@ -19,6 +19,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/wire"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -208,7 +209,7 @@ func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engi
 	}
 	f.Request.OwnHosts, f.Request.OwnAddresses = set.OwnHosts, set.OwnAddresses
 	for i := range plan.Hosts {
-		if x := plan.Hosts[i].Exception; x != nil && !slices.ContainsFunc(f.Request.Exceptions, func(y engine.Exception) bool { return y.ID == x.ID }) {
+		if x := plan.Hosts[i].Exception; x != nil && !slices.ContainsFunc(f.Request.Exceptions, func(y exception.Exception) bool { return y.ID == x.ID }) {
 			f.Request.Exceptions = append(f.Request.Exceptions, *x)
 		}
 	}

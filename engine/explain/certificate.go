@@ -12,6 +12,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -161,7 +162,7 @@ func (f certFault) of(host string) string {
 }
 
 // judgeChain says what is wrong with a chain that WebPKI, or DANE-TA, does not accept.
-func judgeChain(s *engine.Shown) certFault {
+func judgeChain(s *reason.Shown) certFault {
 	c := leaf(s.Chain)
 	if c == nil {
 		return certFault{trouble: certNone, clause: "it shows no certificate"}
@@ -255,7 +256,7 @@ func chainWords(e *pkix.Error) string {
 
 // tlsaNow is the record of the key that was presented: what a record would have to hold if
 // that key is the right one.
-func tlsaNow(s *engine.Shown, r dane.Recipe) (dane.Record, bool) {
+func tlsaNow(s *reason.Shown, r dane.Recipe) (dane.Record, bool) {
 	if c := leaf(s.Chain); c != nil {
 		rec, err := dane.GenerateFromDER(r, c.Raw)
 		if err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -15,25 +15,25 @@ import (
 // Certificates that prove nothing.
 
 // shown is what was made of a certificate.
-func (c reading) shown(s *engine.Shown) (t told, ok bool) {
+func (c reading) shown(s *reason.Shown) (t told, ok bool) {
 	f := judgeChain(s)
 	switch c.r.ID {
-	case engine.ReasonDANENoMatch:
+	case reason.DANENoMatch:
 		return c.noMatch(s), true
-	case engine.ReasonEncryptedTLSA:
+	case reason.EncryptedTLSA:
 		return c.tlsaUnusable(s), true
-	case engine.ReasonDANEName:
+	case reason.DANEName:
 		return c.daneName(s), true
-	case engine.ReasonDANEExpired, engine.ReasonDANEUntrusted:
+	case reason.DANEExpired, reason.DANEUntrusted:
 		return c.daneChain(s, f), true
-	case engine.ReasonSTSName, engine.ReasonSTSExpired, engine.ReasonSTSUntrusted:
+	case reason.STSName, reason.STSExpired, reason.STSUntrusted:
 		return c.stsChain(s, f), true
-	case engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted:
+	case reason.PKIXName, reason.PKIXExpired, reason.PKIXUntrusted:
 		return c.pkixChain(s, f), true
-	case engine.ReasonHalfDANEMatch:
+	case reason.HalfDANEMatch:
 		return c.halfDANE(), true
-	case engine.ReasonEncryptedName, engine.ReasonEncryptedCA, engine.ReasonEncryptedUnproved:
-		if c.h != nil && c.h.Ground == engine.GroundNoPolicy {
+	case reason.EncryptedName, reason.EncryptedCA, reason.EncryptedUnproved:
+		if c.h != nil && c.h.Ground == reason.GroundNoPolicy {
 			return c.encrypted(s, f), true
 		}
 		return told{cause: fmt.Sprintf("The connection to %s is encrypted, and who the server is was not checked.", c.host)}, true
@@ -102,7 +102,7 @@ func (c reading) otherCure(f certFault, public bool) string {
 }
 
 // stsChain is a certificate that an enforced policy does not accept.
-func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
+func (c reading) stsChain(s *reason.Shown, f certFault) (t told) {
 	testing := c.p != nil && c.p.STS.Policy != nil && c.p.STS.Policy.Mode.String() == "testing"
 	demands := fmt.Sprintf("The MTA-STS policy of %s (mode enforce) requires a valid certificate that names %s.", c.domain, c.host)
 	if testing {
@@ -110,7 +110,7 @@ func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
 	}
 	clause := f.of(c.host)
 	switch {
-	case f.trouble == certName && s.CommonName == engine.CommonNameNever:
+	case f.trouble == certName && s.CommonName == reason.CommonNameNever:
 		clause = fmt.Sprintf("the certificate of %s has that name as Common Name only%s", c.host, commonName(s.CommonName))
 	case f.trouble == certName:
 		clause = fmt.Sprintf("the certificate of %s is for %s, not for %s", c.host, presented(s.Presented), c.host)
@@ -127,11 +127,11 @@ func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
 }
 
 // pkixChain is a certificate that the operator, or REQUIRETLS, does not accept.
-func (c reading) pkixChain(s *engine.Shown, f certFault) (t told) {
+func (c reading) pkixChain(s *reason.Shown, f certFault) (t told) {
 	why := "This check demands a certificate of a trusted CA with the name " + list(texts(s.References)) + "."
 	// The names may be those that the operator chose, with which the host has nothing to do.
 	chosen := !slices.ContainsFunc(s.References, func(r rfc6125.Reference) bool { return r.String() == c.host })
-	if c.r.ID == engine.ReasonPKIXName {
+	if c.r.ID == reason.PKIXName {
 		t.cause = sentences(fmt.Sprintf("The certificate of %s is for %s%s.", c.host, presented(s.Presented), commonName(s.CommonName)), why)
 		if !chosen {
 			t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s.", c.host, c.host)))}
@@ -156,10 +156,10 @@ func (c reading) pkixChain(s *engine.Shown, f certFault) (t told) {
 }
 
 // encrypted is a session that authenticates nobody, because nothing asks for that.
-func (c reading) encrypted(s *engine.Shown, f certFault) (t told) {
+func (c reading) encrypted(s *reason.Shown, f certFault) (t told) {
 	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
 	effect := fmt.Sprintf("So the connection to %s is encrypted, but the server is not verified", c.host)
-	if c.r.ID == engine.ReasonEncryptedName && f.trouble != certName && f.trouble != certNone {
+	if c.r.ID == reason.EncryptedName && f.trouble != certName && f.trouble != certNone {
 		// Two faults: a new certificate puts both right.
 		if f.trouble == certFine || f.trouble == certRoots || f.trouble == certBudget {
 			f.clause = ""

@@ -12,7 +12,9 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -35,8 +37,8 @@ func domain(r engine.Reason) string {
 	return "the next hop"
 }
 
-// exception tells of an exception.
-func exception(x *engine.Exception) string {
+// exceptionClause tells of an exception.
+func exceptionClause(x *exception.Exception) string {
 	if x == nil {
 		return ""
 	}
@@ -99,13 +101,13 @@ func clause(err error) string {
 
 // commonName is the clause, after the names of a certificate of which none counts, that
 // says why its Common Name was of no use; "" if it is none of the names asked for.
-func commonName(c engine.CommonName) string {
+func commonName(c reason.CommonName) string {
 	switch c {
-	case engine.CommonNameNever:
+	case reason.CommonNameNever:
 		return ", and a Common Name does not count: the name must be a subject alternative name"
-	case engine.CommonNameOff:
+	case reason.CommonNameOff:
 		return ", and this server is set to take no Common Name"
-	case engine.CommonNameWithSAN:
+	case reason.CommonNameWithSAN:
 		return ", and a Common Name counts only where there is no subject alternative name"
 	}
 	return ""

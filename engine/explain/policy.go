@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/zonefile"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -182,7 +183,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 		return fileFault{fmt.Sprintf("the web server delivers %s with a media type other than text/plain%s", url, in),
 			fmt.Sprintf("Let the web server %s deliver the file with the header `Content-Type: text/plain`.", host)}
 	case errors.Is(err, sts.ErrFetchWebPKI):
-		s := &engine.Shown{Chain: p.STS.Chain, Err: err, At: p.Made}
+		s := &reason.Shown{Chain: p.STS.Chain, Err: err, At: p.Made}
 		if c := leaf(p.STS.Chain); c != nil {
 			s.Presented = rfc6125.PresentedBy(c).Names()
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // Connections that came to no TLS session.
@@ -63,28 +64,34 @@ func (c reading) openssl() string {
 // noTLS is a connection that came to no TLS session.
 func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 	switch c.r.ID {
-	case engine.ReasonNoConnection:
+	case reason.NoConnection:
 		return c.noConnection(&ev.Peer), true
-	case engine.ReasonNotTried, engine.ReasonUnconfirmed:
+	case reason.NotTried:
+		if ev.Peer.Ending != engine.EndedFamily {
+			return told{}, false
+		}
+		t.cause = fmt.Sprintf("%s was not tried: %s.", c.host, clip(ev.Peer.Detail))
+		t.sender = []string{"Check over both families; a mail server uses the one that the host has."}
+	case reason.Unconfirmed:
 		return told{}, false
-	case engine.ReasonNoSTARTTLS:
+	case reason.NoSTARTTLS:
 		t.cause = fmt.Sprintf("%s does not offer STARTTLS, and %s.", c.host, c.demand(ev.Part))
 		t.owner = c.startTLS()
 		t.sender = append(t.sender, "If no other server offers it either, a firewall on this side removes it.")
-	case engine.ReasonSTARTTLSRefused:
+	case reason.STARTTLSRefused:
 		t.cause = fmt.Sprintf("%s offers STARTTLS and refuses to start it%s, and %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why TLS is not available; often the key or certificate file cannot be read.", c.host)))}
-	case engine.ReasonInjected:
+	case reason.Injected:
 		t.cause = fmt.Sprintf("%s sends plain text after its reply to STARTTLS, where the TLS handshake has to begin%s; perhaps it was inserted on the way, so the connection is dropped. TLS is needed: %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what answers STARTTLS at %s with more than one line: try %s. Update the server, or the proxy or filter before it.", c.host, c.openssl())))}
-	case engine.ReasonHandshake:
+	case reason.Handshake:
 		clause, fix := c.handshake(&ev.Peer)
 		t.cause = fmt.Sprintf("%s. TLS is needed here: %s.", capital(clause), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fix))}
 		if ev.Peer.Ending == engine.EndedTimeout {
 			t.hints = append(t.hints, HintTime)
 		}
-	case engine.ReasonNoFallback:
+	case reason.NoFallback:
 		clause, fix := c.handshake(&ev.Peer)
 		t.cause = fmt.Sprintf("%s, and this check is set not to send in the clear instead.", capital(clause))
 		t.owner = []Cure{cure(c.hostBy(fix))}
@@ -137,20 +144,20 @@ func (c reading) clear(ev *engine.NoTLS) (t told) {
 	clause := fmt.Sprintf("%s does not offer STARTTLS", c.host)
 	t.owner = c.startTLS()
 	switch c.r.ID {
-	case engine.ReasonClearRefused:
+	case reason.ClearRefused:
 		clause = fmt.Sprintf("%s offers STARTTLS and refuses to start it%s", c.host, endedBy(&ev.Peer))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why TLS is not available; often the key or certificate file cannot be read.", c.host)))}
-	case engine.ReasonClearInjected:
+	case reason.ClearInjected:
 		clause = fmt.Sprintf("%s sends plain text after its reply to STARTTLS, where the TLS handshake has to begin", c.host)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what answers STARTTLS at %s with more than one line: try %s. Update the server, or the proxy or filter before it.", c.host, c.openssl())))}
-	case engine.ReasonClearHandshake:
+	case reason.ClearHandshake:
 		var fix string
 		clause, fix = c.handshake(&ev.Peer)
 		t.owner = []Cure{cure(c.hostBy(fix))}
 		t.hints = append(t.hints, HintFallback)
 	}
 	t.cause = fmt.Sprintf("%s, and %s: the message goes in the clear, readable on its way.", capital(clause), c.free())
-	if c.h != nil && c.h.Ground == engine.GroundNoPolicy {
+	if c.h != nil && c.h.Ground == reason.GroundNoPolicy {
 		t.cause = sentences(t.cause, c.mechanisms())
 	}
 	return t
@@ -158,20 +165,20 @@ func (c reading) clear(ev *engine.NoTLS) (t told) {
 
 // free says in a clause why nothing is demanded.
 func (c reading) free() string {
-	ground := engine.GroundNoPolicy
+	ground := reason.GroundNoPolicy
 	if c.h != nil {
 		ground = c.h.Ground
 	}
 	switch ground {
-	case engine.GroundLevel:
+	case reason.GroundLevel:
 		return "this check demands no TLS"
-	case engine.GroundMessage:
+	case reason.GroundMessage:
 		return "nothing is to stop this message"
-	case engine.GroundLiteral:
+	case reason.GroundLiteral:
 		return "nothing can be demanded of an address"
-	case engine.GroundAudit:
+	case reason.GroundAudit:
 		return "audit mode lets it go"
-	case engine.GroundException:
+	case reason.GroundException:
 		return "an exception lets it go"
 	}
 	return "nothing published requires TLS"

@@ -15,10 +15,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/mxauth/mxauth/engine/internal/enum"
 	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -38,14 +38,14 @@ const (
 var actionWords = [...]string{"accept", "alert", "defer"}
 
 // String returns "accept", "alert" or "defer".
-func (a Action) String() string { return enumString(actionWords[:], int(a)) }
+func (a Action) String() string { return enum.Word(actionWords[:], int(a)) }
 
 // MarshalText returns the text of [Action.String].
 func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // UnmarshalText parses the text of [Action.MarshalText].
 func (a *Action) UnmarshalText(b []byte) error {
-	i, err := word("action", actionWords[:], string(b))
+	i, err := enum.Index("memory", "action", actionWords[:], string(b))
 	*a = Action(i)
 	return err
 }
@@ -287,20 +287,4 @@ func (m *Memory) count(f func(*Stats)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f(&m.stats)
-}
-
-// enumString returns the word of an enum's value.
-func enumString(words []string, i int) string {
-	if i < len(words) {
-		return words[i]
-	}
-	return "invalid"
-}
-
-// word returns the index of s among the words of an enum.
-func word(what string, words []string, s string) (int, error) {
-	if i := slices.Index(words, s); i >= 0 {
-		return i, nil
-	}
-	return 0, fault.Errorf("memory", "no such %s: %.40q (one of %q)", what, s, words)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/engine/internal/enum"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -27,14 +28,14 @@ const (
 var coverWords = [...]string{"none", "some", "all"}
 
 // String returns "none", "some" or "all".
-func (c Cover) String() string { return enumString(coverWords[:], int(c)) }
+func (c Cover) String() string { return enum.Word(coverWords[:], int(c)) }
 
 // MarshalText prints c as [Cover.String] does.
 func (c Cover) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // UnmarshalText reads what [Cover.MarshalText] prints.
 func (c *Cover) UnmarshalText(b []byte) error {
-	i, err := word("cover", coverWords[:], string(b))
+	i, err := enum.Index("memory", "cover", coverWords[:], string(b))
 	*c = Cover(i)
 	return err
 }

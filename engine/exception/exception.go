@@ -1,4 +1,13 @@
-package engine
+// Package exception has what an operator lets pass although a policy forbids it:
+//
+//	set, err := exception.NewSet([]exception.Exception{{
+//		ID: "partner", Domain: "partner.example", Method: "dane",
+//		Reason: "their TLSA records are of the old key", Author: "ops", Ends: friday,
+//	}})
+//
+// The engine asks Config.Exceptions for the set with every plan. An exception has an end,
+// and each decision that it touches names it.
+package exception
 
 import (
 	"errors"
@@ -6,17 +15,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/engine/internal/enum"
 	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
-// ErrException is wrapped by every error of [NewExceptions].
-var ErrException = fault.New("engine", "bad exception")
+// ErrInvalid is wrapped by every error of [NewSet].
+var ErrInvalid = fault.New("exception", "bad exception")
 
-// MaxExceptions bounds the exceptions of one set: they are for the few domains that
-// somebody has looked at by hand.
-const MaxExceptions = 10000
+// Max bounds the exceptions of one set: they are for the few domains that
+// an operator has looked at by hand.
+const Max = 10000
 
 // An Effect is how far an exception lowers what is demanded. The zero Effect is
 // EffectEncrypt.
@@ -24,21 +34,21 @@ type Effect uint8
 
 // Effects.
 const (
-	EffectEncrypt Effect = iota // TLS is still demanded, nobody need prove himself
+	EffectEncrypt Effect = iota // TLS is still demanded, without authentication
 	EffectMay                   // nothing is demanded
 )
 
 var effectWords = [...]string{"encrypt", "may"}
 
 // String returns "encrypt" or "may".
-func (e Effect) String() string { return enumString(effectWords[:], int(e)) }
+func (e Effect) String() string { return enum.Word(effectWords[:], int(e)) }
 
 // MarshalText prints e as [Effect.String] does.
 func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
 // UnmarshalText reads what [Effect.MarshalText] prints.
 func (e *Effect) UnmarshalText(b []byte) error {
-	i, err := word("effect", effectWords[:], string(b))
+	i, err := enum.Index("exception", "effect", effectWords[:], string(b))
 	*e = Effect(i)
 	return err
 }
@@ -46,24 +56,24 @@ func (e *Effect) UnmarshalText(b []byte) error {
 // An Exception lets messages go where a policy forbids it, for a while: the last resort
 // for a domain whose own policy keeps its mail away (RFC 7672 section 9.1 allows it, for
 // MTA-STS and WebPKI RFC 9525 section 6.6 does). It is made by a person, for a reason,
-// and it ends. It never makes anything authenticated, is never without a trace in the
+// and it ends. It never makes anything authenticated, always leaves a trace in the
 // decision, and counts for nothing where the message demands TLS by REQUIRETLS (RFC 8689
 // section 4.2.1).
 type Exception struct {
-	ID     string `json:"id"`           // a word of the operator's, unique
+	ID     string `json:"id"`           // chosen by the operator, unique
 	Domain string `json:"domain"`       // of the next hop: "example.org", or "*.example.org" for all names below; "*" for every one
 	MXHost string `json:"mx,omitempty"` // likewise, of the MX host; "" for every one
 	// Method is the method whose failure is let pass: "dane", "mta-sts", "pkix"; "" for
 	// every one. A failure of another method still counts.
 	Method string    `json:"method,omitempty"`
 	Effect Effect    `json:"effect"`
-	Reason string    `json:"reason"` // why, for whoever meets it later
+	Reason string    `json:"reason"` // why, for the next operator
 	Author string    `json:"author"` // who made it
-	Ends   time.Time `json:"ends"`   // from then on it is dead
+	Ends   time.Time `json:"ends"`   // from then on it has no effect
 }
 
-// An Exceptions is a set of exceptions, checked. It is immutable. Nil holds none.
-type Exceptions struct {
+// A Set is a set of exceptions, checked. It is immutable. Nil holds none.
+type Set struct {
 	all []checkedException
 }
 
@@ -101,18 +111,18 @@ func (p namePattern) covers(h rfc6125.Host) bool {
 	return h.Name() == p.name
 }
 
-// NewExceptions checks exceptions and makes a set of them. All that is wrong is reported
-// together; errors wrap [ErrException].
-func NewExceptions(list []Exception) (*Exceptions, error) {
+// NewSet checks exceptions and makes a set of them. All that is wrong is reported
+// together; errors wrap [ErrInvalid].
+func NewSet(list []Exception) (*Set, error) {
 	var errs []error
-	set := &Exceptions{}
-	if len(list) > MaxExceptions {
-		return nil, fmt.Errorf("%w: more than %d", ErrException, MaxExceptions)
+	set := &Set{}
+	if len(list) > Max {
+		return nil, fmt.Errorf("%w: more than %d", ErrInvalid, Max)
 	}
 	seen := map[string]bool{}
 	for i, x := range list {
 		bad := func(format string, args ...any) {
-			errs = append(errs, &ExceptionError{Index: i, ID: x.ID, Why: fmt.Sprintf(format, args...)})
+			errs = append(errs, &Error{Index: i, ID: x.ID, Why: fmt.Sprintf(format, args...)})
 		}
 		c := checkedException{Exception: x}
 		var err error
@@ -157,23 +167,23 @@ func NewExceptions(list []Exception) (*Exceptions, error) {
 	return set, nil
 }
 
-// An ExceptionError says which exception of a list is wrong. It wraps [ErrException].
-type ExceptionError struct {
+// An Error says which exception of a list is wrong. It wraps [ErrInvalid].
+type Error struct {
 	Index int // in the list, from 0
 	ID    string
 	Why   string
 }
 
-// Error tells number, id and what is wrong.
-func (e *ExceptionError) Error() string {
-	return fmt.Sprintf("%v: number %d (%.60q): %s", ErrException, e.Index+1, e.ID, e.Why)
+// Error returns the number and the id of the exception, and what is wrong with it.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%v: number %d (%.60q): %s", ErrInvalid, e.Index+1, e.ID, e.Why)
 }
 
-// Unwrap returns [ErrException].
-func (e *ExceptionError) Unwrap() error { return ErrException }
+// Unwrap returns [ErrInvalid].
+func (e *Error) Unwrap() error { return ErrInvalid }
 
 // List returns the exceptions in their order.
-func (s *Exceptions) List() []Exception {
+func (s *Set) List() []Exception {
 	if s == nil {
 		return nil
 	}
@@ -184,9 +194,9 @@ func (s *Exceptions) List() []Exception {
 	return out
 }
 
-// Ending returns those that are alive at now and end within d: the operator is to look at
+// Ending returns those in force at now and end within d: the operator is to look at
 // them before mail waits again.
-func (s *Exceptions) Ending(now time.Time, d time.Duration) []Exception {
+func (s *Set) Ending(now time.Time, d time.Duration) []Exception {
 	var out []Exception
 	for _, x := range s.List() {
 		if now.Before(x.Ends) && !now.Add(d).Before(x.Ends) {
@@ -196,8 +206,8 @@ func (s *Exceptions) Ending(now time.Time, d time.Duration) []Exception {
 	return out
 }
 
-// find returns the first exception in force for a host; nil if there is none.
-func (s *Exceptions) find(domain, host rfc6125.Host, now time.Time) *Exception {
+// Find returns the first exception in force for a host; nil if there is none.
+func (s *Set) Find(domain, host rfc6125.Host, now time.Time) *Exception {
 	if s == nil {
 		return nil
 	}
@@ -209,8 +219,8 @@ func (s *Exceptions) find(domain, host rfc6125.Host, now time.Time) *Exception {
 	return nil
 }
 
-// covers reports whether the exception lets a failure of this policy pass.
-func (x *Exception) covers(p tlsrpt.PolicyType) bool {
+// Covers reports whether the exception lets a failure of this policy pass.
+func (x *Exception) Covers(p tlsrpt.PolicyType) bool {
 	switch x.Method {
 	case "":
 		return true
@@ -220,4 +230,12 @@ func (x *Exception) covers(p tlsrpt.PolicyType) bool {
 		return p == tlsrpt.PolicySTS
 	}
 	return p == "" || p == tlsrpt.PolicyNoFound
+}
+
+// A Use counts the decisions that an exception has touched.
+type Use struct {
+	ID        string
+	Decisions uint64    // decisions about hosts that it covers
+	Needed    uint64    // those of them in which the message could go by it alone
+	Last      time.Time // when it was needed last; zero if never
 }

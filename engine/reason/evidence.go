@@ -1,4 +1,4 @@
-package engine
+package reason
 
 import (
 	"crypto/x509"
@@ -11,8 +11,9 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// Evidence is a pointer to one of the types below.
-type Evidence interface{ evidence() }
+// Evidence is what a rule saw: a pointer to one of the types below, or to NoTLS, Library,
+// Overridden or Underlying of package engine.
+type Evidence interface{ IsEvidence() }
 
 // LookupFailed is a DNS lookup that failed.
 type LookupFailed struct {
@@ -59,12 +60,6 @@ type MemoryUnread struct {
 	Hold bool // mail waits for it
 }
 
-// NoTLS is a connection that came to no TLS session.
-type NoTLS struct {
-	Peer Peer
-	Part Requirement // the part of the requirement that needs TLS; Skip where none does
-}
-
 // Shown is a certificate or key and what it was compared with.
 type Shown struct {
 	Presented  []string            // names of the leaf
@@ -88,7 +83,7 @@ type CommonName uint8
 const (
 	CommonNameOther   CommonName = iota
 	CommonNameNever              // never counts (RFC 8461 section 4.2, RFC 9525 section 2)
-	CommonNameOff                // this operator takes none ([Options].NoCNID)
+	CommonNameOff                // this operator takes none (Options.NoCNID of package engine)
 	CommonNameWithSAN            // counts only without a subjectAltName (RFC 6125 section 6.4.4)
 )
 
@@ -104,64 +99,41 @@ type Reply struct {
 	Text string // escaped when printed
 }
 
-func (*LookupFailed) evidence()    {}
-func (*Denied) evidence()          {}
-func (*SelfListed) evidence()      {}
-func (*PolicyFailed) evidence()    {}
-func (*PolicyUnknown) evidence()   {}
-func (*PolicyHosts) evidence()     {}
-func (*ConfiguredNames) evidence() {}
-func (*Lost) evidence()            {}
-func (*MemoryUnread) evidence()    {}
-func (*NoTLS) evidence()           {}
-func (*Shown) evidence()           {}
-func (*Expired) evidence()         {}
-func (*OtherPort) evidence()       {}
-func (*Reply) evidence()           {}
+// IsEvidence marks the type.
+func (*LookupFailed) IsEvidence() {}
 
-// A Ground says why nothing, or less than its policies say, is demanded of a host. The
-// zero Ground is GroundNone: what the policies say is demanded.
-type Ground uint8
+// IsEvidence marks the type.
+func (*Denied) IsEvidence() {}
 
-// Grounds.
-const (
-	GroundNone      Ground = iota
-	GroundNoPolicy         // no policy is in force for it
-	GroundLiteral          // the next hop is an address
-	GroundLevel            // the level opportunistic
-	GroundMessage          // the message is to be delivered whatever policies say (section 9)
-	GroundAudit            // audit mode lets a host be used that a policy refuses
-	GroundException        // an exception lets a host be used that a policy refuses
-)
+// IsEvidence marks the type.
+func (*SelfListed) IsEvidence() {}
 
-// NoDANE says why DANE asks nothing, or not enough, of a host. The zero NoDANE is
-// NoDANEOther.
-type NoDANE uint8
+// IsEvidence marks the type.
+func (*PolicyFailed) IsEvidence() {}
 
-// Values of NoDANE.
-const (
-	NoDANEOther           NoDANE = iota
-	NoDANELiteral                // DANE does not apply to an address
-	NoDANELevel                  // the level does not look at it
-	NoDANEMXSkipped              // the MX is insecure, and insecure-mx = may
-	NoDANEMXInsecure             // there are TLSA records, and the MX that leads to them is insecure
-	NoDANEUnusable               // no TLSA record can be used
-	NoDANENotAsked               // TLSA records were not looked up
-	NoDANEAddressInsecure        // the addresses are insecure (RFC 7672 section 2.2.2)
-	NoDANENoRecords              // there are no TLSA records
-)
+// IsEvidence marks the type.
+func (*PolicyUnknown) IsEvidence() {}
 
-// NoSTS says why MTA-STS asks nothing of a host. The zero NoSTS is NoSTSNotAsked.
-type NoSTS uint8
+// IsEvidence marks the type.
+func (*PolicyHosts) IsEvidence() {}
 
-// Values of NoSTS.
-const (
-	NoSTSNotAsked NoSTS = iota
-	NoSTSTesting        // mode testing
-	NoSTSPending        // not known yet
-	NoSTSStore          // the store cannot say whether a policy is cached
-	NoSTSUnknown        // the record lookup failed and nothing is cached
-	NoSTSModeNone       // mode none
-	NoSTSFetch          // a policy is announced and could not be fetched
-	NoSTSNone           // no policy is published
-)
+// IsEvidence marks the type.
+func (*ConfiguredNames) IsEvidence() {}
+
+// IsEvidence marks the type.
+func (*Lost) IsEvidence() {}
+
+// IsEvidence marks the type.
+func (*MemoryUnread) IsEvidence() {}
+
+// IsEvidence marks the type.
+func (*Shown) IsEvidence() {}
+
+// IsEvidence marks the type.
+func (*Expired) IsEvidence() {}
+
+// IsEvidence marks the type.
+func (*OtherPort) IsEvidence() {}
+
+// IsEvidence marks the type.
+func (*Reply) IsEvidence() {}
