@@ -332,7 +332,7 @@ func raise(f facts, plain ruling) ruling {
 		r.strict = Skip
 	}
 	if f.nullReturn {
-		// RFC 8689 section 5: a bounce goes by the plain plan where it can not go
+		// RFC 8689 section 5: a bounce goes by the plain plan where it cannot go
 		// with the parameter.
 		return r
 	}

@@ -73,7 +73,7 @@ type Plan struct {
 	STSAsked reason.STSAsked
 	Hosts    []Host // in the order to try
 	// Findings are failures that concern the domain whatever its hosts do, for the
-	// report: a policy that can not be fetched, a record that is gone.
+	// report: a policy that cannot be fetched, a record that is gone.
 	Findings []Reason
 	// Past is what the domain once proved, with what this plan adds to it; nil if nothing
 	// is remembered ([Config].Memory). Drops are what it has lost since. PastErr is why it
@@ -117,7 +117,7 @@ type Host struct {
 	// of mode testing, MTA-STS where DANE decides, everything under TLS-Required: No.
 	Report Requirement
 	// Strict is what must hold to send with the REQUIRETLS parameter; Skip where that
-	// is not asked or can not be (section 9).
+	// is not asked or cannot be (section 9).
 	Strict Requirement
 	// NoDANE and NoSTS say what keeps DANE and MTA-STS from asking for more, where they do
 	// not; Ground, why nothing is demanded.

@@ -72,7 +72,7 @@ const (
 var ErrImport = fault.New("sts", "bad line in an import")
 
 // List calls f for every unexpired policy, in no order, until it returns false. Items have
-// no Policy. Errors wrap [store.ErrUnavailable]; about an entry that can not be read it
+// no Policy. Errors wrap [store.ErrUnavailable]; about an entry that cannot be read it
 // comes after all others.
 func (c *Cache) List(ctx context.Context, f func(Item) bool) error {
 	return c.items(ctx, func(i Item) bool {
@@ -281,7 +281,7 @@ func (c *Cache) Delete(ctx context.Context, domain rfc6125.Host, who string) (wa
 	k, ok, err := c.fresh(ctx, domain)
 	switch {
 	case errors.Is(err, errEntry):
-		// What can not be read is replaced as well; a policy it may have been.
+		// What cannot be read is replaced as well; a policy it may have been.
 		k.expires = c.now().Add(MaxMaxAge)
 	case err != nil || !ok:
 		return false, err

@@ -16,7 +16,7 @@ import (
 // and one written with escapes or in another script not much more than a kilobyte.
 const maxLine = 4096
 
-// errLongLine is what stands in place of a domain in a line longer than maxLine.
+// errLongLine is reported in place of a domain in a line longer than maxLine.
 var errLongLine = fmt.Errorf("a line of standard input is longer than %d octets", maxLine)
 
 // errUTF16 is for standard input that begins with the byte order mark of UTF-16.
@@ -45,7 +45,7 @@ func domains(args []string, stdin io.Reader) iter.Seq2[string, error] {
 }
 
 // lines yields the lines of r without blanks around them; a longer line than maxLine
-// is cut there and comes with errLongLine, and reading goes on behind it.
+// is cut there and comes with errLongLine, and reading goes on after it.
 func lines(r io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		br := bufio.NewReaderSize(r, maxLine)
@@ -98,7 +98,7 @@ func listed(line string) string {
 }
 
 // lookAhead is how many results, times the limit of inOrder, may wait for one before
-// them: a domain whose servers hang then holds up nobody, and a list of millions still
+// them: a domain whose servers hang then holds up no other, and a list of millions still
 // takes little memory.
 const lookAhead = 16
 
@@ -107,7 +107,7 @@ const waitingEvery = time.Second
 
 // inOrder calls work for each item of seq, up to limit at once, and done for each
 // result in the order of seq as soon as it and all before it are there. While one item
-// takes long it goes on with up to lookAhead*limit items behind it, and calls waiting (if
+// takes long it goes on with up to lookAhead*limit items after it, and calls waiting (if
 // that is not nil) every second with that item and for how long it holds up the others.
 // It stops at the first error of work, done or seq, waits for what is running, and returns
 // it. done and waiting are never called at the same time.

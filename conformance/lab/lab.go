@@ -49,7 +49,7 @@ type Config struct {
 	Now func() time.Time
 	// RealPorts binds port 53 of 127.9.0.1 to 127.9.0.5 (in the order in which the package's
 	// comment names them) and the ports 25 and 443 of
-	// the published addresses themselves, for programs that can not use [Lab.Dial].
+	// the published addresses themselves, for programs that cannot use [Lab.Dial].
 	// It takes the right to bind ports below 1024. IPv6 addresses are then not served.
 	// The addresses are fixed, so one such lab runs on a machine at a time: a second
 	// fails with an error that wraps [syscall.EADDRINUSE].

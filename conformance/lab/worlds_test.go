@@ -32,7 +32,7 @@ func TestRows(t *testing.T) {
 			t.Errorf("no world shows the row %s", r)
 		}
 		if shown[r] > 0 && notByCheck[r] != "" {
-			t.Errorf("%s is shown, and in the list of rows that can not be", r)
+			t.Errorf("%s is shown, and in the list of rows that cannot be", r)
 		}
 	}
 }
