@@ -107,7 +107,7 @@ func decodeKept(e store.Entry) (kept, error) {
 	}
 	// The lifetime counts from the last fetch whatever the store says, so that a wrong
 	// expiry in a store can shorten the life of a policy but never prolong it.
-	if end := k.fetched.Add(MaxMaxAge); k.expires.After(end) {
+	if end := k.fetched.Add(maxMaxAge); k.expires.After(end) {
 		k.expires = end
 	}
 	return k, nil
@@ -150,10 +150,6 @@ func domainOf(key, prefix string) (rfc6125.Host, error) {
 	}
 	return h, nil
 }
-
-// BackOff is the time after a failed fetch in which the same id is not tried again
-// (RFC 8461 section 3.3: at least five minutes).
-const BackOff = 5 * time.Minute
 
 // maxBackOffs bounds the ids in back-off for one domain. Who forges DNS can invent a
 // new id with every answer; when that many have failed within BackOff, no new one is

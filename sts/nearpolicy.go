@@ -183,7 +183,7 @@ func bestValue(name, value string) string {
 }
 
 // span reads a number of seconds, or one with a unit: "14d", "2 weeks", "1,209,600". What
-// is longer than MaxMaxAge is cut to it, in whole units.
+// is longer than maxMaxAge is cut to it, in whole units.
 func span(s string) (time.Duration, bool) {
 	digits := strings.NewReplacer(",", "", "_", "", "'", "", " ", "").Replace(s)
 	n := 0
@@ -197,7 +197,7 @@ func span(s string) (time.Duration, bool) {
 	if err != nil || !ok {
 		return 0, false
 	}
-	return time.Duration(min(v, int64(MaxMaxAge/u))) * u, true
+	return time.Duration(min(v, int64(maxMaxAge/u))) * u, true
 }
 
 func isDigits(s string) bool {

@@ -49,23 +49,19 @@ func parseMode(s string) Mode {
 	return 0
 }
 
-// MaxMaxAge is the upper end of max_age (RFC 8461 section 3.2: 31557600 s). A
+// maxMaxAge is the upper end of max_age (RFC 8461 section 3.2: 31557600 s). A
 // policy that exceeds it is invalid; the grammar's ten digits would reach further
 // (erratum 7282).
-const MaxMaxAge = 31557600 * time.Second
+const maxMaxAge = 31557600 * time.Second
 
 // maxAgeDigits is the longest max_age by the grammar (RFC 8461 section 3.2).
 const maxAgeDigits = 10
-
-// MaxPolicySize is the longest policy body in octets that is read (RFC 8461 section
-// 3.3 suggests 64 kilobytes).
-const MaxPolicySize = 64 << 10
 
 // A Policy is an MTA-STS policy (RFC 8461 section 3.2). It must not be changed. The
 // zero Policy is invalid.
 type Policy struct {
 	Mode   Mode
-	MaxAge time.Duration // at most MaxMaxAge; 0 is possible
+	MaxAge time.Duration // at most maxMaxAge; 0 is possible
 	MX     []Pattern     // at least one unless Mode is none
 	Ext    []Field       // unknown fields, in order, and repeated ones
 	Text   string        // the body as fetched, for reports
@@ -256,7 +252,7 @@ func parseMaxAge(s string) (d time.Duration, why string) {
 		n = n*10 + int64(s[i]-'0')
 	}
 	// Compared before it becomes a Duration, in which ten digits of seconds overflow.
-	if n > int64(MaxMaxAge/time.Second) {
+	if n > int64(maxMaxAge/time.Second) {
 		return 0, "max_age is above 31557600 seconds"
 	}
 	return time.Duration(n) * time.Second, ""
