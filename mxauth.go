@@ -26,11 +26,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"github.com/mxauth/mxauth/engine/memory"
 	"log/slog"
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/mxauth/mxauth/engine/memory"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
@@ -92,6 +93,11 @@ type Config struct {
 	// DenyAddresses are prefixes in which policy hosts may not be, whatever is allowed.
 	DenyAddresses []netip.Prefix
 
+	// CacheBytes bounds the memory of kept DNS answers; 0: [dnssec.DefaultCacheBytes].
+	CacheBytes int64
+	// CachedPlans is how many plans are kept; 0: [engine.DefaultCachedPlans], less than 0: none.
+	CachedPlans int
+
 	// OwnHosts and OwnAddresses are those of this mail server, to see loops.
 	OwnHosts     []rfc6125.Host
 	OwnAddresses []netip.Addr
@@ -108,6 +114,9 @@ type Config struct {
 	CheckTimeout time.Duration
 	// Dial opens the connections to mail hosts and policy hosts; nil: a net.Dialer.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// Network bounds the mail hosts' addresses that [Client.Check] connects to: "tcp4", "tcp6",
+	// or "" for both. A host without such an address is deferred as [reason.NotTried].
+	Network string
 	// ForOthers is for checks that others ask for, as over HTTP: of mail hosts too, only
 	// public addresses are connected to, besides AllowAddresses and without DenyAddresses,
 	// and what the hosts show is not remembered. False: a check is the operator's own.
@@ -179,11 +188,11 @@ func New(c Config) (_ *Client, err error) {
 	}
 	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultPlanTime, 3*c.Timeout)},
 		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: remembered, Roots: k.c.Roots,
-		OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
+		OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, CachedPlans: c.CachedPlans, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
 		return nil, fault.Errorf("mxauth", "%w", err)
 	}
-	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout,
+	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Network: c.Network,
 		PublicOnly: c.ForOthers, AllowAddresses: c.AllowAddresses, DenyAddresses: c.DenyAddresses, Logger: c.Logger})
 	return k, nil
 }
@@ -219,7 +228,7 @@ func (k *Client) openResolver() (err error) {
 	if err != nil {
 		return fault.Errorf("mxauth", "%w", err)
 	}
-	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now, Trace: c.Lookups,
+	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Bytes: c.CacheBytes, Now: c.Now, Trace: c.Lookups,
 		LookupTimeout: max(dnssec.DefaultLookupTimeout, 3*c.Timeout)})
 	c.Resolver = k.cache
 	return nil

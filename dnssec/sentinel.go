@@ -21,7 +21,7 @@ var (
 	ErrIndeterminate = fmt.Errorf("%w: indeterminate", ErrLookup) // the upstream does not let us validate, or there is no usable trust anchor
 	ErrServFail      = fmt.Errorf("%w: SERVFAIL", ErrLookup)      // SERVFAIL without a sign that DNSSEC is the cause
 	ErrRefused       = fmt.Errorf("%w: refused", ErrLookup)       // REFUSED, NOTIMP, FORMERR and other unusable rcodes
-	ErrTimeout       = fmt.Errorf("%w: time-out", ErrLookup)      // no answer from any server in time
+	ErrTimeout       = fmt.Errorf("%w: timeout", ErrLookup)       // no answer from any server in time
 	ErrUnreachable   = fmt.Errorf("%w: unreachable", ErrLookup)   // no server could be reached (network error, TLS failure)
 	ErrMalformed     = fmt.Errorf("%w: malformed", ErrLookup)     // the answer cannot be parsed, or contradicts itself
 	ErrAliasLoop     = fmt.Errorf("%w: alias loop", ErrLookup)    // a loop, or more steps than [MaxAliases]

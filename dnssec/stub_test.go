@@ -214,8 +214,8 @@ func TestStub(t *testing.T) {
 			"mx.example.org none indeterminate [rcode] dns lookup failed: refused", ""},
 		{"YXDOMAIN", new(world).on("mx.example.org A", rcode(6, data())),
 			"mx.example.org none indeterminate [rcode] dns lookup failed: refused", ""},
-		{"time-out", new(world).on("mx.example.org A", failing(fmt.Errorf("%w: %w", dnssec.ErrTimeout, context.DeadlineExceeded))),
-			"mx.example.org none indeterminate [timeout] dns lookup failed: time-out", ""},
+		{"timeout", new(world).on("mx.example.org A", failing(fmt.Errorf("%w: %w", dnssec.ErrTimeout, context.DeadlineExceeded))),
+			"mx.example.org none indeterminate [timeout] dns lookup failed: timeout", ""},
 		{"unreachable", new(world).on("mx.example.org A", failing(dnssec.ErrUnreachable)),
 			"mx.example.org none indeterminate [unreachable] dns lookup failed: unreachable", ""},
 		{"malformed upstream", new(world).on("mx.example.org A", failing(dnssec.ErrMalformed)),
@@ -462,7 +462,7 @@ func TestStubNamesTheServer(t *testing.T) {
 		"malformed":   {response{raw: []byte("junk")}, "world"},
 		"refused":     {rcode(5, data()), "world"},
 		"alias loop":  {data("mx.example.org. 1 IN CNAME mx.example.org."), "world"},
-		"time-out":    {failing(dnssec.ErrTimeout), ""},
+		"timeout":     {failing(dnssec.ErrTimeout), ""},
 		"unreachable": {failing(dnssec.ErrUnreachable), ""},
 	} {
 		_, err := stub(t, new(world).on("mx.example.org A", tt.r)).Resolve(t.Context(), question(t, "mx.example.org", dnssec.TypeA))

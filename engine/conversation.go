@@ -252,7 +252,7 @@ func isAlert(err error) bool {
 }
 
 // isDisconnect reports whether the peer ended the connection, by an alert, an end or a
-// reset. A time-out is none.
+// reset. A timeout is none.
 func isDisconnect(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return false

@@ -29,7 +29,7 @@
 //
 // # What never happens
 //
-// A lookup that failed (bogus, SERVFAIL, time-out, malformed) is never taken for the
+// A lookup that failed (bogus, SERVFAIL, timeout, malformed) is never taken for the
 // absence of a record: its host is deferred. A failing DANE check is never repaired
 // by MTA-STS (RFC 8461 section 2). A host found through an insecure MX is never
 // authenticated by DANE alone (RFC 7672 section 2.2.1). A policy in mode testing

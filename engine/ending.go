@@ -32,9 +32,10 @@ const (
 	EndedNoSMTP             // what came is no SMTP reply
 	EndedReply              // an SMTP reply other than the one expected
 	EndedCancelled          // by this program
+	EndedFamily             // not begun: the host has no address of the family asked for
 )
 
-var endingWords = [...]string{"", "closed", "timeout", "refused", "unreachable", "alert", "tls-version", "no-tls", "no-smtp", "reply", "cancelled"}
+var endingWords = [...]string{"", "closed", "timeout", "refused", "unreachable", "alert", "tls-version", "no-tls", "no-smtp", "reply", "cancelled", "family"}
 
 // String returns the word of the ending; "" for EndedOtherwise.
 func (e Ending) String() string { return enum.Word(endingWords[:], int(e)) }

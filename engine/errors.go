@@ -15,5 +15,5 @@ var (
 	ErrRefused = fault.New("engine", "the peer did not prove itself")
 	// ErrInjected is wrapped by the error of Read on a watched connection where plaintext
 	// followed the 220 reply to STARTTLS. The connection must be closed.
-	ErrInjected = fault.New("engine", "plain data behind the reply to STARTTLS")
+	ErrInjected = fault.New("engine", "unencrypted data after the reply to STARTTLS")
 )

@@ -39,7 +39,7 @@ func TestTable3(t *testing.T) {
 		{sts.S3, "fetched testing", "testing", nil, nil, false, nil, "may", ""},
 		{sts.S3, "fetched none", "none", nil, nil, false, nil, "may", ""},
 		{sts.S4, "not fetched", "", nil, fetch(sts.ErrFetchStatus), false, nil, "may", "sts-fetch-failed sts-policy-fetch-error"},
-		{sts.S4, "time-out", "", nil, fetch(sts.ErrFetchTimeout), false, nil, "may", "sts-fetch-failed sts-policy-fetch-error"},
+		{sts.S4, "timeout", "", nil, fetch(sts.ErrFetchTimeout), false, nil, "may", "sts-fetch-failed sts-policy-fetch-error"},
 		{sts.S4, "certificate of the policy host", "", nil, fetch(sts.ErrFetchWebPKI), false, nil, "may", "sts-fetch-certificate sts-webpki-invalid"},
 		{sts.S4, "syntax", "", nil, fetch(sts.ErrFetchSyntax), false, nil, "may", "sts-policy-invalid sts-policy-invalid"},
 		{sts.S5, "cached, same id", "enforce", nil, nil, true, nil, "sts", ""},

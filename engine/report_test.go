@@ -44,7 +44,7 @@ func TestTable8(t *testing.T) {
 	}{
 		{"TLSRPT-4.3.2.1-02 TLSRPT-1.1-01 TLSA bogus", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-bogus"},
 		{"TLSA SERVFAIL", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrServFail), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-lookup-failed"},
-		{"TLSA time-out", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrTimeout), engine.Request{}, shows(pki.good), "tlsa mx.example.org"},
+		{"TLSA timeout", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrTimeout), engine.Request{}, shows(pki.good), "tlsa mx.example.org"},
 		{"TLSA out of budget", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBudget), engine.Request{}, shows(pki.good), ""},
 		{"TLSA out of budget, in audit mode", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBudget), engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), ""},
 		{"TLSA out of budget, TLS-Required: No", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBudget), engine.Request{TLSRequiredNo: true}, shows(pki.good), ""},

@@ -37,7 +37,7 @@ const (
 // Details of a peer of which the conversation shows more than its end.
 var (
 	errUnused    = errors.New("STARTTLS was offered and not used")
-	errPlainData = errors.New("plain data behind the reply to STARTTLS")
+	errPlainData = errors.New("unencrypted data after the reply to STARTTLS")
 )
 
 // A watched is a connection whose SMTP is read along, up to the first TLS record.
@@ -274,7 +274,7 @@ func errText(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return "time-out"
+		return "timeout"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the server closed the connection"
 	}

@@ -33,7 +33,7 @@ const (
 
 	// maxLookup bounds the part of a lookup that goes on after its caller has left:
 	// the question for the record, which the resolver bounds by itself, and then the
-	// fetch with its own time-out on top.
+	// fetch with its own timeout on top.
 	maxLookup = 30 * time.Second
 
 	// DefaultWait is how long a Lookup waits for a fetch, and with it a message: most

@@ -107,7 +107,7 @@ func decodeKept(e store.Entry) (kept, error) {
 	}
 	// The lifetime counts from the last fetch whatever the store says, so that a wrong
 	// expiry in a store can shorten the life of a policy but never prolong it.
-	if end := k.fetched.Add(maxMaxAge); k.expires.After(end) {
+	if end := k.fetched.Add(MaxMaxAge); k.expires.After(end) {
 		k.expires = end
 	}
 	return k, nil

@@ -77,6 +77,3 @@ var IsEnding = isEnding
 
 // Compact is what is kept of a policy.
 func (p Policy) Compact() Policy { return p.compact() }
-
-// MaxMaxAge is maxMaxAge.
-const MaxMaxAge = maxMaxAge

@@ -33,7 +33,7 @@ var (
 	ErrFetchRedirect  = fmt.Errorf("%w: redirect", ErrFetch)    // 3xx, never followed
 	ErrFetchMediaType = fmt.Errorf("%w: media type", ErrFetch)  // not text/plain
 	ErrFetchSize      = fmt.Errorf("%w: too large", ErrFetch)   // more than MaxPolicySize
-	ErrFetchTimeout   = fmt.Errorf("%w: time-out", ErrFetch)    // Config.Timeout is over
+	ErrFetchTimeout   = fmt.Errorf("%w: timeout", ErrFetch)     // Config.Timeout is over
 	ErrFetchSyntax    = fmt.Errorf("%w: %w", ErrFetch, ErrPolicy)
 )
 

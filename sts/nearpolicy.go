@@ -21,7 +21,7 @@ func unwrap(body string) (text string, whole []Finding, ok bool) {
 	trimmed := strings.TrimLeft(body, " \t\r\n\ufeff")
 	switch {
 	case strings.HasPrefix(body, "\xff\xfe"), strings.HasPrefix(body, "\xfe\xff"), len(body) > 8 && strings.Count(body, "\x00") >= len(body)/3:
-		fault(1, body[:min(len(body), 16)], "the file is UTF-16, in which every other octet is NUL", "save it as UTF-8 without byte order mark, or as ASCII")
+		fault(1, body[:min(len(body), 16)], "the file is UTF-16 text, in which every other byte is zero", "save it as UTF-8 without byte order mark, or as ASCII")
 		return "", whole, false
 	case strings.HasPrefix(body, "\x1f\x8b"):
 		fault(0, body[:min(len(body), 8)], "the file is compressed with gzip", "serve the text itself")
@@ -183,7 +183,7 @@ func bestValue(name, value string) string {
 }
 
 // span reads a number of seconds, or one with a unit: "14d", "2 weeks", "1,209,600". What
-// is longer than maxMaxAge is cut to it, in whole units.
+// is longer than MaxMaxAge is cut to it, in whole units.
 func span(s string) (time.Duration, bool) {
 	digits := strings.NewReplacer(",", "", "_", "", "'", "", " ", "").Replace(s)
 	n := 0
@@ -197,7 +197,7 @@ func span(s string) (time.Duration, bool) {
 	if err != nil || !ok {
 		return 0, false
 	}
-	return time.Duration(min(v, int64(maxMaxAge/u))) * u, true
+	return time.Duration(min(v, int64(MaxMaxAge/u))) * u, true
 }
 
 func isDigits(s string) bool {

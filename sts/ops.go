@@ -282,7 +282,7 @@ func (c *Cache) Delete(ctx context.Context, domain rfc6125.Host, who string) (wa
 	switch {
 	case errors.Is(err, errEntry):
 		// What can not be read is replaced as well; a policy it may have been.
-		k.expires = c.now().Add(maxMaxAge)
+		k.expires = c.now().Add(MaxMaxAge)
 	case err != nil || !ok:
 		return false, err
 	}

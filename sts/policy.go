@@ -49,11 +49,6 @@ func parseMode(s string) Mode {
 	return 0
 }
 
-// maxMaxAge is the upper end of max_age (RFC 8461 section 3.2: 31557600 s). A
-// policy that exceeds it is invalid; the grammar's ten digits would reach further
-// (erratum 7282).
-const maxMaxAge = 31557600 * time.Second
-
 // maxAgeDigits is the longest max_age by the grammar (RFC 8461 section 3.2).
 const maxAgeDigits = 10
 
@@ -61,7 +56,7 @@ const maxAgeDigits = 10
 // zero Policy is invalid.
 type Policy struct {
 	Mode   Mode
-	MaxAge time.Duration // at most maxMaxAge; 0 is possible
+	MaxAge time.Duration // at most MaxMaxAge; 0 is possible
 	MX     []Pattern     // at least one unless Mode is none
 	Ext    []Field       // unknown fields, in order, and repeated ones
 	Text   string        // the body as fetched, for reports
@@ -86,9 +81,38 @@ func parsePolicyText(text string) (Policy, error) {
 	var first *SyntaxError
 	p := readPolicy(text, func(e *SyntaxError) bool { first = e; return false })
 	if first != nil {
-		return Policy{}, first
+		return Policy{}, named(text, first)
 	}
 	return p, nil
+}
+
+// named returns the fault of a policy that cannot be read as [Lint] names it, where that
+// says more than the grammar: the form of the whole file (UTF-16, a byte order mark), a
+// comment, or a line that means a field and is written in another way.
+func named(text string, first *SyntaxError) *SyntaxError {
+	if isHTMLOrEmpty(text) {
+		return first
+	}
+	body, whole, _ := unwrap(text)
+	switch {
+	case len(whole) > 0:
+		return &SyntaxError{Why: whole[0].Why, Cure: whole[0].Cure, Kind: ErrPolicy}
+	case first.Line > 0 && isKnown(first.Field):
+		return first
+	}
+	for _, f := range Lint([]byte(body)) {
+		if f.Fatal {
+			return &SyntaxError{Line: f.Line, Field: f.Field, Text: f.Text, Why: f.Why, Cure: f.Cure, Kind: ErrPolicy}
+		}
+	}
+	return first
+}
+
+// isHTMLOrEmpty reports whether a text is a web page or has no line: the grammar says of
+// both what is to be said.
+func isHTMLOrEmpty(text string) bool {
+	t := strings.TrimLeft(text, " \t\r\n\ufeff")
+	return t == "" || t[0] == '<'
 }
 
 func tooLarge() *SyntaxError {
@@ -252,7 +276,7 @@ func parseMaxAge(s string) (d time.Duration, why string) {
 		n = n*10 + int64(s[i]-'0')
 	}
 	// Compared before it becomes a Duration, in which ten digits of seconds overflow.
-	if n > int64(maxMaxAge/time.Second) {
+	if n > int64(MaxMaxAge/time.Second) {
 		return 0, "max_age is above 31557600 seconds"
 	}
 	return time.Duration(n) * time.Second, ""

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -69,7 +68,7 @@ func (f *askFlags) form() (mtapolicy.Form, error) {
 			return form, nil
 		}
 	}
-	return 0, usageError("--map: %.40q is not QUERY, QUERYwithTLSRPT, sts or exim", f.table)
+	return 0, notWord("map", f.table, "QUERY", "QUERYwithTLSRPT", "sts", mapExim)
 }
 
 // An askRow is the answer to ask.
@@ -175,22 +174,17 @@ func askAnswers(ctx context.Context, a *answers.Answers, f *askFlags, form mtapo
 
 // runAsk carries out ask.
 func runAsk(cmd *cobra.Command, e *env, f *askFlags, key string) error {
-	form, err := f.form()
+	a, err := e.newAsker(cmd.Context(), *f)
 	if err != nil {
 		return err
 	}
-	s, c, err := e.daemon()
+	defer a.close()
+	row, err := a.row(cmd.Context(), key)
 	if err != nil {
 		return err
 	}
-	var row askRow
-	if c != nil {
-		q := url.Values{"key": {key}, "map": {f.table}, "host": {f.host}}
-		if err := c.get(cmd.Context(), "/v1/ask?"+q.Encode(), &row); err != nil {
-			return err
-		}
-	} else if row, err = e.askAlone(cmd.Context(), s, f, form, key); err != nil {
-		return err
+	if a.faults != nil {
+		a.faults.complain(e.out)
 	}
 	if e.flags.json {
 		e.printJSON(row)
@@ -201,22 +195,6 @@ func runAsk(cmd *cobra.Command, e *env, f *askFlags, key string) error {
 		return exitWith(exitDeferred)
 	}
 	return nil
-}
-
-// askAlone answers without a daemon.
-func (e *env) askAlone(ctx context.Context, s *settings.Settings, f *askFlags, form mtapolicy.Form, key string) (askRow, error) {
-	c, request, err := e.openAs(ctx, s)
-	if err != nil {
-		return askRow{}, err
-	}
-	defer c.close()
-	a := answers.New(answers.Config{Plan: c.Plan, Request: request, Options: replyOptions(s), Patience: s.Patience, Now: e.now})
-	defer a.Close()
-	row := askAnswers(ctx, a, f, form, key, e.now)
-	row.Source = "no-daemon"
-	row.addPlan(planOf(ctx, c.Plan, request, key))
-	c.faults.complain(e.out)
-	return row, nil
 }
 
 // openAs opens a client as settings say.

@@ -141,6 +141,7 @@ func (d *service) control() http.Handler {
 	mux.HandleFunc("GET /v1/policies", d.servePolicies)
 	mux.HandleFunc("GET /v1/policies/{domain}", d.servePolicy)
 	mux.HandleFunc("DELETE /v1/policies/{domain}", d.serveDeletePolicy)
+	mux.HandleFunc("POST /v1/warm/{domain}", d.serveWarm)
 	mux.HandleFunc("GET /v1/export", d.serveExport)
 	mux.HandleFunc("POST /v1/import", d.serveImport)
 	mux.HandleFunc("GET /v1/memory", d.serveMemories)

@@ -43,6 +43,7 @@ type deliveryFlags struct {
 	lost          string        // what the loss of a protection does
 	hold          time.Duration // for how long
 	tlsrptSocket  string
+	monitor       monitorFlags // of check
 }
 
 // The words of the flags that take one, for help and errors; package engine reads them.

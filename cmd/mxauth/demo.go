@@ -259,7 +259,7 @@ func (d *demo) prime(ctx context.Context, w lab.World) (known []store.Entry, err
 		return nil, err
 	}
 	defer kept.Close()
-	before := func() time.Time { return d.e.now().Add(-w.Age) }
+	before := func() time.Time { return d.e.now().Add(-w.Age.Duration()) }
 	if _, err := d.checkWith(ctx, w, kept, before, demoPatience); err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 		Request:  d.request,
 		Options:  replyOptions(s),
 		Patience: s.Patience, MaxEntries: s.KeptReplies, Now: e.now, Logger: d.log,
-		Observe: d.metrics.Observe, Warm: d.metrics.Warm,
+		Observe: d.metrics.Observe, Warm: d.metrics.Warm, NoName: d.metrics.NoName,
 	})
 	t, err := e.readTrust("trust.ca-file")
 	if err != nil {

@@ -30,8 +30,8 @@ const (
 func newSTS(e *env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "sts",
-		Short: "Fetch or check an MTA-STS policy",
-	}, newSTSFetch(e), newSTSLint(e))
+		Short: "Make, fetch or check an MTA-STS policy",
+	}, newSTSMake(e), newSTSFetch(e), newSTSLint(e))
 }
 
 func newSTSFetch(e *env) *cobra.Command {

@@ -34,6 +34,7 @@ type console struct {
 	outColor, errColor bool
 	errTerm            bool // standard error is a terminal: progress may be shown
 	width              int  // characters of a line of an answer
+	errWidth           int  // columns of the terminal of standard error; 0: not known
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -50,6 +51,7 @@ func newConsole(out, err io.Writer, getenv func(string) string) *console {
 		errColor: color && isTerminal(err),
 		errTerm:  isTerminal(err) && getenv("TERM") != "dumb",
 		width:    lineWidth(out),
+		errWidth: columns(err),
 	}
 }
 
@@ -63,12 +65,20 @@ const (
 
 // lineWidth is how long the lines of an answer may be.
 func lineWidth(out io.Writer) int {
-	if f, ok := out.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return min(max(w, minWidth), maxWidth)
-		}
+	if w := columns(out); w > 0 {
+		return min(max(w, minWidth), maxWidth)
 	}
 	return pageWidth
+}
+
+// columns is the width of a terminal; 0 for what is none.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if n, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return n
+		}
+	}
+	return 0
 }
 
 func isTerminal(w io.Writer) bool {
@@ -152,6 +162,10 @@ func (c *console) Progressf(format string, args ...any) {
 		return
 	}
 	line := fmt.Sprintf(format, clean(args, false)...)
+	// A line that the terminal breaks could not be replaced.
+	if r := []rune(line); c.errWidth > 1 && len(r) >= c.errWidth {
+		line = string(r[:c.errWidth-1])
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.eraseProgress()

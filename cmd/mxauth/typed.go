@@ -101,8 +101,16 @@ func noDomain(s string) error {
 	if _, err := rfc6125.ParseHost(s); err != nil && t != s {
 		return meantBy(err, t, "")
 	}
+	if repaired := slips.Replace(s); repaired != s {
+		if _, err := rfc6125.ParseHost(s); err != nil {
+			return meantBy(err, repaired, "")
+		}
+	}
 	return nil
 }
+
+// slips are slips of the keyboard in a domain, and what is meant.
+var slips = strings.NewReplacer(",", ".", ";", ".", "..", ".")
 
 // meantBy is a meantError, if a domain can be made out.
 func meantBy(err error, domain, host string) error {

@@ -8,6 +8,7 @@ func verbs() []func(*env) *cobra.Command {
 	return []func(*env) *cobra.Command{
 		newCheck,
 		newPlan,
+		newSurvey,
 		newExplain,
 		newDemo,
 		newResolver,
@@ -16,6 +17,7 @@ func verbs() []func(*env) *cobra.Command {
 		newReplay,
 		newTLSA,
 		newSTS,
+		newPolicyDiff,
 		newTLSRPT,
 		newCache,
 		newMemory,
@@ -24,6 +26,8 @@ func verbs() []func(*env) *cobra.Command {
 		newStatus,
 		newAsk,
 		newConfig,
+		newDoctor,
+		newCompare,
 		newReason,
 		newVersion,
 	}

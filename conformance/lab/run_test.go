@@ -64,7 +64,7 @@ func (j *judge) check(ctx context.Context, w lab.World) (v mxauth.Verdict, err e
 	}
 	defer st.Close()
 	if w.Was != nil {
-		was, err := j.look(ctx, w, st, w.Age)
+		was, err := j.look(ctx, w, st, w.Age.Duration())
 		if err != nil {
 			return v, err
 		}

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"slices"
-	"time"
 )
 
 // dnssecWorlds have DANE at its plainest, over zones that are signed in every way, or
@@ -48,9 +47,6 @@ func rows(r ...string) func(*World) {
 // tlsaOfMX is the owner of the usual TLSA record, below the domain.
 const tlsaOfMX = "_25._tcp.mx"
 
-// oneHour is as short as signatures are.
-const oneHour = time.Hour
-
 // signedWorlds are sound.
 func signedWorlds() []World {
 	all := []Ask{
@@ -75,7 +71,7 @@ func signedWorlds() []World {
 		dane("zone-p384", "a zone signed with ECDSA P-384", Zone{Algorithm: 14}, byDANEEE, asks(all...)),
 		dane("zone-ed25519", "a zone signed with Ed25519", Zone{Algorithm: 15, Split: true}, byDANEEE, asks(all...)),
 		dane("zone-colliding", "another key of the zone has the same tag", Zone{Algorithm: 15, Colliding: 1}, byDANEEE, asks(all...)),
-		dane("zone-lasting-an-hour", "signatures that end in an hour", Zone{Lasts: oneHour}, byDANEEE, asks(all[:2]...)),
+		dane("zone-lasting-an-hour", "signatures that end in an hour", Zone{Lasts: Hour}, byDANEEE, asks(all[:2]...)),
 		dane("tlsa-wildcard", "one wildcard TLSA record for all ports", Zone{}, byDANEEE, wildcardTLSA,
 			asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "secure", Kind: "data"},
 				Ask{Name: tlsaOfMX, Type: "A", Status: "secure", Kind: "nodata"})),

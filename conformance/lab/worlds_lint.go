@@ -1,7 +1,5 @@
 package lab
 
-import "time"
-
 // lintWorlds show what is inconsistent, or will be soon, though the mail goes today:
 // each has a neighbour in which that one thing is in order.
 func lintWorlds() []World {
@@ -10,7 +8,7 @@ func lintWorlds() []World {
 	reports := func(w *World) { w.TLSRPT = "v=TLSRPTv1; rua=mailto:tls@" + w.Domain }
 	// spare adds the CA to the key in use, so that the key can be changed.
 	spare := tlsaAre("3 1 1 leaf", "2 1 1 ca")
-	soon := Chain{Ends: 5 * 24 * time.Hour}
+	soon := Chain{Ends: 5 * Day}
 	year := func(w *World) { w.STS.MaxAge = 31536000 }
 	return []World{
 		dane("all-good", "DANE with key and CA, a policy in force, and reports asked for: there is nothing to say", Zone{}, byDANEEE,
@@ -47,7 +45,7 @@ func lintWorlds() []World {
 		sts("lint-pattern-unused", "a policy that lists a host which is no MX", STS{
 			Mode: "enforce", MX: []string{"mx.lint-pattern-unused.test", "old.lint-pattern-unused.test"},
 		}, bySTS, year, reports, finds("sts-pattern-unused")),
-		dane("lint-certificate-expired", "no policy, and a certificate that has ended", Zone{Sign: Unsigned}, encrypted, chainIs(Chain{Ends: -24 * time.Hour}), tlsaAre(),
+		dane("lint-certificate-expired", "no policy, and a certificate that has ended", Zone{Sign: Unsigned}, encrypted, chainIs(Chain{Ends: -Day}), tlsaAre(),
 			finds("certificate-expired", "nothing-published")),
 		dane("lint-certificate-cn", "no policy, and a certificate with the host's name as Common Name only", Zone{Sign: Unsigned}, encrypted,
 			chainIs(Chain{NoSAN: true, CN: "mx.lint-certificate-cn.test"}), tlsaAre(), finds("certificate-cn-only", "nothing-published")),

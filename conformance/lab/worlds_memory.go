@@ -1,14 +1,12 @@
 package lab
 
-import "time"
-
 // memoryWorlds have lost a protection that they once proved. Who has a memory (it is an
 // option, no standard asks for it) notices.
 func memoryWorlds() []World {
 	remembers := func(action string) func(*World) { return option(func(r *Request) { r.Memory = action }) }
 	before := func(b World) func(*World) {
 		return func(w *World) {
-			w.Age = time.Hour
+			w.Age = Hour
 			if b.Zones == nil {
 				b.Zones = w.Zones
 			}

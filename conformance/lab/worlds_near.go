@@ -22,7 +22,7 @@ func nearWorlds() []World {
 	}
 	// body is a policy text for mx.DOMAIN.
 	body := func(text string) func(*World) {
-		return func(w *World) { w.STS = &STS{Body: strings.ReplaceAll(text, "MX", "mx."+w.Domain)} }
+		return func(w *World) { w.STS = &STS{Body: Body(strings.ReplaceAll(text, "MX", "mx."+w.Domain))} }
 	}
 	const file = "version: STSv1\nmode: enforce\nmx: MX\nmax_age: 1209600\n"
 	change := func(old, now string) string { return strings.ReplaceAll(file, old, now) }

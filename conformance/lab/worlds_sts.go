@@ -2,7 +2,6 @@ package lab
 
 import (
 	"slices"
-	"time"
 
 	"github.com/mxauth/mxauth/engine"
 )
@@ -94,7 +93,7 @@ func fetchWorlds() []World {
 	}
 	http := func(h HTTP) func(*STS) { return func(s *STS) { s.HTTP = h } }
 	chain := func(c Chain) func(*STS) { return func(s *STS) { s.Chain = c } }
-	body := func(b string) func(*STS) { return func(s *STS) { s.Body = b } }
+	body := func(b string) func(*STS) { return func(s *STS) { s.Body = Body(b) } }
 	fails("sts-404", "the policy is not there", http(HTTP404))
 	fails("sts-500", "the policy host is broken", http(HTTP500))
 	fails("sts-redirect", "the policy host points elsewhere: redirects are not followed", http(HTTPRedirect))
@@ -107,8 +106,8 @@ func fetchWorlds() []World {
 	fails("sts-conn-refused", "nobody listens at the policy host", http(HTTPRefused))
 	fails("sts-tls10", "the policy host speaks TLS 1.0 only", http(HTTPTLS10))
 	fails("sts-no-host", "the policy host has no address", func(s *STS) { s.NoHost = true })
-	fails("sts-cert-expired", "the policy host's certificate has ended", chain(Chain{Ends: -time.Hour}))
-	fails("sts-cert-future", "the policy host's certificate is of tomorrow", chain(Chain{Starts: 24 * time.Hour}))
+	fails("sts-cert-expired", "the policy host's certificate has ended", chain(Chain{Ends: -Hour}))
+	fails("sts-cert-future", "the policy host's certificate is of tomorrow", chain(Chain{Starts: Day}))
 	fails("sts-cert-self", "the policy host signed its certificate itself", chain(Chain{By: SelfSigned}))
 	fails("sts-cert-private", "the policy host's certificate is of a CA that nobody knows", chain(Chain{By: PrivateCA}))
 	fails("sts-cert-name", "the policy host's certificate names the domain, not mta-sts and the domain", chain(Chain{Names: []string{"sts-cert-name.test"}}))
@@ -155,9 +154,9 @@ func cachedWorlds() []World {
 		sts("cached-txt-fails", "the record can not be looked up: the policy holds", enforce, wantRefused,
 			was(enforce), swap(selfSigned), fault("_mta-sts", "TXT", ServFail), rows("S9")),
 		sts("cached-expired", "the cached policy has ended, the record is gone", STS{Mode: "enforce", TXT: []string{}}, encrypted,
-			was(STS{Mode: "enforce", MaxAge: 86400}), swap(selfSigned), rows("S1"), func(w *World) { w.Age = 25 * time.Hour }),
+			was(STS{Mode: "enforce", MaxAge: 86400}), swap(selfSigned), rows("S1"), func(w *World) { w.Age = 25 * Hour }),
 		sts("cached-not-expired", "the cached policy has an hour left, the record is gone", STS{Mode: "enforce", TXT: []string{}}, wantRefused,
-			was(STS{Mode: "enforce", MaxAge: 86400}), swap(selfSigned), rows("S8"), func(w *World) { w.Age = 23 * time.Hour }),
+			was(STS{Mode: "enforce", MaxAge: 86400}), swap(selfSigned), rows("S8"), func(w *World) { w.Age = 23 * Hour }),
 		sts("cached-testing", "a cached policy that tests, a bad certificate", STS{Mode: "testing"}, encrypted,
 			was(STS{Mode: "testing"}), swap(selfSigned), rows("S5")),
 	}

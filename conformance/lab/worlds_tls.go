@@ -2,7 +2,6 @@ package lab
 
 import (
 	"slices"
-	"time"
 )
 
 // tlsWorlds show what servers present, and what becomes of it (sections 6 and 7 of the
@@ -41,8 +40,8 @@ func daneTAWorlds() []World {
 		ta("ta-name-cn", "the certificate has the host's name as Common Name, and no DNS-ID", Chain{NoSAN: true, CN: "mx.ta-name-cn.test"}, byDANETA, ca),
 		ta("ta-name-cn-off", "the same, and the operator takes no Common Names", Chain{NoSAN: true, CN: "mx.ta-name-cn-off.test"}, wantRefused, ca, option(func(r *Request) { r.Options.NoCNID = true })),
 		ta("ta-name-cn-beside", "the host's name as Common Name beside a DNS-ID of another name", Chain{Names: []string{"mail.example"}, CN: "mx.ta-name-cn-beside.test"}, wantRefused, ca),
-		ta("ta-expired", "the certificate has ended", Chain{Ends: -time.Hour}, wantRefused, ca),
-		ta("ta-future", "the certificate begins tomorrow", Chain{Starts: 24 * time.Hour}, wantRefused, ca),
+		ta("ta-expired", "the certificate has ended", Chain{Ends: -Hour}, wantRefused, ca),
+		ta("ta-future", "the certificate begins tomorrow", Chain{Starts: Day}, wantRefused, ca),
 		ta("ta-ca-expired", "the CA has ended", Chain{Fault: IssuerExpired}, wantRefused, []string{"2 0 1 ca"}),
 		ta("ta-no-ca", "the issuer is not marked as a CA", Chain{Fault: IssuerNoCA}, wantRefused, []string{"2 0 1 ca"}),
 		ta("ta-constraint", "the CA may not issue for this name", Chain{Fault: IssuerExcludes}, wantRefused, []string{"2 0 1 ca"}),
@@ -51,11 +50,11 @@ func daneTAWorlds() []World {
 		ta("ta-critical", "the certificate has a critical extension that nobody knows", Chain{Fault: CriticalUnknown}, wantRefused, ca),
 		ta("ta-self", "a self-signed certificate as its own CA, of the host's name", Chain{By: SelfSigned}, byDANETA, []string{"2 1 1 leaf"}),
 		ta("ta-self-name", "a self-signed certificate as its own CA, of another name", Chain{By: SelfSigned, Names: []string{"mail.example"}}, wantRefused, []string{"2 1 1 leaf"}),
-		ta("ta-self-expired", "a self-signed certificate as its own CA, which has ended", Chain{By: SelfSigned, Ends: -time.Hour}, wantRefused, []string{"2 0 1 leaf"}),
+		ta("ta-self-expired", "a self-signed certificate as its own CA, which has ended", Chain{By: SelfSigned, Ends: -Hour}, wantRefused, []string{"2 0 1 leaf"}),
 		ta("ta-or-ee", "a CA and a key in DNS: the key is right, the certificate of another name", Chain{Names: []string{"mail.example"}}, byDANEEE, []string{"2 1 1 other", "3 1 1 leaf"}),
 		ta("ta-or-ee-ta", "a CA and a key in DNS: the key is another, the CA right", Chain{}, byDANETA, []string{"2 1 1 ca", "3 1 1 other"}),
-		dane("ee-expired", "the key of DNS in a certificate that has ended: it does not matter", Zone{}, byDANEEE, chainIs(Chain{By: SelfSigned, Ends: -time.Hour}), rows("6/dane-ee", "7/dane/E4")),
-		dane("ee-future", "the key of DNS in a certificate of tomorrow: it does not matter", Zone{}, byDANEEE, chainIs(Chain{Starts: 24 * time.Hour}), rows("6/dane-ee")),
+		dane("ee-expired", "the key of DNS in a certificate that has ended: it does not matter", Zone{}, byDANEEE, chainIs(Chain{By: SelfSigned, Ends: -Hour}), rows("6/dane-ee", "7/dane/E4")),
+		dane("ee-future", "the key of DNS in a certificate of tomorrow: it does not matter", Zone{}, byDANEEE, chainIs(Chain{Starts: Day}), rows("6/dane-ee")),
 		dane("ee-name", "the key of DNS in a certificate of another name: it does not matter", Zone{}, byDANEEE, chainIs(classic), rows("6/dane-ee")),
 		dane("ee-client", "the key of DNS in a certificate for clients: it does not matter", Zone{}, byDANEEE, chainIs(Chain{Fault: ClientOnly}), rows("6/dane-ee")),
 		dane("ee-ca", "usage 3 with the digest of the CA: only the leaf counts", Zone{}, wantRefused, chainIs(Chain{By: PrivateCA}), tlsaAre("3 1 1 ca"), rows("7/dane/E4")),
@@ -72,8 +71,8 @@ func stsTLSWorlds() []World {
 		return sts(name, about, STS{Mode: "enforce"}, want, append([]func(*World){chainIs(c), rows("6/sts", "7/sts/E4")}, edits...)...)
 	}
 	return []World{
-		cert("mx-expired", "the host's certificate has ended", Chain{Ends: -time.Hour}, wantRefused),
-		cert("mx-future", "the host's certificate begins tomorrow", Chain{Starts: 24 * time.Hour}, wantRefused),
+		cert("mx-expired", "the host's certificate has ended", Chain{Ends: -Hour}, wantRefused),
+		cert("mx-future", "the host's certificate begins tomorrow", Chain{Starts: Day}, wantRefused),
 		cert("mx-self", "the host signed its certificate itself", Chain{By: SelfSigned}, wantRefused),
 		cert("mx-private", "the host's certificate is of a CA that nobody knows", Chain{By: PrivateCA, Send: SendRoot}, wantRefused),
 		cert("mx-incomplete", "the host does not send the intermediate", Chain{Send: SendLeaf}, wantRefused),

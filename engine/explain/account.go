@@ -95,6 +95,10 @@ func all(r engine.Reason) told {
 	if !strings.HasPrefix(i.Sender, nothing) {
 		t.sender = append(t.sender, i.Sender)
 	}
+	if r.ID == reason.MemoryTLS {
+		// The same words as of a host without STARTTLS, which are said once.
+		t.owner = append(read(r).startTLS(), cure("Then publish DANE or MTA-STS, so that the offer cannot be removed on the way."))
+	}
 	switch r.ID {
 	case reason.MemoryDANE, reason.MemorySTS, reason.MemoryTLS:
 		t.hints = append(t.hints, HintForget)

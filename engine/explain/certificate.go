@@ -149,6 +149,7 @@ type certFault struct {
 	cert    *x509.Certificate
 	also    string // a second fault: the certificate is also self-signed, has also expired
 	leaf    *x509.Certificate
+	kind    error // of [pkix.Error], where the trouble is certOther
 }
 
 // of is the clause about the certificate of a named host.
@@ -214,7 +215,7 @@ func judgeChain(s *reason.Shown) certFault {
 	case errors.Is(e.Kind, pkix.ErrBudget):
 		f.trouble, f.clause = certBudget, "its certificate chain costs more work to verify than is allowed ("+clip(e.Detail)+")"
 	default:
-		f.trouble = certOther
+		f.trouble, f.kind = certOther, e.Kind
 		f.clause = whose + " is not accepted: " + chainWords(e)
 	}
 	return f
@@ -230,7 +231,7 @@ func chainWords(e *pkix.Error) string {
 	case errors.Is(e.Kind, pkix.ErrSignature):
 		return "the signature of its issuer does not verify"
 	case errors.Is(e.Kind, pkix.ErrPathLength):
-		word = "more certificates stand below it than it allows"
+		word = "it allows fewer certificates below it than are sent"
 	case errors.Is(e.Kind, pkix.ErrExtension):
 		word = "it has a critical extension that is not known"
 	case errors.Is(e.Kind, pkix.ErrKey):

@@ -60,7 +60,7 @@ func drop(r engine.Reason, d *memory.Drop) string {
 	case memory.DropSTSNone:
 		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and it is in mode none now.", since, dom)
 	case memory.DropSTSUnknown:
-		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and whether it has one now can not be found out.", since, dom)
+		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and whether it has one now cannot be found out.", since, dom)
 	}
 	return fmt.Sprintf("Until %s %s had an MTA-STS policy, and it has none now.", since, dom)
 }
@@ -104,11 +104,11 @@ func clause(err error) string {
 func commonName(c reason.CommonName) string {
 	switch c {
 	case reason.CommonNameNever:
-		return ", and a Common Name does not count: the name must be a subject alternative name (RFC 8461 section 4.2, RFC 9525 section 2)"
+		return ", and a Common Name does not count: the name must be a subject alternative name"
 	case reason.CommonNameOff:
 		return ", and this server is set to take no Common Name"
 	case reason.CommonNameWithSAN:
-		return ", and a Common Name counts only where there is no subject alternative name (RFC 6125 section 6.4.4)"
+		return ", and a Common Name counts only where there is no subject alternative name"
 	}
 	return ""
 }
@@ -117,7 +117,7 @@ func commonName(c reason.CommonName) string {
 // DNS names is not told twice.
 func presented(names []string) string {
 	if len(names) == 0 {
-		return "nobody"
+		return "no name"
 	}
 	var all []string
 	for _, n := range names {

@@ -200,7 +200,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 		return fileFault{fmt.Sprintf("the TLS handshake with the policy host %s fails%s", host, in),
 			fmt.Sprintf("Let the web server %s offer TLS 1.2 or later with a certificate of that name; its log says why the handshake fails.", host)}
 	case errors.Is(err, sts.ErrFetchTCP):
-		return fileFault{fmt.Sprintf("no connection to the policy host %s on port 443 comes about%s", host, in),
+		return fileFault{fmt.Sprintf("the web server %s accepts no connection on port 443%s", host, in),
 			fmt.Sprintf("Let a web server with HTTPS run at the address of %s and be reachable on port 443.", host)}
 	case errors.Is(err, sts.ErrFetchTimeout):
 		return fileFault{fmt.Sprintf("the policy host %s does not deliver the policy in time%s", host, in),

@@ -349,7 +349,7 @@ func Steps(p *engine.Plan, i int, d engine.Decision) []Step {
 	return append(out, Step{Step: StepVerdict, Host: name, Row: row, Result: d.Outcome.String() + ": " + w.Text, RFC: w.RFC, ResultType: w.ResultType})
 }
 
-// connection is what came of the connection.
+// connection returns the step that says how the connection ended.
 func connection(name string, d *engine.Decision) Step {
 	result := ""
 	switch d.Event {
@@ -358,7 +358,7 @@ func connection(name string, d *engine.Decision) Step {
 	case engine.STARTTLSRefused:
 		result = "STARTTLS was refused"
 		if d.Peer.Injected {
-			result = "plain data behind the reply to STARTTLS"
+			result = "unencrypted data after the reply to STARTTLS"
 		}
 	case engine.HandshakeFailed:
 		result = "the TLS handshake failed"
@@ -387,7 +387,11 @@ func connection(name string, d *engine.Decision) Step {
 			result = "no connection"
 		}
 	}
-	s := Step{Step: StepConnection, Host: name, Result: result + endedBy(&d.Peer), RFC: "3207 s.4"}
+	detail := endedBy(&d.Peer)
+	if detail == " ("+result+")" {
+		detail = ""
+	}
+	s := Step{Step: StepConnection, Host: name, Result: result + detail, RFC: "3207 s.4"}
 	if d.Address.IsValid() {
 		s.Name = d.Address.String()
 	}

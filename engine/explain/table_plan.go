@@ -339,7 +339,7 @@ var requirementReasons = []Info{
 		About:    "The mail hosts of the domain were once protected by signed TLSA records (DANE), and are not any more. The owner may have intended that, or somebody else may have changed the zone.",
 		RFC:      "7672 s.1.3.1",
 		Code:     "4.7.0",
-		Sender:   "Ask the owner by another way. If it is intended, let the memory forget the domain.", Recipient: "If it is not intended: find out who changed the zone, and publish the TLSA records again.",
+		Sender:   "Ask the owner by another way (telephone, for example) whether it is intended.", Recipient: "If it is not intended: find out who changed the zone, and publish the TLSA records again.",
 	},
 	{
 		ID:       reason.MemorySTS,
@@ -348,7 +348,7 @@ var requirementReasons = []Info{
 		About:    "The domain once had an MTA-STS policy, and its last one has ended, is weaker, or cannot be fetched. The owner may have intended that, or somebody may keep the policy away.",
 		RFC:      "8461 s.10.2",
 		Code:     "4.7.0",
-		Sender:   "Ask the owner by another way. If it is intended, let the memory forget the domain.", Recipient: "If it is not intended: see that the TXT record at _mta-sts and the policy on the web host mta-sts can be reached.",
+		Sender:   "Ask the owner by another way (telephone, for example) whether it is intended.", Recipient: "If it is not intended: see that the TXT record at _mta-sts and the policy on the web host mta-sts can be reached.",
 	},
 	{
 		ID:       reason.MemoryTLS,
@@ -356,7 +356,7 @@ var requirementReasons = []Info{
 		Variants: map[variant]string{variantHold: "{drop} This server is set to wait until {hold}, so that somebody can find out whether that is intended."},
 		About:    "The mail host has used TLS before, and does not offer it now; somebody on the way may have removed the offer.",
 		RFC:      "3207 s.6", Code: "4.7.0",
-		Sender: "See whether other networks see the offer of STARTTLS. If its loss is intended, let the memory forget the domain.", Recipient: "Switch STARTTLS on, and publish DANE or MTA-STS so that the offer cannot be removed on the way.",
+		Sender: "See whether other networks see the offer of STARTTLS, and ask the owner.", Recipient: "Switch STARTTLS on, and publish DANE or MTA-STS so that the offer cannot be removed on the way.",
 	},
 	{
 		ID:       reason.MemoryUnknown,

@@ -22,13 +22,26 @@ func (c reading) demand(part engine.Requirement) string {
 	return "this check requires it"
 }
 
-// silence says how a connection ended, in brackets.
+// endedBy says how a connection ended, in brackets.
 func endedBy(p *engine.Peer) string {
 	detail := strings.TrimPrefix(clip(p.Detail), "remote error: tls: ")
 	if detail == "" {
 		return ""
 	}
 	return " (" + detail + ")"
+}
+
+// said is what a server that does not speak SMTP answered, in brackets.
+func said(p *engine.Peer) string {
+	detail := clip(p.Detail)
+	_, reply, ok := strings.Cut(detail, "not an SMTP reply: ")
+	switch {
+	case ok && strings.HasPrefix(detail, "no greeting"):
+		return ": it greets with " + reply + " instead of a line that begins with 220"
+	case ok:
+		return ": it answers " + reply + " instead of a reply that begins with three digits"
+	}
+	return endedBy(p)
 }
 
 // address is where a connection went, " (192.0.2.1:25)".
@@ -53,7 +66,13 @@ func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 	switch c.r.ID {
 	case reason.NoConnection:
 		return c.noConnection(&ev.Peer), true
-	case reason.NotTried, reason.Unconfirmed:
+	case reason.NotTried:
+		if ev.Peer.Ending != engine.EndedFamily {
+			return told{}, false
+		}
+		t.cause = fmt.Sprintf("%s was not tried: %s.", c.host, clip(ev.Peer.Detail))
+		t.sender = []string{"Check over both families; a mail server uses the one that the host has."}
+	case reason.Unconfirmed:
 		return told{}, false
 	case reason.NoSTARTTLS:
 		t.cause = fmt.Sprintf("%s does not offer STARTTLS, and %s.", c.host, c.demand(ev.Part))
@@ -86,6 +105,12 @@ func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 // startTLS is what makes a server offer STARTTLS.
 func (c reading) startTLS() []Cure {
 	return []Cure{cure(c.hostBy(fmt.Sprintf("Switch STARTTLS on at %s (Postfix: `smtpd_tls_security_level = may`). If it is on there, a firewall or filter before the server removes the offer (\"SMTP inspection\"): switch that off.", c.host)))}
+}
+
+// HandshakeFault returns the clause that says how the TLS handshake with a host failed, and
+// the sentence that says what to look at.
+func HandshakeFault(h *engine.Host, p *engine.Peer) (fault, cure string) {
+	return reading{h: h, host: host(h)}.handshake(p)
 }
 
 // handshake says how a handshake failed, and what to look at.
@@ -198,15 +223,15 @@ func (c reading) noConnection(p *engine.Peer) (t told) {
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See why the server is slow: perhaps it is overloaded, waits for a DNS or block list lookup, or delays its greeting on purpose (Postfix: postscreen). The log of %s says which.", c.host)))}
 		t.hints = append(t.hints, HintTime)
 	case p.Ending == engine.EndedTimeout:
-		t.cause = fmt.Sprintf("No connection to %s comes about: there is no answer in time.%s", where, need)
+		t.cause = fmt.Sprintf("%s gives no answer in time: the attempt to connect timed out.%s", where, need)
 		t.owner = []Cure{cure(c.hostBy(reach))}
 		t.hints = append(t.hints, HintPort, HintTime)
 	case p.Ending == engine.EndedClosed:
 		t.cause = fmt.Sprintf("%s accepts the connection and closes it%s.%s", where, endedBy(p), need)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why it closes the connection: a limit of connections, a block list, or a proxy before it.", c.host)))}
 	case p.Ending == engine.EndedNoSMTP:
-		t.cause = fmt.Sprintf("What answers at %s is no mail server that works%s.%s", where, endedBy(p), need)
-		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what listens there: `nc %s %d` has to show a line that begins with 220.", strings.Trim(c.host, "[]"), c.port())))}
+		t.cause = fmt.Sprintf("The server at %s does not speak SMTP%s.%s", where, said(p), need)
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See which program listens there, and let the mail server listen in its place: `nc %s %d` has to show a line that begins with 220. If %s is no mail server, correct the MX record or the address.", strings.Trim(c.host, "[]"), c.port(), c.host)))}
 	default:
 		t.cause = fmt.Sprintf("No mail server answers at %s%s.%s", where, endedBy(p), need)
 		t.owner = []Cure{cure(c.hostBy(reach))}

@@ -442,6 +442,8 @@ func (f postfix) excuse(s situation, r mtapolicy.Reply, p *engine.Plan, i int, w
 			if !f.old || f.level == "dane" || s.secure {
 				continue
 			}
+		case mtapolicy.WeakerTADates, mtapolicy.WeakerTACommonName:
+			continue // no authority of these servers has expired
 		case mtapolicy.WeakerNextHopName:
 			if !v.nexthop {
 				continue

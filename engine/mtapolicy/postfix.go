@@ -296,6 +296,7 @@ func (w *writer) daneOnly(row Row) Reply {
 			if h.Requirement.Has(engine.STS) {
 				reply.deviate(WeakerSTSUnchecked, h.label())
 			}
+			w.anchorChecks(&reply, h)
 		case h.state == open:
 			reply.deviate(StrongerHostUnused, h.label())
 		case h.tlsaPossible():
@@ -311,6 +312,11 @@ func (w *writer) dane(row Row) Reply {
 		return w.wait(row)
 	}
 	reply := Reply{Kind: Found, Text: "dane", Row: row}
+	for i := range w.hosts {
+		if h := &w.hosts[i]; h.needs(engine.DANE | engine.HalfDANE) {
+			w.anchorChecks(&reply, h)
+		}
+	}
 	if !w.insecureMX() {
 		return reply
 	}
@@ -325,6 +331,18 @@ func (w *writer) dane(row Row) Reply {
 		reply.deviate(StrongerInsecureMX, "")
 	}
 	return reply
+}
+
+// anchorChecks names what Postfix (3.7 to 3.10, measured) does not check where TLSA records
+// name an authority: its dates, and the option that Common Names never count.
+func (w *writer) anchorChecks(reply *Reply, h *host) {
+	if !h.DANE.Set.HasUsage(dane.DANETA) {
+		return
+	}
+	reply.deviate(WeakerTADates, h.label())
+	if w.plan.Request.Options.NoCNID {
+		reply.deviate(WeakerTACommonName, h.label())
+	}
 }
 
 // secureSTS is row P9.

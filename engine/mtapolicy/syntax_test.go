@@ -413,3 +413,30 @@ func FuzzKey(f *testing.F) {
 		}
 	})
 }
+
+// Where TLSA records name an authority, Postfix does not look at its dates, and knows no
+// option that excludes Common Names; both are deviations of every host with usage 2.
+func TestAnchorChecks(t *testing.T) {
+	for _, noCNID := range []bool{false, true} {
+		p := situation{hosts: []string{"dnext"}, secure: true}.plan()
+		p.Request.Options.NoCNID = noCNID
+		r, err := mtapolicy.Postfix(p, mtapolicy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []mtapolicy.DeviationID{mtapolicy.WeakerTADates}
+		if noCNID {
+			want = append(want, mtapolicy.WeakerTACommonName)
+		}
+		var got []mtapolicy.DeviationID
+		for _, d := range r.Deviations {
+			if !d.Weaker {
+				t.Errorf("%s is not called weaker", d.ID)
+			}
+			got = append(got, d.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("no-cn-id %t: deviations %v, want %v", noCNID, got, want)
+		}
+	}
+}

@@ -148,7 +148,7 @@ func TestPlanTimeout(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := probe.New(probe.Config{Dial: newCrowd().dial, HELO: "probe.example", Timeout: c.timeout, PlanTimeout: c.plan})
 			r := p.Host(t.Context(), e, many(one, 1, 1, each), 0)
-			if r.Untried() == 1 != c.untried || !strings.Contains(explain.Text(r.Decision.Reason), map[bool]string{true: "was over before it answered", false: "time-out"}[c.untried]) {
+			if r.Untried() == 1 != c.untried || !strings.Contains(explain.Text(r.Decision.Reason), map[bool]string{true: "was over before it answered", false: "timeout"}[c.untried]) {
 				t.Errorf("%v of %v: %s", c.timeout, c.plan, explain.Text(r.Decision.Reason))
 			}
 		})

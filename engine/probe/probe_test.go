@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,6 +208,30 @@ func TestRequirements(t *testing.T) {
 			t.Errorf("%s, %d dials", h.Decision.Outcome, dials)
 		}
 	})
+	t.Run("one family", func(t *testing.T) {
+		s := smtptest.Server{TLS: serverTLS()}
+		to := s.Start(t)
+		e, plan := planned(t, record(), "192.0.2.1", "192.0.2.2")
+		var dials atomic.Int32
+		for network, want := range map[string]int32{"tcp4": 2, "tcp6": 0, "": 2} {
+			dials.Store(0)
+			r := probe.New(probe.Config{HELO: "probe.example", Network: network,
+				Dial: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+					dials.Add(1)
+					return dialTo(to)(ctx, a)
+				}}).Host(t.Context(), e, plan, 0)
+			if dials.Load() != want {
+				t.Errorf("%q: %d dials, want %d", network, dials.Load(), want)
+			}
+			if network != "tcp6" {
+				continue
+			}
+			if p := r.Addresses[0].Peer; len(r.Addresses) != 1 || !p.Untried || p.Ending != engine.EndedFamily || !strings.Contains(p.Detail, "no IPv6 address") ||
+				r.Decision.Outcome != engine.Deferred || r.Decision.Reason.ID != reason.NotTried || r.Decision.At.IsZero() {
+				t.Errorf("%+v", r)
+			}
+		}
+	})
 	t.Run("public addresses only", func(t *testing.T) {
 		s := smtptest.Server{TLS: serverTLS()}
 		to := s.Start(t)
@@ -352,7 +377,7 @@ func TestTime(t *testing.T) {
 			p := probe.New(probe.Config{Dial: dialTo(s.Start(t)), Timeout: 200 * time.Millisecond})
 			start := time.Now()
 			peer := p.Probe(t.Context(), theHost(t), address)
-			if took := time.Since(start); took > 5*time.Second || !strings.Contains(peer.Detail, "time-out") {
+			if took := time.Since(start); took > 5*time.Second || !strings.Contains(peer.Detail, "timeout") {
 				t.Errorf("%s after %v: %q", peer.Event, took, peer.Detail)
 			}
 			// Nothing is concluded before the first reply inside TLS.
