@@ -19,14 +19,6 @@ import (
 	"github.com/mxauth/mxauth/pkix"
 )
 
-// ErrMaterial is wrapped by every error of [ReadMaterial]: the file holds nothing of
-// which a TLSA record could be made. The text names the file and says what was expected.
-var ErrMaterial = errors.New("no certificate or key")
-
-// MaxMaterial bounds the octets of a file that [ReadMaterial] reads: a chain of ten
-// certificates has 20 kB.
-const MaxMaterial = 1 << 20
-
 // A Material is the input of TLSA records: certificates, or a key alone. The zero
 // Material is nothing.
 type Material struct {

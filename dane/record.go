@@ -7,13 +7,8 @@ import (
 	"strings"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 )
-
-// ErrRecord is wrapped by every error of the functions that read a TLSA record: the
-// input is none.
-var ErrRecord = fault.New("dane", "not a TLSA record")
 
 // maxData is the most association data that RDATA can hold: its length is 16 bits
 // (RFC 1035 section 3.2.1) and three octets precede it.
@@ -71,25 +66,34 @@ func (s Selector) String() string { return nameOf(selectorNames[:], uint8(s)) }
 // String returns the mnemonic of RFC 7218, "SHA2-256", or the number if there is none.
 func (m MatchingType) String() string { return nameOf(matchingNames[:], uint8(m)) }
 
-// ParseUsage reads a number of 0 to 255 or a mnemonic in any letter case. Errors wrap
+// Set reads a number of 0 to 255 or a mnemonic in any letter case. Errors wrap
 // [ErrRecord].
-func ParseUsage(s string) (Usage, error) {
-	v, err := parseField("usage", usageNames[:], s)
-	return Usage(v), err
+func (u *Usage) Set(word string) error {
+	n, err := parseField("usage", usageNames[:], word)
+	if err == nil {
+		*u = Usage(n)
+	}
+	return err
 }
 
-// ParseSelector reads a number of 0 to 255 or a mnemonic in any letter case. Errors
+// Set reads a number of 0 to 255 or a mnemonic in any letter case. Errors
 // wrap [ErrRecord].
-func ParseSelector(s string) (Selector, error) {
-	v, err := parseField("selector", selectorNames[:], s)
-	return Selector(v), err
+func (s *Selector) Set(word string) error {
+	n, err := parseField("selector", selectorNames[:], word)
+	if err == nil {
+		*s = Selector(n)
+	}
+	return err
 }
 
-// ParseMatchingType reads a number of 0 to 255 or a mnemonic in any letter case.
+// Set reads a number of 0 to 255 or a mnemonic in any letter case.
 // Errors wrap [ErrRecord].
-func ParseMatchingType(s string) (MatchingType, error) {
-	v, err := parseField("matching type", matchingNames[:], s)
-	return MatchingType(v), err
+func (m *MatchingType) Set(word string) error {
+	n, err := parseField("matching type", matchingNames[:], word)
+	if err == nil {
+		*m = MatchingType(n)
+	}
+	return err
 }
 
 func nameOf(names []mnemonic, v uint8) string {
@@ -170,13 +174,13 @@ func ParseRecord(s string) (Record, error) {
 		return Record{}, fmt.Errorf("%w: %q lacks one of the four parts usage, selector, matching type and data", ErrRecord, text.Cut(s, maxInput))
 	}
 	var r Record
-	if r.Usage, err = ParseUsage(f[0]); err != nil { // TLSA6698-2.2-01: RFC 6698 section 2.2
+	if err := r.Usage.Set(f[0]); err != nil { // TLSA6698-2.2-01: RFC 6698 section 2.2
 		return Record{}, err
 	}
-	if r.Selector, err = ParseSelector(f[1]); err != nil {
+	if err := r.Selector.Set(f[1]); err != nil {
 		return Record{}, err
 	}
-	if r.MatchingType, err = ParseMatchingType(f[2]); err != nil {
+	if err := r.MatchingType.Set(f[2]); err != nil {
 		return Record{}, err
 	}
 	data, err := parseHex(f[3:], maxData)

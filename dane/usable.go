@@ -13,12 +13,6 @@ import (
 	"github.com/mxauth/mxauth/pkix"
 )
 
-// MaxRecords bounds the records of one RRset that can be usable. Real sets have two
-// to ten; 64 KiB of DNS message could bring some 1,700, each of which costs work for
-// every certificate of a chain. A record beyond the limit is not usable, so a set
-// that exceeds it can refuse a peer and never let one pass.
-const MaxRecords = 128
-
 // A UsePolicy says which records this operator lets count; the zero UsePolicy takes
 // what RFC 7672 section 3.1 and RFC 7671 section 9 take. It has no way to let usages
 // 0 and 1 count (RFC 7672 section 3.1.3, RFC 7671 section 4).
@@ -83,11 +77,11 @@ func NewSet(records []Record, p UsePolicy) Set {
 	return s
 }
 
-// NewSetFromDNS is [NewSet] for the records of an answer. One that is shorter than
+// setFromDNS is [NewSet] for the records of an answer. One that is shorter than
 // its three numbers is in the set as the zero Record and is not usable (RFC 6698
 // sections 2.1 and 4.1): the set is not empty, so RFC 7672 section 2.2 asks for TLS
 // even if there is nothing else in it.
-func NewSetFromDNS(records []dnssec.Record, p UsePolicy) Set {
+func setFromDNS(records []dnssec.Record, p UsePolicy) Set {
 	s := Set{uses: make([]RecordUse, len(records))}
 	for i, d := range records {
 		r, err := RecordFromDNS(d)

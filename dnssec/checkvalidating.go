@@ -9,24 +9,15 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// ErrNotValidating is wrapped by [CheckValidating]: the resolver answers, but does not
-// validate, or keeps its verdict to itself. Its AD bit must not be relied on: every
-// answer would look insecure, and DANE would be switched off in silence.
-var ErrNotValidating = errors.New("the resolver does not validate DNSSEC")
-
-// ErrRootRejected is wrapped by [CheckValidating]: the resolver validates, and rejects the
-// keys of the root. Its clock or its trust anchor is wrong. It wraps [ErrNotValidating].
-var ErrRootRejected = fmt.Errorf("%w correctly", ErrNotValidating)
-
-// CheckValidating asks up for the keys of the root and reports whether it validates: a
+// CheckValidating asks the upstream for the keys of the root and reports whether it validates: a
 // nil error means that the AD bit was set. The root is signed, so a validating
 // resolver always sets it. An error wraps [ErrNotValidating] and names the server,
 // or is a [*LookupError] if there was no answer at all.
 //
 // One question cannot show more: a resolver that sets AD on everything passes.
 // Package probe asks the questions that catch it.
-func CheckValidating(ctx context.Context, up Upstream) error {
-	s := &Stub{up: up, turns: newTurns(DefaultUnderWay)}
+func (c StubConfig) CheckValidating(ctx context.Context) error {
+	s := &Stub{up: c.Upstream, turns: newTurns(DefaultUnderWay)}
 	q := Question{rfc6125.RootName(), TypeDNSKEY}
 	share, ctx, cancel := shareFor(ctx, q)
 	defer cancel()

@@ -11,13 +11,6 @@ import (
 	"github.com/mxauth/mxauth/internal/fault"
 )
 
-// Reasons that the AD-trusting stub gives.
-const (
-	ReasonADClear       ReasonCode = "ad-clear"       // insecure: the resolver does not vouch for it
-	ReasonUpstreamBogus ReasonCode = "upstream-bogus" // the resolver says, or shows, that validation failed there
-	ReasonUpstreamUnfit ReasonCode = "upstream-indeterminate"
-)
-
 // A ProtectedPath is an [Upstream] that knows whether anyone but the resolver
 // could have written its answers. The real ones can.
 type ProtectedPath interface {
@@ -25,10 +18,6 @@ type ProtectedPath interface {
 	// interface, or proves who it is (strict DNS over TLS, HTTPS).
 	ProtectedPath() bool
 }
-
-// ErrUnprotectedPath is wrapped by [NewStub] when the AD bit of the configured
-// resolver could be forged by anyone on the way to it.
-var ErrUnprotectedPath = fault.New("dnssec", "the AD bit of this resolver can be forged on the way from it")
 
 // A StubConfig describes a [Stub].
 type StubConfig struct {

@@ -14,34 +14,6 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// Defaults and limits of a [Validator].
-const (
-	// DefaultMaxNSEC3Iterations is the most that is computed for one NSEC3 hash. RFC
-	// 9276 section 3.2 lets a validator stop anywhere above 0; zones of today have 0
-	// to 20, and Unbound's limit is 150. Above it a denial is insecure, with
-	// [ReasonNSEC3Iterations]; there is no second limit (section 4).
-	DefaultMaxNSEC3Iterations = 150
-	// DefaultZones is how many zones are remembered: the zones of the hosts that a
-	// large sender talks to in a day.
-	DefaultZones = 10_000
-	// DefaultMaxQueries bounds the questions sent for one question. The longest honest
-	// work is an alias chain of 16 steps, each in a zone of its own (3 questions a
-	// step), or an unsigned name some tens of labels below a signed zone.
-	DefaultMaxQueries = 64
-	// DefaultMaxBytes bounds the bytes of the replies to one question, as they are held in
-	// memory: as many full messages as an answer with all its keys has ever needed, several
-	// times.
-	DefaultMaxBytes = 1 << 20
-	// DefaultExchangeTimeout bounds one exchange with the upstream, which has
-	// timeouts of its own; this is for one that does not keep to them.
-	DefaultExchangeTimeout = 20 * time.Second
-	// maxSigners bounds the zones that are tried for one RRset: honest ones are
-	// signed by one.
-	maxSigners = 4
-	// maxZoneTTL bounds how long a zone's keys are kept, whatever their TTL says.
-	maxZoneTTL = 24 * time.Hour
-)
-
 // A ValidatorConfig says what a [Validator] asks and believes. Only Upstream has no
 // default.
 type ValidatorConfig struct {

@@ -8,18 +8,6 @@ import (
 	"github.com/mxauth/mxauth/internal/text"
 )
 
-// Limits of what is kept of foreign words and lifetimes.
-const (
-	// maxEDEText bounds the text of one extended error that is shown: a line.
-	maxEDEText = 160
-	// MaxTTL bounds how long any answer is kept, whatever its TTL says: a day, as
-	// RFC 8767 section 4 and most resolvers have it.
-	MaxTTL = 24 * time.Hour
-	// MaxNegativeTTL bounds how long the absence of something is kept (RFC 2308
-	// section 5 suggests one to three hours; RFC 8198 section 5.4).
-	MaxNegativeTTL = 3 * time.Hour
-)
-
 // recordOf makes the record that a user of this package sees.
 func recordOf(rr wire.RR) Record { return Record{Type: Type(rr.Type), TTL: rr.TTL, Data: rr.Data} }
 
@@ -60,3 +48,8 @@ func negativeTTL(soas []wire.RR) time.Duration {
 	}
 	return ttl
 }
+
+const (
+	// maxEDEText bounds the text of one extended error that is shown: a line.
+	maxEDEText = 160
+)

@@ -133,7 +133,7 @@ func tally(p *engine.Plan) string {
 // share prints what was spent, in per cent of what may be.
 func share(spent dnssec.Amounts) (out string, most int) {
 	for r := range dnssec.Resource(len(spent)) {
-		per := 100 * spent[r] / dnssec.DefaultLimits().Amounts[r]
+		per := 100 * spent[r] / dnssec.NewBudget("", dnssec.Limits{}).Limits().Amounts[r]
 		most = max(most, per)
 		out += fmt.Sprintf("%s %d (%d%%) ", r, spent[r], per)
 	}

@@ -11,13 +11,7 @@ import (
 	"net/textproto"
 	"os"
 	"sync"
-
-	"github.com/mxauth/mxauth/internal/fault"
 )
-
-// ErrRefused is wrapped by the error with which a handshake ends that an [Attempt]'s
-// TLSConfig refused. The decision is that of [Attempt.Decision].
-var ErrRefused = fault.New("engine", "the peer did not prove itself")
 
 // errForeignSession ends a handshake that resumes a session of another plan.
 var errForeignSession = fmt.Errorf("%w: the session was resumed from a cache that is not bound to the plan", ErrRefused)

@@ -100,3 +100,9 @@ func KeyOf(r Request) any {
 	}
 	return key
 }
+
+// MinValid is minValid.
+const MinValid = minValid
+
+// ParseRequirement is parseRequirement.
+func ParseRequirement(s string) (Requirement, error) { return parseRequirement(s) }

@@ -141,7 +141,7 @@ func (e *Engine) startSTS(ctx context.Context, r *Request, n nextHop, paid looku
 	if e.c.STS == nil {
 		return stsLookup{asked: reason.STSNoClient}
 	}
-	ctx, cancel := context.WithCancel(dnssec.WithShare(ctx, paid.domain))
+	ctx, cancel := context.WithCancel(paid.domain.With(ctx))
 	l := stsLookup{asked: reason.STSWasAsked, cancel: cancel, result: make(chan sts.Result, 1), start: e.c.Now()}
 	go func() { l.result <- e.c.STS.Lookup(ctx, n.host) }() // STS-3.4-01: RFC 8461 section 3.4
 	return l

@@ -36,8 +36,8 @@ var levelWords = [...]string{"default", "opportunistic", "dane", "dane-only", "s
 // "dane-only", "sts", "secure".
 func (l Level) String() string { return enum.Word(levelWords[:], int(l)) }
 
-// ParseLevel reads the word of a level. The error lists the words.
-func ParseLevel(s string) (Level, error) {
+// parseLevel reads the word of a level. The error lists the words.
+func parseLevel(s string) (Level, error) {
 	i, err := enum.Index("engine", "level", levelWords[:], s)
 	return Level(i), err
 }
@@ -47,7 +47,7 @@ func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // UnmarshalText reads the word of a level.
 func (l *Level) UnmarshalText(b []byte) (err error) {
-	*l, err = ParseLevel(string(b))
+	*l, err = parseLevel(string(b))
 	return err
 }
 

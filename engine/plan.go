@@ -14,22 +14,17 @@ import (
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
-// MaxHosts bounds the hosts of a plan. Real MX sets hold up to some twenty; a larger
-// one is cut behind this many in the order of preference, so that a hostile zone can
-// not make us ask thousands of questions.
-const MaxHosts = 64
-
 // hostLookups bounds the hosts of one plan that are looked up at the same time: all of
 // them, so that some whose servers are silent do not hold up the others. How many
 // questions are under way is bounded by the budget of the plan.
 const hostLookups = MaxHosts
 
-// MinValid is how long a plan may be decided by at least, from when it is complete and
+// minValid is how long a plan may be decided by at least, from when it is complete and
 // however soon the TTLs of what it rests on end: an answer whose TTL has ended may be used
 // for the transaction in progress (RFC 1035 section 3.2.1), and connecting takes its time.
 // It does not hold for ends of signatures and of cached policies, and no plan is kept in
 // the cache for it.
-const MinValid = time.Minute
+const minValid = time.Minute
 
 // askAgainAfter is how long a plan must have been in the making for answers that have
 // ended meanwhile to be asked for again. TTLs are whole seconds.
@@ -82,7 +77,7 @@ type Plan struct {
 	PastErr error
 	Drops   []memory.Drop
 	// ValidUntil is the earliest end of what the plan rests on, but not sooner than
-	// [MinValid] after it was complete unless a signature or a cached policy ends; after
+	// a minute after it was complete unless a signature or a cached policy ends; after
 	// it a decision is Deferred (plan again).
 	ValidUntil time.Time
 	Made       time.Time // when it was begun

@@ -7,17 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
-
-// ErrRequest is wrapped by every error of [Engine.Plan]: the request is not one that
-// can be planned, and the text names the option at fault. What DNS or a policy says
-// is never an error; it is in the plan.
-var ErrRequest = fault.New("engine", "bad request")
-
-// DefaultPort is the port of mail between servers (RFC 5321 section 4.5.4.2).
-const DefaultPort = 25
 
 // A Request asks for the plan of one delivery. Its JSON is the request of a file of
 // evidence (docs/evidence.schema.json).
@@ -129,9 +120,9 @@ func parseLiteral(s string) (netip.Addr, bool) {
 	return a, err == nil && a.Zone() == ""
 }
 
-// PortOf returns the port that the hosts of a plan for r are connected to. An error wraps
+// MailPort returns the port that the hosts of a plan for r are connected to. An error wraps
 // [ErrRequest].
-func PortOf(r Request) (uint16, error) {
+func (r *Request) MailPort() (uint16, error) {
 	n, err := r.check(true)
 	return n.port, err
 }

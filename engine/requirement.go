@@ -60,8 +60,8 @@ func (r Requirement) String() string {
 	return "invalid"
 }
 
-// ParseRequirement reads what [Requirement.String] prints.
-func ParseRequirement(s string) (Requirement, error) {
+// parseRequirement reads what [Requirement.String] prints.
+func parseRequirement(s string) (Requirement, error) {
 	if s == "skip" {
 		return Skip, nil
 	}
@@ -85,7 +85,7 @@ func (r Requirement) MarshalText() ([]byte, error) { return []byte(r.String()), 
 
 // UnmarshalText reads what [Requirement.MarshalText] prints.
 func (r *Requirement) UnmarshalText(b []byte) (err error) {
-	*r, err = ParseRequirement(string(b))
+	*r, err = parseRequirement(string(b))
 	return err
 }
 

@@ -33,7 +33,7 @@ func makePlan(r Request, g gathered) (p *Plan, lost []memory.Drop) {
 	p.ends, limit, p.steady = validity(p, &g, &m)
 	p.ties = len(p.Hosts) > 1 && orders(p.Hosts) > 1
 	p.ValidUntil = p.ends
-	if least := g.done.Add(MinValid); p.ValidUntil.Before(least) {
+	if least := g.done.Add(minValid); p.ValidUntil.Before(least) {
 		p.ValidUntil = least
 	}
 	if !limit.IsZero() && limit.Before(p.ValidUntil) {
@@ -81,7 +81,7 @@ func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, ste
 	}
 	if ends.IsZero() {
 		// A literal, or nothing was found out: it rests on nothing that could end.
-		ends = g.done.Add(MinValid)
+		ends = g.done.Add(minValid)
 	}
 	return ends, limit, steady
 }

@@ -13,12 +13,7 @@ import (
 	"sync"
 
 	"github.com/mxauth/mxauth/engine/internal/smtpreply"
-	"github.com/mxauth/mxauth/internal/fault"
 )
-
-// ErrInjected is wrapped by the error of Read on a watched connection where plaintext
-// followed the 220 reply to STARTTLS. The connection must be closed.
-var ErrInjected = fault.New("engine", "unencrypted data after the reply to STARTTLS")
 
 // maxCommand is how much of a command line is kept: the verbs that matter are short. RFC
 // 5321 section 4.5.3.1.4 allows 512 octets.

@@ -49,17 +49,8 @@ func parseMode(s string) Mode {
 	return 0
 }
 
-// MaxMaxAge is the upper end of max_age (RFC 8461 section 3.2: 31557600 s). A
-// policy that exceeds it is invalid; the grammar's ten digits would reach further
-// (erratum 7282).
-const MaxMaxAge = 31557600 * time.Second
-
 // maxAgeDigits is the longest max_age by the grammar (RFC 8461 section 3.2).
 const maxAgeDigits = 10
-
-// MaxPolicySize is the longest policy body in octets that is read (RFC 8461 section
-// 3.3 suggests 64 kilobytes).
-const MaxPolicySize = 64 << 10
 
 // A Policy is an MTA-STS policy (RFC 8461 section 3.2). It must not be changed. The
 // zero Policy is invalid.

@@ -99,7 +99,7 @@ func (e *env) tryServer(ctx context.Context, s upstream.Server) error {
 		return err
 	}
 	defer up.Close()
-	return dnssec.CheckValidating(ctx, up)
+	return dnssec.StubConfig{Upstream: up}.CheckValidating(ctx)
 }
 
 // trySockets asks mxauth a question that it answers without a lookup, where each table of

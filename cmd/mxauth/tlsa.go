@@ -116,18 +116,18 @@ that are there, --json one object a line.`,
 
 // recipe reads the three fields.
 func (f *tlsaMakeFlags) recipe() (dane.Recipe, error) {
-	u, err := dane.ParseUsage(f.usage)
-	if err != nil {
+	var u dane.Usage
+	if err := u.Set(f.usage); err != nil {
 		return dane.Recipe{}, usageError("--usage: %w", err)
 	}
 	r := dane.Recommended(u)
 	r.Usage = u
 	if f.selector != "" {
-		if r.Selector, err = dane.ParseSelector(f.selector); err != nil {
+		if err := r.Selector.Set(f.selector); err != nil {
 			return r, usageError("--selector: %w", err)
 		}
 	}
-	if r.MatchingType, err = dane.ParseMatchingType(f.matching); err != nil {
+	if err := r.MatchingType.Set(f.matching); err != nil {
 		return r, usageError("--matching-type: %w", err)
 	}
 	return r, nil

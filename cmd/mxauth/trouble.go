@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/upstream"
 )
 
 // complain says on standard error which resolvers are not used, which lookups failed by the
@@ -44,7 +45,7 @@ func (f *resolverFaults) unused() (text, hint string) {
 	}
 	list := "the --resolver flags"
 	if f.fromFile {
-		list = dnssec.ResolvConfPath
+		list = upstream.ResolvConfPath
 	}
 	const let = " pass DNSSEC records through " + passSettings
 	names, others := strings.Join(strip, ", "), strings.Join(pass, ", ")
@@ -64,7 +65,7 @@ func (f *resolverFaults) explain(t trouble) (text, hint string) {
 	}
 	where := ""
 	if f.fromFile {
-		where = ", which " + dnssec.ResolvConfPath + " names,"
+		where = ", which " + upstream.ResolvConfPath + " names,"
 	}
 	q, reason := t.first.Question.String(), t.first.Reason.String()
 	const another = "or " + nameAnother

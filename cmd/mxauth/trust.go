@@ -129,7 +129,7 @@ func (e *env) checkTrustAD(ctx context.Context, c *mxauth.Config) error {
 				return err
 			}
 			defer one.Close()
-			err = dnssec.CheckValidating(ctx, one)
+			err = dnssec.StubConfig{Upstream: one}.CheckValidating(ctx)
 			switch {
 			case errors.Is(err, dnssec.ErrRootRejected):
 				return configError(rootRejectedCure, "%w", err)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,7 +158,7 @@ func (l *again) wider(ctx context.Context, first end) (engine.Peer, bool) {
 // second time: servers also fail by chance.
 func (l *again) widerDone(ctx context.Context, first end, peer engine.Peer, last end) (engine.Peer, bool) {
 	own := &engine.OwnTLS{Obstacle: engine.ObstacleHello}
-	if id := last.state.CipherSuite; !engine.IsDefaultSuite(id) {
+	if id := last.state.CipherSuite; !isDefaultSuite(id) {
 		own.Obstacle, own.Detail = engine.ObstacleSuite, tls.CipherSuiteName(id)
 	}
 	said := first.answer.alert == tlswire.AlertHandshakeFailure || first.answer.alert == tlswire.AlertInsufficientSecurity
@@ -333,4 +334,9 @@ func refusedKey(c *x509.Certificate) string {
 		return ""
 	}
 	return cmp.Or(pkix.UnreadKey(c.RawSubjectPublicKeyInfo), "a key of an unknown type")
+}
+
+// isDefaultSuite reports whether crypto/tls offers the suite by default.
+func isDefaultSuite(id uint16) bool {
+	return slices.ContainsFunc(tls.CipherSuites(), func(s *tls.CipherSuite) bool { return s.ID == id })
 }

@@ -1,4 +1,4 @@
-package dnssec
+package upstream
 
 import (
 	"bufio"
@@ -63,12 +63,12 @@ func SystemServers(path string) (SystemConfig, error) {
 		cfg.Missing = true
 		return cfg, nil
 	case err != nil:
-		return SystemConfig{}, fault.Errorf("dnssec", "the host's resolvers cannot be read: %w", err)
+		return SystemConfig{}, fault.Errorf("upstream", "the host's resolvers cannot be read: %w", err)
 	}
 	defer f.Close()
 	cfg, err := ParseResolvConf(f)
 	if err != nil {
-		return SystemConfig{}, fault.Errorf("dnssec", "%s: %w", path, err)
+		return SystemConfig{}, fault.Errorf("upstream", "%s: %w", path, err)
 	}
 	return cfg, nil
 }
