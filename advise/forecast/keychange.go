@@ -124,7 +124,7 @@ func (k *keyChange) plan() {
 	}
 	k.out.TTL = int64(k.ttl / time.Second)
 	if !k.known {
-		k.note("The TTL of the TLSA records in their zone is not known here, and a day is assumed: say it with --ttl.")
+		k.note("The TTL of the TLSA records in their zone is not known here, and a day is assumed; the option `ttl` says it.")
 	}
 	if len(k.f.o.Next.SPKI) > 0 {
 		k.planned()
@@ -393,7 +393,7 @@ func (k *keyChange) renewalTime() time.Time {
 func (k *keyChange) sameAuthority() {
 	k.out.Ways = append(k.out.Ways, KeyWay{ID: "same-authority",
 		Text:  "The record names the authority, so a certificate that the same authority signs needs no change in DNS, with the same key or a new one.",
-		Steps: []KeyStep{step(k.renewalTime(), "Renew. Hold each new certificate with its chain against the records before it is put into use (mxauth tlsa next --cert FILE): a public CA changes the certificates that it signs with, often without notice.")},
+		Steps: []KeyStep{step(k.renewalTime(), "Renew. Hold each new certificate with its chain against the records before it is put into use (`mxauth tlsa next` with the option `cert`): a public CA changes the certificates that it signs with, often without notice.")},
 	})
 }
 
@@ -440,7 +440,7 @@ func (k *keyChange) keyRecords() []dane.Record {
 func (k *keyChange) newKey(old []dane.Record) {
 	wait := switchTTLs * k.ttl
 	way := KeyWay{ID: "new-key", Text: plain.Text("Renew with a new key: its record is published for " + plain.Span(wait) + " (twice the TTL) before the server shows it.")}
-	s := step(k.now, "Make the next key (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out next.key) and publish the record that mxauth tlsa make --host %s next.key prints, in addition to the present ones.", k.out.Host)
+	s := step(k.now, "Make the next key (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out next.key) and publish the record of next.key for %s that `mxauth tlsa make` prints, in addition to the present ones.", k.out.Host)
 	switchAt := k.now.Add(wait)
 	if k.out.Renewal != nil {
 		if latest := k.out.Renewal.Add(-wait); latest.After(k.now) {
@@ -449,7 +449,7 @@ func (k *keyChange) newKey(old []dane.Record) {
 			k.note("The ACME client may renew before resolvers have a new record: have it keep the key this time, or stop its timer until then.")
 		}
 	}
-	next := step(switchAt, "Have the certificate issued for that key (certbot certonly --csr, made of next.key) and put it into use. mxauth tlsa next --cert next.key says whether resolvers have the record.")
+	next := step(switchAt, "Have the certificate issued for that key (certbot certonly --csr, made of next.key) and put it into use. `mxauth tlsa next`, with next.key as the option `cert`, says whether resolvers have the record.")
 	way.Steps = append(way.Steps, s, next)
 	if len(old) > 0 {
 		gone := step(switchAt, "Once no address shows the old key, take its record away.")

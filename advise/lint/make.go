@@ -231,7 +231,7 @@ func (r *report) proposalText(p *Proposal, pol *sts.Policy) string {
 		}
 		return fmt.Sprintf("%s has an MTA-STS policy that senders do not take: %s. Repair that first; the policy below is of mode %s.", dom, why, p.Mode)
 	}
-	return fmt.Sprintf("A policy for the mail hosts that were given, of mode %s: %s. If %s has a policy already, leave --mx out to see what changes.", p.Mode, effect, dom)
+	return fmt.Sprintf("A policy for the mail hosts that were given, of mode %s: %s. If %s has a policy already, leave the option `mx` out to see what changes.", p.Mode, effect, dom)
 }
 
 // policyChanges are the differences between two policies, a line each.
@@ -287,7 +287,7 @@ func (r *report) stages(mode sts.Mode, age time.Duration, q PolicyRequest) []Sta
 			LookFor: []string{
 				"For 7 days of mode enforce mxauth tlsrpt read says \"none failed\" for MTA-STS.",
 				"No sender reports sts-policy-fetch-error, sts-policy-invalid or sts-webpki-invalid: the web server and its certificate hold.",
-				"The certificates of the mail hosts and of mta-sts." + dom + " have been renewed once by themselves, or you have a calendar for them (mxauth forecast --ical " + dom + ").",
+				"The certificates of the mail hosts and of mta-sts." + dom + " have been renewed once by themselves, or you have a calendar of their ends (`mxauth forecast` writes one).",
 			}})
 	}
 	for i := range out {

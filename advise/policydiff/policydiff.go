@@ -296,13 +296,13 @@ func (r *Request) todo(d *Diff) {
 		if d.MXKnown {
 			add("Do not serve the new policy yet: add an mx line for %s, or take it out of the MX records and wait until the old MX records have left the caches.", l)
 		} else {
-			add("If %s takes mail for the domain, do not serve the new policy: it gets no mail. Name the domain with --domain to see.", l)
+			add("If %s takes mail for the domain, do not serve the new policy: it gets no mail. Name the domain by the option `domain` to see.", l)
 		}
 	} else if l := of(func(h HostChange) bool { return h.Effect == Lost || h.Effect == Unlisted }); l != "" && r.New.Mode != sts.ModeNone && d.MXKnown {
 		add("Add an mx line for %s before the policy is enforced.", l)
 	}
 	if d.Unsure {
-		add("A wildcard goes, and which mail hosts it listed is not known here. Name the domain with --domain.")
+		add("A wildcard goes, and which mail hosts it listed is not known here. Name the domain by the option `domain`.")
 	}
 	if l := of(func(h HostChange) bool { return h.Effect == Gained }); l != "" && r.Old.Mode == sts.ModeEnforce && r.Old.MaxAge > 0 {
 		add("Keep a mail host that the old policy lists in the MX records until %s: senders that remember the old policy deliver no mail to %s.", date(d.Remembered), l)
