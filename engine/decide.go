@@ -350,7 +350,7 @@ func (c *connection) requireTLS(v verdict) verdict {
 }
 
 // bounceWithREQUIRETLS: a bounce carries the parameter where it can, and goes by the
-// plain plan where it can not (RFC 8689 section 5).
+// plain plan where it cannot (RFC 8689 section 5).
 func (c *connection) bounceWithREQUIRETLS(v verdict) verdict {
 	if c.event != HandshakeDone || !c.peer.RequireTLS || c.h.Strict == Skip || !v.outcome.Deliverable() {
 		return v

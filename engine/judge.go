@@ -295,7 +295,7 @@ func (c *connection) webpki(refs []rfc6125.Reference) (rfc6125.Match, error) {
 }
 
 // bySTS judges the certificate under MTA-STS (RFC 8461 section 4.2). The pattern was
-// matched before connecting; a plan without that can not pass.
+// matched before connecting; a plan without that cannot pass.
 func (c *connection) bySTS() (proof, bool) {
 	m, err := c.webpki(c.h.STSRefs)
 	switch {

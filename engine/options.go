@@ -58,7 +58,7 @@ func (l Level) usesDANE() bool { return l != LevelOpportunistic && l != LevelSTS
 func (l Level) usesSTS() bool { return l == LevelDefault || l == LevelSTS || l == LevelSecure }
 
 // mandatory reports whether the level is a demand of the operator's own, which the
-// sender of a message can not lower with a header field (doubt D10).
+// sender of a message cannot lower with a header field (doubt D10).
 func (l Level) mandatory() bool { return l == LevelDANEOnly || l == LevelSecure }
 
 // Options of local policy (section 1). The zero value is the default of each.

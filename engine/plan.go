@@ -68,7 +68,7 @@ type Plan struct {
 	STSAsked reason.STSAsked
 	Hosts    []Host // in the order to try
 	// Findings are failures that concern the domain whatever its hosts do, for the
-	// report: a policy that can not be fetched, a record that is gone.
+	// report: a policy that cannot be fetched, a record that is gone.
 	Findings []Reason
 	// Past is what the domain once proved, with what this plan adds to it; nil if nothing
 	// is remembered ([Config].Memory). Drops are what it has lost since. PastErr is why it
@@ -84,7 +84,7 @@ type Plan struct {
 
 	ends   time.Time // the earliest end as it is; how long the plan cache keeps it
 	steady bool      // nothing failed and nothing is pending: the cache may keep it
-	ties   bool      // two hosts share a preference: their order is drawn anew each time
+	ties   bool      // two hosts share a preference: their order is drawn again each time
 }
 
 // A Host is one MX host of a plan.
@@ -112,7 +112,7 @@ type Host struct {
 	// of mode testing, MTA-STS where DANE decides, everything under TLS-Required: No.
 	Report Requirement
 	// Strict is what must hold to send with the REQUIRETLS parameter; Skip where that
-	// is not asked or can not be (section 9).
+	// is not asked or cannot be (section 9).
 	Strict Requirement
 	// NoDANE and NoSTS say what keeps DANE and MTA-STS from asking for more, where they do
 	// not; Ground, why nothing is demanded.

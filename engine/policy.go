@@ -23,9 +23,9 @@ func policyFailure(g *gathered) Reason {
 		return Reason{}
 	}
 	r := &g.sts
-	// Without a policy in force (none, or mode none) a record that is gone or can not
+	// Without a policy in force (none, or mode none) a record that is gone or cannot
 	// be looked up is no failure to report; one that announces a policy which then
-	// can not be fetched always is (RFC 8461 section 6).
+	// cannot be fetched always is (RFC 8461 section 6).
 	inForce := r.Policy != nil && r.Policy.Mode != sts.ModeNone
 	because := func(id reason.ID, err error) Reason {
 		return g.reason(id, &reason.PolicyFailed{Err: err, Fetched: r.Fetched})

@@ -187,7 +187,7 @@ func (c *Client) begin() bool {
 }
 
 // Cached returns the unexpired cached policy of domain without asking anybody; ok is
-// false if there is none, or if the store can not say (StoreErr). Its Row is zero: no
+// false if there is none, or if the store cannot say (StoreErr). Its Row is zero: no
 // record was looked for.
 func (c *Client) Cached(ctx context.Context, domain rfc6125.Host) (r Result, ok bool) {
 	r.Domain = domain

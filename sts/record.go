@@ -155,7 +155,7 @@ func validID(s string) bool {
 }
 
 // validRecordValue reports whether s is 1*(%x21-3A / %x3C / %x3E-7E); the semicolon
-// can not occur here.
+// cannot occur here.
 func validRecordValue(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < 0x21 || s[i] > 0x7e || s[i] == '=' || s[i] == ';' {

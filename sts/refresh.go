@@ -150,7 +150,7 @@ func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
 		c.observer.Fetched(domain, row, got.Took, err)
 	}
 	// A lookup may have fetched meanwhile: then that is the newer state. What is gone, or
-	// can not be had, was fetched at no time.
+	// cannot be had, was fetched at no time.
 	if now, _, _ := c.cache.peek(ctx, domain); !now.fetched.Equal(old.fetched) {
 		return
 	}

@@ -14,7 +14,7 @@
 //
 //   - [Lab.Resolver] behaves as one that validates: it sets AD, or answers SERVFAIL
 //     with an extended error, by what the *specification* of the zones says, not by
-//     what a validator of ours finds;
+//     what our validator finds;
 //   - [Lab.Plain] never validates; with DO it passes signatures and proofs as they are;
 //   - [Lab.Strips] loses everything of DNSSEC on the way;
 //   - [Lab.Lies] does the same, and sets AD on everything;
@@ -49,7 +49,7 @@ type Config struct {
 	Now func() time.Time
 	// RealPorts binds port 53 of 127.9.0.1 to 127.9.0.5 (in the order in which the package's
 	// comment names them) and the ports 25 and 443 of
-	// the published addresses themselves, for programs that can not use [Lab.Dial].
+	// the published addresses themselves, for programs that cannot use [Lab.Dial].
 	// It takes the right to bind ports below 1024. IPv6 addresses are then not served.
 	// The addresses are fixed, so one such lab runs on a machine at a time: a second
 	// fails with an error that wraps [syscall.EADDRINUSE].

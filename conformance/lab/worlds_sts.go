@@ -82,7 +82,7 @@ func recordWorlds() []World {
 	}
 }
 
-// fetchWorlds have a policy that can not be had; nothing is cached, so it does not
+// fetchWorlds have a policy that cannot be had; nothing is cached, so it does not
 // count (RFC 8461 section 3.3).
 func fetchWorlds() []World {
 	var out []World

@@ -44,7 +44,7 @@ const (
 )
 
 // ErrFile is wrapped by every error of [Read] and [File.Replay] that is about the file: it
-// is none, or can not be what was recorded.
+// is none, or cannot be what was recorded.
 var ErrFile = fault.New("evidence", "not a file of evidence")
 
 // Modes by which security statuses came about.
@@ -249,7 +249,7 @@ func (c *counter) Write(b []byte) (int, error) {
 	return c.w.Write(b)
 }
 
-// check refuses what can not have been recorded.
+// check refuses what cannot have been recorded.
 func (f *File) check() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrFile, fmt.Sprintf(format, args...))
@@ -293,7 +293,7 @@ func (f *File) check() error {
 	return nil
 }
 
-// check refuses a message that can not have been recorded.
+// check refuses a message that cannot have been recorded.
 func (m *Message) check() error {
 	ends := 0
 	for _, is := range [...]bool{len(m.Response) > 0, m.Failed != "", m.LeftOut, m.GivenUp} {
@@ -314,7 +314,7 @@ func (m *Message) check() error {
 	return nil
 }
 
-// check refuses a host that can not have been recorded.
+// check refuses a host that cannot have been recorded.
 func (h *Host) check() error {
 	if len(h.Host) > maxText || len(h.Peers) > maxPeers {
 		return fmt.Errorf("more than %d addresses of %.80q", maxPeers, h.Host)

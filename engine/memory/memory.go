@@ -124,7 +124,7 @@ type Config struct {
 // it to local policy). It may be used by many goroutines at once, and by several engines.
 //
 // It reads from its store while a plan is made, and writes behind it: nobody waits for a
-// write. What can not be written is kept and tried again; what has not been written when
+// write. What cannot be written is kept and tried again; what has not been written when
 // the process dies is learned again. When the store
 // cannot be read, the plan says so and goes on as if nothing were remembered; under
 // [Defer] hosts that need not prove themselves wait.
@@ -232,7 +232,7 @@ func (m *Memory) Past(ctx context.Context, domain rfc6125.Host, port uint16) (p 
 }
 
 // All calls f for everything that is remembered, in no order, until it returns false. An
-// error wraps [store.ErrUnavailable]; about an entry that can not be read it comes after
+// error wraps [store.ErrUnavailable]; about an entry that cannot be read it comes after
 // all others.
 func (m *Memory) All(ctx context.Context, f func(Past) bool) error {
 	var bad error

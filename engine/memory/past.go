@@ -48,7 +48,7 @@ const (
 	DropDANE       DropKind = "dane-gone"       // no host has signed TLSA records behind a signed MX any more
 	DropDANEPartly DropKind = "dane-partly"     // all hosts had them, and some have not
 	DropSTS        DropKind = "sts-gone"        // no MTA-STS policy is published and none is kept
-	DropSTSUnknown DropKind = "sts-unreachable" // record or policy can not be had, and none is kept
+	DropSTSUnknown DropKind = "sts-unreachable" // record or policy cannot be had, and none is kept
 	DropSTSNone    DropKind = "sts-none"        // the policy is in mode none
 	DropSTSTesting DropKind = "sts-testing"     // the policy was enforced, and is in mode testing
 	DropTLS        DropKind = "tls-gone"        // a host that has spoken TLS does not
@@ -124,7 +124,7 @@ type Past struct {
 	Drops  []Drop    `json:"drops,omitempty"`
 }
 
-// Precision is how old a time in a [Past] may grow before it is written anew.
+// Precision is how old a time in a [Past] may grow before it is written again.
 const Precision = 12 * time.Hour
 
 // stale reports whether at is to be remembered in place of last: it is later by the
