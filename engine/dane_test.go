@@ -255,7 +255,7 @@ func TestRequirementsDANE(t *testing.T) {
 			t.Errorf("%s", d.Outcome)
 		}
 	})
-	t.Run("DANE7672-10-01 no connection to a host that can not be used", func(t *testing.T) {
+	t.Run("DANE7672-10-01 no connection to a host that cannot be used", func(t *testing.T) {
 		// The dialling itself is shown in engine/probe; here: the plan says so.
 		w := two(t)
 		w.dns.Fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrServFail)

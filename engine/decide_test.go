@@ -356,7 +356,7 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s", d.Outcome)
 		}
 	})
-	t.Run("a plan that skipped the pattern can not pass as sts", func(t *testing.T) {
+	t.Run("a plan that skipped the pattern cannot pass as sts", func(t *testing.T) {
 		w, r, good := plans["sts"](t)
 		p := w.plan(r)
 		q := *p

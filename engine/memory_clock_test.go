@@ -95,7 +95,7 @@ func TestMemoryClockTLS(t *testing.T) {
 	}
 }
 
-// TestMemoryUnwritable: a drop that can not be stored is bounded as well, by the process
+// TestMemoryUnwritable: a drop that cannot be stored is bounded as well, by the process
 // that has seen it; and it is stored when that is possible again.
 func TestMemoryUnwritable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -112,7 +112,7 @@ var (
 	testing_  = func(w *world) { w.unsigned().policy("testing", "mx.example.org") }
 	none      = func(w *world) { w.unsigned().policy("none") }
 	plain     = func(w *world) { w.unsigned() }
-	// unreachable: the record is there, and the policy can not be fetched.
+	// unreachable: the record is there, and the policy cannot be fetched.
 	unreachable = func(w *world) {
 		w.unsigned().sts.results["example.org"] = sts.Result{Row: sts.S4, FetchErr: sts.ErrFetchTCP}
 	}
@@ -156,8 +156,8 @@ func TestMemory(t *testing.T) {
 		{"the policy is gone", enforced, plain, engine.Request{}, "sts-gone", "memory-sts"},
 		{"the policy is in mode none", enforced, none, engine.Request{}, "sts-none", "memory-sts"},
 		{"the policy is in mode testing", enforced, testing_, engine.Request{}, "sts-testing", "memory-sts"},
-		{"the policy can not be fetched", enforced, unreachable, engine.Request{}, "sts-unreachable", "memory-sts"},
-		{"the record can not be looked up", enforced, unknown, engine.Request{}, "sts-unreachable", "memory-sts"},
+		{"the policy cannot be fetched", enforced, unreachable, engine.Request{}, "sts-unreachable", "memory-sts"},
+		{"the record cannot be looked up", enforced, unknown, engine.Request{}, "sts-unreachable", "memory-sts"},
 		{"testing ends", testing_, plain, engine.Request{}, "sts-gone", "memory-sts"},
 		{"testing becomes enforce", testing_, enforced, engine.Request{}, "", ""},
 		{"nothing was ever there", plain, plain, engine.Request{}, "", ""},
@@ -579,7 +579,7 @@ func TestMemoryBroken(t *testing.T) {
 		t.Error("damage is believed")
 	}
 	if ok, err := l.memory.Forget(t.Context(), host(t, "example.org"), 0); !ok || err != nil {
-		t.Errorf("what is damaged can not be forgotten: %v %v", ok, err)
+		t.Errorf("what is damaged cannot be forgotten: %v %v", ok, err)
 	}
 	// A store that does not answer holds no plan up for long, and not at all if the caller
 	// gives up.
@@ -781,7 +781,7 @@ func TestMemoryEdges(t *testing.T) {
 			t.Error(p.Past.DANE)
 		}
 	})
-	t.Run("what can not be read is not replaced", func(t *testing.T) {
+	t.Run("what cannot be read is not replaced", func(t *testing.T) {
 		l := newLife(t, memory.Accept)
 		l.store = &brokenStore{Store: l.store, get: fmt.Errorf("%w: no disk", store.ErrUnavailable)}
 		l.next(0, plain)

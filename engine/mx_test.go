@@ -357,7 +357,7 @@ func TestRequirementsMX(t *testing.T) {
 			t.Errorf("%q", hostNames(p))
 		}
 	})
-	t.Run("SMTP5321-5.1-06 no substitute for MX hosts that can not be used", func(t *testing.T) {
+	t.Run("SMTP5321-5.1-06 no substitute for MX hosts that cannot be used", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "example.org. 300 IN A 192.0.2.1")
 		p := w.plan(engine.Request{})

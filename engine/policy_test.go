@@ -168,7 +168,7 @@ func TestTable3(t *testing.T) {
 		if w.engine().CachedPlans() != 0 {
 			t.Error("a plan with an open question is kept")
 		}
-		// The same where the hosts can not be used anyway.
+		// The same where the hosts cannot be used anyway.
 		w = newWorld(t).signed()
 		w.dns.Fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrServFail)
 		w.sts.hold = make(chan struct{})

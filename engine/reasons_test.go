@@ -209,7 +209,7 @@ func TestEveryReason(t *testing.T) {
 	ex := newWorld(t).signed().tlsa(noMatch)
 	ex.except(anException())
 	took(ex.decide(engine.Request{}, shows(pki.good)).Reason)
-	// What the TLS library of this program can not do.
+	// What the TLS library of this program cannot do.
 	own := engine.Peer{Event: engine.HandshakeFailed, OwnTLS: &engine.OwnTLS{Obstacle: engine.ObstacleHello}}
 	took(newWorld(t).signed().tlsa(noMatch).decide(engine.Request{}, own).Reason)
 	took(newWorld(t).signed().decide(engine.Request{}, own).Reason)

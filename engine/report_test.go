@@ -70,10 +70,10 @@ func TestTable8(t *testing.T) {
 		{"TLSRPT-4.3.1-05 STS no match, enforce", func(w *world) { w.unsigned().policy("enforce", "a.example.org") }, engine.Request{}, engine.Peer{}, "sts example.org failed validation-failure/sts-mx-mismatch"},
 		{"STS no match, testing", func(w *world) { w.unsigned().policy("testing", "a.example.org") }, engine.Request{}, shows(pki.good), "sts example.org failed validation-failure/sts-mx-mismatch"},
 		{"STS testing, all well", func(w *world) { w.unsigned().policy("testing", "mx.example.org") }, engine.Request{}, shows(pki.good), "sts example.org"},
-		{"STS-6-02 the record can not be looked up, a policy is kept", func(w *world) {
+		{"STS-6-02 the record cannot be looked up, a policy is kept", func(w *world) {
 			w.unsigned().policy("enforce", "mx.example.org").recordFails()
 		}, engine.Request{}, shows(pki.good), "sts example.org failed sts-policy-fetch-error/sts-record-unknown"},
-		{"STS-6-02 the record can not be looked up, one of mode none is kept", func(w *world) {
+		{"STS-6-02 the record cannot be looked up, one of mode none is kept", func(w *world) {
 			w.unsigned().policy("none").recordFails()
 		}, engine.Request{}, shows(pki.good), "no-policy-found example.org"},
 		{"STS mode none", func(w *world) { w.unsigned().policy("none") }, engine.Request{}, shows(pki.good), "no-policy-found example.org"},
@@ -161,7 +161,7 @@ func TestTable8(t *testing.T) {
 	})
 }
 
-// recordFails makes the policy of example.org a kept one, whose record can not be looked up.
+// recordFails makes the policy of example.org a kept one, whose record cannot be looked up.
 func (w *world) recordFails() {
 	r := w.sts.results["example.org"]
 	r.Row, r.Cached, r.TXTErr = sts.S9, true, dnssec.ErrServFail

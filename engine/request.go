@@ -161,7 +161,7 @@ func (r *Request) check(haveSTS bool) (nextHop, error) {
 		bad("sts-undetermined", "no such value: %d", o.STSUndetermined)
 	}
 	if n.kind == kindLiteral && r.Level == LevelDANEOnly {
-		bad("level", "dane-only can not hold for the address literal %q: DANE needs a host name (RFC 7672 section 2.2)", r.NextHop)
+		bad("level", "dane-only cannot hold for the address literal %q: DANE needs a host name (RFC 7672 section 2.2)", r.NextHop)
 	}
 	if r.Level == LevelSTS && !haveSTS {
 		bad("level", "sts needs an MTA-STS client, and none is configured")

@@ -19,7 +19,7 @@ func offering(pairs ...*certtest.Pair) engine.Peer {
 	return p
 }
 
-// TestRequireTLSKeepsReasons: what REQUIRETLS can not make worse keeps its own reason.
+// TestRequireTLSKeepsReasons: what REQUIRETLS cannot make worse keeps its own reason.
 func TestRequireTLSKeepsReasons(t *testing.T) {
 	strict := engine.Request{RequireTLS: true}
 	failing := func(w *world) *world {
@@ -249,7 +249,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 			t.Errorf("%+v", d.Details)
 		}
 	})
-	t.Run("REQTLS-4.2.2-02 a server that demands TLS and can not do it", func(t *testing.T) {
+	t.Run("REQTLS-4.2.2-02 a server that demands TLS and cannot do it", func(t *testing.T) {
 		w := newWorld(t).signed()
 		p := w.plan(engine.Request{TLSRequiredNo: true})
 		d := w.engine().Decide(p, 0, engine.Peer{Event: engine.HandshakeFailed}, w.now)

@@ -220,6 +220,6 @@ func (f *outlook) policy() {
 	}
 	if s.Policy != nil && s.Policy.Mode == sts.ModeEnforce && !s.Expires.IsZero() {
 		f.add(Policy, s.Expires, Weaker, rfc6125.Host{}, "8461 s.3.2", "See that https://mta-sts."+dom.String()+"/.well-known/mta-sts.txt stays reachable; senders fetch it about daily.",
-			"A sender that fetches the MTA-STS policy of %s now, and can not fetch it again, forgets it (max_age is %s).", dom, plain.Span(s.Policy.MaxAge))
+			"A sender that fetches the MTA-STS policy of %s now, and cannot fetch it again, forgets it (max_age is %s).", dom, plain.Span(s.Policy.MaxAge))
 	}
 }

@@ -222,6 +222,17 @@ func (k *keyChange) seen() bool {
 	return false
 }
 
+// peers are what the addresses of the host show.
+func (k *keyChange) peers() []dane.Peer {
+	var out []dane.Peer
+	for _, a := range k.probed.Addresses {
+		if a.Peer.Event == engine.HandshakeDone {
+			out = append(out, dane.Peer{Chain: a.Peer.Chain, RawKey: a.Peer.RawKey})
+		}
+	}
+	return out
+}
+
 // mismatch is an address that shows what no TLSA record matches; "" if there is none.
 func (k *keyChange) mismatch() string {
 	for _, a := range k.probed.Addresses {
@@ -336,8 +347,14 @@ func (k *keyChange) renewals() {
 		k.say("What %s shows at %s matches none of its TLSA records, so mail is refused: correct the records first (mxauth lint prints them).", k.out.Host, a)
 		return
 	}
-	match := k.matches(k.current, k.f.s.At)
-	var keys, certs, authorities []dane.Record
+	var match, keys, certs, authorities []dane.Record
+	for _, p := range k.peers() {
+		for _, rec := range k.matches(p, k.f.s.At) {
+			if !slices.Contains(match, rec) {
+				match = append(match, rec)
+			}
+		}
+	}
 	for _, rec := range match {
 		switch {
 		case rec.Usage == dane.DANETA:
@@ -357,7 +374,7 @@ func (k *keyChange) renewals() {
 		k.sameAuthority()
 	}
 	if len(keys)+len(certs) > 0 {
-		k.sameKey(keys, certs)
+		k.sameKey(certs)
 	}
 	if len(authorities) == 0 {
 		k.newKey(match)
@@ -380,17 +397,13 @@ func (k *keyChange) sameAuthority() {
 	})
 }
 
-// sameKey is the way of renewals that keep the key.
-func (k *keyChange) sameKey(keys, certs []dane.Record) {
+// sameKey is the way of renewals that keep the key; certs are records of whole certificates.
+func (k *keyChange) sameKey(certs []dane.Record) {
 	way := KeyWay{ID: "same-key", Text: "Renew with the same key: nothing in DNS changes."}
 	at := k.now
-	if len(keys) == 0 {
-		rec, err := dane.Material{SPKI: k.current.Chain[0].RawSubjectPublicKeyInfo}.Generate(dane.Recommended(dane.DANEEE))
-		if err != nil {
-			return
-		}
+	if missing := k.keyRecords(); len(missing) > 0 {
 		s := step(at, "Publish the record of the key in addition: the present one names the whole certificate, which each renewal changes.")
-		s.Publish = k.lines(k.ttl, []dane.Record{rec})
+		s.Publish = k.lines(k.ttl, missing)
 		way.Steps = append(way.Steps, s)
 		at = at.Add(switchTTLs * k.ttl)
 	}
@@ -405,6 +418,22 @@ func (k *keyChange) sameKey(keys, certs []dane.Record) {
 	}
 	way.Steps = append(way.Steps, s, step(k.renewalTime(), "The client renews. mxauth tlsa check still says \"match\"."))
 	k.out.Ways = append(k.out.Ways, way)
+}
+
+// keyRecords are the records of keys in use that only records of their certificates match.
+func (k *keyChange) keyRecords() []dane.Record {
+	var out []dane.Record
+	for _, p := range k.peers() {
+		survives := func(r dane.Record) bool { return r.Usage == dane.DANETA || r.Selector == dane.SPKI }
+		if len(p.Chain) == 0 || slices.ContainsFunc(k.matches(p, k.f.s.At), survives) {
+			continue
+		}
+		rec, err := dane.Material{SPKI: p.Chain[0].RawSubjectPublicKeyInfo}.Generate(dane.Recommended(dane.DANEEE))
+		if err == nil && !slices.Contains(out, rec) {
+			out = append(out, rec)
+		}
+	}
+	return out
 }
 
 // newKey is the way of a renewal with a new key. old are the records of the present one.

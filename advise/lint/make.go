@@ -85,7 +85,7 @@ type Proposal struct {
 	Blocked string `json:"blocked,omitempty"`
 	Failed  bool   `json:"failed,omitempty"`
 	// Mode and MaxAge are those of the proposed policy, MaxAge in seconds.
-	Mode   sts.Mode `json:"mode"`
+	Mode   sts.Mode `json:"mode,omitzero"`
 	MaxAge int64    `json:"max_age"`
 	// Problems are what stops mail once the policy is enforced, as steps to take first.
 	Problems []Step `json:"problems"`

@@ -109,7 +109,7 @@ func (d Diff) Lost() (stopped, unlisted bool) {
 func Compare(r Request) Diff {
 	d := Diff{MXKnown: r.MX != nil, Hosts: []HostChange{}, Wildcards: []Wildcard{}, Memory: []string{}, Do: []string{}}
 	d.Same = r.same()
-	d.Remembered = r.Since.Add(r.Old.MaxAge).UTC().Truncate(time.Second)
+	d.Remembered = r.Since.Add(r.Old.MaxAge).UTC().Truncate(time.Second) // STS-3.2-05: RFC 8461 section 3.2
 	hosts := r.MX
 	if hosts == nil {
 		hosts = r.named()
@@ -205,7 +205,7 @@ func (r *Request) wildcards(d *Diff, hosts []rfc6125.Host) {
 				near = append(near, h.String())
 			}
 		}
-		// RFC 8461 section 4.1: the asterisk is one label, the leftmost.
+		// STS-4.1-02: RFC 8461 section 4.1, the asterisk is one label, the leftmost.
 		w.Text = "The asterisk matches exactly one label: mx." + base + " matches, " + base + " itself and a.b." + base + " do not."
 		if len(near) > 0 {
 			w.Text += " So it does not list " + strings.Join(near, ", ") + "."

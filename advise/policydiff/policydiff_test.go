@@ -84,20 +84,22 @@ func TestMemory(t *testing.T) {
 
 // TestWildcards: an asterisk is one label, and hosts are not known without an MX set.
 func TestWildcards(t *testing.T) {
-	r := policydiff.Request{Old: policy(t, "enforce", "604800", "*.example.org"), New: policy(t, "enforce", "604800", "*.mail.example.org"), Since: since,
-		MX: hosts(t, "mx.example.org", "mx.mail.example.org", "mail.example.org")}
-	d := policydiff.Compare(r)
-	want := map[string]policydiff.Effect{"mx.example.org": policydiff.Lost, "mx.mail.example.org": policydiff.Gained, "mail.example.org": policydiff.Lost}
-	for _, h := range d.Hosts {
-		if h.Effect != want[h.Host] {
-			t.Errorf("%+v", h)
+	t.Run("STS-4.1-02 an asterisk is one whole label", func(t *testing.T) {
+		r := policydiff.Request{Old: policy(t, "enforce", "604800", "*.example.org"), New: policy(t, "enforce", "604800", "*.mail.example.org"), Since: since,
+			MX: hosts(t, "mx.example.org", "mx.mail.example.org", "mail.example.org")}
+		d := policydiff.Compare(r)
+		want := map[string]policydiff.Effect{"mx.example.org": policydiff.Lost, "mx.mail.example.org": policydiff.Gained, "mail.example.org": policydiff.Lost}
+		for _, h := range d.Hosts {
+			if h.Effect != want[h.Host] {
+				t.Errorf("%+v", h)
+			}
 		}
-	}
-	if len(d.Wildcards) != 2 || d.Unsure || !strings.Contains(d.Wildcards[0].Text, "it does not list mail.example.org.") || !strings.Contains(d.Wildcards[1].Text, "it does not list mx.mail.example.org.") {
-		t.Errorf("%+v", d.Wildcards)
-	}
-	r.MX = nil
-	if d := policydiff.Compare(r); !d.Unsure || d.MXKnown || len(d.Hosts) != 0 {
-		t.Errorf("%+v", d)
-	}
+		if len(d.Wildcards) != 2 || d.Unsure || !strings.Contains(d.Wildcards[0].Text, "it does not list mail.example.org.") || !strings.Contains(d.Wildcards[1].Text, "it does not list mx.mail.example.org.") {
+			t.Errorf("%+v", d.Wildcards)
+		}
+		r.MX = nil
+		if d := policydiff.Compare(r); !d.Unsure || d.MXKnown || len(d.Hosts) != 0 {
+			t.Errorf("%+v", d)
+		}
+	})
 }

@@ -33,7 +33,7 @@ func newAsk(e *env) *cobra.Command {
 		Use:   "ask KEY",
 		Short: "Say what a mail server would be told now, and why",
 		Long: `Ask puts the question of a mail server to the daemon and shows the answer, where it came
-from, how old it is, until when it holds, and the plan behind it. KEY is a next hop as
+from, how old it is, until when it holds, and the plan it comes from. KEY is a next hop as
 Postfix writes it: example.org, example.org:25, [mx.example.org]:587, [192.0.2.1].
 
 --map names the map that is asked: QUERY (Postfix), QUERYwithTLSRPT (Postfix 3.10 and
@@ -123,7 +123,7 @@ func wireReply(form mtapolicy.Form, r *mtapolicy.Reply) string {
 	return "TEMP " + r.Text
 }
 
-// planOf makes the plan behind the answer for a key; a key that is no next hop has none.
+// planOf makes the plan that the answer comes from for a key; a key that is no next hop has none.
 func planOf(ctx context.Context, plan func(context.Context, engine.Request) (*engine.Plan, error), r engine.Request, key string) (*planRow, error) {
 	k, err := mtapolicy.ParseKey(key)
 	if err != nil {

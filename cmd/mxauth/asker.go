@@ -45,6 +45,16 @@ func (e *env) newAsker(ctx context.Context, f askFlags) (*asker, error) {
 	}}, nil
 }
 
+// settled is row for a comparison: an answer that did not come in time is asked for once more,
+// since the lookup has gone on meanwhile.
+func (a *asker) settled(ctx context.Context, key string) (askRow, error) {
+	row, err := a.row(ctx, key)
+	if err == nil && (row.Source == "late" || row.Source == "busy") {
+		return a.row(ctx, key)
+	}
+	return row, err
+}
+
 // maxWhyHosts is how many hosts a reason in one line names.
 const maxWhyHosts = 3
 

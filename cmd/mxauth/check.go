@@ -304,6 +304,7 @@ func argumentsOf(seq iter.Seq2[string, error]) iter.Seq2[argument, error] {
 			switch {
 			case errors.Is(err, errLongLine):
 				a.text, a.err, err = text.Cut(line, maxShown), err, nil
+			case errors.Is(err, errUTF16):
 			case err != nil:
 				err = fmt.Errorf("reading standard input: %w", err)
 			default:

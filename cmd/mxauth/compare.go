@@ -217,7 +217,7 @@ func (r *compareRun) work(ctx context.Context, a argument) (*compareRow, error) 
 		reply, err := r.theirs.Ask(ctx, r.table, a.text)
 		their <- got{reply, err}
 	}()
-	ours, err := r.ours.row(ctx, a.text)
+	ours, err := r.ours.settled(ctx, a.text)
 	t := <-their
 	if err != nil {
 		return nil, err

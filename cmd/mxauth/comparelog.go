@@ -74,7 +74,7 @@ func runCompareLog(ctx context.Context, e *env, f *compareFlags) error {
 	}
 	sum := map[fate]int{}
 	work := func(ctx context.Context, d *maillog.Domain) (*logRow, error) {
-		row, err := ours.row(ctx, d.Name)
+		row, err := ours.settled(ctx, d.Name)
 		if err != nil {
 			return nil, err
 		}

@@ -185,7 +185,7 @@ func domainOf(r *http.Request) (rfc6125.Host, error) {
 	return h, nil
 }
 
-// whoOf is who the client says it is. The socket lets in nobody else.
+// whoOf is who the client says it is. The socket admits no one else.
 func whoOf(r *http.Request) string {
 	s := r.Header.Get(whoHeader)
 	return s[:min(len(s), maxWho)]
@@ -258,7 +258,7 @@ func (d *service) serveExport(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// errorTrailer tells of an error that came after the first line of an answer.
+// errorTrailer reports an error that came after the first line of an answer.
 const errorTrailer = "Mxauth-Error"
 
 // An importedRow is the answer to an import.

@@ -184,13 +184,13 @@ func (d *deliveryFlags) memory(store string) (*memory.Config, error) {
 // checkDomain says that a text is no domain, which a next hop in brackets is not.
 func checkDomain(s string) error {
 	if strings.HasPrefix(s, "[") {
-		return fmt.Errorf("%.80q is a host or an address; want the domain behind the @", s)
+		return fmt.Errorf("%.80q is a host or an address; want the domain after the @", s)
 	}
 	return checkNextHop(s)
 }
 
 // checkNextHop says at once, before anything is opened or asked, that a text is no
-// domain. What stands in brackets is left to the engine.
+// domain. Text in brackets is left to the engine.
 func checkNextHop(s string) error {
 	if strings.HasPrefix(s, "[") {
 		return nil

@@ -191,7 +191,7 @@ func (e *env) startDemo(ctx context.Context, worlds []lab.World) (*demo, error) 
 	return d, nil
 }
 
-// connect makes a client with a resolver: a validator behind the lab's plain resolver, or a
+// connect makes a client with a resolver: a validator that asks the lab's plain resolver, or a
 // stub that trusts the one that validates.
 func (d *demo) connect(timeout time.Duration) (*mxauth.Client, error) {
 	front := d.lab.Plain()
@@ -273,7 +273,7 @@ func (d *demo) prime(ctx context.Context, w lab.World) (known []store.Entry, err
 	return known, err
 }
 
-// check checks a world as it stands by one who has kept what is known.
+// check checks a world in its present state with what was kept before.
 func (d *demo) check(ctx context.Context, w lab.World, known []store.Entry, now func() time.Time, timeout time.Duration) (*verdict, error) {
 	kept, err := store.NewMemory(store.MemoryConfig{Now: d.e.now})
 	if err != nil {
@@ -286,7 +286,7 @@ func (d *demo) check(ctx context.Context, w lab.World, known []store.Entry, now 
 	return d.checkWith(ctx, w, kept, now, timeout)
 }
 
-// checkWith checks a world as it stands, with policies kept in a store.
+// checkWith checks a world in its present state, with policies kept in a store.
 func (d *demo) checkWith(ctx context.Context, w lab.World, kept store.Store, now func() time.Time, timeout time.Duration) (*verdict, error) {
 	config, err := d.config(w, kept, now, timeout)
 	if err != nil {

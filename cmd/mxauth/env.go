@@ -49,7 +49,7 @@ func newEnv(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) strin
 func (e *env) printJSON(v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // our own types: a fault of ours
+		panic(err) // our own types: an internal error
 	}
 	e.out.JSON(append(b, '\n'))
 }

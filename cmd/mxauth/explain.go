@@ -32,7 +32,7 @@ and dark, without scripts and without anything to fetch. The first four hosts ha
 column each, the others are counted.
 
 --evidence FILE takes what mxauth check --evidence has recorded ("-": standard input) and
-asks nobody; see mxauth replay for what such a file proves and what it does not.
+does no lookups; see mxauth replay for what such a file proves and what it does not.
 
 The exit status is that of mxauth check.`,
 		Example: `  mxauth explain example.org
@@ -43,7 +43,7 @@ The exit status is that of mxauth check.`,
 	d.add(cmd.Flags())
 	cmd.Flags().StringVar(&svg, "svg", "", "draw the chain of trust into `FILE`")
 	cmd.Flags().StringVar(&file, "evidence", "", "explain what is recorded in `FILE`, without network")
-	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "take evidence whose DNSSEC statuses are the word of a resolver, and so of whoever wrote the file")
+	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "take evidence whose DNSSEC statuses are the word of a resolver, and so of the author of the file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if e.flags.json {
 			return usageError("explain has no --json; mxauth check --json has the same facts")

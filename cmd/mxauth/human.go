@@ -174,7 +174,7 @@ func (v *verdict) headline() string {
 	return s.Outcome.String()
 }
 
-// count tells of how many hosts what is true, where there are several.
+// count says of how many hosts it is true, where there are several.
 func (v *verdict) count() string {
 	if v.Summary.Total < 2 {
 		return ""
@@ -194,8 +194,8 @@ func (v *verdict) short() string {
 	return v.headline() + ": " + firstSentence(text)
 }
 
-// firstSentence cuts a text behind its first full stop that a capital letter follows. A dot
-// that stands alone is the name of the root.
+// firstSentence cuts a text after its first full stop that a capital letter follows. A dot
+// that is alone is the name of the root.
 func firstSentence(text string) string {
 	for i := 1; i+2 < len(text); i++ {
 		if text[i] == '.' && text[i-1] != ' ' && text[i-1] != '(' && text[i+1] == ' ' && 'A' <= text[i+2] && text[i+2] <= 'Z' {
@@ -314,7 +314,7 @@ func block(c *console, indent int, label, said string) {
 }
 
 // wrap breaks text at blanks into lines of at most width characters, the first of them
-// shorter by used; a longer word stands on a line of its own.
+// shorter by used; a longer word gets a line of its own.
 func wrap(text string, width, used int) []string {
 	var lines []string
 	var line strings.Builder

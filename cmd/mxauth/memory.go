@@ -23,17 +23,17 @@ func newMemory(e *env) *cobra.Command {
 		Short: "List, show and forget what domains have once proved",
 		Long: `Memory works on what mxauth check has learnt of domains in the store that --store
 names: the strongest protection that each has proved, when that was, and what it has lost
-since. Check tells of a loss; with --memory alert it makes a finding of it, and with
+since. Check reports a loss; with --memory alert it makes a finding of it, and with
 --memory defer it waits for a while with mail that nothing authenticates.
 
 Who has asked the owner of a domain and knows that a loss is meant forgets the domain.
-What it proves after that is learnt anew.
+What it proves after that is learnt again.
 
 Where a daemon has the store open, memory asks the daemon, at its control socket
 (serve.control of the configuration, or --control PATH).
 
 The exit status is 0 if it was done, 1 if nothing is remembered of a domain, 78 if the
-store can not be used.`,
+store cannot be used.`,
 		Example: `  mxauth memory list --store bolt:/var/lib/mxauth/policies.db
   mxauth memory forget --store bolt:/var/lib/mxauth/policies.db example.org`,
 	}, newMemoryList(e), newMemoryShow(e), newMemoryForget(e))

@@ -92,7 +92,7 @@ func TestNagiosDays(t *testing.T) {
 		t.Errorf("a fetched policy: status %d, %v days", r.status, r.policy)
 	}
 	v.Plan.STS.FetchErr = errors.New("no answer")
-	if r := nagiosOf(v, false, 14, 3, now); r.status != nagiosCritical || !strings.Contains(r.text, "can not fetch it again") {
+	if r := nagiosOf(v, false, 14, 3, now); r.status != nagiosCritical || !strings.Contains(r.text, "cannot fetch it again") {
 		t.Errorf("a policy that cannot be fetched: status %d, %s", r.status, r.text)
 	}
 }

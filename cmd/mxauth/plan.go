@@ -27,7 +27,7 @@ name to send in the TLS handshake (SNI) and the names that its certificate may s
 connects to no mail host.
 
 The exit status is 0 if there is a host to try, 2 if the message is bounced or every host
-is refused, 3 if the message must wait. 64: bad usage, 70: a fault of ours, 78: bad
+is refused, 3 if the message must wait. 64: bad usage, 70: internal error, 78: bad
 configuration.`,
 		Example: `  mxauth plan example.org
   mxauth plan --level dane-only --json example.org`,

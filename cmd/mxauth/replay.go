@@ -104,7 +104,7 @@ differences are printed on standard error), 78 if the file cannot be used.`,
 	}
 	cmd.Flags().StringVar(&at, "at", "", "decide as of this `TIME` (RFC 3339) in place of the recorded one")
 	cmd.Flags().BoolVar(&short, "short", false, "one line")
-	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "take evidence whose DNSSEC statuses are the word of a resolver, and so of whoever wrote the file")
+	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "take evidence whose DNSSEC statuses are the word of a resolver, and so of the author of the file")
 	return cmd
 }
 
@@ -192,7 +192,7 @@ func (a replayVerdict) human(c *console) {
 	} else {
 		list("Proved again:", a.r.Proved)
 	}
-	list("On the word of the file, which whoever wrote it can have made up:", a.r.Rests)
+	list("On the word of the file, which its author can have made up:", a.r.Rests)
 }
 
 // short is the same in the words of the claims.

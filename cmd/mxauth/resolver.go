@@ -20,7 +20,7 @@ func newResolver(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resolver [ADDR...]",
 		Short: "Say what a recursive resolver is good for",
-		Long: `Resolver asks each server by itself some twenty questions: whether it hands on
+		Long: `Resolver asks each server by itself some twenty questions: whether it passes on
 signatures and denials, heeds CD, validates, refuses what is broken, sets AD on
 nothing that is unsigned, answers over TCP, and how fast. One line a finding, with what
 to change in which file, then the verdict:

@@ -15,7 +15,7 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.out.Errorf("internal error: %v", p)
-			e.out.Hintf("this is a fault of mxauth; please report it with what stands below")
+			e.out.Hintf("this is a fault of mxauth; please report it with the text below")
 			for line := range strings.Lines(string(debug.Stack())) {
 				e.out.Hintf("%s", strings.TrimRight(line, "\n"))
 			}

@@ -33,7 +33,7 @@ type checkRow struct {
 	Replay     *replayRow        `json:"replay,omitempty"` // of mxauth replay
 }
 
-// An errorRow stands in the place of a domain that could not be looked at: the text
+// An errorRow takes the place of a domain that could not be looked at: the text
 // is no domain.
 type errorRow struct {
 	V      int    `json:"v"`

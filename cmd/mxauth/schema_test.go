@@ -28,12 +28,16 @@ var verbSchemas = map[string]string{
 	"demo":            "demo",
 	"resolver":        "resolver",
 	"lint":            "lint",
+	"survey":          "survey",
 	"forecast":        "forecast",
 	"replay":          "check",
 	"tlsa make":       "tlsa-make",
 	"tlsa check":      "tlsa-check",
+	"tlsa next":       "tlsa-next",
+	"sts make":        "sts-make",
 	"sts fetch":       "sts-fetch",
 	"sts lint":        "sts-lint",
+	"policy-diff":     "policy-diff",
 	"tlsrpt read":     "tlsrpt-read",
 	"tlsrpt make":     "tlsrpt-make",
 	"cache list":      "cache",
@@ -45,6 +49,10 @@ var verbSchemas = map[string]string{
 	"ask":             "ask",
 	"reason":          "reason",
 	"version":         "version",
+	"cache warm":      "cache-warm",
+	"compare":         "compare",
+	"config postfix":  "config-postfix",
+	"doctor":          "doctor",
 }
 
 // noJSON are the verbs that print nothing of their own with --json, and why.
@@ -52,6 +60,7 @@ var noJSON = map[string]string{
 	"explain":       "refuses --json and names check",
 	"serve":         "prints a log",
 	"config check":  "prints faults as errors",
+	"config exim":   "prints lines of a configuration, whatever the flags",
 	"config print":  "prints TOML",
 	"cache delete":  "prints nothing",
 	"cache export":  "prints a file for cache import, whatever the flags",
@@ -61,7 +70,7 @@ var noJSON = map[string]string{
 }
 
 // otherSchemas are those of answers over HTTP and of files.
-var otherSchemas = []string{"decide", "decision", "delivery", "evidence", "policy", "problem"}
+var otherSchemas = []string{"decide", "decision", "delivery", "evidence", "lab", "policy", "problem"}
 
 // A schema is a JSON Schema of docs.
 type schema struct {

@@ -170,7 +170,7 @@ func nobody(t *testing.T) string {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 9, 9}), 53053).String()
 }
 
-// TestWriteError: an answer that can not be written is no success.
+// TestWriteError: an answer that cannot be written is no success.
 func TestWriteError(t *testing.T) {
 	var stderr bytes.Buffer
 	e := newEnv(strings.NewReader(""), failingWriter{}, &stderr, func(string) string { return "" })

@@ -56,7 +56,7 @@ type service struct {
 	current *generation
 
 	policies policyCounts
-	run      context.Context // of what goes on beside the answers
+	run      context.Context // of the background work
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 }
@@ -312,7 +312,7 @@ func (d *service) plan(ctx context.Context, r engine.Request) (*engine.Plan, err
 }
 
 // forget drops the plans and replies that rest on something of a domain that has changed;
-// the zero domain stands for all.
+// the zero domain means all.
 func (d *service) forget(domain rfc6125.Host) {
 	d.mu.Lock()
 	g := d.current
@@ -328,7 +328,7 @@ func (d *service) forget(domain rfc6125.Host) {
 	d.answers.Forget(name)
 }
 
-// start begins what goes on beside the answers.
+// start begins the background work.
 func (d *service) start() {
 	d.current.refresh(d.run, d.log)
 	d.wg.Go(d.countPolicies)

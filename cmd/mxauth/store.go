@@ -59,7 +59,7 @@ func (s heldStore) Delete(context.Context, string) error                      { 
 func (s heldStore) All(context.Context, string, func(store.Entry) bool) error { return s.err }
 func (heldStore) Close() error                                                { return nil }
 
-// openStoreOnly opens the store that --store names, and no other. A store that can not be
+// openStoreOnly opens the store that --store names, and no other. A store that cannot be
 // used is a configuration error.
 func (e *env) openStoreOnly(use storeUse) (store.Store, error) {
 	name := e.flags.store

@@ -135,13 +135,13 @@ func (e *env) showFetch(r fetchRow) {
 	case r.unknown && r.Error == "":
 		e.out.Linef("%s: a policy of mode %s is served; whether a record announces it could not be looked up", r.Domain, *r.Mode)
 	case r.unknown:
-		e.out.Linef("%s: the record could not be looked up, and the policy can not be had", r.Domain)
+		e.out.Linef("%s: the record could not be looked up, and the policy cannot be had", r.Domain)
 	case r.Error == "" && r.RecordError == "":
 		e.out.Linef("%s: policy of mode %s, id %s", r.Domain, *r.Mode, r.ID)
 	case r.Error == "":
 		e.out.Linef("%s: a policy of mode %s is served, and no record announces it: senders do not look at it", r.Domain, *r.Mode)
 	case r.RecordError == "":
-		e.out.Linef("%s: a policy is announced (id %s) and can not be had", r.Domain, r.ID)
+		e.out.Linef("%s: a policy is announced (id %s) and cannot be had", r.Domain, r.ID)
 	default:
 		e.out.Linef("%s: no record and no policy", r.Domain)
 	}

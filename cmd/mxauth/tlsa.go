@@ -85,7 +85,7 @@ The record is "3 1 1", the digest of the server's key, unless flags say otherwis
 --usage 2 it is "2 0 1", the digest of the authority's certificate, the last one of a
 chain. The owner is the name in the certificate, or --host.
 
-Publish the record of a new key beside the present one, wait for two TTLs, switch, and
+Publish the record of a new key next to the present one, wait for two TTLs, switch, and
 then take the old record away; mxauth tlsa next says when.
 
 Forms: --zone is a line of a zone file (the default), --rfc3597 the same for name servers

@@ -40,12 +40,12 @@ others do not.
 With --cert FILE (a certificate with its chain, or a key) it says as well whether the
 published records fit the certificate that is to come next, which ones are missing, and
 when it is safe to switch: two TTLs after current and next were published side by side
-(RFC 7671 section 8.1). --since tells when that was; without it, it counts as now.
+(RFC 7671 section 8.1). --since says when that was; without it, it counts as now.
 
 The exit status is 0 if the records of every host match (and, with --cert, it is safe to
 switch), 1 if mail goes unauthenticated (no usable records; with --cert: wait), 2 if mail
 is refused (nothing matches; with --cert: the next certificate would be), 3 if a lookup
-fails or a host can not be reached; over several hosts the highest.`,
+fails or a host cannot be reached; over several hosts the highest.`,
 		Example: `  mxauth tlsa check example.org
   mxauth tlsa check mx.example.org:25 --cert next.pem --since 2026-03-01T12:00:00Z`,
 		Args: arguments(1, 1),
@@ -96,7 +96,7 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 	}
 	if isFile(arg) {
 		if err := checkNextHop(arg); err != nil || strings.HasSuffix(arg, ".pem") {
-			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q is no domain", arg), hint: "the file goes behind --cert: mxauth tlsa check DOMAIN --cert " + arg}
+			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q is no domain", arg), hint: "the file goes after --cert: mxauth tlsa check DOMAIN --cert " + arg}
 		}
 	}
 	if err := checkNextHop(req.NextHop); err != nil {

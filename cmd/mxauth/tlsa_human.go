@@ -27,7 +27,7 @@ func entries(base rfc6125.Host, port uint16, ttl time.Duration, rs []dane.Record
 func (r *tlsaRow) human(c *console) {
 	words := map[string]painted{
 		dane.Usable.String():   paint(good, "usable TLSA records at "+r.Base),
-		dane.Unusable.String(): paint(fair, "TLSA records at "+r.Base+", none usable: TLS is demanded, nobody authenticated"),
+		dane.Unusable.String(): paint(fair, "TLSA records at "+r.Base+", none usable: TLS is demanded, no host is authenticated"),
 		dane.None.String():     paint(fair, "no TLSA records in a signed zone"),
 		dane.NA.String():       paint(fair, "DANE does not apply: the host's addresses are not signed, or it has none"),
 		dane.Failed.String():   paint(bad, "a lookup failed: mail waits"),
@@ -69,7 +69,7 @@ func (r *tlsaRow) address(c *console, a tlsaAddress) {
 	}
 }
 
-// acronyms are the fields of a record in the words of RFC 7218, behind it.
+// acronyms are the fields of a record in the words of RFC 7218, after it.
 func acronyms(record string) string {
 	r, err := dane.ParseRecord(record)
 	if err != nil {
@@ -104,7 +104,7 @@ func (n *tlsaNext) human(c *console) {
 		c.Linef("    the present certificate serves until %s", n.Latest.Format(time.RFC3339))
 	}
 	if len(n.Missing) > 0 {
-		c.Linef("    publish beside the present records, then wait two TTLs:")
+		c.Linef("    publish next to the present records, then wait two TTLs:")
 		for _, m := range n.Missing {
 			c.Linef("    %s", m.Zone())
 		}

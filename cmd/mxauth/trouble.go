@@ -57,7 +57,7 @@ func (f *resolverFaults) unused() (text, hint string) {
 		"remove them from " + list + ", or let them" + let
 }
 
-// explain tells a trouble, naming the server, and its cure.
+// explain describes a trouble, naming the server, and its cure.
 func (f *resolverFaults) explain(t trouble) (text, hint string) {
 	server := t.server
 	if server == "" {
@@ -76,7 +76,7 @@ func (f *resolverFaults) explain(t trouble) (text, hint string) {
 			cause = errorText(t.first.Cause)
 		}
 		cause = strings.ReplaceAll(cause, dnssec.ErrUnreachable.Error()+": ", "")
-		return "the resolver " + server + where + " can not be reached: " + cause,
+		return "the resolver " + server + where + " cannot be reached: " + cause,
 			"start a resolver there, look at the firewall between, " + another
 	case errors.Is(t.kind, dnssec.ErrTimeout):
 		return "no answer from the resolver " + server + where + " in time (first to " + q + ")",

@@ -19,7 +19,7 @@ import (
 //   - Answers go to standard output, everything else (errors, hints, notes, progress,
 //     logs) to standard error.
 //   - Lines on standard error begin with "mxauth: " and are in lower case; a hint
-//     stands on a line below its error and begins with "mxauth: hint: ".
+//     is on a line below its error and begins with "mxauth: hint: ".
 //   - Colour only on a terminal, never where NO_COLOR is set or TERM is "dumb", and
 //     never as the only carrier of a meaning.
 //   - Whatever comes from a peer, a zone or a file is an argument, never a format:
@@ -40,7 +40,7 @@ type console struct {
 	mu       sync.Mutex
 	out, err io.Writer
 	outErr   error  // the first failed write to standard output
-	progress string // what stands on the last line of standard error now
+	progress string // text on the last line of standard error now
 }
 
 func newConsole(out, err io.Writer, getenv func(string) string) *console {
@@ -193,7 +193,7 @@ func (c *console) logger(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.stderr(), &slog.HandlerOptions{Level: level}))
 }
 
-// stdout and stderr are writers for texts of ours: help, usage, logs.
+// stdout and stderr are writers for this program's texts: help, usage, logs.
 func (c *console) stdout() io.Writer { return writerFunc(func(b []byte) { c.answer(string(b)) }) }
 func (c *console) stderr() io.Writer {
 	return writerFunc(func(b []byte) {

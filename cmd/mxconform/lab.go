@@ -116,7 +116,7 @@ func runLab(ctx context.Context, s streams, dir string) error {
 	}
 }
 
-// readLines hands on lines until the input ends or ctx is done.
+// readLines sends lines until the input ends or ctx is done.
 func readLines(ctx context.Context, r io.Reader, to chan<- string) {
 	for sc := bufio.NewScanner(r); sc.Scan(); {
 		select {

@@ -28,7 +28,7 @@ const (
 	outsideAtOnce = 2 // processes side by side
 )
 
-// needsAge are the worlds that an outside program can not be led through, since its
+// needsAge are the worlds that an outside program cannot be led through, since its
 // clock is its own.
 var needsAge = map[string]string{
 	"cached-expired": "its policy has to be 25 hours old",

@@ -119,7 +119,7 @@ func TestRequirements(t *testing.T) {
 			t.Error(s.Said())
 		}
 	})
-	t.Run("STARTTLS3207-4-02 where TLS can not start the connection ends", func(t *testing.T) {
+	t.Run("STARTTLS3207-4-02 where TLS cannot start the connection ends", func(t *testing.T) {
 		s := smtptest.Server{TLS: &tls.Config{Certificates: []tls.Certificate{serverPair().TLS()}, MaxVersion: tls.VersionTLS11}}
 		if p := run(t, &s); p.Event != engine.HandshakeFailed || !strings.HasSuffix(s.Said(), "STARTTLS") {
 			t.Errorf("%s: %s", p.Event, s.Said())

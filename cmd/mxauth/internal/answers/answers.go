@@ -35,7 +35,7 @@ const (
 	DefaultPatience = 15 * time.Second
 )
 
-// An Event tells of one answer.
+// An Event describes one answer.
 type Event struct {
 	Key    string // as asked
 	Form   mtapolicy.Form

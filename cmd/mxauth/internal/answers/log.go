@@ -84,7 +84,7 @@ func (a *Answers) Recent() []Temp {
 	return out
 }
 
-// note logs a cold answer and tells the observers of every one.
+// note logs a cold answer and reports every one to the observers.
 func (a *Answers) note(e *Event) {
 	if e.Warm {
 		a.c.Warm(e.Form, e.Reply.Kind)

@@ -18,7 +18,7 @@ import (
 )
 
 // Metrics are the counters of a daemon; docs/metrics.md lists them. Labels come from fixed
-// sets, never from a domain: whoever sends mail chooses the domains that are asked about.
+// sets, never from a domain: the senders of mail choose the domains that are asked about.
 type Metrics struct {
 	registry   *prometheus.Registry
 	answers    *prometheus.CounterVec
@@ -211,7 +211,7 @@ func lookupWord(err error) string {
 	return "failed"
 }
 
-// doorCollector tells of the connections of the listeners.
+// doorCollector reports the connections of the listeners.
 type doorCollector struct {
 	doors                   func() []door
 	conns, evicted, refused *prometheus.Desc

@@ -194,7 +194,7 @@ func code(s string) template.HTML {
 func readDomain(typed string) (domain, fault string) {
 	s := strings.TrimSpace(typed)
 	if s == "" {
-		return "", "Type the domain that mail is sent to, the part behind the @ of an address."
+		return "", "Type the domain that mail is sent to, the part after the @ of an address."
 	}
 	if _, err := rfc6125.ParseHost(s); err == nil {
 		return s, ""
@@ -210,5 +210,5 @@ func readDomain(typed string) (domain, fault string) {
 	if len(s) > maxDomain {
 		s = strings.ToValidUTF8(s[:maxDomain], "")
 	}
-	return text.Escape(s), "This is not a domain. Type the part behind the @ of an address, such as example.org."
+	return text.Escape(s), "This is not a domain. Type the part after the @ of an address, such as example.org."
 }

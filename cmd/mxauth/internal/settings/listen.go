@@ -19,14 +19,14 @@ type Listen struct {
 	Mode    string            `toml:"mode"`    // of a unix socket, octal; "": 0660
 	Owner   string            `toml:"owner"`   // of a unix socket; "": the process's
 	Group   string            `toml:"group"`
-	Maps    map[string]string `toml:"maps"` // socketmap: further names of maps and what they stand for
+	Maps    map[string]string `toml:"maps"` // socketmap: further names of maps and the map that each means
 
 	// Of the door http.
 	Certificate string   `toml:"certificate"` // PEM file with the chain of this server; "": no TLS
 	Key         string   `toml:"key"`         // PEM file
 	ClientCA    string   `toml:"client-ca"`   // PEM file of the authorities of clients; "": clients need no certificate
 	TokenFile   string   `toml:"token-file"`  // file of bearer tokens, one a line; "": clients need none
-	Names       []string `toml:"names"`       // that the Host header may have, besides localhost and addresses
+	Names       []string `toml:"names"`       // that the Host header may have, in addition to localhost and addresses
 	Check       *bool    `toml:"check"`       // offer POST /v1/check; nil: on unix sockets alone
 	Page        bool     `toml:"page"`        // offer the page at /
 
