@@ -87,8 +87,8 @@ type ruling struct {
 	row         string    // of the decision table
 	// report are parts that are not demanded but evaluated, for the report.
 	report Requirement
-	// strict is what must hold to send with the REQUIRETLS parameter; Skip if it can
-	// not be.
+	// strict is what must hold to send with the REQUIRETLS parameter; Skip if it cannot
+	// be.
 	strict Requirement
 	// waived is the reason for which the host would be skipped if neither audit mode
 	// nor the sender's wish let the message go; "" if none.

@@ -3,7 +3,7 @@
 // 7672) and MTA-STS (RFC 8461) meet.
 //
 // Mail between servers finds its way by MX records and encrypts with STARTTLS. Both
-// can be tampered with by whoever stands between: an MX record that is not signed
+// can be tampered with by an attacker in between: an MX record that is not signed
 // can name another host, an EHLO reply can lose the word STARTTLS, and a certificate
 // proves nothing as long as nobody said which name it must carry. Two standards say
 // it. With DANE the domain signs its zone (DNSSEC) and publishes, beside each MX

@@ -133,5 +133,5 @@ func (e *Engine) LookAgain(ctx context.Context, p *Plan) (next *Plan, changed bo
 func (e *Engine) Forget() { e.plans.purge() }
 
 // ExceptionUses returns the counts since the engine was made, in the order of the ids. An
-// exception keeps its count when the set is read anew.
+// exception keeps its count when the set is read again.
 func (e *Engine) ExceptionUses() []exception.Use { return e.uses.list() }

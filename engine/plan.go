@@ -84,7 +84,7 @@ type Plan struct {
 
 	ends   time.Time // the earliest end as it is; how long the plan cache keeps it
 	steady bool      // nothing failed and nothing is pending: the cache may keep it
-	ties   bool      // two hosts share a preference: their order is drawn anew each time
+	ties   bool      // two hosts share a preference: their order is drawn again each time
 }
 
 // A Host is one MX host of a plan.

@@ -13,8 +13,8 @@ type Summary struct {
 	Method  Method
 	Via     rfc6125.Host // first host in order over which the message may go; zero if none, or a literal
 	// EveryHost says that each host over which the message may go would be
-	// authenticated, and that there is one. A host that a policy refuses, or that can
-	// not be reached or looked up now, gets no mail and does not count.
+	// authenticated, and that there is one. A host that a policy refuses, or that cannot
+	// be reached or looked up now, gets no mail and does not count.
 	EveryHost bool
 	Reason    Reason
 	// Total, Deliverable and Authenticated count the hosts: all of the plan, those over

@@ -17,7 +17,7 @@
 // the first success on, the policy is kept for its max_age (at most about a year),
 // and while it is kept nothing that is said in DNS, and no failure of the policy
 // host, takes it away: it is replaced only by a policy that was fetched over HTTPS.
-// Whoever can make a sender forget a policy can strip TLS; hence [Client] keeps
+// An attacker who can make a sender forget a policy can strip TLS; hence [Client] keeps
 // policies in a [github.com/mxauth/mxauth/store.Store] that outlives the process.
 //
 // # What this package does

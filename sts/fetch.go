@@ -481,7 +481,7 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hardClose closes a TLS connection without its farewell, which would wait up to five
+// hardClose closes the TCP connection without sending close_notify, which can block for five
 // seconds for a peer that does not read. Nothing is lost: the answer is complete, or it
 // is not wanted.
 type hardClose struct{ *tls.Conn }

@@ -21,7 +21,7 @@ type Finding struct {
 }
 
 // shortAge is what an advisable max_age does not go below: RFC 8461 section 3.2 expects
-// weeks, since whoever can block the refresh for so long ends the protection.
+// weeks, since an attacker who can block the refresh for so long ends the protection.
 const shortAge = 7 * 24 * time.Hour
 
 // Lint lists everything that is wrong or unwise in a policy body: every breach of the

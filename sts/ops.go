@@ -144,7 +144,7 @@ type Imported struct {
 }
 
 // Import reads what [Cache.Export] has written and keeps it. Of each line only domain, id,
-// fetched and policy count; the end is counted anew from them, and a fetch that lies in the
+// fetched and policy count; the end is counted again from them, and a fetch that lies in the
 // future is an error. For each domain the newest wins, among the lines in whatever order and
 // what is kept. A policy that was deleted comes back. who is noted in the log.
 //
@@ -266,7 +266,7 @@ func (c *Cache) importLine(b []byte) (rfc6125.Host, kept, error) {
 
 // Delete takes the policy of one domain away, for all processes that share the store, and
 // returns whether there was one. It ends the back-offs of the domain too. The next lookup
-// fetches anew: to delete is to trust DNS once more. who is noted in the log.
+// fetches again: to delete is to trust DNS once more. who is noted in the log.
 func (c *Cache) Delete(ctx context.Context, domain rfc6125.Host, who string) (was bool, err error) {
 	defer func() {
 		level, attrs := slog.LevelWarn, []slog.Attr{slog.String("domain", domain.String()), slog.String("who", who), slog.Bool("was", was)}

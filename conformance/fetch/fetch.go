@@ -258,7 +258,7 @@ func one(ctx context.Context, c Config, s Source) (fresh bool, err error) {
 		return false, err
 	}
 	if sum != s.SHA256 {
-		// What was begun may be of another version: the next run starts anew.
+		// What was begun may be of another version: the next run starts again.
 		return false, errors.Join(fmt.Errorf("%w: sha256 %s, want %s", ErrChanged, sum, s.SHA256), os.Remove(part))
 	}
 	return true, os.Rename(part, to)

@@ -1,7 +1,7 @@
 // Package generate makes DNS trees from a seed: a signed root, top-level domains and
 // zones below them, in every algorithm, with every way of denial, with wildcards,
 // aliases and delegations, and with faults that no real signer would make. It is for
-// comparing validators: whoever asks a [World] gets the same records, and the world
+// comparing validators: who asks a [World] gets the same records, and the world
 // knows by construction what DNSSEC must make of each answer (RFC 4033 section 5).
 //
 // The truth is told from what was done to the zones, never by looking at a signature,

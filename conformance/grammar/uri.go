@@ -32,8 +32,8 @@ func uriRules() rules {
 // The rules of the destinations that RFC 8460 section 3 knows: a mailto URI with one address
 // (RFC 6068 section 2) and an https URI (RFC 9110 section 4.2.2). That their domain is one of
 // two labels or more is a decision of the project (vectors tlsrpt, README). No top-level
-// domain is a number, and not every label that begins as an A-label is one: those that can
-// not be names are left out.
+// domain is a number, and not every label that begins as an A-label is one: those that cannot
+// be names are left out.
 func destinationRules() rules {
 	return rules{
 		"mailtoURI":  {is: seq{nocase("mailto:", "MAILTO:", "MailTo:"), ref("local-part"), lit("@"), ref("public-name"), maybe(ref("query-part")), maybe(ref("fragment-part"))}},

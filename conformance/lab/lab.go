@@ -14,7 +14,7 @@
 //
 //   - [Lab.Resolver] behaves as one that validates: it sets AD, or answers SERVFAIL
 //     with an extended error, by what the *specification* of the zones says, not by
-//     what a validator of ours finds;
+//     what our validator finds;
 //   - [Lab.Plain] never validates; with DO it passes signatures and proofs as they are;
 //   - [Lab.Strips] loses everything of DNSSEC on the way;
 //   - [Lab.Lies] does the same, and sets AD on everything;

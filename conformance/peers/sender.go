@@ -48,7 +48,7 @@ type SenderConfig struct {
 	Options  []string  // further lines of main.cf
 }
 
-// A Sender is a Postfix that delivers mail and writes what came of it to a log.
+// A Sender is a Postfix that delivers mail and writes the result to a log.
 type Sender struct {
 	*Daemon
 	Version string // mail_version

@@ -16,7 +16,7 @@ type Delivery struct {
 	Text   string // of the last host
 }
 
-// Lines of the log: a connection, and what came of a message. The session of the delivery
+// Lines of the log: a connection, and the result of a message. The session of the delivery
 // is the last one of the same process with the same host.
 var (
 	tlsLine    = regexp.MustCompile(`/smtp\[(\d+)\]: (\w+) TLS connection established to (\S+): `)

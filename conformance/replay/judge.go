@@ -94,7 +94,7 @@ func (e *entry) fromReferral(zone string) entry {
 	return out
 }
 
-// scrub leaves out what a recursive server does not hand on: records that the server
+// scrub leaves out what a recursive server does not pass on: records that the server
 // of the zone has no business to give.
 func (e *entry) scrub(zone string) entry {
 	out := *e

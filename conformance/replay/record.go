@@ -71,7 +71,7 @@ func sorted(types []uint16) []uint16 {
 	return slices.Compact(types)
 }
 
-// lenient decodes base64 as far as it goes and encodes it anew.
+// lenient decodes base64 as far as it goes and encodes it again.
 func lenient(s string) string {
 	s = strings.TrimRight(s, "=")
 	for len(s) > 0 {

@@ -14,7 +14,7 @@
 // of it), or that a host has the private key of its certificate (nor does TLS); chains are
 // public, so one in the file only shows that such a certificate exists. An answer that
 // rests on DANE therefore proves whose certificate it was; one that rests on MTA-STS is the
-// word of whoever wrote the file. Files recorded under trust-ad, in which any DNS status
+// word of the author of the file. Files recorded under trust-ad, in which any DNS status
 // is the file's word, are an error unless the reader allows them.
 //
 // Files come from anywhere. Every list and text is bounded while it is decoded, connections

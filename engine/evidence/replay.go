@@ -21,7 +21,7 @@ import (
 )
 
 // ErrTrustAD is wrapped by the error of [File.Replay] for evidence whose security statuses
-// are the word of a resolver, and so that of whoever wrote the file. It wraps [ErrFile].
+// are the word of a resolver, and so that of the author of the file. It wraps [ErrFile].
 var ErrTrustAD = fmt.Errorf("%w that proves a DNSSEC status: it was recorded with trust-ad", ErrFile)
 
 // ReplayConfig says what is believed in a replay.
@@ -43,7 +43,7 @@ type Replayed struct {
 	At      time.Time
 	// Proved is what was proved again from the trust anchors and certification authorities
 	// of the replay. Rests is what the verdict takes from the file without a proof:
-	// whoever wrote the file can have made it up.
+	// the author of the file can have made it up.
 	Proved, Rests []Claim
 	// Differences says, a line each, where it is not what the file says was concluded.
 	Differences []string

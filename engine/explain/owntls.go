@@ -127,7 +127,7 @@ func oddities(c *pkix.Certificate) string {
 	return strings.Join(all, "; ")
 }
 
-// matched says what came of the comparison with the TLSA records where the key was not
+// matched returns the result of the comparison with the TLSA records where the key was not
 // proved.
 func matched(l *engine.Library) string {
 	switch {

@@ -39,7 +39,7 @@ const (
 	StepTLSA        = "tlsa"        // a TLSA lookup
 	StepTLSARecord  = "tlsa-record" // a record of a TLSA RRset that does not count, or what it matched
 	StepRequirement = "requirement" // what must hold for a host
-	StepConnection  = "connection"  // what came of the TCP connection and of STARTTLS
+	StepConnection  = "connection"  // the result of the TCP connection and of STARTTLS
 	StepCertificate = "certificate" // what the peer presented, and what was made of it
 	StepVerdict     = "verdict"     // the decision
 )

@@ -5,7 +5,7 @@ import (
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
-// Reasons for what came of a connection before a certificate was seen.
+// Reasons about a connection before a certificate was seen.
 var connectionReasons = []Info{
 	{
 		ID:    reason.PlanExpired,

@@ -124,7 +124,7 @@ type Past struct {
 	Drops  []Drop    `json:"drops,omitempty"`
 }
 
-// Precision is how old a time in a [Past] may grow before it is written anew.
+// Precision is how old a time in a [Past] may grow before it is written again.
 const Precision = 12 * time.Hour
 
 // stale reports whether at is to be remembered in place of last: it is later by the

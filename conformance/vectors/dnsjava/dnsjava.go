@@ -1,6 +1,6 @@
 // Package dnsjava reads the recordings of dnsjava's validating resolver: all messages
 // that it got from a recursive server on the way from a question to the root key, as
-// text, and the table that says what came of each.
+// text, and the table that says the result of each.
 package dnsjava
 
 import (
