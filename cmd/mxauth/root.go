@@ -84,6 +84,7 @@ out and which rule decided. It never sends mail.`,
 	root.SetVersionTemplate("mxauth {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
+	root.SetHelpFunc(showHelp)
 	e.flags.add(root.PersistentFlags())
 	for _, verb := range verbs() {
 		root.AddCommand(verb(e))
