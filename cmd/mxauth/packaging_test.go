@@ -24,7 +24,11 @@ const packaging = "../../packaging/"
 // lack is a failure.
 func tool(t *testing.T, name string) {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
+	_, err := exec.LookPath(name)
+	if filepath.IsAbs(name) {
+		_, err = os.Stat(name) // a file that a program reads
+	}
+	if err != nil {
 		if os.Getenv(peers.RequireEnv) != "" {
 			t.Fatalf("%s is not installed, and %s is set", name, peers.RequireEnv)
 		}

@@ -24,6 +24,7 @@ func verbs() []func(*env) *cobra.Command {
 		newAsk,
 		newConfig,
 		newReason,
+		newCompletion,
 		newVersion,
 	}
 }
