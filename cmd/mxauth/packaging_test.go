@@ -111,7 +111,7 @@ func TestPackagedConfig(t *testing.T) {
 			t.Errorf("the configuration does not use %s", path)
 		}
 	}
-	for _, line := range []string{"Type=notify", "StateDirectory=mxauth", "RuntimeDirectory=mxauth", "DynamicUser=yes", "WatchdogSec=60"} {
+	for _, line := range []string{"Type=notify", "StateDirectory=mxauth", "ReadWritePaths=/run/mxauth", "User=mxauth", "WatchdogSec=60"} {
 		if !strings.Contains(string(service), "\n"+line+"\n") {
 			t.Errorf("no %s", line)
 		}
