@@ -31,12 +31,16 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/mxauth/mxauth/engine/memory"
+
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -75,7 +79,7 @@ type Config struct {
 	// of a domain at the first contact after a restart downgrades it (RFC 8461 section 10.2).
 	Store store.Store
 	// Memory remembers what domains once proved, in Store; nil: it does not.
-	Memory *engine.MemoryConfig
+	Memory *memory.Config
 	// Policies are observer callbacks of the MTA-STS client; the zero value observes nothing.
 	Policies sts.Observer
 	// AwaitPolicies has each plan wait until the fetch of a policy has ended, and for MTA-STS
@@ -89,11 +93,16 @@ type Config struct {
 	// DenyAddresses are prefixes in which policy hosts may not be, whatever is allowed.
 	DenyAddresses []netip.Prefix
 
+	// CacheBytes bounds the memory of kept DNS answers; 0: [dnssec.DefaultCacheBytes].
+	CacheBytes int64
+	// CachedPlans is how many plans are kept; 0: [engine.DefaultCachedPlans], less than 0: none.
+	CachedPlans int
+
 	// OwnHosts and OwnAddresses are those of this mail server, to see loops.
 	OwnHosts     []rfc6125.Host
 	OwnAddresses []netip.Addr
 	// Exceptions returns the operator's exceptions in force; nil: there are none.
-	Exceptions func() *engine.Exceptions
+	Exceptions func() *exception.Set
 
 	// HELO is the name said to mail hosts; "": the name of this machine.
 	HELO string
@@ -105,6 +114,9 @@ type Config struct {
 	CheckTimeout time.Duration
 	// Dial opens the connections to mail hosts and policy hosts; nil: a net.Dialer.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// Network bounds the mail hosts' addresses that [Client.Check] connects to: "tcp4", "tcp6",
+	// or "" for both. A host without such an address is deferred as [reason.NotTried].
+	Network string
 	// ForOthers is for checks that others ask for, as over HTTP: of mail hosts too, only
 	// public addresses are connected to, besides AllowAddresses and without DenyAddresses,
 	// and what the hosts show is not remembered. False: a check is the operator's own.
@@ -122,7 +134,7 @@ type Client struct {
 	cache    *dnssec.Cached
 	nat64    dnssec.Resolver // nil with Config.Resolver
 	policies *sts.Client
-	memory   *engine.Memory
+	memory   *memory.Memory
 	engine   *engine.Engine
 	prober   *probe.Prober
 }
@@ -148,7 +160,7 @@ func New(c Config) (_ *Client, err error) {
 	}
 	if k.c.Roots == nil {
 		if k.c.Roots, err = pkix.SystemRoots(); err != nil {
-			return nil, fmt.Errorf("mxauth: %w", err)
+			return nil, fault.Errorf("mxauth", "%w", err)
 		}
 	}
 	policies := sts.Config{Resolver: k.c.Resolver, Roots: k.c.Roots, Store: c.Store, Allow: c.AllowAddresses, Deny: c.DenyAddresses, NAT64: k.nat64,
@@ -159,26 +171,28 @@ func New(c Config) (_ *Client, err error) {
 	}
 	k.policies, err = sts.NewClient(policies)
 	if err != nil {
-		return nil, fmt.Errorf("mxauth: %w", err)
+		return nil, fault.Errorf("mxauth", "%w", err)
 	}
+	var remembered engine.Memory // not a nil *memory.Memory
 	if c.Memory != nil {
 		m := *c.Memory
 		m.Store, m.Now, m.Logger = c.Store, c.Now, c.Logger
-		if k.memory, err = engine.NewMemory(m); err != nil {
-			return nil, fmt.Errorf("mxauth: %w", err)
+		if k.memory, err = memory.New(m); err != nil {
+			return nil, fault.Errorf("mxauth", "%w", err)
 		}
+		remembered = k.memory
 	}
 	var asked engine.STSClient = k.policies
 	if c.Record != nil {
 		asked = c.Record.STS(k.policies)
 	}
-	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultLimits().Time, 3*c.Timeout)},
-		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: k.memory, Roots: k.c.Roots,
-		OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
+	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultPlanTime, 3*c.Timeout)},
+		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: remembered, Roots: k.c.Roots,
+		OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, CachedPlans: c.CachedPlans, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
-		return nil, fmt.Errorf("mxauth: %w", err)
+		return nil, fault.Errorf("mxauth", "%w", err)
 	}
-	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout,
+	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Network: c.Network,
 		PublicOnly: c.ForOthers, AllowAddresses: c.AllowAddresses, DenyAddresses: c.DenyAddresses, Logger: c.Logger})
 	return k, nil
 }
@@ -189,16 +203,16 @@ func (k *Client) openResolver() (err error) {
 	servers := c.Servers
 	if len(servers) == 0 {
 		if servers, _, err = upstream.System(""); err != nil {
-			return fmt.Errorf("mxauth: %w", err)
+			return fault.Errorf("mxauth", "%w", err)
 		}
 	}
 	if k.upstream, err = upstream.New(upstream.Config{Servers: servers, SignedZone: anchor.SignedZone(c.Anchors), Timeout: c.Timeout, RootCAs: c.ResolverRoots, Logger: c.Logger}); err != nil {
-		return fmt.Errorf("mxauth: %w", err)
+		return fault.Errorf("mxauth", "%w", err)
 	}
 	// What it says can only refuse, so the way to the resolver need not be protected.
 	nat64, err := dnssec.NewStub(dnssec.StubConfig{Upstream: k.upstream, TrustPath: true, Now: c.Now})
 	if err != nil {
-		return fmt.Errorf("mxauth: %w", err)
+		return fault.Errorf("mxauth", "%w", err)
 	}
 	k.nat64 = nat64
 	var up dnssec.Upstream = k.upstream
@@ -212,9 +226,9 @@ func (k *Client) openResolver() (err error) {
 		source, err = dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: up, Anchors: c.Anchors, Now: c.Now, Logger: c.Logger})
 	}
 	if err != nil {
-		return fmt.Errorf("mxauth: %w", err)
+		return fault.Errorf("mxauth", "%w", err)
 	}
-	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Now: c.Now, Trace: c.Lookups,
+	k.cache = dnssec.NewCached(source, dnssec.CacheConfig{Bytes: c.CacheBytes, Now: c.Now, Trace: c.Lookups,
 		LookupTimeout: max(dnssec.DefaultLookupTimeout, 3*c.Timeout)})
 	c.Resolver = k.cache
 	return nil
@@ -246,7 +260,7 @@ func (k *Client) Engine() *engine.Engine { return k.engine }
 func (k *Client) Policies() *sts.Client { return k.policies }
 
 // Memory is what the client remembers of domains; nil without [Config].Memory.
-func (k *Client) Memory() *engine.Memory { return k.memory }
+func (k *Client) Memory() *memory.Memory { return k.memory }
 
 // Resolver answers DNS questions with a security status, from a cache; it is
 // [Config].Resolver where that is set.

@@ -18,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -180,7 +181,7 @@ func TestForOthers(t *testing.T) {
 			}
 			defer kept.Close()
 			k := client(t, func(config *mxauth.Config) {
-				config.ForOthers, config.Store, config.Memory = c.forOthers, kept, &engine.MemoryConfig{}
+				config.ForOthers, config.Store, config.Memory = c.forOthers, kept, &memory.Config{}
 				if !c.allowed {
 					config.AllowAddresses = nil
 				}

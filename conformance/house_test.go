@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -22,14 +24,17 @@ const module = "github.com/mxauth/mxauth"
 // down only). A room is a folder with all below it, and may always import itself. A
 // room that is not here may import everything.
 var floors = map[string][]string{
-	"rfc6125":              {},
-	"store":                {},
-	"dnssec":               {"rfc6125", "internal/tlsfloor"},
-	"pkix":                 {"rfc6125"},
-	"dane":                 {"dnssec", "pkix", "rfc6125"},
-	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr"},
-	"tlsrpt":               {"dnssec", "rfc6125"},
-	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/tlswire", "internal/zonefile", "internal/specialaddr"},
+	"rfc6125":              {"internal/text", "internal/fault"},
+	"store":                {"internal/fault"},
+	"dnssec":               {"rfc6125", "internal/tlsfloor", "internal/text", "internal/fault"},
+	"pkix":                 {"rfc6125", "internal/text", "internal/fault"},
+	"dane":                 {"dnssec", "pkix", "rfc6125", "internal/text", "internal/fault"},
+	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr", "internal/fault"},
+	"tlsrpt":               {"dnssec", "rfc6125", "internal/fault"},
+	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile", "internal/specialaddr"},
+	"engine/exception":     {"engine/internal/enum", "tlsrpt", "rfc6125", "internal/fault"},
+	"engine/memory":        {"engine/internal/enum", "sts", "store", "rfc6125", "internal/fault"},
+	"engine/reason":        {"engine/memory", "dane", "sts", "tlsrpt", "dnssec", "rfc6125"},
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},
 	"conformance/sets":     {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "conformance/vectors", "internal/certtest", "internal/dnsfake"},
@@ -83,6 +88,7 @@ var owners = map[string][]string{
 	module + "/cmd/mxauth":                  {"cmd/mxauth"},
 	module + "/conformance/mutate":          {"internal/devtool"},
 	module + "/cmd/mxconform":               {},
+	"github.com/chromedp":                   testsOnly,
 }
 
 var (
@@ -200,6 +206,11 @@ func TestHouseRules(t *testing.T) {
 		{"engine/probe", module + "/engine", false, true},
 		{"engine", module + "/store", false, true},
 		{"engine", module + "/store/bolt", false, false},
+		{"engine/exception", module + "/engine", false, false},
+		{"engine/memory", module + "/engine", false, false},
+		{"engine/memory", module + "/store", false, true},
+		{"engine/reason", module + "/engine", false, false},
+		{"engine/reason", module + "/engine/memory", false, true},
 		{"sts", module + "/store/valkey", false, false},
 		{"cmd/mxauth", module + "/store/bolt", false, true},
 		{"engine", module + "/conformance/lab", false, false},
@@ -395,13 +406,18 @@ func TestFaults(t *testing.T) {
 // engine/explain makes sentences. Errors, panics and logs are no sentences about a plan.
 const fiveWords = 5
 
-// TestEngineMakesNoSentences holds the string literals of package engine against that.
+// TestEngineMakesNoSentences holds the string literals of packages engine and engine/reason
+// against that.
 func TestEngineMakesNoSentences(t *testing.T) {
 	names, err := filepath.Glob("../engine/*.go")
 	if err != nil || len(names) < 20 {
 		t.Fatalf("%d files: %v", len(names), err)
 	}
-	for _, name := range names {
+	reasons, err := filepath.Glob("../engine/reason/*.go")
+	if err != nil || len(reasons) == 0 {
+		t.Fatalf("%d files of reasons: %v", len(reasons), err)
+	}
+	for _, name := range append(names, reasons...) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
@@ -431,7 +447,7 @@ func sentences(t *testing.T, name string, src []byte) (out []string) {
 		switch n := n.(type) {
 		case *ast.CallExpr:
 			switch name := called(n); {
-			case name == "errors.New", name == "fmt.Errorf", name == "panic", name == "bad":
+			case name == "errors.New", name == "fmt.Errorf", name == "fault.New", name == "fault.Errorf", name == "panic", name == "bad":
 				return false
 			case strings.HasSuffix(name, ".Warn"):
 				return false
@@ -447,5 +463,62 @@ func sentences(t *testing.T, name string, src []byte) (out []string) {
 		return true
 	}
 	ast.Inspect(f, free)
+	return out
+}
+
+// flagName is the name of an option as the command line spells it.
+var flagName = regexp.MustCompile(`(^|[^-\pL\pN])--[a-z]`)
+
+// TestLibrariesKnowNoFlags: a library names a cure or an option, and the program adds how its
+// command line spells it.
+func TestLibrariesKnowNoFlags(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (path == "../cmd" || path == "../conformance" || path == "../internal/devtool" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".."):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		files++
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, s := range flagNames(t, path, src) {
+			t.Errorf("%s: %s", path, s)
+		}
+		return nil
+	})
+	if err != nil || files < 100 {
+		t.Errorf("%d files: %v", files, err)
+	}
+	for src, want := range map[string]int{
+		`var s = "name it with --resolver ADDR"`: 1, "var s = `--dnssec`": 1, `var s = "ab--cd.example"`: 0, `var s = "-----BEGIN"`: 0, "// --comment\nvar s = 1": 0,
+	} {
+		if got := flagNames(t, "a.go", []byte("package a\n\n"+src+"\n")); len(got) != want {
+			t.Errorf("%s: %q", src, got)
+		}
+	}
+}
+
+// flagNames lists the string literals of a file that name a flag.
+func flagNames(t *testing.T, name string, src []byte) (out []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if text, err := strconv.Unquote(lit.Value); err == nil && flagName.MatchString(text) {
+				out = append(out, fmt.Sprintf("line %d: %s", fset.Position(lit.Pos()).Line, lit.Value))
+			}
+		}
+		return true
+	})
 	return out
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // TestScores: what is written is read again, a new score takes the place of the old one,
-// and what can not be is refused.
+// and what cannot be is refused.
 func TestScores(t *testing.T) {
 	score := func(pkg string, seed uint64, n ...int) conformance.StoredScore {
 		return conformance.StoredScore{Seed: seed, Score: mutate.Score{Package: pkg, Mutants: n[0], Tried: n[1], Killed: n[2], Equivalent: n[3]}}
@@ -49,7 +49,7 @@ func TestScores(t *testing.T) {
 // TestPage: the page says what came out, in counts and reasons.
 func TestPage(t *testing.T) {
 	tab := register.Build([]register.Requirement{{ID: "A-1", Level: "MUST", Package: "dane"}, {ID: "A-2", Level: "SHOULD", Package: "dane", Text: "a | b"}, {ID: "A-3", Level: "MUST", Package: "dane"}},
-		map[string]string{"A-3": "can not be"}, []register.Test{{Package: "p", Name: "T/A-1_x", Result: "pass"}})
+		map[string]string{"A-3": "cannot be"}, []register.Test{{Package: "p", Name: "T/A-1_x", Result: "pass"}})
 	p := conformance.Page{
 		Vectors: conformance.Report{Sets: []conformance.SetReport{{Set: "one", Cases: 5, Passed: 3, Excepted: 2,
 			Exceptions: []conformance.Exception{{Case: "x", Reason: "why"}, {Case: "y", Reason: "does not apply: why (a.test. A: step 3: not as expected: a.test. IN A: want an answer)"}}}}},
@@ -63,7 +63,7 @@ func TestPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| one | 5 | 3 | 0 | 2 |\n", "| all | 5 | 3 | 0 | 2 |\n", "| one | 2 | why |\n",
-		"| dane | 3 | 1 | 2 | 1 | 1 | 1 |\n", "| A-2 | SHOULD | missing: a \\| b |\n", "| A-3 | MUST | can not be |\n",
+		"| dane | 3 | 1 | 2 | 1 | 1 | 1 |\n", "| A-2 | SHOULD | missing: a \\| b |\n", "| A-3 | MUST | cannot be |\n",
 		"| dane | 1 | 300 | 200 | 150 | 50 | 100.0 % |\n", "has 7 worlds. They show 6 rows",
 	} {
 		if !strings.Contains(b.String(), want) {

@@ -3,7 +3,7 @@
 // be whole or a part of the published one, and nothing here knows a vector's own names.
 //
 // What a set's cases assert is mxauth's reading of the RFCs, as the README beside the
-// vectors tells it. A case that can not apply is recognised by what stands in it and
+// vectors tells it. A case that cannot apply is recognised by what stands in it and
 // counts as excepted, with the reason. A single case that mxauth answers otherwise
 // on purpose stands in a table of exceptions ([sets.Exceptions]) with its reason; if it passes
 // after all that is a failure, so that the table stays true.
@@ -148,7 +148,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	return rep, nil
 }
 
-// judge counts. A set that can not be read, or has no cases, fails as a whole.
+// judge counts. A set that cannot be read, or has no cases, fails as a whole.
 func judge(set string, results []sets.Result, err error, exceptions map[string]string) SetReport {
 	r := SetReport{Set: set, Failures: []Failure{}, Exceptions: []Exception{}}
 	fail := func(c, got, want string) {

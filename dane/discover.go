@@ -12,10 +12,6 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// DefaultPort is the port of SMTP between servers, and of the TLSA owner name if
-// [DiscoverOptions] names none.
-const DefaultPort = 25
-
 // A State says what DANE means for one host (decision table section 4). The zero
 // State is Failed, the safe one.
 type State uint8
@@ -249,7 +245,7 @@ func (h *Host) tlsa(ctx context.Context, r dnssec.Resolver, base rfc6125.Host, o
 		return false
 	}
 	// TLSA6698-4.1-01: RFC 6698 section 4.1
-	h.Base, h.Set = base, NewSetFromDNS(a.Records, o.Policy)
+	h.Base, h.Set = base, setFromDNS(a.Records, o.Policy)
 	h.TLSA[len(h.TLSA)-1].Answer.Records = withoutData(a.Records)
 	h.State = Unusable
 	if len(h.Set.usable) > 0 {

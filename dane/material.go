@@ -15,16 +15,9 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 )
-
-// ErrMaterial is wrapped by every error of [ReadMaterial]: the file holds nothing of
-// which a TLSA record could be made. The text names the file and says what was expected.
-var ErrMaterial = errors.New("no certificate or key")
-
-// MaxMaterial bounds the octets of a file that [ReadMaterial] reads: a chain of ten
-// certificates has 20 kB.
-const MaxMaterial = 1 << 20
 
 // A Material is the input of TLSA records: certificates, or a key alone. The zero
 // Material is nothing.
@@ -156,7 +149,7 @@ func readPEM(data []byte, fail failer) (Material, error) {
 				continue // parameters and the like
 			}
 			if err != nil {
-				return fail("PEM block %d, %s: %v", blocks, cut(b.Type), err)
+				return fail("PEM block %d, %s: %v", blocks, text.Cut(b.Type, maxInput), err)
 			}
 			key, keyKind = spki, word
 		}

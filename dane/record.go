@@ -2,17 +2,13 @@ package dane
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/text"
 )
-
-// ErrRecord is wrapped by every error of the functions that read a TLSA record: the
-// input is none.
-var ErrRecord = errors.New("dane: not a TLSA record")
 
 // maxData is the most association data that RDATA can hold: its length is 16 bits
 // (RFC 1035 section 3.2.1) and three octets precede it.
@@ -70,25 +66,34 @@ func (s Selector) String() string { return nameOf(selectorNames[:], uint8(s)) }
 // String returns the mnemonic of RFC 7218, "SHA2-256", or the number if there is none.
 func (m MatchingType) String() string { return nameOf(matchingNames[:], uint8(m)) }
 
-// ParseUsage reads a number of 0 to 255 or a mnemonic in any letter case. Errors wrap
+// Set reads a number of 0 to 255 or a mnemonic in any letter case. Errors wrap
 // [ErrRecord].
-func ParseUsage(s string) (Usage, error) {
-	v, err := parseField("usage", usageNames[:], s)
-	return Usage(v), err
+func (u *Usage) Set(word string) error {
+	n, err := parseField("usage", usageNames[:], word)
+	if err == nil {
+		*u = Usage(n)
+	}
+	return err
 }
 
-// ParseSelector reads a number of 0 to 255 or a mnemonic in any letter case. Errors
+// Set reads a number of 0 to 255 or a mnemonic in any letter case. Errors
 // wrap [ErrRecord].
-func ParseSelector(s string) (Selector, error) {
-	v, err := parseField("selector", selectorNames[:], s)
-	return Selector(v), err
+func (s *Selector) Set(word string) error {
+	n, err := parseField("selector", selectorNames[:], word)
+	if err == nil {
+		*s = Selector(n)
+	}
+	return err
 }
 
-// ParseMatchingType reads a number of 0 to 255 or a mnemonic in any letter case.
+// Set reads a number of 0 to 255 or a mnemonic in any letter case.
 // Errors wrap [ErrRecord].
-func ParseMatchingType(s string) (MatchingType, error) {
-	v, err := parseField("matching type", matchingNames[:], s)
-	return MatchingType(v), err
+func (m *MatchingType) Set(word string) error {
+	n, err := parseField("matching type", matchingNames[:], word)
+	if err == nil {
+		*m = MatchingType(n)
+	}
+	return err
 }
 
 func nameOf(names []mnemonic, v uint8) string {
@@ -108,7 +113,7 @@ func parseField(field string, names []mnemonic, s string) (uint8, error) {
 	}
 	v, err := strconv.ParseUint(s, 10, 8)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %s %q is neither a number of 0 to 255 nor a known word", ErrRecord, field, cut(s))
+		return 0, fmt.Errorf("%w: %s %q is neither a number of 0 to 255 nor a known word", ErrRecord, field, text.Cut(s, maxInput))
 	}
 	return uint8(v), nil
 }
@@ -166,16 +171,16 @@ func ParseRecord(s string) (Record, error) {
 		return parseGeneric(f[1:])
 	}
 	if len(f) < 4 {
-		return Record{}, fmt.Errorf("%w: %q lacks one of the four parts usage, selector, matching type and data", ErrRecord, cut(s))
+		return Record{}, fmt.Errorf("%w: %q lacks one of the four parts usage, selector, matching type and data", ErrRecord, text.Cut(s, maxInput))
 	}
 	var r Record
-	if r.Usage, err = ParseUsage(f[0]); err != nil { // TLSA6698-2.2-01: RFC 6698 section 2.2
+	if err := r.Usage.Set(f[0]); err != nil { // TLSA6698-2.2-01: RFC 6698 section 2.2
 		return Record{}, err
 	}
-	if r.Selector, err = ParseSelector(f[1]); err != nil {
+	if err := r.Selector.Set(f[1]); err != nil {
 		return Record{}, err
 	}
-	if r.MatchingType, err = ParseMatchingType(f[2]); err != nil {
+	if err := r.MatchingType.Set(f[2]); err != nil {
 		return Record{}, err
 	}
 	data, err := parseHex(f[3:], maxData)
@@ -193,7 +198,7 @@ func parseGeneric(f []string) (Record, error) {
 	}
 	n, err := strconv.ParseUint(f[0], 10, 16)
 	if err != nil {
-		return Record{}, fmt.Errorf(`%w: \# with the length %q`, ErrRecord, cut(f[0]))
+		return Record{}, fmt.Errorf(`%w: \# with the length %q`, ErrRecord, text.Cut(f[0], maxInput))
 	}
 	b, err := parseHex(f[1:], 3+maxData)
 	if err != nil {
@@ -213,18 +218,18 @@ func fields(s string) ([]string, error) {
 		switch s[i] {
 		case '(':
 			if open {
-				return nil, fmt.Errorf("%w: parentheses in parentheses in %q", ErrRecord, cut(s))
+				return nil, fmt.Errorf("%w: parentheses in parentheses in %q", ErrRecord, text.Cut(s, maxInput))
 			}
 			open = true
 		case ')':
 			if !open {
-				return nil, fmt.Errorf("%w: a parenthesis closed and not opened in %q", ErrRecord, cut(s))
+				return nil, fmt.Errorf("%w: a parenthesis closed and not opened in %q", ErrRecord, text.Cut(s, maxInput))
 			}
 			open = false
 		}
 	}
 	if open {
-		return nil, fmt.Errorf("%w: a parenthesis opened and not closed in %q", ErrRecord, cut(s))
+		return nil, fmt.Errorf("%w: a parenthesis opened and not closed in %q", ErrRecord, text.Cut(s, maxInput))
 	}
 	return strings.FieldsFunc(s, func(r rune) bool {
 		return r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '(' || r == ')'
@@ -240,7 +245,7 @@ func parseHex(f []string, most int) ([]byte, error) {
 	}
 	b, err := hex.DecodeString(s)
 	if err != nil {
-		return nil, fmt.Errorf("%w: data %q is not an even number of hex digits", ErrRecord, cut(s))
+		return nil, fmt.Errorf("%w: data %q is not an even number of hex digits", ErrRecord, text.Cut(s, maxInput))
 	}
 	return b, nil
 }
@@ -290,11 +295,9 @@ func (r *Record) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// cut bounds what an error message shows of its input.
-func cut(s string) string {
-	const most = 80
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
-}
+// maxInput is how many octets of its input an error shows, and maxShown how many of a list of
+// names.
+const (
+	maxInput = 80
+	maxShown = 300
+)

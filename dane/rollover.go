@@ -14,11 +14,6 @@ import (
 // that were filled before, one for name servers that were late to take it over.
 const rolloverTTLs = 2
 
-// UnknownTTL is taken for the TTL of records whose zone is not known to have a smaller one:
-// an answer without a signature tells only what a cache has left of it. Few zones have
-// more than a day.
-const UnknownTTL = 24 * time.Hour
-
 // PublishedTTL is the TTL of the records in their zone: that of their signature (RFC 4034
 // section 3.1.4), since the TTL of the records themselves counts down in caches. known is
 // false where there is none; the TTL is then [UnknownTTL] or what was received, the longer

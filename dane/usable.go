@@ -9,14 +9,9 @@ import (
 	"strconv"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 )
-
-// MaxRecords bounds the records of one RRset that can be usable. Real sets have two
-// to ten; 64 KiB of DNS message could bring some 1,700, each of which costs work for
-// every certificate of a chain. A record beyond the limit is not usable, so a set
-// that exceeds it can refuse a peer and never let one pass.
-const MaxRecords = 128
 
 // A UsePolicy says which records this operator lets count; the zero UsePolicy takes
 // what RFC 7672 section 3.1 and RFC 7671 section 9 take. It has no way to let usages
@@ -82,11 +77,11 @@ func NewSet(records []Record, p UsePolicy) Set {
 	return s
 }
 
-// NewSetFromDNS is [NewSet] for the records of an answer. One that is shorter than
+// setFromDNS is [NewSet] for the records of an answer. One that is shorter than
 // its three numbers is in the set as the zero Record and is not usable (RFC 6698
 // sections 2.1 and 4.1): the set is not empty, so RFC 7672 section 2.2 asks for TLS
 // even if there is nothing else in it.
-func NewSetFromDNS(records []dnssec.Record, p UsePolicy) Set {
+func setFromDNS(records []dnssec.Record, p UsePolicy) Set {
 	s := Set{uses: make([]RecordUse, len(records))}
 	for i, d := range records {
 		r, err := RecordFromDNS(d)
@@ -121,7 +116,7 @@ func (s *Set) judge(p UsePolicy) {
 		}
 		if u.Why = unusable(u.Record, strength); u.Why == "" && p.Forbid != nil {
 			if why := p.Forbid(u.Record); why != "" {
-				u.Why = "forbidden by local policy: " + cut(why)
+				u.Why = "forbidden by local policy: " + text.Cut(why, maxInput)
 			}
 		}
 		if u.Why != "" || u.Record.MatchingType == Full {

@@ -9,40 +9,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// MaxChain bounds the certificates of a peer's chain that DANE-TA records are
+// maxChain bounds the certificates of a peer's chain that DANE-TA records are
 // compared with; those behind it can be no anchors. Real chains have two to five; a
 // TLS peer can send several hundred.
-const MaxChain = 32
+const maxChain = 32
 
 // maxTried bounds the anchors that are tried one by one, after no path led to any of
 // them, to write to the trace why each failed; each costs up to the whole budget of
 // package pkix. Those behind it share the failure of the whole.
 const maxTried = 4
-
-// ErrNotAuthenticated is wrapped by every failure of [Set.Verify].
-var ErrNotAuthenticated = errors.New("dane: peer not authenticated")
-
-// What a verification failed by; each wraps [ErrNotAuthenticated]. RFC 7672 section
-// 2.2 forbids the caller to use the connection. Of several failures the one that
-// comes first here is reported (ErrPath for an expired certificate before other
-// ErrPaths, and these in the order of package pkix); the trace has them all.
-var (
-	// ErrName: a DANE-TA record matched and the path is good, the name is wrong.
-	ErrName = fmt.Errorf("%w: name mismatch", ErrNotAuthenticated)
-	// ErrPath: a DANE-TA record matched a certificate that was sent (or one or a key
-	// in DNS belongs to the chain), and the path to it is not valid; wraps the pkix
-	// kind too (for example pkix.ErrExpired).
-	ErrPath = fmt.Errorf("%w: chain not valid", ErrNotAuthenticated)
-	// ErrKey: a DANE-EE record matched, and the key is one that proves nothing, such
-	// as RSA of 512 bits; wraps [pkix.ErrKey] too.
-	ErrKey      = fmt.Errorf("%w: key not accepted", ErrNotAuthenticated)
-	ErrNoMatch  = fmt.Errorf("%w: no record matches", ErrNotAuthenticated)
-	ErrNoUsable = fmt.Errorf("%w: no usable record", ErrNotAuthenticated)
-)
 
 // A Peer holds the certificates or key that the peer presented in the handshake.
 type Peer struct {
@@ -372,7 +352,7 @@ func (s *Set) hits(hits []hit, res *Result, p *Peer, work *pkix.Work) (_ []hit, 
 	for i := range ta {
 		res.Trace[ta[i].use].Why = whyNoTA
 	}
-	for n := range min(p.sent(), MaxChain) {
+	for n := range min(p.sent(), maxChain) {
 		view := p.view(n)
 		if view == nil {
 			continue
@@ -436,7 +416,7 @@ func (s *Set) explain(res *Result, req pkix.Request, hits []hit, cause error) er
 		}
 		sent = true
 		t.Err = fmt.Errorf("%w: %w", ErrPath, err)
-		t.Why = cutText(err.Error())
+		t.Why = text.Cut(err.Error(), maxShown)
 	}
 	if !sent {
 		return ErrNoMatch
@@ -468,16 +448,7 @@ func list(names []string) string {
 	case len(names) == 0:
 		return "no name"
 	case len(names) > most:
-		return cutText(strings.Join(names[:most], ", ")) + fmt.Sprintf(" and %d more", len(names)-most)
+		return text.Cut(strings.Join(names[:most], ", "), maxShown) + fmt.Sprintf(" and %d more", len(names)-most)
 	}
-	return cutText(strings.Join(names, ", "))
-}
-
-// cutText bounds a text that is already safe for a terminal.
-func cutText(s string) string {
-	const most = 300
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
+	return text.Cut(strings.Join(names, ", "), maxShown)
 }

@@ -54,7 +54,7 @@ func (r Resource) String() string {
 type Amounts [countResources]int
 
 // Limits bound what a [Budget] may be spent on. A field that is zero, also one of
-// Amounts, means that of [DefaultLimits].
+// Amounts, means that of the defaults.
 type Limits struct {
 	Amounts
 	// Time is how long the lookups may take as a whole.
@@ -87,23 +87,20 @@ const (
 	// maxPlanHashes: 64 hosts whose denials take six hashes of 151 rounds, three times
 	// each, cost 174,000; so many take about 40 ms.
 	maxPlanHashes = 400_000
-	// maxPlanTime is longer than any resolver takes for a name, three times over: MX,
-	// addresses and TLSA follow each other.
-	maxPlanTime = 30 * time.Second
 	// maxPlanUnderWay questions each have a socket; maxPlanSpare is for sending again.
 	// Together they stay below 100, which leaves room for streams within 128.
 	maxPlanUnderWay = 64
 	maxPlanSpare    = 32
 )
 
-// DefaultLimits returns the limits of the DNS work for one plan.
-func DefaultLimits() Limits {
+// defaultLimits returns the limits of the DNS work for one plan.
+func defaultLimits() Limits {
 	return Limits{
 		Amounts: Amounts{
 			Questions: maxPlanQuestions, Sends: maxPlanSends, Bytes: maxPlanBytes,
 			SignatureCost: maxPlanSignatures, Digests: maxPlanDigests, HashRounds: maxPlanHashes,
 		},
-		Time:     maxPlanTime,
+		Time:     DefaultPlanTime,
 		UnderWay: maxPlanUnderWay,
 	}
 }
@@ -193,7 +190,7 @@ func (b *Budget) reply(v *Validator, q Question) *reply {
 // NewBudget returns a budget for the lookups of a plan. Its name, that of the domain, is
 // used in errors.
 func NewBudget(name string, l Limits) *Budget {
-	l = l.or(DefaultLimits())
+	l = l.or(defaultLimits())
 	return &Budget{name: name, limits: l, ends: time.Now().Add(l.Time)}
 }
 
@@ -302,15 +299,15 @@ func (s *Share) id() string {
 
 type shareKey struct{}
 
-// WithShare returns a context whose lookups are paid for from s, in addition to those of
+// With returns a context whose lookups are paid for from s, in addition to those of
 // [Share.Context]. It does not end with the time of the budget, but the work for the lookups
 // does.
-func WithShare(ctx context.Context, s *Share) context.Context {
+func (s *Share) With(ctx context.Context) context.Context {
 	return context.WithValue(ctx, shareKey{}, s)
 }
 
-// Context is [WithShare] with a context that ends when the time of the budget does; its
-// cause is then a [*BudgetError]. done has to be called when the share needs nothing more,
+// Context is [Share.With] with a context that ends when the time of the budget does; its
+// cause is then a [ErrBudget]. done has to be called when the share needs nothing more,
 // so that others that wait for it go on.
 func (s *Share) Context(ctx context.Context) (_ context.Context, done context.CancelFunc) {
 	ctx, cancel := s.until(ctx)
@@ -322,7 +319,7 @@ func (s *Share) Context(ctx context.Context) (_ context.Context, done context.Ca
 
 // until returns a context that ends with the time of the budget.
 func (s *Share) until(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithDeadlineCause(WithShare(ctx, s), s.of.ends, &BudgetError{share: s, What: Time, Whole: true})
+	return context.WithDeadlineCause(s.With(ctx), s.of.ends, &budgetError{share: s, What: Time, Whole: true})
 }
 
 // shareFrom returns the share in ctx; nil if there is none.
@@ -411,14 +408,14 @@ func (s *Share) short(r Resource, whole bool) error {
 	if s.alone && r != Memory {
 		return &proof.Error{Kind: proof.ErrBudget, Text: "too many " + r.String()}
 	}
-	return &BudgetError{share: s, What: r, Whole: whole}
+	return &budgetError{share: s, What: r, Whole: whole}
 }
 
-// A BudgetError says that the DNS lookups of a plan, or those for one host of it, have
+// budgetError says that the DNS lookups of a plan, or those for one host of it, have
 // used up what they may cost. That is a shortage of the one who asks: it says nothing of
 // the records that were asked for, except that the names on the way to them cost more
 // than those of honest zones do. It is the Cause of a [LookupError] of kind [ErrBudget].
-type BudgetError struct {
+type budgetError struct {
 	What  Resource
 	Whole bool // all that the plan has is used up; else the share of one host
 
@@ -427,7 +424,7 @@ type BudgetError struct {
 
 // spentBy returns the share that err says is used up; nil if it says no such thing.
 func spentBy(err error) *Share {
-	var spent *BudgetError
+	var spent *budgetError
 	if errors.As(err, &spent) {
 		return spent.share
 	}
@@ -435,7 +432,7 @@ func spentBy(err error) *Share {
 }
 
 // Error says whose budget is used up, and of what.
-func (e *BudgetError) Error() string {
+func (e *budgetError) Error() string {
 	b := e.share.of
 	switch {
 	case e.What == Time:
@@ -450,4 +447,4 @@ func (e *BudgetError) Error() string {
 }
 
 // Is reports that e is of kind [ErrBudget]; proofs that end by it take it for theirs.
-func (e *BudgetError) Is(target error) bool { return target == ErrBudget || target == proof.ErrBudget }
+func (e *budgetError) Is(target error) bool { return target == ErrBudget || target == proof.ErrBudget }

@@ -20,7 +20,7 @@ import (
 func resolveFor(t testing.TB, r dnssec.Resolver, s *dnssec.Share, q string) (dnssec.Answer, error) {
 	t.Helper()
 	n, typ, _ := strings.Cut(q, " ")
-	return r.Resolve(dnssec.WithShare(t.Context(), s), question(t, n, dnssec.Type(dns.StringToType[typ])))
+	return r.Resolve(s.With(t.Context()), question(t, n, dnssec.Type(dns.StringToType[typ])))
 }
 
 // spentBy returns the BudgetError in err; it fails the test if there is none.
@@ -409,7 +409,7 @@ func TestTurns(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			s := b.Share("left")
-			_, err := v.Resolve(dnssec.WithShare(ctx, s), question(t, "mx.example.test.", dnssec.TypeA))
+			_, err := v.Resolve(s.With(ctx), question(t, "mx.example.test.", dnssec.TypeA))
 			if !errors.Is(err, dnssec.ErrTimeout) || errors.Is(err, dnssec.ErrBudget) || s.Spent() != (dnssec.Amounts{}) {
 				t.Errorf("%v, spent %v", err, s.Spent())
 			}

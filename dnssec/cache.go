@@ -10,28 +10,6 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Defaults and limits of a [Cached].
-const (
-	// DefaultCacheEntries is enough for the mail of a large sender: some ten names a
-	// domain, of which most are shared.
-	DefaultCacheEntries = 100_000
-	// DefaultCacheBytes bounds what the answers may take, whatever their number.
-	DefaultCacheBytes = 90 << 20
-	// DefaultFailureTTL is how long a failure is kept at first (RFC 9520 section 3.2: at
-	// least 1 s); each further failure of the same question doubles it up to
-	// MaxFailureTTL (there: at most 5 minutes). Mail waits longer than that before it
-	// is tried again, so only those who ask at the same time see it.
-	DefaultFailureTTL = 5 * time.Second
-	MaxFailureTTL     = 60 * time.Second
-	// DefaultLookupTimeout bounds the work for one question: alias steps, a chain of
-	// trust, and dead servers on the way.
-	DefaultLookupTimeout = 30 * time.Second
-)
-
-// ErrCacheClosed is the cause of the [LookupError] of questions after Close. It wraps
-// [ErrShortage].
-var ErrCacheClosed = Shortage("dnssec: the cache is closed")
-
 // A CacheConfig bounds a [Cached]. The zero CacheConfig has all defaults.
 type CacheConfig struct {
 	// Entries bounds the number of answers; zero means [DefaultCacheEntries].

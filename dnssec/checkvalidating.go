@@ -9,24 +9,15 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// ErrNotValidating is wrapped by [CheckValidating]: the resolver answers, but does not
-// validate, or keeps its verdict to itself. Its AD bit must not be relied on: every
-// answer would look insecure, and DANE would be switched off in silence.
-var ErrNotValidating = errors.New("the resolver does not validate DNSSEC")
-
-// Cure says how to get a validating resolver, in one line.
-const Cure = "switch validation on there (unbound.conf: auto-trust-anchor-file; resolved.conf: DNSSEC=yes; " +
-	"named.conf: dnssec-validation auto; dnsmasq.conf: dnssec and trust-anchor), or let mxauth validate (--dnssec validate)"
-
-// CheckValidating asks up for the keys of the root and reports whether it validates: a
+// CheckValidating asks the upstream for the keys of the root and reports whether it validates: a
 // nil error means that the AD bit was set. The root is signed, so a validating
-// resolver always sets it. An error wraps [ErrNotValidating] and names the server and
-// the cure, or is a [*LookupError] if there was no answer at all.
+// resolver always sets it. An error wraps [ErrNotValidating] and names the server,
+// or is a [*LookupError] if there was no answer at all.
 //
 // One question cannot show more: a resolver that sets AD on everything passes.
 // Package probe asks the questions that catch it.
-func CheckValidating(ctx context.Context, up Upstream) error {
-	s := &Stub{up: up, turns: newTurns(DefaultUnderWay)}
+func (c StubConfig) CheckValidating(ctx context.Context) error {
+	s := &Stub{up: c.Upstream, turns: newTurns(DefaultUnderWay)}
 	q := Question{rfc6125.RootName(), TypeDNSKEY}
 	share, ctx, cancel := shareFor(ctx, q)
 	defer cancel()
@@ -38,7 +29,7 @@ func CheckValidating(ctx context.Context, up Upstream) error {
 	server := l.a.Server
 	if m.Rcode == wire.RcodeServFail {
 		if m, err = l.servFail(ctx, q, m); err != nil && errors.Is(err.Kind, ErrBogus) {
-			return fmt.Errorf("%w: %s cannot validate the keys of the root; see to its clock and to its trust anchor", ErrNotValidating, server)
+			return fmt.Errorf("%w: %s rejects the keys of the root", ErrRootRejected, server)
 		}
 		if err != nil {
 			return err
@@ -52,9 +43,9 @@ func CheckValidating(ctx context.Context, up Upstream) error {
 	case err != nil:
 		return l.with(err, m)
 	case r.kind != Data:
-		return fmt.Errorf("%w: %s gives no keys of the root: it, or what it forwards to, knows no DNSSEC; %s", ErrNotValidating, server, Cure)
+		return fmt.Errorf("%w: %s gives no keys of the root: it, or what it forwards to, knows no DNSSEC", ErrNotValidating, server)
 	case !m.AuthenticData():
-		return fmt.Errorf("%w: %s gives the keys of the root without the AD bit; %s", ErrNotValidating, server, Cure)
+		return fmt.Errorf("%w: %s gives the keys of the root without the AD bit", ErrNotValidating, server)
 	}
 	return nil
 }

@@ -2,9 +2,9 @@ package dnssec
 
 import (
 	"context"
-	"fmt"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -47,7 +47,7 @@ func (s *Status) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("dnssec: no such security status: %.20q", b)
+	return fault.Errorf("dnssec", "no such security status: %.20q", b)
 }
 
 // A Question is a name and type to look up, always of class IN. It is comparable.

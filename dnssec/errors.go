@@ -2,31 +2,8 @@ package dnssec
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 )
-
-// ErrLookup is wrapped by every [LookupError]: there is no answer that may be
-// used. RFC 7672 section 2.1.2 makes the caller treat the host, or the domain, as
-// one that cannot be reached now; it never means that a record is absent.
-var ErrLookup = errors.New("dns lookup failed")
-
-// What a lookup failed by. Each wraps [ErrLookup]. A [*LookupError] wraps exactly
-// one of them.
-var (
-	ErrBogus         = fmt.Errorf("%w: bogus", ErrLookup)         // DNSSEC validation failed, here or (trust-ad) upstream
-	ErrIndeterminate = fmt.Errorf("%w: indeterminate", ErrLookup) // the upstream does not let us validate, or there is no usable trust anchor
-	ErrServFail      = fmt.Errorf("%w: SERVFAIL", ErrLookup)      // SERVFAIL without a sign that DNSSEC is the cause
-	ErrRefused       = fmt.Errorf("%w: refused", ErrLookup)       // REFUSED, NOTIMP, FORMERR and other unusable rcodes
-	ErrTimeout       = fmt.Errorf("%w: time-out", ErrLookup)      // no answer from any server in time
-	ErrUnreachable   = fmt.Errorf("%w: unreachable", ErrLookup)   // no server could be reached (network error, TLS failure)
-	ErrMalformed     = fmt.Errorf("%w: malformed", ErrLookup)     // the answer cannot be parsed, or contradicts itself
-	ErrAliasLoop     = fmt.Errorf("%w: alias loop", ErrLookup)    // a loop, or more steps than [MaxAliases]
-	ErrBudget        = fmt.Errorf("%w: out of budget", ErrLookup) // the work would cost more than may be spent; nothing is known of the records
-)
-
-// MaxAliases bounds the steps of an alias chain (Unbound stops at 12, BIND at 16).
-const MaxAliases = 16
 
 // A LookupError is a lookup failure with its evidence. It wraps one of [ErrBogus],
 // [ErrIndeterminate], [ErrServFail], [ErrRefused], [ErrTimeout], [ErrUnreachable],

@@ -1,5 +1,7 @@
 package dnssec
 
+import "context"
+
 // Waiting counts the callers that wait for exchanges.
 func (v *Validator) Waiting() int {
 	v.flights.mu.Lock()
@@ -37,3 +39,11 @@ func (s *Share) Spend(r Resource, n int) error { return s.pay(r, n) }
 
 // CheckRDATA is checkRDATA.
 var CheckRDATA = checkRDATA
+
+// BudgetError is budgetError.
+type BudgetError = budgetError
+
+// CheckValidating is the method of StubConfig.
+func CheckValidating(ctx context.Context, up Upstream) error {
+	return StubConfig{Upstream: up}.CheckValidating(ctx)
+}

@@ -9,22 +9,6 @@ import (
 	"github.com/mxauth/mxauth/dnssec/wire"
 )
 
-// Reasons for which a lookup fails before DNSSEC has a word in it. The stub and the
-// validator use the same.
-const (
-	ReasonTimeout     ReasonCode = "timeout"       // no server answered in time
-	ReasonUnreachable ReasonCode = "unreachable"   // no server could be reached
-	ReasonMalformed   ReasonCode = "malformed"     // the answer cannot be read, or contradicts itself
-	ReasonServFail    ReasonCode = "servfail"      // SERVFAIL, and nothing says that DNSSEC is the cause
-	ReasonRefused     ReasonCode = "refused"       // REFUSED
-	ReasonFormErr     ReasonCode = "formerr"       // FORMERR or BADVERS: the server does not know EDNS
-	ReasonRcode       ReasonCode = "rcode"         // another rcode that is no answer
-	ReasonReferral    ReasonCode = "referral"      // the server does not recurse
-	ReasonAliasLoop   ReasonCode = "alias-loop"    // an alias leads back to a name before it
-	ReasonAliasLimit  ReasonCode = "alias-limit"   // more steps than MaxAliases
-	ReasonAliasMoved  ReasonCode = "alias-changed" // two answers of one lookup name different targets
-)
-
 // failed makes the error of a lookup of q.
 func failed(q Question, kind error, why Reason) *LookupError {
 	if !why.Name.IsValid() {

@@ -2,10 +2,10 @@ package dnssec
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"strconv"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -94,11 +94,11 @@ type MX struct {
 // data is malformed.
 func (r Record) MX() (MX, error) {
 	if r.Type != TypeMX || len(r.Data) < 3 {
-		return MX{}, fmt.Errorf("dnssec: malformed MX record")
+		return MX{}, fault.Errorf("dnssec", "malformed MX record")
 	}
 	n, err := rfc6125.NameFromWire(r.Data[2:])
 	if err != nil {
-		return MX{}, fmt.Errorf("dnssec: malformed MX record: %w", err)
+		return MX{}, fault.Errorf("dnssec", "malformed MX record: %w", err)
 	}
 	return MX{binary.BigEndian.Uint16(r.Data), n}, nil
 }
@@ -107,11 +107,11 @@ func (r Record) MX() (MX, error) {
 // none, or that its data is malformed.
 func (r Record) TXT() ([]string, error) {
 	if r.Type != TypeTXT {
-		return nil, fmt.Errorf("dnssec: malformed TXT record")
+		return nil, fault.Errorf("dnssec", "malformed TXT record")
 	}
 	out, err := characterStrings(r.Data)
 	if err != nil {
-		return nil, fmt.Errorf("dnssec: malformed TXT record: %w", err)
+		return nil, fault.Errorf("dnssec", "malformed TXT record: %w", err)
 	}
 	return out, nil
 }

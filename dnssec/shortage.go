@@ -8,11 +8,6 @@ import (
 	"syscall"
 )
 
-// ErrShortage is wrapped by failures that come from this program and not from DNS: a
-// limit of its own is reached, or it is shutting down. Such a failure says nothing about
-// the name that was asked for.
-var ErrShortage = errors.New("a limit or the end of this program")
-
 // Shortage returns an error with the given text that wraps [ErrShortage].
 func Shortage(text string) error { return &shortage{text} }
 

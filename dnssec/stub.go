@@ -8,13 +8,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec/wire"
-)
-
-// Reasons that the AD-trusting stub gives.
-const (
-	ReasonADClear       ReasonCode = "ad-clear"       // insecure: the resolver does not vouch for it
-	ReasonUpstreamBogus ReasonCode = "upstream-bogus" // the resolver says, or shows, that validation failed there
-	ReasonUpstreamUnfit ReasonCode = "upstream-indeterminate"
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // A ProtectedPath is an [Upstream] that knows whether anyone but the resolver
@@ -24,10 +18,6 @@ type ProtectedPath interface {
 	// interface, or proves who it is (strict DNS over TLS, HTTPS).
 	ProtectedPath() bool
 }
-
-// ErrUnprotectedPath is wrapped by [NewStub] when the AD bit of the configured
-// resolver could be forged by anyone on the way to it.
-var ErrUnprotectedPath = errors.New("dnssec: the AD bit of this resolver can be forged on the way from it")
 
 // A StubConfig describes a [Stub].
 type StubConfig struct {
@@ -71,7 +61,7 @@ var _ Resolver = (*Stub)(nil)
 // out.
 func NewStub(cfg StubConfig) (*Stub, error) {
 	if cfg.Upstream == nil {
-		return nil, errors.New("dnssec: the stub has no upstream")
+		return nil, fault.New("dnssec", "the stub has no upstream")
 	}
 	// RFC 6698 section 4.1, RFC 4035 section 4.9.3: the path to the one who validates
 	// must be protected.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -187,7 +188,8 @@ func TestStubEveryOctetOfForeignText(t *testing.T) {
 		case c == '\\':
 			want = `\\`
 		case c < 0x20 || c > 0x7e:
-			want = fmt.Sprintf(`\x%02x`, c)
+			want = strconv.QuoteToASCII(string([]byte{byte(c)}))
+			want = want[1 : len(want)-1]
 		}
 		le := failureOf(t, new(world).on("mx.example.org A", ede(rcode(dns.RcodeRefused, data()), 18, "<"+string([]byte{byte(c)})+">")))
 		if len(le.EDE) != 1 || le.EDE[0].Text != "<"+want+">" {

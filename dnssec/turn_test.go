@@ -21,7 +21,7 @@ func withTurn(t *testing.T, v *dnssec.Validator, tr *tree, s *dnssec.Share, do f
 			do(dnssec.TurnFrom(ctx))
 		}
 	}
-	if _, err := v.Resolve(dnssec.WithShare(t.Context(), s), question(t, "mx.unsigned.test.", dnssec.TypeA)); err != nil && !errors.Is(err, dnssec.ErrBudget) {
+	if _, err := v.Resolve(s.With(t.Context()), question(t, "mx.unsigned.test.", dnssec.TypeA)); err != nil && !errors.Is(err, dnssec.ErrBudget) {
 		t.Error(err)
 	}
 	if !called {
@@ -105,7 +105,7 @@ func TestTurnNotAfforded(t *testing.T) {
 	for s.Spend(dnssec.Sends, 1) == nil {
 	}
 	spent := s.Spent()
-	_, err := v.Resolve(dnssec.WithShare(t.Context(), s), question(t, "mx.unsigned.test.", dnssec.TypeA))
+	_, err := v.Resolve(s.With(t.Context()), question(t, "mx.unsigned.test.", dnssec.TypeA))
 	if !errors.Is(err, dnssec.ErrBudget) || s.Spent() != spent {
 		t.Errorf("%v, spent %v, before %v", err, s.Spent(), spent)
 	}

@@ -7,23 +7,6 @@ import (
 	"sync/atomic"
 )
 
-// Limits of the questions of all plans that go through one validator or stub.
-const (
-	// DefaultUnderWay bounds the questions that are under way at the same time. Each has a
-	// socket, and a process may often open no more than 1024 files.
-	DefaultUnderWay = 512
-	// minUnderWay is how many of them a plan may have however many other plans there are:
-	// the two families of an address.
-	minUnderWay = 2
-	// maxSpare bounds the sockets for sending again, all plans together.
-	maxSpare = 256
-	// maxHeld bounds the bytes of replies that all plans hold at the same time; a plan
-	// that holds less than heldFloor may go on beyond it. An honest plan holds some tens of
-	// kilobytes.
-	maxHeld   = 64 << 20
-	heldFloor = 1 << 20
-)
-
 // turns bounds the questions that are under way in the process. A plan takes no more turns
 // than it leaves free for others, so that there are some left for a plan that begins now:
 // a domain whose servers are silent makes no other wait. Where a turn can be had again the

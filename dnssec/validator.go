@@ -3,7 +3,6 @@ package dnssec
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"time"
@@ -11,35 +10,8 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
-)
-
-// Defaults and limits of a [Validator].
-const (
-	// DefaultMaxNSEC3Iterations is the most that is computed for one NSEC3 hash. RFC
-	// 9276 section 3.2 lets a validator stop anywhere above 0; zones of today have 0
-	// to 20, and Unbound's limit is 150. Above it a denial is insecure, with
-	// [ReasonNSEC3Iterations]; there is no second limit (section 4).
-	DefaultMaxNSEC3Iterations = 150
-	// DefaultZones is how many zones are remembered: the zones of the hosts that a
-	// large sender talks to in a day.
-	DefaultZones = 10_000
-	// DefaultMaxQueries bounds the questions sent for one question. The longest honest
-	// work is an alias chain of 16 steps, each in a zone of its own (3 questions a
-	// step), or an unsigned name some tens of labels below a signed zone.
-	DefaultMaxQueries = 64
-	// DefaultMaxBytes bounds the bytes of the replies to one question, as they are held in
-	// memory: as many full messages as an answer with all its keys has ever needed, several
-	// times.
-	DefaultMaxBytes = 1 << 20
-	// DefaultExchangeTimeout bounds one exchange with the upstream, which has
-	// timeouts of its own; this is for one that does not keep to them.
-	DefaultExchangeTimeout = 20 * time.Second
-	// maxSigners bounds the zones that are tried for one RRset: honest ones are
-	// signed by one.
-	maxSigners = 4
-	// maxZoneTTL bounds how long a zone's keys are kept, whatever their TTL says.
-	maxZoneTTL = 24 * time.Hour
 )
 
 // A ValidatorConfig says what a [Validator] asks and believes. Only Upstream has no
@@ -144,7 +116,7 @@ func (p *point) trust(now time.Time) proof.Trust {
 func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	var errs []error
 	if cfg.Upstream == nil {
-		errs = append(errs, errors.New("dnssec: ValidatorConfig.Upstream is nil"))
+		errs = append(errs, fault.New("dnssec", "ValidatorConfig.Upstream is nil"))
 	}
 	if cfg.Anchors == nil {
 		cfg.Anchors = anchor.Root()
@@ -157,7 +129,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	}
 	cfg.MaxNSEC3Iterations = max(cfg.MaxNSEC3Iterations, 0)
 	if cfg.MaxNSEC3Iterations > math.MaxUint16 {
-		errs = append(errs, fmt.Errorf("dnssec: MaxNSEC3Iterations is %d, more than a record can say", cfg.MaxNSEC3Iterations))
+		errs = append(errs, fault.Errorf("dnssec", "MaxNSEC3Iterations is %d, more than a record can say", cfg.MaxNSEC3Iterations))
 	}
 	for _, n := range []struct {
 		name string
@@ -169,14 +141,14 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 		{"UnderWay", &cfg.UnderWay, DefaultUnderWay},
 	} {
 		if *n.p < 0 {
-			errs = append(errs, fmt.Errorf("dnssec: ValidatorConfig.%s is negative", n.name))
+			errs = append(errs, fault.Errorf("dnssec", "ValidatorConfig.%s is negative", n.name))
 		}
 		if *n.p == 0 {
 			*n.p = n.zero
 		}
 	}
 	if cfg.ExchangeTimeout < 0 {
-		errs = append(errs, errors.New("dnssec: ValidatorConfig.ExchangeTimeout is negative"))
+		errs = append(errs, fault.New("dnssec", "ValidatorConfig.ExchangeTimeout is negative"))
 	}
 	if cfg.ExchangeTimeout == 0 {
 		cfg.ExchangeTimeout = DefaultExchangeTimeout
@@ -194,7 +166,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	}
 	for _, a := range cfg.Anchors {
 		if !a.Zone.IsValid() || (a.DS == nil) == (a.Key == nil) {
-			errs = append(errs, fmt.Errorf("dnssec: a trust anchor without a zone, or not of one kind: %s", a))
+			errs = append(errs, fault.Errorf("dnssec", "a trust anchor without a zone, or not of one kind: %s", a))
 			continue
 		}
 		p := v.points[a.Zone]
@@ -206,7 +178,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	}
 	for _, n := range cfg.NegativeAnchors {
 		if !n.Name.IsValid() {
-			errs = append(errs, errors.New("dnssec: a negative trust anchor without a name"))
+			errs = append(errs, fault.New("dnssec", "a negative trust anchor without a name"))
 			continue
 		}
 		v.negative[n.Name] = n

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec/proof"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -85,7 +86,7 @@ func (t *task) proveZone(name rfc6125.Name) *zone {
 	switch {
 	case neg != nil:
 		return &zone{verdict: insecure(neg.Name, 0, ReasonNegativeAnchor, 0,
-			"a negative trust anchor makes "+neg.Name.String()+" unsigned: "+safeText(neg.Reason, maxEDEText))}
+			"a negative trust anchor makes "+neg.Name.String()+" unsigned: "+text.ASCII(neg.Reason, maxEDEText))}
 	case p == nil:
 		// DANE7672-2.1.1-02: RFC 7672 section 2.1.1
 		return &zone{verdict: insecure(name, 0, ReasonNoAnchor, 0, "no trust anchor covers "+name.String())}
@@ -113,7 +114,7 @@ func (t *task) zoneByAnchor(p *point) *zone {
 	case z.reason.Code == ReasonNoKeyForDS, z.reason.Code == ReasonKeyRevoked:
 		// A key that says it is revoked without signing that proves nothing.
 		z.reason.Code = ReasonAnchorMismatch
-		z.reason.Text = "no key of " + p.zone.String() + " fits a trust anchor: someone forges its keys, or the anchors are out of date (--trust-anchor, or a newer mxauth)"
+		z.reason.Text = "no key of " + p.zone.String() + " fits a trust anchor: someone forges its keys, or the anchors are out of date"
 	case z.status == Insecure:
 		z.reason.Text = "the trust anchors of " + p.zone.String() + " have only algorithms or digests that are not supported"
 	}
@@ -125,7 +126,7 @@ func (t *task) zoneByAnchor(p *point) *zone {
 func (t *task) noUsableAnchor(name rfc6125.Name) *zone {
 	return &zone{verdict: verdict{status: Indeterminate, kind: ErrIndeterminate, final: true, reason: Reason{
 		Code: ReasonNoUsableAnchor, Name: name, Type: TypeDNSKEY, EDE: EDEIndeterminate,
-		Text: "every trust anchor of " + name.String() + " is revoked or out of its time: give newer ones (--trust-anchor, or a newer mxauth)",
+		Text: "every trust anchor of " + name.String() + " is revoked or expired",
 	}}}
 }
 
@@ -369,7 +370,7 @@ func (t *task) stripped(name rfc6125.Name) bool {
 func stripped(name rfc6125.Name, typ Type) verdict {
 	return verdict{status: Indeterminate, kind: ErrIndeterminate, reason: Reason{
 		Code: ReasonUpstreamStrips, Name: name, Type: typ, EDE: EDERRSIGsMissing,
-		Text: "the resolver passes no DNSSEC signatures through, not even those of the root: " + stripsCure,
+		Text: "the resolver passes no DNSSEC signatures through, not even those of the root",
 	}}
 }
 

@@ -2,22 +2,10 @@ package dnssec
 
 import (
 	"encoding/binary"
-	"strings"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec/wire"
-)
-
-// Limits of what is kept of foreign words and lifetimes.
-const (
-	// maxEDEText bounds the text of one extended error that is shown: a line.
-	maxEDEText = 160
-	// MaxTTL bounds how long any answer is kept, whatever its TTL says: a day, as
-	// RFC 8767 section 4 and most resolvers have it.
-	MaxTTL = 24 * time.Hour
-	// MaxNegativeTTL bounds how long the absence of something is kept (RFC 2308
-	// section 5 suggests one to three hours; RFC 8198 section 5.4).
-	MaxNegativeTTL = 3 * time.Hour
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // recordOf makes the record that a user of this package sees.
@@ -28,32 +16,9 @@ func recordOf(rr wire.RR) Record { return Record{Type: Type(rr.Type), TTL: rr.TT
 func extendedErrors(in []wire.ExtendedError) []ExtendedError {
 	var out []ExtendedError
 	for _, e := range in {
-		out = append(out, ExtendedError{Code: e.Code, Text: safeText(e.Text, maxEDEText)})
+		out = append(out, ExtendedError{Code: e.Code, Text: text.ASCII(e.Text, maxEDEText)})
 	}
 	return out
-}
-
-// safeText escapes what is no printable ASCII character, and cuts.
-func safeText(s string, most int) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if b.Len() >= most {
-			b.WriteString("...")
-			break
-		}
-		switch c := s[i]; {
-		case c == '\\':
-			b.WriteString(`\\`)
-		case c < ' ' || c > '~':
-			const hex = "0123456789abcdef"
-			b.WriteString(`\x`)
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }
 
 // positiveTTL is the lifetime of data: its smallest TTL, at most [MaxTTL].
@@ -83,3 +48,8 @@ func negativeTTL(soas []wire.RR) time.Duration {
 	}
 	return ttl
 }
+
+const (
+	// maxEDEText bounds the text of one extended error that is shown: a line.
+	maxEDEText = 160
+)

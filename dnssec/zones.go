@@ -9,10 +9,6 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// DefaultZoneBytes bounds the memory of the zones that a validator remembers. A zone with
-// three RSA keys takes some three kilobytes.
-const DefaultZoneBytes = 32 << 20
-
 // A zoneCache keeps zones, the least recently used of which go first when there are too
 // many or they take too much memory. It is safe for use by many goroutines at once.
 type zoneCache struct {

@@ -103,7 +103,7 @@ func TestRoundTrips(t *testing.T) {
 
 // BenchmarkColdPlan measures a cold plan over the imitated network in real time, with
 // the real MTA-STS client and a real HTTPS server, beside its floor: the round trips
-// that it can not do without. own-ms is what is over the same delays one after another,
+// that it cannot do without. own-ms is what is over the same delays one after another,
 // measured in the same run: a sleep of 20 ms takes up to a millisecond longer.
 func BenchmarkColdPlan(b *testing.B) {
 	for _, c := range cold {

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/dnsfake/hostile"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -132,7 +133,7 @@ func tally(p *engine.Plan) string {
 // share prints what was spent, in per cent of what may be.
 func share(spent dnssec.Amounts) (out string, most int) {
 	for r := range dnssec.Resource(len(spent)) {
-		per := 100 * spent[r] / dnssec.DefaultLimits().Amounts[r]
+		per := 100 * spent[r] / dnssec.NewBudget("", dnssec.Limits{}).Limits().Amounts[r]
 		most = max(most, per)
 		out += fmt.Sprintf("%s %d (%d%%) ", r, spent[r], per)
 	}
@@ -176,7 +177,7 @@ func TestBudgetOfHostilePlans(t *testing.T) {
 			}
 			t.Logf("%s; %d questions, cpu %v, %d MiB of heap; spent: %s", got, all, c.cpu, c.heap/mib, line)
 			for _, h := range p.Hosts {
-				if h.Reason.ID == engine.ReasonBudget && !strings.Contains(explain.Text(h.Reason), "a.test") {
+				if h.Reason.ID == reason.Budget && !strings.Contains(explain.Text(h.Reason), "a.test") {
 					t.Errorf("no name in %q", explain.Text(h.Reason))
 				}
 				if h.DANE.State == dane.None {
@@ -285,7 +286,7 @@ func TestPlanDeadline(t *testing.T) {
 			switch {
 			case i >= silent && h.Requirement != engine.DANE, i < silent && h.Skipped != engine.Deferred:
 				t.Errorf("%s: %s %s", h.Name, h.Requirement, explain.Text(h.Reason))
-			case h.Reason.ID == engine.ReasonBudget:
+			case h.Reason.ID == reason.Budget:
 				late++
 				if want := "could not be looked up: the DNS lookups for a.test took longer than 30s"; !strings.Contains(explain.Text(h.Reason), want) {
 					t.Errorf("%s", explain.Text(h.Reason))

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -81,9 +82,9 @@ type facts struct {
 // A ruling is what the facts come to.
 type ruling struct {
 	requirement Requirement
-	skipped     Outcome  // Refused or Deferred where requirement is Skip for good
-	reason      ReasonID // why
-	row         string   // of the decision table
+	skipped     Outcome   // Refused or Deferred where requirement is Skip for good
+	reason      reason.ID // why
+	row         string    // of the decision table
 	// report are parts that are not demanded but evaluated, for the report.
 	report Requirement
 	// strict is what must hold to send with the REQUIRETLS parameter; Skip if it can
@@ -91,9 +92,9 @@ type ruling struct {
 	strict Requirement
 	// waived is the reason for which the host would be skipped if neither audit mode
 	// nor the sender's wish let the message go; "" if none.
-	waived ReasonID
+	waived reason.ID
 	// ground is why nothing, or less, is demanded.
-	ground Ground
+	ground reason.Ground
 }
 
 // combine rules on one host whose addresses are known.
@@ -105,9 +106,9 @@ func combine(f facts) ruling {
 	case f.requireTLS:
 		return raise(f, r)
 	case f.audit && r.requirement == Skip && r.skipped == Refused:
-		r.waived, r.ground = r.reason, GroundAudit
+		r.waived, r.ground = r.reason, reason.GroundAudit
 		r.report |= demanded(f)
-		r.requirement, r.skipped, r.reason = May, OutcomeNone, ReasonAudit
+		r.requirement, r.skipped, r.reason = May, OutcomeNone, reason.Audit
 	}
 	return r
 }
@@ -130,24 +131,24 @@ func demanded(f facts) Requirement {
 func policies(f facts) ruling {
 	switch f.level {
 	case LevelOpportunistic:
-		return ruling{requirement: May, reason: ReasonOpportunistic, ground: GroundLevel}
+		return ruling{requirement: May, reason: reason.Opportunistic, ground: reason.GroundLevel}
 	case LevelDANE:
 		rd, row, failed := danePart(f)
 		if failed {
-			return ruling{skipped: Deferred, reason: ReasonTLSALookupFailed, row: row}
+			return ruling{skipped: Deferred, reason: reason.TLSALookupFailed, row: row}
 		}
 		return orMay(f, ruling{requirement: rd, reason: daneReason(rd), row: row})
 	case LevelDANEOnly:
 		rd, row, failed := danePart(f)
 		switch {
 		case failed:
-			return ruling{skipped: Deferred, reason: ReasonTLSALookupFailed, row: row}
+			return ruling{skipped: Deferred, reason: reason.TLSALookupFailed, row: row}
 		case rd == DANE:
-			return ruling{requirement: DANE, reason: ReasonDANE, row: row}
+			return ruling{requirement: DANE, reason: reason.DANE, row: row}
 		}
 		// RFC 7672 sections 2.2.1 and 6, RFC 7671 section 10.3: delivery waits.
 		// DANE7672-2.2.1-04: RFC 7672 section 2.2.1; DANE7671-10.3-01: RFC 7671 section 10.3
-		return ruling{skipped: Deferred, reason: ReasonDANERequired, row: row}
+		return ruling{skipped: Deferred, reason: reason.DANERequired, row: row}
 	case LevelSTS:
 		rs := stsPart(f)
 		if why := undetermined(f); why != "" {
@@ -160,14 +161,14 @@ func policies(f facts) ruling {
 			return r
 		}
 		if f.names {
-			return ruling{requirement: PKIX, reason: ReasonNames, row: r.row, report: r.report}
+			return ruling{requirement: PKIX, reason: reason.Names, row: r.row, report: r.report}
 		}
-		return ruling{skipped: Refused, reason: ReasonNoMethod, row: r.row, report: r.report}
+		return ruling{skipped: Refused, reason: reason.NoMethod, row: r.row, report: r.report}
 	case LevelDefault:
 		return combineDefault(f)
 	}
 	// No such level. Plan refuses it; nothing may go by it.
-	return ruling{skipped: Deferred, reason: ReasonDANERequired}
+	return ruling{skipped: Deferred, reason: reason.DANERequired}
 }
 
 // combineDefault is the table of rows C1 to C6.
@@ -176,13 +177,13 @@ func combineDefault(f facts) ruling {
 	if failed {
 		// C1. RFC 8461 section 2: MTA-STS never repairs DANE.
 		// STS-2-01: RFC 8461 section 2; DANE7672-2.1.2-04: RFC 7672 section 2.1.2
-		return ruling{skipped: Deferred, reason: ReasonTLSALookupFailed, row: "C1"}
+		return ruling{skipped: Deferred, reason: reason.TLSALookupFailed, row: "C1"}
 	}
 	rs := stsPart(f)
 	if rd == DANE && !f.both {
 		// C2. A signed choice of host and a matching record prove more than MTA-STS
 		// can; its check is made for the report (doubt D1).
-		return ruling{requirement: DANE, reason: ReasonDANE, row: "C2", report: rs.requirement | rs.report}
+		return ruling{requirement: DANE, reason: reason.DANE, row: "C2", report: rs.requirement | rs.report}
 	}
 	if why := undetermined(f); why != "" {
 		return ruling{skipped: Deferred, reason: why}
@@ -200,9 +201,9 @@ func combineDefault(f facts) ruling {
 	case rs.skipped == Refused:
 		return ruling{skipped: Refused, reason: rs.reason, row: row, report: rd}
 	case rs.requirement == STS && rd == Encrypt:
-		return ruling{requirement: STS, reason: ReasonSTS, row: row} // STS contains encrypt
+		return ruling{requirement: STS, reason: reason.STS, row: row} // STS contains encrypt
 	case rs.requirement == STS:
-		return ruling{requirement: rd | STS, reason: ReasonSTS, row: row}
+		return ruling{requirement: rd | STS, reason: reason.STS, row: row}
 	}
 	return orMay(f, ruling{requirement: rd, reason: daneReason(rd), row: row, report: rs.report})
 }
@@ -251,12 +252,12 @@ func stsPart(f facts) ruling {
 	case f.mx == mxNone:
 		return ruling{}
 	case f.sts == stsEnforce && f.match:
-		return ruling{requirement: STS, reason: ReasonSTS}
+		return ruling{requirement: STS, reason: reason.STS}
 	case f.sts == stsEnforce:
 		// RFC 8461 section 5: in mode enforce the host is not used. The check of its
 		// certificate is still of use to the report where something else decides.
 		// STS-5-01: RFC 8461 section 5
-		return ruling{skipped: Refused, reason: ReasonSTSNoMatch, report: STS}
+		return ruling{skipped: Refused, reason: reason.STSNoMatch, report: STS}
 	case f.sts == stsTesting:
 		return ruling{report: STS}
 	}
@@ -266,17 +267,17 @@ func stsPart(f facts) ruling {
 // undetermined is the reason why a host waits for what MTA-STS says; "" if it does not.
 // The option sts-undetermined is for failures of DNS: what this program has not asked, or
 // cannot read, is not known whatever it says (row S13).
-func undetermined(f facts) ReasonID {
+func undetermined(f facts) reason.ID {
 	switch {
 	case f.mx == mxNone:
 	case f.sts == stsPending:
-		return ReasonSTSPending
+		return reason.STSPending
 	case f.sts == stsNoTurn:
-		return ReasonSTSNoTurn
+		return reason.STSNoTurn
 	case f.sts == stsNoStore:
-		return ReasonSTSStore
+		return reason.STSStore
 	case f.sts == stsUnknown && f.stsDefer:
-		return ReasonSTSUndetermined
+		return reason.STSUndetermined
 	}
 	return ""
 }
@@ -284,25 +285,25 @@ func undetermined(f facts) ReasonID {
 // orMay turns a ruling that asks for nothing into May.
 func orMay(f facts, r ruling) ruling {
 	if r.requirement == Skip && r.skipped == OutcomeNone {
-		r.requirement, r.reason, r.ground = May, ReasonNoPolicy, GroundNoPolicy
+		r.requirement, r.reason, r.ground = May, reason.NoPolicy, reason.GroundNoPolicy
 		if f.mx == mxNone {
-			r.ground = GroundLiteral
+			r.ground = reason.GroundLiteral
 		}
 	}
 	return r
 }
 
 // daneReason is the reason that goes with a DANE part.
-func daneReason(rd Requirement) ReasonID {
+func daneReason(rd Requirement) reason.ID {
 	switch rd {
 	case DANE:
-		return ReasonDANE
+		return reason.DANE
 	case HalfDANE:
-		return ReasonHalfDANE
+		return reason.HalfDANE
 	case Encrypt:
-		return ReasonTLSAUnusable
+		return reason.TLSAUnusable
 	}
-	return ReasonNoPolicy
+	return reason.NoPolicy
 }
 
 // weaken is the first half of section 9: the message goes whatever policies say, and
@@ -310,7 +311,7 @@ func daneReason(rd Requirement) ReasonID {
 // a host to connect to (RFC 8689 section 4.2.2, RFC 8460 section 5.3.1).
 func weaken(f facts, r ruling) ruling {
 	// REQTLS-4.2.2-01: RFC 8689 section 4.2.2
-	out := ruling{requirement: May, reason: ReasonTLSRequiredNo, row: r.row, report: r.report | r.requirement&^(May|PKIX), ground: GroundMessage}
+	out := ruling{requirement: May, reason: reason.TLSRequiredNo, row: r.row, report: r.report | r.requirement&^(May|PKIX), ground: reason.GroundMessage}
 	if r.requirement == Skip {
 		out.waived = r.reason
 		out.report |= demanded(f)
@@ -331,7 +332,7 @@ func raise(f facts, plain ruling) ruling {
 		r.strict = Skip
 	}
 	if f.nullReturn {
-		// RFC 8689 section 5: a bounce goes by the plain plan where it can not go
+		// RFC 8689 section 5: a bounce goes by the plain plan where it cannot go
 		// with the parameter.
 		return r
 	}
@@ -339,11 +340,11 @@ func raise(f facts, plain ruling) ruling {
 	case plain.requirement == Skip:
 		return r
 	case !q1: // REQTLS-2-03: RFC 8689 section 2
-		return ruling{skipped: Refused, reason: ReasonRequireTLSMX, row: "Q1", report: plain.requirement &^ May}
+		return ruling{skipped: Refused, reason: reason.RequireTLSMX, row: "Q1", report: plain.requirement &^ May}
 	case r.strict == Skip:
-		return ruling{skipped: Refused, reason: ReasonRequireTLSLiteral, row: "Q2"}
+		return ruling{skipped: Refused, reason: reason.RequireTLSLiteral, row: "Q2"}
 	case r.strict != plain.requirement:
-		r.requirement, r.reason, r.row, r.ground = r.strict, ReasonRequireTLSPKIX, "Q2", GroundNone
+		r.requirement, r.reason, r.row, r.ground = r.strict, reason.RequireTLSPKIX, "Q2", reason.GroundNone
 	}
 	return r
 }

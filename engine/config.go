@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -39,10 +41,11 @@ type Config struct {
 	// Exceptions returns the exceptions in force; it is called for every plan that is made,
 	// so that a set can be replaced. Nil: there are none. A plan that is kept keeps the
 	// exceptions that it was made with, until the first of them ends.
-	Exceptions func() *Exceptions
+	Exceptions func() *exception.Set
 	// Memory remembers what domains once proved, and notices when they fall back. Nil:
-	// nothing is remembered but MTA-STS policies, as the RFCs have it.
-	Memory *Memory
+	// nothing is remembered but MTA-STS policies, as the RFCs have it. Beware of an interface that
+	// holds a nil pointer.
+	Memory Memory
 	// CachedPlans is how many plans are kept until what they rest on ends; 0 means
 	// [DefaultCachedPlans], less than 0 none.
 	CachedPlans int
@@ -71,6 +74,22 @@ type STSClient interface {
 	Cached(ctx context.Context, domain rfc6125.Host) (sts.Result, bool)
 }
 
+// A Memory is what the engine asks of the memory of domains; [memory.Memory] is one.
+type Memory interface {
+	// Policy returns what a drop does, and for how long.
+	Policy() memory.Policy
+	// Recall returns what is remembered of a domain with mail hosts on a port; the zero
+	// Past if nothing is. LearnPlan takes forgets.
+	Recall(ctx context.Context, domain rfc6125.Host, port uint16) (p memory.Past, forgets uint64, err error)
+	// LearnPlan remembers what a plan found, without waiting for a write. It returns false
+	// if it does not, because too much waits to be written or the domain was forgotten in
+	// the meantime.
+	LearnPlan(domain rfc6125.Host, u memory.Update, forgets uint64) bool
+	// LearnTLS remembers whether a host spoke TLS, without waiting for a write. lost may be
+	// called later with a drop that is new.
+	LearnTLS(domain rfc6125.Host, port uint16, s memory.Sighting, lost func(memory.Drop))
+}
+
 // An Engine plans and decides. It may be used by many goroutines at once. It owns no
 // goroutine beyond the calls that it is in.
 type Engine struct {
@@ -87,17 +106,17 @@ type Engine struct {
 func New(c Config) (*Engine, error) {
 	var errs []error
 	if c.Resolver == nil {
-		errs = append(errs, errors.New("engine: Config.Resolver is missing"))
+		errs = append(errs, fault.New("engine", "Config.Resolver is missing"))
 	}
 	for _, h := range c.OwnHosts {
 		if !h.IsValid() {
-			errs = append(errs, errors.New("engine: Config.OwnHosts holds an empty name"))
+			errs = append(errs, fault.New("engine", "Config.OwnHosts holds an empty name"))
 			break
 		}
 	}
 	for _, a := range c.OwnAddresses {
 		if !a.IsValid() {
-			errs = append(errs, errors.New("engine: Config.OwnAddresses holds an invalid address"))
+			errs = append(errs, fault.New("engine", "Config.OwnAddresses holds an invalid address"))
 			break
 		}
 	}
@@ -113,7 +132,7 @@ func New(c Config) (*Engine, error) {
 	if c.Trace == nil {
 		c.Trace = &Trace{}
 	}
-	e := &Engine{c: c, uses: exceptionUses{byID: map[string]*ExceptionUse{}}}
+	e := &Engine{c: c, uses: exceptionUses{byID: map[string]*exception.Use{}}}
 	if e.roots = c.Roots; c.Roots == nil {
 		e.roots, e.rootsErr = pkix.SystemRoots()
 	}
@@ -126,7 +145,7 @@ func New(c Config) (*Engine, error) {
 	if c.CachedPlans > 0 && c.CachedPlanBytes > 0 {
 		cache, err := newPlanCache(c.CachedPlans, c.CachedPlanBytes, c.Shuffle)
 		if err != nil {
-			return nil, fmt.Errorf("engine: %w", err)
+			return nil, fault.Errorf("engine", "%w", err)
 		}
 		e.plans = cache
 	}
@@ -149,10 +168,10 @@ type Trace struct {
 	// Planned: a plan is ready; cached says that nobody was asked.
 	Planned func(p *Plan, cached bool, took time.Duration)
 	// Dropped: a domain has lost a protection that it once proved; called once for each
-	// drop, for one of TLS by a goroutine of the [Memory].
-	Dropped func(domain rfc6125.Host, d Drop)
+	// drop, for one of TLS by a goroutine of [Config].Memory.
+	Dropped func(domain rfc6125.Host, d memory.Drop)
 	// Excepted: an exception touched a decision; by it alone the message may go if needed.
-	Excepted func(x *Exception, needed bool)
+	Excepted func(x *exception.Exception, needed bool)
 	// Decided: a connection was judged, and the caller acts on it ([Engine.Record]).
 	Decided func(p *Plan, host int, d *Decision)
 }

@@ -13,10 +13,6 @@ import (
 	"sync"
 )
 
-// ErrRefused is wrapped by the error with which a handshake ends that an [Attempt]'s
-// TLSConfig refused. The decision is that of [Attempt.Decision].
-var ErrRefused = errors.New("engine: the peer did not prove itself")
-
 // errForeignSession ends a handshake that resumes a session of another plan.
 var errForeignSession = fmt.Errorf("%w: the session was resumed from a cache that is not bound to the plan", ErrRefused)
 
@@ -256,7 +252,7 @@ func isAlert(err error) bool {
 }
 
 // isDisconnect reports whether the peer ended the connection, by an alert, an end or a
-// reset. A time-out is none.
+// reset. A timeout is none.
 func isDisconnect(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return false

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 )
 
@@ -46,7 +47,7 @@ func TestNoKey(t *testing.T) {
 					t.Fatalf("the handshake: %v", err)
 				}
 				// The call that says so is forgotten.
-				if d := a.Decision(false); d.Deliver || d.Outcome != engine.Deferred || d.Method != "" || d.RetryClear || d.Reason.ID != engine.ReasonUnconfirmed {
+				if d := a.Decision(false); d.Deliver || d.Outcome != engine.Deferred || d.Method != "" || d.RetryClear || d.Reason.ID != reason.Unconfirmed {
 					t.Errorf("not reported: %s %s, deliver %v", d.Outcome, d.Reason.ID, d.Deliver)
 				}
 				// It is made in one of the ways that there are.
@@ -161,7 +162,7 @@ func TestConversation(t *testing.T) {
 		detail string
 	}{
 		{"nothing", nil, none, io.EOF, engine.NoConnection, 0, "no greeting: the server closed the connection"},
-		{"nothing in time", nil, none, timeout, engine.NoConnection, 0, "no greeting: time-out"},
+		{"nothing in time", nil, none, timeout, engine.NoConnection, 0, "no greeting: timeout"},
 		{"cancelled", nil, none, context.Canceled, engine.NoConnection, 0, "no greeting: cancelled"},
 		{"greeting of 554", said("<554 mx.example.org not from you"), none, errors.New("554"), engine.NoConnection, 554, "greeted with 554 mx.example.org not from you"},
 		{"greeting of 450", said("<450 4.3.2 later"), none, errors.New("450"), engine.NoConnection, 450, "greeted with 450 4.3.2 later"},
@@ -199,22 +200,22 @@ func TestConversation(t *testing.T) {
 		{"starttls in small letters", said(greets, ">ehlo x", "<250-mx|250 starttls now", ">starttls", "<454 no"), none, errors.New("454"), engine.STARTTLSRefused, 454, "454 no"},
 		{"junk to STARTTLS", said(greets, ehlo, offers, startTL, "<xyz"), none, errors.New("short"), engine.STARTTLSRefused, 0, "STARTTLS was answered with not an SMTP reply"},
 		{"closed at STARTTLS", said(greets, ehlo, offers, startTL), none, io.EOF, engine.HandshakeFailed, 0, "no answer to STARTTLS: the server closed"},
-		{"plaintext in the packet of the reply", said(greets, ehlo, offers, startTL, goAhead+"|250 evil"), none, engine.ErrInjected, engine.STARTTLSRefused, 220, "plain data behind"},
-		{"the same, and the library does not say so", said(greets, ehlo, offers, startTL, goAhead+"|250 evil"), none, errors.New("smtp: failed"), engine.STARTTLSRefused, 220, "plain data behind"},
-		{"plaintext before the handshake", said(greets, ehlo, offers, startTL, goAhead, "<250 evil"), none, nil, engine.STARTTLSRefused, 220, "plain data behind"},
-		{"plaintext in place of the handshake", said(greets, ehlo, offers, startTL, goAhead, clientH, "<250 evil"), none, errors.New("tls"), engine.STARTTLSRefused, 220, "plain data behind"},
-		{"plaintext, and a handshake all the same", said(greets, ehlo, offers, startTL, goAhead+"|250 evil"), complete(tls.VersionTLS13), nil, engine.STARTTLSRefused, 220, "plain data behind"},
+		{"plaintext in the packet of the reply", said(greets, ehlo, offers, startTL, goAhead+"|250 evil"), none, engine.ErrInjected, engine.STARTTLSRefused, 220, "unencrypted data after"},
+		{"the same, and the library does not say so", said(greets, ehlo, offers, startTL, goAhead+"|250 evil"), none, errors.New("smtp: failed"), engine.STARTTLSRefused, 220, "unencrypted data after"},
+		{"plaintext before the handshake", said(greets, ehlo, offers, startTL, goAhead, "<250 evil"), none, nil, engine.STARTTLSRefused, 220, "unencrypted data after"},
+		{"plaintext in place of the handshake", said(greets, ehlo, offers, startTL, goAhead, clientH, "<250 evil"), none, errors.New("tls"), engine.STARTTLSRefused, 220, "unencrypted data after"},
+		{"plaintext, and a handshake all the same", said(greets, ehlo, offers, startTL, goAhead+"|250 evil"), complete(tls.VersionTLS13), nil, engine.STARTTLSRefused, 220, "unencrypted data after"},
 		{"no handshake after the reply", said(greets, ehlo, offers, startTL, goAhead), none, errors.New("tls: no"), engine.HandshakeFailed, 0, "tls: no"},
 		{"the handshake fails", inTLS, none, errors.New("tls: no"), engine.HandshakeFailed, 0, "tls: no"},
 		{"the handshake fails, and the library says nothing", inTLS, none, nil, engine.HandshakeFailed, 0, "ended before TLS"},
-		{"the handshake hangs", inTLS, none, timeout, engine.HandshakeFailed, 0, "time-out"},
+		{"the handshake hangs", inTLS, none, timeout, engine.HandshakeFailed, 0, "timeout"},
 		{"TLS 1.3", inTLS, complete(tls.VersionTLS13), nil, engine.HandshakeDone, 0, ""},
 		{"TLS 1.2", inTLS, complete(tls.VersionTLS12), nil, engine.HandshakeDone, 0, ""},
 		{"EHLO inside 550", inTLS, complete(tls.VersionTLS13), &textproto.Error{Code: 550, Msg: "no"}, engine.NoConnection, 550, "EHLO inside TLS was answered with 550 no"},
 		{"EHLO inside 450, the state lost", inTLS, none, &textproto.Error{Code: 450, Msg: "no"}, engine.NoConnection, 450, "EHLO inside TLS was answered with 450 no"},
 		{"EHLO inside 502", inTLS, complete(tls.VersionTLS13), &textproto.Error{Code: 502, Msg: "no"}, engine.HandshakeDone, 0, ""},
 		{"an error of the library's own inside", inTLS, complete(tls.VersionTLS13), errors.New("SMTP error 450: no"), engine.NoConnection, 0, "no answer to EHLO inside TLS: SMTP error 450: no"},
-		{"EHLO inside hangs", inTLS, complete(tls.VersionTLS13), timeout, engine.NoConnection, 0, "no answer to EHLO inside TLS: time-out"},
+		{"EHLO inside hangs", inTLS, complete(tls.VersionTLS13), timeout, engine.NoConnection, 0, "no answer to EHLO inside TLS: timeout"},
 		{"an alert with the first reply", inTLS, complete(tls.VersionTLS13), alert, engine.HandshakeFailed, 0, "certificate required"},
 		{"a reset that overtakes it", inTLS, complete(tls.VersionTLS13), reset, engine.HandshakeFailed, 0, "reset"},
 		{"an end in its place", inTLS, complete(tls.VersionTLS13), io.EOF, engine.HandshakeFailed, 0, "the server closed the connection"},
@@ -232,7 +233,7 @@ func TestConversation(t *testing.T) {
 			if (len(p.Chain) > 0) != (c.want == engine.HandshakeDone) {
 				t.Errorf("%d certificates", len(p.Chain))
 			}
-			if junk := c.name == "junk to STARTTLS"; p.Injected != (strings.HasPrefix(c.detail, "plain data") || junk) {
+			if junk := c.name == "junk to STARTTLS"; p.Injected != (strings.HasPrefix(c.detail, "unencrypted data") || junk) {
 				t.Errorf("injected %v", p.Injected)
 			}
 			// What was seen on the connection counts for more than the caller's word.

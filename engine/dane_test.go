@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // TestRequirementsDANE are the rows of requirements.tsv that DANE gives the engine.
@@ -144,7 +145,7 @@ func TestRequirementsDANE(t *testing.T) {
 		w := newWorld(t).unsigned()
 		w.tlsa(tlsaOf(3, 1, w.self.Cert))
 		d := w.decide(engine.Request{Level: engine.LevelDANEOnly}, shows(w.self))
-		if d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonDANERequired || explain.Reason(d.Reason).ResultType != "dane-required" {
+		if d.Outcome != engine.Deferred || d.Reason.ID != reason.DANERequired || explain.Reason(d.Reason).ResultType != "dane-required" {
 			t.Errorf("%s %+v", d.Outcome, d.Reason)
 		}
 	})
@@ -157,7 +158,7 @@ func TestRequirementsDANE(t *testing.T) {
 	t.Run("DANE7672-2.2.1-06 TLSA behind an insecure MX may be used", func(t *testing.T) {
 		w := newWorld(t).unsigned()
 		w.tlsa(tlsaOf(3, 1, w.self.Cert))
-		if d := w.decide(engine.Request{}, shows(w.self)); d.Outcome != engine.Encrypted || d.Reason.ID != engine.ReasonHalfDANEMatch || d.Requirement != engine.HalfDANE {
+		if d := w.decide(engine.Request{}, shows(w.self)); d.Outcome != engine.Encrypted || d.Reason.ID != reason.HalfDANEMatch || d.Requirement != engine.HalfDANE {
 			t.Errorf("%s %s", d.Outcome, d.Reason.ID)
 		}
 		for option, want := range map[engine.InsecureMX]engine.Requirement{engine.InsecureMXEncrypt: engine.Encrypt, engine.InsecureMXMay: engine.May} {
@@ -213,7 +214,7 @@ func TestRequirementsDANE(t *testing.T) {
 			if rdata != "" {
 				w.tlsa(rdata)
 			}
-			if d := w.decide(engine.Request{Level: engine.LevelDANEOnly}, shows(w.good)); d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonDANERequired {
+			if d := w.decide(engine.Request{Level: engine.LevelDANEOnly}, shows(w.good)); d.Outcome != engine.Deferred || d.Reason.ID != reason.DANERequired {
 				t.Errorf("%q: %s", rdata, d.Outcome)
 			}
 		}
@@ -232,8 +233,8 @@ func TestRequirementsDANE(t *testing.T) {
 		}
 		r := engine.Request{Options: engine.Options{Audit: true}}
 		d := w.decide(r, shows(w.good))
-		if d.Outcome != engine.Encrypted || !d.Waived || d.Requirement != engine.DANE || d.Reason.ID != engine.ReasonAudit || explain.Reason(d.Reason).ResultType != "certificate-not-trusted" ||
-			len(d.Details) == 0 || d.Details[0].ID != engine.ReasonDANENoMatch {
+		if d.Outcome != engine.Encrypted || !d.Waived || d.Requirement != engine.DANE || d.Reason.ID != reason.Audit || explain.Reason(d.Reason).ResultType != "certificate-not-trusted" ||
+			len(d.Details) == 0 || d.Details[0].ID != reason.DANENoMatch {
 			t.Errorf("%s %+v %+v", d.Outcome, d.Reason, d.Details)
 		}
 		for ev, retry := range map[engine.Event]bool{engine.NoSTARTTLS: false, engine.STARTTLSRefused: false, engine.HandshakeFailed: true} {
@@ -254,7 +255,7 @@ func TestRequirementsDANE(t *testing.T) {
 			t.Errorf("%s", d.Outcome)
 		}
 	})
-	t.Run("DANE7672-10-01 no connection to a host that can not be used", func(t *testing.T) {
+	t.Run("DANE7672-10-01 no connection to a host that cannot be used", func(t *testing.T) {
 		// The dialling itself is shown in engine/probe; here: the plan says so.
 		w := two(t)
 		w.dns.Fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrServFail)
@@ -291,7 +292,7 @@ func TestRequirementsDANE(t *testing.T) {
 	t.Run("STS-2-01 a failing DANE check is not repaired", func(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch).policy("enforce", "mx.example.org")
 		for _, o := range []engine.DANEAndSTS{engine.DANEFirst, engine.Both} {
-			if d := w.decide(engine.Request{Options: engine.Options{DANEAndSTS: o}}, shows(w.good)); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonDANENoMatch {
+			if d := w.decide(engine.Request{Options: engine.Options{DANEAndSTS: o}}, shows(w.good)); d.Outcome != engine.Refused || d.Reason.ID != reason.DANENoMatch {
 				t.Errorf("%s: %s %s", o, d.Outcome, d.Reason.ID)
 			}
 		}
@@ -307,7 +308,7 @@ func TestRequirementsDANE(t *testing.T) {
 	})
 	t.Run("SID9525-6.6-02 no match ends the attempt, by default", func(t *testing.T) {
 		w := newWorld(t).unsigned().policy("enforce", "mx.example.org")
-		if d := w.decide(engine.Request{}, shows(w.wrong)); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonSTSName || strings.Join(d.Expected, " ") != "mx.example.org" {
+		if d := w.decide(engine.Request{}, shows(w.wrong)); d.Outcome != engine.Refused || d.Reason.ID != reason.STSName || strings.Join(d.Expected, " ") != "mx.example.org" {
 			t.Errorf("%s %s %v", d.Outcome, d.Reason.ID, d.Expected)
 		}
 	})

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -16,7 +19,7 @@ func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decisi
 		if p != nil {
 			domain = p.Orig
 		}
-		return Decision{Outcome: Deferred, At: at, Reason: reasonOf(ReasonNotInPlan, domain, nil)}
+		return Decision{Outcome: Deferred, At: at, Reason: reasonOf(reason.NotInPlan, domain, nil)}
 	}
 	c := connection{local: l, p: p, h: &p.Hosts[i], peer: peer, event: peer.Event, at: at, how: how}
 	if v, settled := c.settled(); settled {
@@ -42,12 +45,12 @@ func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decisi
 	c.settleRead()
 	if how.unconfirmed || c.event == NoConnection || c.event > HandshakeDone {
 		c.event = NoConnection
-		id := ReasonNoConnection
+		id := reason.NoConnection
 		switch {
 		case how.unconfirmed:
-			id = ReasonUnconfirmed
+			id = reason.Unconfirmed
 		case peer.Untried:
-			id = ReasonNotTried
+			id = reason.NotTried
 		}
 		return c.decision(verdict{judged: true, outcome: Deferred, reason: c.unspoken(id, Skip)})
 	}
@@ -73,8 +76,8 @@ type verdict struct {
 	details   []Reason
 	tlsa      dane.Result
 	waived    bool
-	exception *Exception
-	lost      *Drop
+	exception *exception.Exception
+	lost      *memory.Drop
 
 	drop, retryClear bool
 	send, notOffered bool
@@ -121,7 +124,7 @@ func (c *connection) settled() (v verdict, ok bool) {
 	h, addr := c.h, c.peer.Address
 	switch {
 	case !c.how.replay && c.at.After(c.p.ValidUntil):
-		return v.end(Deferred, c.reason(ReasonPlanExpired, &Expired{c.p.ValidUntil})), true
+		return v.end(Deferred, c.reason(reason.PlanExpired, &reason.Expired{At: c.p.ValidUntil})), true
 	case h.Requirement == Skip:
 		v.details = h.Findings
 		if h.Skipped == Refused {
@@ -130,7 +133,7 @@ func (c *connection) settled() (v verdict, ok bool) {
 		return v.end(Deferred, h.Reason), true
 	// TLSA6698-4-01: RFC 6698 section 4
 	case addr.IsValid() && addr.Port() != 0 && addr.Port() != h.Port:
-		return v.end(Refused, c.reason(ReasonWrongPort, &OtherPort{addr.Port()})), true
+		return v.end(Refused, c.reason(reason.WrongPort, &reason.OtherPort{Port: addr.Port()})), true
 	}
 	return v, false
 }
@@ -142,26 +145,26 @@ func (c *connection) undemanded(v verdict) verdict {
 	case c.event == HandshakeDone:
 		v = v.end(Encrypted, c.unproved())
 	case c.event == NoSTARTTLS:
-		v = v.end(Cleartext, c.unspoken(ReasonClearOffered, Skip))
+		v = v.end(Cleartext, c.unspoken(reason.ClearOffered, Skip))
 	case c.event == STARTTLSRefused && !c.peer.Injected:
-		v = v.end(Cleartext, c.unspoken(ReasonClearRefused, Skip))
+		v = v.end(Cleartext, c.unspoken(reason.ClearRefused, Skip))
 	case !fallback:
 		// Both cases left want a new connection without STARTTLS.
 		if c.isOwn() {
 			return v.end(Deferred, c.ownTLS(Skip, Deferred))
 		}
-		return v.end(Deferred, c.unspoken(ReasonNoFallback, Skip))
+		return v.end(Deferred, c.unspoken(reason.NoFallback, Skip))
 	case c.event == STARTTLSRefused:
 		v.retryClear = true
-		v = v.end(Cleartext, c.unspoken(ReasonClearInjected, Skip))
+		v = v.end(Cleartext, c.unspoken(reason.ClearInjected, Skip))
 	case c.isOwn():
 		v.retryClear = true
 		v = v.end(Cleartext, c.ownTLS(Skip, Cleartext))
 	default:
 		v.retryClear = true
-		v = v.end(Cleartext, c.unspoken(ReasonClearHandshake, Skip))
+		v = v.end(Cleartext, c.unspoken(reason.ClearHandshake, Skip))
 	}
-	if c.h.Ground == GroundMessage {
+	if c.h.Ground == reason.GroundMessage {
 		why := v.reason
 		v.reason = c.h.Reason.of(why.Policy)
 		v.reason.Evidence = &Underlying{Reason: why, Outcome: v.outcome}
@@ -195,7 +198,7 @@ func (c *connection) demanded(v verdict) verdict {
 		return v.end(Authenticated, best.why)
 	case best.why.IsZero():
 		// No part that we know of: a requirement that nobody made.
-		return v.end(Refused, c.reason(ReasonNotInPlan, nil))
+		return v.end(Refused, c.reason(reason.NotInPlan, nil))
 	}
 	return v.end(Encrypted, best.why)
 }
@@ -242,18 +245,21 @@ func (c *connection) recalled(v verdict) verdict {
 	if m == nil || v.outcome != Cleartext || c.isOwn() || c.h.Requirement != May {
 		return v
 	}
-	drop := c.p.tlsDrop(c.h, c.at)
+	if !c.h.Name.IsValid() {
+		return v
+	}
+	drop := c.p.Past.TLSDrop(c.h.Name.String(), c.at)
 	if drop == nil {
 		return v
 	}
 	v.lost = drop
-	until := m.holding().until(drop, c.at)
+	until := m.Policy().Until(drop, c.at)
 	switch {
 	case !c.at.Before(until):
-	case m.c.Action == MemoryDefer && !c.p.Request.unheld():
-		v = v.before(v.reason).end(Deferred, c.reason(ReasonMemoryTLS, &Lost{Drop: *drop, Hold: until}))
+	case m.Policy().Action == memory.Defer && !c.p.Request.unheld():
+		v = v.before(v.reason).end(Deferred, c.reason(reason.MemoryTLS, &reason.Lost{Drop: *drop, Hold: until}))
 	default:
-		v.details = append(v.details, c.reason(ReasonMemoryTLS, &Lost{Drop: *drop}))
+		v.details = append(v.details, c.reason(reason.MemoryTLS, &reason.Lost{Drop: *drop}))
 	}
 	return v
 }
@@ -272,16 +278,16 @@ func (c *connection) audited(v verdict) verdict {
 			v.retryClear = v.drop
 		}
 		v.waived = true
-		return v.before(v.reason).end(out, c.overridden(ReasonAudit, v.reason, nil, out))
-	case c.h.Ground == GroundAudit && v.outcome.Deliverable():
-		return v.end(v.outcome, c.overridden(ReasonAudit, c.h.Waived, nil, v.outcome))
+		return v.before(v.reason).end(out, c.overridden(reason.Audit, v.reason, nil, out))
+	case c.h.Ground == reason.GroundAudit && v.outcome.Deliverable():
+		return v.end(v.outcome, c.overridden(reason.Audit, c.h.Waived, nil, v.outcome))
 	}
 	return v
 }
 
 // overridden is the reason of what goes although a policy forbids it; it is reported as
 // what failed.
-func (c *connection) overridden(id ReasonID, failed Reason, x *Exception, o Outcome) Reason {
+func (c *connection) overridden(id reason.ID, failed Reason, x *exception.Exception, o Outcome) Reason {
 	return c.reason(id, &Overridden{Failed: failed, Exception: x, Outcome: o}).of(failed.Policy)
 }
 
@@ -294,7 +300,7 @@ func (c *connection) excepted(v verdict) verdict {
 	}
 	failed, out := v.reason, Encrypted
 	switch {
-	case c.h.Ground == GroundException:
+	case c.h.Ground == reason.GroundException:
 		// The host would not have been used at all.
 		if !v.outcome.Deliverable() {
 			return v
@@ -304,13 +310,13 @@ func (c *connection) excepted(v verdict) verdict {
 		return v
 	default:
 		if c.event != HandshakeDone {
-			if x.Effect == EffectEncrypt {
+			if x.Effect == exception.EffectEncrypt {
 				return v
 			}
 			out = Cleartext
 		}
 		for _, f := range v.failed {
-			if !x.covers(f.Policy) {
+			if !x.Covers(f.Policy) {
 				return v
 			}
 		}
@@ -318,7 +324,7 @@ func (c *connection) excepted(v verdict) verdict {
 		v.retryClear = out == Cleartext && v.drop
 	}
 	v.waived, v.exception = true, x
-	return v.end(out, c.overridden(ReasonException, failed, x, out))
+	return v.end(out, c.overridden(reason.Exception, failed, x, out))
 }
 
 // requireTLS is rows Q3 and Q4 of section 9.
@@ -331,12 +337,12 @@ func (c *connection) requireTLS(v verdict) verdict {
 	case v.outcome != Authenticated:
 		// Q3: already refused, or a plan that was not raised.
 		if v.outcome.Deliverable() {
-			return v.end(Refused, c.reason(ReasonRequireTLSFails, nil))
+			return v.end(Refused, c.reason(reason.RequireTLSFails, nil))
 		}
 	case c.how.beforeEHLO:
 	case !c.peer.RequireTLS: // REQTLS-2-05: RFC 8689 section 2
 		v.notOffered = true
-		return v.end(Refused, c.reason(ReasonNoREQUIRETLS, nil))
+		return v.end(Refused, c.reason(reason.NoREQUIRETLS, nil))
 	default:
 		v.send = true // REQTLS-2-01: RFC 8689 section 2
 	}
@@ -344,7 +350,7 @@ func (c *connection) requireTLS(v verdict) verdict {
 }
 
 // bounceWithREQUIRETLS: a bounce carries the parameter where it can, and goes by the
-// plain plan where it can not (RFC 8689 section 5).
+// plain plan where it cannot (RFC 8689 section 5).
 func (c *connection) bounceWithREQUIRETLS(v verdict) verdict {
 	if c.event != HandshakeDone || !c.peer.RequireTLS || c.h.Strict == Skip || !v.outcome.Deliverable() {
 		return v

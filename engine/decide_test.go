@@ -12,7 +12,10 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -320,7 +323,7 @@ func TestDecide(t *testing.T) {
 			t.Errorf("at its end: %s", d.Outcome)
 		}
 		late := p.ValidUntil.Add(time.Nanosecond)
-		if d := e.Decide(p, 0, good, late); d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonPlanExpired || d.Deliver {
+		if d := e.Decide(p, 0, good, late); d.Outcome != engine.Deferred || d.Reason.ID != reason.PlanExpired || d.Deliver {
 			t.Errorf("after its end: %s %s", d.Outcome, d.Reason.ID)
 		}
 		if d := e.Replay(p, 0, good, late); d.Outcome != engine.Authenticated {
@@ -331,7 +334,7 @@ func TestDecide(t *testing.T) {
 		w, r, good := plans["dane"](t)
 		p := w.plan(r)
 		for _, i := range []int{-1, 1, 99} {
-			if d := w.engine().Decide(p, i, good, w.now); d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonNotInPlan {
+			if d := w.engine().Decide(p, i, good, w.now); d.Outcome != engine.Deferred || d.Reason.ID != reason.NotInPlan {
 				t.Errorf("host %d: %s %s", i, d.Outcome, d.Reason.ID)
 			}
 		}
@@ -353,13 +356,13 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s", d.Outcome)
 		}
 	})
-	t.Run("a plan that skipped the pattern can not pass as sts", func(t *testing.T) {
+	t.Run("a plan that skipped the pattern cannot pass as sts", func(t *testing.T) {
 		w, r, good := plans["sts"](t)
 		p := w.plan(r)
 		q := *p
 		q.Hosts = slices.Clone(p.Hosts)
 		q.Hosts[0].STSMatch = ""
-		if d := w.engine().Decide(&q, 0, good, w.now); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonSTSNoMatch {
+		if d := w.engine().Decide(&q, 0, good, w.now); d.Outcome != engine.Refused || d.Reason.ID != reason.STSNoMatch {
 			t.Errorf("%s %s", d.Outcome, d.Reason.ID)
 		}
 	})
@@ -372,7 +375,7 @@ func TestDecide(t *testing.T) {
 			t.Errorf("port 25: %s", d.Outcome)
 		}
 		good.Address = netip.AddrPortFrom(at, 26)
-		if d := w.engine().Decide(p, 0, good, w.now); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonWrongPort {
+		if d := w.engine().Decide(p, 0, good, w.now); d.Outcome != engine.Refused || d.Reason.ID != reason.WrongPort {
 			t.Errorf("port 26: %s %s", d.Outcome, d.Reason.ID)
 		}
 		good.Address = netip.AddrPortFrom(at, 0)
@@ -419,7 +422,7 @@ func TestDecide(t *testing.T) {
 		p := w.plan(r)
 		w.cfg.Roots = nil // the system's, which do not know the test CA
 		w.eng = nil
-		if d := w.engine().Decide(p, 0, good, w.now); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonSTSUntrusted {
+		if d := w.engine().Decide(p, 0, good, w.now); d.Outcome != engine.Refused || d.Reason.ID != reason.STSUntrusted {
 			t.Errorf("%s %s", d.Outcome, d.Reason.ID)
 		}
 	})
@@ -460,7 +463,7 @@ func TestDecide(t *testing.T) {
 		for _, v := range []string{"TLS 1.0", "TLS 1.1", "TLSv1", "TLSv1.0", "TLSv1.1", "SSL 3.0", "SSLv3", "tls1"} {
 			p := shows(w.self)
 			p.TLS = v
-			if d := w.decide(r, p); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonHandshake || !strings.Contains(explain.Text(d.Reason), v) {
+			if d := w.decide(r, p); d.Outcome != engine.Refused || d.Reason.ID != reason.Handshake || !strings.Contains(explain.Text(d.Reason), v) {
 				t.Errorf("%s: %s %s", v, d.Outcome, explain.Text(d.Reason))
 			}
 		}
@@ -494,7 +497,7 @@ func TestDecide(t *testing.T) {
 			if d.Outcome != c.want || d.RetryClear {
 				t.Errorf("%+v: %s, retry %v", c.peer, d.Outcome, d.RetryClear)
 			}
-			if c.want == engine.Deferred && d.Reason.ID != engine.ReasonNoFallback {
+			if c.want == engine.Deferred && d.Reason.ID != reason.NoFallback {
 				t.Error(d.Reason.ID)
 			}
 			checkDecision(t, d)
@@ -516,14 +519,14 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%+v, %+v", d.Reason, d.Details)
 		}
 		d = w.decide(r, shows(w.wrong))
-		if d.Reason.ID != engine.ReasonDANENoMatch || len(d.Details) != 1 || d.Details[0].ID != engine.ReasonSTSName {
+		if d.Reason.ID != reason.DANENoMatch || len(d.Details) != 1 || d.Details[0].ID != reason.STSName {
 			t.Errorf("%+v, %+v", d.Reason, d.Details)
 		}
 		// C2: DANE decides, MTA-STS is evaluated.
 		r.Options.DANEAndSTS = engine.DANEFirst
 		w.tlsa(tlsaOf(3, 1, w.self.Cert))
 		d = w.decide(r, shows(w.self))
-		if d.Outcome != engine.Authenticated || len(d.Details) != 1 || d.Details[0].ID != engine.ReasonSTSUntrusted || explain.Reason(d.Details[0]).ResultType != "certificate-not-trusted" {
+		if d.Outcome != engine.Authenticated || len(d.Details) != 1 || d.Details[0].ID != reason.STSUntrusted || explain.Reason(d.Details[0]).ResultType != "certificate-not-trusted" {
 			t.Errorf("%s, %+v", d.Outcome, d.Details)
 		}
 	})
@@ -574,7 +577,7 @@ func TestClassicCase(t *testing.T) {
 	w.dns.Add("example. 3600 IN MX 10 alt1.smtp-in.example.", "alt1.smtp-in.example. 3600 IN A 192.0.2.1")
 	classic := issue(t, certSpec{cn: "mx.example", names: []string{"mx.example"}, issuer: w.ca})
 	d := w.decide(engine.Request{NextHop: "example"}, shows(classic))
-	if d.Outcome != engine.Encrypted || d.Method != "" || !d.Deliver || d.Reason.ID != engine.ReasonEncryptedName {
+	if d.Outcome != engine.Encrypted || d.Method != "" || !d.Deliver || d.Reason.ID != reason.EncryptedName {
 		t.Fatalf("%s %s %s", d.Outcome, d.Method, d.Reason.ID)
 	}
 	for _, word := range []string{"alt1.smtp-in.example", "mx.example", "encrypted", "not verified", "DANE", "MTA-STS", "not signed"} {
@@ -618,7 +621,7 @@ func TestNoCertificate(t *testing.T) {
 			t.Errorf("%s: %s", name, d.Outcome)
 		}
 	}
-	for _, s := range []string{engine.Cover(3).String(), engine.MemoryAction(3).String(), engine.Effect(2).String(), (engine.LevelSecure + 1).String()} {
+	for _, s := range []string{memory.Cover(3).String(), memory.Action(3).String(), exception.Effect(2).String(), (engine.LevelSecure + 1).String()} {
 		if s != "invalid" {
 			t.Error(s)
 		}

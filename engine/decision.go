@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -41,7 +43,7 @@ type Decision struct {
 	// own wish, let the message go.
 	Waived bool
 	// Exception is the exception by which alone the message may go; nil if none was needed.
-	Exception *Exception
+	Exception *exception.Exception
 	// Event is what the connection came to, Address where it went (zero if unknown).
 	Event   Event
 	Address netip.AddrPort
@@ -54,5 +56,5 @@ type Decision struct {
 	// TLSA is what the records of a demanded DANE check came to.
 	TLSA dane.Result
 	// Lost is the TLS that the host has spoken before and does not now; nil if none.
-	Lost *Drop
+	Lost *memory.Drop
 }

@@ -29,7 +29,7 @@
 //
 // # What never happens
 //
-// A lookup that failed (bogus, SERVFAIL, time-out, malformed) is never taken for the
+// A lookup that failed (bogus, SERVFAIL, timeout, malformed) is never taken for the
 // absence of a record: its host is deferred. A failing DANE check is never repaired
 // by MTA-STS (RFC 8461 section 2). A host found through an insecure MX is never
 // authenticated by DANE alone (RFC 7672 section 2.2.1). A policy in mode testing
@@ -43,13 +43,13 @@
 // engine with a [Memory] ([Config].Memory) keeps what each domain has proved and tells of
 // its loss ([Plan].Drops); by configuration it also waits for some hours with mail that
 // nothing else protects. The caller says what connections showed ([Engine.Remember]). An
-// operator's [Exceptions] go the other way: for a while, and never without a trace, they
+// operator's exceptions ([Config].Exceptions) go the other way: for a while, and never without a trace, they
 // let pass what a policy forbids.
 //
 // # Why
 //
 // Everything that comes out carries its reasons in data: a [Reason] has the stable id of
-// the rule that decided and, as [Evidence], what the rule saw. No rule reads a sentence, and
+// the rule that decided and, as [reason.Evidence], what the rule saw. No rule reads a sentence, and
 // this package makes none: [engine/explain] does, with the section of the rule, the RFC
 // 8460 result type where one exists, and what either administrator can do.
 //

@@ -109,7 +109,7 @@ func TestEdges(t *testing.T) {
 			t.Errorf("%s %+v", p.Hosts[0].Requirement, p.Findings)
 		}
 	})
-	t.Run("the roots can not be read", func(t *testing.T) {
+	t.Run("the roots cannot be read", func(t *testing.T) {
 		w, r, good := plans["sts"](t)
 		p := w.plan(r)
 		w.cfg.Roots, w.eng = nil, nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mxauth/mxauth/engine/internal/enum"
 	"github.com/mxauth/mxauth/engine/internal/smtpreply"
 )
 
@@ -31,19 +32,20 @@ const (
 	EndedNoSMTP             // what came is no SMTP reply
 	EndedReply              // an SMTP reply other than the one expected
 	EndedCancelled          // by this program
+	EndedFamily             // not begun: the host has no address of the family asked for
 )
 
-var endingWords = [...]string{"", "closed", "timeout", "refused", "unreachable", "alert", "tls-version", "no-tls", "no-smtp", "reply", "cancelled"}
+var endingWords = [...]string{"", "closed", "timeout", "refused", "unreachable", "alert", "tls-version", "no-tls", "no-smtp", "reply", "cancelled", "family"}
 
 // String returns the word of the ending; "" for EndedOtherwise.
-func (e Ending) String() string { return enumString(endingWords[:], int(e)) }
+func (e Ending) String() string { return enum.Word(endingWords[:], int(e)) }
 
 // MarshalText prints e as [Ending.String] does.
 func (e Ending) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
 // UnmarshalText reads what [Ending.MarshalText] prints.
 func (e *Ending) UnmarshalText(b []byte) error {
-	i, err := word("ending", endingWords[:], string(b))
+	i, err := enum.Index("engine", "ending", endingWords[:], string(b))
 	*e = Ending(i)
 	return err
 }

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // Plan makes the plan of one delivery. It asks DNS and MTA-STS under ctx. An error
@@ -121,7 +123,7 @@ func (e *Engine) LookAgain(ctx context.Context, p *Plan) (next *Plan, changed bo
 	e.plans.remove(&p.Request)
 	next, err = e.planAnew(ctx, p.Request, e.c.Now())
 	if err != nil {
-		return nil, false, fmt.Errorf("engine: plan after a changed policy: %w", err)
+		return nil, false, fault.Errorf("engine", "plan after a changed policy: %w", err)
 	}
 	return next, true, nil
 }
@@ -132,4 +134,4 @@ func (e *Engine) Forget() { e.plans.purge() }
 
 // ExceptionUses returns the counts since the engine was made, in the order of the ids. An
 // exception keeps its count when the set is read anew.
-func (e *Engine) ExceptionUses() []ExceptionUse { return e.uses.list() }
+func (e *Engine) ExceptionUses() []exception.Use { return e.uses.list() }

@@ -9,33 +9,35 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // anException is good for example.org and every method, for a day.
-func anException() engine.Exception {
-	return engine.Exception{ID: "ticket-1", Domain: "example.org", Reason: "their key was changed without a record", Author: "postmaster", Ends: epoch.Add(24 * time.Hour)}
+func anException() exception.Exception {
+	return exception.Exception{ID: "ticket-1", Domain: "example.org", Reason: "their key was changed without a record", Author: "postmaster", Ends: epoch.Add(24 * time.Hour)}
 }
 
 // except puts exceptions in force.
-func (w *world) except(list ...engine.Exception) *world {
+func (w *world) except(list ...exception.Exception) *world {
 	w.t.Helper()
-	set, err := engine.NewExceptions(list)
+	set, err := exception.NewSet(list)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.cfg.Exceptions = func() *engine.Exceptions { return set }
+	w.cfg.Exceptions = func() *exception.Set { return set }
 	return w
 }
 
 func TestException(t *testing.T) {
 	pki := sharedPKI()
-	with := func(change func(*engine.Exception)) engine.Exception {
+	with := func(change func(*exception.Exception)) exception.Exception {
 		x := anException()
 		change(&x)
 		return x
 	}
-	plain := func(*engine.Exception) {}
+	plain := func(*exception.Exception) {}
 	dane := func(w *world) { w.signed().tlsa(noMatch) }
 	policy := func(w *world) { w.unsigned().policy("enforce", "mx.example.org") }
 	unlisted := func(w *world) { w.unsigned().policy("enforce", "a.example.org") }
@@ -44,41 +46,41 @@ func TestException(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		make   func(w *world)
-		change func(*engine.Exception)
+		change func(*exception.Exception)
 		r      engine.Request
 		peer   engine.Peer
 		want   engine.Outcome
 		used   bool
 	}{
 		{"a failed match", dane, plain, engine.Request{}, shows(pki.good), engine.Encrypted, true},
-		{"a failed match, method dane", dane, func(x *engine.Exception) { x.Method = "dane" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
-		{"a failed match, method mta-sts", dane, func(x *engine.Exception) { x.Method = "mta-sts" }, engine.Request{}, shows(pki.good), engine.Refused, false},
-		{"a name below", dane, func(x *engine.Exception) { x.Domain = "*.org" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
-		{"every name", dane, func(x *engine.Exception) { x.Domain = "*" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
-		{"not the name itself", dane, func(x *engine.Exception) { x.Domain = "*.example.org" }, engine.Request{}, shows(pki.good), engine.Refused, false},
-		{"another domain", dane, func(x *engine.Exception) { x.Domain = "example.net" }, engine.Request{}, shows(pki.good), engine.Refused, false},
-		{"this host", dane, func(x *engine.Exception) { x.MXHost = "mx.example.org" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
-		{"another host", dane, func(x *engine.Exception) { x.MXHost = "mx2.example.org" }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"a failed match, method dane", dane, func(x *exception.Exception) { x.Method = "dane" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"a failed match, method mta-sts", dane, func(x *exception.Exception) { x.Method = "mta-sts" }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"a name below", dane, func(x *exception.Exception) { x.Domain = "*.org" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"every name", dane, func(x *exception.Exception) { x.Domain = "*" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"not the name itself", dane, func(x *exception.Exception) { x.Domain = "*.example.org" }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"another domain", dane, func(x *exception.Exception) { x.Domain = "example.net" }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"this host", dane, func(x *exception.Exception) { x.MXHost = "mx.example.org" }, engine.Request{}, shows(pki.good), engine.Encrypted, true},
+		{"another host", dane, func(x *exception.Exception) { x.MXHost = "mx2.example.org" }, engine.Request{}, shows(pki.good), engine.Refused, false},
 		{"TLS is still demanded", dane, plain, engine.Request{}, none, engine.Refused, false},
-		{"nothing is demanded", dane, func(x *engine.Exception) { x.Effect = engine.EffectMay }, engine.Request{}, none, engine.Cleartext, true},
+		{"nothing is demanded", dane, func(x *exception.Exception) { x.Effect = exception.EffectMay }, engine.Request{}, none, engine.Cleartext, true},
 		{"REQUIRETLS is stronger", dane, plain, engine.Request{RequireTLS: true}, shows(pki.good), engine.Refused, false},
 		{"a failed policy", policy, plain, engine.Request{}, shows(pki.wrong), engine.Encrypted, true},
-		{"a failed policy, method mta-sts", policy, func(x *engine.Exception) { x.Method = "mta-sts" }, engine.Request{}, shows(pki.wrong), engine.Encrypted, true},
-		{"a failed policy, method dane", policy, func(x *engine.Exception) { x.Method = "dane" }, engine.Request{}, shows(pki.wrong), engine.Refused, false},
+		{"a failed policy, method mta-sts", policy, func(x *exception.Exception) { x.Method = "mta-sts" }, engine.Request{}, shows(pki.wrong), engine.Encrypted, true},
+		{"a failed policy, method dane", policy, func(x *exception.Exception) { x.Method = "dane" }, engine.Request{}, shows(pki.wrong), engine.Refused, false},
 		{"a host that is not listed", unlisted, plain, engine.Request{}, shows(pki.good), engine.Encrypted, true},
 		{"a host that is not listed, no TLS", unlisted, plain, engine.Request{}, none, engine.Refused, false},
-		{"a host that is not listed, method dane", unlisted, func(x *engine.Exception) { x.Method = "dane" }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"a host that is not listed, method dane", unlisted, func(x *exception.Exception) { x.Method = "dane" }, engine.Request{}, shows(pki.good), engine.Refused, false},
 		{"a lookup that fails", broken, plain, engine.Request{}, shows(pki.good), engine.Encrypted, true},
-		{"a lookup that fails, in the clear", broken, func(x *engine.Exception) { x.Effect = engine.EffectMay }, engine.Request{}, none, engine.Cleartext, true},
-		{"both fail, one is covered", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, func(x *engine.Exception) { x.Method = "dane" },
+		{"a lookup that fails, in the clear", broken, func(x *exception.Exception) { x.Effect = exception.EffectMay }, engine.Request{}, none, engine.Cleartext, true},
+		{"both fail, one is covered", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, func(x *exception.Exception) { x.Method = "dane" },
 			engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(pki.wrong), engine.Refused, false},
 		{"both fail, both are covered", func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org") }, plain,
 			engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(pki.wrong), engine.Encrypted, true},
 		{"not needed", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.Cert)) }, plain, engine.Request{}, shows(pki.good), engine.Authenticated, false},
 		{"nothing demanded before", func(w *world) { w.signed() }, plain, engine.Request{}, none, engine.Cleartext, false},
 		{"audit mode lets it go already", dane, plain, engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), engine.Encrypted, false},
-		{"REQUIRETLS to an address is stronger, too", dane, func(x *engine.Exception) { x.Domain = "*" }, engine.Request{NextHop: "[192.0.2.1]", RequireTLS: true}, shows(pki.good), engine.Refused, false},
-		{"dead", dane, func(x *engine.Exception) { x.Ends = epoch }, engine.Request{}, shows(pki.good), engine.Refused, false},
+		{"REQUIRETLS to an address is stronger, too", dane, func(x *exception.Exception) { x.Domain = "*" }, engine.Request{NextHop: "[192.0.2.1]", RequireTLS: true}, shows(pki.good), engine.Refused, false},
+		{"dead", dane, func(x *exception.Exception) { x.Ends = epoch }, engine.Request{}, shows(pki.good), engine.Refused, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -91,14 +93,14 @@ func TestException(t *testing.T) {
 			if used := d.Exception != nil; used != c.used {
 				t.Errorf("used %v, want %v", used, c.used)
 			}
-			if c.used && (d.Reason.ID != engine.ReasonException || !d.Waived || d.Method != "" || !strings.Contains(explain.Text(d.Reason), "exception ticket-1 of postmaster, until 2000-01-02: their key was changed")) {
+			if c.used && (d.Reason.ID != reason.Exception || !d.Waived || d.Method != "" || !strings.Contains(explain.Text(d.Reason), "exception ticket-1 of postmaster, until 2000-01-02: their key was changed")) {
 				t.Errorf("%+v", d.Reason)
 			}
 		})
 	}
 	t.Run("the clear needs another connection", func(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch)
-		w.except(with(func(x *engine.Exception) { x.Effect = engine.EffectMay }))
+		w.except(with(func(x *exception.Exception) { x.Effect = exception.EffectMay }))
 		p := w.plan(engine.Request{})
 		for peer, want := range map[engine.Event]bool{engine.HandshakeFailed: true, engine.NoSTARTTLS: false, engine.HandshakeDone: false} {
 			d := w.engine().Decide(p, 0, engine.Peer{Event: peer, Chain: shows(pki.good).Chain, TLS: "TLS 1.3"}, w.now)
@@ -109,7 +111,7 @@ func TestException(t *testing.T) {
 	})
 	t.Run("it ends between plan and decision", func(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch)
-		w.except(with(func(x *engine.Exception) { x.Ends = epoch.Add(30 * time.Second) }))
+		w.except(with(func(x *exception.Exception) { x.Ends = epoch.Add(30 * time.Second) }))
 		p := w.plan(engine.Request{})
 		if d := w.engine().Decide(p, 0, shows(pki.good), epoch.Add(29*time.Second)); d.Outcome != engine.Encrypted {
 			t.Errorf("before: %s", d.Outcome)
@@ -120,7 +122,7 @@ func TestException(t *testing.T) {
 	})
 	t.Run("a plan that is kept ends with it", func(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch)
-		w.except(with(func(x *engine.Exception) { x.Ends = epoch.Add(7 * time.Minute) }))
+		w.except(with(func(x *exception.Exception) { x.Ends = epoch.Add(7 * time.Minute) }))
 		if p := w.plan(engine.Request{}); !p.ValidUntil.Equal(epoch.Add(7 * time.Minute)) {
 			t.Errorf("holds until %s", p.ValidUntil)
 		}
@@ -129,7 +131,7 @@ func TestException(t *testing.T) {
 		w := newWorld(t).signed().tlsa(tlsaOf(3, 1, pki.good.Cert))
 		w.except(anException())
 		var told []string
-		w.cfg.Trace = &engine.Trace{Excepted: func(x *engine.Exception, needed bool) { told = append(told, fmt.Sprint(x.ID, " ", needed)) }}
+		w.cfg.Trace = &engine.Trace{Excepted: func(x *exception.Exception, needed bool) { told = append(told, fmt.Sprint(x.ID, " ", needed)) }}
 		p := w.plan(engine.Request{})
 		for _, peer := range []engine.Peer{shows(pki.good), shows(pki.self), shows(pki.self)} {
 			w.engine().Record(p, 0, w.engine().Decide(p, 0, peer, w.now))
@@ -147,7 +149,7 @@ func TestException(t *testing.T) {
 			covered    bool
 		}{{"*", "", true}, {"*.org", "", false}, {"example.org", "", false}, {"*", "*.example.org", false}, {"*", "mx.example.org", false}} {
 			w := newWorld(t)
-			w.except(with(func(x *engine.Exception) { x.Domain, x.MXHost = c.domain, c.mx }))
+			w.except(with(func(x *exception.Exception) { x.Domain, x.MXHost = c.domain, c.mx }))
 			h := w.plan(engine.Request{NextHop: "[192.0.2.1]", Level: engine.LevelSecure}).Hosts[0]
 			if (h.Exception != nil) != c.covered {
 				t.Errorf("domain %q, host %q: covered %v", c.domain, c.mx, h.Exception != nil)
@@ -156,7 +158,7 @@ func TestException(t *testing.T) {
 	})
 	t.Run("without a set", func(t *testing.T) {
 		w := newWorld(t).signed().tlsa(noMatch)
-		w.cfg.Exceptions = func() *engine.Exceptions { return nil }
+		w.cfg.Exceptions = func() *exception.Set { return nil }
 		if d := w.decide(engine.Request{}, shows(pki.good)); d.Outcome != engine.Refused {
 			t.Error(d.Outcome)
 		}
@@ -164,40 +166,40 @@ func TestException(t *testing.T) {
 }
 
 func TestNewExceptions(t *testing.T) {
-	many := make([]engine.Exception, engine.MaxExceptions+1)
+	many := make([]exception.Exception, exception.Max+1)
 	for i := range many {
 		many[i] = anException()
 		many[i].ID = fmt.Sprint("ticket-", i)
 	}
-	if _, err := engine.NewExceptions(many[:engine.MaxExceptions]); err != nil {
+	if _, err := exception.NewSet(many[:exception.Max]); err != nil {
 		t.Error(err)
 	}
-	if _, err := engine.NewExceptions(many); !errors.Is(err, engine.ErrException) {
+	if _, err := exception.NewSet(many); !errors.Is(err, exception.ErrInvalid) {
 		t.Errorf("one too many: %v", err)
 	}
-	for what, change := range map[string]func(*engine.Exception){
-		"id":     func(x *engine.Exception) { x.ID = "" },
-		"domain": func(x *engine.Exception) { x.Domain = "" },
-		"mx":     func(x *engine.Exception) { x.MXHost = "a b" },
-		"method": func(x *engine.Exception) { x.Method = "all" },
-		"effect": func(x *engine.Exception) { x.Effect = engine.EffectMay + 1 },
-		"reason": func(x *engine.Exception) { x.Reason = " " },
-		"author": func(x *engine.Exception) { x.Author = "" },
-		"end":    func(x *engine.Exception) { x.Ends = time.Time{} },
+	for what, change := range map[string]func(*exception.Exception){
+		"id":     func(x *exception.Exception) { x.ID = "" },
+		"domain": func(x *exception.Exception) { x.Domain = "" },
+		"mx":     func(x *exception.Exception) { x.MXHost = "a b" },
+		"method": func(x *exception.Exception) { x.Method = "all" },
+		"effect": func(x *exception.Exception) { x.Effect = exception.EffectMay + 1 },
+		"reason": func(x *exception.Exception) { x.Reason = " " },
+		"author": func(x *exception.Exception) { x.Author = "" },
+		"end":    func(x *exception.Exception) { x.Ends = time.Time{} },
 	} {
 		x := anException()
 		x.ID = "another"
 		change(&x)
-		_, err := engine.NewExceptions([]engine.Exception{anException(), x})
-		var xe *engine.ExceptionError
-		if !errors.Is(err, engine.ErrException) || !errors.As(err, &xe) || xe.Index != 1 {
+		_, err := exception.NewSet([]exception.Exception{anException(), x})
+		var xe *exception.Error
+		if !errors.Is(err, exception.ErrInvalid) || !errors.As(err, &xe) || xe.Index != 1 {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := engine.NewExceptions([]engine.Exception{anException(), anException()}); !errors.Is(err, engine.ErrException) {
+	if _, err := exception.NewSet([]exception.Exception{anException(), anException()}); !errors.Is(err, exception.ErrInvalid) {
 		t.Errorf("an id twice: %v", err)
 	}
-	if _, err := engine.NewExceptions(make([]engine.Exception, engine.MaxExceptions+1)); !errors.Is(err, engine.ErrException) {
+	if _, err := exception.NewSet(make([]exception.Exception, exception.Max+1)); !errors.Is(err, exception.ErrInvalid) {
 		t.Errorf("too many: %v", err)
 	}
 }
@@ -205,7 +207,7 @@ func TestNewExceptions(t *testing.T) {
 func TestExceptionsEnding(t *testing.T) {
 	a, b := anException(), anException()
 	b.ID, b.Ends = "ticket-2", epoch.Add(48*time.Hour)
-	set, err := engine.NewExceptions([]engine.Exception{a, b})
+	set, err := exception.NewSet([]exception.Exception{a, b})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +226,7 @@ func TestExceptionsEnding(t *testing.T) {
 			t.Errorf("after %s, within %s: %q, want %q", c.at, c.d, got, c.want)
 		}
 	}
-	if (*engine.Exceptions)(nil).List() != nil || len(set.List()) != 2 {
+	if (*exception.Set)(nil).List() != nil || len(set.List()) != 2 {
 		t.Error("List")
 	}
 }

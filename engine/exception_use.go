@@ -5,27 +5,21 @@ import (
 	"slices"
 	"sync"
 	"time"
-)
 
-// An ExceptionUse counts what an exception has touched.
-type ExceptionUse struct {
-	ID        string
-	Decisions uint64    // decisions about hosts that it covers
-	Needed    uint64    // those of them in which the message could go by it alone
-	Last      time.Time // when it was needed last; zero if never
-}
+	"github.com/mxauth/mxauth/engine/exception"
+)
 
 // exceptionUses counts the uses of exceptions by their ids.
 type exceptionUses struct {
 	mu   sync.Mutex // guards byID
-	byID map[string]*ExceptionUse
+	byID map[string]*exception.Use
 }
 
 // list returns the counts in the order of the ids.
-func (u *exceptionUses) list() []ExceptionUse {
+func (u *exceptionUses) list() []exception.Use {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	out := make([]ExceptionUse, 0, len(u.byID))
+	out := make([]exception.Use, 0, len(u.byID))
 	for _, id := range slices.Sorted(maps.Keys(u.byID)) {
 		out = append(out, *u.byID[id])
 	}
@@ -38,10 +32,10 @@ func (u *exceptionUses) count(id string, needed bool, at time.Time) {
 	defer u.mu.Unlock()
 	use := u.byID[id]
 	if use == nil {
-		if len(u.byID) >= MaxExceptions {
+		if len(u.byID) >= exception.Max {
 			return
 		}
-		use = &ExceptionUse{ID: id}
+		use = &exception.Use{ID: id}
 		u.byID[id] = use
 	}
 	use.Decisions++

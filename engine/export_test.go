@@ -4,7 +4,7 @@ import (
 	"crypto/x509"
 
 	"github.com/mxauth/mxauth/dane"
-	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // Facts are facts for tests.
@@ -36,7 +36,7 @@ const (
 type Ruling struct {
 	Requirement, Report, Strict Requirement
 	Skipped                     Outcome
-	Reason, Waived              ReasonID
+	Reason, Waived              reason.ID
 	Row                         string
 }
 
@@ -92,15 +92,6 @@ func HeapSize(v any, most int64) int64 { return heapSize(v, most) }
 // PresentedNames is presentedNames.
 func PresentedNames(c *x509.Certificate) []string { return presentedNames(c) }
 
-// RecodePast reads an entry of the memory and writes it again.
-func RecodePast(e store.Entry) (store.Entry, bool) {
-	p, err := decodePast(e)
-	if err != nil {
-		return store.Entry{}, false
-	}
-	return p.encode(e.Key, DefaultKeep), true
-}
-
 // KeyOf is the key of a request in the cache of plans; nil if its plan is not kept.
 func KeyOf(r Request) any {
 	key, ok := keyOf(&r)
@@ -109,3 +100,9 @@ func KeyOf(r Request) any {
 	}
 	return key
 }
+
+// MinValid is minValid.
+const MinValid = minValid
+
+// ParseRequirement is parseRequirement.
+func ParseRequirement(s string) (Requirement, error) { return parseRequirement(s) }

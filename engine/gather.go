@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -22,7 +23,7 @@ func (e *Engine) gather(ctx context.Context, r *Request, n nextHop, now time.Tim
 		g = e.ask(ctx, r, gathered{at: now, next: n}, &g, newLookups(n, paid.left()))
 	}
 	if g.past = past.end(); e.c.Memory != nil {
-		g.memory = e.c.Memory.holding()
+		g.memory = e.c.Memory.Policy()
 	}
 	if e.c.Exceptions != nil {
 		g.exceptions = e.c.Exceptions()
@@ -40,10 +41,10 @@ func (e *Engine) compare(r *Request, g *gathered) {
 	if g.past == nil || g.past.err != nil || g.mx.state.Outcome != OutcomeNone {
 		return // there is nothing to compare, or a domain without mail hosts
 	}
-	next := compared(r, g)
-	g.past.next, g.past.noted = &next, true
-	if !next.Last().IsZero() && !next.equal(&g.past.past) {
-		g.past.noted = e.c.Memory.learnPlan(g.next.host, next.clone(), g.past.forgets)
+	u := g.past.past.Compare(g.next.host, g.next.port, stateNow(r, g), g.memory, g.at)
+	g.past.update, g.past.noted = &u, true
+	if u.Changed {
+		g.past.noted = e.c.Memory.LearnPlan(g.next.host, u, g.past.forgets)
 	}
 }
 
@@ -52,7 +53,7 @@ func (e *Engine) compare(r *Request, g *gathered) {
 func (e *Engine) ask(ctx context.Context, r *Request, g gathered, before *gathered, paid lookups) gathered {
 	var policy stsLookup
 	defer paid.spent(e, g.next)
-	if before != nil && before.asked == STSWasAsked && !before.policyEnded(e.c.Now()) {
+	if before != nil && before.asked == reason.STSWasAsked && !before.policyEnded(e.c.Now()) {
 		// A fetch, and the wait for one, is made once for a plan.
 		policy = answered(before.sts, e.c.Now())
 	} else if !e.c.AwaitSTS {
@@ -60,7 +61,7 @@ func (e *Engine) ask(ctx context.Context, r *Request, g gathered, before *gather
 	}
 	g.mx = e.lookUpMX(ctx, r, g.next, paid)
 	g.hosts = g.mx.hosts
-	if e.c.AwaitSTS && policy.asked == STSNotAsked && g.mx.state.Outcome == OutcomeNone {
+	if e.c.AwaitSTS && policy.asked == reason.STSNotAsked && g.mx.state.Outcome == OutcomeNone {
 		// Not before: whether it is asked must not depend on which answer comes first.
 		policy = e.startSTS(ctx, r, g.next, paid)
 	}
@@ -124,7 +125,7 @@ func (e *Engine) lookUpHosts(ctx context.Context, r *Request, g *gathered, paid 
 
 // An stsLookup is the question to MTA-STS that runs while DNS is asked; nil: it is not asked.
 type stsLookup struct {
-	asked  STSAsked
+	asked  reason.STSAsked
 	cancel context.CancelFunc
 	result chan sts.Result // one value
 	start  time.Time
@@ -138,32 +139,32 @@ func (e *Engine) startSTS(ctx context.Context, r *Request, n nextHop, paid looku
 		return stsLookup{}
 	}
 	if e.c.STS == nil {
-		return stsLookup{asked: STSNoClient}
+		return stsLookup{asked: reason.STSNoClient}
 	}
-	ctx, cancel := context.WithCancel(dnssec.WithShare(ctx, paid.domain))
-	l := stsLookup{asked: STSWasAsked, cancel: cancel, result: make(chan sts.Result, 1), start: e.c.Now()}
+	ctx, cancel := context.WithCancel(paid.domain.With(ctx))
+	l := stsLookup{asked: reason.STSWasAsked, cancel: cancel, result: make(chan sts.Result, 1), start: e.c.Now()}
 	go func() { l.result <- e.c.STS.Lookup(ctx, n.host) }() // STS-3.4-01: RFC 8461 section 3.4
 	return l
 }
 
 // answered is a question whose answer is there.
 func answered(r sts.Result, now time.Time) stsLookup {
-	l := stsLookup{asked: STSWasAsked, cancel: func() {}, result: make(chan sts.Result, 1), start: now}
+	l := stsLookup{asked: reason.STSWasAsked, cancel: func() {}, result: make(chan sts.Result, 1), start: now}
 	l.result <- r
 	return l
 }
 
 // end takes the result, waiting for it only if a host's requirement could change with it.
 // It always waits until the lookup's goroutine has returned.
-func (l stsLookup) end(e *Engine, r *Request, g *gathered) (STSAsked, sts.Result) {
-	if l.asked != STSWasAsked {
+func (l stsLookup) end(e *Engine, r *Request, g *gathered) (reason.STSAsked, sts.Result) {
+	if l.asked != reason.STSWasAsked {
 		return l.asked, sts.Result{}
 	}
 	if g.mx.state.Outcome != OutcomeNone {
 		// There is no host to which a policy could apply, whatever it says.
 		l.cancel()
 		<-l.result
-		return STSNotAsked, sts.Result{}
+		return reason.STSNotAsked, sts.Result{}
 	}
 	left := false
 	if !e.c.AwaitSTS && !awaited(r, g) {
@@ -187,10 +188,13 @@ func (l stsLookup) end(e *Engine, r *Request, g *gathered) (STSAsked, sts.Result
 		t(res, e.c.Now().Sub(l.start))
 	}
 	if left {
-		return STSLeft, res
+		return reason.STSLeft, res
 	}
-	return STSWasAsked, res
+	return reason.STSWasAsked, res
 }
+
+// memoryPatience bounds what a plan waits for the memory.
+const memoryPatience = 2 * time.Second
 
 // A recall is the question to the memory that runs while DNS is asked.
 type recall struct {
@@ -207,8 +211,7 @@ func (e *Engine) startRecall(ctx context.Context, n nextHop) *recall {
 	ctx, cancel := context.WithTimeout(ctx, memoryPatience)
 	r := &recall{cancel: cancel, result: make(chan recalled, 1)}
 	go func() {
-		forgets := e.c.Memory.forgotten()
-		p, _, err := e.c.Memory.Past(ctx, n.host, n.port)
+		p, forgets, err := e.c.Memory.Recall(ctx, n.host, n.port)
 		r.result <- recalled{past: p, forgets: forgets, err: err}
 	}()
 	return r

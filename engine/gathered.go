@@ -3,6 +3,9 @@ package engine
 import (
 	"time"
 
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -15,12 +18,12 @@ type gathered struct {
 	mx    mxReading
 	hosts []Host // in the order to try, with their lookups and nothing else
 
-	asked STSAsked
+	asked reason.STSAsked
 	sts   sts.Result
 
 	past       *recalled // nil: the memory was not asked
-	memory     holding
-	exceptions *Exceptions
+	memory     memory.Policy
+	exceptions *exception.Set
 }
 
 // skipsTLSA reports whether TLSA records are not looked up (section 4).
@@ -64,7 +67,9 @@ func (g *gathered) policyEnded(now time.Time) bool {
 }
 
 // reason makes a reason about the next hop.
-func (g *gathered) reason(id ReasonID, ev Evidence) Reason { return reasonOf(id, g.next.host, ev) }
+func (g *gathered) reason(id reason.ID, ev reason.Evidence) Reason {
+	return reasonOf(id, g.next.host, ev)
+}
 
 // factsOf are the facts of one host.
 func factsOf(r *Request, g *gathered, h *Host) facts {
@@ -84,7 +89,7 @@ func factsOf(r *Request, g *gathered, h *Host) facts {
 		sts:        stsNone,
 		match:      h.STSMatch != "",
 	}
-	if g.asked == STSWasAsked || g.asked == STSLeft {
+	if g.asked == reason.STSWasAsked || g.asked == reason.STSLeft {
 		f.sts = stateOf(g.sts)
 	}
 	return f
@@ -92,10 +97,10 @@ func factsOf(r *Request, g *gathered, h *Host) facts {
 
 // recalled is what the memory says.
 type recalled struct {
-	past    Past
-	forgets uint64 // Memory.forgets before it was read
+	past    memory.Past
+	forgets uint64 // for LearnPlan
 	err     error
 
-	next  *Past // past with what was found now; nil if the domain has no mail hosts now
-	noted bool  // next will be written, where it differs
+	update *memory.Update // past with what was found now; nil if the domain has no mail hosts now
+	noted  bool           // it will be written, where it differs
 }

@@ -6,6 +6,9 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -20,7 +23,7 @@ type hostCase struct {
 	self *Host // where the ruled host will be, for reasons to point to
 }
 
-func (c hostCase) reason(id ReasonID, ev Evidence) Reason {
+func (c hostCase) reason(id reason.ID, ev reason.Evidence) Reason {
 	return c.g.reason(id, ev).in(c.plan).about(c.self)
 }
 
@@ -30,7 +33,7 @@ func ruleHost(c hostCase, h Host) Host {
 	if !h.usable() {
 		return c.addressless(h)
 	}
-	if asked := c.g.asked == STSWasAsked || c.g.asked == STSLeft; asked && h.Name.IsValid() && c.g.sts.Policy != nil {
+	if asked := c.g.asked == reason.STSWasAsked || c.g.asked == reason.STSLeft; asked && h.Name.IsValid() && c.g.sts.Policy != nil {
 		// The name in the MX record counts, never an alias target (RFC 8461 section
 		// 4.1). For an implicit MX that is the domain itself.
 		if p, ok := c.g.sts.Policy.Match(h.Name); ok {
@@ -58,22 +61,22 @@ func (c hostCase) addressless(h Host) Host {
 	switch d.Address {
 	case dane.AddressNone:
 		h.Unusable, h.Skipped = true, Refused
-		h.Reason = c.reason(ReasonNoAddress, nil)
+		h.Reason = c.reason(reason.NoAddress, nil)
 	case dane.AddressAlias:
 		h.Unusable, h.Skipped = true, Refused
-		h.Reason = c.reason(ReasonAliasRefused, nil)
+		h.Reason = c.reason(reason.AliasRefused, nil)
 	default:
 		h.Skipped = Deferred // DANE7672-2.2.2-08: RFC 7672 section 2.2.2
-		id, err := ReasonAddressFailed, firstError(d.A.Err, d.AAAA.Err)
+		id, err := reason.AddressFailed, firstError(d.A.Err, d.AAAA.Err)
 		for _, e := range [...]error{d.AAAA.Err, d.A.Err} {
-			if errors.Is(e, dnssec.ErrBudget) && id == ReasonAddressFailed {
-				id, err = ReasonBudget, e
+			if errors.Is(e, dnssec.ErrBudget) && id == reason.AddressFailed {
+				id, err = reason.Budget, e
 			}
 			if errors.Is(e, dnssec.ErrBogus) {
-				id, err = ReasonAddressBogus, e
+				id, err = reason.AddressBogus, e
 			}
 		}
-		h.Reason = c.reason(id, &LookupFailed{Err: err})
+		h.Reason = c.reason(id, &reason.LookupFailed{Err: err})
 	}
 	if h.Unusable && c.r.Options.NoAddressDefer {
 		// O6: a denial that is not signed can be forged; the operator prefers to wait.
@@ -92,77 +95,77 @@ func firstError(errs ...error) error {
 }
 
 // ruled makes the reason of a ruling on a usable host.
-func (c hostCase) ruled(h *Host, id ReasonID) Reason {
+func (c hostCase) ruled(h *Host, id reason.ID) Reason {
 	switch id {
-	case ReasonTLSALookupFailed:
+	case reason.TLSALookupFailed:
 		return c.tlsaFailure(h)
-	case ReasonSTSNoMatch:
+	case reason.STSNoMatch:
 		return c.reason(id, c.patterns())
-	case ReasonSTSStore:
-		return c.reason(id, &PolicyUnknown{Err: c.g.sts.StoreErr})
-	case ReasonSTSNoTurn:
-		return c.reason(id, &PolicyUnknown{Err: c.g.sts.FetchErr})
-	case ReasonSTSPending:
-		return c.reason(id, &PolicyUnknown{Record: c.g.sts.TXTErr != nil || c.g.sts.Row == sts.S12})
-	case ReasonNames:
-		return c.reason(id, &ConfiguredNames{c.r.Options.Names})
-	case ReasonTLSRequiredNo:
+	case reason.STSStore:
+		return c.reason(id, &reason.PolicyUnknown{Err: c.g.sts.StoreErr})
+	case reason.STSNoTurn:
+		return c.reason(id, &reason.PolicyUnknown{Err: c.g.sts.FetchErr})
+	case reason.STSPending:
+		return c.reason(id, &reason.PolicyUnknown{Record: c.g.sts.TXTErr != nil || c.g.sts.Row == sts.S12})
+	case reason.Names:
+		return c.reason(id, &reason.ConfiguredNames{Names: c.r.Options.Names})
+	case reason.TLSRequiredNo:
 		if c.r.TLSRPTReport && !c.r.TLSRequiredNo {
-			id = ReasonTLSRPTReport
+			id = reason.TLSRPTReport
 		}
-	case ReasonNoPolicy:
+	case reason.NoPolicy:
 		if h.Literal.IsValid() {
-			id = ReasonLiteral
+			id = reason.Literal
 		}
 	}
 	return c.reason(id, nil)
 }
 
 // patterns are those of the domain's policy.
-func (c hostCase) patterns() *PolicyHosts {
+func (c hostCase) patterns() *reason.PolicyHosts {
 	if c.g.sts.Policy == nil {
-		return &PolicyHosts{}
+		return &reason.PolicyHosts{}
 	}
-	return &PolicyHosts{c.g.sts.Policy.MX}
+	return &reason.PolicyHosts{Patterns: c.g.sts.Policy.MX}
 }
 
 // noDANE says why DANE asks nothing (or not enough) of the host.
-func noDANE(c hostCase, h *Host) NoDANE {
+func noDANE(c hostCase, h *Host) reason.NoDANE {
 	d := &h.DANE
 	switch {
 	case h.Literal.IsValid():
-		return NoDANELiteral
+		return reason.NoDANELiteral
 	case !c.r.Level.usesDANE():
-		return NoDANELevel
+		return reason.NoDANELevel
 	case c.g.mx.sec == mxInsecure && c.g.mx.viaMX && d.State != dane.Usable && c.r.Options.InsecureMX == InsecureMXMay:
-		return NoDANEMXSkipped
+		return reason.NoDANEMXSkipped
 	case c.g.mx.sec == mxInsecure && d.State >= dane.Unusable:
-		return NoDANEMXInsecure
+		return reason.NoDANEMXInsecure
 	case d.State == dane.Unusable:
-		return NoDANEUnusable
+		return reason.NoDANEUnusable
 	case d.State == dane.NA && skipsTLSA(c.r, c.g.mx.sec):
-		return NoDANENotAsked
+		return reason.NoDANENotAsked
 	case d.State == dane.NA:
-		return NoDANEAddressInsecure
+		return reason.NoDANEAddressInsecure
 	case d.State == dane.None:
-		return NoDANENoRecords
+		return reason.NoDANENoRecords
 	}
-	return NoDANEOther
+	return reason.NoDANEOther
 }
 
 // tlsaFailure is row T1, by what failed.
 func (c hostCase) tlsaFailure(h *Host) Reason {
 	id, owner, err := h.tlsaFailure()
-	return c.reason(id, &LookupFailed{Owner: owner, Err: err})
+	return c.reason(id, &reason.LookupFailed{Owner: owner, Err: err})
 }
 
 // TLSAFailure returns the reason for which a lookup of the host's TLSA records failed.
-func (h *Host) TLSAFailure() ReasonID {
+func (h *Host) TLSAFailure() reason.ID {
 	id, _, _ := h.tlsaFailure()
 	return id
 }
 
-func (h *Host) tlsaFailure() (id ReasonID, owner rfc6125.Name, err error) {
+func (h *Host) tlsaFailure() (id reason.ID, owner rfc6125.Name, err error) {
 	err = dnssec.ErrLookup
 	for _, l := range h.DANE.TLSA {
 		if l.Err != nil {
@@ -172,15 +175,15 @@ func (h *Host) tlsaFailure() (id ReasonID, owner rfc6125.Name, err error) {
 	var le *dnssec.LookupError
 	switch {
 	case errors.As(err, &le) && le.Reason.Code == dnssec.ReasonNSEC3Iterations:
-		id = ReasonTLSAUnproved
+		id = reason.TLSAUnproved
 	case errors.Is(err, dnssec.ErrBudget):
-		id = ReasonBudget
+		id = reason.Budget
 	case errors.Is(err, dnssec.ErrBogus):
-		id = ReasonTLSABogus
+		id = reason.TLSABogus
 	case errors.Is(err, dnssec.ErrTimeout), errors.Is(err, dnssec.ErrUnreachable):
-		id = ReasonTLSATimeout
+		id = reason.TLSATimeout
 	default:
-		id = ReasonTLSALookupFailed
+		id = reason.TLSALookupFailed
 	}
 	return id, owner, err
 }
@@ -188,12 +191,12 @@ func (h *Host) tlsaFailure() (id ReasonID, owner rfc6125.Name, err error) {
 // findings are what was seen of the host before connecting and decides nothing, for the
 // report.
 func (c hostCase) findings(h *Host, r ruling) (out []Reason) {
-	if h.DANE.State == dane.Unusable && r.reason != ReasonTLSAUnusable {
-		out = append(out, c.reason(ReasonTLSAUnusable, nil))
+	if h.DANE.State == dane.Unusable && r.reason != reason.TLSAUnusable {
+		out = append(out, c.reason(reason.TLSAUnusable, nil))
 	}
 	if s := factsOf(c.r, c.g, h).sts; (s == stsTesting || s == stsEnforce) && h.STSMatch == "" && h.Name.IsValid() &&
-		r.reason != ReasonSTSNoMatch && r.waived != ReasonSTSNoMatch {
-		out = append(out, c.reason(ReasonSTSNoMatch, c.patterns()))
+		r.reason != reason.STSNoMatch && r.waived != reason.STSNoMatch {
+		out = append(out, c.reason(reason.STSNoMatch, c.patterns()))
 	}
 	return out
 }
@@ -262,18 +265,18 @@ func referencesOfDANE(c hostCase, base rfc6125.Host) []rfc6125.Reference {
 // It does the same while it is not known whether there is a drop, unless an entry is
 // damaged: that would last until somebody repairs it.
 func (c hostCase) held(h Host) Host {
-	if c.g.memory.action != MemoryDefer || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
+	if c.g.memory.Action != memory.Defer || h.Requirement == Skip || h.Requirement&(DANE|STS|PKIX) != 0 || c.r.unheld() {
 		return h
 	}
 	if c.m.unknown && !errors.Is(c.m.err, store.ErrDamaged) {
-		h.Requirement, h.Skipped, h.Ground = Skip, Deferred, GroundNone
-		h.Reason = c.reason(ReasonMemoryUnknown, &MemoryUnread{Err: c.m.err, Hold: true})
+		h.Requirement, h.Skipped, h.Ground = Skip, Deferred, reason.GroundNone
+		h.Reason = c.reason(reason.MemoryUnknown, &reason.MemoryUnread{Err: c.m.err, Hold: true})
 		return h
 	}
 	for _, d := range c.m.drops {
-		if d.open(c.g.at) {
-			h.Requirement, h.Skipped, h.Ground = Skip, Deferred, GroundNone
-			h.Reason = c.reason(d.Kind.reason(), &Lost{Drop: d, Hold: d.Until})
+		if d.Open(c.g.at) {
+			h.Requirement, h.Skipped, h.Ground = Skip, Deferred, reason.GroundNone
+			h.Reason = c.reason(reasonOfDrop(&d), &reason.Lost{Drop: d, Hold: d.Until})
 			return h
 		}
 	}
@@ -287,20 +290,20 @@ func (c hostCase) excepted(h Host) Host {
 	if c.r.RequireTLS || h.Requirement == May {
 		return h
 	}
-	x := c.g.exceptions.find(c.g.next.host, h.Name, c.g.at)
+	x := c.g.exceptions.Find(c.g.next.host, h.Name, c.g.at)
 	if x == nil {
 		return h
 	}
 	h.Exception = x
-	if h.Requirement != Skip || !x.covers(h.Reason.Policy) {
+	if h.Requirement != Skip || !x.Covers(h.Reason.Policy) {
 		return h
 	}
-	h.Waived, h.Ground = h.Reason, GroundException
+	h.Waived, h.Ground = h.Reason, reason.GroundException
 	h.Report |= demanded(factsOf(c.r, c.g, &h))
 	h.Requirement, h.Skipped = May, OutcomeNone
-	if x.Effect == EffectEncrypt {
+	if x.Effect == exception.EffectEncrypt {
 		h.Requirement = Encrypt
 	}
-	h.Reason = c.reason(ReasonException, &Overridden{Failed: h.Waived, Exception: x})
+	h.Reason = c.reason(reason.Exception, &Overridden{Failed: h.Waived, Exception: x})
 	return h
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
@@ -128,7 +129,7 @@ func TestTable4(t *testing.T) {
 					t.Errorf("decided as %s %s", d.Outcome, d.Reason.ID)
 				}
 			}
-			if (h.Reason.ID == engine.ReasonNoAddress) != h.Unusable {
+			if (h.Reason.ID == reason.NoAddress) != h.Unusable {
 				t.Errorf("unusable: %v", h.Unusable)
 			}
 		})
@@ -138,15 +139,15 @@ func TestTable4(t *testing.T) {
 			w := newWorld(t).signed()
 			w.dns.Fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, kind)
 			h := w.plan(engine.Request{}).Hosts[0]
-			want := engine.ReasonTLSALookupFailed
+			want := reason.TLSALookupFailed
 			result := tlsrpt.DNSSECInvalid
 			switch kind {
 			case dnssec.ErrBogus:
-				want = engine.ReasonTLSABogus
+				want = reason.TLSABogus
 			case dnssec.ErrTimeout, dnssec.ErrUnreachable:
-				want, result = engine.ReasonTLSATimeout, ""
+				want, result = reason.TLSATimeout, ""
 			case dnssec.ErrBudget:
-				want, result = engine.ReasonBudget, ""
+				want, result = reason.Budget, ""
 			}
 			if h.Requirement != engine.Skip || h.Skipped != engine.Deferred || h.Reason.ID != want || explain.Reason(h.Reason).ResultType != result {
 				t.Errorf("%s %s %+v", h.Requirement, h.Skipped, h.Reason)
@@ -347,13 +348,13 @@ func TestWhichFailure(t *testing.T) {
 		w := newWorld(t).signed()
 		w.dns.Fail("mx.example.org", dnssec.TypeA, c[0])
 		w.dns.Fail("mx.example.org", dnssec.TypeAAAA, c[1])
-		if h := w.plan(engine.Request{}).Hosts[0]; h.Reason.ID != engine.ReasonAddressBogus || !strings.Contains(explain.Text(h.Reason), "fail DNSSEC validation") {
+		if h := w.plan(engine.Request{}).Hosts[0]; h.Reason.ID != reason.AddressBogus || !strings.Contains(explain.Text(h.Reason), "fail DNSSEC validation") {
 			t.Errorf("%s: %s", h.Reason.ID, explain.Text(h.Reason))
 		}
 	}
 	for _, level := range []engine.InsecureMX{engine.InsecureMXDANE, engine.InsecureMXMay} {
 		h := newWorld(t).signed().plan(engine.Request{Options: engine.Options{InsecureMX: level}}).Hosts[0]
-		if h.NoDANE != engine.NoDANENoRecords || !strings.Contains(explain.Text(h.Reason), "mx.example.org has no TLSA records (at _25._tcp.mx.example.org)") {
+		if h.NoDANE != reason.NoDANENoRecords || !strings.Contains(explain.Text(h.Reason), "mx.example.org has no TLSA records (at _25._tcp.mx.example.org)") {
 			t.Errorf("%s: %d: %s", level, h.NoDANE, explain.Text(h.Reason))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/tlsrpt"
@@ -26,7 +27,7 @@ type judging struct {
 type local struct {
 	roots    *pkix.Roots // WebPKI anchors
 	rootsErr error       // why there are none; nil if there are
-	memory   *Memory     // nil: nothing is remembered
+	memory   Memory      // nil: nothing is remembered
 }
 
 // A connection is what one decision rests on. Nothing changes it once the peer is known but
@@ -48,7 +49,7 @@ type connection struct {
 }
 
 // reason makes a reason about the host.
-func (c *connection) reason(id ReasonID, ev Evidence) Reason {
+func (c *connection) reason(id reason.ID, ev reason.Evidence) Reason {
 	return reasonOf(id, c.p.Orig, ev).in(c.p).about(c.h)
 }
 
@@ -154,7 +155,7 @@ func (c *connection) part(part Requirement) (proof, bool) {
 	}
 	switch part {
 	case Encrypt:
-		return proof{why: c.reason(ReasonEncryptedTLSA, c.shown(nil, CommonNameOther, nil))}, true
+		return proof{why: c.reason(reason.EncryptedTLSA, c.shown(nil, reason.CommonNameOther, nil))}, true
 	case DANE, HalfDANE:
 		return c.byTLSA(part)
 	case STS:
@@ -162,11 +163,11 @@ func (c *connection) part(part Requirement) (proof, bool) {
 	case PKIX:
 		return c.byPKIX()
 	}
-	return proof{why: c.reason(ReasonNotInPlan, nil)}, false
+	return proof{why: c.reason(reason.NotInPlan, nil)}, false
 }
 
 // unspoken is a reason about a connection without TLS.
-func (c *connection) unspoken(id ReasonID, part Requirement) Reason {
+func (c *connection) unspoken(id reason.ID, part Requirement) Reason {
 	return c.reason(id, &NoTLS{Peer: c.peer, Part: part})
 }
 
@@ -179,16 +180,16 @@ func (c *connection) noTLS(part Requirement) Reason {
 	case STS:
 		policy = tlsrpt.PolicySTS
 	}
-	id := ReasonHandshake
+	id := reason.Handshake
 	switch {
 	case c.isOwn():
 		return c.ownTLS(part, Refused).of(policy)
 	case c.event == NoSTARTTLS:
-		id = ReasonNoSTARTTLS
+		id = reason.NoSTARTTLS
 	case c.event == STARTTLSRefused && c.peer.Injected:
-		id = ReasonInjected
+		id = reason.Injected
 	case c.event == STARTTLSRefused:
-		id = ReasonSTARTTLSRefused
+		id = reason.STARTTLSRefused
 	}
 	return c.unspoken(id, part).of(policy)
 }
@@ -203,7 +204,7 @@ func (c *connection) byTLSA(part Requirement) (proof, bool) {
 	res, err := h.DANE.Set.Verify(
 		c.presentedTo(),
 		dane.Options{References: h.DANERefs, NoCNID: c.p.Request.Options.NoCNID, At: c.at, Work: work})
-	failed := func(id ReasonID, cn CommonName, fault string) (proof, bool) {
+	failed := func(id reason.ID, cn reason.CommonName, fault string) (proof, bool) {
 		s := c.shown(h.DANERefs, cn, err)
 		s.Fault = fault
 		return proof{tlsa: res, why: c.reason(id, s)}, false
@@ -211,28 +212,28 @@ func (c *connection) byTLSA(part Requirement) (proof, bool) {
 	switch {
 	case err == nil && res.OK && h.DANE.State == dane.Usable:
 	case err == nil || errors.Is(err, dane.ErrNoMatch) || errors.Is(err, dane.ErrNoUsable):
-		return failed(ReasonDANENoMatch, CommonNameOther, c.unreadLeaf())
+		return failed(reason.DANENoMatch, reason.CommonNameOther, c.unreadLeaf())
 	case errors.Is(err, dane.ErrName):
-		cn := CommonNameWithSAN
+		cn := reason.CommonNameWithSAN
 		if c.p.Request.Options.NoCNID {
-			cn = CommonNameOff
+			cn = reason.CommonNameOff
 		}
-		return failed(ReasonDANEName, c.commonName(h.DANERefs, cn), "")
+		return failed(reason.DANEName, c.commonName(h.DANERefs, cn), "")
 	case errors.Is(err, dane.ErrKey):
-		return failed(ReasonDANEUntrusted, CommonNameOther, c.weakKey())
+		return failed(reason.DANEUntrusted, reason.CommonNameOther, c.weakKey())
 	case errors.Is(err, pkix.ErrExpired):
-		return failed(ReasonDANEExpired, CommonNameOther, "")
+		return failed(reason.DANEExpired, reason.CommonNameOther, "")
 	default:
-		return failed(ReasonDANEUntrusted, CommonNameOther, "")
+		return failed(reason.DANEUntrusted, reason.CommonNameOther, "")
 	}
 	ok := proof{tlsa: res}
 	switch {
 	case part == HalfDANE: // DANE7672-2.2.1-08: RFC 7672 section 2.2.1
-		ok.why = c.reason(ReasonHalfDANEMatch, &Shown{Record: res.Matched, Name: res.Name.Presented})
+		ok.why = c.reason(reason.HalfDANEMatch, &reason.Shown{Record: res.Matched, Name: res.Name.Presented})
 	case res.Matched.Usage == dane.DANEEE:
-		ok.method, ok.why = MethodDANEEE, c.reason(ReasonDANEEEMatch, &Shown{Record: res.Matched})
+		ok.method, ok.why = MethodDANEEE, c.reason(reason.DANEEEMatch, &reason.Shown{Record: res.Matched})
 	default:
-		ok.method, ok.why = MethodDANETA, c.reason(ReasonDANETAMatch, &Shown{Record: res.Matched, Name: res.Name.Presented})
+		ok.method, ok.why = MethodDANETA, c.reason(reason.DANETAMatch, &reason.Shown{Record: res.Matched, Name: res.Name.Presented})
 	}
 	return ok, true
 }
@@ -275,8 +276,8 @@ func (c *connection) weakKey() string {
 }
 
 // shown is the evidence of a certificate that proves nothing.
-func (c *connection) shown(refs []rfc6125.Reference, cn CommonName, err error) *Shown {
-	return &Shown{Presented: c.presented, References: refs, CommonName: cn, Err: err, Chain: c.peer.Chain, RawKey: c.peer.RawKey, At: c.at}
+func (c *connection) shown(refs []rfc6125.Reference, cn reason.CommonName, err error) *reason.Shown {
+	return &reason.Shown{Presented: c.presented, References: refs, CommonName: cn, Err: err, Chain: c.peer.Chain, RawKey: c.peer.RawKey, At: c.at}
 }
 
 // webpki proves the chain against the WebPKI anchors and one of the names.
@@ -294,41 +295,41 @@ func (c *connection) webpki(refs []rfc6125.Reference) (rfc6125.Match, error) {
 }
 
 // bySTS judges the certificate under MTA-STS (RFC 8461 section 4.2). The pattern was
-// matched before connecting; a plan without that can not pass.
+// matched before connecting; a plan without that cannot pass.
 func (c *connection) bySTS() (proof, bool) {
 	m, err := c.webpki(c.h.STSRefs)
 	switch {
 	case err == nil && m.OK && c.h.STSMatch != "": // STS-4-01: RFC 8461 section 4
-		return proof{method: MethodMTASTS, why: c.reason(ReasonSTSMatch, nil)}, true
+		return proof{method: MethodMTASTS, why: c.reason(reason.STSMatch, nil)}, true
 	case err == nil && !c.h.Requirement.Has(STS):
 		// Its certificate is in order; that the policy does not list it was found
 		// before.
 		return proof{}, true
 	case err == nil:
-		return proof{why: c.reason(ReasonSTSNoMatch, nil)}, false
+		return proof{why: c.reason(reason.STSNoMatch, nil)}, false
 	}
-	return proof{why: c.unverified(c.h.STSRefs, err, ReasonSTSName, ReasonSTSExpired, ReasonSTSUntrusted)}, false
+	return proof{why: c.unverified(c.h.STSRefs, err, reason.STSName, reason.STSExpired, reason.STSUntrusted)}, false
 }
 
 // byPKIX judges the certificate where the operator, or REQUIRETLS, names the peer.
 func (c *connection) byPKIX() (proof, bool) {
 	m, err := c.webpki(c.h.PKIXRefs)
 	if err == nil && m.OK {
-		return proof{method: MethodPKIX, why: c.reason(ReasonPKIXMatch, &Shown{Name: m.Reference.String()})}, true
+		return proof{method: MethodPKIX, why: c.reason(reason.PKIXMatch, &reason.Shown{Name: m.Reference.String()})}, true
 	}
-	return proof{why: c.unverified(c.h.PKIXRefs, err, ReasonPKIXName, ReasonPKIXExpired, ReasonPKIXUntrusted)}, false
+	return proof{why: c.unverified(c.h.PKIXRefs, err, reason.PKIXName, reason.PKIXExpired, reason.PKIXUntrusted)}, false
 }
 
 // unverified is the reason of a chain that WebPKI does not accept. Of several failures the
 // name is never the kind that is reported, so ErrName says that the path is good.
-func (c *connection) unverified(refs []rfc6125.Reference, err error, name, expired, untrusted ReasonID) Reason {
+func (c *connection) unverified(refs []rfc6125.Reference, err error, name, expired, untrusted reason.ID) Reason {
 	switch {
 	case errors.Is(err, pkix.ErrName):
-		return c.reason(name, c.shown(refs, c.commonName(refs, CommonNameNever), err))
+		return c.reason(name, c.shown(refs, c.commonName(refs, reason.CommonNameNever), err))
 	case errors.Is(err, pkix.ErrExpired):
-		return c.reason(expired, c.shown(refs, CommonNameOther, err))
+		return c.reason(expired, c.shown(refs, reason.CommonNameOther, err))
 	}
-	return c.reason(untrusted, c.shown(refs, CommonNameOther, err))
+	return c.reason(untrusted, c.shown(refs, reason.CommonNameOther, err))
 }
 
 // unprovedWork bounds what is spent on the chain of a host where nothing is demanded:
@@ -339,32 +340,32 @@ const unprovedWork = 5 * time.Millisecond
 // unproved is what can be said of TLS where nothing is demanded.
 func (c *connection) unproved() Reason {
 	switch c.h.Ground {
-	case GroundLevel:
-		return c.reason(ReasonOpportunistic, c.shown(nil, CommonNameOther, nil))
-	case GroundLiteral:
-		return c.reason(ReasonLiteral, c.shown(nil, CommonNameOther, nil))
-	case GroundNoPolicy:
+	case reason.GroundLevel:
+		return c.reason(reason.Opportunistic, c.shown(nil, reason.CommonNameOther, nil))
+	case reason.GroundLiteral:
+		return c.reason(reason.Literal, c.shown(nil, reason.CommonNameOther, nil))
+	case reason.GroundNoPolicy:
 	default:
 		// Policies may be published; this message, or audit mode, passes them by.
-		return c.reason(ReasonEncryptedUnproved, c.shown(nil, CommonNameOther, nil))
+		return c.reason(reason.EncryptedUnproved, c.shown(nil, reason.CommonNameOther, nil))
 	}
 	if len(c.peer.Chain) == 0 {
-		return c.reason(ReasonEncryptedCA, c.shown(nil, CommonNameOther, nil))
+		return c.reason(reason.EncryptedCA, c.shown(nil, reason.CommonNameOther, nil))
 	}
 	if c.how.beforeEHLO {
 		// What is said is not shown. The decision after the handshake looks at the path.
-		return c.reason(ReasonEncryptedUnproved, nil)
+		return c.reason(reason.EncryptedUnproved, nil)
 	}
 	refs := []rfc6125.Reference{rfc6125.NewReference(c.h.Name)}
 	c.work(unprovedWork)
 	_, err := c.webpki(refs)
 	switch {
 	case !c.named(refs, err):
-		return c.reason(ReasonEncryptedName, c.shown(refs, c.commonName(refs, CommonNameNever), err))
+		return c.reason(reason.EncryptedName, c.shown(refs, c.commonName(refs, reason.CommonNameNever), err))
 	case err != nil:
-		return c.reason(ReasonEncryptedCA, c.shown(refs, CommonNameOther, err))
+		return c.reason(reason.EncryptedCA, c.shown(refs, reason.CommonNameOther, err))
 	}
-	return c.reason(ReasonEncryptedUnproved, c.shown(refs, CommonNameOther, nil))
+	return c.reason(reason.EncryptedUnproved, c.shown(refs, reason.CommonNameOther, nil))
 }
 
 // named reports whether the certificate has one of the names, given what webpki says of
@@ -378,13 +379,13 @@ func (c *connection) named(refs []rfc6125.Reference, err error) bool {
 }
 
 // commonName returns why if one of refs is the leaf's Common Name.
-func (c *connection) commonName(refs []rfc6125.Reference, why CommonName) CommonName {
+func (c *connection) commonName(refs []rfc6125.Reference, why reason.CommonName) reason.CommonName {
 	if len(c.peer.Chain) == 0 || c.peer.Chain[0] == nil {
-		return CommonNameOther
+		return reason.CommonNameOther
 	}
 	subject := rfc6125.ParsePresented(nil, c.peer.Chain[0].RawSubject)
 	if !subject.Match(refs, rfc6125.Options{CNID: true}).OK {
-		return CommonNameOther
+		return reason.CommonNameOther
 	}
 	return why
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/store"
 )
 
@@ -27,17 +28,17 @@ func TestMemoryClock(t *testing.T) {
 		hold  time.Duration
 		first bool // whether it still holds when the clock is right
 	}{
-		{0, engine.DefaultHold, true},
-		{time.Second, engine.DefaultHold, true},
-		{24 * time.Hour, engine.DefaultHold, true},
-		{engine.MaxHold - engine.DefaultHold, engine.DefaultHold, true},
-		{engine.MaxHold - engine.DefaultHold + 1, engine.DefaultHold, false},
-		{30 * 24 * time.Hour, engine.DefaultHold, false},
-		{time.Minute, engine.MaxHold, true}, // clocks of a fleet are never quite the same
-		{time.Hour, engine.MaxHold, false},
+		{0, memory.DefaultHold, true},
+		{time.Second, memory.DefaultHold, true},
+		{24 * time.Hour, memory.DefaultHold, true},
+		{memory.MaxHold - memory.DefaultHold, memory.DefaultHold, true},
+		{memory.MaxHold - memory.DefaultHold + 1, memory.DefaultHold, false},
+		{30 * 24 * time.Hour, memory.DefaultHold, false},
+		{time.Minute, memory.MaxHold, true}, // clocks of a fleet are never quite the same
+		{time.Hour, memory.MaxHold, false},
 	} {
 		t.Run(fmt.Sprint(c.ahead, " ", c.hold), func(t *testing.T) {
-			l := newLife(t, engine.MemoryDefer)
+			l := newLife(t, memory.Defer)
 			l.hold = c.hold
 			l.next(0, protected).plan(engine.Request{})
 			at := l.now
@@ -47,15 +48,15 @@ func TestMemoryClock(t *testing.T) {
 			if got := held(l.next(at.Sub(l.now), bare)); got != c.first {
 				t.Errorf("held %v with the right clock", got)
 			}
-			for l.now.Before(at.Add(engine.MaxHold + 2*time.Hour)) {
+			for l.now.Before(at.Add(memory.MaxHold + 2*time.Hour)) {
 				got := held(l.next(time.Hour, bare))
-				if since := l.now.Sub(at); got && since > engine.MaxHold {
+				if since := l.now.Sub(at); got && since > memory.MaxHold {
 					t.Fatalf("held %s after it was noted", since)
 				}
 			}
 			// The time that the wrong clock has shown comes.
-			for _, after := range []time.Duration{-engine.MaxHold, -time.Hour, 0, time.Hour} {
-				if to := at.Add(c.ahead + after); to.After(l.now) && to.Before(at.Add(engine.DefaultKeep)) && held(l.next(to.Sub(l.now), bare)) {
+			for _, after := range []time.Duration{-memory.MaxHold, -time.Hour, 0, time.Hour} {
+				if to := at.Add(c.ahead + after); to.After(l.now) && to.Before(at.Add(memory.DefaultKeep)) && held(l.next(to.Sub(l.now), bare)) {
 					t.Errorf("held %s from the time that the wrong clock noted", after)
 				}
 			}
@@ -71,7 +72,7 @@ func TestMemoryClockTLS(t *testing.T) {
 		w.engine().Remember(p, 0, d)
 		return d
 	}
-	l := newLife(t, engine.MemoryDefer)
+	l := newLife(t, memory.Defer)
 	stripped := engine.Peer{Event: engine.NoSTARTTLS}
 	deliver(l.next(0, plain), shows(sharedPKI().good))
 	at := l.now
@@ -79,13 +80,13 @@ func TestMemoryClockTLS(t *testing.T) {
 	if d := deliver(l.next(ahead, plain), stripped); d.Outcome != engine.Deferred {
 		t.Fatal(d.Outcome)
 	}
-	for _, after := range []time.Duration{time.Hour, engine.MaxHold + 1, ahead - engine.MaxHold, ahead, ahead + 1} {
+	for _, after := range []time.Duration{time.Hour, memory.MaxHold + 1, ahead - memory.MaxHold, ahead, ahead + 1} {
 		if d := deliver(l.next(at.Add(after).Sub(l.now), plain), stripped); d.Outcome != engine.Cleartext {
 			t.Errorf("after %s: %v %v", after, d.Outcome, d.Reason.ID)
 		}
 	}
 	// A host that was seen by a clock that was ahead is seen again.
-	l = newLife(t, engine.MemoryDefer)
+	l = newLife(t, memory.Defer)
 	deliver(l.next(ahead, protected), shows(sharedPKI().good))
 	deliver(l.next(-ahead, protected), shows(sharedPKI().good))
 	l.end()
@@ -94,11 +95,11 @@ func TestMemoryClockTLS(t *testing.T) {
 	}
 }
 
-// TestMemoryUnwritable: a drop that can not be stored is bounded as well, by the process
+// TestMemoryUnwritable: a drop that cannot be stored is bounded as well, by the process
 // that has seen it; and it is stored when that is possible again.
 func TestMemoryUnwritable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLife(t, engine.MemoryDefer)
+		l := newLife(t, memory.Defer)
 		l.now, l.clock = time.Now(), time.Now
 		kept, err := store.NewMemory(store.MemoryConfig{})
 		if err != nil {
@@ -117,7 +118,7 @@ func TestMemoryUnwritable(t *testing.T) {
 		noted := l.now
 		for range 30 {
 			p := w.plan(engine.Request{})
-			if held := p.Hosts[0].Requirement == engine.Skip; held != l.now.Before(noted.Add(engine.DefaultHold)) || !p.Drops[0].Noted.Equal(noted) {
+			if held := p.Hosts[0].Requirement == engine.Skip; held != l.now.Before(noted.Add(memory.DefaultHold)) || !p.Drops[0].Noted.Equal(noted) {
 				t.Errorf("%s after the drop: held %v, %+v", l.now.Sub(noted), held, p.Drops)
 			}
 			time.Sleep(time.Hour)
@@ -159,7 +160,7 @@ func (s *lockedStore) Put(ctx context.Context, e store.Entry) error {
 func TestMemoryForgetWhileWritten(t *testing.T) {
 	t.Run("write", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLife(t, engine.MemoryDefer)
+			l := newLife(t, memory.Defer)
 			slow := &slowPut{Store: l.store, begun: make(chan struct{}), go_: make(chan struct{})}
 			l.store = slow
 			l.next(0, protected).plan(engine.Request{})
@@ -193,7 +194,7 @@ func TestMemoryForgetWhileWritten(t *testing.T) {
 	})
 	t.Run("plan", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLife(t, engine.MemoryDefer)
+			l := newLife(t, memory.Defer)
 			l.next(0, protected).plan(engine.Request{})
 			w := l.next(time.Hour, bare)
 			release := w.dns.Hold("example.org", dnssec.TypeMX)
@@ -224,12 +225,12 @@ func TestMemoryForgetWhileWritten(t *testing.T) {
 
 // TestMemoryForeignClock: entries that a machine with another clock has written.
 func TestMemoryForeignClock(t *testing.T) {
-	for _, noted := range []time.Duration{-30 * 24 * time.Hour, -engine.MaxHold, engine.MaxHold, 365 * 24 * time.Hour, 190 * 365 * 24 * time.Hour} {
-		l := newLife(t, engine.MemoryDefer)
+	for _, noted := range []time.Duration{-30 * 24 * time.Hour, -memory.MaxHold, memory.MaxHold, 365 * 24 * time.Hour, 190 * 365 * 24 * time.Hour} {
+		l := newLife(t, memory.Defer)
 		l.next(0, bare)
 		at := epoch.Add(noted)
-		if err := l.memory.Restore(engine.Past{V: 1, Domain: "example.org", DANE: engine.CoverAll, DANEAt: epoch,
-			Drops: []engine.Drop{{Kind: engine.DropDANE, Since: at, Noted: at}}}); err != nil {
+		if err := l.memory.Restore(memory.Past{V: 1, Domain: "example.org", DANE: memory.CoverAll, DANEAt: epoch,
+			Drops: []memory.Drop{{Kind: memory.DropDANE, Since: at, Noted: at}}}); err != nil {
 			t.Fatal(err)
 		}
 		w := l.next(0, bare)

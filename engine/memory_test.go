@@ -15,6 +15,8 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -24,16 +26,16 @@ import (
 type life struct {
 	t      testing.TB
 	store  store.Store
-	action engine.MemoryAction
+	action memory.Action
 	hold   time.Duration    // 0: the default
 	clock  func() time.Time // nil: now
 	now    time.Time
-	memory *engine.Memory
+	memory *memory.Memory
 	told   []string        // what the observers were told of
 	log    strings.Builder // of the memory
 }
 
-func newLife(t testing.TB, action engine.MemoryAction) *life {
+func newLife(t testing.TB, action memory.Action) *life {
 	l := &life{t: t, action: action, now: epoch}
 	s, err := store.NewMemory(store.MemoryConfig{Now: func() time.Time { return l.now }})
 	if err != nil {
@@ -62,7 +64,7 @@ func (l *life) next(after time.Duration, f func(w *world)) *world {
 	if clock == nil {
 		clock = func() time.Time { return l.now }
 	}
-	m, err := engine.NewMemory(engine.MemoryConfig{Store: l.store, Action: l.action, Hold: l.hold, Now: clock, Logger: slog.New(slog.NewTextHandler(&l.log, nil))})
+	m, err := memory.New(memory.Config{Store: l.store, Action: l.action, Hold: l.hold, Now: clock, Logger: slog.New(slog.NewTextHandler(&l.log, nil))})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func (l *life) next(after time.Duration, f func(w *world)) *world {
 	w.dns.SetClock(func() time.Time { return w.now })
 	var mu sync.Mutex
 	w.cfg.Memory = m
-	w.cfg.Trace = &engine.Trace{Dropped: func(d rfc6125.Host, x engine.Drop) {
+	w.cfg.Trace = &engine.Trace{Dropped: func(d rfc6125.Host, x memory.Drop) {
 		mu.Lock()
 		defer mu.Unlock()
 		l.told = append(l.told, strings.TrimSpace(d.String()+" "+string(x.Kind)+" "+x.Host))
@@ -110,7 +112,7 @@ var (
 	testing_  = func(w *world) { w.unsigned().policy("testing", "mx.example.org") }
 	none      = func(w *world) { w.unsigned().policy("none") }
 	plain     = func(w *world) { w.unsigned() }
-	// unreachable: the record is there, and the policy can not be fetched.
+	// unreachable: the record is there, and the policy cannot be fetched.
 	unreachable = func(w *world) {
 		w.unsigned().sts.results["example.org"] = sts.Result{Row: sts.S4, FetchErr: sts.ErrFetchTCP}
 	}
@@ -154,8 +156,8 @@ func TestMemory(t *testing.T) {
 		{"the policy is gone", enforced, plain, engine.Request{}, "sts-gone", "memory-sts"},
 		{"the policy is in mode none", enforced, none, engine.Request{}, "sts-none", "memory-sts"},
 		{"the policy is in mode testing", enforced, testing_, engine.Request{}, "sts-testing", "memory-sts"},
-		{"the policy can not be fetched", enforced, unreachable, engine.Request{}, "sts-unreachable", "memory-sts"},
-		{"the record can not be looked up", enforced, unknown, engine.Request{}, "sts-unreachable", "memory-sts"},
+		{"the policy cannot be fetched", enforced, unreachable, engine.Request{}, "sts-unreachable", "memory-sts"},
+		{"the record cannot be looked up", enforced, unknown, engine.Request{}, "sts-unreachable", "memory-sts"},
 		{"testing ends", testing_, plain, engine.Request{}, "sts-gone", "memory-sts"},
 		{"testing becomes enforce", testing_, enforced, engine.Request{}, "", ""},
 		{"nothing was ever there", plain, plain, engine.Request{}, "", ""},
@@ -165,7 +167,7 @@ func TestMemory(t *testing.T) {
 		{"a configured host is not a domain", protected, bare, engine.Request{NextHop: "[mx.example.org]"}, "", ""},
 		{"a literal has no past", protected, bare, engine.Request{NextHop: "[192.0.2.1]"}, "", ""},
 	} {
-		for _, action := range []engine.MemoryAction{engine.MemoryAccept, engine.MemoryAlert, engine.MemoryDefer} {
+		for _, action := range []memory.Action{memory.Accept, memory.Alert, memory.Defer} {
 			t.Run(c.name+"/"+action.String(), func(t *testing.T) {
 				l := newLife(t, action)
 				first := l.next(0, c.first).plan(engine.Request{Options: c.r.Options})
@@ -178,7 +180,7 @@ func TestMemory(t *testing.T) {
 					t.Fatalf("dropped %q, want %q", drops(p), c.drop)
 				}
 				want := ""
-				if c.drop != "" && action != engine.MemoryAccept {
+				if c.drop != "" && action != memory.Accept {
 					want = "memory-" + strings.Split(c.drop, "-")[0]
 				}
 				if found(p) != want {
@@ -206,7 +208,7 @@ func TestMemory(t *testing.T) {
 						}
 					}
 				}
-				if want := c.held; action != engine.MemoryDefer {
+				if want := c.held; action != memory.Defer {
 					if held != "" {
 						t.Errorf("held by %s", held)
 					}
@@ -223,7 +225,7 @@ func TestMemory(t *testing.T) {
 					t.Errorf("observers: %q, written: %d", l.told, l.memory.Stats().Written)
 				}
 				// After the hold it is known, and has no effect any more.
-				p = l.next(engine.DefaultHold, c.then).plan(c.r)
+				p = l.next(memory.DefaultHold, c.then).plan(c.r)
 				if drops(p) != c.drop || found(p) != "" || len(l.told) != 1 {
 					t.Errorf("later: %q %q %q", drops(p), found(p), l.told)
 				}
@@ -254,7 +256,7 @@ func TestMemoryOutcome(t *testing.T) {
 	deferred := 0
 	for i, first := range states {
 		for k, then := range states {
-			l := newLife(t, engine.MemoryDefer)
+			l := newLife(t, memory.Defer)
 			w := l.next(0, first)
 			p := w.plan(engine.Request{})
 			for h := range p.Hosts {
@@ -303,24 +305,24 @@ func TestMemoryTLS(t *testing.T) {
 		return d
 	}
 	stripped := engine.Peer{Event: engine.NoSTARTTLS}
-	for _, action := range []engine.MemoryAction{engine.MemoryAccept, engine.MemoryAlert, engine.MemoryDefer} {
+	for _, action := range []memory.Action{memory.Accept, memory.Alert, memory.Defer} {
 		t.Run("STARTTLS3207-6-02 "+action.String(), func(t *testing.T) {
 			l := newLife(t, action)
 			if d := deliver(l.next(0, plain), engine.Request{}, stripped); d.Outcome != engine.Cleartext || len(d.Details) != 0 {
 				t.Fatalf("a host never seen: %v %v", d.Outcome, d.Details)
 			}
 			deliver(l.next(time.Hour, plain), engine.Request{}, shows(pki.good))
-			if d := deliver(l.next(time.Hour, plain), engine.Request{}, engine.Peer{}); d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonNoConnection {
+			if d := deliver(l.next(time.Hour, plain), engine.Request{}, engine.Peer{}); d.Outcome != engine.Deferred || d.Reason.ID != reason.NoConnection {
 				t.Fatalf("no connection says nothing of TLS: %v", d.Reason.ID)
 			}
 			check := func(when string, w *world, r engine.Request, open bool) {
 				t.Helper()
 				for range 2 { // the second in the knowledge of the first
 					d := deliver(w, r, stripped)
-					detail := slices.ContainsFunc(d.Details, func(r engine.Reason) bool { return r.ID == engine.ReasonMemoryTLS })
-					wait := open && action == engine.MemoryDefer && !r.TLSRequiredNo
-					alert := open && action != engine.MemoryAccept && !wait
-					if (d.Outcome == engine.Deferred && d.Reason.ID == engine.ReasonMemoryTLS && explain.Decision(d).Code == "4.7.0" && !d.Deliver && !d.RetryClear) != wait || detail != alert {
+					detail := slices.ContainsFunc(d.Details, func(r engine.Reason) bool { return r.ID == reason.MemoryTLS })
+					wait := open && action == memory.Defer && !r.TLSRequiredNo
+					alert := open && action != memory.Accept && !wait
+					if (d.Outcome == engine.Deferred && d.Reason.ID == reason.MemoryTLS && explain.Decision(d).Code == "4.7.0" && !d.Deliver && !d.RetryClear) != wait || detail != alert {
 						t.Errorf("%s: %v, %v, %v", when, d.Outcome, d.Reason.ID, d.Details)
 					}
 					if d.Lost == nil {
@@ -333,7 +335,7 @@ func TestMemoryTLS(t *testing.T) {
 			}
 			check("at once", l.next(time.Hour, plain), engine.Request{}, true)
 			check("the message wants to go", l.next(time.Hour, plain), engine.Request{TLSRequiredNo: true}, true)
-			check("within the hold", l.next(engine.DefaultHold-2*time.Hour, plain), engine.Request{}, true)
+			check("within the hold", l.next(memory.DefaultHold-2*time.Hour, plain), engine.Request{}, true)
 			check("after the hold", l.next(time.Hour+1, plain), engine.Request{}, false)
 			l.end()
 			if !slices.Equal(l.told, []string{"example.org tls-gone mx.example.org"}) {
@@ -349,18 +351,18 @@ func TestMemoryTLS(t *testing.T) {
 		})
 	}
 	t.Run("a fall to clear text in a running process", func(t *testing.T) {
-		l := newLife(t, engine.MemoryDefer)
+		l := newLife(t, memory.Defer)
 		w := l.next(0, plain)
 		if d := deliver(w, engine.Request{}, shows(pki.good)); d.Outcome != engine.Encrypted {
 			t.Fatal(d.Outcome)
 		}
 		w.engine().Forget()
-		if d := deliver(w, engine.Request{}, stripped); d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonMemoryTLS {
+		if d := deliver(w, engine.Request{}, stripped); d.Outcome != engine.Deferred || d.Reason.ID != reason.MemoryTLS {
 			t.Errorf("%v %v", d.Outcome, d.Reason.ID)
 		}
 	})
 	t.Run("hosts are bounded", func(t *testing.T) {
-		l := newLife(t, engine.MemoryAlert)
+		l := newLife(t, memory.Alert)
 		for i := range 40 {
 			w := l.next(time.Hour, func(w *world) {
 				w.dns.AddAs(dnssec.Insecure, fmt.Sprintf("example.org. 300 IN MX 10 mx%d.example.org.", i))
@@ -378,15 +380,15 @@ func TestMemoryTLS(t *testing.T) {
 
 // TestMemoryDeeper: a deeper fall is a new event with a new hold; a lesser one keeps it.
 func TestMemoryDeeper(t *testing.T) {
-	l := newLife(t, engine.MemoryAlert)
+	l := newLife(t, memory.Alert)
 	l.next(0, enforced).plan(engine.Request{})
 	first := l.next(time.Hour, testing_).plan(engine.Request{}).Drops[0]
 	deeper := l.next(time.Hour, plain).plan(engine.Request{}).Drops[0]
-	if deeper.Kind != engine.DropSTS || !deeper.Noted.Equal(first.Noted.Add(time.Hour)) || !deeper.Until.Equal(deeper.Noted.Add(engine.DefaultHold)) {
+	if deeper.Kind != memory.DropSTS || !deeper.Noted.Equal(first.Noted.Add(time.Hour)) || !deeper.Until.Equal(deeper.Noted.Add(memory.DefaultHold)) {
 		t.Errorf("%+v after %+v", deeper, first)
 	}
 	lesser := l.next(time.Hour, none).plan(engine.Request{}).Drops[0]
-	if lesser.Kind != engine.DropSTSNone || !lesser.Noted.Equal(deeper.Noted) {
+	if lesser.Kind != memory.DropSTSNone || !lesser.Noted.Equal(deeper.Noted) {
 		t.Errorf("%+v after %+v", lesser, deeper)
 	}
 	if len(l.told) != 3 {
@@ -397,7 +399,7 @@ func TestMemoryDeeper(t *testing.T) {
 // TestMemoryException: an exception lets pass what the memory holds back.
 func TestMemoryException(t *testing.T) {
 	for method, want := range map[string]engine.Outcome{"": engine.Encrypted, "dane": engine.Encrypted, "mta-sts": engine.Deferred} {
-		l := newLife(t, engine.MemoryDefer)
+		l := newLife(t, memory.Defer)
 		l.next(0, protected).plan(engine.Request{})
 		x := anException()
 		x.Method = method
@@ -422,10 +424,10 @@ func TestMemoryException(t *testing.T) {
 // TestMemoryKept: a plan does not outlive the hold of its drop, and is told of in no
 // report as a failure of the domain's.
 func TestMemoryKept(t *testing.T) {
-	l := newLife(t, engine.MemoryAlert)
+	l := newLife(t, memory.Alert)
 	l.next(0, protected).plan(engine.Request{})
 	l.next(time.Hour, bare).plan(engine.Request{})
-	w := l.next(engine.DefaultHold-7*time.Minute, func(w *world) { bare(w); w.cfg.STS = nil })
+	w := l.next(memory.DefaultHold-7*time.Minute, func(w *world) { bare(w); w.cfg.STS = nil })
 	p := w.plan(engine.Request{})
 	if left := p.ValidUntil.Sub(l.now); left != 7*time.Minute {
 		t.Errorf("the plan holds for %v", left)
@@ -436,7 +438,7 @@ func TestMemoryKept(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	l.action = engine.MemoryDefer
+	l.action = memory.Defer
 	w = l.next(0, bare)
 	p = w.plan(engine.Request{})
 	if e := explain.Report(p, 0, w.engine().Decide(p, 0, engine.Peer{}, l.now)); e != nil {
@@ -494,35 +496,35 @@ func TestMemoryBroken(t *testing.T) {
 	noDisk := fmt.Errorf("%w: no disk", store.ErrUnavailable)
 	for _, c := range []struct {
 		name    string
-		action  engine.MemoryAction
+		action  memory.Action
 		get     error
 		setup   func(*world)
 		request engine.Request
 		want    engine.Requirement
 		finding bool
 	}{
-		{"accept", engine.MemoryAccept, noDisk, bare, engine.Request{}, engine.May, false},
-		{"alert", engine.MemoryAlert, noDisk, bare, engine.Request{}, engine.May, true},
-		{"defer", engine.MemoryDefer, noDisk, bare, engine.Request{}, engine.Skip, true},
-		{"defer, damaged", engine.MemoryDefer, fmt.Errorf("%w: a checksum", store.ErrDamaged), bare, engine.Request{}, engine.May, true},
-		{"defer, protected", engine.MemoryDefer, noDisk, protected, engine.Request{}, engine.DANE, true},
-		{"defer, audit", engine.MemoryDefer, noDisk, bare, engine.Request{Options: engine.Options{Audit: true}}, engine.May, true},
+		{"accept", memory.Accept, noDisk, bare, engine.Request{}, engine.May, false},
+		{"alert", memory.Alert, noDisk, bare, engine.Request{}, engine.May, true},
+		{"defer", memory.Defer, noDisk, bare, engine.Request{}, engine.Skip, true},
+		{"defer, damaged", memory.Defer, fmt.Errorf("%w: a checksum", store.ErrDamaged), bare, engine.Request{}, engine.May, true},
+		{"defer, protected", memory.Defer, noDisk, protected, engine.Request{}, engine.DANE, true},
+		{"defer, audit", memory.Defer, noDisk, bare, engine.Request{Options: engine.Options{Audit: true}}, engine.May, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLife(t, c.action)
 			l.store = &brokenStore{Store: l.store, get: c.get}
 			p := l.next(0, c.setup).plan(c.request)
 			h := &p.Hosts[0]
-			told := slices.ContainsFunc(p.Findings, func(r engine.Reason) bool { return r.ID == engine.ReasonMemoryUnknown })
+			told := slices.ContainsFunc(p.Findings, func(r engine.Reason) bool { return r.ID == reason.MemoryUnknown })
 			if h.Requirement != c.want || told != c.finding || p.Past != nil {
 				t.Errorf("%s, %+v", h.Requirement, p.Findings)
 			}
-			if c.want == engine.Skip && (h.Skipped != engine.Deferred || h.Reason.ID != engine.ReasonMemoryUnknown || !strings.Contains(explain.Text(h.Reason), "no disk")) {
+			if c.want == engine.Skip && (h.Skipped != engine.Deferred || h.Reason.ID != reason.MemoryUnknown || !strings.Contains(explain.Text(h.Reason), "no disk")) {
 				t.Errorf("%s: %+v", h.Skipped, h.Reason)
 			}
 		})
 	}
-	l := newLife(t, engine.MemoryAlert)
+	l := newLife(t, memory.Alert)
 	good := l.store
 	l.next(0, protected).plan(engine.Request{})
 	l.end()
@@ -570,14 +572,14 @@ func TestMemoryBroken(t *testing.T) {
 	if _, _, err := l.memory.Past(t.Context(), host(t, "example.org"), 0); !errors.Is(err, store.ErrDamaged) {
 		t.Error(err)
 	}
-	if err := l.memory.All(t.Context(), func(engine.Past) bool { return true }); !errors.Is(err, store.ErrDamaged) {
+	if err := l.memory.All(t.Context(), func(memory.Past) bool { return true }); !errors.Is(err, store.ErrDamaged) {
 		t.Error(err)
 	}
 	if p := w.plan(engine.Request{}); p.Past != nil {
 		t.Error("damage is believed")
 	}
 	if ok, err := l.memory.Forget(t.Context(), host(t, "example.org"), 0); !ok || err != nil {
-		t.Errorf("what is damaged can not be forgotten: %v %v", ok, err)
+		t.Errorf("what is damaged cannot be forgotten: %v %v", ok, err)
 	}
 	// A store that does not answer holds no plan up for long, and not at all if the caller
 	// gives up.
@@ -590,40 +592,9 @@ func TestMemoryBroken(t *testing.T) {
 	close(bad.slow)
 }
 
-func TestMemoryConfig(t *testing.T) {
-	_, err := engine.NewMemory(engine.MemoryConfig{Action: engine.MemoryDefer + 1, Hold: 97 * time.Hour, Keep: time.Hour})
-	for _, want := range []string{"Store", "Action", "Hold", "Keep"} {
-		if err == nil || !strings.Contains(err.Error(), "MemoryConfig."+want) {
-			t.Errorf("no word of %s: %v", want, err)
-		}
-	}
-	l := newLife(t, engine.MemoryAccept)
-	if _, err := engine.NewMemory(engine.MemoryConfig{Store: l.store, Hold: engine.MaxHold + 1}); err == nil {
-		t.Error("held for longer than a queue keeps a message")
-	}
-	m, err := engine.NewMemory(engine.MemoryConfig{Store: l.store, Action: engine.MemoryDefer, Hold: engine.MaxHold, Keep: engine.PastPrecision})
-	if err != nil || m.Hold() != engine.MaxHold || m.Action() != engine.MemoryDefer {
-		t.Fatal(err)
-	}
-	m.Close()
-	if _, err := engine.NewMemory(engine.MemoryConfig{Hold: -1, Keep: -1}); err == nil || !strings.Contains(err.Error(), "Hold") || !strings.Contains(err.Error(), "Keep") {
-		t.Error(err)
-	}
-	for _, text := range []string{"accept", "alert", "defer"} {
-		var a engine.MemoryAction
-		if err := a.UnmarshalText([]byte(text)); err != nil || a.String() != text {
-			t.Errorf("%s: %v %v", text, a, err)
-		}
-	}
-	var a engine.MemoryAction
-	if err := a.UnmarshalText([]byte("panic")); err == nil {
-		t.Error("no such action")
-	}
-}
-
 // TestMemoryOperator: what an operator can do with it.
 func TestMemoryOperator(t *testing.T) {
-	l := newLife(t, engine.MemoryDefer)
+	l := newLife(t, memory.Defer)
 	w := l.next(0, func(w *world) { w.signed().tlsa(noMatch).policy("enforce", "mx.example.org"); w.cfg.AwaitSTS = true })
 	w.plan(engine.Request{})
 	w.dns.Add("_26._tcp.mx.example.org. 300 IN TLSA " + noMatch)
@@ -631,8 +602,8 @@ func TestMemoryOperator(t *testing.T) {
 	if p := w.plan(engine.Request{Port: 25}); p.Past.Port != 0 {
 		t.Errorf("port %d", p.Past.Port)
 	}
-	want := engine.Past{V: 1, Domain: "example.org", DANE: engine.CoverAll, DANEAt: epoch, STS: sts.ModeEnforce, STSAt: epoch}
-	same := func(when string, m *engine.Memory, port uint16, want engine.Past) {
+	want := memory.Past{V: 1, Domain: "example.org", DANE: memory.CoverAll, DANEAt: epoch, STS: sts.ModeEnforce, STSAt: epoch}
+	same := func(when string, m *memory.Memory, port uint16, want memory.Past) {
 		t.Helper()
 		p, ok, err := m.Past(t.Context(), host(t, "example.org"), port)
 		if err != nil || !ok || p.V != want.V || p.Domain != want.Domain || p.Port != want.Port || p.DANE != want.DANE || p.STS != want.STS || !p.DANEAt.Equal(want.DANEAt) || !p.STSAt.Equal(want.STSAt) || len(p.TLS) != len(want.TLS) || len(p.Drops) != len(want.Drops) {
@@ -647,11 +618,11 @@ func TestMemoryOperator(t *testing.T) {
 	other.Port = 26
 	same("port 26", l.memory, 26, other)
 	n := 0
-	if err := l.memory.All(t.Context(), func(p engine.Past) bool { n++; return true }); err != nil || n != 2 {
+	if err := l.memory.All(t.Context(), func(p memory.Past) bool { n++; return true }); err != nil || n != 2 {
 		t.Errorf("%d %v", n, err)
 	}
 	n = 0
-	if err := l.memory.All(t.Context(), func(p engine.Past) bool { n++; return false }); err != nil || n != 1 {
+	if err := l.memory.All(t.Context(), func(p memory.Past) bool { n++; return false }); err != nil || n != 1 {
 		t.Errorf("%d %v", n, err)
 	}
 	if p := l.next(time.Hour, bare).plan(engine.Request{}); p.Hosts[0].Skipped != engine.Deferred {
@@ -672,9 +643,9 @@ func TestMemoryOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	same("restored", l.memory, 0, want)
-	hosts := func(n int) (out []engine.TLSHost) {
+	hosts := func(n int) (out []memory.TLSHost) {
 		for i := range n {
-			out = append(out, engine.TLSHost{Host: fmt.Sprintf("h%d.example.org", i), At: epoch})
+			out = append(out, memory.TLSHost{Host: fmt.Sprintf("h%d.example.org", i), At: epoch})
 		}
 		return out
 	}
@@ -686,18 +657,18 @@ func TestMemoryOperator(t *testing.T) {
 	if err := l.memory.Restore(want); err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(*engine.Past){
-		"version": func(p *engine.Past) { p.V = 2 }, "no time": func(p *engine.Past) { p.DANEAt = time.Time{} }, "no state": func(p *engine.Past) { p.DANE = 0 },
-		"mode": func(p *engine.Past) { p.STS = sts.ModeNone }, "mode without time": func(p *engine.Past) { p.STSAt = time.Time{} },
-		"time without mode": func(p *engine.Past) { p.STS = 0 }, "domain": func(p *engine.Past) { p.Domain = "a b" }, "hosts": func(p *engine.Past) { p.TLS = hosts(17) },
-		"host": func(p *engine.Past) { p.TLS = []engine.TLSHost{{Host: "..", At: epoch}} }, "drops": func(p *engine.Past) {
-			p.Drops = make([]engine.Drop, 19)
+	for name, change := range map[string]func(*memory.Past){
+		"version": func(p *memory.Past) { p.V = 2 }, "no time": func(p *memory.Past) { p.DANEAt = time.Time{} }, "no state": func(p *memory.Past) { p.DANE = 0 },
+		"mode": func(p *memory.Past) { p.STS = sts.ModeNone }, "mode without time": func(p *memory.Past) { p.STSAt = time.Time{} },
+		"time without mode": func(p *memory.Past) { p.STS = 0 }, "domain": func(p *memory.Past) { p.Domain = "a b" }, "hosts": func(p *memory.Past) { p.TLS = hosts(17) },
+		"host": func(p *memory.Past) { p.TLS = []memory.TLSHost{{Host: "..", At: epoch}} }, "drops": func(p *memory.Past) {
+			p.Drops = make([]memory.Drop, 19)
 			for i := range p.Drops {
-				p.Drops[i] = engine.Drop{Kind: engine.DropDANE}
+				p.Drops[i] = memory.Drop{Kind: memory.DropDANE}
 			}
 		},
-		"drop": func(p *engine.Past) { p.Drops = []engine.Drop{{Kind: "x"}} }, "empty": func(p *engine.Past) { *p = engine.Past{V: 1, Domain: "example.org"} },
-		"far": func(p *engine.Past) { p.DANEAt = epoch.AddDate(300, 0, 0) },
+		"drop": func(p *memory.Past) { p.Drops = []memory.Drop{{Kind: "x"}} }, "empty": func(p *memory.Past) { *p = memory.Past{V: 1, Domain: "example.org"} },
+		"far": func(p *memory.Past) { p.DANEAt = epoch.AddDate(300, 0, 0) },
 	} {
 		p := want
 		change(&p)
@@ -711,7 +682,7 @@ func TestMemoryOperator(t *testing.T) {
 		t.Errorf("after Close: %v %+v", err, l.memory.Stats())
 	}
 	// It ends some time after it was last proved.
-	if p := l.next(engine.DefaultKeep, bare).plan(engine.Request{}); p.Drops != nil {
+	if p := l.next(memory.DefaultKeep, bare).plan(engine.Request{}); p.Drops != nil {
 		t.Errorf("it does not end: %v", p.Drops)
 	}
 }
@@ -719,7 +690,7 @@ func TestMemoryOperator(t *testing.T) {
 // TestMemoryWrites: a busy domain is not written with every plan, and what is remembered
 // stays fresh all the same.
 func TestMemoryWrites(t *testing.T) {
-	l := newLife(t, engine.MemoryAccept)
+	l := newLife(t, memory.Accept)
 	w := l.next(0, protected)
 	w.cfg.CachedPlans = -1
 	for range 50 {
@@ -730,9 +701,9 @@ func TestMemoryWrites(t *testing.T) {
 	if n := l.memory.Stats().Written; n > 2 {
 		t.Errorf("%d writes", n)
 	}
-	l.next(engine.PastPrecision, protected).plan(engine.Request{})
+	l.next(memory.Precision, protected).plan(engine.Request{})
 	l.end()
-	if p, _, _ := l.memory.Past(t.Context(), host(t, "example.org"), 0); !p.DANEAt.Equal(epoch.Add(engine.PastPrecision)) || len(p.TLS) != 1 {
+	if p, _, _ := l.memory.Past(t.Context(), host(t, "example.org"), 0); !p.DANEAt.Equal(epoch.Add(memory.Precision)) || len(p.TLS) != 1 {
 		t.Errorf("%+v", p)
 	}
 }
@@ -740,11 +711,11 @@ func TestMemoryWrites(t *testing.T) {
 // TestMemoryEdges: what changes is written, and nothing else is, to the instant and octet.
 func TestMemoryEdges(t *testing.T) {
 	t.Run("more hosts at the same instant", func(t *testing.T) {
-		l := newLife(t, engine.MemoryAccept)
+		l := newLife(t, memory.Accept)
 		l.next(0, oneOfTwo).plan(engine.Request{})
 		l.next(0, twoHosts).plan(engine.Request{})
 		l.end()
-		if p, _, _ := l.memory.Past(t.Context(), host(t, "example.org"), 0); p.DANE != engine.CoverAll {
+		if p, _, _ := l.memory.Past(t.Context(), host(t, "example.org"), 0); p.DANE != memory.CoverAll {
 			t.Error(p.DANE)
 		}
 	})
@@ -753,8 +724,8 @@ func TestMemoryEdges(t *testing.T) {
 			for _, c := range []struct {
 				after   time.Duration
 				written uint64
-			}{{engine.PastPrecision - 1, 0}, {engine.PastPrecision, 1}} {
-				l := newLife(t, engine.MemoryAccept)
+			}{{memory.Precision - 1, 0}, {memory.Precision, 1}} {
+				l := newLife(t, memory.Accept)
 				for _, after := range []time.Duration{0, c.after} {
 					w := l.next(after, func(w *world) {
 						state(w)
@@ -783,7 +754,7 @@ func TestMemoryEdges(t *testing.T) {
 		}
 	})
 	t.Run("a policy that is kept was proved when it was fetched", func(t *testing.T) {
-		l := newLife(t, engine.MemoryAccept)
+		l := newLife(t, memory.Accept)
 		l.next(20*time.Hour, enforced).plan(engine.Request{})
 		l.end()
 		if p, _, _ := l.memory.Past(t.Context(), host(t, "example.org"), 0); !p.STSAt.Equal(epoch) {
@@ -791,30 +762,30 @@ func TestMemoryEdges(t *testing.T) {
 		}
 	})
 	t.Run("a host without an address covers nothing", func(t *testing.T) {
-		l := newLife(t, engine.MemoryAccept)
+		l := newLife(t, memory.Accept)
 		p := l.next(0, func(w *world) {
 			protected(w)
 			w.dns.Add("example.org. 3600 IN MX 20 mx2.example.org.", "mx2.example.org. 3600 IN TXT x")
 		}).plan(engine.Request{})
-		if p.Past.DANE != engine.CoverAll {
+		if p.Past.DANE != memory.CoverAll {
 			t.Error(p.Past.DANE)
 		}
 	})
 	t.Run("whether the other is covered is not known", func(t *testing.T) {
-		l := newLife(t, engine.MemoryAccept)
+		l := newLife(t, memory.Accept)
 		p := l.next(0, func(w *world) {
 			twoHosts(w)
 			w.dns.Fail("_25._tcp.mx2.example.org", dnssec.TypeTLSA, dnssec.ErrServFail)
 		}).plan(engine.Request{})
-		if p.Past.DANE != engine.CoverNone {
+		if p.Past.DANE != memory.CoverNone {
 			t.Error(p.Past.DANE)
 		}
 	})
-	t.Run("what can not be read is not replaced", func(t *testing.T) {
-		l := newLife(t, engine.MemoryAccept)
+	t.Run("what cannot be read is not replaced", func(t *testing.T) {
+		l := newLife(t, memory.Accept)
 		l.store = &brokenStore{Store: l.store, get: fmt.Errorf("%w: no disk", store.ErrUnavailable)}
 		l.next(0, plain)
-		if err := l.memory.Restore(engine.Past{V: 1, Domain: "example.org", DANE: engine.CoverAll, DANEAt: epoch}); err != nil {
+		if err := l.memory.Restore(memory.Past{V: 1, Domain: "example.org", DANE: memory.CoverAll, DANEAt: epoch}); err != nil {
 			t.Fatal(err)
 		}
 		l.end()
@@ -823,11 +794,11 @@ func TestMemoryEdges(t *testing.T) {
 		}
 	})
 	t.Run("as many drops as may be", func(t *testing.T) {
-		l := newLife(t, engine.MemoryAccept)
+		l := newLife(t, memory.Accept)
 		l.next(0, protected)
-		past := engine.Past{V: 1, Domain: "example.org", DANE: engine.CoverAll, DANEAt: epoch}
+		past := memory.Past{V: 1, Domain: "example.org", DANE: memory.CoverAll, DANEAt: epoch}
 		for i := range 18 {
-			past.Drops = append(past.Drops, engine.Drop{Kind: engine.DropTLS, Host: fmt.Sprintf("h%d.example.org", i), Since: epoch, Noted: epoch})
+			past.Drops = append(past.Drops, memory.Drop{Kind: memory.DropTLS, Host: fmt.Sprintf("h%d.example.org", i), Since: epoch, Noted: epoch})
 		}
 		if err := l.memory.Restore(past); err != nil {
 			t.Fatal(err)
@@ -839,12 +810,12 @@ func TestMemoryEdges(t *testing.T) {
 		}
 	})
 	t.Run("domains that wait are bounded", func(t *testing.T) {
-		l := newLife(t, engine.MemoryAccept)
+		l := newLife(t, memory.Accept)
 		slow := &brokenStore{Store: l.store, slow: make(chan struct{}), asked: make(chan struct{}, 1)}
 		l.store = slow
 		l.next(0, plain)
 		restore := func(i int) {
-			if err := l.memory.Restore(engine.Past{V: 1, Domain: fmt.Sprintf("d%d.example", i), DANE: engine.CoverAll, DANEAt: epoch}); err != nil {
+			if err := l.memory.Restore(memory.Past{V: 1, Domain: fmt.Sprintf("d%d.example", i), DANE: memory.CoverAll, DANEAt: epoch}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -863,7 +834,7 @@ func TestMemoryEdges(t *testing.T) {
 		}
 	})
 	t.Run("nothing is asked for nothing", func(t *testing.T) {
-		l := newLife(t, engine.MemoryAccept)
+		l := newLife(t, memory.Accept)
 		counted := &countingStore{Store: l.store}
 		l.store = counted
 		for range 2 {
@@ -874,15 +845,6 @@ func TestMemoryEdges(t *testing.T) {
 		l.end()
 		if n := counted.gets.Load(); n != 4 { // the last of them to write
 			t.Errorf("%d reads", n)
-		}
-	})
-	t.Run("an entry as large as may be", func(t *testing.T) {
-		text := `{"v":1,"domain":"example.org","sts":"enforce","sts_at":"2000-01-01T00:00:00Z"}`
-		for size, want := range map[int]bool{16 << 10: true, 16<<10 + 1: false} {
-			e := store.Entry{Key: "engine/m/example.org", Value: []byte(text + strings.Repeat(" ", size-len(text))), Expires: epoch}
-			if _, ok := engine.RecodePast(e); ok != want {
-				t.Errorf("%d octets: %v", size, ok)
-			}
 		}
 	})
 }
@@ -900,7 +862,7 @@ func (s *countingStore) Get(ctx context.Context, key string) (store.Entry, bool,
 
 // TestMemoryTogether: engines of many goroutines with one memory.
 func TestMemoryTogether(t *testing.T) {
-	l := newLife(t, engine.MemoryDefer)
+	l := newLife(t, memory.Defer)
 	w := l.next(0, twoHosts)
 	w.cfg.CachedPlans = 2
 	e := w.engine()
@@ -911,7 +873,7 @@ func TestMemoryTogether(t *testing.T) {
 				p := w.plan(engine.Request{Sorted: true})
 				e.Remember(p, (i+k)%2, engine.Decision{Event: engine.HandshakeDone})
 				if k == 10 && i == 0 {
-					l.memory.All(context.Background(), func(engine.Past) bool { return true })
+					l.memory.All(context.Background(), func(memory.Past) bool { return true })
 				}
 			}
 		})
@@ -919,29 +881,9 @@ func TestMemoryTogether(t *testing.T) {
 	wg.Wait()
 	l.end()
 	p, ok, err := l.memory.Past(t.Context(), host(t, "example.org"), 0)
-	if err != nil || !ok || len(p.TLS) != 2 || p.DANE != engine.CoverAll || p.Drops != nil {
+	if err != nil || !ok || len(p.TLS) != 2 || p.DANE != memory.CoverAll || p.Drops != nil {
 		t.Errorf("%v %v %+v", ok, err, p)
 	}
-}
-
-// FuzzPast: no bytes of a store make it panic; what is taken is written back as it was.
-func FuzzPast(f *testing.F) {
-	f.Add([]byte(`{"v":1,"domain":"example.org","dane":"all","dane_at":"2026-01-01T00:00:00Z","tls":[{"host":"mx.example.org","at":"2026-01-01T00:00:00Z"}],"drops":[{"kind":"tls-gone","host":"mx.example.org","since":"2026-01-01T00:00:00Z","noted":"2026-01-02T00:00:00Z"}]}`))
-	f.Add([]byte(`{"v":1,"domain":"example.org","sts":"enforce","sts_at":"2026-01-01T00:00:00Z"}`))
-	f.Add([]byte(`{"v":1,"domain":"example.org","sts":"none"}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		e, ok := engine.RecodePast(store.Entry{Key: "engine/m/example.org", Value: b, Expires: epoch})
-		if !ok {
-			return
-		}
-		again, ok := engine.RecodePast(e)
-		if !ok || string(again.Value) != string(e.Value) || again.Key != e.Key || !again.Expires.Equal(e.Expires) {
-			t.Errorf("%q became %q", e.Value, again.Value)
-		}
-		if err := e.Check(); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 // TestMemoryClass: no flood of domains drives policies in force out of a full store.
@@ -951,7 +893,7 @@ func TestMemoryClass(t *testing.T) {
 		state func(w *world)
 		want  store.Class
 	}{{"DANE", protected, store.Testing}, {"policy", enforced, store.Testing}, {"TLS alone", plain, store.None}} {
-		l := newLife(t, engine.MemoryAccept)
+		l := newLife(t, memory.Accept)
 		w := l.next(0, c.state)
 		p := w.plan(engine.Request{})
 		w.engine().Remember(p, 0, w.engine().Decide(p, 0, shows(sharedPKI().good), l.now))

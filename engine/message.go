@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"github.com/mxauth/mxauth/engine/internal/enum"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -21,7 +23,7 @@ var hostStatusWords = [...]string{"untried", "delivered", "rejected", "transient
 
 // String returns "untried", "delivered", "rejected", "transient", "policy" or
 // "unusable".
-func (s HostStatus) String() string { return enumString(hostStatusWords[:], int(s)) }
+func (s HostStatus) String() string { return enum.Word(hostStatusWords[:], int(s)) }
 
 // A Try is what became of one host of a plan.
 type Try struct {
@@ -63,7 +65,7 @@ const (
 var actionWords = [...]string{"retry", "delivered", "bounce", "look-again"}
 
 // String returns "retry", "delivered", "bounce" or "look-again".
-func (a Action) String() string { return enumString(actionWords[:], int(a)) }
+func (a Action) String() string { return enum.Word(actionWords[:], int(a)) }
 
 // A Fate is what becomes of the message now.
 type Fate struct {
@@ -105,7 +107,7 @@ func fate(p *Plan, tries []Try, c Circumstances) Fate {
 		t := &tries[i]
 		switch t.Status {
 		case HostDelivered:
-			return Fate{Action: Delivered, Host: i, Reason: p.reason(ReasonDelivered, underlying(&t.Decision)).about(&p.Hosts[i])}
+			return Fate{Action: Delivered, Host: i, Reason: p.reason(reason.Delivered, underlying(&t.Decision)).about(&p.Hosts[i])}
 		case HostRejected:
 			return rejected(p, i, t)
 		}
@@ -122,22 +124,22 @@ func fate(p *Plan, tries []Try, c Circumstances) Fate {
 	why := blame(p, tries)
 	if !c.Expired {
 		// SMTP5321-4.5.4.1-01: RFC 5321 section 4.5.4.1
-		return Fate{Action: Retry, Host: n.first, Reason: p.reason(ReasonRetry, why)}
+		return Fate{Action: Retry, Host: n.first, Reason: p.reason(reason.Retry, why)}
 	}
 	// STS-5-04: RFC 8461 section 5
 	if n.byPolicy && !c.Looked { // O8
 		return lookAgain(p, n)
 	}
-	return Fate{Action: Bounce, Host: n.first, Reason: p.reason(ReasonQueueExpired, why)}
+	return Fate{Action: Bounce, Host: n.first, Reason: p.reason(reason.QueueExpired, why)}
 }
 
 // rejected is O2.
 func rejected(p *Plan, i int, t *Try) Fate {
-	id := ReasonRejected
+	id := reason.Rejected
 	if t.Reply == 530 && p.Request.weakened() && t.Decision.Outcome == Cleartext {
-		id = ReasonTLSDemanded // REQTLS-4.2.2-02: RFC 8689 section 4.2.2
+		id = reason.TLSDemanded // REQTLS-4.2.2-02: RFC 8689 section 4.2.2
 	}
-	return Fate{Action: Bounce, Host: i, Reason: p.reason(id, &Reply{Code: t.Reply, Text: t.Text}).about(&p.Hosts[i])}
+	return Fate{Action: Bounce, Host: i, Reason: p.reason(id, &reason.Reply{Code: t.Reply, Text: t.Text}).about(&p.Hosts[i])}
 }
 
 // noAddresses is O6.
@@ -162,12 +164,12 @@ func unmet(p *Plan, tries []Try, n counts, c Circumstances) Fate {
 		}
 	}
 	// REQTLS-4.2.1-02: RFC 8689 section 4.2.1; REQTLS-4.2.1-03: RFC 8689 section 4.2.1
-	return Fate{Action: Bounce, Host: n.first, Reason: p.reason(ReasonRequireTLSFails, underlying(why))}
+	return Fate{Action: Bounce, Host: n.first, Reason: p.reason(reason.RequireTLSFails, underlying(why))}
 }
 
 // lookAgain is the first half of O8.
 func lookAgain(p *Plan, n counts) Fate {
-	return Fate{Action: LookAgain, Host: n.first, Reason: p.reason(ReasonPolicyLastLook, nil)}
+	return Fate{Action: LookAgain, Host: n.first, Reason: p.reason(reason.PolicyLastLook, nil)}
 }
 
 // counts are what the tries come to together.
@@ -217,7 +219,7 @@ func blame(p *Plan, tries []Try) *Underlying {
 	if p.MX.Outcome == Deferred {
 		return &Underlying{Reason: p.MX.Reason, Outcome: Deferred}
 	}
-	return &Underlying{Reason: p.reason(ReasonRetry, nil), Outcome: Deferred} // not every host has been tried
+	return &Underlying{Reason: p.reason(reason.Retry, nil), Outcome: Deferred} // not every host has been tried
 }
 
 func underlying(d *Decision) *Underlying {
@@ -225,7 +227,7 @@ func underlying(d *Decision) *Underlying {
 }
 
 // reason makes a reason about the next hop, which a literal is by its only host.
-func (p *Plan) reason(id ReasonID, ev Evidence) Reason {
+func (p *Plan) reason(id reason.ID, ev reason.Evidence) Reason {
 	r := reasonOf(id, p.Orig, ev).in(p)
 	if !p.Orig.IsValid() && len(p.Hosts) > 0 {
 		r.Host = &p.Hosts[0]

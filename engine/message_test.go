@@ -7,6 +7,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // TestTable10 is section 10 of the table.
@@ -17,10 +18,10 @@ func TestTable10(t *testing.T) {
 		return w
 	}
 	enforce := func(t *testing.T) *world { return plain(t).policy("enforce", "*.example.org") }
-	refused := engine.Decision{Outcome: engine.Refused, Reason: engine.Reason{ID: engine.ReasonSTSName}}
-	gone := engine.Decision{Outcome: engine.Deferred, Reason: engine.Reason{ID: engine.ReasonNoConnection, Evidence: &engine.NoTLS{}}}
-	good := engine.Decision{Outcome: engine.Authenticated, Deliver: true, Reason: engine.Reason{ID: engine.ReasonSTSMatch}}
-	q4 := engine.Decision{Outcome: engine.Refused, NoREQUIRETLS: true, Reason: engine.Reason{ID: engine.ReasonNoREQUIRETLS}}
+	refused := engine.Decision{Outcome: engine.Refused, Reason: engine.Reason{ID: reason.STSName}}
+	gone := engine.Decision{Outcome: engine.Deferred, Reason: engine.Reason{ID: reason.NoConnection, Evidence: &engine.NoTLS{}}}
+	good := engine.Decision{Outcome: engine.Authenticated, Deliver: true, Reason: engine.Reason{ID: reason.STSMatch}}
+	q4 := engine.Decision{Outcome: engine.Refused, NoREQUIRETLS: true, Reason: engine.Reason{ID: reason.NoREQUIRETLS}}
 	try := func(d engine.Decision, s engine.HostStatus) engine.Try {
 		return engine.Try{Decision: d, Status: s, Reply: 550, Text: "no"}
 	}
@@ -85,7 +86,7 @@ func TestTable10(t *testing.T) {
 				t.Errorf("%s %s", tries[i].Status, d.Outcome)
 			}
 		}
-		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.4" || f.Reason.ID != engine.ReasonNoAddress {
+		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.4" || f.Reason.ID != reason.NoAddress {
 			t.Errorf("%+v", f)
 		}
 		if s := engine.Summarise(p, ds); s.Outcome != engine.Bounced || explain.Summary(p, s).Code != "5.4.4" {
@@ -149,7 +150,7 @@ func TestSummarise(t *testing.T) {
 	p := w.plan(engine.Request{})
 	d := map[byte]engine.Decision{}
 	for c, o := range map[byte]engine.Outcome{'a': engine.Authenticated, 'e': engine.Encrypted, 'c': engine.Cleartext, 'r': engine.Refused, 'd': engine.Deferred, '0': engine.OutcomeNone} {
-		d[c] = engine.Decision{Outcome: o, Deliver: o.Deliverable(), Reason: engine.Reason{ID: engine.ReasonID(c)}}
+		d[c] = engine.Decision{Outcome: o, Deliver: o.Deliverable(), Reason: engine.Reason{ID: reason.ID(c)}}
 	}
 	for _, c := range []struct {
 		hosts, want string
@@ -198,7 +199,7 @@ func TestSummarise(t *testing.T) {
 	v.policy("enforce", "other.example.org")
 	q := v.plan(engine.Request{})
 	ds := []engine.Decision{v.engine().Decide(q, 0, engine.Peer{}, v.now), v.engine().Decide(q, 1, engine.Peer{}, v.now)}
-	if s := engine.Summarise(q, ds); s.Outcome != engine.Refused || s.Reason.ID != engine.ReasonSTSNoMatch {
+	if s := engine.Summarise(q, ds); s.Outcome != engine.Refused || s.Reason.ID != reason.STSNoMatch {
 		t.Errorf("%+v", s)
 	}
 	one := newWorld(t).signed()

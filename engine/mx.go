@@ -7,6 +7,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -53,7 +54,7 @@ func readMX(q mxQuestion, l dane.Lookup) mxReading {
 	switch l.Answer.Kind {
 	case dnssec.NXDomain:
 		// SMTP5321-5.1-03: RFC 5321 section 5.1
-		m.bounce("M4", reasonOf(ReasonNoSuchDomain, q.next.host, &Denied{Name: m.exp, Status: l.Answer.Status}))
+		m.bounce("M4", reasonOf(reason.NoSuchDomain, q.next.host, &reason.Denied{Name: m.exp, Status: l.Answer.Status}))
 	case dnssec.NoData:
 		// The host is the name as given: were it the end of the alias chain, a forged
 		// alias would choose the name that has to be proved.
@@ -73,12 +74,12 @@ func readMX(q mxQuestion, l dane.Lookup) mxReading {
 
 // failed is row M3: the message waits; the domain's own address is no substitute.
 func (m *mxReading) failed(q mxQuestion, err error) {
-	id := ReasonMXLookupFailed
+	id := reason.MXLookupFailed
 	switch {
 	case errors.Is(err, dnssec.ErrBudget):
-		id = ReasonBudget
+		id = reason.Budget
 	case errors.Is(err, dnssec.ErrBogus):
-		id = ReasonMXBogus
+		id = reason.MXBogus
 	}
 	var le *dnssec.LookupError
 	if errors.As(err, &le) {
@@ -86,7 +87,7 @@ func (m *mxReading) failed(q mxQuestion, err error) {
 	}
 	// DANE7672-2.1.2-01: RFC 7672 section 2.1.2; SMTP5321-5.1-04: RFC 5321 section 5.1
 	m.state.Row, m.state.Records, m.state.Outcome = "M3", "M3", Deferred
-	m.state.Reason = reasonOf(id, q.next.host, &LookupFailed{Err: err})
+	m.state.Reason = reasonOf(id, q.next.host, &reason.LookupFailed{Err: err})
 }
 
 // withRecords takes the hosts from the records: rows M6 to M10.
@@ -96,7 +97,7 @@ func (m mxReading) withRecords(q mxQuestion, a dnssec.Answer) mxReading {
 	for _, rec := range a.Records {
 		mx, err := rec.MX()
 		if err != nil {
-			m.unused(UnusedMX{Why: MXMalformed})
+			m.unused(reason.UnusedMX{Why: reason.MXMalformed})
 			continue
 		}
 		if mx.Host.IsRoot() {
@@ -107,22 +108,22 @@ func (m mxReading) withRecords(q mxQuestion, a dnssec.Answer) mxReading {
 		if err != nil {
 			// M8: an address in text form, or what no host can be called. Nothing could
 			// be proved of it.
-			m.unused(UnusedMX{Why: MXNotHost, Row: "M8", Name: mx.Host, Preference: mx.Preference})
+			m.unused(reason.UnusedMX{Why: reason.MXNotHost, Row: "M8", Name: mx.Host, Preference: mx.Preference})
 			continue
 		}
 		m.addHost(h, mx.Preference, q.next.port)
 	}
 	switch {
 	case len(m.hosts) == 0 && roots > 0 && roots == len(a.Records):
-		m.bounce("M6", reasonOf(ReasonNullMX, q.next.host, &Denied{Status: a.Status}))
+		m.bounce("M6", reasonOf(reason.NullMX, q.next.host, &reason.Denied{Status: a.Status}))
 		return m
 	case roots > 0:
 		// M7: a publisher's error; the others are used.
-		m.unused(UnusedMX{Why: MXRoot, Row: "M7"}) // NULLMX7505-3-02: RFC 7505 section 3
+		m.unused(reason.UnusedMX{Why: reason.MXRoot, Row: "M7"}) // NULLMX7505-3-02: RFC 7505 section 3
 	}
 	if len(m.hosts) == 0 {
 		// SMTP5321-5.1-06: RFC 5321 section 5.1
-		m.bounce("M8", reasonOf(ReasonNoUsableMX, q.next.host, nil))
+		m.bounce("M8", reasonOf(reason.NoUsableMX, q.next.host, nil))
 		if q.request.Options.NoAddressDefer {
 			m.state.Outcome = Deferred
 		}
@@ -142,7 +143,7 @@ func (m mxReading) withRecords(q mxQuestion, a dnssec.Answer) mxReading {
 	m = m.withoutOwnNames(q)
 	if len(m.hosts) > MaxHosts {
 		m.hosts = m.hosts[:MaxHosts]
-		m.unused(UnusedMX{Why: MXTooMany})
+		m.unused(reason.UnusedMX{Why: reason.MXTooMany})
 	}
 	return m
 }
@@ -195,10 +196,10 @@ func (m mxReading) without(n nextHop, late bool, own func(*Host) bool) mxReading
 	}
 	// SMTP5321-5.1-10: RFC 5321 section 5.1
 	m.hosts = slices.DeleteFunc(m.hosts, func(h Host) bool { return int(h.Preference) >= limit })
-	m.unused(UnusedMX{Why: MXSelf, Row: "M10", Self: self, Preference: uint16(limit), Late: late})
+	m.unused(reason.UnusedMX{Why: reason.MXSelf, Row: "M10", Self: self, Preference: uint16(limit), Late: late})
 	if len(m.hosts) == 0 {
 		// SMTP5321-5.1-11: RFC 5321 section 5.1
-		m.bounce("M10", reasonOf(ReasonMailLoop, n.host, &SelfListed{Self: self}))
+		m.bounce("M10", reasonOf(reason.MailLoop, n.host, &reason.SelfListed{Self: self}))
 	}
 	return m
 }
@@ -209,4 +210,4 @@ func (m *mxReading) bounce(row string, why Reason) {
 }
 
 // unused notes an MX record that is not used.
-func (m *mxReading) unused(u UnusedMX) { m.state.Unused = append(m.state.Unused, u) }
+func (m *mxReading) unused(u reason.UnusedMX) { m.state.Unused = append(m.state.Unused, u) }

@@ -14,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -30,7 +31,7 @@ func steps(why []explain.Step, word string) string {
 
 // TestTable2 is section 2 of the table: from a next hop to its hosts.
 func TestTable2(t *testing.T) {
-	bounced := func(t *testing.T, p *engine.Plan, row, code string, id engine.ReasonID) {
+	bounced := func(t *testing.T, p *engine.Plan, row, code string, id reason.ID) {
 		t.Helper()
 		if p.MX.Outcome != engine.Bounced || p.MX.Row != row || explain.Reason(p.MX.Reason).Code != code || p.MX.Reason.ID != id || len(p.Hosts) != 0 {
 			t.Errorf("%+v, hosts %q", p.MX, hostNames(p))
@@ -44,13 +45,13 @@ func TestTable2(t *testing.T) {
 		for in, addr := range map[string]string{"[192.0.2.1]": "192.0.2.1", "[IPv6:2001:db8::1]": "2001:db8::1", "[ipv6:2001:db8::1]:26": "2001:db8::1", "[2001:db8::1]": "2001:db8::1"} {
 			w := newWorld(t)
 			p := w.plan(engine.Request{NextHop: in})
-			if len(p.Hosts) != 1 || p.Hosts[0].Literal != netip.MustParseAddr(addr) || p.Hosts[0].Requirement != engine.May || p.MX.Row != "M1" || p.Hosts[0].SNI != "" || p.Hosts[0].Reason.ID != engine.ReasonLiteral {
+			if len(p.Hosts) != 1 || p.Hosts[0].Literal != netip.MustParseAddr(addr) || p.Hosts[0].Requirement != engine.May || p.MX.Row != "M1" || p.Hosts[0].SNI != "" || p.Hosts[0].Reason.ID != reason.Literal {
 				t.Errorf("%s: %+v", in, p.Hosts)
 			}
 			if len(w.dns.Asked()) != 0 || len(w.sts.asked) != 0 {
 				t.Errorf("%s: asked %v %v", in, w.dns.Asked(), w.sts.asked)
 			}
-			if d := w.engine().Decide(p, 0, shows(w.good), w.now); d.Outcome != engine.Encrypted || d.Reason.ID != engine.ReasonLiteral {
+			if d := w.engine().Decide(p, 0, shows(w.good), w.now); d.Outcome != engine.Encrypted || d.Reason.ID != reason.Literal {
 				t.Errorf("%s: %s %s", in, d.Outcome, d.Reason.ID)
 			}
 			if d := w.engine().Decide(p, 0, engine.Peer{Event: engine.NoSTARTTLS}, w.now); d.Outcome != engine.Cleartext {
@@ -86,12 +87,12 @@ func TestTable2(t *testing.T) {
 			w.dns.Add("example.org. 300 IN A 192.0.2.1")
 			w.dns.Fail("example.org", dnssec.TypeMX, kind)
 			p := w.plan(engine.Request{})
-			id := engine.ReasonMXLookupFailed
+			id := reason.MXLookupFailed
 			switch kind {
 			case dnssec.ErrBogus:
-				id = engine.ReasonMXBogus
+				id = reason.MXBogus
 			case dnssec.ErrBudget:
-				id = engine.ReasonBudget
+				id = reason.Budget
 			}
 			if p.MX.Outcome != engine.Deferred || p.MX.Row != "M3" || p.MX.Reason.ID != id || len(p.Hosts) != 0 {
 				t.Errorf("%+v", p.MX)
@@ -120,7 +121,7 @@ func TestTable2(t *testing.T) {
 			w := newWorld(t)
 			w.dns.Deny("example.org", dnssec.TypeMX, dnssec.NXDomain, status, dnssec.Reason{})
 			p := w.plan(engine.Request{})
-			bounced(t, p, "M4", "5.1.2", engine.ReasonNoSuchDomain)
+			bounced(t, p, "M4", "5.1.2", reason.NoSuchDomain)
 			if strings.Contains(explain.Text(p.MX.Reason), "not validated by DNSSEC") != (status == dnssec.Insecure) {
 				t.Error(explain.Text(p.MX.Reason))
 			}
@@ -151,7 +152,7 @@ func TestTable2(t *testing.T) {
 	t.Run("M6 null MX", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 0 .", "example.org. 300 IN A 192.0.2.1")
-		bounced(t, w.plan(engine.Request{}), "M6", "5.1.10", engine.ReasonNullMX)
+		bounced(t, w.plan(engine.Request{}), "M6", "5.1.10", reason.NullMX)
 		if w.asked("example.org", dnssec.TypeA) || w.asked(".", dnssec.TypeA) {
 			t.Errorf("asked: %v", w.dns.Asked())
 		}
@@ -159,7 +160,7 @@ func TestTable2(t *testing.T) {
 	t.Run("M6 a root exchange alone, of another preference", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 10 .")
-		bounced(t, w.plan(engine.Request{}), "M6", "5.1.10", engine.ReasonNullMX)
+		bounced(t, w.plan(engine.Request{}), "M6", "5.1.10", reason.NullMX)
 	})
 	t.Run("M7 a root exchange among others", func(t *testing.T) {
 		w := newWorld(t).signed()
@@ -180,7 +181,7 @@ func TestTable2(t *testing.T) {
 	t.Run("M8 nothing else", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 5 192.0.2.7.", "example.org. 300 IN A 192.0.2.1")
-		bounced(t, w.plan(engine.Request{}), "M8", "5.4.4", engine.ReasonNoUsableMX)
+		bounced(t, w.plan(engine.Request{}), "M8", "5.4.4", reason.NoUsableMX)
 		p := w.plan(engine.Request{Options: engine.Options{NoAddressDefer: true}})
 		if p.MX.Outcome != engine.Deferred {
 			t.Errorf("%+v", p.MX)
@@ -188,7 +189,7 @@ func TestTable2(t *testing.T) {
 		// With a null MX beside it the domain has not said that it takes no mail.
 		w.dns.Add("example.org. 300 IN MX 0 .")
 		w.engine().Forget()
-		bounced(t, w.plan(engine.Request{}), "M8", "5.4.4", engine.ReasonNoUsableMX)
+		bounced(t, w.plan(engine.Request{}), "M8", "5.4.4", reason.NoUsableMX)
 	})
 	t.Run("M8 names that are no host names, and malformed records", func(t *testing.T) {
 		w := newWorld(t).signed()
@@ -266,23 +267,23 @@ func TestTable2(t *testing.T) {
 		w := ten(t)
 		w.cfg.OwnHosts = []rfc6125.Host{host(t, "worse.example.org"), host(t, "mx.example.org")}
 		p := w.plan(engine.Request{})
-		bounced(t, p, "M10", "5.4.6", engine.ReasonMailLoop)
+		bounced(t, p, "M10", "5.4.6", reason.MailLoop)
 		w = ten(t)
 		w.cfg.OwnAddresses = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
-		bounced(t, w.plan(engine.Request{}), "M10", "5.4.6", engine.ReasonMailLoop)
+		bounced(t, w.plan(engine.Request{}), "M10", "5.4.6", reason.MailLoop)
 	})
 	t.Run("M10 implicit MX", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN A 192.0.2.1")
 		w.cfg.OwnHosts = []rfc6125.Host{host(t, "example.org")}
-		bounced(t, w.plan(engine.Request{}), "M10", "5.4.6", engine.ReasonMailLoop)
+		bounced(t, w.plan(engine.Request{}), "M10", "5.4.6", reason.MailLoop)
 	})
 	t.Run("M10 the best of several own hosts counts", func(t *testing.T) {
 		for _, own := range [][]rfc6125.Host{{host(t, "mx0.example.org"), host(t, "self.example.org")}, {host(t, "self.example.org"), host(t, "mx0.example.org")}} {
 			w := ten(t)
 			w.dns.Add("example.org. 300 IN MX 0 mx0.example.org.")
 			w.cfg.OwnHosts = own
-			bounced(t, w.plan(engine.Request{}), "M10", "5.4.6", engine.ReasonMailLoop)
+			bounced(t, w.plan(engine.Request{}), "M10", "5.4.6", reason.MailLoop)
 		}
 	})
 	t.Run("M10 better hosts whose lookups fail", func(t *testing.T) {
@@ -356,7 +357,7 @@ func TestRequirementsMX(t *testing.T) {
 			t.Errorf("%q", hostNames(p))
 		}
 	})
-	t.Run("SMTP5321-5.1-06 no substitute for MX hosts that can not be used", func(t *testing.T) {
+	t.Run("SMTP5321-5.1-06 no substitute for MX hosts that cannot be used", func(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 10 mx.example.org.", "example.org. 300 IN A 192.0.2.1")
 		p := w.plan(engine.Request{})
@@ -384,7 +385,7 @@ func TestRequirementsMX(t *testing.T) {
 			t.Errorf("follow: %+v", p.Hosts[0].Reason)
 		}
 		p := alias(t).plan(engine.Request{Options: engine.Options{RefuseMXAlias: true}})
-		if h := p.Hosts[0]; h.Requirement != engine.Skip || !h.Unusable || h.Reason.ID != engine.ReasonAliasRefused || h.Skipped != engine.Refused {
+		if h := p.Hosts[0]; h.Requirement != engine.Skip || !h.Unusable || h.Reason.ID != reason.AliasRefused || h.Skipped != engine.Refused {
 			t.Errorf("refuse: %+v", h.Reason)
 		}
 	})
@@ -469,7 +470,7 @@ func TestRequirementsMX(t *testing.T) {
 		// Own host first and a host of the policy behind it: nothing is sent to that.
 		w.cfg.OwnHosts = []rfc6125.Host{host(t, "evil.example.org")}
 		w.eng = nil
-		if p := w.plan(engine.Request{}); len(p.Hosts) != 0 || p.MX.Reason.ID != engine.ReasonMailLoop {
+		if p := w.plan(engine.Request{}); len(p.Hosts) != 0 || p.MX.Reason.ID != reason.MailLoop {
 			t.Errorf("%q", hostNames(p))
 		}
 	})

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/internal/enum"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -33,11 +34,11 @@ var levelWords = [...]string{"default", "opportunistic", "dane", "dane-only", "s
 
 // String returns the word of the level: "default", "opportunistic", "dane",
 // "dane-only", "sts", "secure".
-func (l Level) String() string { return enumString(levelWords[:], int(l)) }
+func (l Level) String() string { return enum.Word(levelWords[:], int(l)) }
 
-// ParseLevel reads the word of a level. The error lists the words.
-func ParseLevel(s string) (Level, error) {
-	i, err := word("level", levelWords[:], s)
+// parseLevel reads the word of a level. The error lists the words.
+func parseLevel(s string) (Level, error) {
+	i, err := enum.Index("engine", "level", levelWords[:], s)
 	return Level(i), err
 }
 
@@ -46,7 +47,7 @@ func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // UnmarshalText reads the word of a level.
 func (l *Level) UnmarshalText(b []byte) (err error) {
-	*l, err = ParseLevel(string(b))
+	*l, err = parseLevel(string(b))
 	return err
 }
 
@@ -57,7 +58,7 @@ func (l Level) usesDANE() bool { return l != LevelOpportunistic && l != LevelSTS
 func (l Level) usesSTS() bool { return l == LevelDefault || l == LevelSTS || l == LevelSecure }
 
 // mandatory reports whether the level is a demand of the operator's own, which the
-// sender of a message can not lower with a header field (doubt D10).
+// sender of a message cannot lower with a header field (doubt D10).
 func (l Level) mandatory() bool { return l == LevelDANEOnly || l == LevelSecure }
 
 // Options of local policy (section 1). The zero value is the default of each.
@@ -93,14 +94,14 @@ const (
 var insecureMXWords = [...]string{"dane", "encrypt", "may"}
 
 // String returns "dane", "encrypt" or "may".
-func (m InsecureMX) String() string { return enumString(insecureMXWords[:], int(m)) }
+func (m InsecureMX) String() string { return enum.Word(insecureMXWords[:], int(m)) }
 
 // MarshalText prints m as [InsecureMX.String] does.
 func (m InsecureMX) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
 // UnmarshalText reads what [InsecureMX.MarshalText] prints.
 func (m *InsecureMX) UnmarshalText(b []byte) error {
-	i, err := word("insecure-mx", insecureMXWords[:], string(b))
+	i, err := enum.Index("engine", "insecure-mx", insecureMXWords[:], string(b))
 	*m = InsecureMX(i)
 	return err
 }
@@ -117,14 +118,14 @@ const (
 var daneAndSTSWords = [...]string{"dane-first", "both"}
 
 // String returns "dane-first" or "both".
-func (d DANEAndSTS) String() string { return enumString(daneAndSTSWords[:], int(d)) }
+func (d DANEAndSTS) String() string { return enum.Word(daneAndSTSWords[:], int(d)) }
 
 // MarshalText prints d as [DANEAndSTS.String] does.
 func (d DANEAndSTS) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText reads what [DANEAndSTS.MarshalText] prints.
 func (d *DANEAndSTS) UnmarshalText(b []byte) error {
-	i, err := word("dane-and-sts", daneAndSTSWords[:], string(b))
+	i, err := enum.Index("engine", "dane-and-sts", daneAndSTSWords[:], string(b))
 	*d = DANEAndSTS(i)
 	return err
 }
@@ -141,21 +142,14 @@ const (
 var stsUndeterminedWords = [...]string{"proceed", "defer"}
 
 // String returns "proceed" or "defer".
-func (u STSUndetermined) String() string { return enumString(stsUndeterminedWords[:], int(u)) }
+func (u STSUndetermined) String() string { return enum.Word(stsUndeterminedWords[:], int(u)) }
 
 // MarshalText prints u as [STSUndetermined.String] does.
 func (u STSUndetermined) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
 // UnmarshalText reads what [STSUndetermined.MarshalText] prints.
 func (u *STSUndetermined) UnmarshalText(b []byte) error {
-	i, err := word("sts-undetermined", stsUndeterminedWords[:], string(b))
+	i, err := enum.Index("engine", "sts-undetermined", stsUndeterminedWords[:], string(b))
 	*u = STSUndetermined(i)
 	return err
-}
-
-func enumString(words []string, i int) string {
-	if i < len(words) {
-		return words[i]
-	}
-	return "invalid"
 }

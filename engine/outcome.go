@@ -1,6 +1,8 @@
 package engine
 
-import "fmt"
+import (
+	"github.com/mxauth/mxauth/engine/internal/enum"
+)
 
 // An Outcome is what a delivery is, or would be. The zero Outcome is OutcomeNone,
 // over which nothing may be sent.
@@ -37,7 +39,7 @@ func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil 
 
 // UnmarshalText reads what [Outcome.MarshalText] prints.
 func (o *Outcome) UnmarshalText(b []byte) error {
-	i, err := word("outcome", outcomeWords[:], string(b))
+	i, err := enum.Index("engine", "outcome", outcomeWords[:], string(b))
 	*o = Outcome(i)
 	return err
 }
@@ -74,13 +76,3 @@ const (
 	MethodMTASTS Method = "mta-sts" // an enforced MTA-STS policy: pattern, WebPKI path, name of the MX host
 	MethodPKIX   Method = "pkix"    // WebPKI path and a name that the operator, or REQUIRETLS, asked for
 )
-
-// word finds s among words and says what the words are if it is none of them.
-func word(what string, words []string, s string) (int, error) {
-	for i, w := range words {
-		if w == s {
-			return i, nil
-		}
-	}
-	return 0, fmt.Errorf("engine: no such %s: %.40q (one of %q)", what, s, words)
-}

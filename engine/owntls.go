@@ -2,6 +2,8 @@ package engine
 
 import (
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/engine/internal/enum"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -26,14 +28,14 @@ const (
 var handshakeWords = [...]string{"complete", "wider", "read"}
 
 // String returns "complete", "wider" or "read".
-func (h Handshake) String() string { return enumString(handshakeWords[:], int(h)) }
+func (h Handshake) String() string { return enum.Word(handshakeWords[:], int(h)) }
 
 // MarshalText prints h as [Handshake.String] does.
 func (h Handshake) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
 // UnmarshalText reads what [Handshake.MarshalText] prints.
 func (h *Handshake) UnmarshalText(b []byte) error {
-	i, err := word("handshake", handshakeWords[:], string(b))
+	i, err := enum.Index("engine", "handshake", handshakeWords[:], string(b))
 	*h = Handshake(i)
 	return err
 }
@@ -57,14 +59,14 @@ var obstacleWords = [...]string{"none", "certificate", "key", "signature", "ciph
 
 // String returns "none", "certificate", "key", "signature", "cipher-suite", "group" or
 // "client-hello".
-func (o Obstacle) String() string { return enumString(obstacleWords[:], int(o)) }
+func (o Obstacle) String() string { return enum.Word(obstacleWords[:], int(o)) }
 
 // MarshalText prints o as [Obstacle.String] does.
 func (o Obstacle) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // UnmarshalText reads what [Obstacle.MarshalText] prints.
 func (o *Obstacle) UnmarshalText(b []byte) error {
-	i, err := word("obstacle", obstacleWords[:], string(b))
+	i, err := enum.Index("engine", "obstacle", obstacleWords[:], string(b))
 	*o = Obstacle(i)
 	return err
 }
@@ -85,7 +87,7 @@ type OwnTLS struct {
 	Unproved string
 }
 
-// Library is the evidence of [ReasonOwnTLS].
+// Library is the evidence of [reason.OwnTLS].
 type Library struct {
 	OwnTLS
 	Handshake Handshake // in which the peer was judged
@@ -101,7 +103,8 @@ type Library struct {
 	Matched  dane.Record
 }
 
-func (*Library) evidence() {}
+// IsEvidence marks the type.
+func (*Library) IsEvidence() {}
 
 // ownTLS makes the reason of a handshake that failed through the TLS library of this
 // program. o is the outcome that it decides, OutcomeNone for a finding.
@@ -124,7 +127,7 @@ func (c *connection) ownTLS(part Requirement, o Outcome) Reason {
 			lib.Matched = res.Matched
 		}
 	}
-	return c.reason(ReasonOwnTLS, lib)
+	return c.reason(reason.OwnTLS, lib)
 }
 
 // isOwn reports whether the handshake failed through the TLS library of this program.

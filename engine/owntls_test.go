@@ -15,6 +15,8 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 )
 
@@ -34,7 +36,7 @@ func TestRead(t *testing.T) {
 	record := recordOf(3, 1, key.SPKI)
 	finding := func(d engine.Decision) bool {
 		return slices.ContainsFunc(d.Details, func(r engine.Reason) bool {
-			return r.ID == engine.ReasonOwnTLS && strings.Contains(explain.Text(r), "serial number: it is negative")
+			return r.ID == reason.OwnTLS && strings.Contains(explain.Text(r), "serial number: it is negative")
 		})
 	}
 	for name, c := range map[string]struct {
@@ -58,7 +60,7 @@ func TestRead(t *testing.T) {
 				t.Errorf("%s, parameter %v, drop %v: %s", d.Outcome, d.SendRequireTLS, d.DropConnection, explain.Text(d.Reason))
 			}
 			demands := c.r.RequireTLS && !c.r.NullReturnPath
-			if !demands && !finding(d) || demands && d.Reason.ID != engine.ReasonOwnTLS {
+			if !demands && !finding(d) || demands && d.Reason.ID != reason.OwnTLS {
 				t.Errorf("%s: %v", d.Reason.ID, d.Details)
 			}
 			if r := explain.Report(c.w.plan(c.r), 0, d); r != nil {
@@ -129,7 +131,7 @@ func TestAttemptIsNeverRead(t *testing.T) {
 		}
 		for _, requireTLS := range []bool{false, true} {
 			d := a.Decision(requireTLS)
-			if d.Peer.Handshake != engine.HandshakeComplete || d.Peer.OwnTLS != nil || d.Reason.ID == engine.ReasonOwnTLS {
+			if d.Peer.Handshake != engine.HandshakeComplete || d.Peer.OwnTLS != nil || d.Reason.ID == reason.OwnTLS {
 				t.Fatalf("%s: %+v", d.Reason.ID, d.Peer)
 			}
 		}
@@ -157,14 +159,14 @@ func TestTLSChoice(t *testing.T) {
 			t.Error(name)
 		}
 	}
-	if !slices.Contains(c.CipherSuites, tls.TLS_RSA_WITH_AES_128_GCM_SHA256) || engine.IsDefaultSuite(tls.TLS_RSA_WITH_AES_128_GCM_SHA256) || !engine.IsDefaultSuite(tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256) {
+	if !slices.Contains(c.CipherSuites, tls.TLS_RSA_WITH_AES_128_GCM_SHA256) || !slices.Contains(c.CipherSuites, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256) {
 		t.Errorf("%v", c.CipherSuites)
 	}
 }
 
 // TestMemoryOfRead: what was only read is neither TLS that a host spoke nor its loss.
 func TestMemoryOfRead(t *testing.T) {
-	l := newLife(t, engine.MemoryAlert)
+	l := newLife(t, memory.Alert)
 	w := l.next(0, plain)
 	e, p := w.engine(), w.plan(engine.Request{})
 	e.Remember(p, 0, e.Decide(p, 0, shows(sharedPKI().good), w.now))

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/mxauth/mxauth/engine/internal/enum"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -25,14 +26,14 @@ var eventWords = [...]string{"no-connection", "no-starttls", "starttls-refused",
 
 // String returns the word of the event: "no-connection", "no-starttls",
 // "starttls-refused", "handshake-failed", "handshake-done".
-func (e Event) String() string { return enumString(eventWords[:], int(e)) }
+func (e Event) String() string { return enum.Word(eventWords[:], int(e)) }
 
 // MarshalText prints e as [Event.String] does.
 func (e Event) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
 // UnmarshalText reads what [Event.MarshalText] prints.
 func (e *Event) UnmarshalText(b []byte) error {
-	i, err := word("event", eventWords[:], string(b))
+	i, err := enum.Index("engine", "event", eventWords[:], string(b))
 	*e = Event(i)
 	return err
 }

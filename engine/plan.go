@@ -6,27 +6,25 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
-
-// MaxHosts bounds the hosts of a plan. Real MX sets hold up to some twenty; a larger
-// one is cut behind this many in the order of preference, so that a hostile zone can
-// not make us ask thousands of questions.
-const MaxHosts = 64
 
 // hostLookups bounds the hosts of one plan that are looked up at the same time: all of
 // them, so that some whose servers are silent do not hold up the others. How many
 // questions are under way is bounded by the budget of the plan.
 const hostLookups = MaxHosts
 
-// MinValid is how long a plan may be decided by at least, from when it is complete and
+// minValid is how long a plan may be decided by at least, from when it is complete and
 // however soon the TTLs of what it rests on end: an answer whose TTL has ended may be used
 // for the transaction in progress (RFC 1035 section 3.2.1), and connecting takes its time.
 // It does not hold for ends of signatures and of cached policies, and no plan is kept in
 // the cache for it.
-const MinValid = time.Minute
+const minValid = time.Minute
 
 // askAgainAfter is how long a plan must have been in the making for answers that have
 // ended meanwhile to be asked for again. TTLs are whole seconds.
@@ -48,7 +46,7 @@ type MXState struct {
 	// were dropped; More counts the others.
 	Listed []MXHost
 	More   int
-	Unused []UnusedMX
+	Unused []reason.UnusedMX
 }
 
 // An MXHost is a host with its preference.
@@ -60,40 +58,6 @@ type MXHost struct {
 // maxListed is how many hosts MXState.Listed holds: as many as a person reads.
 const maxListed = 8
 
-// An UnusedMX is an MX record that is not used, or several that are not.
-type UnusedMX struct {
-	Why        MXFault
-	Row        string
-	Name       rfc6125.Name // of MXNotHost
-	Self       rfc6125.Host // of MXSelf
-	Preference uint16       // of MXNotHost; of MXSelf, from which on hosts are dropped
-	// Late says that the addresses showed it.
-	Late bool
-}
-
-// MXFault is why an MX record is not used. The zero MXFault is MXMalformed.
-type MXFault uint8
-
-// Values of MXFault.
-const (
-	MXMalformed MXFault = iota
-	MXNotHost           // the target is no host name (M8)
-	MXRoot              // the root beside other hosts (M7)
-	MXTooMany           // hosts beyond [MaxHosts]
-	MXSelf              // this server, and what is no better (M10)
-)
-
-// STSAsked says whether MTA-STS was asked. The zero STSAsked is STSNotAsked.
-type STSAsked uint8
-
-// Values of STSAsked.
-const (
-	STSNotAsked STSAsked = iota // the level, or the next hop, has no use for it
-	STSNoClient                 // [Config].STS is nil
-	STSWasAsked                 // Plan.STS is the answer
-	STSLeft                     // DANE alone decides: nobody waited for the answer
-)
-
 // A Plan is what must hold for each host, known before connecting. It is immutable.
 type Plan struct {
 	Request  Request
@@ -101,19 +65,19 @@ type Plan struct {
 	Exp      rfc6125.Name // after its CNAMEs
 	MX       MXState
 	STS      sts.Result
-	STSAsked STSAsked
+	STSAsked reason.STSAsked
 	Hosts    []Host // in the order to try
 	// Findings are failures that concern the domain whatever its hosts do, for the
-	// report: a policy that can not be fetched, a record that is gone.
+	// report: a policy that cannot be fetched, a record that is gone.
 	Findings []Reason
 	// Past is what the domain once proved, with what this plan adds to it; nil if nothing
 	// is remembered ([Config].Memory). Drops are what it has lost since. PastErr is why it
 	// is not known what the domain once proved.
-	Past    *Past
+	Past    *memory.Past
 	PastErr error
-	Drops   []Drop
+	Drops   []memory.Drop
 	// ValidUntil is the earliest end of what the plan rests on, but not sooner than
-	// [MinValid] after it was complete unless a signature or a cached policy ends; after
+	// a minute after it was complete unless a signature or a cached policy ends; after
 	// it a decision is Deferred (plan again).
 	ValidUntil time.Time
 	Made       time.Time // when it was begun
@@ -148,26 +112,30 @@ type Host struct {
 	// of mode testing, MTA-STS where DANE decides, everything under TLS-Required: No.
 	Report Requirement
 	// Strict is what must hold to send with the REQUIRETLS parameter; Skip where that
-	// is not asked or can not be (section 9).
+	// is not asked or cannot be (section 9).
 	Strict Requirement
 	// NoDANE and NoSTS say what keeps DANE and MTA-STS from asking for more, where they do
 	// not; Ground, why nothing is demanded.
-	NoDANE NoDANE
-	NoSTS  NoSTS
-	Ground Ground
+	NoDANE reason.NoDANE
+	NoSTS  reason.NoSTS
+	Ground reason.Ground
 	// Waived is the reason for which the host would be skipped, had not audit mode or
 	// the message's own wish let it go; zero if none.
 	Waived Reason
 	// Exception is the operator's exception for this host, whether it is needed or not; nil
 	// if there is none.
-	Exception *Exception
+	Exception *exception.Exception
 	// Findings are failures seen before connecting, for the report.
 	Findings []Reason
 }
 
-// String returns the name of the host, or its address in brackets.
+// String returns the name of the host, or its address as SMTP writes it: "[192.0.2.1]",
+// "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3).
 func (h *Host) String() string {
-	if h.Literal.IsValid() {
+	switch {
+	case h.Literal.Is6():
+		return "[IPv6:" + h.Literal.String() + "]"
+	case h.Literal.IsValid():
 		return "[" + h.Literal.String() + "]"
 	}
 	return h.Name.String()
@@ -181,7 +149,7 @@ func (h *Host) usable() bool {
 // A Reason says which rule decided, and what the rule saw. It holds no words: package
 // engine/explain makes them. The zero Reason says nothing.
 type Reason struct {
-	ID ReasonID `json:"id,omitempty"`
+	ID reason.ID `json:"id,omitempty"`
 	// Policy is the type of the RFC 8460 policy entry that the reason belongs to: that of
 	// the ID, or of the policy that failed where the ID is about any.
 	Policy tlsrpt.PolicyType `json:"policy,omitempty"`
@@ -192,7 +160,7 @@ type Reason struct {
 	Plan *Plan `json:"-"`
 	// Evidence is what the rule saw beyond the lookups of plan and host; nil where there
 	// is nothing more.
-	Evidence Evidence `json:"-"`
+	Evidence reason.Evidence `json:"-"`
 }
 
 // IsZero reports whether r says nothing.
@@ -201,8 +169,8 @@ func (r Reason) IsZero() bool { return r.ID == "" }
 // Overridden is a failure that audit mode or an exception lets pass.
 type Overridden struct {
 	Failed    Reason
-	Exception *Exception // nil: audit mode
-	Outcome   Outcome    // of the connection; OutcomeNone in a plan
+	Exception *exception.Exception // nil: audit mode
+	Outcome   Outcome              // of the connection; OutcomeNone in a plan
 }
 
 // Underlying is the reason behind a reason: of the connection that a message's own wish
@@ -214,11 +182,23 @@ type Underlying struct {
 	DemandsREQUIRETLS bool
 }
 
-func (*Overridden) evidence() {}
-func (*Underlying) evidence() {}
+// NoTLS is a connection that came to no TLS session.
+type NoTLS struct {
+	Peer Peer
+	Part Requirement // the part of the requirement that needs TLS; Skip where none does
+}
+
+// IsEvidence marks the type.
+func (*Overridden) IsEvidence() {}
+
+// IsEvidence marks the type.
+func (*Underlying) IsEvidence() {}
+
+// IsEvidence marks the type.
+func (*NoTLS) IsEvidence() {}
 
 // reasonOf makes the reason of a rule about a next hop.
-func reasonOf(id ReasonID, domain rfc6125.Host, ev Evidence) Reason {
+func reasonOf(id reason.ID, domain rfc6125.Host, ev reason.Evidence) Reason {
 	return Reason{ID: id, Policy: id.Policy(), Domain: domain, Evidence: ev}
 }
 

@@ -7,22 +7,6 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// Limits of the plans that are kept.
-const (
-	// DefaultCachedPlans is how many plans an engine keeps by default: a busy server
-	// talks to a few thousand domains at a time.
-	DefaultCachedPlans = 4096
-	// DefaultCachedPlanBytes bounds the memory of the kept plans: 16 KiB for each of
-	// [DefaultCachedPlans], which is more than a plan of two hosts with DANE takes.
-	DefaultCachedPlanBytes = 64 << 20
-	// maxKeptPlan bounds one kept plan, so that no domain takes the room of many others.
-	// A plan of 20 hosts, the largest MX sets in use, with four TLSA records each takes
-	// about half of it. A larger plan is made again for each delivery.
-	maxKeptPlan = 256 << 10
-	// keptPlanShare is the part of a smaller bound that one plan may take.
-	keptPlanShare = 16
-)
-
 // A planLRU keeps plans, the one that was used last the longest. It bounds their
 // number and their bytes. It may be used by many goroutines at once.
 type planLRU struct {
@@ -90,3 +74,13 @@ func (k *keptPlan) heapSize(key *planKey, most int64) int64 {
 	order := int64(reflect.TypeFor[Plan]().Size()) + int64(len(k.plan.Hosts))*int64(reflect.TypeFor[Host]().Size())
 	return n + int64(len(k.orders))*order
 }
+
+// Limits of one kept plan.
+const (
+	// maxKeptPlan bounds one kept plan, so that no domain takes the room of many others.
+	// A plan of 20 hosts, the largest MX sets in use, with four TLSA records each takes
+	// about half of it. A larger plan is made again for each delivery.
+	maxKeptPlan = 256 << 10
+	// keptPlanShare is the part of a smaller bound that one plan may take.
+	keptPlanShare = 16
+)

@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -38,7 +39,7 @@ func TestTable3(t *testing.T) {
 		{sts.S3, "fetched testing", "testing", nil, nil, false, nil, "may", ""},
 		{sts.S3, "fetched none", "none", nil, nil, false, nil, "may", ""},
 		{sts.S4, "not fetched", "", nil, fetch(sts.ErrFetchStatus), false, nil, "may", "sts-fetch-failed sts-policy-fetch-error"},
-		{sts.S4, "time-out", "", nil, fetch(sts.ErrFetchTimeout), false, nil, "may", "sts-fetch-failed sts-policy-fetch-error"},
+		{sts.S4, "timeout", "", nil, fetch(sts.ErrFetchTimeout), false, nil, "may", "sts-fetch-failed sts-policy-fetch-error"},
 		{sts.S4, "certificate of the policy host", "", nil, fetch(sts.ErrFetchWebPKI), false, nil, "may", "sts-fetch-certificate sts-webpki-invalid"},
 		{sts.S4, "syntax", "", nil, fetch(sts.ErrFetchSyntax), false, nil, "may", "sts-policy-invalid sts-policy-invalid"},
 		{sts.S5, "cached, same id", "enforce", nil, nil, true, nil, "sts", ""},
@@ -91,13 +92,13 @@ func TestTable3(t *testing.T) {
 	// the option for failures of DNS says. Nothing is reported.
 	for name, c := range map[string]struct {
 		r    sts.Result
-		want engine.ReasonID
+		want reason.ID
 		says string
 	}{
-		"S2 the store cannot say":   {sts.Result{Row: sts.S2, TXTErr: sts.ErrNoRecord, StoreErr: errors.New("down")}, engine.ReasonSTSStore, "(down)"},
-		"S13 no turn":               {sts.Result{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrNoTurn, Detail: "too many"}}, engine.ReasonSTSNoTurn, "too many"},
-		"S13 under way":             {sts.Result{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrPending}}, engine.ReasonSTSPending, "mta-sts.example.org has not answered"},
-		"S12 the caller's own time": {sts.Result{Row: sts.S12, Pending: true, TXTErr: context.DeadlineExceeded}, engine.ReasonSTSPending, "(TXT at _mta-sts.example.org) was not answered in time"},
+		"S2 the store cannot say":   {sts.Result{Row: sts.S2, TXTErr: sts.ErrNoRecord, StoreErr: errors.New("down")}, reason.STSStore, "(down)"},
+		"S13 no turn":               {sts.Result{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrNoTurn, Detail: "too many"}}, reason.STSNoTurn, "too many"},
+		"S13 under way":             {sts.Result{Row: sts.S13, Pending: true, FetchErr: &sts.FetchError{Kind: sts.ErrPending}}, reason.STSPending, "mta-sts.example.org has not answered"},
+		"S12 the caller's own time": {sts.Result{Row: sts.S12, Pending: true, TXTErr: context.DeadlineExceeded}, reason.STSPending, "(TXT at _mta-sts.example.org) was not answered in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, o := range []engine.STSUndetermined{engine.STSProceed, engine.STSDefer} {
@@ -167,7 +168,7 @@ func TestTable3(t *testing.T) {
 		if w.engine().CachedPlans() != 0 {
 			t.Error("a plan with an open question is kept")
 		}
-		// The same where the hosts can not be used anyway.
+		// The same where the hosts cannot be used anyway.
 		w = newWorld(t).signed()
 		w.dns.Fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrServFail)
 		w.sts.hold = make(chan struct{})
@@ -262,7 +263,7 @@ func TestRequirementsSTS(t *testing.T) {
 	})
 	t.Run("STS-4-01 each host is checked twice", func(t *testing.T) {
 		w := newWorld(t).unsigned().policy("enforce", "other.example.org")
-		if d := w.decide(engine.Request{}, shows(w.good)); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonSTSNoMatch {
+		if d := w.decide(engine.Request{}, shows(w.good)); d.Outcome != engine.Refused || d.Reason.ID != reason.STSNoMatch {
 			t.Errorf("pattern: %s %s", d.Outcome, d.Reason.ID)
 		}
 		w = newWorld(t).unsigned().policy("enforce", "mx.example.org")
@@ -297,7 +298,7 @@ func TestRequirementsSTS(t *testing.T) {
 	t.Run("STS-5-02 testing reports and stops nothing", func(t *testing.T) {
 		w := newWorld(t).unsigned().policy("testing", "mx.example.org")
 		d := w.decide(engine.Request{}, shows(w.alien))
-		if !d.Deliver || d.Outcome != engine.Encrypted || len(d.Details) != 1 || d.Details[0].ID != engine.ReasonSTSUntrusted || d.Details[0].Policy != "sts" {
+		if !d.Deliver || d.Outcome != engine.Encrypted || len(d.Details) != 1 || d.Details[0].ID != reason.STSUntrusted || d.Details[0].Policy != "sts" {
 			t.Errorf("%s %+v", d.Outcome, d.Details)
 		}
 		d = w.decide(engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
@@ -307,7 +308,7 @@ func TestRequirementsSTS(t *testing.T) {
 		// Worked row: MX not in the pattern and a bad certificate: two failures.
 		w = newWorld(t).unsigned().policy("testing", "other.example.org")
 		d = w.decide(engine.Request{}, shows(w.alien))
-		if !d.Deliver || len(d.Details) != 2 || d.Details[0].ID != engine.ReasonSTSNoMatch || d.Details[1].ID != engine.ReasonSTSUntrusted {
+		if !d.Deliver || len(d.Details) != 2 || d.Details[0].ID != reason.STSNoMatch || d.Details[1].ID != reason.STSUntrusted {
 			t.Errorf("%s %+v", d.Outcome, d.Details)
 		}
 		if d := w.decide(engine.Request{}, shows(w.good)); len(d.Details) != 1 {
@@ -326,7 +327,7 @@ func TestRequirementsSTS(t *testing.T) {
 		e := w.engine()
 		p := w.plan(engine.Request{})
 		tries := []engine.Try{p.TryOf(0, e.Decide(p, 0, shows(w.alien), w.now))}
-		if f := e.Message(p, tries, engine.Circumstances{Expired: true}); f.Action != engine.LookAgain || f.Reason.ID != engine.ReasonPolicyLastLook {
+		if f := e.Message(p, tries, engine.Circumstances{Expired: true}); f.Action != engine.LookAgain || f.Reason.ID != reason.PolicyLastLook {
 			t.Fatalf("%+v", f)
 		}
 		asked := len(w.sts.asked)

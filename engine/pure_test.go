@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 )
 
@@ -33,7 +35,7 @@ func TestDecideIsPure(t *testing.T) {
 	w.cfg.Roots = nil // the system's
 	w.cfg.Trace = &engine.Trace{
 		Decided:  func(*engine.Plan, int, *engine.Decision) { t.Error("Decided was called") },
-		Excepted: func(*engine.Exception, bool) { t.Error("Excepted was called") },
+		Excepted: func(*exception.Exception, bool) { t.Error("Excepted was called") },
 	}
 	e := w.engine()
 	p := w.plan(engine.Request{})
@@ -84,7 +86,7 @@ func TestRecord(t *testing.T) {
 	decided, excepted := 0, 0
 	w.cfg.Trace = &engine.Trace{
 		Decided:  func(*engine.Plan, int, *engine.Decision) { decided++ },
-		Excepted: func(*engine.Exception, bool) { excepted++ },
+		Excepted: func(*exception.Exception, bool) { excepted++ },
 	}
 	e := w.engine()
 	p := w.plan(engine.Request{})
@@ -112,7 +114,7 @@ func TestNoSystemRoots(t *testing.T) {
 	pki := sharedPKI()
 	w := newWorld(t).unsigned().policy("enforce", "mx.example.org")
 	w.cfg.Roots = nil
-	if d := w.decide(engine.Request{}, shows(pki.good)); d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonSTSUntrusted {
+	if d := w.decide(engine.Request{}, shows(pki.good)); d.Outcome != engine.Refused || d.Reason.ID != reason.STSUntrusted {
 		t.Errorf("%s: %s", d.Outcome, explain.Text(d.Reason))
 	}
 	w = newWorld(t).signed().tlsa(tlsaOf(3, 1, pki.self.Cert))

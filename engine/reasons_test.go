@@ -20,6 +20,8 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -30,7 +32,7 @@ var update = flag.Bool("update", false, "write testdata/words.golden")
 // TestEveryReason makes every reason of the table occur, by planning, deciding and
 // ending deliveries; none may be missing and none may come out that is not listed.
 func TestEveryReason(t *testing.T) {
-	found := map[engine.ReasonID]string{}
+	found := map[reason.ID]string{}
 	told := teller{seen: map[string]bool{}}
 	took := func(r engine.Reason) {
 		if r.IsZero() {
@@ -40,7 +42,7 @@ func TestEveryReason(t *testing.T) {
 		if _, ok := explain.About(r.ID); !ok {
 			t.Errorf("%s is not in the table", r.ID)
 		}
-		if len(text) < 20 || !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, ")") && r.ID != engine.ReasonRejected || strings.ContainsAny(text, "{}") || strings.Contains(text, "%!") || strings.Contains(text, "  ") {
+		if len(text) < 20 || !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, ")") && r.ID != reason.Rejected || strings.ContainsAny(text, "{}") || strings.Contains(text, "%!") || strings.Contains(text, "  ") {
 			t.Errorf("%s: %q", r.ID, text)
 		}
 		if names := named(r); len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(text, n) }) {
@@ -207,14 +209,14 @@ func TestEveryReason(t *testing.T) {
 	ex := newWorld(t).signed().tlsa(noMatch)
 	ex.except(anException())
 	took(ex.decide(engine.Request{}, shows(pki.good)).Reason)
-	// What the TLS library of this program can not do.
+	// What the TLS library of this program cannot do.
 	own := engine.Peer{Event: engine.HandshakeFailed, OwnTLS: &engine.OwnTLS{Obstacle: engine.ObstacleHello}}
 	took(newWorld(t).signed().tlsa(noMatch).decide(engine.Request{}, own).Reason)
 	took(newWorld(t).signed().decide(engine.Request{}, own).Reason)
 	took(newWorld(t).signed().decide(engine.Request{Options: engine.Options{NoClearFallback: true}}, own).Reason)
 	// What was there once.
 	for _, lost := range []struct{ first, then func(w *world) }{{protected, bare}, {twoHosts, oneOfTwo}, {enforced, plain}, {enforced, none}, {enforced, testing_}, {enforced, unreachable}, {plain, plain}} {
-		for _, action := range []engine.MemoryAction{engine.MemoryAlert, engine.MemoryDefer} {
+		for _, action := range []memory.Action{memory.Alert, memory.Defer} {
 			l := newLife(t, action)
 			w := l.next(0, lost.first)
 			p := w.plan(engine.Request{})
@@ -222,7 +224,7 @@ func TestEveryReason(t *testing.T) {
 			deliver(l.next(time.Hour, lost.then), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
 		}
 	}
-	for _, action := range []engine.MemoryAction{engine.MemoryAlert, engine.MemoryDefer} {
+	for _, action := range []memory.Action{memory.Alert, memory.Defer} {
 		l := newLife(t, action)
 		l.store = &brokenStore{Store: l.store, get: errors.New("no disk")}
 		deliver(l.next(0, bare), engine.Request{}, engine.Peer{Event: engine.NoSTARTTLS})
@@ -238,7 +240,7 @@ func TestEveryReason(t *testing.T) {
 		t.Errorf("never occurs: %q", missing)
 	}
 	if testing.Verbose() {
-		ids := slices.Sorted(func(yield func(engine.ReasonID) bool) {
+		ids := slices.Sorted(func(yield func(reason.ID) bool) {
 			for id := range found {
 				if !yield(id) {
 					return
@@ -261,7 +263,7 @@ func named(r engine.Reason) (names []string) {
 		names = append(names, r.Host.String(), r.Host.DANE.Base.String())
 	}
 	switch r.ID {
-	case engine.ReasonNotInPlan, engine.ReasonNoConnection:
+	case reason.NotInPlan, reason.NoConnection:
 		if r.Host == nil {
 			return nil // there is no host
 		}

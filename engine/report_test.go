@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
@@ -43,7 +44,7 @@ func TestTable8(t *testing.T) {
 	}{
 		{"TLSRPT-4.3.2.1-02 TLSRPT-1.1-01 TLSA bogus", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-bogus"},
 		{"TLSA SERVFAIL", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrServFail), engine.Request{}, shows(pki.good), "tlsa mx.example.org failed dnssec-invalid/tlsa-lookup-failed"},
-		{"TLSA time-out", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrTimeout), engine.Request{}, shows(pki.good), "tlsa mx.example.org"},
+		{"TLSA timeout", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrTimeout), engine.Request{}, shows(pki.good), "tlsa mx.example.org"},
 		{"TLSA out of budget", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBudget), engine.Request{}, shows(pki.good), ""},
 		{"TLSA out of budget, in audit mode", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBudget), engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), ""},
 		{"TLSA out of budget, TLS-Required: No", fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBudget), engine.Request{TLSRequiredNo: true}, shows(pki.good), ""},
@@ -69,10 +70,10 @@ func TestTable8(t *testing.T) {
 		{"TLSRPT-4.3.1-05 STS no match, enforce", func(w *world) { w.unsigned().policy("enforce", "a.example.org") }, engine.Request{}, engine.Peer{}, "sts example.org failed validation-failure/sts-mx-mismatch"},
 		{"STS no match, testing", func(w *world) { w.unsigned().policy("testing", "a.example.org") }, engine.Request{}, shows(pki.good), "sts example.org failed validation-failure/sts-mx-mismatch"},
 		{"STS testing, all well", func(w *world) { w.unsigned().policy("testing", "mx.example.org") }, engine.Request{}, shows(pki.good), "sts example.org"},
-		{"STS-6-02 the record can not be looked up, a policy is kept", func(w *world) {
+		{"STS-6-02 the record cannot be looked up, a policy is kept", func(w *world) {
 			w.unsigned().policy("enforce", "mx.example.org").recordFails()
 		}, engine.Request{}, shows(pki.good), "sts example.org failed sts-policy-fetch-error/sts-record-unknown"},
-		{"STS-6-02 the record can not be looked up, one of mode none is kept", func(w *world) {
+		{"STS-6-02 the record cannot be looked up, one of mode none is kept", func(w *world) {
 			w.unsigned().policy("none").recordFails()
 		}, engine.Request{}, shows(pki.good), "no-policy-found example.org"},
 		{"STS mode none", func(w *world) { w.unsigned().policy("none") }, engine.Request{}, shows(pki.good), "no-policy-found example.org"},
@@ -137,7 +138,7 @@ func TestTable8(t *testing.T) {
 	t.Run("what does not count", func(t *testing.T) {
 		w := newWorld(t).signed()
 		p := w.plan(engine.Request{})
-		for _, id := range []engine.ReasonID{engine.ReasonPlanExpired, engine.ReasonNotInPlan, engine.ReasonWrongPort} {
+		for _, id := range []reason.ID{reason.PlanExpired, reason.NotInPlan, reason.WrongPort} {
 			if got := explain.Report(p, 0, engine.Decision{Event: engine.HandshakeDone, Reason: engine.Reason{ID: id}}); got != nil {
 				t.Errorf("%s: %v", id, got)
 			}
@@ -160,7 +161,7 @@ func TestTable8(t *testing.T) {
 	})
 }
 
-// recordFails makes the policy of example.org a kept one, whose record can not be looked up.
+// recordFails makes the policy of example.org a kept one, whose record cannot be looked up.
 func (w *world) recordFails() {
 	r := w.sts.results["example.org"]
 	r.Row, r.Cached, r.TXTErr = sts.S9, true, dnssec.ErrServFail

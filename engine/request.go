@@ -10,14 +10,6 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// ErrRequest is wrapped by every error of [Engine.Plan]: the request is not one that
-// can be planned, and the text names the option at fault. What DNS or a policy says
-// is never an error; it is in the plan.
-var ErrRequest = errors.New("engine: bad request")
-
-// DefaultPort is the port of mail between servers (RFC 5321 section 4.5.4.2).
-const DefaultPort = 25
-
 // A Request asks for the plan of one delivery. Its JSON is the request of a file of
 // evidence (docs/evidence.schema.json).
 type Request struct {
@@ -128,9 +120,9 @@ func parseLiteral(s string) (netip.Addr, bool) {
 	return a, err == nil && a.Zone() == ""
 }
 
-// PortOf returns the port that the hosts of a plan for r are connected to. An error wraps
+// MailPort returns the port that the hosts of a plan for r are connected to. An error wraps
 // [ErrRequest].
-func PortOf(r Request) (uint16, error) {
+func (r *Request) MailPort() (uint16, error) {
 	n, err := r.check(true)
 	return n.port, err
 }
@@ -169,7 +161,7 @@ func (r *Request) check(haveSTS bool) (nextHop, error) {
 		bad("sts-undetermined", "no such value: %d", o.STSUndetermined)
 	}
 	if n.kind == kindLiteral && r.Level == LevelDANEOnly {
-		bad("level", "dane-only can not hold for the address literal %q: DANE needs a host name (RFC 7672 section 2.2)", r.NextHop)
+		bad("level", "dane-only cannot hold for the address literal %q: DANE needs a host name (RFC 7672 section 2.2)", r.NextHop)
 	}
 	if r.Level == LevelSTS && !haveSTS {
 		bad("level", "sts needs an MTA-STS client, and none is configured")

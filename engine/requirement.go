@@ -1,8 +1,9 @@
 package engine
 
 import (
-	"fmt"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // A Requirement says what must hold for one host before MAIL FROM (section 5). It is
@@ -59,8 +60,8 @@ func (r Requirement) String() string {
 	return "invalid"
 }
 
-// ParseRequirement reads what [Requirement.String] prints.
-func ParseRequirement(s string) (Requirement, error) {
+// parseRequirement reads what [Requirement.String] prints.
+func parseRequirement(s string) (Requirement, error) {
 	if s == "skip" {
 		return Skip, nil
 	}
@@ -73,7 +74,7 @@ func ParseRequirement(s string) (Requirement, error) {
 			}
 		}
 		if !found {
-			return Skip, fmt.Errorf("engine: no such requirement: %.40q", s)
+			return Skip, fault.Errorf("engine", "no such requirement: %.40q", s)
 		}
 	}
 	return r, nil
@@ -84,7 +85,7 @@ func (r Requirement) MarshalText() ([]byte, error) { return []byte(r.String()), 
 
 // UnmarshalText reads what [Requirement.MarshalText] prints.
 func (r *Requirement) UnmarshalText(b []byte) (err error) {
-	*r, err = ParseRequirement(string(b))
+	*r, err = parseRequirement(string(b))
 	return err
 }
 

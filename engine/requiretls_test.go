@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 )
 
@@ -18,7 +19,7 @@ func offering(pairs ...*certtest.Pair) engine.Peer {
 	return p
 }
 
-// TestRequireTLSKeepsReasons: what REQUIRETLS can not make worse keeps its own reason.
+// TestRequireTLSKeepsReasons: what REQUIRETLS cannot make worse keeps its own reason.
 func TestRequireTLSKeepsReasons(t *testing.T) {
 	strict := engine.Request{RequireTLS: true}
 	failing := func(w *world) *world {
@@ -31,11 +32,11 @@ func TestRequireTLSKeepsReasons(t *testing.T) {
 		w    *world
 		peer engine.Peer
 		want engine.Outcome
-		id   engine.ReasonID
+		id   reason.ID
 	}{
-		{"another key", newWorld(t).signed().tlsa(noMatch), offering(w0.good), engine.Refused, engine.ReasonDANENoMatch},
-		{"nobody answers", newWorld(t).signed().tlsa(noMatch), engine.Peer{}, engine.Deferred, engine.ReasonNoConnection},
-		{"no address, MX not signed", failing(newWorld(t).unsigned()), engine.Peer{}, engine.Deferred, engine.ReasonAddressFailed},
+		{"another key", newWorld(t).signed().tlsa(noMatch), offering(w0.good), engine.Refused, reason.DANENoMatch},
+		{"nobody answers", newWorld(t).signed().tlsa(noMatch), engine.Peer{}, engine.Deferred, reason.NoConnection},
+		{"no address, MX not signed", failing(newWorld(t).unsigned()), engine.Peer{}, engine.Deferred, reason.AddressFailed},
 	} {
 		if d := c.w.decide(strict, c.peer); d.Outcome != c.want || d.Reason.ID != c.id {
 			t.Errorf("%s: %s (%s), want %s (%s)", c.name, d.Outcome, d.Reason.ID, c.want, c.id)
@@ -90,7 +91,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		w := newWorld(t).unsigned()
 		d := w.decide(strict, offering(w.good))
 		want(t, d, false, "5.7.10")
-		if d.Reason.ID != engine.ReasonRequireTLSMX {
+		if d.Reason.ID != reason.RequireTLSMX {
 			t.Error(d.Reason.ID)
 		}
 		want(t, newWorld(t).unsigned().policy("enforce", "mx.example.org").decide(strict, offering(w.good)), true, "")
@@ -112,7 +113,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		w := newWorld(t).signed()
 		d := w.decide(strict, shows(w.good))
 		want(t, d, false, "5.7.30")
-		if d.Reason.ID != engine.ReasonNoREQUIRETLS || d.Outcome != engine.Refused {
+		if d.Reason.ID != reason.NoREQUIRETLS || d.Outcome != engine.Refused {
 			t.Errorf("%s %s", d.Outcome, d.Reason.ID)
 		}
 	})
@@ -129,7 +130,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		} {
 			for _, p := range []engine.Peer{{Event: engine.NoSTARTTLS}, {Event: engine.STARTTLSRefused}, {Event: engine.HandshakeFailed}, shows(w.alien)} {
 				d := w.decide(weak, p)
-				if !d.Deliver || d.Outcome == engine.Authenticated || d.Reason.ID != engine.ReasonTLSRequiredNo {
+				if !d.Deliver || d.Outcome == engine.Authenticated || d.Reason.ID != reason.TLSRequiredNo {
 					t.Errorf("%s, %s: %s %s", name, p.Event, d.Outcome, d.Reason.ID)
 				}
 				checkDecision(t, d)
@@ -139,7 +140,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 10 mx.example.org.")
 		w.dns.Fail("mx.example.org", dnssec.TypeA, dnssec.ErrServFail)
-		if d := w.decide(weak, engine.Peer{}); d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonAddressFailed {
+		if d := w.decide(weak, engine.Peer{}); d.Outcome != engine.Deferred || d.Reason.ID != reason.AddressFailed {
 			t.Errorf("%s %s", d.Outcome, d.Reason.ID)
 		}
 	})
@@ -175,7 +176,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		w := newWorld(t).signed()
 		d := w.decide(strict, offering(w.wrong))
 		want(t, d, false, "5.7.10")
-		if d.Reason.ID != engine.ReasonPKIXName || strings.Join(d.Expected, " ") != "mx.example.org" {
+		if d.Reason.ID != reason.PKIXName || strings.Join(d.Expected, " ") != "mx.example.org" {
 			t.Errorf("%s %v", d.Reason.ID, d.Expected)
 		}
 		// DANE-EE: the record, no name (doubt D4).
@@ -217,7 +218,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 	})
 	t.Run("REQTLS-4.2.1-03 a notification goes back", func(t *testing.T) {
 		w := two(t)
-		if f := fateOf(w, strict, offering(w.wrong), offering(w.wrong)); f.Action != engine.Bounce || f.Reason.ID != engine.ReasonRequireTLSFails {
+		if f := fateOf(w, strict, offering(w.wrong), offering(w.wrong)); f.Action != engine.Bounce || f.Reason.ID != reason.RequireTLSFails {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -244,30 +245,30 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		w = newWorld(t).signed()
 		w.dns.Fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrBogus)
 		d = w.decide(engine.Request{TLSRequiredNo: true}, shows(w.alien))
-		if len(d.Details) != 1 || d.Details[0].ID != engine.ReasonTLSABogus || !d.Waived {
+		if len(d.Details) != 1 || d.Details[0].ID != reason.TLSABogus || !d.Waived {
 			t.Errorf("%+v", d.Details)
 		}
 	})
-	t.Run("REQTLS-4.2.2-02 a server that demands TLS and can not do it", func(t *testing.T) {
+	t.Run("REQTLS-4.2.2-02 a server that demands TLS and cannot do it", func(t *testing.T) {
 		w := newWorld(t).signed()
 		p := w.plan(engine.Request{TLSRequiredNo: true})
 		d := w.engine().Decide(p, 0, engine.Peer{Event: engine.HandshakeFailed}, w.now)
 		f := w.engine().Message(p, []engine.Try{{Decision: d, Status: engine.HostRejected, Reply: 530, Text: "5.7.0 Must issue a STARTTLS command first\r\n"}}, engine.Circumstances{})
-		if f.Action != engine.Bounce || f.Reason.ID != engine.ReasonTLSDemanded || explain.Fate(f).Code != "5.7.10" || strings.ContainsAny(explain.Text(f.Reason), "\r\n") {
+		if f.Action != engine.Bounce || f.Reason.ID != reason.TLSDemanded || explain.Fate(f).Code != "5.7.10" || strings.ContainsAny(explain.Text(f.Reason), "\r\n") {
 			t.Errorf("%+v", f)
 		}
 		// Another rejection is one, and 530 inside TLS is not about TLS.
 		f = w.engine().Message(p, []engine.Try{{Decision: d, Status: engine.HostRejected, Reply: 550}}, engine.Circumstances{})
-		if f.Reason.ID != engine.ReasonRejected || f.Action != engine.Bounce {
+		if f.Reason.ID != reason.Rejected || f.Action != engine.Bounce {
 			t.Errorf("%+v", f)
 		}
 		d = w.engine().Decide(p, 0, shows(w.good), w.now)
-		if f = w.engine().Message(p, []engine.Try{{Decision: d, Status: engine.HostRejected, Reply: 530}}, engine.Circumstances{}); f.Reason.ID != engine.ReasonRejected {
+		if f = w.engine().Message(p, []engine.Try{{Decision: d, Status: engine.HostRejected, Reply: 530}}, engine.Circumstances{}); f.Reason.ID != reason.Rejected {
 			t.Errorf("%+v", f)
 		}
 		q := w.plan(engine.Request{})
 		d = w.engine().Decide(q, 0, engine.Peer{Event: engine.NoSTARTTLS}, w.now)
-		if f = w.engine().Message(q, []engine.Try{{Decision: d, Status: engine.HostRejected, Reply: 530}}, engine.Circumstances{}); f.Reason.ID != engine.ReasonRejected {
+		if f = w.engine().Message(q, []engine.Try{{Decision: d, Status: engine.HostRejected, Reply: 530}}, engine.Circumstances{}); f.Reason.ID != reason.Rejected {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -323,7 +324,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		r := engine.Request{TLSRPTReport: true}
 		w := newWorld(t).unsigned().policy("enforce", "other.example.org")
 		d := w.decide(r, shows(w.alien))
-		if !d.Deliver || d.Reason.ID != engine.ReasonTLSRPTReport || len(d.Details) != 0 {
+		if !d.Deliver || d.Reason.ID != reason.TLSRPTReport || len(d.Details) != 0 {
 			t.Errorf("%s %+v", d.Outcome, d)
 		}
 		w = newWorld(t).signed().tlsa(noMatch)

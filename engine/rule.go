@@ -1,10 +1,15 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
+)
 
 // makePlan rules on what was gathered. It is pure: it asks nobody and reads no clock. lost
 // are the protections that were noticed as lost just now.
-func makePlan(r Request, g gathered) (p *Plan, lost []Drop) {
+func makePlan(r Request, g gathered) (p *Plan, lost []memory.Drop) {
 	p = &Plan{
 		Request: r, Orig: g.next.host, Exp: g.mx.exp, MX: g.mx.state, STS: g.sts, STSAsked: g.asked, Made: g.at,
 		Hosts: make([]Host, len(g.hosts)),
@@ -28,7 +33,7 @@ func makePlan(r Request, g gathered) (p *Plan, lost []Drop) {
 	p.ends, limit, p.steady = validity(p, &g, &m)
 	p.ties = len(p.Hosts) > 1 && orders(p.Hosts) > 1
 	p.ValidUntil = p.ends
-	if least := g.done.Add(MinValid); p.ValidUntil.Before(least) {
+	if least := g.done.Add(minValid); p.ValidUntil.Before(least) {
 		p.ValidUntil = least
 	}
 	if !limit.IsZero() && limit.Before(p.ValidUntil) {
@@ -45,7 +50,7 @@ func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, ste
 	if l := &p.MX.Lookup; l.Err == nil {
 		ends, limit = l.Answer.Expires, l.Answer.SignaturesEnd
 	}
-	if g.asked == STSWasAsked || g.asked == STSLeft {
+	if g.asked == reason.STSWasAsked || g.asked == reason.STSLeft {
 		ends = earlier(ends, p.STS.Until)
 		if p.STS.Cached {
 			limit = earlier(limit, p.STS.Expires) // a policy that was fetched for this plan counts for it (max_age 0)
@@ -54,7 +59,7 @@ func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, ste
 		case stsUnknown, stsNoTurn, stsNoStore:
 			steady = false // what is not known now may be known the next time
 		}
-		if g.asked == STSLeft || p.STS.Pending {
+		if g.asked == reason.STSLeft || p.STS.Pending {
 			steady = false
 		}
 	}
@@ -76,7 +81,15 @@ func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, ste
 	}
 	if ends.IsZero() {
 		// A literal, or nothing was found out: it rests on nothing that could end.
-		ends = g.done.Add(MinValid)
+		ends = g.done.Add(minValid)
 	}
 	return ends, limit, steady
+}
+
+// earlier returns the earlier of two times. The zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -180,7 +181,7 @@ func TestSlowPlan(t *testing.T) {
 					return
 				}
 				time.Sleep(50 * time.Second)
-				if d := w.engine().Decide(p, 0, shows(w.good), time.Now()); d.Reason.ID == engine.ReasonPlanExpired {
+				if d := w.engine().Decide(p, 0, shows(w.good), time.Now()); d.Reason.ID == reason.PlanExpired {
 					t.Errorf("%s", explain.Text(d.Reason))
 				}
 				// What it rests on ends when it ends: the next message has a new plan.

@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/mxauth/mxauth/rfc6125"
+import (
+	"github.com/mxauth/mxauth/engine/reason"
+	"github.com/mxauth/mxauth/rfc6125"
+)
 
 // A Summary answers for the domain: decisions of all hosts together (section 10 and
 // the last section of DESIGN.md).
@@ -67,7 +70,7 @@ func nobody(p *Plan, decisions []Decision) (Outcome, Reason) {
 	// policy refused, else (hosts without address) the first.
 	for i := range p.Hosts {
 		if i >= len(decisions) {
-			return Deferred, p.reason(ReasonNoConnection, nil).about(&p.Hosts[i])
+			return Deferred, p.reason(reason.NoConnection, nil).about(&p.Hosts[i])
 		}
 		if d := &decisions[i]; d.Outcome != Refused {
 			return Deferred, d.Reason
@@ -78,7 +81,7 @@ func nobody(p *Plan, decisions []Decision) (Outcome, Reason) {
 			return Refused, decisions[i].Reason
 		}
 	}
-	return Deferred, reasonOf(ReasonNoConnection, p.Orig, nil).in(p)
+	return Deferred, reasonOf(reason.NoConnection, p.Orig, nil).in(p)
 }
 
 // Unusable reports whether there are hosts, none of which has an address to connect to

@@ -230,7 +230,7 @@ func TestAttempt(t *testing.T) {
 		})
 	}
 	t.Run("RPK7250-4.1-01 raw public keys are not offered", func(t *testing.T) {
-		// server_certificate_type (20) would let the peer send what this stack can not
+		// server_certificate_type (20) would let the peer send what this stack cannot
 		// read; client_certificate_type (19) what it does not have.
 		if h := hello(t, "dane"); slices.Contains(h.Extensions, 20) || slices.Contains(h.Extensions, 19) || len(h.Extensions) == 0 {
 			t.Errorf("%v", h.Extensions)

@@ -64,9 +64,6 @@ func defaultSuites() (out []uint16) {
 	return out
 }
 
-// IsDefaultSuite reports whether crypto/tls offers the suite by default.
-func IsDefaultSuite(id uint16) bool { return slices.Contains(defaultSuites(), id) }
-
 // apply changes a configuration.
 func (t TLSChoice) apply(c *tls.Config) {
 	if t.NoMLKEM {

@@ -15,10 +15,6 @@ import (
 	"github.com/mxauth/mxauth/engine/internal/smtpreply"
 )
 
-// ErrInjected is wrapped by the error of Read on a watched connection where plaintext
-// followed the 220 reply to STARTTLS. The connection must be closed.
-var ErrInjected = errors.New("engine: plain data behind the reply to STARTTLS")
-
 // maxCommand is how much of a command line is kept: the verbs that matter are short. RFC
 // 5321 section 4.5.3.1.4 allows 512 octets.
 const maxCommand = 512
@@ -41,7 +37,7 @@ const (
 // Details of a peer of which the conversation shows more than its end.
 var (
 	errUnused    = errors.New("STARTTLS was offered and not used")
-	errPlainData = errors.New("plain data behind the reply to STARTTLS")
+	errPlainData = errors.New("unencrypted data after the reply to STARTTLS")
 )
 
 // A watched is a connection whose SMTP is read along, up to the first TLS record.
@@ -278,7 +274,7 @@ func errText(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return "time-out"
+		return "timeout"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the server closed the connection"
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -196,7 +197,7 @@ func (s *subtrees) read(trees cryptobyte.String) (why string, kind error) {
 		case formDNS:
 			t, err := rfc6125.ParseSubtree(string(base))
 			if err != nil {
-				return "a dNSName constraint of " + printable(string(base)), ErrMalformed
+				return "a dNSName constraint of " + text.ASCII(string(base), maxShown), ErrMalformed
 			}
 			s.dns = append(s.dns, t)
 		case formIP:

@@ -6,7 +6,8 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"strconv"
+
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // ErrUntrusted is wrapped by every failure of [Verify] and [VerifyServer]: the
@@ -164,6 +165,9 @@ func (f *failures) verdict() *Error {
 // maxSubject bounds what is shown of a certificate's subject.
 const maxSubject = 120
 
+// maxShown is how many octets of a foreign text are printed.
+const maxShown = 120
+
 // maxShownAttributes bounds the attributes of a subject that are turned into text,
 // and their lengths: the subject comes from the peer and can be as long as the whole
 // certificate, and crypto/x509/pkix takes quadratic time.
@@ -177,7 +181,7 @@ func subjectText(c *x509.Certificate) string {
 }
 
 // subject is subjectText; unnamed means that the certificate has no subject.
-func subject(c *x509.Certificate) (text string, unnamed bool) {
+func subject(c *x509.Certificate) (name string, unnamed bool) {
 	s := shownSubject(c).String()
 	unnamed = s == ""
 	if unnamed && c.SerialNumber != nil {
@@ -188,12 +192,7 @@ func subject(c *x509.Certificate) (text string, unnamed bool) {
 			s = fmt.Sprintf("serial number of %d bits", n.BitLen())
 		}
 	}
-	more := ""
-	if len(s) > maxSubject {
-		s, more = s[:maxSubject], "..."
-	}
-	q := strconv.QuoteToASCII(s)
-	return q[1:len(q)-1] + more, unnamed
+	return text.ASCII(s, maxSubject), unnamed
 }
 
 // shownSubject is the subject of c, or a part of it that is as good for

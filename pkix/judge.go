@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-	"strconv"
 
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -178,15 +177,4 @@ func requiresPolicy(der []byte) bool {
 	}
 	// inhibitPolicyMapping [1] alone.
 	return !body.SkipASN1(casn1.Tag(1).ContextSpecific()) || !body.Empty()
-}
-
-// printable bounds and escapes what came from foreign octets.
-func printable(s string) string {
-	const most = 120
-	more := ""
-	if len(s) > most {
-		s, more = s[:most], "..."
-	}
-	q := strconv.QuoteToASCII(s)
-	return q[1:len(q)-1] + more
 }

@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // maxCertificate bounds the bytes of one certificate that is read: crypto/tls
@@ -62,7 +64,7 @@ func ReadChain(ders [][]byte) []*Certificate {
 
 func (c *Certificate) fault(f Fault) {
 	if len(c.faults) < maxFaults || f.Unread {
-		f.Why = strings.ReplaceAll(printable(f.Why), `\"`, `"`)
+		f.Why = text.ASCII(f.Why, maxShown)
 		c.faults = append(c.faults, f)
 	}
 }

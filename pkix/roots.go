@@ -10,11 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // ErrNoRoots is wrapped by the errors of [SystemRoots] and [LoadRoots] that mean
 // that no certificate was found.
-var ErrNoRoots = errors.New("pkix: no root certificates")
+var ErrNoRoots = fault.New("pkix", "no root certificates")
 
 // maxBundle bounds the octets of a file of roots: the bundles of all public CAs
 // have some 150 certificates in a quarter of a megabyte.
@@ -148,7 +150,7 @@ func LoadRoots(path string) (*Roots, error) {
 	r := NewRoots()
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("pkix: roots: %w", err)
+		return nil, fault.Errorf("pkix", "%w", err)
 	}
 	if st.IsDir() {
 		err = r.readDir(path)
@@ -167,7 +169,7 @@ func LoadRoots(path string) (*Roots, error) {
 func (r *Roots) readDir(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("pkix: roots: %w", err)
+		return fault.Errorf("pkix", "%w", err)
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
@@ -187,15 +189,15 @@ func (r *Roots) readDir(dir string) error {
 func (r *Roots) readFile(path string, strict bool) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("pkix: roots: %w", err)
+		return fault.Errorf("pkix", "%w", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxBundle+1))
 	if err != nil {
-		return fmt.Errorf("pkix: roots: %w", err)
+		return fault.Errorf("pkix", "%w", err)
 	}
 	if len(b) > maxBundle {
-		return fmt.Errorf("pkix: roots: %s is larger than %d octets", path, maxBundle)
+		return fault.Errorf("pkix", "%s is larger than %d octets", path, maxBundle)
 	}
 	found, other := 0, ""
 	for n := 1; ; {
@@ -210,7 +212,7 @@ func (r *Roots) readFile(path string, strict bool) error {
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			if strict {
-				return fmt.Errorf("pkix: roots: certificate %d of %s: %w", n, path, err)
+				return fault.Errorf("pkix", "certificate %d of %s: %w", n, path, err)
 			}
 			continue
 		}

@@ -183,5 +183,5 @@ func TestSystemRoots(t *testing.T) {
 func ExampleLoadRoots() {
 	_, err := pkix.LoadRoots("/nowhere/roots.pem")
 	fmt.Println(err)
-	// Output: pkix: roots: stat /nowhere/roots.pem: no such file or directory
+	// Output: pkix: stat /nowhere/roots.pem: no such file or directory
 }

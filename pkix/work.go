@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"time"
+
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // DefaultWork is the limit of a [Work] whose Limit is zero. A peer's chain of three
@@ -119,7 +121,7 @@ func signatureFailure(child, parent *Certificate) *Error {
 		return failure(ErrSignature, c, "made with "+why)
 	}
 	if err := checkSignature(c.SignatureAlgorithm, key, c.RawTBSCertificate, c.Signature); err != nil {
-		return failure(ErrSignature, c, "not made by "+subjectText(parent.view)+" ("+printable(err.Error())+")")
+		return failure(ErrSignature, c, "not made by "+subjectText(parent.view)+" ("+text.ASCII(err.Error(), maxShown)+")")
 	}
 	return nil
 }

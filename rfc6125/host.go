@@ -1,10 +1,12 @@
 package rfc6125
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // maxHostOctets is the longest host name in text without the dot at its end:
@@ -17,7 +19,7 @@ const maxHostInput = 4 * maxHostOctets
 
 // ErrHost is wrapped by every error of [ParseHost] and [HostFromName]: the
 // input is no host name, and the text says which rule it breaks.
-var ErrHost = errors.New("rfc6125: not a host name")
+var ErrHost = fault.New("rfc6125", "not a host name")
 
 // ErrAddress wraps [ErrHost]: the input is an IP address or an address literal
 // of SMTP such as [192.0.2.1]. No certificate can prove it as a name, and a
@@ -56,23 +58,23 @@ type Host struct {
 // Errors wrap [ErrHost], and [ErrAddress] if the input is an address.
 func ParseHost(s string) (Host, error) {
 	if len(s) > maxHostInput {
-		return Host{}, fmt.Errorf("%w: %q is too long", ErrHost, cut(s))
+		return Host{}, fmt.Errorf("%w: %q is too long", ErrHost, text.Cut(s, maxInput))
 	}
 	ascii := strings.ToLower(s)
 	if !isPlain(s) {
 		// SID9525-6.3-02: RFC 9525 section 6.3; IDNA5891-3.1-01: RFC 5891 section 3.1
 		a, err := toASCII(s)
 		if err != nil {
-			return Host{}, fmt.Errorf("%w: %q: %w", ErrHost, cut(s), err)
+			return Host{}, fmt.Errorf("%w: %q: %w", ErrHost, text.Cut(s, maxInput), err)
 		}
 		ascii = a
 	}
 	ascii = strings.TrimSuffix(ascii, ".")
 	if isAddress(ascii) {
-		return Host{}, fmt.Errorf("%w: %q", ErrAddress, cut(s))
+		return Host{}, fmt.Errorf("%w: %q", ErrAddress, text.Cut(s, maxInput))
 	}
 	if why := checkHost(ascii, strictHyphens); why != "" {
-		return Host{}, fmt.Errorf("%w: %q: %s", ErrHost, cut(s), why)
+		return Host{}, fmt.Errorf("%w: %q: %s", ErrHost, text.Cut(s, maxInput), why)
 	}
 	return Host{ascii}, nil
 }
@@ -91,7 +93,7 @@ func HostFromName(n Name) (Host, error) {
 	for p := 0; n.wire[p] != 0; p += 1 + int(n.wire[p]) {
 		label := n.wire[p+1 : p+1+int(n.wire[p])]
 		if strings.Contains(label, ".") {
-			return Host{}, fmt.Errorf("%w: %q: a dot inside a label", ErrHost, cut(n.String()))
+			return Host{}, fmt.Errorf("%w: %q: a dot inside a label", ErrHost, text.Cut(n.String(), maxInput))
 		}
 		if p > 0 {
 			b = append(b, '.')
@@ -100,10 +102,10 @@ func HostFromName(n Name) (Host, error) {
 	}
 	ascii := string(b)
 	if isAddress(ascii) {
-		return Host{}, fmt.Errorf("%w: %q", ErrAddress, cut(ascii))
+		return Host{}, fmt.Errorf("%w: %q", ErrAddress, text.Cut(ascii, maxInput))
 	}
 	if why := checkHost(ascii, looseHyphens); why != "" {
-		return Host{}, fmt.Errorf("%w: %q: %s", ErrHost, cut(n.String()), why)
+		return Host{}, fmt.Errorf("%w: %q: %s", ErrHost, text.Cut(n.String(), maxInput), why)
 	}
 	return Host{ascii}, nil
 }
@@ -154,7 +156,7 @@ func (h *Host) UnmarshalText(b []byte) error {
 	}
 	ascii := strings.ToLower(strings.TrimSuffix(s, "."))
 	if why := checkHost(ascii, looseHyphens); why != "" {
-		return fmt.Errorf("%w: %q: %s", ErrHost, cut(s), why)
+		return fmt.Errorf("%w: %q: %s", ErrHost, text.Cut(s, maxInput), why)
 	}
 	*h = Host{ascii}
 	return nil

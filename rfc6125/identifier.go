@@ -1,9 +1,11 @@
 package rfc6125
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // A Kind says what sort of identifier a name is (RFC 9525 section 2, RFC 6125
@@ -33,7 +35,7 @@ func (k Kind) String() string {
 
 // ErrService is wrapped by the errors of [NewServiceReference] that concern the
 // service: it is no service name.
-var ErrService = errors.New("rfc6125: not a service name")
+var ErrService = fault.New("rfc6125", "not a service name")
 
 // A Reference is a name that we expect the peer to prove: built before and
 // apart from what the peer presents (RFC 9525 section 6.1.1). There is no
@@ -71,7 +73,7 @@ func NewServiceReference(service string, h Host) (Reference, error) {
 	}
 	s := strings.ToLower(service)
 	if !isService(s) {
-		return Reference{}, fmt.Errorf("%w: %q", ErrService, cut(service))
+		return Reference{}, fmt.Errorf("%w: %q", ErrService, text.Cut(service, maxInput))
 	}
 	return Reference{host: h, service: s}, nil
 }

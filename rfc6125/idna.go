@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // What x/net/idna does for us, and what it does not.
@@ -68,11 +70,11 @@ func toASCII(s string) (string, error) {
 	for i, l := range labels {
 		a, err := aLabel(l)
 		if err != nil {
-			return "", fmt.Errorf("label %q: %w", cut(l), err)
+			return "", fmt.Errorf("label %q: %w", text.Cut(l, maxInput), err)
 		}
 		if strings.HasPrefix(a, acePrefix) {
 			if _, err := decodeLabel(a); err != nil {
-				return "", fmt.Errorf("label %q: %w", cut(l), err)
+				return "", fmt.Errorf("label %q: %w", text.Cut(l, maxInput), err)
 			}
 			bidi = true
 		}

@@ -1,9 +1,11 @@
 package rfc6125
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // Limits of a DNS name (RFC 1035 section 2.3.4).
@@ -14,7 +16,7 @@ const (
 
 // ErrName is wrapped by every error of [ParseName], [NameFromWire] and the
 // methods that make one name from another: the input is no domain name.
-var ErrName = errors.New("rfc6125: not a domain name")
+var ErrName = fault.New("rfc6125", "not a domain name")
 
 // A Name is an absolute DNS domain name: any octets, so that the owners which
 // MX, NSEC and TLSA lookups meet (`_25._tcp.mx.example.org`, `*.example.org`,
@@ -51,7 +53,7 @@ func ParseName(s string) (Name, error) {
 		switch {
 		case c == '.':
 			if n == start+1 {
-				return Name{}, fmt.Errorf("%w: empty label in %q", ErrName, cut(s))
+				return Name{}, fmt.Errorf("%w: empty label in %q", ErrName, text.Cut(s, maxInput))
 			}
 			buf[start] = byte(n - start - 1)
 			start = n
@@ -63,7 +65,7 @@ func ParseName(s string) (Name, error) {
 			continue
 		case c == '\\':
 			if i+1 >= len(s) {
-				return Name{}, fmt.Errorf("%w: %q ends in an escape", ErrName, cut(s))
+				return Name{}, fmt.Errorf("%w: %q ends in an escape", ErrName, text.Cut(s, maxInput))
 			}
 			if d := s[i+1]; d < '0' || d > '9' {
 				c = d
@@ -71,20 +73,20 @@ func ParseName(s string) (Name, error) {
 				break
 			}
 			if i+3 >= len(s) || !isDigit(s[i+2]) || !isDigit(s[i+3]) {
-				return Name{}, fmt.Errorf("%w: bad escape in %q", ErrName, cut(s))
+				return Name{}, fmt.Errorf("%w: bad escape in %q", ErrName, text.Cut(s, maxInput))
 			}
 			v := int(s[i+1]-'0')*100 + int(s[i+2]-'0')*10 + int(s[i+3]-'0')
 			if v > 255 {
-				return Name{}, fmt.Errorf("%w: bad escape in %q", ErrName, cut(s))
+				return Name{}, fmt.Errorf("%w: bad escape in %q", ErrName, text.Cut(s, maxInput))
 			}
 			c = byte(v)
 			i += 3
 		}
 		if n-start-1 == maxLabelOctets {
-			return Name{}, fmt.Errorf("%w: a label of %q is longer than 63 octets", ErrName, cut(s))
+			return Name{}, fmt.Errorf("%w: a label of %q is longer than 63 octets", ErrName, text.Cut(s, maxInput))
 		}
 		if n >= maxNameOctets-1 {
-			return Name{}, fmt.Errorf("%w: %q is longer than 255 octets", ErrName, cut(s))
+			return Name{}, fmt.Errorf("%w: %q is longer than 255 octets", ErrName, text.Cut(s, maxInput))
 		}
 		buf[n] = lower(c)
 		n++
@@ -207,7 +209,7 @@ func (n Name) Child(label string) (Name, error) {
 		return Name{}, fmt.Errorf("%w: a label of %d octets", ErrName, len(label))
 	}
 	if len(n.wire)+1+len(label) > maxNameOctets {
-		return Name{}, fmt.Errorf("%w: %q below %s is longer than 255 octets", ErrName, cut(label), n)
+		return Name{}, fmt.Errorf("%w: %q below %s is longer than 255 octets", ErrName, text.Cut(label, maxInput), n)
 	}
 	b := make([]byte, 0, len(n.wire)+1+len(label))
 	b = append(b, byte(len(label)))
@@ -316,11 +318,5 @@ func lower(c byte) byte {
 	return c
 }
 
-// cut bounds what an error message shows of its input.
-func cut(s string) string {
-	const most = 80
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
-}
+// maxInput is how many octets of its input an error shows.
+const maxInput = 80

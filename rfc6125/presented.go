@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // Limits on what is read of one certificate. A certificate of this size came
@@ -160,7 +161,7 @@ func (p *Presented) readSAN(der []byte) {
 	bad := func(why string) {
 		// The names in it are not known, so no other name may replace them.
 		p.noCN = true
-		p.ids = append(p.ids, Identifier{Form: "subjectAltName", Text: show(der), Invalid: why})
+		p.ids = append(p.ids, Identifier{Form: "subjectAltName", Text: text.ASCII(string(der), maxShown), Invalid: why})
 	}
 	names, ok := inside(der, asn1.SEQUENCE)
 	if !ok {
@@ -201,9 +202,9 @@ func countElements(s cryptobyte.String) int {
 func (p *Presented) generalName(tag asn1.Tag, name cryptobyte.String) Identifier {
 	form := int(tag &^ (classContext | constructed))
 	if tag&classMask != classContext || form >= len(generalNames) {
-		return Identifier{Form: "subjectAltName", Text: show(name), Invalid: "a name of unknown form"}
+		return Identifier{Form: "subjectAltName", Text: text.ASCII(string(name), maxShown), Invalid: "a name of unknown form"}
 	}
-	id := Identifier{Form: generalNames[form], Text: show(name)}
+	id := Identifier{Form: generalNames[form], Text: text.ASCII(string(name), maxShown)}
 	switch form {
 	case tagDNS:
 		p.noCN = true
@@ -244,13 +245,13 @@ func (p *Presented) generalName(tag asn1.Tag, name cryptobyte.String) Identifier
 // (RFC 4985 section 2).
 func (id *Identifier) setSRV(der []byte) {
 	outer, ok := inside(der, classContext|constructed)
-	text, ok2 := inside(outer, asn1.IA5String)
+	srv, ok2 := inside(outer, asn1.IA5String)
 	if !ok || !ok2 {
 		id.Invalid = "not an SRVName"
 		return
 	}
-	id.Text = show(text)
-	service, name, _ := strings.Cut(string(text), ".")
+	id.Text = text.ASCII(string(srv), maxShown)
+	service, name, _ := strings.Cut(string(srv), ".")
 	if !strings.HasPrefix(service, "_") || !isService(strings.ToLower(service[1:])) {
 		id.Invalid = "not of the form _service.name"
 		return
@@ -345,43 +346,20 @@ func (p *Presented) readSubject(der []byte) {
 }
 
 func commonName(value cryptobyte.String) Identifier {
-	var text cryptobyte.String
+	var name cryptobyte.String
 	var tag asn1.Tag
 	rest := value
-	ok := rest.ReadAnyASN1(&text, &tag)
-	id := Identifier{Kind: CNID, Form: formCN, Text: show(text)}
+	ok := rest.ReadAnyASN1(&name, &tag)
+	id := Identifier{Kind: CNID, Form: formCN, Text: text.ASCII(string(name), maxShown)}
 	switch {
 	case ok && !rest.Empty():
-		id.Text, id.Invalid = show(value), "more than a text string"
+		id.Text, id.Invalid = text.ASCII(string(value), maxShown), "more than a text string"
 	// SID6125-6.4.4-02: RFC 6125 section 6.4.4
 	case ok && (tag == asn1.UTF8String || tag == asn1.PrintableString || tag == asn1.IA5String || tag == asn1.T61String):
-		id.setName(string(text))
+		id.setName(string(name))
 	default:
 		// BMPString and UniversalString: two and four octets a character.
 		id.Invalid = "not of host-name form"
 	}
 	return id
-}
-
-// show returns b as printable ASCII of bounded length.
-func show(b []byte) string {
-	more := ""
-	if len(b) > maxShown {
-		b, more = b[:maxShown], "..."
-	}
-	if plain(b) { // nearly all, and a certificate can have thousands
-		return string(b) + more
-	}
-	q := strconv.QuoteToASCII(string(b))
-	return q[1:len(q)-1] + more
-}
-
-// plain reports whether b is printable ASCII that needs no escape.
-func plain(b []byte) bool {
-	for _, c := range b {
-		if c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
 }

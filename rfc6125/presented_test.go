@@ -172,7 +172,7 @@ func TestIdentifyText(t *testing.T) {
 		"a\x1b[31mb":      `a\x1b[31mb`,
 		"a\u202eb":        `a\u202eb`,
 		"a\xffb":          `a\xffb`,
-		`a\b"`:            `a\\b\"`,
+		`a\b"`:            `a\\b"`,
 		"a b":             "a b",
 		"~":               "~",
 		"\x7f":            `\x7f`,

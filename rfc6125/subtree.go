@@ -1,14 +1,16 @@
 package rfc6125
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // ErrSubtree is wrapped by the errors of [ParseSubtree]: the text is no dNSName
 // constraint. A certificate with such a constraint is to be rejected.
-var ErrSubtree = errors.New("rfc6125: not a dNSName constraint")
+var ErrSubtree = fault.New("rfc6125", "not a dNSName constraint")
 
 // A Subtree is a dNSName of a name constraint (RFC 5280 section 4.2.1.10): the
 // names that it covers are the base itself and every name made from it by
@@ -38,10 +40,10 @@ func ParseSubtree(s string) (Subtree, error) {
 	base := strings.ToLower(s)
 	base, sub := strings.CutPrefix(base, ".")
 	if !isASCII(s) {
-		return Subtree{}, fmt.Errorf("%w: %q: octets that are not ASCII", ErrSubtree, cut(s))
+		return Subtree{}, fmt.Errorf("%w: %q: octets that are not ASCII", ErrSubtree, text.Cut(s, maxInput))
 	}
 	if why := checkHost(base, strictHyphens); why != "" {
-		return Subtree{}, fmt.Errorf("%w: %q: %s", ErrSubtree, cut(s), why)
+		return Subtree{}, fmt.Errorf("%w: %q: %s", ErrSubtree, text.Cut(s, maxInput), why)
 	}
 	return Subtree{base, sub}, nil
 }
@@ -100,7 +102,7 @@ func isBelow(name, base string) bool {
 // Identify makes a DNS-ID of text as a dNSName would hold it, for callers who
 // judge a name by itself; [Identifier.Invalid] says what is wrong with it.
 func Identify(dnsName string) Identifier {
-	id := Identifier{Kind: DNSID, Form: formDNS, Text: show([]byte(dnsName))}
+	id := Identifier{Kind: DNSID, Form: formDNS, Text: text.ASCII(dnsName, maxShown)}
 	id.setName(dnsName)
 	return id
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // Limits of a [Front].
@@ -77,10 +79,10 @@ type Front struct {
 func NewFront(c FrontConfig) (*Front, error) {
 	var errs []error
 	if c.Behind == nil {
-		errs = append(errs, errors.New("store: no Behind"))
+		errs = append(errs, fault.New("store", "no Behind"))
 	}
 	if c.Age < 0 {
-		errs = append(errs, fmt.Errorf("store: Age is %s", c.Age))
+		errs = append(errs, fault.Errorf("store", "Age is %s", c.Age))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)

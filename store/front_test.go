@@ -367,7 +367,7 @@ func TestFrontHangingStore(t *testing.T) {
 	w.want("known", w.get(w.front, "k"), "v")
 	w.want("not known", w.get(w.front, "n"), "?")
 	if took := time.Since(start); took < 400*time.Millisecond || took > 5*time.Second {
-		t.Errorf("took %s: one time-out is wanted", took)
+		t.Errorf("took %s: one timeout is wanted", took)
 	}
 }
 

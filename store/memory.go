@@ -5,12 +5,12 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/store/internal/room"
 )
 
@@ -105,10 +105,10 @@ func tierOf(size int64) int {
 func NewMemory(c MemoryConfig) (*Memory, error) {
 	var errs []error
 	if c.MaxEntries < 0 {
-		errs = append(errs, fmt.Errorf("store: MaxEntries is %d", c.MaxEntries))
+		errs = append(errs, fault.Errorf("store", "MaxEntries is %d", c.MaxEntries))
 	}
 	if c.MaxBytes < 0 {
-		errs = append(errs, fmt.Errorf("store: MaxBytes is %d", c.MaxBytes))
+		errs = append(errs, fault.Errorf("store", "MaxBytes is %d", c.MaxBytes))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)

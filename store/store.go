@@ -14,15 +14,16 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // ErrUnavailable is wrapped by every error of a store that cannot be reached, is
 // closed, or lost its disk: nothing is known about the key. The caller must not
 // take it for "absent".
-var ErrUnavailable = errors.New("store: unavailable")
+var ErrUnavailable = fault.New("store", "unavailable")
 
 // ErrDamaged is wrapped by every error that says that what is kept is not what was
 // stored: a checksum is wrong, or a structure is broken. It wraps [ErrUnavailable]:
@@ -31,7 +32,7 @@ var ErrDamaged = fmt.Errorf("%w: damaged", ErrUnavailable)
 
 // ErrEntry is wrapped by the error of a [Store.Put] whose entry no store takes: see
 // [Entry.Check].
-var ErrEntry = errors.New("store: bad entry")
+var ErrEntry = fault.New("store", "bad entry")
 
 // Limits of an entry. They bound what one entry costs in any store.
 const (

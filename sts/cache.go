@@ -70,7 +70,7 @@ func (c *Cache) decode(e store.Entry, ok bool, err error) (kept, bool, error) {
 }
 
 // each calls f for every unexpired policy, deleted ones left out, until it returns false.
-// What can not be read is passed over; the first such error is returned in the end.
+// What cannot be read is passed over; the first such error is returned in the end.
 func (c *Cache) each(ctx context.Context, f func(rfc6125.Host, kept) bool) error {
 	var first error
 	now := c.now()

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/specialaddr"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -32,7 +33,7 @@ const (
 
 	// maxLookup bounds the part of a lookup that goes on after its caller has left:
 	// the question for the record, which the resolver bounds by itself, and then the
-	// fetch with its own time-out on top.
+	// fetch with its own timeout on top.
 	maxLookup = 30 * time.Second
 
 	// DefaultWait is how long a Lookup waits for a fetch, and with it a message: most
@@ -115,7 +116,7 @@ func NewClient(c Config) (*Client, error) {
 	if c.Roots == nil {
 		r, err := pkix.SystemRoots()
 		if err != nil {
-			return nil, fmt.Errorf("sts: %w", err)
+			return nil, fault.Errorf("sts", "%w", err)
 		}
 		c.Roots = r
 	}
@@ -186,7 +187,7 @@ func (c *Client) begin() bool {
 }
 
 // Cached returns the unexpired cached policy of domain without asking anybody; ok is
-// false if there is none, or if the store can not say (StoreErr). Its Row is zero: no
+// false if there is none, or if the store cannot say (StoreErr). Its Row is zero: no
 // record was looked for.
 func (c *Client) Cached(ctx context.Context, domain rfc6125.Host) (r Result, ok bool) {
 	r.Domain = domain

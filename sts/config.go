@@ -3,13 +3,13 @@ package sts
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
 )
@@ -59,13 +59,13 @@ type Config struct {
 func (c Config) check() error {
 	var errs []error
 	if c.Resolver == nil {
-		errs = append(errs, errors.New("sts: no Resolver"))
+		errs = append(errs, fault.New("sts", "no Resolver"))
 	}
 	if c.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("sts: Timeout is %s", c.Timeout))
+		errs = append(errs, fault.Errorf("sts", "Timeout is %s", c.Timeout))
 	}
 	if c.Wait < 0 {
-		errs = append(errs, fmt.Errorf("sts: Wait is %s", c.Wait))
+		errs = append(errs, fault.Errorf("sts", "Wait is %s", c.Wait))
 	}
 	for _, list := range []struct {
 		name     string
@@ -73,9 +73,9 @@ func (c Config) check() error {
 	}{{"Allow", c.Allow}, {"Deny", c.Deny}} {
 		for _, p := range list.prefixes {
 			if !p.IsValid() {
-				errs = append(errs, fmt.Errorf("sts: %s holds an invalid prefix", list.name))
+				errs = append(errs, fault.Errorf("sts", "%s holds an invalid prefix", list.name))
 			} else if p.Addr().Is4In6() {
-				errs = append(errs, fmt.Errorf("sts: %s holds %s: write the IPv4 prefix", list.name, p))
+				errs = append(errs, fault.Errorf("sts", "%s holds %s: write the IPv4 prefix", list.name, p))
 			}
 		}
 	}

@@ -264,7 +264,7 @@ func TestBackOffsEnd(t *testing.T) {
 	})
 }
 
-// TestRefreshOfDamage: a round goes past what can not be read, replaces what can not be
+// TestRefreshOfDamage: a round goes past what cannot be read, replaces what cannot be
 // parsed, and tells of both.
 func TestRefreshOfDamage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -151,10 +151,6 @@ func domainOf(key, prefix string) (rfc6125.Host, error) {
 	return h, nil
 }
 
-// BackOff is the time after a failed fetch in which the same id is not tried again
-// (RFC 8461 section 3.3: at least five minutes).
-const BackOff = 5 * time.Minute
-
 // maxBackOffs bounds the ids in back-off for one domain. Who forges DNS can invent a
 // new id with every answer; when that many have failed within BackOff, no new one is
 // tried until the first of them has ended.

@@ -11,13 +11,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // ErrFetch is wrapped by every failure to fetch a policy. Whatever the kind, RFC
 // 8461 section 3.3 makes the sender go on with an unexpired cached policy, or without
 // any if there is none.
-var ErrFetch = errors.New("sts: policy fetch failed")
+var ErrFetch = fault.New("sts", "policy fetch failed")
 
 // What a fetch failed by. Each wraps [ErrFetch]; a policy that does not parse wraps
 // [ErrPolicy] as well.
@@ -32,7 +33,7 @@ var (
 	ErrFetchRedirect  = fmt.Errorf("%w: redirect", ErrFetch)    // 3xx, never followed
 	ErrFetchMediaType = fmt.Errorf("%w: media type", ErrFetch)  // not text/plain
 	ErrFetchSize      = fmt.Errorf("%w: too large", ErrFetch)   // more than MaxPolicySize
-	ErrFetchTimeout   = fmt.Errorf("%w: time-out", ErrFetch)    // Config.Timeout is over
+	ErrFetchTimeout   = fmt.Errorf("%w: timeout", ErrFetch)     // Config.Timeout is over
 	ErrFetchSyntax    = fmt.Errorf("%w: %w", ErrFetch, ErrPolicy)
 )
 
@@ -51,8 +52,8 @@ const (
 // says anything about the domain: RFC 8461 section 3.3 lets a sender go on without a
 // policy after a failed fetch, not after one that it has not made (row S13).
 var (
-	ErrNoTurn  = errors.New("sts: no turn for the policy fetch") // a limit or the end of this program
-	ErrPending = errors.New("sts: policy fetch under way")
+	ErrNoTurn  = fault.New("sts", "no turn for the policy fetch") // a limit or the end of this program
+	ErrPending = fault.New("sts", "policy fetch under way")
 )
 
 // fetchKinds are the kinds with the stable words by which they are kept in a store

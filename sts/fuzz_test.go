@@ -62,7 +62,7 @@ func FuzzParsePolicy(f *testing.F) {
 		for _, l := range sts.Lint(body) {
 			fatal = fatal || l.Fatal
 			if !safeLine(l.Why) || !safeLine(l.Field) || len(l.Text) > 80 || !utf8.ValidString(l.Text) && utf8.Valid(body) {
-				t.Fatalf("a finding that can not be shown: %+v", l)
+				t.Fatalf("a finding that cannot be shown: %+v", l)
 			}
 		}
 		if fatal != (err != nil) {
@@ -76,7 +76,7 @@ func FuzzParsePolicy(f *testing.F) {
 			return
 		}
 		if p.MaxAge < 0 || p.MaxAge > sts.MaxMaxAge || p.Mode == 0 || p.Mode != sts.ModeNone && len(p.MX) == 0 || p.Text != string(body) {
-			t.Fatalf("%q: a valid policy that can not be: %+v", body, p)
+			t.Fatalf("%q: a valid policy that cannot be: %+v", body, p)
 		}
 		back, err := sts.ParsePolicy([]byte(p.String()))
 		if len(p.String()) <= sts.MaxPolicySize && (err != nil || back.String() != p.String() || back.Mode != p.Mode || back.MaxAge != p.MaxAge || fmt.Sprint(back.MX) != fmt.Sprint(p.MX)) {

@@ -1,6 +1,7 @@
 package sts_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -160,5 +161,32 @@ func TestMeantPolicy(t *testing.T) {
 				t.Errorf("mode %v, max_age %v, mx %q, want %v, %v, %q", p.Mode, p.MaxAge, got, c.mode, c.age, c.mx)
 			}
 		})
+	}
+}
+
+// TestParsePolicyNamesTheForm: the error of a policy that cannot be read names what is wrong
+// with the whole file, or the slip in a line, and the grammar's fault where that says more.
+func TestParsePolicyNamesTheForm(t *testing.T) {
+	const good = "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 1209600\n"
+	for _, c := range []struct {
+		name, body string
+		line       int
+		why        string
+	}{
+		{"byte order mark", "\ufeff" + good, 0, "byte order mark"},
+		{"UTF-16", "\xff\xfev\x00e\x00r\x00s\x00", 0, "UTF-16"},
+		{"CR CR LF", strings.ReplaceAll(good, "\n", "\r\r\n"), 0, "CR CR LF"},
+		{"a comment", "# our policy\n" + good, 1, "a comment"},
+		{"a field in upper case", strings.Replace(good, "mode", "Mode", 1), 2, `"Mode" is not "mode"`},
+		{"a value", strings.Replace(good, "enforce", "Enforce", 1), 2, "mode is not"},
+		{"a web page", "<html>\n", 1, `no ":"`},
+		{"nothing", "", 0, "no version"},
+	} {
+		var e *sts.SyntaxError
+		if _, err := sts.ParsePolicy([]byte(c.body)); !errors.As(err, &e) {
+			t.Errorf("%s: %v", c.name, err)
+		} else if e.Line != c.line || !strings.Contains(e.Why, c.why) {
+			t.Errorf("%s: line %d, %q, want line %d, %q", c.name, e.Line, e.Why, c.line, c.why)
+		}
 	}
 }

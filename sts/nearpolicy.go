@@ -21,7 +21,7 @@ func unwrap(body string) (text string, whole []Finding, ok bool) {
 	trimmed := strings.TrimLeft(body, " \t\r\n\ufeff")
 	switch {
 	case strings.HasPrefix(body, "\xff\xfe"), strings.HasPrefix(body, "\xfe\xff"), len(body) > 8 && strings.Count(body, "\x00") >= len(body)/3:
-		fault(1, body[:min(len(body), 16)], "the file is UTF-16, in which every other octet is NUL", "save it as UTF-8 without byte order mark, or as ASCII")
+		fault(1, body[:min(len(body), 16)], "the file is UTF-16 text, in which every other byte is zero", "save it as UTF-8 without byte order mark, or as ASCII")
 		return "", whole, false
 	case strings.HasPrefix(body, "\x1f\x8b"):
 		fault(0, body[:min(len(body), 8)], "the file is compressed with gzip", "serve the text itself")

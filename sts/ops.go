@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 )
@@ -34,7 +35,7 @@ type Item struct {
 // UnmarshalText reads what [Mode.MarshalText] prints.
 func (m *Mode) UnmarshalText(b []byte) error {
 	if *m = parseMode(string(b)); *m == 0 {
-		return fmt.Errorf("sts: no such mode: %.20q", b)
+		return fault.Errorf("sts", "no such mode: %.20q", b)
 	}
 	return nil
 }
@@ -68,10 +69,10 @@ const (
 )
 
 // ErrImport is wrapped by the error of [Cache.Import] about a line that is no item.
-var ErrImport = errors.New("sts: bad line in an import")
+var ErrImport = fault.New("sts", "bad line in an import")
 
 // List calls f for every unexpired policy, in no order, until it returns false. Items have
-// no Policy. Errors wrap [store.ErrUnavailable]; about an entry that can not be read it
+// no Policy. Errors wrap [store.ErrUnavailable]; about an entry that cannot be read it
 // comes after all others.
 func (c *Cache) List(ctx context.Context, f func(Item) bool) error {
 	return c.items(ctx, func(i Item) bool {
@@ -280,7 +281,7 @@ func (c *Cache) Delete(ctx context.Context, domain rfc6125.Host, who string) (wa
 	k, ok, err := c.fresh(ctx, domain)
 	switch {
 	case errors.Is(err, errEntry):
-		// What can not be read is replaced as well; a policy it may have been.
+		// What cannot be read is replaced as well; a policy it may have been.
 		k.expires = c.now().Add(MaxMaxAge)
 	case err != nil || !ok:
 		return false, err

@@ -240,7 +240,7 @@ func TestOperations(t *testing.T) {
 			t.Errorf("%d errors in the log:\n%s", n, log.String())
 		}
 	})
-	run("an export that can not be written", func(t *testing.T, w *world, st *store.Memory, c *sts.Client) {
+	run("an export that cannot be written", func(t *testing.T, w *world, st *store.Memory, c *sts.Client) {
 		if _, err := c.Cache().Export(ctx, failingWriter{}); !errors.Is(err, errWriter) {
 			t.Errorf("got %v", err)
 		}
@@ -297,7 +297,7 @@ func TestOperations(t *testing.T) {
 			t.Errorf("after Delete: %v", err)
 		}
 	})
-	run("a store can not prolong a life", func(t *testing.T, w *world, st *store.Memory, c *sts.Client) {
+	run("a store cannot prolong a life", func(t *testing.T, w *world, st *store.Memory, c *sts.Client) {
 		e, _, _ := st.Get(ctx, "sts/p/enforce.example")
 		e.Expires = time.Now().AddDate(5, 0, 0)
 		st.Put(ctx, e)

@@ -1,12 +1,12 @@
 package sts
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -49,17 +49,8 @@ func parseMode(s string) Mode {
 	return 0
 }
 
-// MaxMaxAge is the upper end of max_age (RFC 8461 section 3.2: 31557600 s). A
-// policy that exceeds it is invalid; the grammar's ten digits would reach further
-// (erratum 7282).
-const MaxMaxAge = 31557600 * time.Second
-
 // maxAgeDigits is the longest max_age by the grammar (RFC 8461 section 3.2).
 const maxAgeDigits = 10
-
-// MaxPolicySize is the longest policy body in octets that is read (RFC 8461 section
-// 3.3 suggests 64 kilobytes).
-const MaxPolicySize = 64 << 10
 
 // A Policy is an MTA-STS policy (RFC 8461 section 3.2). It must not be changed. The
 // zero Policy is invalid.
@@ -72,7 +63,7 @@ type Policy struct {
 }
 
 // ErrPolicy is wrapped by every error of [ParsePolicy].
-var ErrPolicy = errors.New("sts: policy invalid")
+var ErrPolicy = fault.New("sts", "policy invalid")
 
 // ParsePolicy reads a policy body by the grammar of RFC 8461 section 3.2. Lines end
 // in LF or CRLF, the last end may be missing (erratum 6253). Of a repeated field
@@ -90,9 +81,38 @@ func parsePolicyText(text string) (Policy, error) {
 	var first *SyntaxError
 	p := readPolicy(text, func(e *SyntaxError) bool { first = e; return false })
 	if first != nil {
-		return Policy{}, first
+		return Policy{}, named(text, first)
 	}
 	return p, nil
+}
+
+// named returns the fault of a policy that cannot be read as [Lint] names it, where that
+// says more than the grammar: the form of the whole file (UTF-16, a byte order mark), a
+// comment, or a line that means a field and is written in another way.
+func named(text string, first *SyntaxError) *SyntaxError {
+	if isHTMLOrEmpty(text) {
+		return first
+	}
+	body, whole, _ := unwrap(text)
+	switch {
+	case len(whole) > 0:
+		return &SyntaxError{Why: whole[0].Why, Cure: whole[0].Cure, Kind: ErrPolicy}
+	case first.Line > 0 && isKnown(first.Field):
+		return first
+	}
+	for _, f := range Lint([]byte(body)) {
+		if f.Fatal {
+			return &SyntaxError{Line: f.Line, Field: f.Field, Text: f.Text, Why: f.Why, Cure: f.Cure, Kind: ErrPolicy}
+		}
+	}
+	return first
+}
+
+// isHTMLOrEmpty reports whether a text is a web page or has no line: the grammar says of
+// both what is to be said.
+func isHTMLOrEmpty(text string) bool {
+	t := strings.TrimLeft(text, " \t\r\n\ufeff")
+	return t == "" || t[0] == '<'
 }
 
 func tooLarge() *SyntaxError {

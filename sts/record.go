@@ -1,13 +1,14 @@
 package sts
 
 import (
-	"errors"
 	"strings"
+
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // ErrNoRecord: there is not exactly one well-formed STS record. The sender acts as
 // if the domain had none (RFC 8461 section 3.1); a cached policy stays.
-var ErrNoRecord = errors.New("sts: no record")
+var ErrNoRecord = fault.New("sts", "no record")
 
 // recordVersion begins every STS record, in exactly this case (RFC 8461 section 3.1).
 const recordVersion = "v=STSv1"
@@ -154,7 +155,7 @@ func validID(s string) bool {
 }
 
 // validRecordValue reports whether s is 1*(%x21-3A / %x3C / %x3E-7E); the semicolon
-// can not occur here.
+// cannot occur here.
 func validRecordValue(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < 0x21 || s[i] > 0x7e || s[i] == '=' || s[i] == ';' {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 )
@@ -29,7 +30,7 @@ const (
 )
 
 // errClosed is what Run returns when the client is closed.
-var errClosed = errors.New("sts: the client is closed")
+var errClosed = fault.New("sts", "the client is closed")
 
 // Run refreshes the kept policies in the background until ctx is done or the client is
 // closed, and returns why. It is for programs that live long; one Run a client is
@@ -149,7 +150,7 @@ func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
 		c.observer.Fetched(domain, row, got.Took, err)
 	}
 	// A lookup may have fetched meanwhile: then that is the newer state. What is gone, or
-	// can not be had, was fetched at no time.
+	// cannot be had, was fetched at no time.
 	if now, _, _ := c.cache.peek(ctx, domain); !now.fetched.Equal(old.fetched) {
 		return
 	}

@@ -15,7 +15,7 @@ type Row uint8
 // Rows of the state machine. "Cached" is an unexpired cached policy.
 const (
 	S1  Row = iota + 1 // nothing cached, and known to have no record: no policy
-	S2                 // nothing cached (or the store can not say), and no record could be had: not known
+	S2                 // nothing cached (or the store cannot say), and no record could be had: not known
 	S3                 // nothing cached, new record, fetched: the new policy
 	S4                 // nothing cached, new record, fetch failed: no policy
 	S5                 // cached, same id: the cached policy, its lifetime not extended

@@ -19,7 +19,7 @@ const (
 	// maxRetry is the longest pause after a failure, which begins with BackOff and
 	// doubles.
 	maxRetry = 4 * time.Hour
-	// endingSoon is when a policy that can not be refreshed is reported as about to end;
+	// endingSoon is when a policy that cannot be refreshed is reported as about to end;
 	// of a short life, its last quarter.
 	endingSoon = 48 * time.Hour
 )

@@ -344,7 +344,7 @@ func TestStates(t *testing.T) {
 			t.Errorf("%d fetches", w.fetches())
 		}
 	})
-	run("a store that can not say", func(t *testing.T, w *world) {
+	run("a store that cannot say", func(t *testing.T, w *world) {
 		w.domain("example.org", "one", enforce)
 		cfg := w.cfg
 		cfg.Store = &brokenStore{}
@@ -357,7 +357,7 @@ func TestStates(t *testing.T) {
 				t.Errorf("Close says nothing of what was never written: %v", err)
 			}
 		}()
-		// What can be fetched applies, though it can not be kept.
+		// What can be fetched applies, though it cannot be kept.
 		r := c.Lookup(ctx, domain)
 		check(t, r, sts.S3, sts.ModeEnforce, false)
 		if !errors.Is(r.StoreErr, store.ErrUnavailable) {

@@ -72,7 +72,7 @@ type fullWriter struct{}
 
 func (fullWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
-// TestExportStops: at the first line that can not be written.
+// TestExportStops: at the first line that cannot be written.
 func TestExportStops(t *testing.T) {
 	m := newMemory(t)
 	for i := range 100 {

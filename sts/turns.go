@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -47,7 +48,7 @@ const (
 
 // Why a turn ends early, or does not come.
 var (
-	errTurnOver   = errors.New("sts: the turn is over, others wait") // the cause of its context
+	errTurnOver   = fault.New("sts", "the turn is over, others wait") // the cause of its context
 	errCrowded    = errors.New("too many fetches wait already")
 	errNoTurnCame = errors.New("too many fetches are under way")
 )

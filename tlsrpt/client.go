@@ -2,21 +2,22 @@ package tlsrpt
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // ErrSession: the session given to [Client.Send] is not one that can be reported. It is
 // a mistake of the caller.
-var ErrSession = errors.New("tlsrpt: session cannot be reported")
+var ErrSession = fault.New("tlsrpt", "session cannot be reported")
 
 // ErrDropped: the collector did not take a datagram: it is not there, its queue is
 // full, or the datagram is too large. Nothing is retried; it is counted.
-var ErrDropped = errors.New("tlsrpt: datagram dropped")
+var ErrDropped = fault.New("tlsrpt", "datagram dropped")
 
 // maxDatagram bounds one datagram; libtlsrpt's own buffer holds 65,000 octets.
 const maxDatagram = 65000
@@ -48,7 +49,7 @@ type Client struct {
 // NewClient returns a client. It does not connect yet.
 func NewClient(c ClientConfig) (*Client, error) {
 	if c.Socket == "" {
-		return nil, errors.New("tlsrpt: no socket configured")
+		return nil, fault.New("tlsrpt", "no socket configured")
 	}
 	return &Client{path: c.Socket}, nil
 }

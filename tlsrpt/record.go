@@ -2,17 +2,17 @@ package tlsrpt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // ErrNoRecord: the domain has no TLSRPT record, or not exactly one, or a malformed
 // one. No report is sent for it (RFC 8460 section 3).
-var ErrNoRecord = errors.New("tlsrpt: no record")
+var ErrNoRecord = fault.New("tlsrpt", "no record")
 
 // ErrSeveral: the name has more than one TLSRPT record. It wraps [ErrNoRecord].
 var ErrSeveral = fmt.Errorf("%w: several records begin with v=TLSRPTv1", ErrNoRecord)
@@ -46,13 +46,16 @@ type SyntaxError struct {
 // Error says what is wrong, with the offending text quoted.
 func (e *SyntaxError) Error() string {
 	if e.Text == "" {
-		return "tlsrpt: malformed record: " + e.Why
+		return fmt.Sprintf("%v: %s", errMalformed, e.Why)
 	}
-	return fmt.Sprintf("tlsrpt: malformed record: %s: %q", e.Why, e.Text)
+	return fmt.Sprintf("%v: %s: %q", errMalformed, e.Why, e.Text)
 }
 
-// Unwrap returns [ErrNoRecord].
-func (e *SyntaxError) Unwrap() error { return ErrNoRecord }
+// errMalformed begins the text of a [SyntaxError].
+var errMalformed = fault.New("tlsrpt", "malformed record")
+
+// Unwrap returns [ErrNoRecord], and the error that the text begins with.
+func (e *SyntaxError) Unwrap() []error { return []error{ErrNoRecord, errMalformed} }
 
 func malformed(text, why string) error {
 	const most = 80
@@ -204,7 +207,7 @@ func Lookup(ctx context.Context, r dnssec.Resolver, domain rfc6125.Host) (Record
 	}
 	a, err := r.Resolve(ctx, dnssec.Question{Name: n, Type: dnssec.TypeTXT})
 	if err != nil {
-		return Record{}, fmt.Errorf("tlsrpt: %w", err)
+		return Record{}, fault.Errorf("tlsrpt", "%w", err)
 	}
 	var txt []string
 	for _, rr := range a.Records {

@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
+
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // ErrReport is wrapped by every error of [ParseReport].
-var ErrReport = errors.New("tlsrpt: not a report")
+var ErrReport = fault.New("tlsrpt", "not a report")
 
 // MaxReport bounds a report that is read, uncompressed: 16 MiB. A large provider's
 // report for one domain and day is a few hundred kilobytes.

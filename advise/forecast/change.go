@@ -16,7 +16,7 @@ func (f *outlook) change(h *engine.Host, v *survey.HostView) {
 		return // none is planned, or nobody knows what the records say
 	case h.DANE.State != dane.Usable:
 		f.add(SwitchFree, f.s.At, Notice, h.Name, "7672 s.2.2", "Switch at any time; an MTA-STS policy still asks for a certificate of a public CA with the host's name.",
-			"No TLSA record of %s has a say, so none must be published for the planned certificate.", plain.Host(h))
+			"No TLSA record of %s has a say, so none must be published for the planned certificate.", h.String())
 		return
 	}
 	life, known := f.o.TTL, true
@@ -30,7 +30,7 @@ func (f *outlook) change(h *engine.Host, v *survey.HostView) {
 	switch r.State {
 	case dane.RolloverPublish:
 		e := f.add(SwitchPublish, f.s.At, Broken, h.Name, "7671 s.8.1", "Publish the lines below beside the present records, wait for twice their TTL"+twice(life)+", then switch."+assumed(known),
-			"No TLSA record of %s matches the planned certificate: switching to it now stops mail.", plain.Host(h))
+			"No TLSA record of %s matches the planned certificate: switching to it now stops mail.", h.String())
 		if owner, err := dane.Owner(h.DANE.Base, h.Port); err == nil {
 			for _, m := range r.Missing {
 				e.Publish = append(e.Publish, plain.Text(dane.Entry{Owner: owner, TTL: life, Record: m}.Zone()))
@@ -38,14 +38,14 @@ func (f *outlook) change(h *engine.Host, v *survey.HostView) {
 		}
 	case dane.RolloverUnfit:
 		f.add(SwitchUnfit, f.s.At, Broken, h.Name, "7671 s.5.2", "Get another certificate, or have the server send the missing ones of the chain.",
-			"The planned certificate of %s fails although a TLSA record matches (%v).", plain.Host(h), r.NextErr)
+			"The planned certificate of %s fails although a TLSA record matches (%v).", h.String(), r.NextErr)
 		return
 	case dane.RolloverWait, dane.RolloverSafe:
 		f.add(SwitchEarliest, r.Earliest, Notice, h.Name, "7671 s.8.1", "Switch then, and not before: a sender may still have the records as they were."+assumed(known),
-			"From then on %s may show the planned certificate.", plain.Host(h))
+			"From then on %s may show the planned certificate.", h.String())
 	}
 	if !r.Latest.IsZero() {
-		f.add(SwitchLatest, r.Latest, Broken, h.Name, "7671 s.8.1", "Switch before then.", "By then %s must have switched: its present certificate counts no longer.", plain.Host(h))
+		f.add(SwitchLatest, r.Latest, Broken, h.Name, "7671 s.8.1", "Switch before then.", "By then %s must have switched: its present certificate counts no longer.", h.String())
 	}
 }
 
@@ -72,5 +72,5 @@ func assumed(known bool) string {
 	if known {
 		return ""
 	}
-	return " The TTL of the records in their zone is not known here, and a day is assumed: say it with --ttl."
+	return " The TTL of the records in their zone is not known here; unless it is given, a day is assumed."
 }

@@ -145,15 +145,15 @@ func (f *outlook) certificates(h *engine.Host, v *survey.HostView) {
 		underSTS := h.Requirement.Has(engine.STS) || h.Report.Has(engine.STS) && enforced(f.s.Plan)
 		switch {
 		case a.Decision.Method == engine.MethodDANETA:
-			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "7671 s.5.2.3", f.renew(leaf), "The certificate of %s %s; its TLSA records (DANE-TA) make senders look at dates, so mail waits from then on.", plain.Host(h), f.ends(leaf))
+			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "7671 s.5.2.3", f.renew(leaf), "The certificate of %s %s; its TLSA records (DANE-TA) make senders look at dates, so mail waits from then on.", h.String(), f.ends(leaf))
 			f.chain(h, a.Peer.Chain, "7671 s.5.2.3")
 		case underSTS:
-			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "8461 s.4.2", f.renew(leaf), "The certificate of %s %s; senders that honour the MTA-STS policy do not deliver from then on.", plain.Host(h), f.ends(leaf))
+			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "8461 s.4.2", f.renew(leaf), "The certificate of %s %s; senders that honour the MTA-STS policy do not deliver from then on.", h.String(), f.ends(leaf))
 			f.chain(h, a.Peer.Chain, "8461 s.4.2")
 		case a.Decision.Method == engine.MethodDANEEE:
-			f.add(PinnedCertificate, leaf.NotAfter, Notice, h.Name, "7672 s.3.1.1", renewal(h.DANE.Set), "The certificate of %s %s; its TLSA records (DANE-EE) look at no dates, so mail goes on.", plain.Host(h), f.ends(leaf))
+			f.add(PinnedCertificate, leaf.NotAfter, Notice, h.Name, "7672 s.3.1.1", renewal(h.DANE.Set), "The certificate of %s %s; its TLSA records (DANE-EE) look at no dates, so mail goes on.", h.String(), f.ends(leaf))
 		default:
-			f.add(HostCertificate, leaf.NotAfter, Notice, h.Name, "7435 s.3", f.renew(leaf), "The certificate of %s %s; no policy in force obliges senders to look, so mail goes on.", plain.Host(h), f.ends(leaf))
+			f.add(HostCertificate, leaf.NotAfter, Notice, h.Name, "7435 s.3", f.renew(leaf), "The certificate of %s %s; no policy in force obliges senders to look, so mail goes on.", h.String(), f.ends(leaf))
 		}
 	}
 }
@@ -178,7 +178,7 @@ func (f *outlook) chain(h *engine.Host, chain []*x509.Certificate, rfc string) {
 	for _, c := range chain[1:] {
 		if c.NotAfter.Before(chain[0].NotAfter) {
 			f.add(ChainCertificate, c.NotAfter, Broken, h.Name, rfc, "Have the server send the newer certificate of the CA.",
-				"A CA certificate that %s sends (%s) %s, which is before the host's own; from then on the host's proves nothing.", plain.Host(h), c.Subject.CommonName, f.ends(c))
+				"A CA certificate that %s sends (%s) %s, which is before the host's own; from then on the host's proves nothing.", h.String(), c.Subject.CommonName, f.ends(c))
 		}
 	}
 }
@@ -220,6 +220,6 @@ func (f *outlook) policy() {
 	}
 	if s.Policy != nil && s.Policy.Mode == sts.ModeEnforce && !s.Expires.IsZero() {
 		f.add(Policy, s.Expires, Weaker, rfc6125.Host{}, "8461 s.3.2", "See that https://mta-sts."+dom.String()+"/.well-known/mta-sts.txt stays reachable; senders fetch it about daily.",
-			"A sender that fetches the MTA-STS policy of %s now, and can not fetch it again, forgets it (max_age is %s).", dom, plain.Span(s.Policy.MaxAge))
+			"A sender that fetches the MTA-STS policy of %s now, and cannot fetch it again, forgets it (max_age is %s).", dom, plain.Span(s.Policy.MaxAge))
 	}
 }

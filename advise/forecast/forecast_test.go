@@ -35,6 +35,12 @@ func surveyOf(t *testing.T, name string) survey.Snapshot {
 	if world.Name == "" {
 		t.Fatalf("no world %q", name)
 	}
+	return surveyWorld(t, world)
+}
+
+// surveyWorld looks at a world.
+func surveyWorld(t *testing.T, world lab.World) survey.Snapshot {
+	t.Helper()
 	l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{world}})
 	if err != nil {
 		t.Fatal(err)

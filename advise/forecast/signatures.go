@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mxauth/mxauth/advise/internal/plain"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -35,8 +34,8 @@ func (f *outlook) signatures() {
 	add(rfc6125.Host{}, "the MX records of "+f.s.Plan.Orig.String(), f.s.MX)
 	for i := range f.s.Plan.Hosts {
 		h := &f.s.Plan.Hosts[i]
-		add(h.Name, "the addresses of "+plain.Host(h), h.DANE.A)
-		add(h.Name, "the TLSA records of "+plain.Host(h), last(h.DANE.TLSA))
+		add(h.Name, "the addresses of "+h.String(), h.DANE.A)
+		add(h.Name, "the TLSA records of "+h.String(), last(h.DANE.TLSA))
 	}
 	f.ended()
 	for _, d := range all {
@@ -67,9 +66,9 @@ func (f *outlook) ended() {
 	}
 	for i := range f.s.Plan.Hosts {
 		h := &f.s.Plan.Hosts[i]
-		see(h.Name, "the IPv4 addresses of "+plain.Host(h), h.DANE.A)
-		see(h.Name, "the IPv6 addresses of "+plain.Host(h), h.DANE.AAAA)
-		see(h.Name, "the TLSA records of "+plain.Host(h), last(h.DANE.TLSA))
+		see(h.Name, "the IPv4 addresses of "+h.String(), h.DANE.A)
+		see(h.Name, "the IPv6 addresses of "+h.String(), h.DANE.AAAA)
+		see(h.Name, "the TLSA records of "+h.String(), last(h.DANE.TLSA))
 	}
 	if len(expired)+len(failed) > 1 {
 		host = rfc6125.Host{}

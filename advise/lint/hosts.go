@@ -19,11 +19,11 @@ func (r *report) mx() {
 	dom := p.Orig
 	if p.MX.Row == "M3" {
 		r.add(MXFailed, rfc6125.Host{}, "Repair the zone or its name servers: a resolver that checks DNSSEC must be able to answer for the MX records of "+dom.String()+".",
-			"The MX records of %s can not be looked up, or fail the DNSSEC check, so mail to it waits.", dom).saw("%s", mxCause(r.snap))
+			"The MX records of %s cannot be looked up, or fail the DNSSEC check, so mail to it waits.", dom).saw("%s", mxCause(r.snap))
 		return
 	}
 	if p.MX.Row == "M4" {
-		r.add(MXNoDomain, rfc6125.Host{}, "Look for a slip in the name; else register the domain, or put it into the zone above.",
+		r.add(MXNoDomain, rfc6125.Host{}, "Look for a misspelt name; else register the domain, or delegate it in its parent zone.",
 			"The domain %s does not exist, so mail to it comes back.", dom).saw("%s MX: no such domain (%s)", dom, signed(p.MX.Status))
 		return
 	}
@@ -40,8 +40,8 @@ func (r *report) mx() {
 			null = true
 		default:
 			if _, err := rfc6125.HostFromName(m.Host); err != nil {
-				r.add(MXNotAHost, rfc6125.Host{}, "An MX record names a host by its name, never by an address. Publish one with the name, which has the A or AAAA record.",
-					"An MX record of %s names %s, which is no host name; senders pass over it.", dom, m.Host).saw("%s MX %d %s", dom, m.Preference, m.Host).steps(r.mxSteps()...)
+				r.add(MXNotAHost, rfc6125.Host{}, "Publish an MX record with the name of the host in place of "+m.Host.String()+"; that name has the A or AAAA record.",
+					"An MX record of %s names %s, which is no host name; senders skip it.", dom, m.Host).saw("%s MX %d %s", dom, m.Preference, m.Host).steps(r.mxSteps()...)
 				continue
 			}
 			h, _ := rfc6125.HostFromName(m.Host)
@@ -96,7 +96,7 @@ func (r *report) mxWrongName(h rfc6125.Host, why string, preference uint16) {
 	if ok && r.snap.Exists[meant] {
 		do = "Name " + meant.String() + ". in the MX record, with the dot at its end."
 	}
-	r.add(MXWrongName, h, do, "An MX record of %s names %s, which cannot be its mail server (%s); senders pass over it.", dom, h, why).
+	r.add(MXWrongName, h, do, "An MX record of %s names %s, which cannot be its mail server (%s); senders skip it.", dom, h, why).
 		saw("%s. MX %d %s.", dom, preference, h).steps(r.mxSteps()...)
 }
 
@@ -181,12 +181,12 @@ func (r *report) hosts() {
 			if r.snap.Plan.MX.Row == "M5" || len(chainOf(d)) > 0 {
 				continue // has been told: by the domain, or by the alias that leads nowhere
 			}
-			r.add(HostNoAddress, h.Name, "Give the host an A or AAAA record, or remove it from the MX records.",
-				"The MX host %s has no address, so senders pass over it.", h.Name).saw("%s A and AAAA: none", h.Name).steps(r.mxSteps()...)
+			r.add(HostNoAddress, h.Name, "Give "+h.Name.String()+" an A or AAAA record, or remove it from the MX records.",
+				"The MX host %s has no address, so senders skip it.", h.Name).saw("%s A and AAAA: none", h.Name).steps(r.mxSteps()...)
 			continue
 		case dane.AddressFailed:
 			f := r.add(HostAddressFail, h.Name, "Repair the zone of the host or its name servers: a resolver that checks DNSSEC must be able to answer for the A and AAAA records.",
-				"The addresses of the MX host %s can not be looked up, or fail the DNSSEC check, so it gets no mail.", h.Name)
+				"The addresses of the MX host %s cannot be looked up, or fail the DNSSEC check, so it gets no mail.", h.Name)
 			for _, l := range [...]dane.Lookup{d.A, d.AAAA} {
 				if l.Err != nil {
 					f.saw("%s", explain.Cause(l.Err))
@@ -197,7 +197,7 @@ func (r *report) hosts() {
 		for _, l := range [...]dane.Lookup{d.A, d.AAAA} {
 			if l.Err != nil {
 				r.add(HostFamilyFail, h.Name, "Repair the zone or its name servers: where a host has no addresses of one kind, the answer must say so (no records, no error), signed where the zone is.",
-					"One of the two address lookups (A and AAAA) of %s fails; strict senders pass the host over.", h.Name).saw("%s", explain.Cause(l.Err))
+					"One of the two address lookups (A and AAAA) of %s fails; strict senders skip the host.", h.Name).saw("%s", explain.Cause(l.Err))
 			}
 		}
 		if a, b := d.A.Answer, d.AAAA.Answer; d.A.Err == nil && d.AAAA.Err == nil && len(a.Records) > 0 && len(b.Records) > 0 && a.Status != b.Status {

@@ -165,7 +165,7 @@ var kinds = func() map[ID]Kind {
 		{TLSRefused, Error, "An MX host offers STARTTLS and refuses to start it.", "3207 s.4"},
 		{TLSFailed, Error, "The TLS handshake with an MX host fails.", "8461 s.4.2"},
 		{TLSLibrary, Warning, "Senders with the TLS library of Go cannot speak TLS with an MX host.", "7671 s.5.1"},
-		{TLSInjected, Error, "An MX host sends plain data behind its reply to STARTTLS.", "3207 s.4"},
+		{TLSInjected, Error, "An MX host sends unencrypted data after its reply to STARTTLS.", "3207 s.4"},
 		{TLSOld, Warning, "An MX host speaks no TLS 1.3.", "9325 s.3.1.1"},
 		{CertName, Note, "The certificate of an MX host does not name it.", "9525 s.6"},
 		{CertUntrusted, Note, "The certificate of an MX host leads to no public CA.", "5280 s.6"},

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/mxauth/mxauth/advise/internal/plain"
@@ -55,6 +56,38 @@ type Step struct {
 	Wait int64 `json:"wait_seconds,omitempty"`
 	// Caution is what to check before the step.
 	Caution string `json:"caution,omitempty"`
+}
+
+// Place says where the records of the step go, for the line above them: "in DNS, in place of
+// all TLSA records of _25._tcp.mx.example.org.:".
+func (s *Step) Place() string {
+	switch {
+	case s.Instead != "":
+		return "in DNS, in place of the " + s.Instead + " record of " + s.Owner + ":"
+	case s.Kind == StepServe:
+		return "in DNS, after that, as the only MTA-STS record:"
+	case len(s.Records) > 1 || s.Type == "TLSA" || s.Type == "MX":
+		return "in DNS, in place of all " + s.Type + " records of " + s.Owner + ":"
+	}
+	return "in DNS:"
+}
+
+// WaitText says how long to wait before the next step: "2 days before the next step"; "" for
+// not at all.
+func (s *Step) WaitText() string {
+	const day = 24 * time.Hour
+	d := time.Duration(s.Wait) * time.Second
+	n, what := int((d+time.Hour-1)/time.Hour), "hour"
+	switch {
+	case d <= 0:
+		return ""
+	case d >= day && d%day == 0:
+		n, what = int(d/day), "day"
+	}
+	if n > 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s before the next step", n, what)
 }
 
 // wait sets how long to wait after the step.

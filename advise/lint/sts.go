@@ -46,7 +46,7 @@ func (r *report) sts() {
 	}
 	if len(s.Chain) > 0 && s.FetchErr == nil {
 		if end := s.Chain[0].NotAfter; end.Sub(r.snap.At) < soon {
-			r.add(STSPolicyExpires, rfc6125.Host{}, "Renew it, and find out why that did not happen by itself.",
+			r.add(STSPolicyExpires, rfc6125.Host{}, "Renew that certificate, and find out why it was not renewed automatically.",
 				"The certificate of the policy host mta-sts.%s ends on %s; from then on no sender takes the policy.", p.Orig, end.UTC().Format(time.DateOnly)).saw("ends %s", end.UTC().Format(time.RFC3339))
 		}
 	}
@@ -94,7 +94,7 @@ func (r *report) announce(f *Finding) {
 	}
 	if mode == sts.ModeEnforce {
 		if first := r.misfitSteps(); len(first) > 0 {
-			f.Do = plain.Text("Take the steps in their order: the policy is one to enforce, and in force now it would stop mail.")
+			f.Do = plain.Text("Take the steps in their order: the policy is in mode enforce, and would stop mail if it took effect now.")
 			f.steps(first...)
 		}
 	}
@@ -169,7 +169,7 @@ func (r *report) misplaced() {
 	}
 }
 
-// month is the max_age of a policy that is made anew.
+// month is the max_age of a new policy.
 const month = 30 * 24 * time.Hour
 
 // serve adds the policy that fits the domain's hosts, in the mode given, with the record that
@@ -209,7 +209,7 @@ func (r *report) stsFetch(s *sts.Result) {
 		f = r.add(STSRedirect, rfc6125.Host{}, "Serve the policy at that address itself, with status 200; exempt this path from the rule that redirects.",
 			"%s redirects%s, and senders must not follow.", url, location(fe))
 	case errors.Is(s.FetchErr, sts.ErrFetchStatus):
-		f = r.add(STSStatus, rfc6125.Host{}, "Put the policy file there, readable for the web server.",
+		f = r.add(STSStatus, rfc6125.Host{}, "Put the policy file at "+url+", readable for the web server.",
 			"%s is answered with status %d, not 200 (OK), so no sender takes the policy.", url, fe.Status)
 		switch {
 		case fe.Status == http.StatusNotFound || fe.Status == http.StatusGone:
@@ -248,8 +248,8 @@ func (r *report) stsFetch(s *sts.Result) {
 		f = r.add(STSConnect, rfc6125.Host{}, "See that the web server answers within a few seconds, and that no firewall drops packets to port 443.",
 			"mta-sts.%s does not answer in time, so no sender fetches the policy.", dom)
 	case errors.Is(s.FetchErr, sts.ErrFetchTCP):
-		f = r.add(STSConnect, rfc6125.Host{}, "See that the web server runs, listens on port 443, and that a firewall lets everybody in.",
-			"mta-sts.%s takes no connection on port 443, so no sender fetches the policy.", dom)
+		f = r.add(STSConnect, rfc6125.Host{}, "See that the web server runs and listens on port 443, and that no firewall blocks the port.",
+			"The web server mta-sts.%s accepts no connection on port 443, so no sender fetches the policy.", dom)
 	default:
 		f = r.add(STSConnect, rfc6125.Host{}, "See that the web server answers on port 443, with TLS 1.2 or later, within a few seconds.",
 			"%s cannot be fetched, so no sender takes the policy.", url)
@@ -271,7 +271,10 @@ func (r *report) certificateOfPolicyHost(s *sts.Result) *Finding {
 	text, do := "is not one that senders trust", "Get a certificate of a public CA that names "+host+" (also where that is an alias of another host), and send the whole chain."
 	switch err := s.FetchErr; {
 	case errors.Is(err, pkix.ErrExpired):
-		text, do = "has expired, or one above it has", "Renew it, and find out why that did not happen by itself."
+		text, do = "sends an issuing certificate that has expired", "Let the web server send the present intermediate certificates of its CA: its own certificate has not expired."
+		if len(s.Chain) > 0 && s.Chain[0].NotAfter.Before(r.snap.At) {
+			text, do = "expired on "+s.Chain[0].NotAfter.UTC().Format(time.DateOnly), "Renew that certificate, and find out why it was not renewed automatically."
+		}
 	case errors.Is(err, pkix.ErrNotYetValid):
 		text, do = "is not valid yet", "Use a certificate that is valid already, or wait until it is."
 	case errors.Is(err, pkix.ErrName):
@@ -354,13 +357,13 @@ func (r *report) stsPolicy(s *sts.Result) {
 		}
 	}
 	if pol.Mode == sts.ModeNone {
-		r.serve(r.add(STSNone, rfc6125.Host{}, "Fine while MTA-STS is being taken back; else publish mode testing, and enforce when the reports show no failures.",
-			"The policy of %s is of mode none: it protects nothing.", dom).saw("mode: none"), sts.ModeTesting)
+		r.serve(r.add(STSNone, rfc6125.Host{}, "Leave it if MTA-STS is being switched off; else publish mode testing, and mode enforce when the reports show no failures.",
+			"The policy of %s is in mode none: it protects nothing.", dom).saw("mode: none"), sts.ModeTesting)
 		return
 	}
 	if pol.MaxAge < shortMaxAge {
 		r.serve(r.add(STSShort, rfc6125.Host{}, "Set max_age to a month (2592000 seconds) or more.",
-			"Senders forget the policy of %s after %s; an attacker who can block the web server for so long is rid of it.", dom, plain.Span(pol.MaxAge)).
+			"Senders forget the policy of %s after %s; an attacker who can block the web server for that long gets round it.", dom, plain.Span(pol.MaxAge)).
 			saw("max_age: %d", int64(pol.MaxAge/time.Second)), pol.Mode)
 	}
 	if pol.Mode == sts.ModeTesting {
@@ -389,7 +392,7 @@ func (r *report) stsPolicy(s *sts.Result) {
 			used = used || pat.Match(r.snap.Plan.Hosts[i].Name)
 		}
 		if !used && r.snap.Plan.MX.Row != "M5" {
-			r.serve(r.add(STSUnused, rfc6125.Host{}, "Remove it unless it is for a future host: an attacker who gets such a name may receive the mail.",
+			r.serve(r.add(STSUnused, rfc6125.Host{}, "Remove the line `mx: "+pat.String()+"` unless it is for a future host: an attacker who gets such a name may receive the mail.",
 				"The policy of %s allows %s, which is none of its MX hosts.", dom, pat).saw("mx: %s", pat), pol.Mode)
 		}
 	}
@@ -465,15 +468,15 @@ func (r *report) stsCertificate(h *engine.Host, v *survey.HostView) {
 			switch {
 			case !errors.Is(err, pkix.ErrExpired):
 			case leaf.NotAfter.Before(r.snap.At):
-				do = "Renew it, and find out why that did not happen by itself."
+				do = renew(true, h.Name.String())
 			default:
-				do = "Have the server send the present certificate of its CA (intermediate): the one that it sends has expired, its own has not."
+				do = renew(false, h.Name.String())
 			}
 			r.add(STSHostCert, h.Name, do,
 				"The certificate of %s does not satisfy the MTA-STS policy of %s: %s.", h.Name, r.snap.Plan.Orig, r.certificateFault(a.Peer.Chain, h.Name)).
 				saw("%s: %s", a.Address, explain.Cause(err)).saw("%s", namesOf(presentedNames(a.Peer.Chain)))
 		} else if left := leaf.NotAfter.Sub(r.snap.At); left < soon {
-			r.add(STSCertExpiring, h.Name, "Renew it, and find out why that did not happen by itself.",
+			r.add(STSCertExpiring, h.Name, renew(true, h.Name.String()),
 				"The certificate of %s ends on %s; from then on senders that honour the MTA-STS policy do not deliver.", h.Name, leaf.NotAfter.UTC().Format(time.DateOnly)).saw("%s: ends %s", a.Address, leaf.NotAfter.UTC().Format(time.RFC3339))
 		}
 		return

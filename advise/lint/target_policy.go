@@ -106,21 +106,26 @@ func (r *report) keepMode() sts.Mode {
 	return pol.Mode
 }
 
-// serveStep is the step that serves a policy for the domain's hosts and announces it. Each
-// policy of a report has an id of its own. ok is false if no policy can list the hosts.
+// serveStep is the step that serves a policy for the domain's hosts and announces it, with a
+// max_age of weeks. Each policy of a report has an id of its own. ok is false if no policy
+// can list the hosts.
 func (r *report) serveStep(mode sts.Mode) (s Step, ok bool) {
+	age := month
+	if pol, _ := r.policy(); pol != nil && pol.Mode != sts.ModeNone && pol.MaxAge >= shortMaxAge {
+		age = pol.MaxAge
+	}
+	return r.policyStep(mode, age)
+}
+
+// policyStep is serveStep with the max_age given.
+func (r *report) policyStep(mode sts.Mode, age time.Duration) (s Step, ok bool) {
 	p := r.snap.Plan
 	hosts, bad := r.listed()
 	if len(hosts) == 0 || len(bad) > 0 || r.snap.MX.Err != nil {
 		return Step{}, false
 	}
-	age := month
 	var mx []string
-	pol, _ := r.policy()
-	if pol != nil {
-		if pol.Mode != sts.ModeNone && pol.MaxAge >= shortMaxAge {
-			age = pol.MaxAge
-		}
+	if pol, _ := r.policy(); pol != nil {
 		for _, m := range pol.MX {
 			used := p.MX.Row == "M5" // what is missing may be the MX record
 			for _, h := range hosts {
@@ -154,9 +159,9 @@ func (r *report) serveStep(mode sts.Mode) (s Step, ok bool) {
 // record fills the step that publishes the MTA-STS record.
 func (r *report) record(s *Step, stage int) {
 	owner, instead := ownerOf(r.snap.STSRecord, "_mta-sts."+r.snap.Plan.Orig.String()+".")
-	id := r.snap.At.UTC().Add(time.Duration(stage) * time.Second).Format("20060102150405")
+	id := PolicyID(r.snap.At.Add(time.Duration(stage) * time.Second))
 	s.Owner, s.Type, s.Instead = owner, "TXT", instead
-	s.Records = append(r.others(r.snap.STSRecord, sts.MeansRecord, owner), fmt.Sprintf("%s %d IN TXT \"v=STSv1; id=%s;\"", owner, hour, id))
+	s.Records = append(r.others(r.snap.STSRecord, sts.MeansRecord, owner), PolicyRecord(owner, id))
 }
 
 // others are the TXT records of the name that belong to something else, which stay.

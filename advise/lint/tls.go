@@ -48,20 +48,20 @@ func (r *report) tls() {
 func (r *report) session(h *engine.Host, p engine.Peer) {
 	switch {
 	case p.Event == engine.NoSTARTTLS:
-		r.add(TLSMissing, h.Name, "Switch STARTTLS on in the mail server; if it is on, look for a firewall that changes SMTP on the way.",
-			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", plain.Host(h)).saw("%s: EHLO without STARTTLS", p.Address)
+		r.add(TLSMissing, h.Name, "Switch STARTTLS on at "+h.String()+" (Postfix: smtpd_tls_security_level = may); if it is on, look for a firewall that changes SMTP on the way.",
+			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", h.String()).saw("%s: EHLO without STARTTLS", p.Address)
 	case p.Injected:
 		r.add(TLSInjected, h.Name, "Update the mail server, or the proxy or firewall in front of it.",
-			"%s sends unencrypted data behind its reply to STARTTLS, which an attacker on the path may have put there; careful senders end the connection.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
+			"%s sends unencrypted data after its reply to STARTTLS, which an attacker on the path may have put there; careful senders end the connection.", h.String()).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.STARTTLSRefused:
-		r.add(TLSRefused, h.Name, "Look into the mail server's log; often its key or certificate file cannot be read.",
-			"%s offers STARTTLS and then refuses it.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
+		r.add(TLSRefused, h.Name, "Look into the log of "+h.String()+"; often its key or certificate file cannot be read.",
+			"%s offers STARTTLS and then refuses it: %s.", h.String(), p.Detail).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.HandshakeFailed:
-		r.add(TLSFailed, h.Name, "Offer TLS 1.2 and 1.3 with common cipher suites and a certificate that fits.",
-			"The TLS handshake with %s fails.", plain.Host(h)).saw("%s: %s", p.Address, p.Detail)
+		fault, cure := explain.HandshakeFault(h, &p)
+		r.add(TLSFailed, h.Name, cure, "%s.", upper(fault)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.HandshakeDone:
 		if p.Version != 0 && p.Version < tls.VersionTLS13 {
-			r.add(TLSOld, h.Name, "Update the server's TLS library.", "%s speaks no newer version than %s.", plain.Host(h), p.TLS).saw("%s: %s", p.Address, p.TLS)
+			r.add(TLSOld, h.Name, "Update the TLS library of "+h.String()+", or let its settings offer TLS 1.3 (Postfix: smtpd_tls_protocols = >=TLSv1.2).", "%s speaks no newer version than %s.", h.String(), p.TLS).saw("%s: %s", p.Address, p.TLS)
 		}
 		if len(p.Chain) > 0 && h.Name.IsValid() {
 			r.certificate(h, p)
@@ -76,8 +76,8 @@ func (r *report) certificate(h *engine.Host, p engine.Peer) {
 	refs := []rfc6125.Reference{rfc6125.NewReference(h.Name)}
 	named := names.Match(refs, rfc6125.Options{}).OK
 	if !named && names.Match(refs, rfc6125.Options{CNID: true}).OK {
-		r.add(CertCNOnly, h.Name, "Get a certificate with the host's name as subject alternative name (SAN), as every public CA issues them.",
-			"The certificate of %s carries its name only as Common Name, which counts for nothing under MTA-STS.", h.Name).saw("%s", namesOf(names.Names()))
+		r.add(CertCNOnly, h.Name, "Get a certificate that has "+h.Name.String()+" as subject alternative name (SAN), as every public CA issues them.",
+			"The certificate of %s has its name only as Common Name, which does not count for MTA-STS.", h.Name).saw("%s", namesOf(names.Names()))
 		named = true // in the wrong place, which has been said
 	}
 	if h.Requirement.Has(engine.DANE) || h.Requirement.Has(engine.HalfDANE) || h.Requirement.Has(engine.STS) || h.Report.Has(engine.STS) {
@@ -93,10 +93,10 @@ func (r *report) certificate(h *engine.Host, p engine.Peer) {
 	err := r.webpki(p.Chain, h.Name)
 	switch {
 	case errors.Is(err, pkix.ErrExpired):
-		r.add(CertExpired, h.Name, "Renew it.", "The certificate of %s, or one of the CA above it, has expired.", h.Name).saw("%s", explain.Cause(err))
+		r.add(CertExpired, h.Name, renew(p.Chain[0].NotAfter.Before(r.snap.At), h.Name.String()), "The certificate of %s is not valid: %s.", h.Name, r.certificateFault(p.Chain, h.Name)).saw("%s", explain.Cause(err))
 	case err != nil && !errors.Is(err, pkix.ErrName):
 		r.add(CertUntrusted, h.Name, "Nothing must be done: no policy in force here asks for a public CA. DANE would authenticate even this certificate; MTA-STS asks for one of a public CA.",
-			"The certificate of %s leads to no public CA.", h.Name).saw("%s", explain.Cause(err))
+			"The certificate of %s does not come from a public CA: %s.", h.Name, r.certificateFault(p.Chain, h.Name)).saw("%s", explain.Cause(err))
 	}
 }
 
@@ -175,8 +175,8 @@ func (r *report) daneOnlyCertificate(h *engine.Host, v *survey.HostView) {
 			continue
 		}
 		if err := r.webpki(a.Peer.Chain, h.Name); err != nil {
-			r.add(DANEOnlyCert, h.Name, "Get a certificate of a public CA for the host's name, for the same key: then the TLSA records (3 1 1) may stay.",
-				"The certificate of %s satisfies its TLSA records and not the MTA-STS policy: senders without DANE see a failure that senders with DANE do not.", h.Name).saw("%s: %s", a.Address, explain.Cause(err))
+			r.add(DANEOnlyCert, h.Name, "Get a certificate of a public CA for "+h.Name.String()+", for the same key: then the TLSA records (3 1 1) may stay.",
+				"The certificate of %s satisfies its TLSA records and not the MTA-STS policy (%s): senders without DANE see a failure that senders with DANE do not.", h.Name, r.certificateFault(a.Peer.Chain, h.Name)).saw("%s: %s", a.Address, explain.Cause(err))
 			return
 		}
 	}

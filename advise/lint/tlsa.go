@@ -11,6 +11,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -37,7 +38,7 @@ func (r *report) tlsa() {
 				f := r.add(TLSAUnsigned, h.Name, signZone(h.Name),
 					"%s has TLSA records, and its zone is not signed: no sender looks at them.", h.Name)
 				for _, rec := range v.Unsigned {
-					f.saw("%s TLSA %s", ownerText(h), short(rec))
+					f.saw("%s TLSA %s", ownerText(h), text.Cut(rec.String(), maxRecord))
 				}
 			}
 		case dane.Usable, dane.Unusable:
@@ -74,8 +75,8 @@ func (r *report) tlsaFailed(h *engine.Host) {
 	}
 	l := h.DANE.TLSA[len(h.DANE.TLSA)-1]
 	if failedBy(l.Err) == dnssec.ReasonNSEC3Iterations {
-		r.add(TLSAIterations, h.Name, "Sign the zone with 0 NSEC3 iterations (RFC 9276).",
-			"The zone denies TLSA records for %s with more NSEC3 iterations than senders compute, so the denial proves nothing and mail waits.", h.Name).saw("%s", explain.Cause(l.Err))
+		r.add(TLSAIterations, h.Name, "Sign the zone of "+h.Name.String()+" with 0 NSEC3 iterations (RFC 9276), or with NSEC.",
+			"The zone of %s uses more NSEC3 iterations than senders compute, so its proof that there are no TLSA records does not count and mail waits.", h.Name).saw("%s", explain.Cause(l.Err))
 		return
 	}
 	r.add(TLSAFailed, h.Name, "Repair the zone or its name servers: the question for TLSA must be answered, also where there are no such records.",
@@ -87,9 +88,9 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 	uses := h.DANE.Set.Uses()
 	if h.DANE.State == dane.Unusable {
 		f := r.add(TLSAAllUnusable, h.Name, "Publish a record of usage 3 (3 1 1, DANE-EE) for the host.",
-			"%s has TLSA records, and none of them counts for mail: TLS is demanded and the host is not authenticated.", h.Name)
+			"%s has TLSA records, and none of them counts for mail: senders require TLS and cannot check who the server is.", h.Name)
 		for _, u := range uses {
-			f.saw("%s: %s", short(u.Record), u.Why)
+			f.saw("%s: %s", text.Cut(u.Record.String(), maxRecord), u.Why)
 		}
 		f.steps(r.tlsaOf(h, v)...)
 	}
@@ -101,30 +102,30 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 			usable++
 		case rec.Usage == dane.PKIXTA || rec.Usage == dane.PKIXEE:
 			r.add(TLSAPKIXUsage, h.Name, "Replace it: usage 3 (DANE-EE) in place of 1, usage 2 (DANE-TA) in place of 0.",
-				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", short(rec), u.Why).steps(r.tlsaOf(h, v)...)
+				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", text.Cut(rec.String(), maxRecord), u.Why).steps(r.tlsaOf(h, v)...)
 		case rec.Usage > dane.DANEEE || rec.Selector > dane.SPKI || rec.MatchingType > dane.SHA2_512:
 			r.add(TLSAUnknown, h.Name, "Remove the record, or replace it by this one.",
-				"A TLSA record of %s has a number that no sender knows.", h.Name).saw("%s: %s", short(rec), u.Why).steps(r.tlsaOf(h, v)...)
+				"A TLSA record of %s has a number that does not exist, so senders ignore it.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), u.Why).steps(r.tlsaOf(h, v)...)
 		case badData(rec):
 			r.add(TLSABadData, h.Name, "Replace the record by this one, made of the certificate in use.",
-				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", short(rec), u.Why).steps(r.tlsaOf(h, v)...)
+				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), u.Why).steps(r.tlsaOf(h, v)...)
 		}
 		// A whole authority (usage 2) may be in DNS because the server does not send it: a
 		// digest of it would match nothing.
 		if u.Usable && rec.MatchingType == dane.Full && rec.Usage == dane.DANEEE && shown(v, rec) {
 			r.add(TLSAFullData, h.Name, "Publish a digest (matching type 1) in its place: the answer of DNS stays small.",
-				"A TLSA record of %s carries a whole certificate or key, where a digest of 32 octets would do.", h.Name).saw("%s", short(rec)).steps(r.tlsaOf(h, v)...)
+				"A TLSA record of %s carries a whole certificate or key, where a digest of 32 bytes would do.", h.Name).saw("%s", text.Cut(rec.String(), maxRecord)).steps(r.tlsaOf(h, v)...)
 		}
 		if u.Usable && rec.Usage == dane.DANEEE && rec.Selector == dane.Cert && shown(v, rec) {
 			r.add(TLSACertPinned, h.Name, "Publish the digest of the key (3 1 1) and keep the key when the certificate is renewed.",
-				"A TLSA record of %s pins the whole certificate: with the next renewal it matches no more, even if the key stays.", h.Name).saw("%s", short(rec)).steps(r.tlsaOf(h, v)...)
+				"A TLSA record of %s pins the whole certificate: with the next renewal it no longer matches, even if the key stays.", h.Name).saw("%s", text.Cut(rec.String(), maxRecord)).steps(r.tlsaOf(h, v)...)
 		}
 	}
 	for _, l := range h.DANE.TLSA {
 		for _, rr := range l.Answer.Records {
 			if ttl := time.Duration(rr.TTL) * time.Second; ttl > longTTL {
 				f := r.add(TLSALongTTL, h.Name, "Lower the TTL of these records to an hour or so (3600).",
-					"Senders may keep the TLSA records of %s for %s: if the key must be replaced in a hurry, mail fails for so long.", h.Name, plain.Span(ttl)).saw("%s TLSA: TTL %d", ownerText(h), rr.TTL)
+					"Senders may keep the TLSA records of %s for %s: if the key must be replaced in a hurry, mail fails for that long.", h.Name, plain.Span(ttl)).saw("%s TLSA: TTL %d", ownerText(h), rr.TTL)
 				f.steps(r.tlsaOf(h, v)...)
 				break
 			}
@@ -151,7 +152,7 @@ func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Pee
 		u := use(h.DANE.Set, t.Record)
 		if t.Depth < 0 && u.Usable && !matchesAny(t.Record, dp, o) {
 			r.add(TLSAStale, h.Name, "Keep it if it is for the next key; else remove it.",
-				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s", short(t.Record))
+				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s", text.Cut(t.Record.String(), maxRecord))
 		}
 	}
 	spare := false
@@ -159,8 +160,8 @@ func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Pee
 		spare = spare || t.Record != res.Matched && use(h.DANE.Set, t.Record).Usable
 	}
 	if !spare {
-		r.add(TLSANoSpare, h.Name, "Before the next change of keys publish a record for the new key beside the old one (mxauth tlsa make prints it), and wait for twice the TTL of the records; or publish a record of the CA (2 1 1, DANE-TA) as well.",
-			"%s has one TLSA record, for the key in use; a change of keys without a second record in time stops mail.", h.Name).saw("%s", short(res.Matched))
+		r.add(TLSANoSpare, h.Name, "Before the next change of keys publish a record for the new key next to the old one (`mxauth tlsa make` prints it), and wait for twice the TTL of the records; or publish a record of the CA (2 1 1, DANE-TA) as well.",
+			"%s has one TLSA record, for the key in use; a change of keys without a second record in time stops mail.", h.Name).saw("%s", text.Cut(res.Matched.String(), maxRecord))
 	}
 }
 
@@ -176,7 +177,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 		}
 		return
 	case errors.Is(err, pkix.ErrExpired):
-		f = r.add(TLSAExpired, h.Name, "Renew the certificate that has expired: records of usage 2 (DANE-TA) look at dates.",
+		f = r.add(TLSAExpired, h.Name, "Renew the certificate that has expired (named below): with records of usage 2 (DANE-TA) dates count.",
 			"The chain from the certificate of %s to the CA in its TLSA records has expired.", h.Name)
 	case errors.Is(err, pkix.ErrNotYetValid):
 		f = r.add(TLSAPath, h.Name, "Use a certificate that is valid already, and check the clock of the CA that issues it.",
@@ -189,8 +190,8 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 		for _, u := range h.DANE.Set.Uses() {
 			if !u.Usable && !badData(u.Record) && matchesAny(u.Record, dp, o) {
 				f = r.add(TLSAAgility, h.Name, "Replace the record with the stronger digest by this one, or remove it.",
-					"A TLSA record of %s would match, and a record with a stronger digest beside it, which does not match, hides it.", h.Name)
-				f.saw("%s: would match", short(u.Record))
+					"A TLSA record of %s would match, but a record with a stronger digest does not match and hides it.", h.Name)
+				f.saw("%s: would match", text.Cut(u.Record.String(), maxRecord))
 				if len(f.Steps) == 0 {
 					f.steps(r.tlsaOf(h, v)...)
 				}
@@ -208,7 +209,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 		if errors.Is(t.Err, dane.ErrPath) {
 			why = explain.Cause(t.Err)
 		}
-		f.saw("%s: %s", short(t.Record), why)
+		f.saw("%s: %s", text.Cut(t.Record.String(), maxRecord), why)
 	}
 }
 
@@ -217,8 +218,8 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 func (r *report) anchorUnsent(h *engine.Host) {
 	for _, rec := range h.DANE.Set.Usable() {
 		if rec.Usage == dane.DANETA && rec.MatchingType != dane.Full {
-			r.add(TLSAAnchorUnsent, h.Name, "Put the CA certificate at the end of the chain file that the mail server sends, though web servers leave it out.",
-				"A DANE-TA record of %s names a certificate that the host does not send; a digest cannot be matched without it.", h.Name).saw("%s", short(rec))
+			r.add(TLSAAnchorUnsent, h.Name, "Put the CA certificate at the end of the chain file of "+h.Name.String()+" (Postfix: smtpd_tls_chain_files), also if it is a root.",
+				"A TLSA record of usage 2 (DANE-TA) names the certificate of a CA, which %s does not send; without it the record matches nothing.", h.Name).saw("%s", text.Cut(rec.String(), maxRecord))
 			return
 		}
 	}
@@ -282,12 +283,5 @@ func presentedNames(chain []*x509.Certificate) []string {
 	return rfc6125.PresentedBy(chain[0]).Names()
 }
 
-// short prints a record with its data cut.
-func short(rec dane.Record) string {
-	const most = 40
-	s := rec.String()
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
-}
+// maxRecord is how many octets of a record are shown.
+const maxRecord = 40

@@ -18,6 +18,23 @@ func signed(s dnssec.Status) string {
 	return s.String()
 }
 
+// upper returns a clause as the beginning of a sentence. Host names stay as they are.
+func upper(clause string) string {
+	if rest, ok := strings.CutPrefix(clause, "the "); ok {
+		return "The " + rest
+	}
+	return clause
+}
+
+// renew is the cure of a certificate that has expired: the host's own, or the one of its
+// issuer that the host sends.
+func renew(own bool, host string) string {
+	if own {
+		return "Renew the certificate of " + host + ", reload the mail server, and find out why it was not renewed automatically."
+	}
+	return "Have " + host + " send the present certificate of its CA (intermediate): the one that it sends has expired, its own has not."
+}
+
 // namesOf lists the names of a certificate as [rfc6125.Presented.Names] prints them. A
 // Common Name that is one of the others is not told twice.
 func namesOf(names []string) string {

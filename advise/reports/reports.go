@@ -19,8 +19,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
@@ -67,12 +67,12 @@ type Fault struct {
 	First    time.Time         `json:"first"`          // begin of the first day with it
 	Last     time.Time         `json:"last"`           // end of the last day with it
 	// Over says that a sender who reported it has reported a later day without it.
-	Over    bool            `json:"over"`
-	Senders []string        `json:"senders"`             // at most 10 organizations
-	Codes   []string        `json:"codes,omitempty"`     // failure-reason-codes as reported, at most 10
-	Reason  engine.ReasonID `json:"reason_id,omitempty"` // if a code is one of mxauth's
-	Cause   string          `json:"cause"`
-	Cure    string          `json:"cure"`
+	Over    bool      `json:"over"`
+	Senders []string  `json:"senders"`             // at most 10 organizations
+	Codes   []string  `json:"codes,omitempty"`     // failure-reason-codes as reported, at most 10
+	Reason  reason.ID `json:"reason_id,omitempty"` // if a code is one of mxauth's
+	Cause   string    `json:"cause"`
+	Cure    string    `json:"cure"`
 }
 
 // key tells faults apart.
@@ -222,8 +222,8 @@ func (v *fault) count(sender string, r tlsrpt.Report, f tlsrpt.FailureCount) {
 	if !slices.Contains(v.Codes, code) && len(v.Codes) < maxNamed {
 		v.Codes = append(v.Codes, code)
 	}
-	if _, ok := explain.About(engine.ReasonID(code)); ok && v.Reason == "" {
-		v.Reason = engine.ReasonID(code)
+	if _, ok := explain.About(reason.ID(code)); ok && v.Reason == "" {
+		v.Reason = reason.ID(code)
 	}
 }
 

@@ -36,6 +36,9 @@ type Config struct {
 	// Dial connects to the addresses of a policy host, to see whether each answers; nil: they
 	// are not tried.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// NoConnect leaves out the connections to mail hosts: HostView.Probe is then zero. The
+	// policy is fetched all the same.
+	NoConnect bool
 	// Allow are special-purpose prefixes in which hosts may lie.
 	Allow []netip.Prefix
 	Now   func() time.Time // nil: time.Now
@@ -146,6 +149,9 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 		return nil
 	})
 	g.Go(func() error {
+		if c.NoConnect {
+			return nil
+		}
 		v, err := c.Client.Probe(ctx, p)
 		for i, r := range v.Hosts {
 			s.Hosts[i].Probe = r
@@ -176,6 +182,16 @@ func Collect(ctx context.Context, c Config, domain string) (Snapshot, error) {
 	}
 	s.At = c.Now()
 	return s, nil
+}
+
+// Given is the snapshot of a domain whose MX hosts are said rather than looked up. Nothing
+// else is known of it.
+func Given(domain rfc6125.Host, mx []rfc6125.Host, at time.Time) Snapshot {
+	p := &engine.Plan{Orig: domain}
+	for _, h := range mx {
+		p.Hosts = append(p.Hosts, engine.Host{Name: h, Port: dane.DefaultPort})
+	}
+	return Snapshot{Plan: p, Hosts: make([]HostView, len(mx)), At: at}
 }
 
 // plan makes the plan that a sender makes, with the policy that such a plan may leave

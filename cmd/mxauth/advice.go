@@ -16,7 +16,7 @@ type advice[T any] struct {
 }
 
 // together puts what is said of several hosts in the same words into one. words
-// returns the host that something is about, and all that is said; no host: it stands alone.
+// returns the host that something is about, and all that is said; no host: it is about the domain.
 func together[T any](list []T, words func(T) (host, words string)) []advice[T] {
 	var out []advice[T]
 	var known []string // the words of each, without its host

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // mapExim is the map of ask for the questions of Exim.
@@ -33,7 +33,7 @@ func newAsk(e *env) *cobra.Command {
 		Use:   "ask KEY",
 		Short: "Say what a mail server would be told now, and why",
 		Long: `Ask puts the question of a mail server to the daemon and shows the answer, where it came
-from, how old it is, until when it holds, and the plan behind it. KEY is a next hop as
+from, how old it is, until when it holds, and the plan it comes from. KEY is a next hop as
 Postfix writes it: example.org, example.org:25, [mx.example.org]:587, [192.0.2.1].
 
 --map names the map that is asked: QUERY (Postfix), QUERYwithTLSRPT (Postfix 3.10 and
@@ -68,7 +68,7 @@ func (f *askFlags) form() (mtapolicy.Form, error) {
 			return form, nil
 		}
 	}
-	return 0, usageError("--map: %.40q is not QUERY, QUERYwithTLSRPT, sts or exim", f.table)
+	return 0, notWord("map", f.table, "QUERY", "QUERYwithTLSRPT", "sts", mapExim)
 }
 
 // An askRow is the answer to ask.
@@ -79,7 +79,7 @@ type askRow struct {
 	Reply      string                `json:"reply"` // as it is sent
 	Kind       mtapolicy.Kind        `json:"kind"`
 	Row        mtapolicy.Row         `json:"row"`
-	ReasonID   engine.ReasonID       `json:"reason_id,omitempty"`
+	ReasonID   reason.ID             `json:"reason_id,omitempty"`
 	Would      mtapolicy.Row         `json:"would,omitempty"` // the row without audit mode
 	Deviations []mtapolicy.Deviation `json:"deviations,omitempty"`
 	Source     string                `json:"source"`          // kept, looked-up, late, busy or no-daemon
@@ -123,7 +123,7 @@ func wireReply(form mtapolicy.Form, r *mtapolicy.Reply) string {
 	return "TEMP " + r.Text
 }
 
-// planOf makes the plan behind the answer for a key; a key that is no next hop has none.
+// planOf makes the plan that the answer comes from for a key; a key that is no next hop has none.
 func planOf(ctx context.Context, plan func(context.Context, engine.Request) (*engine.Plan, error), r engine.Request, key string) (*planRow, error) {
 	k, err := mtapolicy.ParseKey(key)
 	if err != nil {
@@ -174,22 +174,17 @@ func askAnswers(ctx context.Context, a *answers.Answers, f *askFlags, form mtapo
 
 // runAsk carries out ask.
 func runAsk(cmd *cobra.Command, e *env, f *askFlags, key string) error {
-	form, err := f.form()
+	a, err := e.newAsker(cmd.Context(), *f)
 	if err != nil {
 		return err
 	}
-	s, c, err := e.daemon()
+	defer a.close()
+	row, err := a.row(cmd.Context(), key)
 	if err != nil {
 		return err
 	}
-	var row askRow
-	if c != nil {
-		q := url.Values{"key": {key}, "map": {f.table}, "host": {f.host}}
-		if err := c.get(cmd.Context(), "/v1/ask?"+q.Encode(), &row); err != nil {
-			return err
-		}
-	} else if row, err = e.askAlone(cmd.Context(), s, f, form, key); err != nil {
-		return err
+	if a.faults != nil {
+		a.faults.complain(e.out)
 	}
 	if e.flags.json {
 		e.printJSON(row)
@@ -200,22 +195,6 @@ func runAsk(cmd *cobra.Command, e *env, f *askFlags, key string) error {
 		return exitWith(exitDeferred)
 	}
 	return nil
-}
-
-// askAlone answers without a daemon.
-func (e *env) askAlone(ctx context.Context, s *settings.Settings, f *askFlags, form mtapolicy.Form, key string) (askRow, error) {
-	c, request, err := e.openAs(ctx, s)
-	if err != nil {
-		return askRow{}, err
-	}
-	defer c.close()
-	a := answers.New(answers.Config{Plan: c.Plan, Request: request, Options: replyOptions(s), Patience: s.Patience, Now: e.now})
-	defer a.Close()
-	row := askAnswers(ctx, a, f, form, key, e.now)
-	row.Source = "no-daemon"
-	row.addPlan(planOf(ctx, c.Plan, request, key))
-	c.faults.complain(e.out)
-	return row, nil
 }
 
 // openAs opens a client as settings say.

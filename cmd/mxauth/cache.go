@@ -23,9 +23,9 @@ import (
 func newCache(e *env) *cobra.Command {
 	list := group(&cobra.Command{
 		Use:   "cache",
-		Short: "List, show, export, import and delete the MTA-STS policies that are kept",
+		Short: "List, show, export, import, delete and fetch the MTA-STS policies that are kept",
 		Long: `Cache works on the policies in the store that --store names. What is kept there is
-protection: while a policy is kept, nobody can take it away through DNS. To delete one is
+protection: while a policy is kept, it cannot be removed through DNS. To delete one is
 to trust DNS once more for that domain.
 
 A store in a file belongs to one process. Where a daemon has it open, cache asks the
@@ -33,8 +33,8 @@ daemon, at its control socket (serve.control of the configuration, or --control 
 --store names another store than that of the daemon.
 
 Who changed what, and when, goes to standard error. The exit status is 0 if it was done,
-1 if there is no such policy, 78 if the store can not be used.`,
-	}, newCacheList(e), newCacheShow(e), newCacheExport(e), newCacheImport(e), newCacheDelete(e), newCacheRescue(e))
+1 if there is no such policy, 78 if the store cannot be used.`,
+	}, newCacheList(e), newCacheShow(e), newCacheExport(e), newCacheImport(e), newCacheDelete(e), newCacheWarm(e), newCacheRescue(e))
 	for _, verb := range list.Commands() {
 		if verb.Name() != "rescue" {
 			e.addDaemonFlags(verb)

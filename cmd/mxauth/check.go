@@ -14,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // newCheck makes the verb check.
@@ -49,20 +50,47 @@ many exceptions as are wanted:
   author = "postmaster"
   ends   = 2027-01-31T00:00:00Z
 
+--watch TIME checks again and again, as often as that, and prints a line for each domain at
+first and then only for what changes: an outcome, its reason, a host, a certificate. Each
+round is a check of its own, with nothing cached but what --store keeps. Ctrl-C ends it
+with the exit status of the last round.
+
+-4 and -6 connect to mail hosts over one family of addresses only; a host without an
+address of it is not tried, and the answer says so.
+
+--nagios prints one line for Nagios, Icinga and the like, with performance data: hosts,
+authenticated hosts, days to the end of the first certificate that mail depends on, days
+until senders forget the MTA-STS policy (U: there is none). Its status is 0 (OK) if the
+domain is authenticated, 1 (WARNING) if the message would go and is not authenticated
+everywhere, 2 (CRITICAL) if it would be refused, bounced or wait, 3 (UNKNOWN) if nothing
+could be looked up, or for bad usage. Fewer days than --warn-days and --crit-days count
+too: those of a certificate, and those of a policy that cannot be fetched now.
+
 The exit status is 0 if every host that mail could reach would be authenticated, 1 if
 the message may go all the same, 2 if it is refused or bounced, 3 if it is deferred;
 over several domains the highest. 64: bad usage, 69: nothing could be looked up through a
 fault on this side (no resolver, no network), 70: an internal error, 78: bad configuration.`,
 		Example: `  mxauth check example.org
   mxauth check --json - < domains.txt
-  mxauth check --resolver 127.0.0.1 --dnssec trust-ad example.org`,
+  mxauth check --resolver 127.0.0.1 --dnssec trust-ad example.org
+  mxauth check --nagios --warn-days 21 --crit-days 7 example.org`,
 		Args: arguments(0, many),
 	}
 	d.add(cmd.Flags())
 	cmd.Flags().BoolVar(&d.short, "short", false, "one line a domain")
 	cmd.Flags().StringVar(&d.evidence, "evidence", "", "write all that the answer rests on to `FILE`, for mxauth replay; one domain only")
 	cmd.Flags().StringVar(&d.tlsrptSocket, "tlsrpt-socket", "", "hand what is found to the TLSRPT collector at this unix datagram socket (`PATH`), as libtlsrpt does; see above")
+	d.monitor.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := d.monitor.check(cmd, e, &d, args); err != nil {
+			return err
+		}
+		if d.monitor.nagios {
+			return runNagios(cmd.Context(), e, &d, args)
+		}
+		if d.monitor.watch > 0 {
+			return runWatch(cmd.Context(), e, &d, args)
+		}
 		return runCheck(cmd.Context(), e, &d, args, checkVerb)
 	}
 	return cmd
@@ -158,6 +186,7 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l domainVerb) (*checkR
 		}
 		r.config.Record = &evidence.Recorder{Now: e.now}
 	}
+	r.config.Network = d.monitor.network()
 	r.config.Policies, r.config.Trace = r.waits.policies(), r.waits.plans()
 	return r, nil
 }
@@ -217,13 +246,27 @@ func requestFor(r engine.Request, asked string) engine.Request {
 	return r
 }
 
+// rate puts the exit status of a verdict to that of the run. With --strict it says which
+// host failed for which another one takes the mail; "" if none did.
+func (r *checkRun) rate(v *verdict) (overtaken string) {
+	r.code = worse(r.code, r.exit(v))
+	if r.flags.monitor.strict {
+		if overtaken = v.overtaken(); overtaken != "" {
+			r.code = worse(r.code, exitDeliverable)
+		}
+	}
+	return overtaken
+}
+
 // done prints one verdict and hands it on.
 func (r *checkRun) done(ctx context.Context, v *verdict) error {
 	r.count++
-	r.code = worse(r.code, r.exit(v))
 	r.nameDoubted = r.nameDoubted || v.nameDoubted()
 	if r.alone && v.err != nil {
 		return usageError("%w", v.err)
+	}
+	if text := r.rate(v); text != "" {
+		r.e.out.Notef("%s: %s", v.asked, text)
 	}
 	r.collector.hand(v)
 	if f := r.client.Evidence(ctx, v.Verdict); f != nil {
@@ -231,8 +274,10 @@ func (r *checkRun) done(ctx context.Context, v *verdict) error {
 			return err
 		}
 	}
-	r.e.print(v, r.domainVerb, r.flags.short, r.count > 1)
-	if r.e.flags.json || r.flags.short || !v.blamesResolver() {
+	if !r.flags.monitor.quiet {
+		r.e.print(v, r.domainVerb, r.flags.short, r.count > 1)
+	}
+	if r.e.flags.json || r.flags.short || r.flags.monitor.quiet || !v.blamesResolver() {
 		r.client.faults.complain(r.e.out)
 	} else {
 		r.client.faults.take() // the answer has said it
@@ -254,15 +299,16 @@ type argument struct {
 // reading ends the run.
 func argumentsOf(seq iter.Seq2[string, error]) iter.Seq2[argument, error] {
 	return func(yield func(argument, error) bool) {
-		for text, err := range seq {
-			a := argument{text: text}
+		for line, err := range seq {
+			a := argument{text: line}
 			switch {
 			case errors.Is(err, errLongLine):
-				a.text, a.err, err = text[:min(len(text), maxShown)]+"...", err, nil
+				a.text, a.err, err = text.Cut(line, maxShown), err, nil
+			case errors.Is(err, errUTF16):
 			case err != nil:
 				err = fmt.Errorf("reading standard input: %w", err)
 			default:
-				a.err = listError(checkNextHop(text))
+				a.err = listError(checkNextHop(line))
 			}
 			if !yield(a, err) || err != nil {
 				return

@@ -11,7 +11,7 @@ import (
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
-// recordTimeout bounds the lookup of a domain's TLSRPT record, which runs beside the
+// recordTimeout bounds the lookup of a domain's TLSRPT record, which runs at the same time as the
 // check: one that does not come is as good as none.
 const recordTimeout = 5 * time.Second
 
@@ -50,7 +50,7 @@ func (c *collector) close() {
 // text of the record, "" if the domain asks for no reports.
 func (c *collector) record(ctx context.Context, domain string) func() string {
 	host, err := rfc6125.ParseHost(domain)
-	if c == nil || err != nil { // an address, say, has nobody who could ask
+	if c == nil || err != nil { // an address, say, has no one who could ask
 		return func() string { return "" }
 	}
 	found := make(chan string, 1)

@@ -47,11 +47,11 @@ func (e *env) loadSettings(flagsOnly bool) (*settings.Settings, error) {
 func newConfig(e *env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "config",
-		Short: "Check or print the configuration of mxauth serve",
+		Short: "Check or print the configuration of mxauth serve, or print that of a mail server",
 		Long: `The configuration is read from /etc/mxauth/mxauth.toml, or from the file that --config
 names. A setting can also be given by a variable: resolver.servers is
 MXAUTH_RESOLVER_SERVERS. A flag outweighs a variable, a variable the file.`,
-	}, newConfigCheck(e), newConfigPrint(e))
+	}, newConfigCheck(e), newConfigPrint(e), newConfigPostfix(e), newConfigExim(e))
 }
 
 func newConfigCheck(e *env) *cobra.Command {

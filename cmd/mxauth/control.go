@@ -13,7 +13,8 @@ import (
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -140,6 +141,7 @@ func (d *service) control() http.Handler {
 	mux.HandleFunc("GET /v1/policies", d.servePolicies)
 	mux.HandleFunc("GET /v1/policies/{domain}", d.servePolicy)
 	mux.HandleFunc("DELETE /v1/policies/{domain}", d.serveDeletePolicy)
+	mux.HandleFunc("POST /v1/warm/{domain}", d.serveWarm)
 	mux.HandleFunc("GET /v1/export", d.serveExport)
 	mux.HandleFunc("POST /v1/import", d.serveImport)
 	mux.HandleFunc("GET /v1/memory", d.serveMemories)
@@ -183,7 +185,7 @@ func domainOf(r *http.Request) (rfc6125.Host, error) {
 	return h, nil
 }
 
-// whoOf is who the client says it is. The socket lets in nobody else.
+// whoOf is who the client says it is. The socket admits no one else.
 func whoOf(r *http.Request) string {
 	s := r.Header.Get(whoHeader)
 	return s[:min(len(s), maxWho)]
@@ -256,7 +258,7 @@ func (d *service) serveExport(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// errorTrailer tells of an error that came after the first line of an answer.
+// errorTrailer reports an error that came after the first line of an answer.
 const errorTrailer = "Mxauth-Error"
 
 // An importedRow is the answer to an import.
@@ -281,7 +283,7 @@ func (d *service) serveImport(w http.ResponseWriter, r *http.Request) {
 // errNoMemory: the store of the daemon is one in memory.
 var errNoMemory = fmt.Errorf("%w: this daemon remembers nothing; its store is in memory", errNotKept)
 
-func (d *service) memory() (*engine.Memory, func(), error) {
+func (d *service) memory() (*memory.Memory, func(), error) {
 	client, done := d.use()
 	if client.Memory() == nil {
 		done()
@@ -297,8 +299,8 @@ func (d *service) serveMemories(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	list := []engine.Past{}
-	err = m.All(r.Context(), func(p engine.Past) bool {
+	list := []memory.Past{}
+	err = m.All(r.Context(), func(p memory.Past) bool {
 		list = append(list, p)
 		return true
 	})
@@ -323,7 +325,7 @@ func portOf(r *http.Request) (uint16, error) {
 }
 
 func (d *service) serveMemory(w http.ResponseWriter, r *http.Request) {
-	d.oneMemory(w, r, func(m *engine.Memory, domain rfc6125.Host, port uint16) error {
+	d.oneMemory(w, r, func(m *memory.Memory, domain rfc6125.Host, port uint16) error {
 		p, ok, err := m.Past(r.Context(), domain, port)
 		if err == nil && !ok {
 			err = errNotKept
@@ -336,7 +338,7 @@ func (d *service) serveMemory(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *service) serveForgetMemory(w http.ResponseWriter, r *http.Request) {
-	d.oneMemory(w, r, func(m *engine.Memory, domain rfc6125.Host, port uint16) error {
+	d.oneMemory(w, r, func(m *memory.Memory, domain rfc6125.Host, port uint16) error {
 		ok, err := m.Forget(r.Context(), domain, port)
 		d.forget(domain)
 		if err == nil && !ok {
@@ -349,7 +351,7 @@ func (d *service) serveForgetMemory(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (d *service) oneMemory(w http.ResponseWriter, r *http.Request, f func(*engine.Memory, rfc6125.Host, uint16) error) {
+func (d *service) oneMemory(w http.ResponseWriter, r *http.Request, f func(*memory.Memory, rfc6125.Host, uint16) error) {
 	m, done, err := d.memory()
 	if err == nil {
 		defer done()
@@ -367,6 +369,6 @@ func (d *service) oneMemory(w http.ResponseWriter, r *http.Request, f func(*engi
 }
 
 // inForce leaves out what has ended.
-func inForce(list []engine.Exception, now time.Time) []engine.Exception {
-	return slices.DeleteFunc(list, func(x engine.Exception) bool { return !now.Before(x.Ends) })
+func inForce(list []exception.Exception, now time.Time) []exception.Exception {
+	return slices.DeleteFunc(list, func(x exception.Exception) bool { return !now.Before(x.Ends) })
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -229,16 +229,16 @@ func (p remotePolicies) Delete(ctx context.Context, domain rfc6125.Host, _ strin
 
 // A memoryBook is what memory works on.
 type memoryBook interface {
-	All(ctx context.Context, f func(engine.Past) bool) error
-	Past(ctx context.Context, domain rfc6125.Host, port uint16) (engine.Past, bool, error)
+	All(ctx context.Context, f func(memory.Past) bool) error
+	Past(ctx context.Context, domain rfc6125.Host, port uint16) (memory.Past, bool, error)
 	Forget(ctx context.Context, domain rfc6125.Host, port uint16) (bool, error)
 }
 
 // remoteMemory is that of a daemon.
 type remoteMemory struct{ c *daemonClient }
 
-func (m remoteMemory) All(ctx context.Context, f func(engine.Past) bool) error {
-	var list []engine.Past
+func (m remoteMemory) All(ctx context.Context, f func(memory.Past) bool) error {
+	var list []memory.Past
 	if err := m.c.get(ctx, "/v1/memory", &list); err != nil {
 		if errors.Is(err, errNotKeptThere) {
 			return nil
@@ -257,7 +257,7 @@ func memoryPath(domain rfc6125.Host, port uint16) string {
 	return fmt.Sprintf("/v1/memory/%s?port=%d", domain, port)
 }
 
-func (m remoteMemory) Past(ctx context.Context, domain rfc6125.Host, port uint16) (p engine.Past, ok bool, err error) {
+func (m remoteMemory) Past(ctx context.Context, domain rfc6125.Host, port uint16) (p memory.Past, ok bool, err error) {
 	ok, err = there(m.c.get(ctx, memoryPath(domain, port), &p))
 	return p, ok, err
 }

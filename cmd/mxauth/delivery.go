@@ -13,6 +13,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -42,6 +43,7 @@ type deliveryFlags struct {
 	lost          string        // what the loss of a protection does
 	hold          time.Duration // for how long
 	tlsrptSocket  string
+	monitor       monitorFlags // of check
 }
 
 // The words of the flags that take one, for help and errors; package engine reads them.
@@ -83,7 +85,7 @@ func (d *deliveryFlags) defaults() {
 		word string
 	}{
 		{&d.level, "default"}, {&d.insecureMX, "dane"}, {&d.daneAndSTS, "dane-first"},
-		{&d.undetermined, "proceed"}, {&d.mxAlias, "follow"}, {&d.lost, engine.MemoryAccept.String()},
+		{&d.undetermined, "proceed"}, {&d.mxAlias, "follow"}, {&d.lost, memory.Accept.String()},
 	} {
 		*w.to = cmp.Or(*w.to, w.word)
 	}
@@ -161,18 +163,18 @@ func (d *deliveryFlags) configure(c *mxauth.Config, store string) (err error) {
 
 // memory reads what is remembered in a store; nil: nothing is, since a store in memory
 // forgets at the end of the program.
-func (d *deliveryFlags) memory(store string) (*engine.MemoryConfig, error) {
-	m := &engine.MemoryConfig{Hold: d.hold}
+func (d *deliveryFlags) memory(store string) (*memory.Config, error) {
+	m := &memory.Config{Hold: d.hold}
 	if err := m.Action.UnmarshalText([]byte(d.lost)); err != nil {
 		return nil, usageError("--memory: %.40q is not %s", d.lost, losses)
 	}
-	if d.hold < time.Second || d.hold > engine.MaxHold {
-		return nil, usageError("--memory-hold: %v is not from 1s to %v", d.hold, engine.MaxHold)
+	if d.hold < time.Second || d.hold > memory.MaxHold {
+		return nil, usageError("--memory-hold: %v is not from 1s to %v", d.hold, memory.MaxHold)
 	}
 	if store != storeMemory {
 		return m, nil
 	}
-	if m.Action != engine.MemoryAccept {
+	if m.Action != memory.Accept {
 		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--memory %s: a store in memory forgets at the end", m.Action),
 			hint: "name a store that stays by --store bolt:FILE or --store redis://HOST"}
 	}
@@ -182,13 +184,13 @@ func (d *deliveryFlags) memory(store string) (*engine.MemoryConfig, error) {
 // checkDomain says that a text is no domain, which a next hop in brackets is not.
 func checkDomain(s string) error {
 	if strings.HasPrefix(s, "[") {
-		return fmt.Errorf("%.80q is a host or an address; want the domain behind the @", s)
+		return fmt.Errorf("%.80q is a host or an address; want the domain after the @", s)
 	}
 	return checkNextHop(s)
 }
 
 // checkNextHop says at once, before anything is opened or asked, that a text is no
-// domain. What stands in brackets is left to the engine.
+// domain. Text in brackets is left to the engine.
 func checkNextHop(s string) error {
 	if strings.HasPrefix(s, "[") {
 		return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
 )
@@ -191,7 +192,7 @@ func (e *env) startDemo(ctx context.Context, worlds []lab.World) (*demo, error) 
 	return d, nil
 }
 
-// connect makes a client with a resolver: a validator behind the lab's plain resolver, or a
+// connect makes a client with a resolver: a validator that asks the lab's plain resolver, or a
 // stub that trusts the one that validates.
 func (d *demo) connect(timeout time.Duration) (*mxauth.Client, error) {
 	front := d.lab.Plain()
@@ -259,7 +260,7 @@ func (d *demo) prime(ctx context.Context, w lab.World) (known []store.Entry, err
 		return nil, err
 	}
 	defer kept.Close()
-	before := func() time.Time { return d.e.now().Add(-w.Age) }
+	before := func() time.Time { return d.e.now().Add(-w.Age.Duration()) }
 	if _, err := d.checkWith(ctx, w, kept, before, demoPatience); err != nil {
 		return nil, err
 	}
@@ -273,7 +274,7 @@ func (d *demo) prime(ctx context.Context, w lab.World) (known []store.Entry, err
 	return known, err
 }
 
-// check checks a world as it stands by one who has kept what is known.
+// check checks a world in its present state with what was kept before.
 func (d *demo) check(ctx context.Context, w lab.World, known []store.Entry, now func() time.Time, timeout time.Duration) (*verdict, error) {
 	kept, err := store.NewMemory(store.MemoryConfig{Now: d.e.now})
 	if err != nil {
@@ -286,7 +287,7 @@ func (d *demo) check(ctx context.Context, w lab.World, known []store.Entry, now 
 	return d.checkWith(ctx, w, kept, now, timeout)
 }
 
-// checkWith checks a world as it stands, with policies kept in a store.
+// checkWith checks a world in its present state, with policies kept in a store.
 func (d *demo) checkWith(ctx context.Context, w lab.World, kept store.Store, now func() time.Time, timeout time.Duration) (*verdict, error) {
 	config, err := d.config(w, kept, now, timeout)
 	if err != nil {
@@ -319,7 +320,7 @@ func (d *demo) config(w lab.World, kept store.Store, now func() time.Time, timeo
 
 // worldSettings puts what a world says of this MTA and its memory into a configuration.
 func worldSettings(w lab.World, c *mxauth.Config) error {
-	flags := deliveryFlags{own: w.Request.OwnHosts, lost: w.Request.Memory, hold: engine.DefaultHold}
+	flags := deliveryFlags{own: w.Request.OwnHosts, lost: w.Request.Memory, hold: memory.DefaultHold}
 	if flags.lost == "" {
 		flags.defaults()
 		return flags.configure(c, storeMemory)
@@ -354,7 +355,7 @@ func differences(want lab.Want, v *verdict) (out []string) {
 		row("reason_id", string(s.Reason.ID), want.Reason)
 	}
 	for _, h := range want.Hosts {
-		i := slices.IndexFunc(v.Plan.Hosts, func(p engine.Host) bool { return hostName(p) == h.Host })
+		i := slices.IndexFunc(v.Plan.Hosts, func(p engine.Host) bool { return p.String() == h.Host })
 		if i < 0 {
 			out = append(out, "no host "+h.Host)
 			continue

@@ -18,6 +18,7 @@ func runDemoServe(ctx context.Context, e *env, listen []string, control string, 
 		if err != nil {
 			return usageError("--serve: %w", err)
 		}
+		l.Page = l.Door == "http" // the demo is there to be looked at
 		s.Listen = append(s.Listen, l)
 	}
 	s.Control, s.Allow = control, []string{"127.0.0.0/8"}

@@ -7,7 +7,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/lab"
 )
 
-// A scene is one world of the story that demo tells by default.
+// A scene is one world of the story that demo prints by default.
 type scene struct {
 	world     string // a name in [lab.Worlds]
 	situation string // what the domain publishes and what its server does, in one line

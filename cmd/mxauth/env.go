@@ -30,8 +30,10 @@ type env struct {
 	typed       *pflag.FlagSet     // the command line of the verb
 	set         *settings.Settings // in force; nil for verbs that read none
 	daemonFlags daemonFlags
-	hup         <-chan os.Signal // asks a daemon to reload; nil: SIGHUP does
-	log         *slog.Logger     // of a daemon; nil: --verbose decides
+	// tick waits for the next round of check --watch; nil: time.After.
+	tick func(time.Duration) <-chan time.Time
+	hup  <-chan os.Signal // asks a daemon to reload; nil: SIGHUP does
+	log  *slog.Logger     // of a daemon; nil: --verbose decides
 }
 
 func newEnv(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) *env {
@@ -47,7 +49,7 @@ func newEnv(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) strin
 func (e *env) printJSON(v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // our own types: a fault of ours
+		panic(err) // our own types: an internal error
 	}
 	e.out.JSON(append(b, '\n'))
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 )
 
 // endsSoon is how long before its end an exception is told of: a week's work days.
@@ -40,7 +40,7 @@ type exceptionsFile struct {
 	now  func() time.Time
 
 	mu     sync.Mutex // guards what follows
-	set    *engine.Exceptions
+	set    *exception.Set
 	seen   os.FileInfo
 	looked time.Time
 }
@@ -66,7 +66,7 @@ func openExceptions(path string, now func() time.Time, warn func(string, ...any)
 }
 
 // current returns the exceptions in force.
-func (f *exceptionsFile) current() *engine.Exceptions {
+func (f *exceptionsFile) current() *exception.Set {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()
@@ -89,7 +89,7 @@ func (f *exceptionsFile) reread(anyway bool) (changed bool, err error) {
 }
 
 // inForce returns the exceptions as they were read last.
-func (f *exceptionsFile) inForce() *engine.Exceptions {
+func (f *exceptionsFile) inForce() *exception.Set {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.set
@@ -114,7 +114,7 @@ func (f *exceptionsFile) look(anyway bool) (changed bool, err error) {
 }
 
 // readExceptions reads a file; its errors name the line.
-func readExceptions(path string) (*engine.Exceptions, error) {
+func readExceptions(path string) (*exception.Set, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -130,17 +130,17 @@ func readExceptions(path string) (*engine.Exceptions, error) {
 }
 
 // parseExceptions reads the text of a file; an error is about the line.
-func parseExceptions(text string) (set *engine.Exceptions, line int, err error) {
+func parseExceptions(text string) (set *exception.Set, line int, err error) {
 	var file struct {
 		Exception []struct {
-			ID     string        `toml:"id"`
-			Domain string        `toml:"domain"`
-			MX     string        `toml:"mx"`
-			Method string        `toml:"method"`
-			Effect engine.Effect `toml:"effect"`
-			Reason string        `toml:"reason"`
-			Author string        `toml:"author"`
-			Ends   time.Time     `toml:"ends"`
+			ID     string           `toml:"id"`
+			Domain string           `toml:"domain"`
+			MX     string           `toml:"mx"`
+			Method string           `toml:"method"`
+			Effect exception.Effect `toml:"effect"`
+			Reason string           `toml:"reason"`
+			Author string           `toml:"author"`
+			Ends   time.Time        `toml:"ends"`
 		} `toml:"exception"`
 	}
 	md, err := toml.Decode(text, &file)
@@ -155,14 +155,14 @@ func parseExceptions(text string) (set *engine.Exceptions, line int, err error) 
 		key := extra[0][len(extra[0])-1]
 		return nil, lineOf(text, `^\s*"?`+regexp.QuoteMeta(key)+`"?\s*=|^\s*\[+\s*`+regexp.QuoteMeta(key)+`\b`, 0), fmt.Errorf("unknown key %q", key)
 	}
-	list := make([]engine.Exception, len(file.Exception))
+	list := make([]exception.Exception, len(file.Exception))
 	for i, x := range file.Exception {
-		list[i] = engine.Exception{ID: x.ID, Domain: x.Domain, MXHost: x.MX, Method: x.Method, Effect: x.Effect, Reason: x.Reason, Author: x.Author, Ends: x.Ends}
+		list[i] = exception.Exception{ID: x.ID, Domain: x.Domain, MXHost: x.MX, Method: x.Method, Effect: x.Effect, Reason: x.Reason, Author: x.Author, Ends: x.Ends}
 	}
-	set, err = engine.NewExceptions(list)
+	set, err = exception.NewSet(list)
 	if err != nil {
 		n := 0
-		var xe *engine.ExceptionError
+		var xe *exception.Error
 		if errors.As(err, &xe) {
 			n = xe.Index
 			err = fmt.Errorf("exception %q: %s", xe.ID, xe.Why)
@@ -189,7 +189,7 @@ func lineOf(text, pattern string, n int) int {
 }
 
 // exceptions opens the file of --exceptions; nil if it is not given.
-func (e *env) exceptions(_ context.Context) (func() *engine.Exceptions, error) {
+func (e *env) exceptions(_ context.Context) (func() *exception.Set, error) {
 	if e.flags.exceptions == "" {
 		return nil, nil
 	}
@@ -201,7 +201,7 @@ func (e *env) exceptions(_ context.Context) (func() *engine.Exceptions, error) {
 }
 
 // tellExceptions says which exceptions were needed, and how often.
-func (e *env) tellExceptions(uses []engine.ExceptionUse) {
+func (e *env) tellExceptions(uses []exception.Use) {
 	for _, u := range uses {
 		if u.Needed > 0 {
 			e.out.Notef("exception %s was needed at %d of the %d hosts that it covers", u.ID, u.Needed, u.Decisions)

@@ -14,7 +14,7 @@ const (
 	exitDeferred      = 3 // deferred
 	exitUsage         = 64
 	exitUnavailable   = 69 // nothing could be looked up through a fault on this side
-	exitFault         = 70 // a fault of ours
+	exitFault         = 70 // an internal error
 	exitConfig        = 78
 	exitInterrupted   = 130 // as a shell says it of SIGINT
 )
@@ -44,7 +44,7 @@ func exitWith(code int) error {
 	return &exitError{code: code}
 }
 
-// usageError is for a command line that can not be carried out as it stands.
+// usageError is for a command line that cannot be carried out as written.
 func usageError(format string, args ...any) error {
 	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
@@ -56,7 +56,7 @@ func configError(hint, format string, args ...any) error {
 }
 
 // exitCode is the one place where an error becomes a status: what carries none is a
-// fault of ours.
+// internal error.
 func exitCode(err error) int {
 	var e *exitError
 	switch {

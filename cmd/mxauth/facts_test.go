@@ -135,7 +135,7 @@ func (s *situation) world(t *testing.T) lab.World {
 		w.Hosts = append(w.Hosts, host)
 	}
 	if sts := s.Published.STS; sts != nil {
-		w.STS = &lab.STS{Body: sts.Body, TXT: sts.TXT, Chain: sts.Cert.chain(t)}
+		w.STS = &lab.STS{Body: lab.Body(sts.Body), TXT: sts.TXT, Chain: sts.Cert.chain(t)}
 		switch {
 		case sts.Status/100 == 3:
 			w.STS.HTTP = lab.HTTPRedirect
@@ -189,7 +189,7 @@ func (c publishedCert) chain(t *testing.T) lab.Chain {
 		t.Fatalf("ca %q", c.CA)
 	}
 	if len(c.Days) == 2 {
-		out.Starts, out.Ends = time.Duration(c.Days[0])*24*time.Hour, time.Duration(c.Days[1])*24*time.Hour
+		out.Starts, out.Ends = lab.Seconds(c.Days[0])*lab.Day, lab.Seconds(c.Days[1])*lab.Day
 	}
 	if len(c.Chain) == 1 {
 		out.Send = lab.SendLeaf

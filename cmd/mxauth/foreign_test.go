@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -85,7 +85,7 @@ func TestConsoleKinds(t *testing.T) {
 	type word string
 	var out bytes.Buffer
 	c := newConsole(&out, &out, func(string) string { return "" })
-	id := engine.ReasonID(foreign)
+	id := reason.ID(foreign)
 	c.Linef("%s %v %s %v %v %d %t", word(foreign), []string{foreign}, id, map[string]string{foreign: foreign}, struct{ s string }{foreign}, 7, true)
 	mustBeSafe(t, "arguments", out.String())
 	if !strings.HasSuffix(out.String(), " 7 true\n") {

@@ -21,7 +21,8 @@ var hints = map[explain.Hint]string{
 	explain.HintException:    "If the owner confirms the change, --exceptions lets mail go for a while.",
 	explain.HintForget:       "If the owner says that it is intended: `mxauth memory forget {domain}`.",
 	explain.HintLevel:        "The demand comes from --level (Postfix: smtp_tls_policy_maps); the level `default` honours what the domain publishes.",
-	explain.HintNames:        "The names that the certificate can show are given with --name (Postfix: `secure match=...` in smtp_tls_policy_maps).",
+	explain.HintNames:        "To accept another name in the certificate: --name NAME (Postfix: `secure match=...` in smtp_tls_policy_maps).",
+	explain.HintOtherNames:   "Correct the name that is demanded: give --name the name in the certificate, or leave --name out (Postfix: `match=` in smtp_tls_policy_maps). If that name is right, this server is not the one that mail for the domain should go to.",
 	explain.HintFallback:     "With --no-clear-fallback such messages wait, without it they go in the clear.",
 	explain.HintUnknown:      "--sts-undetermined says whether mail waits for such a lookup.",
 }

@@ -98,6 +98,9 @@ func (d *service) reloadHTTP() error {
 func (d *service) newHTTP(l settings.Listen) *httpdoor.Server {
 	c := httpdoor.Config{Backend: httpBackend{d}, Rows: httpRows{d}, Metrics: d.metrics.Handler(), Observe: d.metrics.HTTP,
 		Check: l.Checks(), Unix: l.IsUnix(), Names: l.Names, Now: d.e.now, Logger: d.log}
+	if l.Page {
+		c.Page = d.newPage()
+	}
 	if s := d.http.secrets[l.Address]; s != nil {
 		c.Access = s.access
 		if s.tls != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -118,7 +117,7 @@ func (c *benchConn) ask() []byte {
 			c.b.Fatal(err)
 		}
 		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-			c.b.Fatal(fmt.Sprintf("%s", line))
+			c.b.Fatalf("%s", line)
 		}
 		if v, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(v))); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -125,8 +126,8 @@ func (v *verdict) account(c *console) {
 func (v *verdict) note() string {
 	const demanded = "not delivered now; the message stays queued (this check demands more)"
 	switch v.Summary.Reason.ID {
-	case engine.ReasonNoMethod, engine.ReasonDANERequired, engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted,
-		engine.ReasonRequireTLSMX, engine.ReasonRequireTLSLiteral, engine.ReasonNoREQUIRETLS, engine.ReasonRequireTLSFails, engine.ReasonNoFallback:
+	case reason.NoMethod, reason.DANERequired, reason.PKIXName, reason.PKIXExpired, reason.PKIXUntrusted,
+		reason.RequireTLSMX, reason.RequireTLSLiteral, reason.NoREQUIRETLS, reason.RequireTLSFails, reason.NoFallback:
 		return demanded
 	}
 	if no, ok := v.Summary.Reason.Evidence.(*engine.NoTLS); ok && no.Part == engine.PKIX {
@@ -146,11 +147,11 @@ func (v *verdict) note() string {
 // waits says in a few words for what a deferred message waits.
 func (v *verdict) waits() string {
 	switch v.Summary.Reason.Evidence.(type) {
-	case *engine.LookupFailed:
+	case *reason.LookupFailed:
 		return "a lookup failed"
 	case *engine.NoTLS:
 		return "no connection"
-	case *engine.Lost, *engine.MemoryUnread:
+	case *reason.Lost, *reason.MemoryUnread:
 		return "a protection is missing"
 	}
 	return "until more is known"
@@ -173,7 +174,7 @@ func (v *verdict) headline() string {
 	return s.Outcome.String()
 }
 
-// count tells of how many hosts what is true, where there are several.
+// count says of how many hosts it is true, where there are several.
 func (v *verdict) count() string {
 	if v.Summary.Total < 2 {
 		return ""
@@ -193,8 +194,8 @@ func (v *verdict) short() string {
 	return v.headline() + ": " + firstSentence(text)
 }
 
-// firstSentence cuts a text behind its first full stop that a capital letter follows. A dot
-// that stands alone is the name of the root.
+// firstSentence cuts a text after its first full stop that a capital letter follows. A dot
+// that is alone is the name of the root.
 func firstSentence(text string) string {
 	for i := 1; i+2 < len(text); i++ {
 		if text[i] == '.' && text[i-1] != ' ' && text[i-1] != '(' && text[i+1] == ' ' && 'A' <= text[i+2] && text[i+2] <= 'Z' {
@@ -229,7 +230,7 @@ func (v *verdict) host(c *console, i int) {
 	if v.alone() && v.Plan.MX.Status == dnssec.Secure {
 		note = ", DNSSEC valid"
 	}
-	c.Linef("  %s (preference %d%s): %s", paint(strong, hostName(*h)), h.Preference, note, paint(outcomeStyle(d.Outcome), word))
+	c.Linef("  %s (preference %d%s): %s", paint(strong, h.String()), h.Preference, note, paint(outcomeStyle(d.Outcome), word))
 	for _, l := range explain.HostLines(v.Plan, i, d, v.Plan.Made) {
 		if l.Label == "key" && v.named(strings.TrimPrefix(l.Text, "SHA-256 ")) {
 			continue // it is in the record to publish
@@ -313,7 +314,7 @@ func block(c *console, indent int, label, said string) {
 }
 
 // wrap breaks text at blanks into lines of at most width characters, the first of them
-// shorter by used; a longer word stands on a line of its own.
+// shorter by used; a longer word gets a line of its own.
 func wrap(text string, width, used int) []string {
 	var lines []string
 	var line strings.Builder

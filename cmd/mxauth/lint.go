@@ -99,7 +99,7 @@ func (e *env) openSurvey(ctx context.Context) (*client, survey.Config, error) {
 	return c, survey.Config{Client: c.Client, Roots: c.config.Roots, Dial: dial, Allow: c.config.AllowAddresses, Now: e.now}, nil
 }
 
-// lintOne looks at one domain. Its error is ctx's, or a fault of ours.
+// lintOne looks at one domain. Its error is ctx's, or an internal error.
 func lintOne(ctx context.Context, c survey.Config, a argument) (lintResult, error) {
 	if a.err == nil {
 		a.err = listError(checkDomain(a.text))

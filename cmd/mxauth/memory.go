@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 )
@@ -22,17 +23,17 @@ func newMemory(e *env) *cobra.Command {
 		Short: "List, show and forget what domains have once proved",
 		Long: `Memory works on what mxauth check has learnt of domains in the store that --store
 names: the strongest protection that each has proved, when that was, and what it has lost
-since. Check tells of a loss; with --memory alert it makes a finding of it, and with
+since. Check reports a loss; with --memory alert it makes a finding of it, and with
 --memory defer it waits for a while with mail that nothing authenticates.
 
 Who has asked the owner of a domain and knows that a loss is meant forgets the domain.
-What it proves after that is learnt anew.
+What it proves after that is learnt again.
 
 Where a daemon has the store open, memory asks the daemon, at its control socket
 (serve.control of the configuration, or --control PATH).
 
 The exit status is 0 if it was done, 1 if nothing is remembered of a domain, 78 if the
-store can not be used.`,
+store cannot be used.`,
 		Example: `  mxauth memory list --store bolt:/var/lib/mxauth/policies.db
   mxauth memory forget --store bolt:/var/lib/mxauth/policies.db example.org`,
 	}, newMemoryList(e), newMemoryShow(e), newMemoryForget(e))
@@ -48,7 +49,7 @@ const exitNoMemory = 1
 // withMemory runs f on what the daemon remembers, or the store that --store names.
 func (e *env) withMemory(cmd *cobra.Command, f func(memoryBook) error) (err error) {
 	return e.withStore(cmd, storeReads, func(c *daemonClient) error { return f(remoteMemory{c}) }, func(s store.Store) error {
-		m, err := engine.NewMemory(engine.MemoryConfig{Store: s, Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
+		m, err := memory.New(memory.Config{Store: s, Now: e.now, Logger: e.out.logger(slog.LevelInfo)})
 		if err != nil {
 			return err
 		}
@@ -63,12 +64,12 @@ func newMemoryList(e *env) *cobra.Command {
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withMemory(cmd, func(m memoryBook) error {
-				var list []engine.Past
-				err := m.All(cmd.Context(), func(p engine.Past) bool {
+				var list []memory.Past
+				err := m.All(cmd.Context(), func(p memory.Past) bool {
 					list = append(list, p)
 					return true
 				})
-				slices.SortFunc(list, func(a, b engine.Past) int { return strings.Compare(pastName(a), pastName(b)) })
+				slices.SortFunc(list, func(a, b memory.Past) int { return strings.Compare(pastName(a), pastName(b)) })
 				for _, p := range list {
 					if e.flags.json {
 						e.printJSON(p)
@@ -83,7 +84,7 @@ func newMemoryList(e *env) *cobra.Command {
 }
 
 // pastName is the domain, with its port if that is not 25.
-func pastName(p engine.Past) string {
+func pastName(p memory.Past) string {
 	if p.Port == 0 {
 		return p.Domain
 	}
@@ -91,9 +92,9 @@ func pastName(p engine.Past) string {
 }
 
 // pastLine is what a domain has proved in one line.
-func pastLine(p engine.Past) string {
+func pastLine(p memory.Past) string {
 	var parts []string
-	if p.DANE != engine.CoverNone {
+	if p.DANE != memory.CoverNone {
 		parts = append(parts, "DANE "+p.DANE.String())
 	}
 	if p.STS != 0 {
@@ -110,7 +111,7 @@ func pastLine(p engine.Past) string {
 }
 
 // lostWords are the kinds of drops, each once.
-func lostWords(drops []engine.Drop) string {
+func lostWords(drops []memory.Drop) string {
 	var words []string
 	for _, d := range drops {
 		if !slices.Contains(words, string(d.Kind)) {
@@ -177,12 +178,12 @@ func newMemoryShow(e *env) *cobra.Command {
 	return cmd
 }
 
-func (e *env) showPast(p engine.Past) {
+func (e *env) showPast(p memory.Past) {
 	e.out.Linef("%s", pastName(p))
 	switch p.DANE {
-	case engine.CoverAll:
+	case memory.CoverAll:
 		e.out.Linef("  every mail host had signed TLSA records (DANE), last seen %s", day(p.DANEAt))
-	case engine.CoverSome:
+	case memory.CoverSome:
 		e.out.Linef("  some mail hosts had signed TLSA records (DANE), last seen %s", day(p.DANEAt))
 	}
 	if p.STS != 0 {
@@ -194,7 +195,7 @@ func (e *env) showPast(p engine.Past) {
 	for _, d := range p.Drops {
 		e.out.Linef("  lost: %s, noticed %s", strings.TrimSpace(string(d.Kind)+" "+d.Host), day(d.Noted))
 	}
-	e.out.Linef("  times are exact to %d hours", engine.PastPrecision/time.Hour)
+	e.out.Linef("  times are exact to %d hours", memory.Precision/time.Hour)
 }
 
 func newMemoryForget(e *env) *cobra.Command {

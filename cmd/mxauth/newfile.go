@@ -12,7 +12,7 @@ import (
 // writeFile writes a file, whole or not at all. Only its owner may read it: what mxauth
 // writes says whom somebody sends mail to. The text goes to a new file of a random name in
 // the same folder first, which os.CreateTemp opens with O_EXCL and mode 0600, so that
-// nobody who may write to the folder can lead it elsewhere by a link. A link called path
+// no one who may write to the folder can lead it elsewhere by a link. A link called path
 // is replaced, not followed. A device or a folder is left alone.
 func writeFile(path string, write func(io.Writer) error) (err error) {
 	// Stat, so that a link to a device (/dev/stdout) is not replaced either.

@@ -16,8 +16,12 @@ import (
 // and one written with escapes or in another script not much more than a kilobyte.
 const maxLine = 4096
 
-// errLongLine is what stands in place of a domain in a line longer than maxLine.
+// errLongLine is reported in place of a domain in a line longer than maxLine.
 var errLongLine = fmt.Errorf("a line of standard input is longer than %d octets", maxLine)
+
+// errUTF16 is for standard input that begins with the byte order mark of UTF-16.
+var errUTF16 = &exitError{code: exitUsage, err: errors.New("the text is UTF-16, as some Windows programs write it; want UTF-8"),
+	hint: "convert it: iconv -f UTF-16 -t UTF-8"}
 
 // domains yields the domains that a command line names: its arguments, or, where
 // there is an argument "-", one a line of standard input in its place. Blank lines and
@@ -41,10 +45,14 @@ func domains(args []string, stdin io.Reader) iter.Seq2[string, error] {
 }
 
 // lines yields the lines of r without blanks around them; a longer line than maxLine
-// is cut there and comes with errLongLine, and reading goes on behind it.
+// is cut there and comes with errLongLine, and reading goes on after it.
 func lines(r io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		br := bufio.NewReaderSize(r, maxLine)
+		if start, _ := br.Peek(2); string(start) == "\xff\xfe" || string(start) == "\xfe\xff" {
+			yield("", errUTF16)
+			return
+		}
 		for {
 			b, err := br.ReadSlice('\n')
 			line := listed(string(b))
@@ -90,7 +98,7 @@ func listed(line string) string {
 }
 
 // lookAhead is how many results, times the limit of inOrder, may wait for one before
-// them: a domain whose servers hang then holds up nobody, and a list of millions still
+// them: a domain whose servers hang then holds up no other, and a list of millions still
 // takes little memory.
 const lookAhead = 16
 
@@ -99,7 +107,7 @@ const waitingEvery = time.Second
 
 // inOrder calls work for each item of seq, up to limit at once, and done for each
 // result in the order of seq as soon as it and all before it are there. While one item
-// takes long it goes on with up to lookAhead*limit items behind it, and calls waiting (if
+// takes long it goes on with up to lookAhead*limit items after it, and calls waiting (if
 // that is not nil) every second with that item and for how long it holds up the others.
 // It stops at the first error of work, done or seq, waits for what is running, and returns
 // it. done and waiting are never called at the same time.
@@ -119,7 +127,7 @@ func inOrder[T, R any](ctx context.Context, limit int, seq iter.Seq2[T, error],
 	places := make(chan struct{}, limit)
 	wg.Go(func() {
 		defer close(queue)
-		for item, err := range seq {
+		for item, err := range abandoned(ctx, seq) {
 			s := &slot{item: item, ok: make(chan struct{})}
 			if err != nil {
 				s.err = err
@@ -161,6 +169,40 @@ func inOrder[T, R any](ctx context.Context, limit int, seq iter.Seq2[T, error],
 		}
 	}
 	return context.Cause(ctx)
+}
+
+// abandoned yields what seq yields until ctx is done, even while seq waits for its next
+// item, as it does at a terminal. Then seq is left alone in its goroutine.
+func abandoned[T any](ctx context.Context, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
+	type element struct {
+		item T
+		err  error
+	}
+	return func(yield func(T, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		next := make(chan element)
+		go func() {
+			defer close(next)
+			for item, err := range seq {
+				select {
+				case next <- element{item, err}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		for {
+			select {
+			case e, more := <-next:
+				if !more || !yield(e.item, e.err) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 // await waits until ok is closed, and calls tell every second with the time since.

@@ -172,6 +172,7 @@ func TestMetricsDocumented(t *testing.T) {
 		d.ask("QUERY", key)
 		d.ask("QUERYwithTLSRPT", key)
 	}
+	d.ask("QUERY", ".test")
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", metrics) }}}
 	resp, err := c.Get("http://mxauth/metrics")
 	if err != nil {
@@ -215,6 +216,7 @@ func TestMetricsDocumented(t *testing.T) {
 		`mxauth_answers_total{door="postfix",kind="found",row="P6"} 1`,
 		`mxauth_answers_total{door="postfix-extended",kind="found",row="P9"} 1`,
 		`mxauth_answers_total{door="postfix",kind="try-later",row="P5"} 1`,
+		`mxauth_answers_total{door="postfix",kind="not-found",row="P1"} 1`, // a parent domain
 		`mxauth_upstreams 1`,
 	} {
 		if !strings.Contains(string(b), line+"\n") {

@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 )
 
 // newPlan makes the verb plan.
@@ -26,7 +27,7 @@ name to send in the TLS handshake (SNI) and the names that its certificate may s
 connects to no mail host.
 
 The exit status is 0 if there is a host to try, 2 if the message is bounced or every host
-is refused, 3 if the message must wait. 64: bad usage, 70: a fault of ours, 78: bad
+is refused, 3 if the message must wait. 64: bad usage, 70: internal error, 78: bad
 configuration.`,
 		Example: `  mxauth plan example.org
   mxauth plan --level dane-only --json example.org`,
@@ -61,8 +62,8 @@ type planRow struct {
 	STS        planSTS        `json:"sts"`
 	ValidUntil time.Time      `json:"valid_until"`
 	KeptUntil  *time.Time     `json:"kept_until,omitempty"` // of a plan that may be used again
-	Past       *engine.Past   `json:"past,omitempty"`       // what the domain once proved
-	Drops      []engine.Drop  `json:"drops,omitempty"`      // what it has lost since
+	Past       *memory.Past   `json:"past,omitempty"`       // what the domain once proved
+	Drops      []memory.Drop  `json:"drops,omitempty"`      // what it has lost since
 	Hosts      []planHost     `json:"hosts"`
 	Why        []explain.Step `json:"why"`
 }
@@ -130,7 +131,7 @@ func (v *verdict) planRow() any {
 	for i, h := range p.Hosts {
 		said := explain.Reason(h.Reason)
 		ph := planHost{
-			Host: hostName(h), Preference: h.Preference, Port: h.Port, Addresses: append([]netip.Addr{}, h.Addresses...),
+			Host: h.String(), Preference: h.Preference, Port: h.Port, Addresses: append([]netip.Addr{}, h.Addresses...),
 			Requirement: h.Requirement.String(), Outcome: h.Skipped.String(), SNI: h.SNI,
 			DANENames: texts(h.DANERefs), STSNames: texts(h.STSRefs), PKIXNames: texts(h.PKIXRefs),
 			Reason: said.Text, ReasonID: string(h.Reason.ID), RFC: said.RFC,
@@ -147,7 +148,7 @@ func (v *verdict) planRow() any {
 }
 
 // tlsSeen is when a host is remembered to have spoken TLS; nil if it is not.
-func tlsSeen(past *engine.Past, h engine.Host) *time.Time {
+func tlsSeen(past *memory.Past, h engine.Host) *time.Time {
 	if past == nil || !h.Name.IsValid() {
 		return nil
 	}
@@ -201,7 +202,7 @@ func (v *verdict) shortPlan() string {
 	}
 	var hosts []string
 	for _, h := range v.Plan.Hosts {
-		hosts = append(hosts, hostName(h)+" "+h.Requirement.String())
+		hosts = append(hosts, h.String()+" "+h.Requirement.String())
 	}
 	return strings.Join(hosts, ", ")
 }
@@ -233,7 +234,7 @@ func (v *verdict) humanPlan(c *console) {
 			word += ", " + h.Skipped.String()
 		}
 		c.Linef("")
-		c.Linef("  %s (preference %d, port %d): %s", paint(strong, hostName(h)), h.Preference, h.Port, paint(strong, word))
+		c.Linef("  %s (preference %d, port %d): %s", paint(strong, h.String()), h.Preference, h.Port, paint(strong, word))
 		steps(c, 4, explain.Host(&p.Hosts[i]))
 		for _, f := range []struct {
 			label, text string

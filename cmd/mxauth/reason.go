@@ -19,7 +19,7 @@ func newReason(e *env) *cobra.Command {
 		Annotations: map[string]string{ownSettings: "yes"},
 		Short:       "Say what a reason means and what to do about it",
 		Long: `Reason prints what an id means that mxauth writes to JSON ("reason_id"), to the daemon's
-log and to metrics: the rule behind it, the TLSRPT result type, the status code, and what
+log and to metrics: its rule, the TLSRPT result type, the status code, and what
 the administrators of both sides can do. It knows the reasons of verdicts (docs/reasons.md)
 and the findings of mxauth lint. Without an id it lists all of them.`,
 		Example: `  mxauth reason dane-no-match

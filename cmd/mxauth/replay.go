@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"time"
@@ -72,46 +73,20 @@ differences are printed on standard error), 78 if the file cannot be used.`,
   mxauth replay --at 2027-01-01T00:00:00Z example.json`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c := evidence.ReplayConfig{}
+			o := replayOptions{trustAD: trustAD}
 			if at != "" {
 				t, err := time.Parse(time.RFC3339, at)
 				if err != nil {
 					return usageError("--at: %.60q is no time like 2027-01-01T00:00:00Z", at)
 				}
-				c.At = t
+				o.at = t
 			}
-			in, err := e.input(args[0])
+			v, r, err := e.replayFile(cmd.Context(), args[0], o)
 			if err != nil {
-				return configError("", "%w", err)
-			}
-			defer in.Close()
-			name := args[0]
-			if name == "-" {
-				name = "standard input"
-			}
-			file, err := evidence.Read(in)
-			if err != nil {
-				return configError("replay wants a file that mxauth check --evidence has written", "%s: %w", name, err)
-			}
-			if c.Anchors, err = e.anchors(); err != nil {
 				return err
 			}
-			if c.Roots, err = e.openRoots(); err != nil {
-				return err
-			}
-			c.AllowTrustAD = trustAD
-			r, err := file.Replay(cmd.Context(), c)
-			switch {
-			case errors.Is(err, evidence.ErrTrustAD):
-				return configError("--allow-trust-ad takes it all the same, if you trust who wrote it", "%s: %w", name, err)
-			case err != nil:
-				return configError("", "%s: %w", name, err)
-			}
-			again := replayVerdict{&verdict{Verdict: mxauth.NewVerdict(r.Plan, r.Hosts), asked: file.Request.NextHop}, r}
+			again := replayVerdict{v, r}
 			e.print(again.verdict, again.verb(), short, false)
-			if file.Mode == evidence.ModeTrustAD {
-				e.out.Notef("the security status of each answer in this file is the word of a resolver (trust-ad)")
-			}
 			for _, q := range r.Unasked {
 				e.out.Notef("the file has no answer to %s", q)
 			}
@@ -129,8 +104,48 @@ differences are printed on standard error), 78 if the file cannot be used.`,
 	}
 	cmd.Flags().StringVar(&at, "at", "", "decide as of this `TIME` (RFC 3339) in place of the recorded one")
 	cmd.Flags().BoolVar(&short, "short", false, "one line")
-	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "take evidence whose DNSSEC statuses are the word of a resolver, and so of whoever wrote the file")
+	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "take evidence whose DNSSEC statuses are the word of a resolver, and so of the author of the file")
 	return cmd
+}
+
+// replayOptions say how a file of evidence is replayed.
+type replayOptions struct {
+	at      time.Time // in place of the recorded time; zero: that
+	trustAD bool      // take statuses that are the word of a resolver
+}
+
+// replayFile decides again by a file of evidence, "-" for standard input.
+func (e *env) replayFile(ctx context.Context, name string, o replayOptions) (*verdict, *evidence.Replayed, error) {
+	in, err := e.input(name)
+	if err != nil {
+		return nil, nil, configError("", "%w", err)
+	}
+	defer in.Close()
+	if name == "-" {
+		name = "standard input"
+	}
+	file, err := evidence.Read(in)
+	if err != nil {
+		return nil, nil, configError("give a file that mxauth check --evidence has written", "%s: %w", name, err)
+	}
+	c := evidence.ReplayConfig{At: o.at, AllowTrustAD: o.trustAD}
+	if c.Anchors, err = e.anchors(); err != nil {
+		return nil, nil, err
+	}
+	if c.Roots, err = e.openRoots(); err != nil {
+		return nil, nil, err
+	}
+	r, err := file.Replay(ctx, c)
+	switch {
+	case errors.Is(err, evidence.ErrTrustAD):
+		return nil, nil, configError("--allow-trust-ad takes it all the same, if you trust who wrote it", "%s: %w", name, err)
+	case err != nil:
+		return nil, nil, configError("", "%s: %w", name, err)
+	}
+	if file.Mode == evidence.ModeTrustAD {
+		e.out.Notef("the security status of each answer in this file is the word of a resolver (trust-ad)")
+	}
+	return &verdict{Verdict: mxauth.NewVerdict(r.Plan, r.Hosts), asked: file.Request.NextHop}, r, nil
 }
 
 // A replayVerdict is the verdict of a replay, with what it rests on.
@@ -177,7 +192,7 @@ func (a replayVerdict) human(c *console) {
 	} else {
 		list("Proved again:", a.r.Proved)
 	}
-	list("On the word of the file, which whoever wrote it can have made up:", a.r.Rests)
+	list("On the word of the file, which its author can have made up:", a.r.Rests)
 }
 
 // short is the same in the words of the claims.

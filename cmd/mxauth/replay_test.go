@@ -27,6 +27,7 @@ const asMxauth = "MXAUTH_TEST_IS_MXAUTH"
 func TestMain(m *testing.M) {
 	if os.Getenv(asMxauth) != "" {
 		mainBenchServer()
+		mainBenchSurvey()
 		mainOverDialer()
 		main()
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/wire"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
 )
@@ -49,7 +50,7 @@ func TestReplayEveryWorld(t *testing.T) {
 			var mu sync.Mutex // guards outcomes
 			outcomes := map[string]int{}
 			var g errgroup.Group
-			g.SetLimit(24) // most wait for a time-out
+			g.SetLimit(24) // most wait for a timeout
 			for _, w := range r.lab.Worlds() {
 				g.Go(func() error {
 					v, err := r.world(t.Context(), w)
@@ -97,7 +98,7 @@ func newReplayer(t *testing.T, mode string, worlds []lab.World) *replayer {
 type course struct {
 	now        func() time.Time
 	record     *evidence.Recorder // nil: none
-	exceptions func() *engine.Exceptions
+	exceptions func() *exception.Set
 	asked      func(dnssec.Type)    // called when a DNS question is sent; nil: nothing happens
 	dialled    func(netip.AddrPort) // called for each connection; nil: nothing happens
 }
@@ -115,7 +116,7 @@ func (r *replayer) worldBy(ctx context.Context, w lab.World, c course) (*verdict
 	}
 	defer kept.Close()
 	if w.Was != nil {
-		if _, _, err := r.check(ctx, w, kept, course{now: func() time.Time { return c.now().Add(-w.Age) }}); err != nil {
+		if _, _, err := r.check(ctx, w, kept, course{now: func() time.Time { return c.now().Add(-w.Age.Duration()) }}); err != nil {
 			return nil, err
 		}
 		if err := r.lab.Forge(w.Name); err != nil {
@@ -263,7 +264,7 @@ func TestReplayOfWhatEnds(t *testing.T) {
 		return w
 	}
 	body := func(w *lab.World, age int) *lab.STS {
-		return &lab.STS{Body: fmt.Sprintf("version: STSv1\r\nmode: enforce\r\nmx: mx.%s\r\nmax_age: %d\r\n", w.Domain, age)}
+		return &lab.STS{Body: lab.Body(fmt.Sprintf("version: STSv1\r\nmode: enforce\r\nmx: mx.%s\r\nmax_age: %d\r\n", w.Domain, age))}
 	}
 	selfSigned := func(w *lab.World) { w.Hosts[0].Chain = lab.Chain{By: lab.SelfSigned} }
 	policy := func(age int) func(*lab.World) { return func(w *lab.World) { w.STS = body(w, age) } }
@@ -271,12 +272,12 @@ func TestReplayOfWhatEnds(t *testing.T) {
 		return func(w *lab.World) {
 			w.Was = &lab.World{Zones: w.Zones, Hosts: []lab.Host{{Name: w.Hosts[0].Name, Pref: 10}}, STS: body(w, age)}
 			w.STS = &lab.STS{Mode: "enforce", TXT: []string{}, HTTP: lab.HTTPRefused}
-			w.Age = ago
+			w.Age = lab.Seconds(ago / time.Second)
 		}
 	}
 	signed := func(w *lab.World) { w.Zones = nil; w.Hosts[0].TLSA = []string{"3 1 1 leaf"} }
 	lasts := func(d time.Duration) func(*lab.World) {
-		return func(w *lab.World) { w.Hosts[0].Chain.Ends = d }
+		return func(w *lab.World) { w.Hosts[0].Chain.Ends = lab.Seconds(d / time.Second) }
 	}
 	const day = 86400
 	cases := []struct {
@@ -325,11 +326,11 @@ func TestReplayOfWhatEnds(t *testing.T) {
 					}
 				}}
 				if c.except != 0 {
-					set, err := engine.NewExceptions([]engine.Exception{{ID: "x", Domain: c.world.Domain, Reason: "a test", Author: "a tester", Ends: begin.Add(c.except)}})
+					set, err := exception.NewSet([]exception.Exception{{ID: "x", Domain: c.world.Domain, Reason: "a test", Author: "a tester", Ends: begin.Add(c.except)}})
 					if err != nil {
 						t.Fatal(err)
 					}
-					run.exceptions = func() *engine.Exceptions { return set }
+					run.exceptions = func() *exception.Set { return set }
 				}
 				v, err := r.worldBy(t.Context(), c.world, run)
 				if err != nil {

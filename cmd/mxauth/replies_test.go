@@ -17,6 +17,8 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
 	"github.com/mxauth/mxauth/store"
 )
@@ -49,13 +51,13 @@ var besides = []lab.World{
 }
 
 // exceptedHosts are the exceptions of those worlds.
-func exceptedHosts(t *testing.T) *engine.Exceptions {
+func exceptedHosts(t *testing.T) *exception.Set {
 	t.Helper()
-	var list []engine.Exception
+	var list []exception.Exception
 	for _, h := range []string{"mx.excepted-all.test", "mx1.excepted-some.test"} {
-		list = append(list, engine.Exception{ID: h, Domain: "*", MXHost: h, Effect: engine.EffectEncrypt, Reason: "test", Author: "test", Ends: time.Now().Add(time.Hour)})
+		list = append(list, exception.Exception{ID: h, Domain: "*", MXHost: h, Effect: exception.EffectEncrypt, Reason: "test", Author: "test", Ends: time.Now().Add(time.Hour)})
 	}
-	set, err := engine.NewExceptions(list)
+	set, err := exception.NewSet(list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,7 @@ func exceptedHosts(t *testing.T) *engine.Exceptions {
 }
 
 // planWorld makes the plan of a world as the demo does, without connecting to a mail host.
-func (d *demo) planWorld(ctx context.Context, w lab.World, x *engine.Exceptions) (*engine.Plan, mtapolicy.Options, error) {
+func (d *demo) planWorld(ctx context.Context, w lab.World, x *exception.Set) (*engine.Plan, mtapolicy.Options, error) {
 	var o mtapolicy.Options
 	known, err := d.prime(ctx, w)
 	if err != nil {
@@ -81,13 +83,13 @@ func (d *demo) planWorld(ctx context.Context, w lab.World, x *engine.Exceptions)
 	if err != nil {
 		return nil, o, err
 	}
-	config.Timeout, config.Exceptions = demoTimeout, func() *engine.Exceptions { return x }
+	config.Timeout, config.Exceptions = demoTimeout, func() *exception.Set { return x }
 	c, err := mxauth.New(config)
 	if err != nil {
 		return nil, o, err
 	}
 	defer c.Close()
-	o.HoldTLS = config.Memory != nil && config.Memory.Action == engine.MemoryDefer
+	o.HoldTLS = config.Memory != nil && config.Memory.Action == memory.Defer
 	p, err := c.Plan(ctx, requestOf(w))
 	return p, o, err
 }

@@ -20,7 +20,7 @@ func newResolver(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resolver [ADDR...]",
 		Short: "Say what a recursive resolver is good for",
-		Long: `Resolver asks each server by itself some twenty questions: whether it hands on
+		Long: `Resolver asks each server by itself some twenty questions: whether it passes on
 signatures and denials, heeds CD, validates, refuses what is broken, sets AD on
 nothing that is unsigned, answers over TCP, and how fast. One line a finding, with what
 to change in which file, then the verdict:
@@ -168,17 +168,15 @@ func (e *env) printResolver(r probe.Report) {
 	e.out.Linef("%s%s", paint(strong, r.Server.String()), software)
 	for _, f := range r.Findings {
 		e.out.Linef("  %s  %s", paint(styleOfLevel(f.Level), fmt.Sprintf("%-8s", f.Level)), f.Text)
-		for line := range strings.SplitSeq(f.Cure, " | ") {
-			if line != "" {
-				e.out.Linef("  %-8s  -> %s", "", line)
-			}
+		for _, line := range resolverCure(r, f.Cure) {
+			e.out.Linef("  %-8s  -> %s", "", line)
 		}
 	}
 	st := good
 	if !r.Validation && !r.TrustAD {
 		st = bad
 	}
-	e.out.Linef("  %s", paint(st, r.Verdict()))
+	e.out.Linef("  %s", paint(st, resolverVerdict(r)))
 }
 
 func styleOfLevel(l probe.Level) style {
@@ -193,17 +191,27 @@ func styleOfLevel(l probe.Level) style {
 
 // A resolverRow is a report as --json prints it.
 type resolverRow struct {
-	V          int             `json:"v"`
-	Server     string          `json:"server"`
-	Software   string          `json:"software,omitempty"`
-	Verdicts   []string        `json:"verdicts"`
-	Validation bool            `json:"validation"`
-	TrustAD    bool            `json:"trust_ad"`
-	RTT        float64         `json:"rtt_ms,omitempty"`
-	Findings   []probe.Finding `json:"findings"`
+	V          int               `json:"v"`
+	Server     string            `json:"server"`
+	Software   string            `json:"software,omitempty"`
+	Verdicts   []string          `json:"verdicts"`
+	Validation bool              `json:"validation"`
+	TrustAD    bool              `json:"trust_ad"`
+	RTT        float64           `json:"rtt_ms,omitempty"`
+	Findings   []resolverFinding `json:"findings"`
+}
+
+// A resolverFinding is a finding as --json prints it: with the cure in words.
+type resolverFinding struct {
+	probe.Finding
+	Cure string `json:"cure,omitempty"`
 }
 
 func (e *env) printResolverJSON(r probe.Report) {
+	findings := make([]resolverFinding, len(r.Findings))
+	for i, f := range r.Findings {
+		findings[i] = resolverFinding{f, strings.Join(resolverCure(r, f.Cure), " | ")}
+	}
 	e.printJSON(resolverRow{V: 1, Server: r.Server.String(), Software: r.Software, Verdicts: r.Verdicts(),
-		Validation: r.Validation, TrustAD: r.TrustAD, RTT: float64(r.RTT) / float64(time.Millisecond), Findings: r.Findings})
+		Validation: r.Validation, TrustAD: r.TrustAD, RTT: float64(r.RTT) / float64(time.Millisecond), Findings: findings})
 }

@@ -28,7 +28,7 @@ type resolverFaults struct {
 	useful   int // lookups that came to an answer, or failed by a fault of the zone
 }
 
-// A troubleKey tells troubles apart: what happened, and where.
+// A troubleKey distinguishes troubles: what happened, and where.
 type troubleKey struct {
 	kind   error // one of the sentinels of package dnssec
 	server string

@@ -15,7 +15,7 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.out.Errorf("internal error: %v", p)
-			e.out.Hintf("this is a fault of mxauth; please report it with what stands below")
+			e.out.Hintf("this is a fault of mxauth; please report it with the text below")
 			for line := range strings.Lines(string(debug.Stack())) {
 				e.out.Hintf("%s", strings.TrimRight(line, "\n"))
 			}
@@ -28,18 +28,28 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	}
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if ctx.Err() != nil && !errors.Is(err, errStopped) {
-		e.out.Errorf("interrupted")
+	code, wasStopped := stopped(err)
+	switch {
+	case wasStopped:
+		err = e.out.flushed()
+	case ctx.Err() != nil && asksNagios(cmd):
+		return e.nagiosFailed(errInterrupted)
+	case ctx.Err() != nil:
+		e.out.Errorf("%s", errInterrupted)
 		return exitInterrupted
-	}
-	if err == nil || errors.Is(err, errStopped) {
+	case err == nil:
 		err = e.out.flushed()
 	}
 	if err == nil {
-		return 0
+		return code
 	}
 	var x *exitError
-	if !errors.As(err, &x) || x.err != nil {
+	silent := errors.As(err, &x) && x.err == nil // the answer has been given
+	switch {
+	case silent:
+	case asksNagios(cmd):
+		return e.nagiosFailed(err)
+	default:
 		e.out.Errorf("%s", errorText(err))
 	}
 	var m *meantError
@@ -54,6 +64,8 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	}
 	return exitCode(err)
 }
+
+var errInterrupted = errors.New("interrupted")
 
 // newRoot builds the command tree.
 func newRoot(e *env) *cobra.Command {

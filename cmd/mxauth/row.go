@@ -33,7 +33,7 @@ type checkRow struct {
 	Replay     *replayRow        `json:"replay,omitempty"` // of mxauth replay
 }
 
-// An errorRow stands in the place of a domain that could not be looked at: the text
+// An errorRow takes the place of a domain that could not be looked at: the text
 // is no domain.
 type errorRow struct {
 	V      int    `json:"v"`
@@ -110,7 +110,7 @@ func (v *verdict) checkRow() checkRow {
 	for i, h := range v.Plan.Hosts {
 		d := v.Hosts[i].Decision
 		if r.Via == "" && d.Deliver {
-			r.Via = hostName(h)
+			r.Via = h.String()
 		}
 		row := hostRowOf(h, d)
 		if v.Hosts[i].Differ() {
@@ -138,7 +138,7 @@ func (v *verdict) checkRow() checkRow {
 func hostRowOf(h engine.Host, d engine.Decision) hostRow {
 	said := explain.Decision(d)
 	row := hostRow{
-		Host: hostName(h), Preference: h.Preference,
+		Host: h.String(), Preference: h.Preference,
 		Outcome: d.Outcome.String(), Method: string(d.Method), Deliver: d.Deliver,
 		Requirement: h.Requirement.String(), SNI: h.SNI,
 		Reason: said.Text, ReasonID: string(d.Reason.ID), RFC: said.RFC, ResultType: said.ResultType,
@@ -158,15 +158,4 @@ func findings(reasons []engine.Reason) (out []findingRow) {
 		out = append(out, findingRow{said.Text, string(r.ID), said.RFC, said.ResultType})
 	}
 	return out
-}
-
-// hostName is the name of a host, or its address in the brackets of SMTP.
-func hostName(h engine.Host) string {
-	switch {
-	case h.Name.IsValid():
-		return h.Name.String()
-	case h.Literal.Is6():
-		return "[IPv6:" + h.Literal.String() + "]"
-	}
-	return "[" + h.Literal.String() + "]"
 }

@@ -3,188 +3,297 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
-	"maps"
-	"math"
+	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth/conformance/lab"
 )
 
-// A schema is a JSON Schema, as much of it as docs/check.schema.json uses. Words that
-// it does not know are an error, so that nothing in the file is without effect.
-type schema struct {
-	root map[string]any
-	seen map[string]bool // properties of objects that a document has had, by path
+// verbSchemas are the schemas in docs of what verbs print with --json, a line each. A verb is
+// here or in noJSON.
+var verbSchemas = map[string]string{
+	"check":           "check",
+	"plan":            "plan",
+	"demo":            "demo",
+	"resolver":        "resolver",
+	"lint":            "lint",
+	"survey":          "survey",
+	"forecast":        "forecast",
+	"replay":          "check",
+	"tlsa make":       "tlsa-make",
+	"tlsa check":      "tlsa-check",
+	"tlsa next":       "tlsa-next",
+	"sts make":        "sts-make",
+	"sts fetch":       "sts-fetch",
+	"sts lint":        "sts-lint",
+	"policy-diff":     "policy-diff",
+	"tlsrpt read":     "tlsrpt-read",
+	"tlsrpt make":     "tlsrpt-make",
+	"cache list":      "cache",
+	"cache show":      "cache",
+	"memory list":     "memory",
+	"memory show":     "memory",
+	"exceptions list": "exceptions",
+	"status":          "status",
+	"ask":             "ask",
+	"reason":          "reason",
+	"version":         "version",
+	"cache warm":      "cache-warm",
+	"compare":         "compare",
+	"config postfix":  "config-postfix",
+	"doctor":          "doctor",
 }
 
-func loadSchema() (*schema, error) {
-	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "check.schema.json"))
+// noJSON are the verbs that print nothing of their own with --json, and why.
+var noJSON = map[string]string{
+	"explain":       "refuses --json and names check",
+	"serve":         "prints a log",
+	"config check":  "prints faults as errors",
+	"config exim":   "prints lines of a configuration, whatever the flags",
+	"config print":  "prints TOML",
+	"cache delete":  "prints nothing",
+	"cache export":  "prints a file for cache import, whatever the flags",
+	"cache import":  "prints a count",
+	"cache rescue":  "prints a count",
+	"memory forget": "prints nothing",
+}
+
+// otherSchemas are those of answers over HTTP and of files.
+var otherSchemas = []string{"decide", "decision", "delivery", "evidence", "lab", "policy", "problem"}
+
+// A schema is a JSON Schema of docs.
+type schema struct {
+	*jsonschema.Schema
+	name string
+	seen map[string]bool // properties that a document has had, by the place of the schema
+}
+
+var schemaTexts = sync.OnceValues(func() (map[string]any, error) {
+	texts := map[string]any{}
+	dir := os.DirFS("../../docs")
+	names, err := fs.Glob(dir, "*.schema.json")
 	if err != nil {
 		return nil, err
 	}
-	s := &schema{seen: map[string]bool{}}
-	return s, json.Unmarshal(b, &s.root)
+	for _, name := range names {
+		b, err := fs.ReadFile(dir, name)
+		if err != nil {
+			return nil, err
+		}
+		if texts[name], err = jsonschema.UnmarshalJSON(bytes.NewReader(b)); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return texts, nil
+})
+
+// loadSchema loads a schema by its name without ".schema.json".
+func loadSchema(name string) (*schema, error) {
+	texts, err := schemaTexts()
+	if err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	for name, v := range texts {
+		if err := c.AddResource(schemaBase+name, v); err != nil {
+			return nil, err
+		}
+	}
+	compiled, err := c.Compile(schemaBase + name + ".schema.json")
+	return &schema{compiled, name + ".schema.json", map[string]bool{}}, err
 }
 
 // validate holds one document against the schema.
 func (s *schema) validate(doc []byte) error {
-	var v any
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	if err := dec.Decode(&v); err != nil {
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
+	if err != nil {
 		return err
 	}
-	return s.check(s.root, v, "")
-}
-
-// check holds v against one schema node; at is where v stands.
-func (s *schema) check(node map[string]any, v any, at string) error {
-	for _, word := range slices.Sorted(maps.Keys(node)) {
-		arg, bad := node[word], false
-		switch word {
-		case "$schema", "$id", "$defs", "title", "description", "properties", "examples":
-		case "$ref":
-			def, _ := strings.CutPrefix(arg.(string), "#/$defs/")
-			target, ok := s.root["$defs"].(map[string]any)[def].(map[string]any)
-			if !ok {
-				return fmt.Errorf("%s: no definition %v", at, arg)
-			}
-			if err := s.check(target, v, at); err != nil {
-				return err
-			}
-		case "type":
-			bad = typeOf(v) != arg && !(arg == "number" && typeOf(v) == "integer")
-		case "const":
-			bad = v != arg
-		case "enum":
-			bad = !slices.Contains(arg.([]any), v)
-		case "minimum":
-			n, ok := v.(float64)
-			bad = ok && n < arg.(float64)
-		case "maximum":
-			n, ok := v.(float64)
-			bad = ok && n > arg.(float64)
-		case "pattern":
-			text, ok := v.(string)
-			bad = ok && !regexp.MustCompile(arg.(string)).MatchString(text)
-		case "items":
-			list, _ := v.([]any)
-			for i, x := range list {
-				if err := s.check(arg.(map[string]any), x, fmt.Sprintf("%s[%d]", at, i)); err != nil {
-					return err
-				}
-			}
-		case "required":
-			object, _ := v.(map[string]any)
-			for _, name := range arg.([]any) {
-				if _, ok := object[name.(string)]; !ok {
-					return fmt.Errorf("%s lacks %q", at, name)
-				}
-			}
-		case "additionalProperties":
-			if err := s.object(node, v, at); err != nil {
-				return err
-			}
-		case "oneOf":
-			fits := 0
-			var errs []string
-			for _, option := range arg.([]any) {
-				if err := s.check(option.(map[string]any), v, at); err != nil {
-					errs = append(errs, err.Error())
-				} else {
-					fits++
-				}
-			}
-			if fits != 1 {
-				return fmt.Errorf("%s fits %d of the forms: %s", at, fits, strings.Join(errs, "; "))
-			}
-		default:
-			return fmt.Errorf("the schema has the word %q, which this test does not know", word)
-		}
-		if bad {
-			return fmt.Errorf("%s is %v, against %s %v", at, v, word, arg)
-		}
+	if err := s.Validate(v); err != nil {
+		return err
 	}
+	s.cover(s.Schema, v)
 	return nil
 }
 
-// object holds the properties of v against those of node, which allows no others.
-func (s *schema) object(node map[string]any, v any, at string) error {
-	object, _ := v.(map[string]any)
-	props, _ := node["properties"].(map[string]any)
-	for name, x := range object {
-		sub, ok := props[name].(map[string]any)
-		if !ok {
-			return fmt.Errorf("%s has %q, which the schema does not have", at, name)
-		}
-		if err := s.check(sub, x, at+"."+name); err != nil {
-			return err
-		}
-		s.seen[fmt.Sprintf("%p %s", node, name)] = true
+// cover notes the properties of a valid document.
+func (s *schema) cover(node *jsonschema.Schema, v any) {
+	if node.Ref != nil {
+		s.cover(node.Ref, v)
 	}
-	return nil
+	for _, option := range node.OneOf {
+		if option.Validate(v) == nil {
+			s.cover(option, v)
+		}
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for name, x := range v {
+			if sub := node.Properties[name]; sub != nil {
+				s.seen[sub.Location] = true
+				s.cover(sub, x)
+			}
+		}
+	case []any:
+		items := node.Items2020
+		for _, x := range v {
+			if items != nil {
+				s.cover(items, x)
+			}
+		}
+	}
 }
 
 // unseen lists the properties of all objects of the schema that no document had.
 func (s *schema) unseen() (out []string) {
-	var walk func(at string, node map[string]any)
-	walk = func(at string, node map[string]any) {
-		if props, ok := node["properties"].(map[string]any); ok {
-			for name := range props {
-				if !s.seen[fmt.Sprintf("%p %s", node, name)] {
-					out = append(out, at+"."+name)
-				}
-			}
-		}
-		for word, x := range node {
-			switch x := x.(type) {
-			case map[string]any:
-				walk(at+"/"+word, x)
-			case []any:
-				for _, y := range x {
-					if m, ok := y.(map[string]any); ok {
-						walk(at+"/"+word, m)
+	texts, err := schemaTexts()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var walk func(at string, node any)
+	walk = func(at string, node any) {
+		switch x := node.(type) {
+		case map[string]any:
+			if props, ok := x["properties"].(map[string]any); ok {
+				for name := range props {
+					if !s.seen[schemaBase+s.name+"#"+at+"/properties/"+name] {
+						out = append(out, at+"."+name)
 					}
 				}
 			}
+			for word, y := range x {
+				walk(at+"/"+word, y)
+			}
+		case []any:
+			for i, y := range x {
+				walk(fmt.Sprintf("%s/%d", at, i), y)
+			}
 		}
 	}
-	walk("", s.root)
+	walk("", texts[s.name])
 	slices.Sort(out)
 	return out
 }
 
-func typeOf(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "boolean"
-	case string:
-		return "string"
-	case []any:
-		return "array"
-	case map[string]any:
-		return "object"
-	case float64:
-		if v == math.Trunc(v) {
-			return "integer"
+// printedJSON returns the name of the verb of a command line that prints JSON with --json.
+func printedJSON(args []string) (verb string, ok bool) {
+	if !slices.Contains(args, "--json") || slices.Contains(args, "--nagios") {
+		return "", false
+	}
+	root := newRoot(newEnv(nil, io.Discard, io.Discard, func(string) string { return "" }))
+	cmd, _, err := root.Find(args)
+	if err != nil {
+		return "", false
+	}
+	verb = strings.TrimPrefix(cmd.CommandPath(), "mxauth ")
+	return verb, verbSchemas[verb] != ""
+}
+
+// A printed counts the lines of JSON that were held against the schema of their verb.
+type printed struct {
+	mu    sync.Mutex
+	lines map[string]int // by verb
+}
+
+// validate holds what a command line has printed against the schema of its verb.
+func (p *printed) validate(args []string, stdout []byte) error {
+	verb, ok := printedJSON(args)
+	if !ok {
+		return nil
+	}
+	s, err := loadSchema(verbSchemas[verb])
+	if err != nil {
+		return err
+	}
+	for line := range bytes.Lines(stdout) {
+		if err := s.validate(line); err != nil {
+			return fmt.Errorf("%s: %w", line, err)
+		}
+		p.mu.Lock()
+		p.lines[verb]++
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+// complete reports the verbs of which nothing was printed, if all scripts were run.
+func (p *printed) complete(t *testing.T) {
+	if run := flag.Lookup("test.run").Value.String(); run != "" && run != "TestScripts" {
+		return // of some scripts
+	}
+	for verb := range verbSchemas {
+		if p.lines[verb] == 0 && verb != "status" { // it wants a daemon: TestServe
+			t.Errorf("no script prints a line of mxauth %s --json", verb)
 		}
 	}
-	return "number"
+}
+
+// TestVerbSchemas: every verb has a schema or a reason to have none, and every schema a use.
+func TestVerbSchemas(t *testing.T) {
+	texts, err := schemaTexts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unused := map[string]bool{}
+	for name := range texts {
+		unused[strings.TrimSuffix(name, ".schema.json")] = true
+	}
+	for _, name := range otherSchemas {
+		delete(unused, name)
+	}
+	verbs := map[string]bool{}
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, c := range cmd.Commands() {
+			walk(c)
+		}
+		verb := strings.TrimPrefix(cmd.CommandPath(), "mxauth ")
+		if cmd.HasSubCommands() || cmd.Hidden {
+			return
+		}
+		verbs[verb] = true
+		switch name := verbSchemas[verb]; {
+		case name == "" && noJSON[verb] == "":
+			t.Errorf("mxauth %s has neither a schema in verbSchemas nor a line in noJSON", verb)
+		case name != "" && noJSON[verb] != "":
+			t.Errorf("mxauth %s is in verbSchemas and in noJSON", verb)
+		case name != "":
+			if _, err := loadSchema(name); err != nil {
+				t.Errorf("mxauth %s: %v", verb, err)
+			}
+			delete(unused, name)
+		}
+	}
+	walk(newRoot(newEnv(nil, io.Discard, io.Discard, func(string) string { return "" })))
+	for _, list := range []map[string]string{verbSchemas, noJSON} {
+		for verb := range list {
+			if !verbs[verb] {
+				t.Errorf("there is no verb %q", verb)
+			}
+		}
+	}
+	for name := range unused {
+		t.Errorf("docs/%s.schema.json has no verb", name)
+	}
 }
 
 // TestDemo looks at every world of the lab in both ways: each comes out as its spec
 // says, with the validator and through a resolver that is trusted, and what is printed
 // of it is as docs/check.schema.json says, each property of which occurs.
 func TestDemo(t *testing.T) {
-	s, err := loadSchema()
+	s, err := loadSchema("check")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +351,7 @@ func TestDemo(t *testing.T) {
 
 // TestSchemaFails: documents that are not as the schema says are found out.
 func TestSchemaFails(t *testing.T) {
-	s, err := loadSchema()
+	s, err := loadSchema("check")
 	if err != nil {
 		t.Fatal(err)
 	}

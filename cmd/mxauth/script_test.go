@@ -65,6 +65,7 @@ type lastExit struct{}
 // sets AD on everything, $NOBODY is a port where nothing listens.
 func TestScripts(t *testing.T) {
 	l := startLab(t, slices.Concat(lab.Worlds(), reported, []lab.World{terminal, ending}), nil)
+	p := &printed{lines: map[string]int{}}
 	// t.Run waits for the scripts, which run in parallel, before the lab is closed.
 	t.Run("script", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
@@ -86,7 +87,7 @@ func TestScripts(t *testing.T) {
 				// mxauth [< FILE] ARGS...: runs it in this process. An argument LAB stands for the
 				// flags that point it at the lab.
 				"mxauth": func(ts *testscript.TestScript, neg bool, args []string) {
-					code := runScripted(ts, l, args)
+					code := runScripted(ts, l, p, args)
 					*ts.Value(lastExit{}).(*int) = code
 					if neg == (code == 0) {
 						ts.Fatalf("exit status %d", code)
@@ -116,9 +117,13 @@ func TestScripts(t *testing.T) {
 				"collector": openSocket,
 				// collected FILE: writes the datagrams that have come into a file, a line each.
 				"collected": readSocket,
+				// validsurvey FILE: it holds rows or a summary as docs/survey.schema.json says.
+				"validsurvey": validSurvey,
+				// cmpdomains A B: two files of rows are of the same domains, in the same order.
+				"cmpdomains": cmpDomains,
 				// valid FILE: every line is a JSON object as docs/check.schema.json says.
 				"valid": func(ts *testscript.TestScript, neg bool, args []string) {
-					s, err := loadSchema()
+					s, err := loadSchema("check")
 					ts.Check(err)
 					for line := range strings.Lines(ts.ReadFile(args[0])) {
 						if err := s.validate([]byte(line)); (err != nil) != neg {
@@ -129,10 +134,12 @@ func TestScripts(t *testing.T) {
 			},
 		})
 	})
+	p.complete(t)
 }
 
-// runScripted runs mxauth in this process with the lab's dialler.
-func runScripted(ts *testscript.TestScript, l *testLab, args []string) int {
+// runScripted runs mxauth in this process with the lab's dialler, and holds what it prints
+// with --json against the schema of the verb.
+func runScripted(ts *testscript.TestScript, l *testLab, p *printed, args []string) int {
 	var stdin io.Reader = strings.NewReader("")
 	if len(args) > 1 && args[0] == "<" {
 		stdin = strings.NewReader(ts.ReadFile(args[1]))
@@ -147,11 +154,14 @@ func runScripted(ts *testscript.TestScript, l *testLab, args []string) int {
 			args[i] = ts.MkAbs(name)
 		}
 	}
-	e := newEnv(stdin, ts.Stdout(), ts.Stderr(), ts.Getenv)
+	var stdout bytes.Buffer
+	e := newEnv(stdin, io.MultiWriter(ts.Stdout(), &stdout), ts.Stderr(), ts.Getenv)
 	e.dial = l.Dial
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return run(ctx, args, e)
+	code := run(ctx, args, e)
+	ts.Check(p.validate(args, stdout.Bytes()))
+	return code
 }
 
 // nobody is the address of a port that was free a moment ago.
@@ -160,7 +170,7 @@ func nobody(t *testing.T) string {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 9, 9}), 53053).String()
 }
 
-// TestWriteError: an answer that can not be written is no success.
+// TestWriteError: an answer that cannot be written is no success.
 func TestWriteError(t *testing.T) {
 	var stderr bytes.Buffer
 	e := newEnv(strings.NewReader(""), failingWriter{}, &stderr, func(string) string { return "" })

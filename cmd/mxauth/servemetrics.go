@@ -2,7 +2,7 @@ package main
 
 import (
 	"github.com/mxauth/mxauth"
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/store"
 )
 
@@ -36,7 +36,7 @@ func (d *service) register() {
 		}
 		return float64(n)
 	}))
-	memory := func(f func(engine.MemoryStats) uint64) func() float64 {
+	remembered := func(f func(memory.Stats) uint64) func() float64 {
 		return client(func(c *mxauth.Client) float64 {
 			if c.Memory() == nil {
 				return 0
@@ -44,10 +44,10 @@ func (d *service) register() {
 			return float64(f(c.Memory().Stats()))
 		})
 	}
-	m.Counter("mxauth_memory_drops_total", "Protections that a domain once proved and has lost.", memory(func(s engine.MemoryStats) uint64 { return s.Drops }))
-	m.Counter("mxauth_memory_written_total", "States of domains written to the store.", memory(func(s engine.MemoryStats) uint64 { return s.Written }))
-	m.Counter("mxauth_memory_lost_total", "States of domains that could not be written.", memory(func(s engine.MemoryStats) uint64 { return s.Lost }))
-	m.Counter("mxauth_memory_unread_total", "Times that the store could not say what a domain once proved.", memory(func(s engine.MemoryStats) uint64 { return s.Unread }))
+	m.Counter("mxauth_memory_drops_total", "Protections that a domain once proved and has lost.", remembered(func(s memory.Stats) uint64 { return s.Drops }))
+	m.Counter("mxauth_memory_written_total", "States of domains written to the store.", remembered(func(s memory.Stats) uint64 { return s.Written }))
+	m.Counter("mxauth_memory_lost_total", "States of domains that could not be written.", remembered(func(s memory.Stats) uint64 { return s.Lost }))
+	m.Counter("mxauth_memory_unread_total", "Times that the store could not say what a domain once proved.", remembered(func(s memory.Stats) uint64 { return s.Unread }))
 
 	front := func(f func(store.FrontStats) uint64) func() float64 {
 		return func() float64 {

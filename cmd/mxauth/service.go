@@ -22,6 +22,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
@@ -55,7 +56,7 @@ type service struct {
 	current *generation
 
 	policies policyCounts
-	run      context.Context // of what goes on beside the answers
+	run      context.Context // of the background work
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 }
@@ -92,7 +93,7 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 		Request:  d.request,
 		Options:  replyOptions(s),
 		Patience: s.Patience, MaxEntries: s.KeptReplies, Now: e.now, Logger: d.log,
-		Observe: d.metrics.Observe, Warm: d.metrics.Warm,
+		Observe: d.metrics.Observe, Warm: d.metrics.Warm, NoName: d.metrics.NoName,
 	})
 	t, err := e.readTrust("trust.ca-file")
 	if err != nil {
@@ -203,7 +204,7 @@ func (d *service) configure(ctx context.Context) error {
 func (d *service) warn(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...)) }
 
 // inForce returns the exceptions.
-func (d *service) inForce() *engine.Exceptions {
+func (d *service) inForce() *exception.Set {
 	if d.exceptions == nil {
 		return nil
 	}
@@ -220,7 +221,7 @@ func (d *service) openStore() (err error) {
 		return err
 	}
 	d.base.Store = d.store
-	if _, memory := d.store.(*store.Memory); memory {
+	if _, forgets := d.store.(*store.Memory); forgets {
 		return nil
 	}
 	if d.front, err = store.NewFront(store.FrontConfig{Behind: d.store, Now: d.e.now, Logger: d.log}); err != nil {
@@ -311,7 +312,7 @@ func (d *service) plan(ctx context.Context, r engine.Request) (*engine.Plan, err
 }
 
 // forget drops the plans and replies that rest on something of a domain that has changed;
-// the zero domain stands for all.
+// the zero domain means all.
 func (d *service) forget(domain rfc6125.Host) {
 	d.mu.Lock()
 	g := d.current
@@ -327,7 +328,7 @@ func (d *service) forget(domain rfc6125.Host) {
 	d.answers.Forget(name)
 }
 
-// start begins what goes on beside the answers.
+// start begins the background work.
 func (d *service) start() {
 	d.current.refresh(d.run, d.log)
 	d.wg.Go(d.countPolicies)

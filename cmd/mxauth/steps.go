@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/mxauth/mxauth/advise/lint"
 )
@@ -19,16 +18,7 @@ func (e *env) printSteps(steps []lint.Step) {
 			block(e.out, 2, label, s.Text)
 		}
 		e.paste("serve", "as "+s.URL+":", s.File)
-		where := "in DNS:"
-		switch {
-		case s.Instead != "":
-			where = "in DNS, in place of the " + s.Instead + " record of " + s.Owner + ":"
-		case s.Kind == lint.StepServe:
-			where = "in DNS, after that, as the only MTA-STS record:"
-		case len(s.Records) > 1 || s.Type == "TLSA" || s.Type == "MX":
-			where = "in DNS, in place of all " + s.Type + " records of " + s.Owner + ":"
-		}
-		e.paste("publish", where, s.Records)
+		e.paste("publish", s.Place(), s.Records)
 		if s.Kind == lint.StepRemove {
 			block(e.out, 2, pad("remove"), "all "+s.Type+" records of "+s.Owner)
 		}
@@ -36,16 +26,7 @@ func (e *env) printSteps(steps []lint.Step) {
 			block(e.out, 2, pad("check"), s.Caution)
 		}
 		if s.Wait > 0 && i+1 < len(steps) {
-			block(e.out, 2, pad("wait"), waitText(time.Duration(s.Wait)*time.Second))
+			block(e.out, 2, pad("wait"), s.WaitText())
 		}
 	}
-}
-
-// waitText is how long to wait before the next step.
-func waitText(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d >= day && d%day == 0 {
-		return counted(int(d/day), "day") + " before the next step"
-	}
-	return counted(int((d+time.Hour-1)/time.Hour), "hour") + " before the next step"
 }

@@ -24,7 +24,11 @@ const (
 	storeFills storeUse = iota // the verb fills the store: the file is created
 	storeReads                 // the verb works on what is kept: an error
 	storeSpare                 // the verb needs nothing of it: a store in memory does
+	storeBrief                 // as storeFills; a store in memory is small, since nothing is asked for twice
 )
+
+// briefBytes bounds a store in memory with storeBrief.
+const briefBytes = 4 << 20
 
 // openStore opens the store that --store names. A file that another process has open is
 // no reason not to answer: the answer is then found without what is kept there, which is
@@ -55,7 +59,7 @@ func (s heldStore) Delete(context.Context, string) error                      { 
 func (s heldStore) All(context.Context, string, func(store.Entry) bool) error { return s.err }
 func (heldStore) Close() error                                                { return nil }
 
-// openStoreOnly opens the store that --store names, and no other. A store that can not be
+// openStoreOnly opens the store that --store names, and no other. A store that cannot be
 // used is a configuration error.
 func (e *env) openStoreOnly(use storeUse) (store.Store, error) {
 	name := e.flags.store
@@ -63,13 +67,17 @@ func (e *env) openStoreOnly(use storeUse) (store.Store, error) {
 	switch scheme {
 	case storeMemory:
 		if name == storeMemory {
-			return store.NewMemory(store.MemoryConfig{Now: e.now})
+			c := store.MemoryConfig{Now: e.now}
+			if use == storeBrief {
+				c.MaxBytes = briefBytes
+			}
+			return store.NewMemory(c)
 		}
 	case "bolt":
 		if rest == "" {
 			return nil, usageError("--store: bolt: wants a file, as in bolt:/var/lib/mxauth/policies.db")
 		}
-		s, err := bolt.Open(bolt.Config{Path: rest, MustExist: use != storeFills, Now: e.now, Logger: e.logger()})
+		s, err := bolt.Open(bolt.Config{Path: rest, MustExist: use == storeReads || use == storeSpare, Now: e.now, Logger: e.logger()})
 		switch {
 		case err == nil:
 			return s, nil

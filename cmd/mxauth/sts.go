@@ -30,8 +30,8 @@ const (
 func newSTS(e *env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "sts",
-		Short: "Fetch or check an MTA-STS policy",
-	}, newSTSFetch(e), newSTSLint(e))
+		Short: "Make, fetch or check an MTA-STS policy",
+	}, newSTSMake(e), newSTSFetch(e), newSTSLint(e))
 }
 
 func newSTSFetch(e *env) *cobra.Command {
@@ -96,9 +96,9 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 	switch {
 	case rerr == nil:
 	case errors.Is(rerr, sts.ErrNoRecord):
-		row.RecordError, code = rerr.Error(), exitSTSAdvice
+		row.RecordError, code = errorText(rerr), exitSTSAdvice
 	default:
-		row.RecordError, row.unknown, code = rerr.Error(), true, exitSTSFailed
+		row.RecordError, row.unknown, code = errorText(rerr), true, exitSTSFailed
 	}
 	f, err := c.Fetch(ctx, d)
 	row.Host, row.ContentType, row.TookMS, row.Policy = f.Host, f.ContentType, f.Took.Milliseconds(), f.Policy.Text
@@ -112,7 +112,7 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 		row.NotAfter = &f.Chain[0].NotAfter
 	}
 	if err != nil {
-		row.Error, row.ErrorKind = err.Error(), sts.FetchWord(err)
+		row.Error, row.ErrorKind = errorText(err), sts.FetchWord(err)
 		switch {
 		case !errors.Is(err, sts.ErrFetch):
 			code = exitSTSFailed // by a limit of this machine: nothing is known
@@ -135,23 +135,23 @@ func (e *env) showFetch(r fetchRow) {
 	case r.unknown && r.Error == "":
 		e.out.Linef("%s: a policy of mode %s is served; whether a record announces it could not be looked up", r.Domain, *r.Mode)
 	case r.unknown:
-		e.out.Linef("%s: the record could not be looked up, and the policy can not be had", r.Domain)
+		e.out.Linef("%s: the record could not be looked up, and the policy cannot be had", r.Domain)
 	case r.Error == "" && r.RecordError == "":
 		e.out.Linef("%s: policy of mode %s, id %s", r.Domain, *r.Mode, r.ID)
 	case r.Error == "":
 		e.out.Linef("%s: a policy of mode %s is served, and no record announces it: senders do not look at it", r.Domain, *r.Mode)
 	case r.RecordError == "":
-		e.out.Linef("%s: a policy is announced (id %s) and can not be had", r.Domain, r.ID)
+		e.out.Linef("%s: a policy is announced (id %s) and cannot be had", r.Domain, r.ID)
 	default:
 		e.out.Linef("%s: no record and no policy", r.Domain)
 	}
 	if r.RecordError != "" {
-		e.out.Linef("  record   %s", plainText(r.RecordError))
+		e.out.Linef("  record   %s", r.RecordError)
 	} else {
 		e.out.Linef("  record   %s", r.Record)
 	}
 	if r.Error != "" {
-		e.out.Linef("  fetch    %s", plainText(r.Error))
+		e.out.Linef("  fetch    %s", r.Error)
 	}
 	if r.Address != "" {
 		e.out.Linef("  host     %s at %s", r.Host, r.Address)

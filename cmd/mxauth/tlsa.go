@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,11 +25,12 @@ import (
 func newTLSA(e *env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "tlsa",
-		Short: "Make TLSA records, and check published ones",
+		Short: "Make TLSA records, check published ones, plan a change of key",
 		Long: `Tlsa is for those who publish DANE records: make prints the records of a certificate or
 key ready to paste into a zone, check holds published records against what the mail
-hosts show, and against the certificate that is to come next.`,
-	}, newTLSAMake(e), newTLSACheck(e))
+hosts show, and against the certificate that is to come next, next plans the change to it
+with dates.`,
+	}, newTLSAMake(e), newTLSACheck(e), newTLSANext(e))
 }
 
 // tlsaMakeFlags are the flags of tlsa make, as typed.
@@ -38,6 +40,37 @@ type tlsaMakeFlags struct {
 	port                      uint16
 	ttl                       time.Duration
 	format                    string
+	forms                     [len(tlsaForms)]bool // --zone and its like, as tlsaForms
+}
+
+// tlsaForms are the forms in which tlsa make prints records.
+var tlsaForms = [...]string{"zone", "rfc3597", "nsupdate", "json"}
+
+// form is the form that the flags ask for.
+func (f *tlsaMakeFlags) form(jsonFlag, formatSet bool) (string, error) {
+	var asked []string
+	if formatSet {
+		form := f.format
+		if form == "generic" { // what rfc3597 was called first
+			form = "rfc3597"
+		}
+		if !slices.Contains(tlsaForms[:], form) {
+			return "", notWord("format", f.format, tlsaForms[:]...)
+		}
+		asked = append(asked, form)
+	}
+	for i, form := range tlsaForms {
+		if (f.forms[i] || form == "json" && jsonFlag) && !slices.Contains(asked, form) {
+			asked = append(asked, form)
+		}
+	}
+	switch len(asked) {
+	case 0:
+		return tlsaForms[0], nil
+	case 1:
+		return asked[0], nil
+	}
+	return "", usageError("%s and %s are two forms; ask for one", asked[0], asked[1])
 }
 
 func newTLSAMake(e *env) *cobra.Command {
@@ -52,11 +85,16 @@ The record is "3 1 1", the digest of the server's key, unless flags say otherwis
 --usage 2 it is "2 0 1", the digest of the authority's certificate, the last one of a
 chain. The owner is the name in the certificate, or --host.
 
-Publish the record of a new key beside the present one, wait for two TTLs, switch, and
-then take the old record away; mxauth tlsa check --cert FILE says when.`,
+Publish the record of a new key next to the present one, wait for two TTLs, switch, and
+then take the old record away; mxauth tlsa next says when.
+
+Forms: --zone is a line of a zone file (the default), --rfc3597 the same for name servers
+that do not know TLSA, --nsupdate commands for nsupdate that add the records to those
+that are there, --json one object a line.`,
 		Example: `  mxauth tlsa make /etc/postfix/mx.pem
   mxauth tlsa make --host mx.example.org --ttl 1h next-key.pem
-  mxauth tlsa make --usage 2 --format generic mx.example.org`,
+  mxauth tlsa make --nsupdate mx.pem | nsupdate -k update.key
+  mxauth tlsa make --usage 2 --rfc3597 mx.example.org`,
 		Args: arguments(1, 1),
 	}
 	fl := cmd.Flags()
@@ -66,41 +104,43 @@ then take the old record away; mxauth tlsa check --cert FILE says when.`,
 	fl.StringArrayVar(&f.hosts, "host", nil, "`NAME` of the mail host, the base domain of the record (repeatable; default: the names in the certificate)")
 	fl.Uint16Var(&f.port, "port", dane.DefaultPort, "`PORT` of the service")
 	fl.DurationVar(&f.ttl, "ttl", 0, "`TTL` to print, such as 1h (default: none)")
-	fl.StringVar(&f.format, "format", "zone", "`FORM` to print: zone (a line of a zone file), generic (RFC 3597, for name servers that do not know TLSA) or json")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runTLSAMake(cmd.Context(), e, &f, args[0]) }
+	fl.StringVar(&f.format, "format", "zone", "`FORM` to print: zone, rfc3597, nsupdate or json")
+	fl.BoolVar(&f.forms[0], "zone", false, "print lines of a zone file")
+	fl.BoolVar(&f.forms[1], "rfc3597", false, "print TYPE52 lines, for name servers that do not know TLSA (RFC 3597)")
+	fl.BoolVar(&f.forms[2], "nsupdate", false, "print commands for nsupdate, which add the records (TTL 1h unless --ttl says another)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return runTLSAMake(cmd.Context(), e, &f, cmd.Flags().Changed("format"), args[0])
+	}
 	return cmd
 }
 
 // recipe reads the three fields.
 func (f *tlsaMakeFlags) recipe() (dane.Recipe, error) {
-	u, err := dane.ParseUsage(f.usage)
-	if err != nil {
+	var u dane.Usage
+	if err := u.Set(f.usage); err != nil {
 		return dane.Recipe{}, usageError("--usage: %w", err)
 	}
 	r := dane.Recommended(u)
 	r.Usage = u
 	if f.selector != "" {
-		if r.Selector, err = dane.ParseSelector(f.selector); err != nil {
+		if err := r.Selector.Set(f.selector); err != nil {
 			return r, usageError("--selector: %w", err)
 		}
 	}
-	if r.MatchingType, err = dane.ParseMatchingType(f.matching); err != nil {
+	if err := r.MatchingType.Set(f.matching); err != nil {
 		return r, usageError("--matching-type: %w", err)
 	}
 	return r, nil
 }
 
-func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, arg string) error {
+func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, formatSet bool, arg string) error {
 	recipe, err := f.recipe()
 	if err != nil {
 		return err
 	}
-	format := f.format
-	if e.flags.json {
-		format = "json"
-	}
-	if !slices.Contains([]string{"zone", "generic", "json"}, format) {
-		return usageError("--format: %.40q is neither zone, generic nor json", format)
+	format, err := f.form(e.flags.json, formatSet)
+	if err != nil {
+		return err
 	}
 	if f.port == 0 {
 		return usageError("--port: 0 is no port")
@@ -139,6 +179,9 @@ func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, arg string) erro
 			return usageError("%w", err)
 		}
 		e.printEntry(dane.Entry{Owner: owner, TTL: f.ttl, Record: rec}, format)
+	}
+	if format == "nsupdate" {
+		e.out.Linef("send")
 	}
 	return nil
 }
@@ -306,8 +349,12 @@ func (e *env) printEntry(entry dane.Entry, format string) {
 	switch format {
 	case "json":
 		e.printJSON(entry)
-	case "generic":
+	case "rfc3597":
 		e.out.Linef("%s", entry.Generic())
+	case "nsupdate":
+		// nsupdate wants a TTL (nsupdate(1)).
+		ttl := cmp.Or(entry.TTL, time.Hour)
+		e.out.Linef("update add %s %d IN TLSA %s", entry.Owner.FQDN(), int64(ttl/time.Second), entry.Record)
 	default:
 		e.out.Linef("%s", entry.Zone())
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // tlsaCheckFlags are the flags of tlsa check, as typed.
@@ -39,12 +40,12 @@ others do not.
 With --cert FILE (a certificate with its chain, or a key) it says as well whether the
 published records fit the certificate that is to come next, which ones are missing, and
 when it is safe to switch: two TTLs after current and next were published side by side
-(RFC 7671 section 8.1). --since tells when that was; without it, it counts as now.
+(RFC 7671 section 8.1). --since says when that was; without it, it counts as now.
 
 The exit status is 0 if the records of every host match (and, with --cert, it is safe to
 switch), 1 if mail goes unauthenticated (no usable records; with --cert: wait), 2 if mail
 is refused (nothing matches; with --cert: the next certificate would be), 3 if a lookup
-fails or a host can not be reached; over several hosts the highest.`,
+fails or a host cannot be reached; over several hosts the highest.`,
 		Example: `  mxauth tlsa check example.org
   mxauth tlsa check mx.example.org:25 --cert next.pem --since 36h`,
 		Args: arguments(1, 1),
@@ -95,7 +96,7 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 	}
 	if isFile(arg) {
 		if err := checkNextHop(arg); err != nil || strings.HasSuffix(arg, ".pem") {
-			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q is no domain", arg), hint: "the file goes behind --cert: mxauth tlsa check DOMAIN --cert " + arg}
+			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q is no domain", arg), hint: "the file goes after --cert: mxauth tlsa check DOMAIN --cert " + arg}
 		}
 	}
 	if err := checkNextHop(req.NextHop); err != nil {
@@ -236,7 +237,7 @@ func (c *tlsaChecker) probe(ctx context.Context, cl *client, plan *engine.Plan) 
 
 // host looks at one host of the plan, and at what its addresses showed.
 func (c *tlsaChecker) host(h engine.Host, shown probe.HostResult) *tlsaRow {
-	row := &tlsaRow{V: rowVersion, Host: hostName(h), Port: h.Port, State: h.DANE.State.String(), Reason: explain.Text(h.Reason),
+	row := &tlsaRow{V: rowVersion, Host: h.String(), Port: h.Port, State: h.DANE.State.String(), Reason: explain.Text(h.Reason),
 		Records: []tlsaUse{}, Addresses: []tlsaAddress{}}
 	if h.DANE.Address == dane.AddressFailed && h.Name.IsValid() {
 		row.code = exitDeferred
@@ -286,7 +287,7 @@ func (c *tlsaChecker) ttl(h engine.Host) time.Duration {
 	}
 	ttl, known := h.DANE.TLSA[n-1].PublishedTTL()
 	if !known && c.next != nil {
-		c.e.out.Notef("the TTL of the TLSA records of %s in their zone is not known, since the answer has no signature; %s is assumed, --ttl says it", hostName(h), ttl)
+		c.e.out.Notef("the TTL of the TLSA records of %s in their zone is not known, since the answer has no signature; %s is assumed, --ttl says it", h.String(), ttl)
 	}
 	return ttl
 }
@@ -317,7 +318,7 @@ func (c *tlsaChecker) address(h engine.Host, r probe.AddressResult) tlsaAddress 
 // ownNote is the sentence of the reason own-tls; "" if that is none of the decision's.
 func ownNote(d engine.Decision) string {
 	for _, r := range append([]engine.Reason{d.Reason}, d.Details...) {
-		if r.ID == engine.ReasonOwnTLS {
+		if r.ID == reason.OwnTLS {
 			return explain.Text(r)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -26,7 +27,7 @@ func entries(base rfc6125.Host, port uint16, ttl time.Duration, rs []dane.Record
 func (r *tlsaRow) human(c *console) {
 	words := map[string]painted{
 		dane.Usable.String():   paint(good, "usable TLSA records at "+r.Base),
-		dane.Unusable.String(): paint(fair, "TLSA records at "+r.Base+", none usable: TLS is demanded, nobody authenticated"),
+		dane.Unusable.String(): paint(fair, "TLSA records at "+r.Base+", none usable: TLS is demanded, no host is authenticated"),
 		dane.None.String():     paint(fair, "no TLSA records in a signed zone"),
 		dane.NA.String():       paint(fair, "DANE does not apply: the host's addresses are not signed, or it has none"),
 		dane.Failed.String():   paint(bad, "a lookup failed: mail waits"),
@@ -36,7 +37,7 @@ func (r *tlsaRow) human(c *console) {
 		block(c, 2, "", r.Reason)
 	}
 	for _, u := range r.Records {
-		c.Linef("  %s%s", brief(u.Record), paint(faint, acronyms(u.Record)))
+		c.Linef("  %s%s", text.Cut(u.Record, maxRecord), paint(faint, acronyms(u.Record)))
 		if !u.Usable {
 			block(c, 4, "not usable: ", u.Why)
 		}
@@ -52,7 +53,7 @@ func (r *tlsaRow) human(c *console) {
 func (r *tlsaRow) address(c *console, a tlsaAddress) {
 	switch {
 	case a.OK:
-		c.Linef("  %s: %s by %s (depth %d)", a.Address, paint(good, "match"), brief(a.Matched), a.Depth)
+		c.Linef("  %s: %s by %s (depth %d)", a.Address, paint(good, "match"), text.Cut(a.Matched, maxRecord), a.Depth)
 	case a.Event == engine.HandshakeDone.String():
 		c.Linef("  %s: %s: %s", a.Address, paint(bad, "not authenticated, mail is refused"), a.Error)
 	default:
@@ -63,28 +64,18 @@ func (r *tlsaRow) address(c *console, a tlsaAddress) {
 	}
 	for _, t := range a.Trace {
 		if t.Why != "" {
-			block(c, 4, brief(t.Record)+": ", t.Why)
+			block(c, 4, text.Cut(t.Record, maxRecord)+": ", t.Why)
 		}
 	}
 }
 
-// acronyms are the fields of a record in the words of RFC 7218, behind it.
+// acronyms are the fields of a record in the words of RFC 7218, after it.
 func acronyms(record string) string {
 	r, err := dane.ParseRecord(record)
 	if err != nil {
 		return ""
 	}
 	return fmt.Sprintf(" (%s, %s, %s)", r.Usage, r.Selector, r.MatchingType)
-}
-
-// brief cuts the data of a Full record, which may have thousands of digits, where it is
-// only to be told from others.
-func brief(record string) string {
-	const most = 140 // a SHA2-512 record fits
-	if len(record) > most {
-		return record[:most] + "..."
-	}
-	return record
 }
 
 // human prints what is to be done before the switch.
@@ -113,7 +104,7 @@ func (n *tlsaNext) human(c *console) {
 		c.Linef("    the present certificate serves until %s", n.Latest.Format(time.RFC3339))
 	}
 	if len(n.Missing) > 0 {
-		c.Linef("    publish beside the present records, then wait two TTLs:")
+		c.Linef("    publish next to the present records, then wait two TTLs:")
 		for _, m := range n.Missing {
 			c.Linef("    %s", m.Zone())
 		}
@@ -125,3 +116,7 @@ func (n *tlsaNext) human(c *console) {
 		}
 	}
 }
+
+// maxRecord is how much of a record is shown where it is only to be told from others: all of
+// one with a SHA2-512 digest. A record with the data itself can have thousands of digits.
+const maxRecord = 140

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/upstream"
 )
 
 // complain says on standard error which resolvers are not used, which lookups failed by the
@@ -44,9 +45,9 @@ func (f *resolverFaults) unused() (text, hint string) {
 	}
 	list := "the --resolver flags"
 	if f.fromFile {
-		list = dnssec.ResolvConfPath
+		list = upstream.ResolvConfPath
 	}
-	const let = " pass DNSSEC records through (systemd-resolved: DNSSEC=yes in resolved.conf; dnsmasq.conf: proxy-dnssec)"
+	const let = " pass DNSSEC records through " + passSettings
 	names, others := strings.Join(strip, ", "), strings.Join(pass, ", ")
 	if len(strip) == 1 {
 		return "the resolver " + names + " does not pass DNSSEC records through and is not used; used instead: " + others,
@@ -56,7 +57,7 @@ func (f *resolverFaults) unused() (text, hint string) {
 		"remove them from " + list + ", or let them" + let
 }
 
-// explain tells a trouble, naming the server, and its cure.
+// explain describes a trouble, naming the server, and its cure.
 func (f *resolverFaults) explain(t trouble) (text, hint string) {
 	server := t.server
 	if server == "" {
@@ -64,10 +65,10 @@ func (f *resolverFaults) explain(t trouble) (text, hint string) {
 	}
 	where := ""
 	if f.fromFile {
-		where = ", which " + dnssec.ResolvConfPath + " names,"
+		where = ", which " + upstream.ResolvConfPath + " names,"
 	}
 	q, reason := t.first.Question.String(), t.first.Reason.String()
-	const another = "or name another one by --resolver ADDR"
+	const another = "or " + nameAnother
 	switch {
 	case errors.Is(t.kind, dnssec.ErrUnreachable):
 		cause := reason
@@ -75,32 +76,26 @@ func (f *resolverFaults) explain(t trouble) (text, hint string) {
 			cause = errorText(t.first.Cause)
 		}
 		cause = strings.ReplaceAll(cause, dnssec.ErrUnreachable.Error()+": ", "")
-		return "the resolver " + server + where + " can not be reached: " + cause,
+		return "the resolver " + server + where + " cannot be reached: " + cause,
 			"start a resolver there, look at the firewall between, " + another
 	case errors.Is(t.kind, dnssec.ErrTimeout):
 		return "no answer from the resolver " + server + where + " in time (first to " + q + ")",
 			"check that a resolver runs there and may be asked from here, " + another + "; --timeout waits longer"
 	case errors.Is(t.kind, dnssec.ErrRefused):
 		text = "the resolver " + server + where + " does not answer " + q + ": " + reason
-		switch t.code {
-		case dnssec.ReasonReferral:
-			return text, "that is a name server of zones; a recursive resolver is wanted: name one by --resolver ADDR"
-		case dnssec.ReasonFormErr:
-			return text, "that server is too old for DNSSEC; name another one by --resolver ADDR"
+		if cure, ok := refusedCures[t.code]; ok {
+			return text, cure
 		}
 		return text, "let this host ask it (unbound.conf: access-control; named.conf: allow-recursion), " + another
 	}
 	text = "the resolver " + server + where + " is no help to DNSSEC (" + q + "): " + reason
-	switch t.code {
-	case dnssec.ReasonUpstreamStrips:
+	if t.code == dnssec.ReasonUpstreamStrips {
 		if strip, _ := f.stripping(); len(strip) > 1 {
 			text = "the resolvers " + strings.Join(strip, ", ") + where + " are no help to DNSSEC (" + q + "): none of them passes DNSSEC records through"
 		}
-		return text, "let it hand on DNSSEC records (systemd-resolved: DNSSEC=yes in resolved.conf; dnsmasq.conf: proxy-dnssec), " + another
-	case dnssec.ReasonUpstreamCD:
-		return text, "it must answer questions with the CD bit; a plain recursive resolver (Unbound, BIND, Knot) does: name one by --resolver ADDR"
-	case dnssec.ReasonNoUsableAnchor:
-		return text, "every trust anchor has been revoked: update mxauth, or give current ones by --trust-anchor FILE"
+	}
+	if cure, ok := uselessCures[t.code]; ok {
+		return text, cure
 	}
 	return text, "check it with mxauth resolver " + server + ", " + another
 }

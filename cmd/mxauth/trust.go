@@ -129,9 +129,12 @@ func (e *env) checkTrustAD(ctx context.Context, c *mxauth.Config) error {
 				return err
 			}
 			defer one.Close()
-			err = dnssec.CheckValidating(ctx, one)
-			if errors.Is(err, dnssec.ErrNotValidating) {
-				return configError("", "%w", err)
+			err = dnssec.StubConfig{Upstream: one}.CheckValidating(ctx)
+			switch {
+			case errors.Is(err, dnssec.ErrRootRejected):
+				return configError(rootRejectedCure, "%w", err)
+			case errors.Is(err, dnssec.ErrNotValidating):
+				return configError(notValidatingCure, "%w", err)
 			}
 			return nil
 		})

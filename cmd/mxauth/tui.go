@@ -6,12 +6,11 @@ import (
 	"log/slog"
 	"os"
 	"reflect"
-	"regexp"
-	"strings"
 	"sync"
 
 	"golang.org/x/term"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -20,7 +19,7 @@ import (
 //   - Answers go to standard output, everything else (errors, hints, notes, progress,
 //     logs) to standard error.
 //   - Lines on standard error begin with "mxauth: " and are in lower case; a hint
-//     stands on a line below its error and begins with "mxauth: hint: ".
+//     is on a line below its error and begins with "mxauth: hint: ".
 //   - Colour only on a terminal, never where NO_COLOR is set or TERM is "dumb", and
 //     never as the only carrier of a meaning.
 //   - Whatever comes from a peer, a zone or a file is an argument, never a format:
@@ -35,12 +34,13 @@ type console struct {
 	outColor, errColor bool
 	errTerm            bool // standard error is a terminal: progress may be shown
 	width              int  // characters of a line of an answer
+	errWidth           int  // columns of the terminal of standard error; 0: not known
 
 	// mu guards what follows.
 	mu       sync.Mutex
 	out, err io.Writer
 	outErr   error  // the first failed write to standard output
-	progress string // what stands on the last line of standard error now
+	progress string // text on the last line of standard error now
 }
 
 func newConsole(out, err io.Writer, getenv func(string) string) *console {
@@ -51,6 +51,7 @@ func newConsole(out, err io.Writer, getenv func(string) string) *console {
 		errColor: color && isTerminal(err),
 		errTerm:  isTerminal(err) && getenv("TERM") != "dumb",
 		width:    lineWidth(out),
+		errWidth: columns(err),
 	}
 }
 
@@ -64,12 +65,20 @@ const (
 
 // lineWidth is how long the lines of an answer may be.
 func lineWidth(out io.Writer) int {
-	if f, ok := out.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return min(max(w, minWidth), maxWidth)
-		}
+	if w := columns(out); w > 0 {
+		return min(max(w, minWidth), maxWidth)
 	}
 	return pageWidth
+}
+
+// columns is the width of a terminal; 0 for what is none.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if n, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return n
+		}
+	}
+	return 0
 }
 
 func isTerminal(w io.Writer) bool {
@@ -153,6 +162,10 @@ func (c *console) Progressf(format string, args ...any) {
 		return
 	}
 	line := fmt.Sprintf(format, clean(args, false)...)
+	// A line that the terminal breaks could not be replaced.
+	if r := []rune(line); c.errWidth > 1 && len(r) >= c.errWidth {
+		line = string(r[:c.errWidth-1])
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.eraseProgress()
@@ -180,7 +193,7 @@ func (c *console) logger(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.stderr(), &slog.HandlerOptions{Level: level}))
 }
 
-// stdout and stderr are writers for texts of ours: help, usage, logs.
+// stdout and stderr are writers for this program's texts: help, usage, logs.
 func (c *console) stdout() io.Writer { return writerFunc(func(b []byte) { c.answer(string(b)) }) }
 func (c *console) stderr() io.Writer {
 	return writerFunc(func(b []byte) {
@@ -234,15 +247,6 @@ func cleanValue(a any) any {
 	return a
 }
 
-// packagePrefix is how the errors of our packages begin; of use in a log, not to who
-// typed a command.
-var packagePrefix = regexp.MustCompile(`(^|: |; )(?:(?:rfc6125|dnssec|upstream|anchor|pkix|dane|sts|tlsrpt|roots|store|bolt|valkey|engine|evidence): )+`)
-
-// errorText puts an error, which may be several that were joined, on one line and
-// leaves out which package it came from.
-func errorText(err error) string { return plainText(err.Error()) }
-
-// plainText is errorText for an error that is a text already.
-func plainText(s string) string {
-	return packagePrefix.ReplaceAllString(strings.ReplaceAll(s, "\n", "; "), "$1")
-}
+// errorText puts an error, which may be several that were joined, on one line and leaves out
+// which package it came from, which is of no use to who typed a command.
+func errorText(err error) string { return fault.Text(err) }

@@ -47,7 +47,7 @@ var recordNames = []struct{ labels, what string }{
 	{"_dmarc.", "the name of the DMARC record"},
 }
 
-// noDomain says why a text that stands for a domain is none, and what may have been meant;
+// noDomain says why a text given as a domain is none, and what may have been meant;
 // nil for what can be one.
 func noDomain(s string) error {
 	t := strings.Trim(strings.TrimSpace(s), "<>\"',;")
@@ -66,7 +66,7 @@ func noDomain(s string) error {
 		if err == nil {
 			return nil
 		}
-		return meantBy(fmt.Errorf("%w (want the part behind the @)", err), t[strings.LastIndex(t, "@")+1:], "")
+		return meantBy(fmt.Errorf("%w (want the part after the @)", err), t[strings.LastIndex(t, "@")+1:], "")
 	case strings.Contains(t, "/"):
 		host, _, _ := strings.Cut(t, "/")
 		if st, err := os.Stat(s); err == nil && st.Mode().IsRegular() {
@@ -101,8 +101,16 @@ func noDomain(s string) error {
 	if _, err := rfc6125.ParseHost(s); err != nil && t != s {
 		return meantBy(err, t, "")
 	}
+	if repaired := slips.Replace(s); repaired != s {
+		if _, err := rfc6125.ParseHost(s); err != nil {
+			return meantBy(err, repaired, "")
+		}
+	}
 	return nil
 }
+
+// slips are slips of the keyboard in a domain, and what is meant.
+var slips = strings.NewReplacer(",", ".", ";", ".", "..", ".")
 
 // meantBy is a meantError, if a domain can be made out.
 func meantBy(err error, domain, host string) error {

@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
 )
 
 // many is no bound on the arguments of a verb.
@@ -51,17 +54,38 @@ func group(cmd *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
 // noVerb says that a command has no such verb, and names the one that may be meant, or
 // all; more is added to the hint.
 func noVerb(cmd *cobra.Command, verb, more string) error {
-	const nearest = 2 // letters that may be wrong
-	cmd.SuggestionsMinimumDistance = nearest
 	hint := "the verbs are " + verbNames(cmd)
-	if near := cmd.SuggestionsFor(verb); len(near) > 0 {
-		hint = "did you mean " + cmd.CommandPath() + " " + strings.Join(near, " or ") + "?"
+	if meant := nearVerbs(cmd, verb); len(meant) > 0 {
+		hint = "did you mean " + strings.Join(meant, " or ") + "?"
 	}
 	text := fmt.Sprintf("there is no verb %.80q", verb)
 	if cmd.HasParent() {
 		text = fmt.Sprintf("%s has no verb %.80q", cmd.Name(), verb)
 	}
 	return &exitError{code: exitUsage, err: errors.New(text), hint: hint + more}
+}
+
+// nearVerbs lists the commands that may be meant by a word that is no verb: first the verb of
+// cmd with the name nearest to it, then those that it begins.
+func nearVerbs(cmd *cobra.Command, verb string) (meant []string) {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	found := []string{near.Name(verb, names)}
+	for _, n := range names {
+		if strings.HasPrefix(n, strings.ToLower(verb)) && n != found[0] {
+			found = append(found, n)
+		}
+	}
+	for _, n := range found {
+		if n != "" {
+			meant = append(meant, cmd.CommandPath()+" "+n)
+		}
+	}
+	return meant
 }
 
 // whereElse says which command may be meant by a word that is no verb: a verb of another
@@ -115,8 +139,46 @@ var goWords = regexp.MustCompile(`strconv\.\w+: parsing "(?:[^"\\]|\\.)*": |time
 func flagError(cmd *cobra.Command, err error) error {
 	text := goWords.ReplaceAllString(err.Error(), "")
 	hint := "the flags of this verb: " + cmd.CommandPath() + " --help"
+	if meant := nearFlag(cmd, err); meant != "" {
+		hint = "did you mean " + meant + "? " + hint
+	}
 	if strings.Contains(text, "duration") {
 		hint = "a length of time is written with its unit, such as 30s, 10m or 36h"
 	}
 	return &exitError{code: exitUsage, err: errors.New(text), hint: hint}
+}
+
+// nearFlag is the flag that is meant by one that a verb does not have; "" if there is none
+// like it, or the error is another. With one dash a name is taken for letters.
+func nearFlag(cmd *cobra.Command, err error) string {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return ""
+	}
+	name := unknown.GetSpecifiedName()
+	if letters := unknown.GetSpecifiedShortnames(); letters != "" {
+		if name, _, _ = strings.Cut(letters, "="); len(name) < 2 {
+			return ""
+		}
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	if meant := near.Name(name, names); meant != "" {
+		return "--" + meant
+	}
+	return ""
+}
+
+// notWord is for the value of a flag that is none of its words.
+func notWord(flag, value string, words ...string) error {
+	last := len(words) - 1
+	x := &exitError{code: exitUsage, err: fmt.Errorf("--%s: %.40q is not %s or %s", flag, value, strings.Join(words[:last], ", "), words[last])}
+	if meant := near.Name(value, words); meant != "" {
+		x.hint = "did you mean --" + flag + " " + meant + "?"
+	}
+	return x
 }

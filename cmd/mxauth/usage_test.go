@@ -33,7 +33,7 @@ func TestExamples(t *testing.T) {
 			line = strings.TrimSpace(line)
 			words := strings.Fields(line)
 			// What a shell does is not mxauth's.
-			if i := slices.IndexFunc(words, func(w string) bool { return w == "<" || w == ">" }); i > 0 {
+			if i := slices.IndexFunc(words, func(w string) bool { return w == "<" || w == ">" || w == "|" }); i > 0 {
 				words = words[:i]
 			}
 			seen++

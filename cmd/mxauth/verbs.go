@@ -3,11 +3,13 @@ package main
 import "github.com/spf13/cobra"
 
 // verbs lists the constructors of all verbs, one a line, in the order in which help
-// shows them. A verb stands in a file of its own name.
+// shows them. A verb has a file of its own name.
 func verbs() []func(*env) *cobra.Command {
 	return []func(*env) *cobra.Command{
 		newCheck,
 		newPlan,
+		newSurvey,
+		newExplain,
 		newDemo,
 		newResolver,
 		newLint,
@@ -15,6 +17,7 @@ func verbs() []func(*env) *cobra.Command {
 		newReplay,
 		newTLSA,
 		newSTS,
+		newPolicyDiff,
 		newTLSRPT,
 		newCache,
 		newMemory,
@@ -23,6 +26,8 @@ func verbs() []func(*env) *cobra.Command {
 		newStatus,
 		newAsk,
 		newConfig,
+		newDoctor,
+		newCompare,
 		newReason,
 		newCompletion,
 		newVersion,

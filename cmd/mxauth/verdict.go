@@ -29,7 +29,7 @@ func verdictOf(asked string, v mxauth.Verdict, err error) (*verdict, error) {
 	return &verdict{Verdict: v, asked: asked}, nil
 }
 
-// tls is the protocol version that the address behind host i's row spoke.
+// tls is the protocol version of the address that host i's row describes.
 func (v *verdict) tls(i int) string {
 	for _, a := range v.Hosts[i].Addresses {
 		if a.Decision.Outcome == v.Hosts[i].Decision.Outcome && a.Peer.TLS != "" {

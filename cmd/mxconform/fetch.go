@@ -17,7 +17,7 @@ func newFetch(s streams) *cobra.Command {
 		Use:   "fetch --dir DIR",
 		Short: "Download test vectors into a folder",
 		Long: `Downloads those published sets of test vectors that can be had unmodified, at fixed
-commits, and checks each file's sha256; puts beside them the tables that are mxauth's own.
+commits, and checks each file's sha256; adds the tables that are mxauth's own.
 A second run goes on where the first one ended. "mxconform run --vectors DIR" then runs them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -14,8 +14,8 @@ import (
 
 func newJudge(s streams) *cobra.Command {
 	var (
-		asJSON, partial bool
-		o               judge.Options
+		asJSON bool
+		o      judge.Options
 	)
 	cmd := &cobra.Command{
 		Use:   "judge FILE",
@@ -24,7 +24,10 @@ func newJudge(s streams) *cobra.Command {
 input), and compares them with what each world of mxconform lab should give. A result
 goes to the world of its "world", else of its "domain"; of several the last counts.
 "outcome" and "deliver" must be there; what else a program leaves out is not held
-against it. Exit status 1 if a result is wrong, or a world has none.`,
+against it. Exit status 1 if a result is wrong, or a world has none.
+
+With --partial the worlds without a result do not count. Exit status 1 if a result is
+wrong, belongs to no world, or there is none at all.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError{errors.New("judge takes one FILE")}
@@ -50,18 +53,15 @@ against it. Exit status 1 if a result is wrong, or a world has none.`,
 			} else {
 				err = rep.WriteText(s.out)
 			}
-			switch {
-			case err != nil:
-				return err
-			case rep.Wrong > 0 || rep.Missing > 0 && !partial:
+			if err == nil && !rep.Passed() {
 				return errFailed
 			}
-			return nil
+			return err
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
-	f.BoolVar(&partial, "partial", false, "worlds without a result are no failure")
+	f.BoolVar(&o.Partial, "partial", false, "score only the worlds that have a result")
 	f.BoolVar(&o.Reasons, "reasons", false, "hold reason_id against mxauth's own ids as well")
 	return cmd
 }
@@ -73,12 +73,8 @@ func score(ctx context.Context, in io.Reader, o judge.Options) (judge.Report, er
 	if err != nil {
 		return judge.Report{}, err
 	}
-	l, err := lab.Start(ctx, lab.Config{Worlds: lab.Worlds()})
+	worlds, err := lab.Describe(ctx, lab.Worlds())
 	if err != nil {
-		return judge.Report{}, err
-	}
-	worlds := l.Worlds()
-	if err := l.Close(); err != nil {
 		return judge.Report{}, err
 	}
 	return judge.Judge(worlds, results, o), nil

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -31,29 +30,44 @@ const (
 const forgeLine = "forge"
 
 func newLab(s streams) *cobra.Command {
-	var dir string
+	var (
+		dir  string
+		list bool
+	)
 	cmd := &cobra.Command{
-		Use:   "lab --dir DIR",
-		Short: "Put a mail Internet on loopback for any program to be tested with (root)",
-		Long: `Serves the worlds of the lab on real ports 25, 53 and 443 of addresses in 127.0.0.0/8
-until it is interrupted, and prints what to point a program at. In DIR it writes the
-root's trust anchor (` + anchorFile + `), the certification authority of policy hosts and mail
-hosts (` + caFile + `), and the worlds (` + worldsFile + `): a line each with what to check, how
-("args" are flags of mxauth check), and what must come out.
+		Use:   "lab {--dir DIR | --list [WORLD...]}",
+		Short: "A mail Internet on loopback that any program can be tested with",
+		Long: `With --list it prints the worlds of the lab, one JSON object per line: what is published,
+what the servers do, what must come out and why. It needs neither root nor a network.
 
-A world with "primed" begins in an earlier state, from which a program must have kept an
-MTA-STS policy: check these first, then write the line "` + forgeLine + `" (or "` + forgeLine + ` WORLD") to
-standard input, and check them again with the same store of policies. Where
-"age_seconds" is given, that long ago the first check should have been.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if dir == "" {
-				return usageError{errors.New("--dir DIR is needed")}
+With --dir it serves the worlds on ports 25, 53 and 443 of addresses in 127.0.0.0/8 until
+it is interrupted, and prints the addresses that a program under test needs. That needs
+root, and only one lab can run on a machine at a time. In DIR it writes the DS records of
+the root (` + anchorFile + `), the certification authority of policy hosts and mail hosts (` + caFile + `), and
+the list of worlds (` + worldsFile + `).
+
+A world with "primed" starts in an earlier state, in which a program learns an MTA-STS
+policy that it must keep. Check these worlds first, write the line "` + forgeLine + `" (or "` + forgeLine + `
+WORLD") to standard input, and check them again with the same store of policies. If
+"age_seconds" is given, the first check must have been that long ago.
+
+docs/lab.md explains each field and has an example for a mail server.`,
+		RunE: func(cmd *cobra.Command, worlds []string) error {
+			switch {
+			case list && dir != "":
+				return usageError{errors.New("give --dir DIR or --list, not both")}
+			case list:
+				return runList(cmd.Context(), s, worlds)
+			case dir == "":
+				return usageError{errors.New("--dir DIR or --list is needed")}
+			case len(worlds) > 0:
+				return usageError{fmt.Errorf("unexpected argument %.100q: --dir serves all worlds", worlds[0])}
 			}
 			return runLab(cmd.Context(), s, dir)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "folder `DIR` for the trust anchor, the CA and the list of worlds; made if need be")
+	cmd.Flags().StringVar(&dir, "dir", "", "folder `DIR` for the trust anchor, the CA and the list of worlds; created if missing")
+	cmd.Flags().BoolVar(&list, "list", false, "print the worlds and what must come out of each, as JSON")
 	return cmd
 }
 
@@ -102,7 +116,7 @@ func runLab(ctx context.Context, s streams, dir string) error {
 	}
 }
 
-// readLines hands on lines until the input ends or ctx is done.
+// readLines sends lines until the input ends or ctx is done.
 func readLines(ctx context.Context, r io.Reader, to chan<- string) {
 	for sc := bufio.NewScanner(r); sc.Scan(); {
 		select {
@@ -111,56 +125,6 @@ func readLines(ctx context.Context, r io.Reader, to chan<- string) {
 			return
 		}
 	}
-}
-
-// A labWorld is a line of the list of worlds.
-type labWorld struct {
-	V      int      `json:"v"`
-	World  string   `json:"world"`
-	Domain string   `json:"domain"`
-	About  string   `json:"about"`
-	Args   []string `json:"args"` // of mxauth check; the last is what to check
-	Primed bool     `json:"primed,omitempty"`
-	Age    float64  `json:"age_seconds,omitempty"`
-	Want   labWant  `json:"want"`
-	Rows   []string `json:"rows,omitempty"` // of the decision table
-}
-
-// A labWant is what must come out, with the names of mxauth check --json.
-type labWant struct {
-	Outcome   string    `json:"outcome"`
-	Method    string    `json:"method"`
-	Deliver   bool      `json:"deliver"`
-	EveryHost bool      `json:"every_host"`
-	ReasonID  string    `json:"reason_id,omitempty"`
-	Hosts     []labHost `json:"hosts,omitempty"`
-}
-
-type labHost struct {
-	Host        string `json:"host"`
-	Outcome     string `json:"outcome,omitempty"`
-	Method      string `json:"method,omitempty"`
-	Requirement string `json:"requirement,omitempty"`
-	SNI         string `json:"sni,omitempty"`
-}
-
-// labVersion is that of the list's form.
-const labVersion = 1
-
-// describe is a world's line.
-func describe(w lab.World) labWorld {
-	d := labWorld{
-		V: labVersion, World: w.Name, Domain: w.Domain, About: w.About, Args: w.Args(),
-		Primed: w.Was != nil, Age: w.Age.Seconds(), Rows: w.Rows,
-		Want: labWant{
-			Outcome: w.Want.Outcome, Method: w.Want.Method, Deliver: w.Want.Deliver,
-			EveryHost: w.Want.EveryHost, ReasonID: w.Want.Reason,
-		},
-	}
-	for _, h := range w.Want.Hosts {
-		d.Want.Hosts = append(d.Want.Hosts, labHost{h.Host, h.Outcome, h.Method, h.Requirement, h.SNI})
-	}
-	return d
 }
 
 // writeLab writes the files for the program under test.
@@ -175,15 +139,7 @@ func writeLab(l *lab.Lab, dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, caFile), ca, 0o644); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, worldsFile), func(w io.Writer) error {
-		e := json.NewEncoder(text.JSONWriter(w))
-		for _, world := range l.Worlds() {
-			if err := e.Encode(describe(world)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return writeFile(filepath.Join(dir, worldsFile), func(w io.Writer) error { return writeWorlds(w, l.Worlds()) })
 }
 
 // tellLab prints what to point a program at; the last line says that all is ready.

@@ -28,7 +28,7 @@ const (
 	outsideAtOnce = 2 // processes side by side
 )
 
-// needsAge are the worlds that an outside program can not be led through, since its
+// needsAge are the worlds that an outside program cannot be led through, since its
 // clock is its own.
 var needsAge = map[string]string{
 	"cached-expired": "its policy has to be 25 hours old",
@@ -190,16 +190,16 @@ func waitFor(s *bufio.Scanner, begins string) bool {
 	return false
 }
 
-func readWorlds(t *testing.T, path string) []labWorld {
+func readWorlds(t *testing.T, path string) []labLine {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var out []labWorld
+	var out []labLine
 	for d := json.NewDecoder(f); ; {
-		var w labWorld
+		var w labLine
 		if err := d.Decode(&w); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
@@ -216,7 +216,7 @@ func readWorlds(t *testing.T, path string) []labWorld {
 // A group is the worlds that are checked by the same flags.
 type group struct{ flags, domains []string }
 
-func groups(worlds []labWorld, primed bool) []group {
+func groups(worlds []labLine, primed bool) []group {
 	var out []group
 	for _, w := range worlds {
 		if w.Primed != primed {

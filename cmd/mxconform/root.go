@@ -16,7 +16,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1  // a case or a result is wrong, or missing
 	exitUsage  = 64 // the command line
-	exitFault  = 70 // the vectors can not be read, a fault of ours
+	exitFault  = 70 // the vectors cannot be read: an internal error
 )
 
 // errFailed ends a verb whose answer, already printed, is "no".

@@ -64,7 +64,7 @@ func (z *zone) linkSet(l dnstree.Link) *set {
 	}
 	s, err := z.signLink(l.RR, z.Sets) // made for this answer
 	if err != nil {
-		panic(err) // what can not be signed was met when the zone was sealed
+		panic(err) // what cannot be signed was met when the zone was sealed
 	}
 	return s
 }

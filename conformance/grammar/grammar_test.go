@@ -151,7 +151,7 @@ func TestSteps(t *testing.T) {
 	}
 	taken[5] = 1
 	if !strings.Contains(strings.Join(l.missing(taken, 2), "; "), "b#1 alternative 1: 1") {
-		t.Error("a step that can not be taken was taken, and is not told")
+		t.Error("a step that cannot be taken was taken, and is not told")
 	}
 }
 

@@ -47,7 +47,7 @@ func STSPolicy() *Language {
 	})
 	return newLanguage(Language{
 		Name: "sts-policy-record", Mutations: policyMutations(), rules: r, start: "sts-policy-record",
-		never: []string{"sts-policy-record#2 fewest"}, // one field alone can not be all that are required
+		never: []string{"sts-policy-record#2 fewest"}, // one field alone cannot be all that are required
 		shape: shape{
 			field: "sts-policy-field", delim: "sts-policy-term",
 			ext: "sts-policy-extension", extName: "sts-policy-ext-name", extValue: "sts-policy-ext-value",

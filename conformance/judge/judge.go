@@ -105,12 +105,16 @@ type Score struct {
 }
 
 // A Report is how a program did on all worlds.
+//
+// A partial report scores the worlds that were answered, and only counts the others in
+// Missing.
 type Report struct {
 	V       int     `json:"v"`
+	Partial bool    `json:"partial,omitempty"`
 	Right   int     `json:"right"`
 	Wrong   int     `json:"wrong"`
 	Missing int     `json:"missing"`
-	Scores  []Score `json:"scores"`
+	Scores  []Score `json:"scores"` // in the order of the worlds; without Missing ones if Partial
 	// Unknown are results of domains that are no world.
 	Unknown []string `json:"unknown,omitempty"`
 }
@@ -122,12 +126,14 @@ const reportVersion = 1
 type Options struct {
 	// Reasons holds the ids of reasons against those of mxauth, too.
 	Reasons bool
+	// Partial leaves worlds without a result out of the scores.
+	Partial bool
 }
 
 // Judge scores results against worlds, which should be those of a running lab
 // ([lab.Lab.Worlds]). Of several results for one world the last counts.
 func Judge(worlds []lab.World, results []Result, o Options) Report {
-	rep := Report{V: reportVersion, Scores: []Score{}}
+	rep := Report{V: reportVersion, Partial: o.Partial, Scores: []Score{}}
 	by := map[string]*Result{}
 	known := map[string]bool{}
 	for i := range worlds {
@@ -164,10 +170,26 @@ func Judge(worlds []lab.World, results []Result, o Options) Report {
 			rep.Wrong++
 		default:
 			rep.Missing++
+			if o.Partial {
+				continue
+			}
 		}
 		rep.Scores = append(rep.Scores, s)
 	}
 	return rep
+}
+
+// Passed reports whether no result is wrong and every world has one. A partial report passes if
+// no result is wrong, at least one is right, and each is of a world: a misspelt name would
+// pass unseen otherwise.
+func (r Report) Passed() bool {
+	if r.Wrong > 0 {
+		return false
+	}
+	if r.Partial {
+		return r.Right > 0 && len(r.Unknown) == 0
+	}
+	return r.Missing == 0
 }
 
 // keys are what a result of a world may go by.
@@ -255,7 +277,12 @@ func (r Report) WriteText(w io.Writer) error {
 	for _, u := range r.Unknown {
 		fmt.Fprintf(&b, "unknown  %.100q is no world\n", u)
 	}
-	fmt.Fprintf(&b, "%d right, %d wrong, %d missing, of %d worlds\n", r.Right, r.Wrong, r.Missing, len(r.Scores))
+	if r.Partial {
+		fmt.Fprintf(&b, "%d right, %d wrong; %d of %d worlds are answered, the others do not count\n",
+			r.Right, r.Wrong, len(r.Scores), len(r.Scores)+r.Missing)
+	} else {
+		fmt.Fprintf(&b, "%d right, %d wrong, %d missing, of %d worlds\n", r.Right, r.Wrong, r.Missing, len(r.Scores))
+	}
 	_, err := io.WriteString(w, text.Lines(b.String()))
 	return err
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// lookupTime bounds one lookup in tests; worlds with a time-out wait so long.
+// lookupTime bounds one lookup in tests; worlds with a timeout wait so long.
 const lookupTime = 2 * time.Second
 
 // client is an upstream at one of the lab's resolvers.

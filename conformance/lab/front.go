@@ -1,11 +1,13 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/miekg/dns"
 
@@ -49,7 +51,7 @@ func (l *Lab) listen() error {
 		}
 		var err error
 		if f.addr, f.close, err = dnsfake.Serve(at, f); err != nil {
-			return fmt.Errorf("lab: resolver: %w", err)
+			return fmt.Errorf("lab: resolver: %w", l.inUse(err))
 		}
 		l.fronts[k] = f
 	}
@@ -59,11 +61,20 @@ func (l *Lab) listen() error {
 	for at, ep := range l.ports {
 		if at.Addr().Is4() && !ep.refuses && !ep.swallows {
 			if _, err := ep.listening(l); err != nil {
-				return fmt.Errorf("lab: %w", err)
+				return fmt.Errorf("lab: %w", l.inUse(err))
 			}
 		}
 	}
 	return nil
+}
+
+// inUse explains why an address of the lab cannot be bound. The real addresses are fixed, so
+// a second lab fails at the first of them.
+func (l *Lab) inUse(err error) error {
+	if l.real && errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: only one lab with real ports can run on a machine at a time; wait for the other (mxconform lab, or a test) or stop it", err)
+	}
+	return err
 }
 
 // ServeDNS answers one message.

@@ -49,8 +49,10 @@ type Config struct {
 	Now func() time.Time
 	// RealPorts binds port 53 of 127.9.0.1 to 127.9.0.5 (in the order in which the package's
 	// comment names them) and the ports 25 and 443 of
-	// the published addresses themselves, for programs that can not use [Lab.Dial].
+	// the published addresses themselves, for programs that cannot use [Lab.Dial].
 	// It takes the right to bind ports below 1024. IPv6 addresses are then not served.
+	// The addresses are fixed, so one such lab runs on a machine at a time: a second
+	// fails with an error that wraps [syscall.EADDRINUSE].
 	RealPorts bool
 }
 
@@ -79,6 +81,18 @@ type Lab struct {
 // world is not well described, or which socket could not be bound; nothing is left
 // running then. ctx bounds the start alone.
 func Start(ctx context.Context, c Config) (*Lab, error) {
+	l, err := newLab(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.listen(); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// newLab makes everything that a lab serves. It does not listen yet.
+func newLab(ctx context.Context, c Config) (*Lab, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -89,9 +103,6 @@ func Start(ctx context.Context, c Config) (*Lab, error) {
 	}
 	if err := l.populate(ctx, c.Worlds); err != nil {
 		return nil, err
-	}
-	if err := l.listen(); err != nil {
-		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
@@ -192,7 +203,7 @@ func (l *Lab) TrustAnchor() string {
 // CA is the WebPKI root of the lab's policy hosts and MX hosts.
 func (l *Lab) CA() *x509.Certificate { return l.pki.web.root.cert }
 
-// Worlds are the worlds of this lab, in the order of the Config.
+// Worlds are the worlds of this lab, in the order of the Config, completed as [Describe] does.
 func (l *Lab) Worlds() []World {
 	out := make([]World, len(l.worlds))
 	for i, w := range l.worlds {

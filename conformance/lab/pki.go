@@ -159,10 +159,10 @@ func (p *pki) chain(spec Chain, names ...string) (*chain, error) {
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if spec.Starts != 0 {
-		t.NotBefore = p.now.Add(spec.Starts)
+		t.NotBefore = p.now.Add(spec.Starts.Duration())
 	}
 	if spec.Ends != 0 {
-		t.NotAfter = p.now.Add(spec.Ends)
+		t.NotAfter = p.now.Add(spec.Ends.Duration())
 	}
 	switch spec.Fault {
 	case ClientOnly:

@@ -20,6 +20,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -63,7 +64,7 @@ func (j *judge) check(ctx context.Context, w lab.World) (v mxauth.Verdict, err e
 	}
 	defer st.Close()
 	if w.Was != nil {
-		was, err := j.look(ctx, w, st, w.Age)
+		was, err := j.look(ctx, w, st, w.Age.Duration())
 		if err != nil {
 			return v, err
 		}
@@ -83,7 +84,7 @@ func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.
 	c, err := j.client(st, ago, func(c *mxauth.Config) {
 		c.AwaitPolicies = w.Was != nil
 		if w.Request.Memory != "" {
-			c.Memory = &engine.MemoryConfig{}
+			c.Memory = &memory.Config{}
 			bad = c.Memory.Action.UnmarshalText([]byte(w.Request.Memory))
 		}
 		for _, o := range w.Request.OwnHosts {

@@ -32,7 +32,7 @@ type session struct {
 }
 
 // sessionLimit ends a connection that nobody ended; it is longer than any client's
-// patience in a test, since a client's own time-out is to be met first.
+// patience in a test, since a client's own timeout is to be met first.
 const sessionLimit = time.Minute
 
 // listening starts the endpoint's listener if need be and says where it is.

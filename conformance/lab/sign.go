@@ -182,7 +182,7 @@ func (z *zone) makeSigned(owner string, typ uint16, rrs []dns.RR) []dns.RR {
 	if typ == dns.TypeDNSKEY {
 		signer = z.keys[len(z.keys)-1]
 	}
-	life := z.spec.Lasts
+	life := z.spec.Lasts.Duration()
 	if life == 0 {
 		life = usualLife
 	}

@@ -1,7 +1,7 @@
 package lab
 
 import (
-	"time"
+	"net/netip"
 
 	"github.com/mxauth/mxauth/engine"
 )
@@ -11,29 +11,32 @@ import (
 // Domain; a host without a Chain has a good WebPKI certificate of its own name; and a
 // host without SMTP is a good server.
 type World struct {
-	Name   string // stable id: "dane-ee"
-	Domain string // what to check: "dane-ee.test"; may hold U-labels
-	About  string // one line for people
-	Rows   []string
+	Name   string   `json:"world,omitempty"`  // stable id: "dane-ee"
+	Domain string   `json:"domain,omitempty"` // what to check: "dane-ee.test"; may hold U-labels
+	About  string   `json:"about,omitempty"`  // one line for people
+	Rows   []string `json:"rows,omitempty"`
 	// Zones of the world. The zone of a record is the deepest that holds its owner.
-	Zones []Zone
+	Zones []Zone `json:"zones,omitempty"`
 	// Hosts are the mail servers. Two entries of one name are two addresses of it.
-	Hosts []Host
+	Hosts []Host `json:"hosts,omitempty"`
 	// NoMX publishes no MX records for Hosts (for an implicit MX, or where Records
 	// bring their own).
-	NoMX bool
+	NoMX bool `json:"no_mx,omitempty"`
 	// STS is what the domain says of MTA-STS; nil: nothing.
-	STS *STS
+	STS *STS `json:"sts,omitempty"`
 	// TLSRPT is the TXT record at _smtp._tls of the domain (RFC 8460); "" is none.
-	TLSRPT string
+	TLSRPT string `json:"tlsrpt,omitempty"`
 	// Records are further records, a line of a zone file each, with full names. What
 	// stands in braces is filled in: {A host} is the first address of a host, {3 1 1
 	// leaf host} the data of a TLSA record made from its chain.
-	Records []string
+	Records []string `json:"records,omitempty"`
 	// Faults are lookups that every resolver of the lab fails.
-	Faults []Fault
+	Faults []Fault `json:"faults,omitempty"`
+	// Published is what DNS and the policy host say of the world. [Describe] and
+	// [Lab.Worlds] fill it in, and put addresses into the hosts; Start does not read it.
+	Published *Published `json:"published,omitempty"`
 	// Request is how the check is made; the zero Request is a plain check of Domain.
-	Request Request
+	Request Request `json:"request,omitzero"`
 	// Was is the world before [Lab.Forge]: its Zones, Hosts, STS, Records and Faults
 	// count until then, the rest is ignored. Who checks such a world first lets an
 	// MTA-STS client look at the domain once (a whole check will do, and has to where
@@ -41,61 +44,62 @@ type World struct {
 	// then checks with the same store. All
 	// that DNS says of a world with Was has a TTL of 0, so that no cache hides the
 	// change. Age is how long before the check that first look is to have happened.
-	Was *World
-	Age time.Duration
+	Was *World  `json:"was,omitempty"`
+	Age Seconds `json:"age_seconds,omitempty"`
 	// Asks are DNS questions with the status that a validator must give them.
-	Asks []Ask
+	Asks []Ask `json:"asks,omitempty"`
 	// Lint are the ids of findings that `mxauth lint` must make of the domain, among
 	// others; Clean says that it must make none.
-	Lint  []string
-	Clean bool
-	Want  Want
+	Lint  []string `json:"lint,omitempty"`
+	Clean bool     `json:"lint_clean,omitempty"`
+	Want  Want     `json:"want,omitzero"`
 }
 
 // Want is the expected answer, in the words of `mxauth check --json`.
 type Want struct {
-	Outcome   string
-	Method    string
-	Deliver   bool
-	EveryHost bool
-	Reason    string // the stable reason id of the domain's verdict; "" if not checked
-	Hosts     []WantHost
+	Outcome   string     `json:"outcome"`
+	Method    string     `json:"method"`
+	Deliver   bool       `json:"deliver"`
+	EveryHost bool       `json:"every_host"`
+	Reason    string     `json:"reason_id,omitempty"` // the stable reason id of the domain's verdict; "" if not checked
+	Hosts     []WantHost `json:"hosts,omitempty"`
 }
 
 // WantHost is the expected row of one MX host. Empty fields are not checked, except
 // that an outcome which is checked brings its method with it.
 type WantHost struct {
-	Host        string
-	Outcome     string
-	Method      string
-	Requirement string
-	SNI         string
-	Reason      string
+	Host        string `json:"host"`
+	Outcome     string `json:"outcome,omitempty"`
+	Method      string `json:"method,omitempty"`
+	Requirement string `json:"requirement,omitempty"`
+	SNI         string `json:"sni,omitempty"`
+	Reason      string `json:"reason_id,omitempty"`
 }
 
 // A Request says how a world is to be checked: NextHop, if it is not empty, is given in
 // place of Domain ("[relay.example]:587", "[{A host}]").
 type Request struct {
 	engine.Request
-	Memory   string   // "", "alert", "defer": what the loss of a protection does that Was shows
-	OwnHosts []string // this MTA's names and addresses
+	Memory   string   `json:"memory,omitempty"`    // "", "alert", "defer": what the loss of a protection does that Was shows
+	OwnHosts []string `json:"own_hosts,omitempty"` // this MTA's names and addresses
 }
 
 // An Ask is a DNS question with its expected status: "secure", "insecure", "bogus" or
 // "indeterminate", and the stable word of the validator's reason ("" if not checked).
 // Kind is "data", "nodata" or "nxdomain"; "" if not checked.
 type Ask struct {
-	Name, Type string
-	Status     string
-	Kind       string
-	Reason     string
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Status string `json:"status"`
+	Kind   string `json:"kind,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // A Fault makes the resolvers fail a lookup.
 type Fault struct {
-	Name string // owner asked for; "*.name" for it and everything below
-	Type string // "" for all types
-	What FaultWord
+	Name string    `json:"name"`           // owner asked for; "*.name" for it and everything below
+	Type string    `json:"type,omitempty"` // "" for all types
+	What FaultWord `json:"what"`
 }
 
 // A FaultWord says how a lookup fails.
@@ -112,22 +116,22 @@ const (
 
 // A Zone is one DNS zone.
 type Zone struct {
-	Apex string
-	Sign Signing
+	Apex string  `json:"apex"`
+	Sign Signing `json:"signing"`
 	// Algorithm of its keys; 0: 13 (ECDSA P-256). 8, 10, 13, 14 and 15 are really
 	// signed; any other number is one that nobody implements.
-	Algorithm uint8
-	Split     bool   // a KSK and a ZSK in place of one key
-	DS        DSWord // what the parent publishes
+	Algorithm uint8  `json:"algorithm,omitempty"`
+	Split     bool   `json:"split_keys,omitempty"` // a KSK and a ZSK in place of one key
+	DS        DSWord `json:"ds,omitempty"`         // what the parent publishes
 	// Iterations and Salt of NSEC3 (RFC 5155).
-	Iterations uint16
-	Salt       string
+	Iterations uint16 `json:"nsec3_iterations,omitempty"`
+	Salt       string `json:"nsec3_salt,omitempty"`
 	// Colliding adds that many keys with the key tag of the zone's own, and as many
 	// worthless signatures to each RRset, before the good one.
-	Colliding int
+	Colliding int `json:"colliding_keys,omitempty"`
 	// Lasts is how long signatures are valid from now; 0: ten days.
-	Lasts time.Duration
-	Break []Break
+	Lasts Seconds `json:"lasts_seconds,omitempty"`
+	Break []Break `json:"breaks,omitempty"`
 }
 
 // A Signing says how a zone denies, and whether it is signed at all.
@@ -163,9 +167,9 @@ const (
 
 // A Break is one way of being broken, of a whole zone or of one RRset.
 type Break struct {
-	What BreakWord
-	Name string // owner; "" for the whole zone
-	Type string // "" for all types of the owner
+	What BreakWord `json:"what"`
+	Name string    `json:"name,omitempty"` // owner; "" for the whole zone
+	Type string    `json:"type,omitempty"` // "" for all types of the owner
 }
 
 // A BreakWord names a way of being broken.
@@ -186,28 +190,30 @@ const (
 
 // A Host is one address of a mail server.
 type Host struct {
-	Name string // host name; U-labels are not taken
-	Pref uint16
-	Port uint16 // 0: 25
+	Name string `json:"name"` // host name; U-labels are not taken
+	Pref uint16 `json:"preference"`
+	Port uint16 `json:"port,omitempty"` // 0: 25
 	// NotMX: no MX record points here (though it is served).
-	NotMX bool
+	NotMX bool `json:"not_mx,omitempty"`
 	// Alias is the name that has the addresses; Name is then a CNAME to it. A name with
 	// two aliases has two faces: it shows the second to those who ask for AAAA.
-	Alias string
+	Alias string `json:"alias,omitempty"`
 	// NoAddress: no address records.
-	NoAddress bool
-	V6        bool // has an IPv6 address as well, served alike
-	NoV4      bool // has no IPv4 address
-	Chain     Chain
+	NoAddress bool  `json:"no_address,omitempty"`
+	V6        bool  `json:"ipv6,omitempty"`    // has an IPv6 address as well, served alike
+	NoV4      bool  `json:"no_ipv4,omitempty"` // has no IPv4 address
+	Chain     Chain `json:"chain"`
 	// BySNI are other chains, for those who ask for that name.
-	BySNI map[string]Chain
+	BySNI map[string]Chain `json:"chain_by_sni,omitempty"`
 	// TLSA are records at _<port>._tcp.<Name>: "3 1 1 leaf", "2 0 1 ca", "2 1 1 root",
 	// "3 1 1 other" (of a key that is never shown), "3 1 1 short" (a digest cut).
 	// A name and "@" before it puts it at _<port>._tcp of that name.
-	TLSA []string
+	TLSA []string `json:"tlsa,omitempty"`
 	// TLSATTL is the TTL of those records in seconds; 0: that of all others.
-	TLSATTL uint32
-	SMTP    SMTP
+	TLSATTL uint32 `json:"tlsa_ttl,omitempty"`
+	SMTP    SMTP   `json:"smtp"`
+	// Addresses are filled in as Published of a World is.
+	Addresses []netip.Addr `json:"addresses,omitempty"`
 }
 
 // An Issuer says who signed a leaf.
@@ -222,18 +228,19 @@ const (
 
 // A Chain says what a server presents.
 type Chain struct {
-	By    Issuer
-	Names []string // DNS-IDs of the leaf; nil: the host's name
-	NoSAN bool     // no subjectAltName at all
-	CN    string   // Common Name; "" none
+	By    Issuer   `json:"issuer"`
+	Names []string `json:"names,omitempty"`  // DNS-IDs of the leaf; nil: the host's name
+	NoSAN bool     `json:"no_san,omitempty"` // no subjectAltName at all
+	CN    string   `json:"cn,omitempty"`     // Common Name; "" none
 	// Starts and Ends are relative to now; 0: 30 days ago, in 60 days.
-	Starts, Ends time.Duration
-	Send         Sending
-	Fault        ChainFault
+	Starts Seconds    `json:"starts_seconds,omitempty"`
+	Ends   Seconds    `json:"ends_seconds,omitempty"`
+	Send   Sending    `json:"send"`
+	Fault  ChainFault `json:"fault,omitempty"`
 	// Odd is a kind of package certtest: a certificate that no library would write, of a CA
 	// that nobody trusts. Its server speaks TLS 1.2 and goes no further than its first
 	// flight. By, Names, CN, Starts, Ends, Send and Fault are not looked at.
-	Odd string
+	Odd string `json:"odd,omitempty"`
 }
 
 // A Sending says which certificates are sent.
@@ -263,10 +270,10 @@ const (
 // An SMTP says how a mail server behaves. The zero SMTP is a good server: greeting,
 // EHLO with STARTTLS, a handshake of TLS 1.2 or 1.3, EHLO, and mail is taken.
 type SMTP struct {
-	State      SMTPState
-	RequireTLS bool // offers REQUIRETLS inside TLS
+	State      SMTPState `json:"state"`
+	RequireTLS bool      `json:"requiretls,omitempty"` // offers REQUIRETLS inside TLS
 	// NeedsTLS answers MAIL FROM with 530 outside TLS.
-	NeedsTLS bool
+	NeedsTLS bool `json:"needs_tls,omitempty"`
 }
 
 // An SMTPState is a state worth testing.
@@ -310,18 +317,18 @@ const (
 
 // An STS is what a domain says of MTA-STS (RFC 8461).
 type STS struct {
-	ID   string   // of the TXT record; "": "1"
-	TXT  []string // whole TXT records in place of the usual one; empty and not nil: none
-	Mode string   // "enforce", "testing", "none"
-	MX   []string // patterns; nil: the names of the world's MX hosts
+	ID   string   `json:"id,omitempty"`   // of the TXT record; "": "1"
+	TXT  []string `json:"txt,omitzero"`   // whole TXT records in place of the usual one; empty and not nil: none
+	Mode string   `json:"mode,omitempty"` // "enforce", "testing", "none"
+	MX   []string `json:"mx,omitempty"`   // patterns; nil: the names of the world's MX hosts
 	// MaxAge in seconds; 0: 604800.
-	MaxAge int
-	Body   string // the whole policy in place of Mode, MX and MaxAge
-	At     string // policy domain; "": that of the world
+	MaxAge int    `json:"max_age,omitempty"`
+	Body   Body   `json:"body,omitempty"` // the whole policy in place of Mode, MX and MaxAge
+	At     string `json:"at,omitempty"`   // policy domain; "": that of the world
 	// NoHost: mta-sts.<domain> does not exist.
-	NoHost bool
-	Chain  Chain // of the policy host; nil names: mta-sts.<domain>
-	HTTP   HTTP
+	NoHost bool  `json:"no_host,omitempty"`
+	Chain  Chain `json:"chain"` // of the policy host; nil names: mta-sts.<domain>
+	HTTP   HTTP  `json:"http"`
 }
 
 // An HTTP says how a policy host answers.

@@ -170,6 +170,10 @@ func TestRealPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	_, err = lab.Start(t.Context(), lab.Config{Worlds: []lab.World{w}, RealPorts: true})
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "127.9.0.1:53") || !strings.Contains(err.Error(), "only one lab with real ports") {
+		t.Errorf("a second lab: %v", err)
+	}
 	if l.Resolver().String() != "127.9.0.1:53" || l.IgnoresCD().String() != "127.9.0.5:53" {
 		t.Errorf("resolvers at %s to %s", l.Resolver(), l.IgnoresCD())
 	}

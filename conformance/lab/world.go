@@ -69,15 +69,17 @@ func (l *Lab) realise(i int, spec World) (*world, error) {
 	ttl := uint32(usualTTL)
 	if spec.Was != nil {
 		ttl = 0
-		if w.was, err = l.makeState(w, i, *spec.Was, ttl, 1); err != nil {
+		was := *spec.Was
+		w.spec.Was = &was
+		if w.was, err = l.makeState(w, i, &was, ttl, 1); err != nil {
 			return nil, fmt.Errorf("was: %w", err)
 		}
 	}
-	w.now, err = l.makeState(w, i, spec, ttl, 0)
+	w.now, err = l.makeState(w, i, &w.spec, ttl, 0)
 	if err != nil {
 		return nil, err
 	}
-	w.spec.Request.NextHop, err = expand(spec.Request.NextHop, w.now)
+	w.spec.Request.NextHop, err = expand(spec.Request.NextHop, w.now, true)
 	return w, err
 }
 
@@ -90,11 +92,29 @@ type builder struct {
 	part  int        // 1 for what the world was
 	st    *state
 	lines []string
+
+	published Published
+	addrs     map[int][]netip.Addr // by place of the host
 }
 
-func (l *Lab) makeState(w *world, i int, spec World, ttl uint32, part int) (*state, error) {
+// record adds a line of a zone file, and what is shown of it in a list of worlds.
+func (b *builder) record(line, shown string) {
+	b.lines = append(b.lines, line)
+	b.published.Records = append(b.published.Records, shown)
+}
+
+// once adds a line that is not there yet.
+func (b *builder) once(line string) {
+	if !slices.Contains(b.lines, line) {
+		b.record(line, line)
+	}
+}
+
+// makeState makes what is served of spec, and completes spec with it.
+func (l *Lab) makeState(w *world, i int, spec *World, ttl uint32, part int) (*state, error) {
 	b := &builder{
-		lab: l, world: w, spec: spec, part: part,
+		lab: l, world: w, spec: *spec, part: part,
+		published: Published{Records: []string{}}, addrs: map[int][]netip.Addr{},
 		net: netip.AddrFrom4([4]byte{127, byte(firstNet + i/netsPerTop), byte(1 + i%netsPerTop), 0}),
 		st: &state{
 			faults: spec.Faults, ttl: ttl,
@@ -112,15 +132,20 @@ func (l *Lab) makeState(w *world, i int, spec World, ttl uint32, part int) (*sta
 		}
 	}
 	if spec.TLSRPT != "" {
-		b.lines = append(b.lines, fmt.Sprintf("_smtp._tls.%s TXT %q", w.domain, spec.TLSRPT))
+		b.once(fmt.Sprintf("_smtp._tls.%s TXT %q", w.domain, spec.TLSRPT))
 	}
 	for _, r := range spec.Records {
-		line, err := expand(r, b.st)
+		line, err := expand(r, b.st, true)
 		if err != nil {
 			return nil, fmt.Errorf("record %q: %w", r, err)
 		}
-		b.lines = append(b.lines, line)
+		shown, err := expand(r, b.st, false)
+		if err != nil {
+			return nil, fmt.Errorf("record %q: %w", r, err)
+		}
+		b.record(line, shown)
 	}
+	spec.describe(b)
 	return b.st, b.zones()
 }
 
@@ -145,15 +170,13 @@ func (b *builder) host(n int, h Host) error {
 		b.st.chains[name] = c
 	}
 	mx := fmt.Sprintf("%s MX %d %s", b.world.domain, h.Pref, name)
-	if !h.NotMX && !b.spec.NoMX && !slices.Contains(b.lines, mx) {
-		b.lines = append(b.lines, mx)
+	if !h.NotMX && !b.spec.NoMX {
+		b.once(mx)
 	}
 	at := name
 	if h.Alias != "" {
 		at = fqdn(h.Alias)
-		if line := name + " CNAME " + at; !slices.Contains(b.lines, line) {
-			b.lines = append(b.lines, line)
-		}
+		b.once(name + " CNAME " + at)
 	}
 	if h.Port == 0 {
 		h.Port = portSMTP
@@ -169,12 +192,13 @@ func (b *builder) host(n int, h Host) error {
 		var addrs []netip.Addr
 		if !h.NoV4 {
 			addrs = append(addrs, v4)
-			b.lines = append(b.lines, fmt.Sprintf("%s A %s", at, v4))
+			b.once(fmt.Sprintf("%s A %s", at, v4))
 		}
 		if h.V6 {
 			addrs = append(addrs, v6)
-			b.lines = append(b.lines, fmt.Sprintf("%s AAAA %s", at, v6))
+			b.once(fmt.Sprintf("%s AAAA %s", at, v6))
 		}
+		b.addrs[n] = addrs
 		for _, a := range addrs {
 			b.st.addrs[name] = append(b.st.addrs[name], a)
 			p := netip.AddrPortFrom(a, h.Port)
@@ -193,15 +217,25 @@ func (b *builder) host(n int, h Host) error {
 		if err != nil {
 			return err
 		}
-		line := fmt.Sprintf("_%d._tcp.%s TLSA %s", h.Port, base, data)
+		owner := fmt.Sprintf("_%d._tcp.%s", h.Port, base)
 		if h.TLSATTL != 0 {
-			line = fmt.Sprintf("_%d._tcp.%s %d TLSA %s", h.Port, base, h.TLSATTL, data)
+			owner += fmt.Sprintf(" %d", h.TLSATTL)
 		}
-		if !slices.Contains(b.lines, line) {
-			b.lines = append(b.lines, line)
+		if line := owner + " TLSA " + data; !slices.Contains(b.lines, line) {
+			b.record(line, owner+" TLSA {"+t+" "+b.serverName(n)+"}")
 		}
 	}
 	return nil
+}
+
+// serverName names the n-th host in a list of worlds: by its name, and by its address too if
+// an earlier host has that name.
+func (b *builder) serverName(n int) string {
+	name := strings.TrimSuffix(fqdn(b.spec.Hosts[n].Name), ".")
+	if len(b.addrs[n]) > 0 && slices.ContainsFunc(b.spec.Hosts[:n], func(h Host) bool { return fqdn(h.Name) == fqdn(name) }) {
+		name += " " + b.addrs[n][0].String()
+	}
+	return name
 }
 
 // sts adds the record, the policy host and its endpoint.
@@ -219,7 +253,7 @@ func (b *builder) sts(s *STS) error {
 		txt = []string{"v=STSv1; id=" + id + ";"}
 	}
 	for _, t := range txt {
-		b.lines = append(b.lines, fmt.Sprintf("_mta-sts.%s TXT %q", domain, t))
+		b.record(fmt.Sprintf("_mta-sts.%s TXT %q", domain, t), fmt.Sprintf("_mta-sts.%s TXT %q", domain, t))
 	}
 	host := "mta-sts." + domain
 	c, err := b.lab.pki.chain(s.Chain, strings.TrimSuffix(host, "."))
@@ -228,10 +262,11 @@ func (b *builder) sts(s *STS) error {
 	}
 	v4, _ := b.address(stsHosts + 1 + b.part)
 	if !s.NoHost {
-		b.lines = append(b.lines, fmt.Sprintf("%s A %s", host, v4))
+		b.once(fmt.Sprintf("%s A %s", host, v4))
 	}
 	state := &policyState{body: b.policy(s), how: s.HTTP}
 	b.st.policies[host] = state
+	b.published.Policy = &Policy{URL: "https://" + strings.TrimSuffix(host, ".") + wellKnown, Host: v4, Answer: s.HTTP, Body: Body(state.body)}
 	srv := &policyServer{state: state, chain: c}
 	p := netip.AddrPortFrom(v4, portHTTPS)
 	b.lab.ports[p] = &endpoint{at: p, serve: srv.serve, refuses: s.HTTP == HTTPRefused}
@@ -244,7 +279,7 @@ const usualMaxAge = 604800
 // policy writes the policy's text (RFC 8461 section 3.2).
 func (b *builder) policy(s *STS) string {
 	if s.Body != "" {
-		return s.Body
+		return string(s.Body)
 	}
 	mx := s.MX
 	if mx == nil {
@@ -269,8 +304,9 @@ func (b *builder) policy(s *STS) string {
 
 var macro = regexp.MustCompile(`\{([^}]*)\}`)
 
-// expand replaces what stands in braces in a record or a request.
-func expand(line string, st *state) (string, error) {
+// expand replaces what stands in braces in a record or a request: addresses always, the data
+// of TLSA records if tlsa says so.
+func expand(line string, st *state, tlsa bool) (string, error) {
 	var err error
 	out := macro.ReplaceAllStringFunc(line, func(m string) string {
 		words := strings.Fields(strings.Trim(m, "{}"))
@@ -282,6 +318,8 @@ func expand(line string, st *state) (string, error) {
 		switch {
 		case len(words) == 2 && words[0] == "A" && len(st.addrs[name]) > 0:
 			return st.addrs[name][0].String()
+		case len(words) == 5 && st.chains[name] != nil && !tlsa:
+			return m
 		case len(words) == 5 && st.chains[name] != nil:
 			var data string
 			if data, err = st.chains[name].tlsa(strings.Join(words[:4], " ")); err == nil {

@@ -43,7 +43,7 @@ func firstWorlds() []World {
 		Want:  byDANETA,
 	}, {
 		Name: "sts-enforce", Domain: "sts-enforce.test",
-		About: "an MTA-STS policy in force, and a good WebPKI certificate",
+		About: "an MTA-STS policy in mode enforce, and a valid certificate of a public CA",
 		Rows:  []string{"S3", "A6", "R9", "C6/sts", "6/sts", "6/fetch", "7/sts/E4"},
 		Zones: []Zone{{Apex: "sts-enforce.test", Sign: Unsigned}},
 		Hosts: []Host{{Name: "mx.sts-enforce.test", Pref: 10}},
@@ -51,7 +51,7 @@ func firstWorlds() []World {
 		Want:  bySTS,
 	}, {
 		Name: "sts-testing", Domain: "sts-testing.test",
-		About: "an MTA-STS policy that only tests: a bad certificate is reported, the mail goes",
+		About: "an MTA-STS policy in mode testing: a bad certificate is reported, and the mail is delivered",
 		Rows:  []string{"S3", "C6/nothing", "7/may/E4"},
 		Zones: []Zone{{Apex: "sts-testing.test", Sign: Unsigned}},
 		Hosts: []Host{{Name: "mx.sts-testing.test", Pref: 10, Chain: selfSigned}},
@@ -59,7 +59,7 @@ func firstWorlds() []World {
 		Want:  encrypted,
 	}, {
 		Name: "classic-mismatch", Domain: "classic.example",
-		About: "the question of 2012: the MX hosts show a certificate of another name, and nothing obliges them",
+		About: "the question of 2012: the MX hosts present a certificate for another name, and the domain publishes nothing",
 		Rows:  []string{"M9", "S1", "A6", "R9", "C6/nothing", "7/may/E4"},
 		Zones: []Zone{{Apex: "classic.example", Sign: Unsigned}, {Apex: "smtp-in.example", Sign: Unsigned}},
 		Hosts: []Host{
@@ -72,13 +72,13 @@ func firstWorlds() []World {
 		Want: encrypted,
 	}, {
 		Name: "stripped-dane", Domain: "stripped-dane.test",
-		About: "STARTTLS is not offered although a TLSA record demands it",
+		About: "STARTTLS is not offered although a TLSA record requires it",
 		Rows:  []string{"R2", "C2/nothing", "7/dane/E1"},
 		Hosts: []Host{{Name: "mx.stripped-dane.test", Pref: 10, TLSA: []string{"3 1 1 leaf"}, SMTP: SMTP{State: NoSTARTTLS}}},
 		Want:  wantRefused,
 	}, {
 		Name: "stripped-sts", Domain: "stripped-sts.test",
-		About: "STARTTLS is not offered although an MTA-STS policy in force demands it",
+		About: "STARTTLS is not offered although an MTA-STS policy in mode enforce requires it",
 		Rows:  []string{"C6/sts", "7/sts/E1"},
 		Zones: []Zone{{Apex: "stripped-sts.test", Sign: Unsigned}},
 		Hosts: []Host{{Name: "mx.stripped-sts.test", Pref: 10, SMTP: SMTP{State: NoSTARTTLS}}},
@@ -86,7 +86,7 @@ func firstWorlds() []World {
 		Want:  wantRefused,
 	}, {
 		Name: "stripped-nothing", Domain: "stripped-nothing.test",
-		About: "STARTTLS is not offered, and nothing published says that it should be",
+		About: "STARTTLS is not offered, and the domain publishes nothing that requires it",
 		Rows:  []string{"C6/nothing", "7/may/E1"},
 		Zones: []Zone{{Apex: "stripped-nothing.test", Sign: Unsigned}},
 		Hosts: []Host{{Name: "mx.stripped-nothing.test", Pref: 10, SMTP: SMTP{State: NoSTARTTLS}}},
@@ -106,7 +106,7 @@ func firstWorlds() []World {
 		Want: wantRefused,
 	}, {
 		Name: "tlsa-servfail", Domain: "tlsa-servfail.test",
-		About:  "the TLSA lookup fails: nobody may take that for no TLSA records",
+		About:  "the TLSA lookup fails: that does not mean that there are no TLSA records",
 		Rows:   []string{"T1", "R1", "C1/nothing"},
 		Hosts:  []Host{{Name: "mx.tlsa-servfail.test", Pref: 10}},
 		Faults: []Fault{{Name: "_25._tcp.mx.tlsa-servfail.test", Type: "TLSA", What: ServFail}},
@@ -120,7 +120,7 @@ func firstWorlds() []World {
 		Want:  wantRefused,
 	}, {
 		Name: "null-mx", Domain: "null-mx.test",
-		About:   "a null MX: the domain takes no mail",
+		About:   "a null MX: the domain accepts no mail",
 		Rows:    []string{"M6"},
 		Records: []string{"null-mx.test. MX 0 ."},
 		Want:    bounced,

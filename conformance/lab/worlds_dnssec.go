@@ -2,7 +2,6 @@ package lab
 
 import (
 	"slices"
-	"time"
 )
 
 // dnssecWorlds have DANE at its plainest, over zones that are signed in every way, or
@@ -48,9 +47,6 @@ func rows(r ...string) func(*World) {
 // tlsaOfMX is the owner of the usual TLSA record, below the domain.
 const tlsaOfMX = "_25._tcp.mx"
 
-// oneHour is as short as signatures are.
-const oneHour = time.Hour
-
 // signedWorlds are sound.
 func signedWorlds() []World {
 	all := []Ask{
@@ -75,11 +71,11 @@ func signedWorlds() []World {
 		dane("zone-p384", "a zone signed with ECDSA P-384", Zone{Algorithm: 14}, byDANEEE, asks(all...)),
 		dane("zone-ed25519", "a zone signed with Ed25519", Zone{Algorithm: 15, Split: true}, byDANEEE, asks(all...)),
 		dane("zone-colliding", "another key of the zone has the same tag", Zone{Algorithm: 15, Colliding: 1}, byDANEEE, asks(all...)),
-		dane("zone-lasting-an-hour", "signatures that end in an hour", Zone{Lasts: oneHour}, byDANEEE, asks(all[:2]...)),
-		dane("tlsa-wildcard", "one wildcard TLSA record for all ports", Zone{}, byDANEEE, wildcardTLSA,
+		dane("zone-lasting-an-hour", "signatures that end in an hour", Zone{Lasts: Hour}, byDANEEE, asks(all[:2]...)),
+		dane("tlsa-wildcard", "a wildcard TLSA record for all ports", Zone{}, byDANEEE, wildcardTLSA,
 			asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "secure", Kind: "data"},
 				Ask{Name: tlsaOfMX, Type: "A", Status: "secure", Kind: "nodata"})),
-		dane("tlsa-wildcard-nsec3", "one wildcard TLSA record, in a zone with NSEC3", Zone{Sign: NSEC3}, byDANEEE, wildcardTLSA,
+		dane("tlsa-wildcard-nsec3", "a wildcard TLSA record, in a zone with NSEC3", Zone{Sign: NSEC3}, byDANEEE, wildcardTLSA,
 			asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "secure", Kind: "data"},
 				Ask{Name: tlsaOfMX, Type: "A", Status: "secure", Kind: "nodata"})),
 		dane("mx-wildcard", "the MX record comes from a wildcard", Zone{}, byDANEEE, func(w *World) {
@@ -90,7 +86,7 @@ func signedWorlds() []World {
 		}),
 		{
 			Name: "deep-zones", Domain: "a.b.deep-zones.test",
-			About: "three signed zones below each other, one with NSEC3",
+			About: "three signed zones, each below the other, one with NSEC3",
 			Zones: []Zone{{Apex: "deep-zones.test"}, {Apex: "b.deep-zones.test", Sign: NSEC3}, {Apex: "a.b.deep-zones.test", Algorithm: 15}},
 			Hosts: []Host{{Name: "mx.b.deep-zones.test", Pref: 10, TLSA: []string{"3 1 1 leaf"}}},
 			Asks: []Ask{
@@ -116,19 +112,19 @@ func delegationWorlds() []World {
 		return asks(Ask{Name: "", Type: "MX", Status: s, Reason: reason}, Ask{Name: tlsaOfMX, Type: "TLSA", Status: s, Reason: reason})
 	}
 	return []World{
-		dane("ds-missing", "a signed zone whose parent has no DS: nobody can prove anything", Zone{DS: DSMissing}, encrypted,
+		dane("ds-missing", "a signed zone without DS in the parent zone: its signatures do not count", Zone{DS: DSMissing}, encrypted,
 			status("insecure", "unsigned-delegation"), rows("A6", "R9", "C6/nothing"),
 			asks(Ask{Name: "", Type: "DS", Status: "secure", Kind: "nodata"})),
 		dane("ds-wrong", "a DS of another key", Zone{DS: DSWrong}, deferred, status("bogus", "no-key-for-ds"), rows("M3")),
 		dane("ds-other-algorithm", "a DS of an algorithm that no key of the zone has", Zone{DS: DSOtherAlgorithm}, deferred,
 			status("bogus", "no-key-for-ds")),
-		dane("ds-unsupported", "a DS of an algorithm that nobody implements", Zone{DS: DSUnsupported}, encrypted,
+		dane("ds-unsupported", "a DS of an algorithm that no program implements", Zone{DS: DSUnsupported}, encrypted,
 			status("insecure", "unsupported-algorithm")),
-		dane("ds-unknown-digest", "a DS of a digest type that nobody implements", Zone{DS: DSUnknownDigest}, encrypted,
+		dane("ds-unknown-digest", "a DS of a digest type that no program implements", Zone{DS: DSUnknownDigest}, encrypted,
 			status("insecure", "unsupported-algorithm")),
-		dane("ds-of-nothing", "a DS, and a zone that is not signed", Zone{Sign: Unsigned, DS: DSOfNothing}, deferred,
+		dane("ds-of-nothing", "a DS for a zone that is not signed", Zone{Sign: Unsigned, DS: DSOfNothing}, deferred,
 			status("bogus", "keys-missing")),
-		dane("zone-unknown-algorithm", "a zone signed by an algorithm that nobody implements", Zone{Algorithm: 240}, encrypted,
+		dane("zone-unknown-algorithm", "a zone signed by an algorithm that no program implements", Zone{Algorithm: 240}, encrypted,
 			status("insecure", "unsupported-algorithm")),
 		{
 			Name: "optout-tld", Domain: "optout-tld.optout",
@@ -156,7 +152,7 @@ func delegationWorlds() []World {
 			Want:  encrypted,
 		}, {
 			Name: "ds-expired", Domain: "child.ds-expired.test",
-			About: "the signature of the DS has ended",
+			About: "the signature of the DS has expired",
 			Zones: []Zone{
 				{Apex: "ds-expired.test", Break: []Break{{What: Expired, Name: "child.ds-expired.test", Type: "DS"}}},
 				{Apex: "child.ds-expired.test"},
@@ -166,7 +162,7 @@ func delegationWorlds() []World {
 			Want:  deferred,
 		}, {
 			Name: "ds-denied", Domain: "child.ds-denied.test",
-			About: "a delegation without DS, and without a proof of that",
+			About: "a delegation without DS, and without proof that there is none",
 			Zones: []Zone{
 				{Apex: "ds-denied.test", Break: []Break{{What: NoDenial, Name: "child.ds-denied.test", Type: "DS"}}},
 				{Apex: "child.ds-denied.test", Sign: Unsigned},
@@ -176,7 +172,7 @@ func delegationWorlds() []World {
 			Want:  deferred,
 		}, {
 			Name: "ds-forged-away", Domain: "child.ds-forged-away.test",
-			About: "somebody denies the DS with the proof of another name",
+			About: "the DS is denied with the proof of another name",
 			Zones: []Zone{
 				{Apex: "ds-forged-away.test", Break: []Break{{What: ForgedDenial, Name: "child.ds-forged-away.test", Type: "DS"}}},
 				{Apex: "child.ds-forged-away.test", DS: DSWrong},
@@ -199,11 +195,11 @@ func brokenWorlds() []World {
 		zone, rrset string // the validator's reason
 		about       string
 	}{
-		{Expired, "signature-expired", "signature-expired", "signatures have ended"},
-		{NotYetValid, "signature-not-yet-valid", "signature-not-yet-valid", "signatures begin tomorrow"},
+		{Expired, "signature-expired", "signature-expired", "signatures have expired"},
+		{NotYetValid, "signature-not-yet-valid", "signature-not-yet-valid", "signatures are not valid before tomorrow"},
 		{WrongKey, "signature-key", "signature-key", "signed by a key that the zone does not have"},
-		{BadSignature, "signature-invalid", "signature-invalid", "a bit of each signature is turned"},
-		{Stripped, "signature-missing", "signature-missing", "signatures were taken away"},
+		{BadSignature, "signature-invalid", "signature-invalid", "a bit of each signature is changed"},
+		{Stripped, "signature-missing", "signature-missing", "signatures are missing"},
 		// the parent is asked for the key by which its name signed, and has none
 		{WrongSigner, "signature-key", "signature-key", "signed in the name of the parent"},
 	} {
@@ -223,16 +219,16 @@ func brokenWorlds() []World {
 		}
 		out = append(out, w)
 	}
-	broken("tlsa-forged", "the TLSA records are changed on the way", Forged, tlsaOfMX, "TLSA", "signature-invalid", deferred, rows("T1"))
-	broken("a-forged", "the address is changed on the way", Forged, "mx", "A", "signature-invalid", deferred, rows("A1"))
-	broken("mx-forged", "the MX record of a signed zone is changed on the way", Forged, "", "MX", "signature-invalid", deferred, rows("M3"))
-	broken("mx-stripped", "the MX record of a signed zone comes without signature", Stripped, "", "MX", "signature-missing", deferred, rows("M3"))
-	broken("tlsa-denied-nsec", "somebody denies the TLSA records with the proof of another name", ForgedDenial, tlsaOfMX, "TLSA", "denial-invalid", deferred, rows("T1"))
-	broken("mx-denied", "somebody denies the MX records with the proof of another name", ForgedDenial, "", "MX", "denial-invalid", deferred, rows("M3"))
+	broken("tlsa-forged", "the TLSA records are changed in transit", Forged, tlsaOfMX, "TLSA", "signature-invalid", deferred, rows("T1"))
+	broken("a-forged", "the address is changed in transit", Forged, "mx", "A", "signature-invalid", deferred, rows("A1"))
+	broken("mx-forged", "the MX record of a signed zone is changed in transit", Forged, "", "MX", "signature-invalid", deferred, rows("M3"))
+	broken("mx-stripped", "the MX record of a signed zone has no signature", Stripped, "", "MX", "signature-missing", deferred, rows("M3"))
+	broken("tlsa-denied-nsec", "the TLSA records are denied with the proof of another name", ForgedDenial, tlsaOfMX, "TLSA", "denial-invalid", deferred, rows("T1"))
+	broken("mx-denied", "the MX records are denied with the proof of another name", ForgedDenial, "", "MX", "denial-invalid", deferred, rows("M3"))
 	out = append(out,
-		dane("tlsa-denied-nsec3", "the same with NSEC3", Zone{Sign: NSEC3, Break: []Break{{What: ForgedDenial, Name: tlsaOfMX + ".tlsa-denied-nsec3.test", Type: "TLSA"}}}, deferred,
+		dane("tlsa-denied-nsec3", "the TLSA records are denied with the proof of another name, in a zone with NSEC3", Zone{Sign: NSEC3, Break: []Break{{What: ForgedDenial, Name: tlsaOfMX + ".tlsa-denied-nsec3.test", Type: "TLSA"}}}, deferred,
 			asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "bogus", Reason: "denial-invalid"}), rows("T1")),
-		dane("zone-keytrap", "forty keys of one tag, and as many signatures: too much work", Zone{Algorithm: 15, Colliding: 40}, deferred,
+		dane("zone-keytrap", "forty keys with one key tag, and forty signatures: too much work", Zone{Algorithm: 15, Colliding: 40}, deferred,
 			asks(Ask{Name: "", Type: "MX", Status: "indeterminate", Reason: "budget-exceeded"}), rows("M3")),
 	)
 	return out
@@ -262,13 +258,13 @@ func denialWorlds() []World {
 		}, rows("T3"), asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "secure", Kind: "nxdomain"})),
 		dane("tlsa-unproved", "the absence of TLSA records is not proved", Zone{Break: []Break{{What: NoDenial, Name: tlsaOfMX + ".tlsa-unproved.test", Type: "TLSA"}}}, deferred,
 			noTLSA, rows("T1", "R1"), asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "bogus", Reason: "denial-missing"})),
-		dane("tlsa-denial-expired", "the proof of absence has ended", Zone{Break: []Break{{What: Expired, Type: "NSEC"}}}, deferred,
+		dane("tlsa-denial-expired", "the proof that there are no TLSA records has expired", Zone{Break: []Break{{What: Expired, Type: "NSEC"}}}, deferred,
 			noTLSA, rows("T1", "R1"), asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "bogus", Reason: "signature-expired"})),
-		dane("nsec3-many", "NSEC3 with 500 iterations: what is there is proved", Zone{Sign: NSEC3, Iterations: 500}, byDANEEE, rows("T2"),
+		dane("nsec3-many", "NSEC3 with 500 iterations: the records that exist are signed", Zone{Sign: NSEC3, Iterations: 500}, byDANEEE, rows("T2"),
 			asks(Ask{Name: "mx", Type: "A", Status: "secure", Kind: "data"},
 				Ask{Name: "mx", Type: "AAAA", Status: "insecure", Kind: "nodata", Reason: "nsec3-iterations"},
 				Ask{Name: tlsaOfMX, Type: "TLSA", Status: "secure", Kind: "data"})),
-		dane("nsec3-many-none", "NSEC3 with 500 iterations: no TLSA is not proved", Zone{Sign: NSEC3, Iterations: 500}, deferred, noTLSA, rows("T1", "R1"),
+		dane("nsec3-many-none", "NSEC3 with 500 iterations: the absence of TLSA records is not proved", Zone{Sign: NSEC3, Iterations: 500}, deferred, noTLSA, rows("T1", "R1"),
 			asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "insecure", Kind: "nxdomain", Reason: "nsec3-iterations"})),
 		dane("nsec3-150", "NSEC3 with 150 iterations, the most that counts", Zone{Sign: NSEC3, Iterations: 150}, encrypted, noTLSA, rows("T3"),
 			asks(Ask{Name: tlsaOfMX, Type: "TLSA", Status: "secure", Kind: "nxdomain"})),

@@ -33,12 +33,12 @@ func enforceElsewhere(w *World) { w.STS = &STS{Mode: "enforce", MX: []string{"mx
 func addressWorlds() []World {
 	host := func(e func(*Host)) func(*World) { return func(w *World) { e(&w.Hosts[0]) } }
 	return []World{
-		dane("a-servfail", "the host's addresses can not be looked up", Zone{}, deferred, fault("mx", "A", ServFail), fault("mx", "AAAA", ServFail), rows("A1")),
+		dane("a-servfail", "the address lookups of the host fail", Zone{}, deferred, fault("mx", "A", ServFail), fault("mx", "AAAA", ServFail), rows("A1")),
 		dane("a-servfail-no-aaaa", "the IPv4 lookup fails, and there is no IPv6 address", Zone{}, deferred, fault("mx", "A", ServFail), rows("A1")),
-		dane("aaaa-servfail", "the IPv6 lookup fails, the IPv4 address is there and proved", Zone{}, byDANEEE, fault("mx", "AAAA", ServFail), rows("A2")),
-		dane("aaaa-timeout", "the IPv6 lookup gets no answer, the IPv4 address is there and proved", Zone{}, byDANEEE, fault("mx", "AAAA", Timeout), rows("A2")),
+		dane("aaaa-servfail", "the IPv6 lookup fails, and the IPv4 address is signed", Zone{}, byDANEEE, fault("mx", "AAAA", ServFail), rows("A2")),
+		dane("aaaa-timeout", "the IPv6 lookup gets no answer, and the IPv4 address is signed", Zone{}, byDANEEE, fault("mx", "AAAA", Timeout), rows("A2")),
 		dane("no-address", "the only host has no address", Zone{}, bounced, host(func(h *Host) { h.NoAddress = true }), rows("A3")),
-		dane("no-address-defer", "the only host has no address, and the operator would rather wait", Zone{}, deferred,
+		dane("no-address-defer", "the only host has no address, and the operator chose to defer", Zone{}, deferred,
 			host(func(h *Host) { h.NoAddress = true }), rows("A3"), func(w *World) { w.Request.Options.NoAddressDefer = true }),
 		dane("no-address-first", "the first host has no address, the second is good", Zone{}, byDANEEE, host(func(h *Host) { h.NoAddress = true }), rows("A3"),
 			func(w *World) {
@@ -53,9 +53,9 @@ func addressWorlds() []World {
 			func(w *World) {
 				w.Hosts = append(w.Hosts, Host{Name: w.Hosts[0].Name, Pref: 10, TLSA: []string{"3 1 1 leaf"}})
 			}, rows("A5")),
-		dane("two-addresses-one-bad", "a host of two addresses, one of which shows another certificate: the host is as weak as that", Zone{}, wantRefused,
+		dane("two-addresses-one-bad", "a host of two addresses, one of which presents another certificate: the weaker address decides", Zone{}, wantRefused,
 			func(w *World) { w.Hosts = append(w.Hosts, Host{Name: w.Hosts[0].Name, Pref: 10, Chain: selfSigned}) }, rows("A5")),
-		dane("two-addresses-one-down", "a host of two addresses, one of which can not be reached", Zone{}, byDANEEE,
+		dane("two-addresses-one-down", "a host of two addresses, one of which refuses the connection", Zone{}, byDANEEE,
 			func(w *World) {
 				w.Hosts = append(w.Hosts, Host{Name: w.Hosts[0].Name, Pref: 10, SMTP: SMTP{State: ConnRefused}})
 			}, rows("A5", "7/E0")),
@@ -80,30 +80,30 @@ func aliasWorlds() []World {
 		return w
 	}
 	return []World{
-		at(alias("alias-secure", "the host is a secure alias; the TLSA records stand at its end", "alias-secure-to.test", NSEC, byDANEEE,
+		at(alias("alias-secure", "the host is a signed alias, and the TLSA records are at its target", "alias-secure-to.test", NSEC, byDANEEE,
 			[]string{"host.alias-secure-to.test@3 1 1 leaf"}, rows("A7", "T2"),
 			asks(Ask{Name: "mx", Type: "A", Status: "secure", Kind: "data"})), "host.alias-secure-to.test"),
-		at(alias("alias-secure-original", "the host is a secure alias; the TLSA records stand at its beginning", "alias-secure-original-to.test", NSEC3, byDANEEE,
+		at(alias("alias-secure-original", "the host is a signed alias, and the TLSA records are at its own name", "alias-secure-original-to.test", NSEC3, byDANEEE,
 			[]string{"3 1 1 leaf"}, rows("A7", "T3")), "mx.alias-secure-original.test"),
-		at(alias("alias-secure-both", "TLSA records at both ends of an alias: those at the end count", "alias-secure-both-to.test", NSEC, byDANEEE,
+		at(alias("alias-secure-both", "TLSA records at an alias and at its target: those at the target count", "alias-secure-both-to.test", NSEC, byDANEEE,
 			[]string{"3 1 1 other", "host.alias-secure-both-to.test@3 1 1 leaf"}, rows("A7", "T2")), "host.alias-secure-both-to.test"),
-		alias("alias-end-servfail", "the TLSA lookup at the end of the alias fails: those at the beginning are not tried", "alias-end-servfail-to.test", NSEC, deferred,
+		alias("alias-end-servfail", "the TLSA lookup at the target of the alias fails: the records at the alias are not tried", "alias-end-servfail-to.test", NSEC, deferred,
 			[]string{"3 1 1 leaf"}, rows("A7", "T1", "R1"), func(w *World) {
 				w.Faults = []Fault{{Name: "_25._tcp.host.alias-end-servfail-to.test", Type: "TLSA", What: ServFail}}
 			}),
-		at(alias("alias-insecure-end", "a secure alias into an unsigned zone; the TLSA records stand at its beginning", "alias-insecure-end-to.test", Unsigned, byDANEEE,
+		at(alias("alias-insecure-end", "a signed alias into an unsigned zone, and the TLSA records are at its own name", "alias-insecure-end-to.test", Unsigned, byDANEEE,
 			[]string{"3 1 1 leaf"}, rows("A8", "T2"),
 			asks(Ask{Name: "mx", Type: "A", Status: "insecure", Kind: "data"}, Ask{Name: "mx", Type: "CNAME", Status: "secure", Kind: "data"})), "mx.alias-insecure-end.test"),
-		alias("alias-insecure-end-none", "a secure alias into an unsigned zone, TLSA records there only", "alias-insecure-end-none-to.test", Unsigned, encrypted,
+		alias("alias-insecure-end-none", "a signed alias into an unsigned zone, which alone has TLSA records", "alias-insecure-end-none-to.test", Unsigned, encrypted,
 			[]string{"host.alias-insecure-end-none-to.test@3 1 1 leaf"}, rows("A8", "T3", "R4")),
-		alias("alias-insecure", "an unsigned alias into a signed zone that has TLSA records: nothing is proved", "alias-insecure-to.test", NSEC, encrypted,
+		alias("alias-insecure", "an unsigned alias into a signed zone that has TLSA records: they do not count", "alias-insecure-to.test", NSEC, encrypted,
 			[]string{"host.alias-insecure-to.test@3 1 1 leaf"}, rows("A9", "R9"), func(w *World) { w.Zones[0].Sign = Unsigned }),
 		alias("alias-insecure-mx-secure", "a signed MX, whose host is an alias in an unsigned zone", "alias-insecure-mx-secure-to.test", NSEC, encrypted,
 			[]string{"host.alias-insecure-mx-secure-to.test@3 1 1 leaf"}, rows("A9", "R4"), func(w *World) {
 				w.Hosts[0].Name = "mx.u.alias-insecure-mx-secure.test"
 				w.Zones = append(w.Zones, Zone{Apex: "u.alias-insecure-mx-secure.test", Sign: Unsigned})
 			}),
-		dane("alias-two-faces", "the host is an alias into a signed zone for IPv4 and into an unsigned one for IPv6: what the better answer demands holds for both", Zone{}, byDANEEE, rows("A2b", "A7"), func(w *World) {
+		dane("alias-two-faces", "the host is an alias into a signed zone for IPv4 and into an unsigned one for IPv6: the TLSA records count for both", Zone{}, byDANEEE, rows("A2b", "A7"), func(w *World) {
 			w.Zones = append(w.Zones, Zone{Apex: "alias-two-faces-4.test"}, Zone{Apex: "alias-two-faces-6.test", Sign: Unsigned})
 			w.Hosts[0].Alias = "host.alias-two-faces-4.test"
 			w.Hosts = append(w.Hosts, Host{Name: w.Hosts[0].Name, Pref: 10, Alias: "host.alias-two-faces-6.test", V6: true, NoV4: true, TLSA: []string{"3 1 1 leaf"}})
@@ -113,11 +113,11 @@ func aliasWorlds() []World {
 			w.Records = []string{"host.alias-loop.test. CNAME mx.alias-loop.test."}
 			w.Asks = []Ask{{Name: "mx.alias-loop.test", Type: "A", Status: "indeterminate"}}
 		}),
-		alias("alias-refused", "the host is an alias, and the operator takes none", "alias-refused.test", NSEC, bounced,
+		alias("alias-refused", "the host is an alias, and the operator refuses aliases", "alias-refused.test", NSEC, bounced,
 			[]string{"3 1 1 leaf"}, rows("A4"), func(w *World) { w.Request.Options.RefuseMXAlias = true }),
-		alias("alias-sts", "the host is an alias; the policy names it, and its certificate its own name", "alias-sts-to.test", Unsigned, bySTS,
+		alias("alias-sts", "the host is an alias: the policy lists the alias, and the certificate has its name", "alias-sts-to.test", Unsigned, bySTS,
 			nil, rows("C6/sts", "6/sts"), unsigned, enforce, chainIs(Chain{})),
-		alias("alias-sts-target", "the policy names the end of the alias: that does not count", "alias-sts-target-to.test", Unsigned, wantRefused,
+		alias("alias-sts-target", "the policy lists the target of the alias: that does not count", "alias-sts-target-to.test", Unsigned, wantRefused,
 			nil, rows("C6/skip"), unsigned, chainIs(Chain{}), func(w *World) {
 				w.STS = &STS{Mode: "enforce", MX: []string{"host.alias-sts-target-to.test"}}
 			}),
@@ -151,7 +151,7 @@ func tlsaWorlds() []World {
 	return []World{
 		lookup("tlsa-timeout", "the TLSA lookup gets no answer", deferred, fault(tlsaOfMX, "TLSA", Timeout), rows("T1", "R1", "C1/nothing")),
 		lookup("tlsa-refused", "the resolver refuses to look up TLSA", deferred, fault(tlsaOfMX, "TLSA", RefusedQ), rows("T1", "R1")),
-		lookup("tlsa-malformed", "the answer to the TLSA lookup is no DNS message", deferred, fault(tlsaOfMX, "TLSA", Malformed), rows("T1", "R1")),
+		lookup("tlsa-malformed", "the answer to the TLSA lookup is not a DNS message", deferred, fault(tlsaOfMX, "TLSA", Malformed), rows("T1", "R1")),
 		lookup("tlsa-tcp", "the TLSA answer comes over TCP only", byDANEEE, fault(tlsaOfMX, "TLSA", LostOnUDP), rows("T2")),
 		lookup("tlsa-servfail-enforce", "the TLSA lookup fails; a satisfied policy does not repair that", deferred, fault(tlsaOfMX, "TLSA", ServFail), enforce,
 			chainIs(Chain{}), rows("T1", "R1", "C1/sts")),
@@ -166,20 +166,20 @@ func tlsaWorlds() []World {
 		lookup("tlsa-alias-loop", "the TLSA records are an alias of themselves", deferred, tlsaAre(), rows("T1"), func(w *World) {
 			w.Records = []string{"_25._tcp.mx.tlsa-alias-loop.test. CNAME _25._tcp.mx.tlsa-alias-loop.test."}
 		}),
-		lookup("unusable-pkix-ee", "a TLSA record of usage 1: not for SMTP, so encryption is demanded and no more", encrypted, tlsaAre("1 1 1 leaf"), rows("R3", "C5/nothing", "7/encrypt/E4", "6/encrypt")),
+		lookup("unusable-pkix-ee", "a TLSA record of usage 1: not for SMTP, so TLS is required and not authenticated", encrypted, tlsaAre("1 1 1 leaf"), rows("R3", "C5/nothing", "7/encrypt/E4", "6/encrypt")),
 		lookup("unusable-pkix-ta", "a TLSA record of usage 0", encrypted, tlsaAre("0 0 1 root"), rows("R3")),
-		lookup("unusable-short", "a TLSA record whose digest is cut", encrypted, tlsaAre("3 1 1 short"), rows("R3")),
+		lookup("unusable-short", "a TLSA record whose digest is too short", encrypted, tlsaAre("3 1 1 short"), rows("R3")),
 		lookup("unusable-matching", "a TLSA record of a matching type that does not exist", encrypted, tlsaAre("3 1 7 leaf"), rows("R3")),
 		lookup("unusable-selector", "a TLSA record of a selector that does not exist", encrypted, tlsaAre("3 9 1 leaf"), rows("R3")),
 		lookup("unusable-usage", "a TLSA record of a usage that does not exist", encrypted, tlsaAre("9 1 1 leaf"), rows("R3")),
-		lookup("unusable-junk", "a TLSA record with a whole certificate that is none", encrypted, tlsaAre("2 0 0 junk"), rows("R3")),
-		lookup("unusable-beside", "an unusable TLSA record beside a good one", byDANEEE, tlsaAre("1 1 1 other", "3 1 1 leaf"), rows("R2")),
-		lookup("agility-strong", "two digests, the stronger right: the weaker does not count", byDANEEE, tlsaAre("3 1 1 other", "3 1 2 leaf"), rows("R2")),
-		lookup("agility-weak", "two digests, the stronger wrong", wantRefused, tlsaAre("3 1 1 leaf", "3 1 2 other"), rows("R2")),
+		lookup("unusable-junk", "a TLSA record whose data is not a certificate", encrypted, tlsaAre("2 0 0 junk"), rows("R3")),
+		lookup("unusable-beside", "an unusable TLSA record next to a good one", byDANEEE, tlsaAre("1 1 1 other", "3 1 1 leaf"), rows("R2")),
+		lookup("agility-strong", "two digests, and the stronger matches: the weaker does not count", byDANEEE, tlsaAre("3 1 1 other", "3 1 2 leaf"), rows("R2")),
+		lookup("agility-weak", "two digests, and the stronger does not match", wantRefused, tlsaAre("3 1 1 leaf", "3 1 2 other"), rows("R2")),
 		lookup("agility-selectors", "two digests of different selectors: both count", byDANEEE, tlsaAre("3 1 1 leaf", "3 0 2 other"), rows("R2")),
 		lookup("full-certificate", "the whole certificate in DNS", byDANEEE, tlsaAre("3 0 0 leaf"), rows("R2")),
 		lookup("full-key", "the whole key in DNS", byDANEEE, tlsaAre("3 1 0 leaf"), rows("R2")),
 		lookup("sha512-certificate", "the SHA-512 digest of the certificate", byDANEEE, tlsaAre("3 0 2 leaf"), rows("R2")),
-		lookup("rollover", "two keys are announced, one is in use", byDANEEE, tlsaAre("3 1 1 other", "3 1 1 leaf"), rows("R2")),
+		lookup("rollover", "TLSA records of two keys, one of which is in use", byDANEEE, tlsaAre("3 1 1 other", "3 1 1 leaf"), rows("R2")),
 	}
 }

@@ -60,7 +60,7 @@ func mxWorlds() []World {
 		Want:   deferred,
 	}, {
 		Name: "mx-malformed", Domain: "mx-malformed.test",
-		About:  "the answer to the MX lookup is no DNS message",
+		About:  "the answer to the MX lookup is not a DNS message",
 		Rows:   []string{"M3"},
 		Hosts:  []Host{{Name: "mx-malformed.test", Pref: 10}},
 		Faults: []Fault{{Name: "mx-malformed.test", Type: "MX", What: Malformed}},
@@ -82,7 +82,7 @@ func mxWorlds() []World {
 		Want:    deferred,
 	}, {
 		Name: "mx-long-chain", Domain: "c01.mx-long-chain.test",
-		About:   "more aliases than anybody follows",
+		About:   "a chain of more aliases than a resolver follows",
 		Rows:    []string{"M3"},
 		Zones:   []Zone{{Apex: "mx-long-chain.test"}},
 		Records: longChain("mx-long-chain.test.", 20),
@@ -96,7 +96,7 @@ func mxWorlds() []World {
 		Want:  bounced,
 	}, {
 		Name: "no-such-domain-unsigned", Domain: "gone.no-such-domain.unsigned",
-		About: "the domain does not exist, says somebody",
+		About: "the domain does not exist according to an unsigned answer",
 		Rows:  []string{"M4"},
 		Zones: []Zone{{Apex: "no-such-domain.unsigned", Sign: Unsigned}},
 		Want:  bounced,
@@ -149,7 +149,7 @@ func mxWorlds() []World {
 		Want:    bounced,
 	}, {
 		Name: "null-mx-and-host", Domain: "null-mx-and-host.test",
-		About:   "a null MX beside a host: an error of the publisher, the host counts",
+		About:   "a null MX together with an MX host: the domain's error, and the host counts",
 		Rows:    []string{"M7"},
 		Hosts:   []Host{{Name: "mx.null-mx-and-host.test", Pref: 10, TLSA: []string{"3 1 1 leaf"}}},
 		Records: []string{"null-mx-and-host.test. MX 0 ."},
@@ -200,7 +200,7 @@ func mxWorlds() []World {
 		Want:    byDANEEE,
 	}, {
 		Name: "mx-order", Domain: "mx-order.test",
-		About: "the better host has no protection, the worse has: the order is the owner's choice",
+		About: "the preferred host has no TLSA records, the other host has: the order is the owner's choice",
 		Rows:  []string{"M9", "R4"},
 		Hosts: []Host{
 			{Name: "mx1.mx-order.test", Pref: 10},
@@ -234,7 +234,7 @@ func mxWorlds() []World {
 		Want:    bounced,
 	}, {
 		Name: "own-host-better-broken", Domain: "own-host-better-broken.test",
-		About: "this host is the second, and the address of the first can not be looked up",
+		About: "this host is the second, and the address lookup of the first fails",
 		Rows:  []string{"M10", "A1"},
 		Hosts: []Host{
 			{Name: "mx1.own-host-better-broken.test", Pref: 10},

@@ -22,14 +22,14 @@ func nearWorlds() []World {
 	}
 	// body is a policy text for mx.DOMAIN.
 	body := func(text string) func(*World) {
-		return func(w *World) { w.STS = &STS{Body: strings.ReplaceAll(text, "MX", "mx."+w.Domain)} }
+		return func(w *World) { w.STS = &STS{Body: Body(strings.ReplaceAll(text, "MX", "mx."+w.Domain))} }
 	}
 	const file = "version: STSv1\nmode: enforce\nmx: MX\nmax_age: 1209600\n"
 	change := func(old, now string) string { return strings.ReplaceAll(file, old, now) }
 	host := func(f func(*World, *Host)) func(*World) { return func(w *World) { f(w, &w.Hosts[0]) } }
 	var out []World
 	for _, n := range []struct{ name, about, txt string }{
-		{"quoted", "in quotes of its own", `"v=STSv1; id=1;"`},
+		{"quoted", "in quotes around its value", `"v=STSv1; id=1;"`},
 		{"blanks", "with blanks around the first equals sign", "v = STSv1; id=1;"},
 		{"id-first", "with the id before the version", "id=1; v=STSv1;"},
 		{"mta", "of version MTA-STSv1", "v=MTA-STSv1; id=1;"},
@@ -60,8 +60,8 @@ func nearWorlds() []World {
 		{"lower", "in lower case", "v=tlsrptv1; rua=mailto:tls@near.example", "tlsrpt-malformed"},
 		{"no-version", "without its version", "rua=mailto:tls@near.example", "tlsrpt-malformed"},
 		{"short", "of version TLSRPT1", "v=TLSRPT1; rua=mailto:tls@near.example", "tlsrpt-malformed"},
-		{"http", "that names a web server without TLS alone", "v=TLSRPTv1; rua=http://reports.near.example/", "tlsrpt-no-destination"},
-		{"dmarc", "whose place has a record of DMARC", "v=DMARC1; p=none", "tlsrpt-missing"},
+		{"http", "that names only a web server without TLS", "v=TLSRPTv1; rua=http://reports.near.example/", "tlsrpt-no-destination"},
+		{"dmarc", "replaced by a record of DMARC", "v=DMARC1; p=none", "tlsrpt-missing"},
 	} {
 		out = append(out, dane("near-tlsrpt-"+n.name, "a TLSRPT record "+n.about, Zone{}, byDANEEE, good, func(w *World) { w.TLSRPT = n.txt }, finds(n.finds)))
 	}
@@ -71,10 +71,10 @@ func nearWorlds() []World {
 		finds       string
 	}{
 		{"304", "answers 304", HTTP304, "sts-policy-status"},
-		{"gzip", "compresses it unasked", HTTPGzip, "sts-policy-compressed"},
+		{"gzip", "compresses it without being asked", HTTPGzip, "sts-policy-compressed"},
 		{"big-header", "sends a huge header", HTTPBigHeader, "sts-policy-http"},
 		{"alert", "ends the handshake with an alert", HTTPAlert, "sts-policy-host-tls"},
-		{"refused", "takes no connection", HTTPRefused, "sts-policy-host-unreachable"},
+		{"refused", "refuses the connection", HTTPRefused, "sts-policy-host-unreachable"},
 	} {
 		out = append(out, unsigned("policy-"+n.name, "the web server of a policy "+n.about, encrypted, policy(STS{Mode: "enforce", HTTP: n.how}), finds(n.finds)))
 	}
@@ -88,21 +88,21 @@ func nearWorlds() []World {
 		dane("tlsrpt-alias-nowhere", "the TLSRPT record is an alias for a name that does not exist", Zone{}, byDANEEE, good, records("_smtp._tls.DOMAIN CNAME gone.DOMAIN"), finds("alias-to-nowhere")),
 		unsigned("mx-alias-nowhere", "one of two MX hosts is an alias for a name that does not exist", encrypted, records("DOMAIN MX 20 old.DOMAIN", "old.DOMAIN CNAME gone.DOMAIN"), finds("alias-to-nowhere")),
 		dane("tlsa-alias-nowhere", "the TLSA record is an alias for a name that does not exist", Zone{}, encrypted, good, tlsaAre(), records("_25._tcp.mx.DOMAIN CNAME gone.DOMAIN"), finds("alias-to-nowhere")),
-		unsigned("alias-under-enforce", "the MX host is an alias, and the policy in force lists the alias", bySTS, policy(STS{Mode: "enforce"}), host(func(w *World, h *Host) {
+		unsigned("alias-under-enforce", "the MX host is an alias, and the policy in mode enforce lists the alias", bySTS, policy(STS{Mode: "enforce"}), host(func(w *World, h *Host) {
 			h.Alias, h.Chain = "real."+w.Domain, Chain{Names: []string{h.Name, "real." + w.Domain}}
 		}), finds("host-alias")),
-		unsigned("alias-under-enforce-one-name", "the MX host is an alias, the policy in force lists it, and the certificate names it alone", bySTS, policy(STS{Mode: "enforce"}), host(func(w *World, h *Host) {
+		unsigned("alias-under-enforce-one-name", "the MX host is an alias, the policy in mode enforce lists it, and the certificate names it alone", bySTS, policy(STS{Mode: "enforce"}), host(func(w *World, h *Host) {
 			h.Alias = "real." + w.Domain
 		}), finds("host-alias")),
 		unsigned("mx-underscore", "an MX host whose name no policy can list", encrypted, host(func(w *World, h *Host) { h.Name = "mx_1." + w.Domain; h.Chain = Chain{} }), finds("nothing-published")),
 		unsigned("mx-localhost", "one of two MX records names localhost", encrypted, records("DOMAIN MX 20 localhost."), finds("mx-name-wrong")),
-		unsigned("mx-twice", "the MX record lacks the dot at its end, so the domain is in it twice", encrypted, records("DOMAIN MX 5 mx.DOMAINDOMAIN"), finds("mx-name-wrong")),
+		unsigned("mx-twice", "the MX record lacks the dot at its end, so the domain follows twice", encrypted, records("DOMAIN MX 5 mx.DOMAINDOMAIN"), finds("mx-name-wrong")),
 		unsigned("mx-one-label", "an MX record names a host without its domain", encrypted, records("DOMAIN MX 5 mail.", "mail.DOMAIN A {A mx.DOMAIN}"), finds("mx-name-wrong")),
 		unsigned("mx-invalid", "an MX record names a host of .invalid", encrypted, records("DOMAIN MX 5 mail.invalid."), finds("mx-name-wrong")),
 		unsigned("mx-host-private", "one of two MX hosts has a private address", encrypted, records("DOMAIN MX 20 inside.DOMAIN", "inside.DOMAIN A 10.1.2.3"), finds("host-address-not-public")),
 		unsigned("policy-host-dead-aaaa", "one address of the policy host does not answer", bySTS, policy(STS{Mode: "enforce"}), records("mta-sts.DOMAIN AAAA fd00:6d78:ff::1"), finds("sts-policy-host-dead-address")),
 		unsigned("policy-host-private", "the policy host has a private address", encrypted, policy(STS{Mode: "enforce", NoHost: true}), records("mta-sts.DOMAIN A 10.1.2.3"), finds("sts-policy-host-address")),
-		unsigned("implicit-enforce", "no MX record, and a policy in force that lists a host of another name", wantRefused, func(w *World) {
+		unsigned("implicit-enforce", "no MX record, and a policy in mode enforce that lists a host of another name", wantRefused, func(w *World) {
 			w.NoMX, w.Hosts[0].Name = true, w.Domain
 			w.STS = &STS{Mode: "enforce", MX: []string{"mail." + w.Domain}}
 		}, finds("mx-implicit", "sts-host-not-listed")),

@@ -32,7 +32,7 @@ func TestRows(t *testing.T) {
 			t.Errorf("no world shows the row %s", r)
 		}
 		if shown[r] > 0 && notByCheck[r] != "" {
-			t.Errorf("%s is shown, and in the list of rows that can not be", r)
+			t.Errorf("%s is shown, and in the list of rows that cannot be", r)
 		}
 	}
 }
@@ -53,6 +53,14 @@ func TestWorldsAreWellDescribed(t *testing.T) {
 		if w.About == "" || strings.HasSuffix(w.About, ".") {
 			t.Errorf("%s: about: %q", w.Name, w.About)
 		}
+		for _, word := range unplain {
+			if strings.Contains(" "+w.About+" ", " "+word+" ") {
+				t.Errorf("%s: about: %q has %q", w.Name, w.About, word)
+			}
+		}
+		if strings.HasPrefix(w.About, "the same") {
+			t.Errorf("%s: about: %q says nothing alone", w.Name, w.About)
+		}
 		if other := abouts[w.About]; other != "" {
 			t.Errorf("%s and %s are described alike", w.Name, other)
 		}
@@ -63,6 +71,9 @@ func TestWorldsAreWellDescribed(t *testing.T) {
 		}
 	}
 }
+
+// unplain are words that the texts of worlds, which anyone may read, do without.
+var unplain = []string{"can not", "nobody", "somebody", "anybody", "beside", "behind", "stand", "stands", "tells", "shows", "in the clear", "in force", "has ended", "would rather"}
 
 // Every world says for which reason it comes out so, and no reason names a world that
 // is not there.

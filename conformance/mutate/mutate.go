@@ -180,7 +180,7 @@ func (c *collector) visit(n ast.Node) bool {
 	case *ast.IncDecStmt:
 		c.add(n, "step dropped", "if !ON { ", " }")
 	case *ast.ForStmt:
-		// The three parts of a for can not hold statements in braces.
+		// The three parts of a for cannot hold statements in braces.
 		if n.Cond != nil {
 			ast.Inspect(n.Cond, c.visit)
 		}

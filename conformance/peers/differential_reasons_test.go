@@ -9,19 +9,19 @@ import (
 	"github.com/mxauth/mxauth/conformance/generate"
 )
 
-// A reason explains differences between a peer and the truth, by what they are about.
-type reason struct {
+// A peerExcuse explains differences between a peer and the truth, by what they are about.
+type peerExcuse struct {
 	id, peer string
 	why      string
 	fits     func(tr trial, theirs outcome) bool
 	rare     bool // not every run has such a difference
 }
 
-func (r reason) String() string { return r.peer + ": " + r.id }
+func (r peerExcuse) String() string { return r.peer + ": " + r.id }
 
 // reasons are all that explains a difference. One that explains nothing in a whole run
 // is out of date, and fails the test.
-var reasons = []reason{
+var reasons = []peerExcuse{
 	{"synthesised-cname", "unbound",
 		"RFC 6672 section 5.3.1: the CNAME below a DNAME is not signed, the DNAME vouches for it. Unbound wants a signature of it where it is what was asked for.",
 		func(tr trial, theirs outcome) bool {
@@ -133,7 +133,7 @@ func reasonFor(peer string, tr trial, theirs outcome) string {
 }
 
 // promising reports whether a difference would be explained, whatever the peer says.
-func (r reason) promising(tr trial) bool {
+func (r peerExcuse) promising(tr trial) bool {
 	for _, status := range []string{"secure", "insecure", "bogus"} {
 		if r.fits(tr, outcome{status: status}) && status != string(tr.truth.Status) {
 			return true

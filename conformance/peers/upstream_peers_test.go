@@ -239,7 +239,7 @@ func TestUpstreams(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Run("validator", func(t *testing.T) { ask(t, v) })
-				err = dnssec.CheckValidating(t.Context(), c)
+				err = dnssec.StubConfig{Upstream: c}.CheckValidating(t.Context())
 				if to.addr == upPlain {
 					if !errors.Is(err, dnssec.ErrNotValidating) {
 						t.Errorf("a resolver that does not validate was not found out: %v", err)
@@ -260,7 +260,7 @@ func TestUpstreams(t *testing.T) {
 	for name, addr := range map[string]string{"dnsmasq": upDnsmasq, "dnsmasq that validates": upMasqSec} {
 		t.Run(name, func(t *testing.T) {
 			c := client(t, "UDP", usual(addr))
-			if err := dnssec.CheckValidating(t.Context(), c); errors.Is(err, dnssec.ErrNotValidating) != (addr == upDnsmasq) {
+			if err := (dnssec.StubConfig{Upstream: c}).CheckValidating(t.Context()); errors.Is(err, dnssec.ErrNotValidating) != (addr == upDnsmasq) {
 				t.Error(err)
 			}
 			for _, round := range []string{"first", "from its cache"} {

@@ -122,10 +122,10 @@ func TestPrint(t *testing.T) {
 	}
 	for _, c := range []struct{ in, want string }{
 		{text.String(), "shown    A1-2-01                  MUST       first\n         pass  m/x TestA/A1-2-01_B2-3.1-01_both\n"},
-		{text.String(), "because: can not be seen"},
+		{text.String(), "because: cannot be seen"},
 		{text.String(), "all      2 of 5 shown, of MUST and MUST NOT 1 of 4, 1 excused, 2 neither\n"},
 		{md.String(), "| A1-2-02 | MUST NOT | 1 s.2 | failed | second \\| with a bar | x.TestA |\n"},
-		{md.String(), "| excused | fifth | can not be seen \\| from here |\n"},
+		{md.String(), "| excused | fifth | cannot be seen \\| from here |\n"},
 		{html.String(), "third &lt;b&gt;"},
 	} {
 		if !strings.Contains(c.in, c.want) {

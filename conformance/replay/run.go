@@ -31,7 +31,7 @@ var ErrMismatch = errors.New("not as expected")
 const caseTimeout = 20 * time.Second
 
 // RunScenario runs a scenario. A nil error means that every check came out; else the
-// error wraps [ErrMismatch] or [ErrNotApplicable], or says that the scenario can not be
+// error wraps [ErrMismatch] or [ErrNotApplicable], or says that the scenario cannot be
 // read.
 func RunScenario(r io.Reader) error {
 	_, err := runScenario(r)

@@ -14,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/vectors/dnsjava"
 	"github.com/mxauth/mxauth/conformance/vectors/dnssecfacts"
 	"github.com/mxauth/mxauth/dnssec/anchor"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 func fixed(t time.Time) func() time.Time { return func() time.Time { return t } }
@@ -133,8 +134,5 @@ func Units(ctx context.Context, dir string) ([]sets.Result, error) {
 func short(s string) string {
 	s = strings.ReplaceAll(s, "\n", " ")
 	const most = 400
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
+	return text.Cut(s, most)
 }

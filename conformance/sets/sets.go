@@ -22,7 +22,7 @@ import (
 
 // ErrVectors is wrapped by errors about the folder of vectors or the table of exceptions:
 // nothing was judged.
-var ErrVectors = errors.New("conformance: can not read vectors")
+var ErrVectors = errors.New("conformance: cannot read vectors")
 
 // A Result is what one case came to. It passes if Got equals Want.
 type Result struct {

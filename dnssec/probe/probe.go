@@ -14,6 +14,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -102,7 +103,7 @@ type Finding struct {
 	ID    ID     `json:"id"`
 	Level Level  `json:"level"`
 	Text  string `json:"text"`           // one line, safe for a terminal
-	Cure  string `json:"cure,omitempty"` // what to change where; "" where nothing needs to be
+	Cure  Cure   `json:"cure,omitempty"` // what to change; NoCure where nothing needs to be
 }
 
 // A Report holds the findings about one server.
@@ -150,7 +151,7 @@ func (r Report) Verdicts() []string {
 	}
 	switch {
 	case out != nil:
-	case r.open(r.forValidation()) || r.open(r.forTrustAD()):
+	case r.Unjudged():
 		out = []string{NotJudged}
 	default:
 		out = []string{NotUsable}
@@ -159,10 +160,10 @@ func (r Report) Verdicts() []string {
 }
 
 // Verdict is the verdict in one line. It adds to [Report.Verdicts] which names do not exist
-// for the server, if it cannot be judged without them, and asks for others by their flags.
+// for the server, if it cannot be judged without them.
 func (r Report) Verdict() string {
 	words := strings.Join(r.Verdicts(), ", ")
-	validation, trust := r.open(r.forValidation()), r.open(r.forTrustAD())
+	validation, trust := r.unjudged()
 	switch {
 	case !validation && !trust:
 		return words
@@ -177,18 +178,26 @@ func (r Report) Verdict() string {
 	default:
 		words = "not usable for validation; for trust-ad it cannot be judged"
 	}
-	return words + ": " + r.Unfit.ask()
+	return words + ": " + r.Unfit.unfit()
 }
 
-// ask says what is wrong with the names and asks for others by the flags of `mxauth resolver`.
-func (n Names) ask() string {
-	var absent, flags, why []string
-	for _, x := range []struct {
-		name rfc6125.Name
-		flag string
-	}{{n.Signed, "--signed ZONE"}, {n.Unsigned, "--unsigned ZONE"}, {n.Broken, "--broken ZONE"}} {
-		if x.name.IsValid() {
-			absent, flags = append(absent, x.name.String()), append(flags, x.flag)
+// Unjudged reports whether the server could be judged further with other names than those
+// in Unfit.
+func (r Report) Unjudged() bool {
+	validation, trust := r.unjudged()
+	return validation || trust
+}
+
+func (r Report) unjudged() (validation, trust bool) {
+	return r.open(r.forValidation()), r.open(r.forTrustAD())
+}
+
+// unfit says what is wrong with the names.
+func (n Names) unfit() string {
+	var absent, why []string
+	for _, x := range []rfc6125.Name{n.Signed, n.Unsigned, n.Broken} {
+		if x.IsValid() {
+			absent = append(absent, x.String())
 		}
 	}
 	switch last := len(absent) - 1; last {
@@ -199,9 +208,9 @@ func (n Names) ask() string {
 		why = append(why, strings.Join(absent[:last], ", ")+" and "+absent[last]+" do not exist here")
 	}
 	if n.Missing.IsValid() {
-		why, flags = append(why, n.Missing.String()+" exists here"), append(flags, "--missing NAME")
+		why = append(why, n.Missing.String()+" exists here")
 	}
-	return strings.Join(why, ", and ") + "; name what to test with: " + strings.Join(flags, " ")
+	return strings.Join(why, ", and ")
 }
 
 // Reached reports whether the server answered at all.
@@ -233,12 +242,12 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	ucfg := upstream.Config{Servers: []upstream.Server{cfg.Server}, Timeout: cfg.Timeout, RootCAs: cfg.RootCAs, Bootstrap: cfg.Bootstrap, Dial: cfg.Dial}
 	c, err := upstream.New(ucfg)
 	if err != nil {
-		return Report{}, fmt.Errorf("probe: %w", err)
+		return Report{}, fault.Errorf("probe", "%w", err)
 	}
 	defer c.Close()
 	streams, err := upstream.New(streamOnly(ucfg))
 	if err != nil { // not after the first was made
-		return Report{}, fmt.Errorf("probe: %w", err)
+		return Report{}, fault.Errorf("probe", "%w", err)
 	}
 	defer streams.Close()
 	p := &prober{ctx: ctx, names: names, any: c, streams: streams, report: Report{Server: cfg.Server}}
@@ -275,7 +284,7 @@ type prober struct {
 	report       Report
 }
 
-func (p *prober) add(id ID, l Level, cure, format string, args ...any) {
+func (p *prober) add(id ID, l Level, cure Cure, format string, args ...any) {
 	p.report.Findings = append(p.report.Findings, Finding{ID: id, Level: l, Text: fmt.Sprintf(format, args...), Cure: cure})
 }
 

@@ -216,32 +216,32 @@ func TestProbe(t *testing.T) {
 		name  string
 		m     model
 		want  string
-		cures []string // beginnings of words that the cures must hold
+		cures []probe.Cure // that are named, or with a ! are not
 	}{
 		{"all is well", model{}, " = " + both, nil},
-		{"does not validate", model{validating: "no"}, "validates:bad rejects:bad = good for validation", []string{"auto-trust-anchor-file", "DNSSEC=yes", "dnssec-validation auto", "dnssec-check-unsigned"}},
-		{"does not validate, Unbound", model{validating: "no", version: "unbound 1.17.1"}, "validates:bad rejects:bad = good for validation", []string{"auto-trust-anchor-file", "!DNSSEC=yes"}},
-		{"does not validate, dnsmasq", model{validating: "no", version: "dnsmasq-2.90"}, "validates:bad rejects:bad = good for validation", []string{"dnsmasq.conf", "!named.conf"}},
-		{"does not validate, BIND", model{validating: "no", version: "9.18.28-1~deb12u2-Debian"}, "validates:bad rejects:bad = good for validation", []string{"named.conf", "!dnsmasq.conf"}},
-		{"wrong anchor", model{validating: "bad-anchor"}, "validates:bad = good for validation", []string{"clock"}},
-		{"strips all", model{strips: "all", validating: "no"}, "signatures:bad denials:bad validates:unknown rejects:bad = not usable", []string{"proxy-dnssec", "DNSSEC=yes"}},
-		{"strips signatures of data", model{strips: "SOA"}, "signatures:bad = good for trust-ad (on this host)", []string{"proxy-dnssec"}},
+		{"does not validate", model{validating: "no"}, "validates:bad rejects:bad = good for validation", []probe.Cure{probe.CureValidate}},
+		{"does not validate, Unbound", model{validating: "no", version: "unbound 1.17.1"}, "validates:bad rejects:bad = good for validation", []probe.Cure{probe.CureValidate}},
+		{"does not validate, dnsmasq", model{validating: "no", version: "dnsmasq-2.90"}, "validates:bad rejects:bad = good for validation", []probe.Cure{probe.CureValidate}},
+		{"does not validate, BIND", model{validating: "no", version: "9.18.28-1~deb12u2-Debian"}, "validates:bad rejects:bad = good for validation", []probe.Cure{probe.CureValidate}},
+		{"wrong anchor", model{validating: "bad-anchor"}, "validates:bad = good for validation", []probe.Cure{probe.CureAnchor}},
+		{"strips all", model{strips: "all", validating: "no"}, "signatures:bad denials:bad validates:unknown rejects:bad = not usable", []probe.Cure{probe.CurePass}},
+		{"strips signatures of data", model{strips: "SOA"}, "signatures:bad = good for trust-ad (on this host)", []probe.Cure{probe.CurePass}},
 		{"strips signatures of DS", model{strips: "DS"}, "signatures:bad = good for trust-ad (on this host)", nil},
 		{"strips signatures of keys", model{strips: "DNSKEY"}, "signatures:bad = good for trust-ad (on this host)", nil},
-		{"strips denials", model{strips: "NSEC"}, "denials:bad = good for trust-ad (on this host)", []string{"proxy-dnssec"}},
-		{"ignores CD and says why", model{ignoresCD: true, ede: true}, "cd:doubtful = " + both, []string{"ignore-cd-flag"}},
-		{"ignores CD in silence", model{ignoresCD: true}, "cd:doubtful rejects:unknown = good for validation", []string{"ignore-cd-flag"}},
+		{"strips denials", model{strips: "NSEC"}, "denials:bad = good for trust-ad (on this host)", []probe.Cure{probe.CurePass}},
+		{"ignores CD and says why", model{ignoresCD: true, ede: true}, "cd:doubtful = " + both, []probe.Cure{probe.CureCD}},
+		{"ignores CD in silence", model{ignoresCD: true}, "cd:doubtful rejects:unknown = good for validation", []probe.Cure{probe.CureCD}},
 		{"the broken zone is down", model{brokenDown: true}, "cd:doubtful rejects:unknown = good for validation", nil},
-		{"sets AD on what is unsigned", model{lies: "unsigned"}, "no-false-ad:bad = good for validation", []string{"never believe"}},
+		{"sets AD on what is unsigned", model{lies: "unsigned"}, "no-false-ad:bad = good for validation", []probe.Cure{probe.CureFalseAD}},
 		{"sets AD on what is broken", model{lies: "broken", validating: "no"}, "validates:bad rejects:bad no-false-ad:bad = good for validation", nil},
 		{"sets AD on everything", model{lies: "all", validating: "no"}, "rejects:bad no-false-ad:bad = good for validation", nil},
-		{"no TCP", model{noTCP: true}, "tcp:bad = not usable", []string{"do-tcp"}},
-		{"no EDNS", model{formErr: true}, "edns:bad = not usable", []string{"EDNS"}},
-		{"EDNS is taken away", model{noEDNS: true}, "edns:bad = not usable", []string{"firewall"}},
-		{"refuses", model{refuses: true}, "reachable:bad = not usable", []string{"access-control", "allow-recursion"}},
-		{"no recursion", model{noRecursion: true}, "reachable:bad = not usable", []string{"recursive"}},
-		{"denies the root", model{noRoot: true}, "reachable:bad = not usable", []string{"another"}},
-		{"NOTIMP to EDNS", model{notImp: true, noEDNS: true}, "edns:bad = not usable", []string{"EDNS"}},
+		{"no TCP", model{noTCP: true}, "tcp:bad = not usable", []probe.Cure{probe.CureTCP}},
+		{"no EDNS", model{formErr: true}, "edns:bad = not usable", []probe.Cure{probe.CureEDNS}},
+		{"EDNS is taken away", model{noEDNS: true}, "edns:bad = not usable", []probe.Cure{probe.CureEDNSPath}},
+		{"refuses", model{refuses: true}, "reachable:bad = not usable", []probe.Cure{probe.CureAccess}},
+		{"no recursion", model{noRecursion: true}, "reachable:bad = not usable", []probe.Cure{probe.CureRecursive}},
+		{"denies the root", model{noRoot: true}, "reachable:bad = not usable", []probe.Cure{probe.CureOther}},
+		{"NOTIMP to EDNS", model{notImp: true, noEDNS: true}, "edns:bad = not usable", []probe.Cure{probe.CureEDNS}},
 		{"NOTIMP to everything", model{notImp: true}, "tcp:bad signatures:unknown denials:unknown cd:doubtful validates:unknown rejects:unknown no-false-ad:unknown = not usable", nil},
 		{"deaf to the signed zone", model{deaf: "signed.test."}, "signatures:unknown validates:unknown speed:doubtful = not usable", nil},
 		{"deaf to the unsigned zone", model{deaf: "unsigned.test."}, "no-false-ad:unknown = good for validation", nil},
@@ -249,15 +249,15 @@ func TestProbe(t *testing.T) {
 		{"deaf to the name that is missing", model{deaf: "no.signed.test."}, "denials:unknown = good for trust-ad (on this host)", nil},
 		{"deaf to questions of what it is", model{deaf: "version.bind."}, " = " + both, nil},
 		{"the signed zone is none", model{noSOA: true}, "signatures:unknown validates:unknown = not usable", nil},
-		// Issue 1/8, F4: a name that does not exist is no answer and shows nothing.
-		{"no test name exists", model{absent: all}, "signatures:unknown cd:unknown validates:unknown rejects:unknown no-false-ad:unknown = cannot be judged", []string{"--signed ZONE", "--unsigned ZONE", "--broken ZONE", "!dnssec-validation"}},
-		{"the broken zone does not exist", model{absent: []string{"broken.test."}}, "cd:unknown rejects:unknown = good for validation", []string{"--broken ZONE", "!--signed"}},
-		{"the unsigned zone does not exist", model{absent: []string{"unsigned.test."}}, "no-false-ad:unknown = good for validation", []string{"--unsigned ZONE"}},
+		// A name that does not exist is no answer and shows nothing.
+		{"no test name exists", model{absent: all}, "signatures:unknown cd:unknown validates:unknown rejects:unknown no-false-ad:unknown = cannot be judged", []probe.Cure{probe.CureNameSigned, probe.CureNameUnsigned, probe.CureNameBroken, "!validate"}},
+		{"the broken zone does not exist", model{absent: []string{"broken.test."}}, "cd:unknown rejects:unknown = good for validation", []probe.Cure{probe.CureNameBroken, "!name-signed"}},
+		{"the unsigned zone does not exist", model{absent: []string{"unsigned.test."}}, "no-false-ad:unknown = good for validation", []probe.Cure{probe.CureNameUnsigned}},
 		{"no broken nor unsigned zone, and no signatures come through", model{absent: []string{"broken.test.", "unsigned.test."}, strips: "SOA"}, "signatures:bad cd:unknown rejects:unknown no-false-ad:unknown = cannot be judged", nil},
 		{"no broken zone, no signatures, no validation", model{absent: []string{"broken.test."}, strips: "all", validating: "no"}, "signatures:bad denials:bad cd:unknown validates:unknown rejects:unknown = not usable", nil},
-		{"the broken zone has no records", model{empty: "broken.test."}, "cd:doubtful rejects:unknown = good for validation", []string{"--broken ZONE"}},
+		{"the broken zone has no records", model{empty: "broken.test."}, "cd:doubtful rejects:unknown = good for validation", []probe.Cure{probe.CureNameBroken}},
 		{"the missing name exists", model{empty: "no.signed.test."}, "denials:bad = good for trust-ad (on this host)", nil},
-		{"silent", model{silent: true}, "reachable:unknown = not usable", []string{"start a resolver"}},
+		{"silent", model{silent: true}, "reachable:unknown = not usable", []probe.Cure{probe.CureStart}},
 		{"in trouble", model{down: true}, "tcp:bad signatures:unknown denials:unknown cd:doubtful validates:bad rejects:unknown no-false-ad:unknown = not usable", nil},
 	}
 	for _, tt := range tests {
@@ -267,9 +267,9 @@ func TestProbe(t *testing.T) {
 			if got := brief(r); got != tt.want {
 				t.Errorf("\n got %s\nwant %s\n%+v", got, tt.want, r.Findings)
 			}
-			var all strings.Builder
+			var all []probe.Cure
 			for _, f := range r.Findings {
-				all.WriteString(f.Cure + "\n")
+				all = append(all, f.Cure)
 				if f.Level == probe.Bad && f.Cure == "" {
 					t.Errorf("%s is bad, and nothing is said of what to do", f.ID)
 				}
@@ -278,8 +278,8 @@ func TestProbe(t *testing.T) {
 				}
 			}
 			for _, c := range tt.cures {
-				if word, not := strings.CutPrefix(c, "!"); strings.Contains(all.String(), word) == not {
-					t.Errorf("cure %q:\n%s", c, &all)
+				if id, not := strings.CutPrefix(string(c), "!"); slices.Contains(all, probe.Cure(id)) == not {
+					t.Errorf("cure %q: %q", c, all)
 				}
 			}
 			if r.Software != tt.m.version {
@@ -292,8 +292,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestVerdict: where the names to test with do not exist, the verdict says so and asks for
-// others (issue 1/8, F4).
+// TestVerdict: where the names to test with do not exist, the verdict says so.
 func TestVerdict(t *testing.T) {
 	for _, tt := range []struct {
 		m    model
@@ -302,16 +301,16 @@ func TestVerdict(t *testing.T) {
 		{model{}, "good for validation, good for trust-ad (on this host)"},
 		{model{down: true}, "not usable"},
 		{model{absent: []string{"signed.test.", "unsigned.test.", "broken.test."}},
-			"cannot be judged: signed.test, unsigned.test and broken.test do not exist here; name what to test with: --signed ZONE --unsigned ZONE --broken ZONE"},
+			"cannot be judged: signed.test, unsigned.test and broken.test do not exist here"},
 		{model{absent: []string{"broken.test."}},
-			"good for validation; for trust-ad it cannot be judged: broken.test does not exist here; name what to test with: --broken ZONE"},
+			"good for validation; for trust-ad it cannot be judged: broken.test does not exist here"},
 		{model{absent: []string{"broken.test."}, validating: "no"}, "good for validation"},
 		{model{absent: []string{"broken.test."}, strips: "SOA"},
-			"not usable for validation; for trust-ad it cannot be judged: broken.test does not exist here; name what to test with: --broken ZONE"},
-		{model{exists: true}, "good for trust-ad (on this host); for validation it cannot be judged: no.signed.test exists here; name what to test with: --missing NAME"},
-		{model{exists: true, validating: "no"}, "not usable for trust-ad; for validation it cannot be judged: no.signed.test exists here; name what to test with: --missing NAME"},
+			"not usable for validation; for trust-ad it cannot be judged: broken.test does not exist here"},
+		{model{exists: true}, "good for trust-ad (on this host); for validation it cannot be judged: no.signed.test exists here"},
+		{model{exists: true, validating: "no"}, "not usable for trust-ad; for validation it cannot be judged: no.signed.test exists here"},
 		{model{exists: true, absent: []string{"signed.test."}},
-			"cannot be judged: signed.test does not exist here, and no.signed.test exists here; name what to test with: --signed ZONE --missing NAME"},
+			"cannot be judged: signed.test does not exist here, and no.signed.test exists here"},
 	} {
 		r := run(t, tt.m, nil)
 		if got := r.Verdict(); got != tt.want {
@@ -358,10 +357,13 @@ func TestProbeTLS(t *testing.T) {
 	srv := dnsfake.StartTLS(t, &tls.Config{Certificates: []tls.Certificate{pair.TLS()}}, model{}.handle)
 	roots := x509.NewCertPool()
 	roots.AddCert(pair.Cert)
-	for _, tt := range []struct{ server, want, cure string }{
+	for _, tt := range []struct {
+		server, want string
+		cure         probe.Cure
+	}{
 		{"tls://192.0.2.1#dns.example", " = good for validation, good for trust-ad", ""},
-		{"tls://192.0.2.1#other.example", "reachable:unknown = not usable", "proves the name"},
-		{"tls://127.0.0.1#other.example", "reachable:unknown = not usable", "proves the name"},
+		{"tls://192.0.2.1#other.example", "reachable:unknown = not usable", probe.CureReachTLS},
+		{"tls://127.0.0.1#other.example", "reachable:unknown = not usable", probe.CureReachTLS},
 	} {
 		r := run(t, model{}, func(cfg *probe.Config) {
 			cfg.Server, err = upstream.ParseServer(tt.server)
@@ -370,7 +372,7 @@ func TestProbeTLS(t *testing.T) {
 				return new(net.Dialer).DialContext(ctx, network, srv.Addr.String())
 			}
 		})
-		if got := brief(r); err != nil || got != tt.want || !strings.Contains(r.Findings[0].Cure, tt.cure) {
+		if got := brief(r); err != nil || got != tt.want || r.Findings[0].Cure != tt.cure {
 			t.Errorf("%s: %s %v", tt.server, got, r.Findings)
 		}
 		for _, f := range r.Findings {
@@ -379,24 +381,6 @@ func TestProbeTLS(t *testing.T) {
 			}
 			if f.ID == probe.SafePath && !strings.Contains(f.Text, "TLS") {
 				t.Errorf("%+v", f)
-			}
-		}
-	}
-}
-
-func TestProbeResolved(t *testing.T) {
-	// The stub of systemd-resolved is known by its address.
-	for _, addr := range []string{"127.0.0.53", "127.0.0.54"} {
-		r := run(t, model{validating: "no"}, func(cfg *probe.Config) {
-			to := cfg.Server.Addr().String()
-			cfg.Server, _ = upstream.ParseServer(addr)
-			cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, to)
-			}
-		})
-		for _, f := range r.Findings {
-			if f.ID == probe.Validates && (!strings.Contains(f.Cure, "resolved.conf") || strings.Contains(f.Cure, "unbound")) {
-				t.Errorf("%s: %q", addr, f.Cure)
 			}
 		}
 	}

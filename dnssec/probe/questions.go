@@ -3,14 +3,13 @@ package probe
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -57,10 +56,10 @@ func absent(m *wire.Message) bool { return m.Rcode == wire.RcodeNXDomain }
 
 // unfit adds the finding that a name cannot be used to find something out, and notes the
 // name. what completes the sentence "so it cannot be seen whether ...".
-func (p *prober) unfit(id ID, noted *rfc6125.Name, name rfc6125.Name, what, flag string) {
+func (p *prober) unfit(id ID, noted *rfc6125.Name, name rfc6125.Name, what string, cure Cure) {
 	*noted = name
 	p.report.unfit = append(p.report.unfit, id)
-	p.add(id, Unknown, "name a zone to test with: "+flag, "%s does not exist here, so it cannot be seen whether %s", name, what)
+	p.add(id, Unknown, cure, "%s does not exist here, so it cannot be seen whether %s", name, what)
 }
 
 // reachable asks for the keys of the root, which every recursive resolver that knows
@@ -71,50 +70,49 @@ func (p *prober) reachable() bool {
 	took := time.Since(begin).Round(time.Millisecond / 10)
 	switch {
 	case err != nil:
-		p.add(Reachable, Unknown, reachCure(p.report.Server, err), "it does not answer: %s", safe(err.Error(), 200))
+		p.add(Reachable, Unknown, reachCure(p.report.Server, err), "it does not answer: %s", text.ASCII(err.Error(), 200))
 		return false
 	case m.Rcode == wire.RcodeFormErr || m.Rcode == wire.RcodeBadVers || !m.EDNS && m.Rcode == wire.RcodeNotImp:
 		p.add(Reachable, Good, "", "it answers (%v)", took)
-		p.add(EDNS, Bad, "take a resolver, or a firewall, of this century: DNSSEC needs EDNS (RFC 6891)", "it does not understand EDNS")
+		p.add(EDNS, Bad, CureEDNS, "it does not understand EDNS")
 		return false
 	case m.Rcode == wire.RcodeRefused:
-		p.add(Reachable, Bad, "let it answer this host (unbound.conf: access-control; named.conf: allow-recursion and allow-query)", "it refuses to answer this host")
+		p.add(Reachable, Bad, CureAccess, "it refuses to answer this host")
 		return false
 	case m.Rcode == wire.RcodeNXDomain:
-		p.add(Reachable, Bad, "name another resolver: this one knows the Internet's names only by hearsay", "it says that the root does not exist")
+		p.add(Reachable, Bad, CureOther, "it says that the root does not exist")
 		return false
 	case !m.RecursionAvailable():
-		p.add(Reachable, Bad, "name a recursive resolver, not a name server of a zone", "it does not ask others for us (RA clear)")
+		p.add(Reachable, Bad, CureRecursive, "it does not ask others for us (RA clear)")
 		return false
 	}
 	p.add(Reachable, Good, "", "it answers and asks others for us (%v)", took)
 	if !m.EDNS {
-		p.add(EDNS, Bad, "look for a firewall or a forwarder on the way that takes EDNS away", "its answers come without EDNS")
+		p.add(EDNS, Bad, CureEDNSPath, "its answers come without EDNS")
 		return false
 	}
 	p.add(EDNS, Good, "", "it understands EDNS")
 	return true
 }
 
-func reachCure(s upstream.Server, err error) string {
+func reachCure(s upstream.Server, err error) Cure {
 	switch {
 	case s.IsAuthenticated() && errors.Is(err, dnssec.ErrUnreachable):
-		return "see whether it listens there and proves the name that it was given; --ca-file names the authorities to trust"
+		return CureReachTLS
 	case s.IsLoopback():
-		return "start a resolver on this host, or name another with its port (unbound.conf: interface, port; named.conf: listen-on)"
+		return CureStart
 	}
-	return "see whether it listens there, and whether a firewall lets UDP and TCP port 53 pass"
+	return CureReach
 }
 
 // tcp asks the same once more without UDP.
 func (p *prober) tcp() {
-	const cure = "open TCP as well as UDP on the way, and in the resolver (unbound.conf: do-tcp: yes): large answers need it (RFC 7766)"
 	m, err := p.ask(p.streams, rfc6125.RootName(), dnssec.TypeDNSKEY, true)
 	switch {
 	case err != nil:
-		p.add(TCP, Bad, cure, "it does not answer over TCP: %s", safe(err.Error(), 200))
+		p.add(TCP, Bad, CureTCP, "it does not answer over TCP: %s", text.ASCII(err.Error(), 200))
 	case m.Rcode != wire.RcodeNoError:
-		p.add(TCP, Bad, cure, "over TCP it answers with rcode %d", m.Rcode)
+		p.add(TCP, Bad, CureTCP, "over TCP it answers with rcode %d", m.Rcode)
 	default:
 		p.add(TCP, Good, "", "it answers over TCP, large answers too")
 	}
@@ -135,19 +133,19 @@ func (p *prober) signatures() {
 		records, signed := has(m, q.typ)
 		switch {
 		case err != nil:
-			p.add(Signatures, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, safe(err.Error(), 200))
+			p.add(Signatures, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, text.ASCII(err.Error(), 200))
 			return
 		case absent(m) && q.name == p.names.Signed:
-			p.unfit(Signatures, &p.report.Unfit.Signed, q.name, "signatures, keys and DS records come through", "--signed ZONE")
+			p.unfit(Signatures, &p.report.Unfit.Signed, q.name, "signatures, keys and DS records come through", CureNameSigned)
 			return
 		case m.Rcode != wire.RcodeNoError:
-			p.add(Signatures, Unknown, "see whether the resolver itself reaches the name servers of "+q.name.String(), "%s %s: rcode %d", q.name, q.typ, m.Rcode)
+			p.add(Signatures, Unknown, CureServers, "%s %s: rcode %d", q.name, q.typ, m.Rcode)
 			return
 		case !records && q.typ != dnssec.TypeDNSKEY && q.typ != dnssec.TypeDS:
-			p.add(Signatures, Unknown, "name a zone to test with: --signed ZONE", "%s %s: no such records; is it a zone?", q.name, q.typ)
+			p.add(Signatures, Unknown, CureNameSigned, "%s %s: no such records; is it a zone?", q.name, q.typ)
 			return
 		case !signed:
-			p.add(Signatures, Bad, p.cure(stripCures), "it takes the DNSSEC records from its answers: %s %s comes without", q.name, q.typ)
+			p.add(Signatures, Bad, CurePass, "it takes the DNSSEC records from its answers: %s %s comes without", q.name, q.typ)
 			return
 		}
 	}
@@ -159,16 +157,16 @@ func (p *prober) denials() {
 	m, err := p.ask(p.any, p.names.Missing, dnssec.TypeTLSA, true)
 	switch {
 	case err != nil:
-		p.add(Denials, Unknown, "", "no answer to %s: %s", p.names.Missing, safe(err.Error(), 200))
+		p.add(Denials, Unknown, "", "no answer to %s: %s", p.names.Missing, text.ASCII(err.Error(), 200))
 	case m.Rcode != wire.RcodeNXDomain && (m.Rcode != wire.RcodeNoError || len(m.Answer) > 0):
 		if m.Rcode == wire.RcodeNoError {
 			p.report.Unfit.Missing, p.report.unfit = p.names.Missing, append(p.report.unfit, Denials)
-			p.add(Denials, Unknown, "name one that does not exist, in a signed zone: --missing NAME", "%s was to be a name that does not exist, and it exists here", p.names.Missing)
+			p.add(Denials, Unknown, CureNameMissing, "%s was to be a name that does not exist, and it exists here", p.names.Missing)
 			return
 		}
 		p.add(Denials, Unknown, "", "%s was to be a name that does not exist; rcode %d", p.names.Missing, m.Rcode)
 	case !covers(m.Authority, dnssec.TypeNSEC) && !covers(m.Authority, dnssec.TypeNSEC3):
-		p.add(Denials, Bad, p.cure(stripCures), "it says that %s does not exist without the proof", p.names.Missing)
+		p.add(Denials, Bad, CurePass, "it says that %s does not exist without the proof", p.names.Missing)
 	default:
 		p.add(Denials, Good, "", "it passes proofs of what does not exist through")
 	}
@@ -180,13 +178,13 @@ func (p *prober) checking() {
 	records, _ := has(m, dnssec.TypeSOA)
 	switch {
 	case err != nil:
-		p.add(Checking, Unknown, "", "no answer to %s: %s", p.names.Broken, safe(err.Error(), 200))
+		p.add(Checking, Unknown, "", "no answer to %s: %s", p.names.Broken, text.ASCII(err.Error(), 200))
 	case records:
 		p.add(Checking, Good, "", "with CD it passes bogus answers through")
 	case absent(m):
-		p.unfit(Checking, &p.report.Unfit.Broken, p.names.Broken, "with CD what is bogus comes through", "--broken ZONE")
+		p.unfit(Checking, &p.report.Unfit.Broken, p.names.Broken, "with CD what is bogus comes through", CureNameBroken)
 	default:
-		p.add(Checking, Doubtful, p.cure(cdCures), "with CD set it still gives nothing for %s (rcode %d): a broken zone will look like a resolver in trouble", p.names.Broken, m.Rcode)
+		p.add(Checking, Doubtful, CureCD, "with CD set it still gives nothing for %s (rcode %d): a broken zone will look like a resolver in trouble", p.names.Broken, m.Rcode)
 	}
 }
 
@@ -200,19 +198,19 @@ func (p *prober) validates() {
 		records, _ := has(m, q.typ)
 		switch {
 		case err != nil:
-			p.add(Validates, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, safe(err.Error(), 200))
+			p.add(Validates, Unknown, "", "no answer to %s %s: %s", q.name, q.typ, text.ASCII(err.Error(), 200))
 			return
 		case m.Rcode == wire.RcodeServFail:
-			p.add(Validates, Bad, p.cure(anchorCures), "%s %s: SERVFAIL unless CD is set; its trust anchor or its clock is wrong", q.name, q.typ)
+			p.add(Validates, Bad, CureAnchor, "%s %s: SERVFAIL unless CD is set; its trust anchor or its clock is wrong", q.name, q.typ)
 			return
 		case absent(m) && q.name == p.names.Signed:
-			p.unfit(Validates, &p.report.Unfit.Signed, q.name, "it validates", "--signed ZONE")
+			p.unfit(Validates, &p.report.Unfit.Signed, q.name, "it validates", CureNameSigned)
 			return
 		case m.Rcode != wire.RcodeNoError || !records:
 			p.add(Validates, Unknown, "", "%s %s: rcode %d, no records", q.name, q.typ, m.Rcode)
 			return
 		case !m.AuthenticData():
-			p.add(Validates, Bad, p.cure(validateCures), "it does not validate: %s %s comes without AD", q.name, q.typ)
+			p.add(Validates, Bad, CureValidate, "it does not validate: %s %s comes without AD", q.name, q.typ)
 			return
 		}
 	}
@@ -227,17 +225,17 @@ func (p *prober) rejects() {
 	records, _ := has(m, dnssec.TypeSOA)
 	switch {
 	case err != nil:
-		p.add(Rejects, Unknown, "", "no answer to %s: %s", p.names.Broken, safe(err.Error(), 200))
+		p.add(Rejects, Unknown, "", "no answer to %s: %s", p.names.Broken, text.ASCII(err.Error(), 200))
 	case records:
-		p.add(Rejects, Bad, p.cure(validateCures), "it answers for %s, which is broken on purpose", p.names.Broken)
+		p.add(Rejects, Bad, CureValidate, "it answers for %s, which is broken on purpose", p.names.Broken)
 	case absent(m):
-		p.unfit(Rejects, &p.report.Unfit.Broken, p.names.Broken, "it refuses what is bogus", "--broken ZONE")
+		p.unfit(Rejects, &p.report.Unfit.Broken, p.names.Broken, "it refuses what is bogus", CureNameBroken)
 	case m.Rcode == wire.RcodeServFail && (p.report.level(Checking) == Good || slices.ContainsFunc(m.Errors, saysBogus)):
 		p.add(Rejects, Good, "", "it refuses %s, which is broken on purpose", p.names.Broken)
 	case m.Rcode == wire.RcodeServFail:
-		p.add(Rejects, Unknown, p.cure(cdCures), "it gives nothing for %s, with CD or without: whether it validates cannot be seen", p.names.Broken)
+		p.add(Rejects, Unknown, CureCD, "it gives nothing for %s, with CD or without: whether it validates cannot be seen", p.names.Broken)
 	default:
-		p.add(Rejects, Unknown, "name a zone to test with: --broken ZONE", "%s, which was to be a broken zone: rcode %d, no records", p.names.Broken, m.Rcode)
+		p.add(Rejects, Unknown, CureNameBroken, "%s, which was to be a broken zone: rcode %d, no records", p.names.Broken, m.Rcode)
 	}
 }
 
@@ -252,7 +250,7 @@ func (p *prober) falseAD() {
 			continue
 		}
 		if m.AuthenticData() && m.Rcode == wire.RcodeNoError {
-			p.add(NoFalseAD, Bad, "never believe its AD bit: let mxauth validate (--dnssec validate), and take another resolver", "it lies: AD is set on %s", n)
+			p.add(NoFalseAD, Bad, CureFalseAD, "it lies: AD is set on %s", n)
 			return
 		}
 		if n == p.names.Unsigned {
@@ -264,7 +262,7 @@ func (p *prober) falseAD() {
 	case asked:
 		p.add(NoFalseAD, Good, "", "AD is clear on what is not signed")
 	case missing:
-		p.unfit(NoFalseAD, &p.report.Unfit.Unsigned, p.names.Unsigned, "AD is clear on what is not signed", "--unsigned ZONE")
+		p.unfit(NoFalseAD, &p.report.Unfit.Unsigned, p.names.Unsigned, "AD is clear on what is not signed", CureNameUnsigned)
 	default:
 		p.add(NoFalseAD, Unknown, "", "no answer to %s, which is unsigned", p.names.Unsigned)
 	}
@@ -278,7 +276,7 @@ func (p *prober) path() {
 	case s.IsAuthenticated():
 		p.add(SafePath, Good, "", "it proves who it is by TLS")
 	default:
-		p.add(SafePath, Doubtful, "for trust-ad run a resolver on this host, or reach it by tls:// or https://", "anyone on the path to it can write its answers")
+		p.add(SafePath, Doubtful, CurePath, "anyone on the path to it can write its answers")
 	}
 }
 
@@ -302,7 +300,7 @@ func (p *prober) speed() {
 	// message waits two seconds for DNS.
 	const slow = 500 * time.Millisecond
 	if p.report.RTT > slow {
-		p.add(Speed, Doubtful, "take a resolver that is nearer", "it takes %v for a cached answer", p.report.RTT.Round(time.Millisecond))
+		p.add(Speed, Doubtful, CureNearer, "it takes %v for a cached answer", p.report.RTT.Round(time.Millisecond))
 		return
 	}
 	p.add(Speed, Good, "", "it takes %v for a cached answer", p.report.RTT.Round(10*time.Microsecond))
@@ -321,7 +319,7 @@ func (p *prober) software() {
 	const classCH = 3
 	binary.BigEndian.PutUint16(q[12+n.WireLen()+2:], classCH)
 	resp, _ := p.any.Exchange(p.ctx, q) // without an answer the text is empty
-	p.report.Software = safe(firstTXT(resp.Message, n), 60)
+	p.report.Software = text.ASCII(firstTXT(resp.Message, n), 60)
 }
 
 // firstTXT reads the first character-string of the first record of a response of class
@@ -345,12 +343,4 @@ func firstTXT(msg []byte, n rfc6125.Name) string {
 	}
 	text := rr[11:]
 	return string(text[:min(int(rr[10]), len(text))])
-}
-
-// safe makes text fit for a terminal and cuts it.
-func safe(s string, most int) string {
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strings.Trim(fmt.Sprintf("%q", s), `"`)
 }

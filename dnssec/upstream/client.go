@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -70,21 +71,21 @@ var (
 
 // ErrClosed is wrapped (with [dnssec.ErrUnreachable]) by Exchange after Close. It wraps
 // [dnssec.ErrShortage].
-var ErrClosed = dnssec.Shortage("upstream: the client is closed")
+var ErrClosed = dnssec.Shortage("the client of the resolvers is closed")
 
 // New makes a Client. It opens nothing. Its error joins all that is wrong with cfg.
 func New(cfg Config) (*Client, error) {
 	var errs []error
 	if len(cfg.Servers) == 0 {
-		errs = append(errs, errors.New("upstream: no servers"))
+		errs = append(errs, fault.New("upstream", "no servers"))
 	}
 	for i, s := range cfg.Servers {
 		if !s.IsValid() {
-			errs = append(errs, fmt.Errorf("upstream: server %d is the zero Server", i+1))
+			errs = append(errs, fault.Errorf("upstream", "server %d is the zero Server", i+1))
 		}
 	}
 	if cfg.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("upstream: negative timeout %v", cfg.Timeout))
+		errs = append(errs, fault.Errorf("upstream", "negative timeout %v", cfg.Timeout))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // Parts of a DNS message (RFC 1035 section 4.1.1), as far as a transport looks.
@@ -24,7 +25,7 @@ const (
 )
 
 // errQuery says that the caller handed in something that is no query.
-var errQuery = errors.New("upstream: not a query with one question")
+var errQuery = fault.New("upstream", "not a query with one question")
 
 // A query is a message to be sent, with the place where its question ends.
 type query struct {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -45,7 +47,7 @@ const (
 )
 
 // ErrServer is wrapped by every error of [ParseServer]: the text names no server.
-var ErrServer = errors.New("upstream: not a resolver address")
+var ErrServer = fault.New("upstream", "not a resolver address")
 
 // A Server is one recursive resolver and the way to it, as the operator wrote it.
 // It is immutable. The zero Server is invalid.
@@ -206,10 +208,7 @@ func (s *Server) setHost(hp string) (string, error) {
 
 func serverError(s, why string) error {
 	const most = 120
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return fmt.Errorf("%w: %q: %s", ErrServer, s, why)
+	return fmt.Errorf("%w: %q: %s", ErrServer, text.Cut(s, most), why)
 }
 
 // IsValid reports whether s is a server at all: the zero Server is not.

@@ -76,7 +76,7 @@ func TestStubOverTransports(t *testing.T) {
 			}
 		})
 	}
-	t.Run("time-outs are time-outs", func(t *testing.T) {
+	t.Run("timeouts are timeouts", func(t *testing.T) {
 		s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: client(t, upstream.Config{Timeout: 50 * time.Millisecond}, dnsfake.Start(t, func(*dnsfake.Request) {}))})
 		if err != nil {
 			t.Fatal(err)

@@ -1,17 +1,15 @@
 package upstream
 
 import (
-	"fmt"
-
-	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/fault"
 )
 
 // System returns the servers of a resolv.conf file ("" for that of the host), as
-// [dnssec.SystemServers] reads it: plain DNS at port 53, in the order of the file, and
+// [SystemServers] reads it: plain DNS at port 53, in the order of the file, and
 // 127.0.0.1 where it names none or does not exist. The SystemConfig comes with them for
 // what it says beside the addresses.
-func System(path string) ([]Server, dnssec.SystemConfig, error) {
-	cfg, err := dnssec.SystemServers(path)
+func System(path string) ([]Server, SystemConfig, error) {
+	cfg, err := SystemServers(path)
 	if err != nil {
 		return nil, cfg, err
 	}
@@ -19,7 +17,7 @@ func System(path string) ([]Server, dnssec.SystemConfig, error) {
 	for _, ap := range cfg.Servers {
 		s, err := PlainServer(ap)
 		if err != nil {
-			return nil, cfg, fmt.Errorf("upstream: %w", err)
+			return nil, cfg, fault.Errorf("upstream", "%w", err)
 		}
 		out = append(out, s)
 	}

@@ -129,9 +129,9 @@ func TestPlanAtSilentServers(t *testing.T) {
 				took := time.Since(begin)
 				c.Close()
 				spent := b.Spent()
-				t.Logf("%d sent, sockets %v, %d time-outs, %v; spent %d questions, %d messages", n.sent, n.most, timeouts, took, spent[dnssec.Questions], spent[dnssec.Sends])
+				t.Logf("%d sent, sockets %v, %d timeouts, %v; spent %d questions, %d messages", n.sent, n.most, timeouts, took, spent[dnssec.Questions], spent[dnssec.Sends])
 				if n.sent > 1500 || n.most["udp"]+n.most["tcp"] > 128 || took > 30*time.Second || timeouts == 0 {
-					t.Errorf("%d messages, sockets %v, %v, %d time-outs", n.sent, n.most, took, timeouts)
+					t.Errorf("%d messages, sockets %v, %v, %d timeouts", n.sent, n.most, took, timeouts)
 				}
 				for network, open := range n.open {
 					if open != 0 {

@@ -369,7 +369,7 @@ func TestErrorKinds(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	silent := func(*dnsfake.Request) {}
-	t.Run("time-out", func(t *testing.T) {
+	t.Run("timeout", func(t *testing.T) {
 		t.Parallel()
 		c := client(t, upstream.Config{Timeout: 50 * time.Millisecond}, dnsfake.Start(t, silent))
 		_, err := c.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))

@@ -18,7 +18,9 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -44,11 +46,11 @@ func tape(t *testing.T, l *lab.Lab, w lab.World, mode string) taped {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	var action engine.MemoryAction
+	var action memory.Action
 	if err := action.UnmarshalText([]byte(w.Request.Memory)); err != nil {
 		t.Fatal(err)
 	}
-	m, err := engine.NewMemory(engine.MemoryConfig{Store: kept, Action: action})
+	m, err := memory.New(memory.Config{Store: kept, Action: action})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func tape(t *testing.T, l *lab.Lab, w lab.World, mode string) taped {
 	return tapeWith(t, l, w, mode, m)
 }
 
-func tapeWith(t *testing.T, l *lab.Lab, w lab.World, mode string, m *engine.Memory) taped {
+func tapeWith(t *testing.T, l *lab.Lab, w lab.World, mode string, m *memory.Memory) taped {
 	t.Helper()
 	front := l.Plain()
 	if mode == evidence.ModeTrustAD {
@@ -94,7 +96,11 @@ func tapeWith(t *testing.T, l *lab.Lab, w lab.World, mode string, m *engine.Memo
 		t.Fatal(err)
 	}
 	defer policies.Close()
-	e, err := engine.New(engine.Config{Resolver: resolver, STS: rec.STS(policies), Roots: out.roots, AwaitSTS: true, Memory: m})
+	cfg := engine.Config{Resolver: resolver, STS: rec.STS(policies), Roots: out.roots, AwaitSTS: true}
+	if m != nil {
+		cfg.Memory = m
+	}
+	e, err := engine.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,8 +294,8 @@ func TestNothingIsBelieved(t *testing.T) {
 // TestRemembered: what was remembered is in the file, and a replay comes to the same; when
 // the hold is over nobody waits any more.
 func TestRemembered(t *testing.T) {
-	for name, reason := range map[string]engine.ReasonID{
-		"memory-dane-defer": engine.ReasonMemoryDANE, "memory-tls-defer": engine.ReasonMemoryTLS, "memory-dane-alert": "encrypted-name-mismatch",
+	for name, reason := range map[string]reason.ID{
+		"memory-dane-defer": reason.MemoryDANE, "memory-tls-defer": reason.MemoryTLS, "memory-dane-alert": "encrypted-name-mismatch",
 	} {
 		c := one(t, name)
 		replay := func(at time.Time) *evidence.Replayed {
@@ -303,7 +309,7 @@ func TestRemembered(t *testing.T) {
 		if r := replay(time.Time{}); c.summary.Reason.ID != reason || r.Summary.Reason.ID != reason || len(r.Differences)+len(r.Unasked) > 0 {
 			t.Errorf("%s: %s, in the replay %s: %q", name, c.summary.Reason.ID, r.Summary.Reason.ID, r.Differences)
 		}
-		later := replay(c.file.At.Add(engine.DefaultHold + time.Minute))
+		later := replay(c.file.At.Add(memory.DefaultHold + time.Minute))
 		for _, f := range later.Plan.Findings {
 			t.Errorf("%s: after the hold: %s", name, explain.Text(f))
 		}

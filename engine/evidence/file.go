@@ -13,6 +13,9 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -41,8 +44,8 @@ const (
 )
 
 // ErrFile is wrapped by every error of [Read] and [File.Replay] that is about the file: it
-// is none, or can not be what was recorded.
-var ErrFile = errors.New("evidence: not a file of evidence")
+// is none, or cannot be what was recorded.
+var ErrFile = fault.New("evidence", "not a file of evidence")
 
 // Modes by which security statuses came about.
 const (
@@ -87,9 +90,9 @@ type TLSAPolicy struct {
 // A Request is what was asked, with what the sender's configuration adds to it.
 type Request struct {
 	engine.Request
-	OwnHosts     []rfc6125.Host     `json:"own_hosts,omitempty"`
-	OwnAddresses []netip.Addr       `json:"own_addresses,omitempty"`
-	Exceptions   []engine.Exception `json:"exceptions,omitempty"` // those that were in force for a host
+	OwnHosts     []rfc6125.Host        `json:"own_hosts,omitempty"`
+	OwnAddresses []netip.Addr          `json:"own_addresses,omitempty"`
+	Exceptions   []exception.Exception `json:"exceptions,omitempty"` // those that were in force for a host
 }
 
 // A Message is one DNS question with what came back.
@@ -147,12 +150,12 @@ type Syntax struct {
 	Cure  string `json:"cure,omitempty"`
 }
 
-// A Memory is what was remembered of the domain ([engine.Memory]); nil: nothing is.
+// A Memory is what was remembered of the domain ([memory.Memory]); nil: nothing is.
 type Memory struct {
-	Action      engine.MemoryAction `json:"action"`
-	HoldSeconds int64               `json:"hold_seconds"`
+	Action      memory.Action `json:"action"`
+	HoldSeconds int64         `json:"hold_seconds"`
 	// Past includes what the plan itself proved or found missing; nil: the domain has none.
-	Past *engine.Past `json:"past,omitempty"`
+	Past *memory.Past `json:"past,omitempty"`
 	// Unread: the memory could not be read.
 	Unread bool `json:"unread,omitempty"`
 }
@@ -246,7 +249,7 @@ func (c *counter) Write(b []byte) (int, error) {
 	return c.w.Write(b)
 }
 
-// check refuses what can not have been recorded.
+// check refuses what cannot have been recorded.
 func (f *File) check() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrFile, fmt.Sprintf(format, args...))
@@ -290,7 +293,7 @@ func (f *File) check() error {
 	return nil
 }
 
-// check refuses a message that can not have been recorded.
+// check refuses a message that cannot have been recorded.
 func (m *Message) check() error {
 	ends := 0
 	for _, is := range [...]bool{len(m.Response) > 0, m.Failed != "", m.LeftOut, m.GivenUp} {
@@ -311,7 +314,7 @@ func (m *Message) check() error {
 	return nil
 }
 
-// check refuses a host that can not have been recorded.
+// check refuses a host that cannot have been recorded.
 func (h *Host) check() error {
 	if len(h.Host) > maxText || len(h.Peers) > maxPeers {
 		return fmt.Errorf("more than %d addresses of %.80q", maxPeers, h.Host)

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -71,7 +72,7 @@ func TestClaims(t *testing.T) {
 	})
 	t.Run("settings", func(t *testing.T) {
 		r := again(t, one(t, "dane-ee"), func(f *evidence.File) {
-			f.Request.Exceptions = []engine.Exception{{ID: "x", Domain: "*", Reason: "r", Author: "a", Ends: f.At.Add(time.Hour)}}
+			f.Request.Exceptions = []exception.Exception{{ID: "x", Domain: "*", Reason: "r", Author: "a", Ends: f.At.Add(time.Hour)}}
 			f.Memory = &evidence.Memory{HoldSeconds: 60}
 			f.LeftOut = &evidence.LeftOut{Messages: 1, Bytes: 5}
 			f.STS = nil

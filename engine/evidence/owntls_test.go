@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // TestOwnTLS: a file holds what was only read of a handshake, and a replay comes to the
@@ -16,15 +17,15 @@ func TestOwnTLS(t *testing.T) {
 	for name, want := range map[string]struct {
 		outcome   engine.Outcome
 		handshake engine.Handshake
-		reason    engine.ReasonID
+		reason    reason.ID
 		holds     string
 	}{
-		"own-serial":       {engine.Authenticated, engine.HandshakeRead, engine.ReasonDANEEEMatch, `"handshake": "read"`},
-		"own-serial-other": {engine.Refused, engine.HandshakeRead, engine.ReasonDANENoMatch, `"obstacle": "certificate"`},
-		"own-ed448":        {engine.Refused, engine.HandshakeComplete, engine.ReasonOwnTLS, `"unproved": "`},
-		"own-ed448-may":    {engine.Cleartext, engine.HandshakeComplete, engine.ReasonOwnTLS, `"obstacle": "key"`},
-		"own-dhe":          {engine.Authenticated, engine.HandshakeRead, engine.ReasonDANEEEMatch, `"obstacle": "cipher-suite"`},
-		"own-short-hello":  {engine.Authenticated, engine.HandshakeWider, engine.ReasonDANEEEMatch, `"handshake": "wider"`},
+		"own-serial":       {engine.Authenticated, engine.HandshakeRead, reason.DANEEEMatch, `"handshake": "read"`},
+		"own-serial-other": {engine.Refused, engine.HandshakeRead, reason.DANENoMatch, `"obstacle": "certificate"`},
+		"own-ed448":        {engine.Refused, engine.HandshakeComplete, reason.OwnTLS, `"unproved": "`},
+		"own-ed448-may":    {engine.Cleartext, engine.HandshakeComplete, reason.OwnTLS, `"obstacle": "key"`},
+		"own-dhe":          {engine.Authenticated, engine.HandshakeRead, reason.DANEEEMatch, `"obstacle": "cipher-suite"`},
+		"own-short-hello":  {engine.Authenticated, engine.HandshakeWider, reason.DANEEEMatch, `"handshake": "wider"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := one(t, name)

@@ -19,6 +19,8 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/wire"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -183,7 +185,7 @@ type Setup struct {
 	Mode         string // how statuses came about
 	OwnHosts     []rfc6125.Host
 	OwnAddresses []netip.Addr
-	Memory       *engine.Memory // nil: nothing is remembered
+	Memory       *memory.Memory // nil: nothing is remembered
 }
 
 // File makes the evidence of a plan and what its hosts showed. at is the clock. What the
@@ -207,7 +209,7 @@ func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engi
 	}
 	f.Request.OwnHosts, f.Request.OwnAddresses = set.OwnHosts, set.OwnAddresses
 	for i := range plan.Hosts {
-		if x := plan.Hosts[i].Exception; x != nil && !slices.ContainsFunc(f.Request.Exceptions, func(y engine.Exception) bool { return y.ID == x.ID }) {
+		if x := plan.Hosts[i].Exception; x != nil && !slices.ContainsFunc(f.Request.Exceptions, func(y exception.Exception) bool { return y.ID == x.ID }) {
 			f.Request.Exceptions = append(f.Request.Exceptions, *x)
 		}
 	}
@@ -316,6 +318,8 @@ func VerdictOf(plan *engine.Plan, hosts []probe.HostResult, s engine.Summary) Ve
 	return v
 }
 
+// hostName is the name of a host in a file of evidence, or its address in brackets. Version
+// 1 writes an IPv6 address without the tag that SMTP gives it.
 func hostName(h *engine.Host) string {
 	if h.Name.IsValid() {
 		return h.Name.String()

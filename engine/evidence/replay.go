@@ -14,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -168,11 +169,11 @@ func (s *session) plan(ctx context.Context, anchors []anchor.Anchor) (*engine.Pl
 		OwnHosts: f.Request.OwnHosts, OwnAddresses: f.Request.OwnAddresses,
 	}
 	if len(f.Request.Exceptions) > 0 {
-		set, err := engine.NewExceptions(f.Request.Exceptions)
+		set, err := exception.NewSet(f.Request.Exceptions)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrFile, err)
 		}
-		cfg.Exceptions = func() *engine.Exceptions { return set }
+		cfg.Exceptions = func() *exception.Set { return set }
 	}
 	if f.STS != nil || req.Level == engine.LevelSTS {
 		// At that level a client is demanded, also where it is not asked (a literal).

@@ -8,6 +8,8 @@ import (
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -17,11 +19,11 @@ import (
 func TestReplayShortage(t *testing.T) {
 	for _, c := range []struct {
 		policy evidence.Policy
-		want   engine.ReasonID
+		want   reason.ID
 	}{
-		{evidence.Policy{Row: "S13", Pending: true, Failed: sts.FetchWord(sts.ErrNoTurn), FailedDetail: "too many"}, engine.ReasonSTSNoTurn},
-		{evidence.Policy{Row: "S13", Pending: true, Failed: sts.FetchWord(sts.ErrPending)}, engine.ReasonSTSPending},
-		{evidence.Policy{Row: "S2", StoreFailed: "no disk"}, engine.ReasonSTSStore},
+		{evidence.Policy{Row: "S13", Pending: true, Failed: sts.FetchWord(sts.ErrNoTurn), FailedDetail: "too many"}, reason.STSNoTurn},
+		{evidence.Policy{Row: "S13", Pending: true, Failed: sts.FetchWord(sts.ErrPending)}, reason.STSPending},
+		{evidence.Policy{Row: "S2", StoreFailed: "no disk"}, reason.STSStore},
 	} {
 		world := "sts-404"
 		if c.policy.StoreFailed != "" {
@@ -53,7 +55,7 @@ func TestReplayUnreadMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	m, err := engine.NewMemory(engine.MemoryConfig{Store: unreadStore{s}, Action: engine.MemoryDefer})
+	m, err := memory.New(memory.Config{Store: unreadStore{s}, Action: memory.Defer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func TestReplayUnreadMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.summary.Reason.ID != engine.ReasonMemoryUnknown || r.Summary.Reason.ID != engine.ReasonMemoryUnknown || len(r.Differences) > 0 {
+		if c.summary.Reason.ID != reason.MemoryUnknown || r.Summary.Reason.ID != reason.MemoryUnknown || len(r.Differences) > 0 {
 			t.Errorf("%s, replayed %s: %q", c.summary.Reason.ID, r.Summary.Reason.ID, r.Differences)
 		}
 	}

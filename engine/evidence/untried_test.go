@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // TestUntried: an address that was given up for want of time is so in a replay, and what a
@@ -31,7 +32,7 @@ func TestUntried(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := r.Hosts[0].Decision; d.Outcome != engine.Deferred || d.Reason.ID != engine.ReasonNotTried {
+	if d := r.Hosts[0].Decision; d.Outcome != engine.Deferred || d.Reason.ID != reason.NotTried {
 		t.Errorf("%s: %s", d.Outcome, explain.Text(d.Reason))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
+	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -31,7 +33,7 @@ func Tell(p *engine.Plan, ds []engine.Decision, s engine.Summary) Account {
 	b := &teller{p: p, a: Account{RFC: rfcOf(s.Reason)}}
 	t := all(s.Reason)
 	b.a.Cause = t.cause
-	if ev, ok := s.Reason.Evidence.(*engine.LookupFailed); ok {
+	if ev, ok := s.Reason.Evidence.(*reason.LookupFailed); ok {
 		b.again(ev.Err)
 	}
 	b.hosts(ds, s)
@@ -67,7 +69,7 @@ func all(r engine.Reason) told {
 	if !inner.IsZero() {
 		t := all(inner)
 		t.cause = Text(r)
-		if r.ID == engine.ReasonException {
+		if r.ID == reason.Exception {
 			t.hints = append(t.hints, HintException)
 		}
 		return t
@@ -93,8 +95,12 @@ func all(r engine.Reason) told {
 	if !strings.HasPrefix(i.Sender, nothing) {
 		t.sender = append(t.sender, i.Sender)
 	}
+	if r.ID == reason.MemoryTLS {
+		// The same words as of a host without STARTTLS, which are said once.
+		t.owner = append(read(r).startTLS(), cure("Then publish DANE or MTA-STS, so that the offer cannot be removed on the way."))
+	}
 	switch r.ID {
-	case engine.ReasonMemoryDANE, engine.ReasonMemorySTS, engine.ReasonMemoryTLS:
+	case reason.MemoryDANE, reason.MemorySTS, reason.MemoryTLS:
 		t.hints = append(t.hints, HintForget)
 	}
 	return t
@@ -176,10 +182,10 @@ func (b *teller) alsoOf(r engine.Reason, d *engine.Decision) {
 		return
 	}
 	t := all(r)
-	if r.ID == engine.ReasonTLSAUnusable && d != nil {
-		t = read(r).tlsaUnusable(&engine.Shown{Chain: d.Peer.Chain, RawKey: d.Peer.RawKey})
+	if r.ID == reason.TLSAUnusable && d != nil {
+		t = read(r).tlsaUnusable(&reason.Shown{Chain: d.Peer.Chain, RawKey: d.Peer.RawKey})
 	}
-	if _, ok := r.Evidence.(*engine.LookupFailed); ok && d != nil && d.Deliver {
+	if _, ok := r.Evidence.(*reason.LookupFailed); ok && d != nil && d.Deliver {
 		t.cause, _, _ = strings.Cut(t.cause, ". ") // what follows from it does not
 		t.cause += "."
 	}
@@ -196,24 +202,24 @@ func (b *teller) repeats(d *engine.Decision, r engine.Reason) bool {
 	_, was := of.Evidence.(*engine.NoTLS)
 	_, is := r.Evidence.(*engine.NoTLS)
 	switch r.ID {
-	case engine.ReasonTLSAUnusable:
-		return d.Reason.ID == engine.ReasonNoMethod || d.Reason.ID == engine.ReasonDANERequired
+	case reason.TLSAUnusable:
+		return d.Reason.ID == reason.NoMethod || d.Reason.ID == reason.DANERequired
 	}
 	return was && is
 }
 
 // covered reports whether the sentence of the verdict speaks of the reason already.
 func (b *teller) covered(r engine.Reason) bool {
-	if ev, ok := r.Evidence.(*engine.PolicyFailed); ok && r.ID == engine.ReasonSTSRecordFail && b.again(ev.Err) {
+	if ev, ok := r.Evidence.(*reason.PolicyFailed); ok && r.ID == reason.STSRecordFail && b.again(ev.Err) {
 		return true
 	}
 	switch r.ID {
-	case engine.ReasonMemoryDANE, engine.ReasonMemorySTS:
+	case reason.MemoryDANE, reason.MemorySTS:
 		return true // among the drops
-	case engine.ReasonSTSName, engine.ReasonSTSExpired, engine.ReasonSTSUntrusted, engine.ReasonSTSNoMatch:
+	case reason.STSName, reason.STSExpired, reason.STSUntrusted, reason.STSNoMatch:
 		// What a policy in mode testing would have refused is part of what the verdict says
 		// of the host.
-		return r.Host != nil && r.Host.NoSTS == engine.NoSTSTesting && r.Host.Ground == engine.GroundNoPolicy
+		return r.Host != nil && r.Host.NoSTS == reason.NoSTSTesting && r.Host.Ground == reason.GroundNoPolicy
 	}
 	return false
 }
@@ -298,9 +304,9 @@ func (g *group) join(o group) {
 
 // A faultKind is what two faults have in common that differ in nothing but their host.
 type faultKind struct {
-	id      engine.ReasonID
-	dane    engine.NoDANE
-	sts     engine.NoSTS
+	id      reason.ID
+	dane    reason.NoDANE
+	sts     reason.NoSTS
 	part    engine.Requirement
 	ending  engine.Ending
 	trouble certTrouble
@@ -314,19 +320,19 @@ func kindOf(r engine.Reason) faultKind {
 	k := faultKind{id: r.ID}
 	if h := r.Host; h != nil {
 		k.dane, k.sts = h.NoDANE, h.NoSTS
-		if h.NoDANE == engine.NoDANEAddressInsecure {
+		if h.NoDANE == reason.NoDANEAddressInsecure {
 			k.code = answerOf(h).Reason.Code
 		}
 	}
 	switch ev := r.Evidence.(type) {
 	case *engine.NoTLS:
 		k.part, k.ending, k.err = ev.Part, ev.Peer.Ending, fmt.Sprint(ev.Peer.Code)
-	case *engine.Shown:
+	case *reason.Shown:
 		k.trouble, k.names = judgeChain(ev).trouble, strings.Join(ev.Presented, " ")
 		if k.trouble != certName {
 			k.names = ""
 		}
-	case *engine.LookupFailed:
+	case *reason.LookupFailed:
 		if le := lookupOf(ev.Err); le != nil {
 			k.code, k.names, k.err = le.Reason.Code, le.Reason.Zone.String(), le.Kind.Error()
 		}
@@ -370,7 +376,7 @@ func (b *teller) unread(d *engine.Decision, i int) {
 		return
 	}
 	h := &b.p.Hosts[i]
-	if h.DANE.State != dane.Usable || d.Reason.ID == engine.ReasonDANENoMatch {
+	if h.DANE.State != dane.Usable || d.Reason.ID == reason.DANENoMatch {
 		return
 	}
 	if text := tooMany(h.DANE.Set); text != "" {
@@ -391,7 +397,7 @@ func (b *teller) unread(d *engine.Decision, i int) {
 func recordOf(r dane.Record) string {
 	s := r.String()
 	if len(s) > 30 {
-		return s[:26] + "..."
+		return text.Cut(s, 26)
 	}
 	return s
 }
@@ -401,15 +407,15 @@ func (b *teller) mx() {
 	for _, u := range b.p.MX.Unused {
 		var t told
 		switch u.Why {
-		case engine.MXNotHost:
+		case reason.MXNotHost:
 			t.owner = []Cure{cure(fmt.Sprintf("Let each MX record of %s name a host (`10 mail.example.org.`); an IP address cannot stand there.", b.p.Orig))}
 			b.fault(fmt.Sprintf("The MX record `%d %s` of %s names no host and is not used.", u.Preference, u.Name, b.p.Orig), t)
-		case engine.MXRoot:
+		case reason.MXRoot:
 			t.owner = []Cure{cure(fmt.Sprintf("Delete the MX record of %s that names the root (`.`): it says that the domain takes no mail, and the others say that it does.", b.p.Orig))}
 			b.fault(fmt.Sprintf("%s has an MX record that says that it takes no mail (`.`) beside others; it is not used.", b.p.Orig), t)
-		case engine.MXMalformed:
+		case reason.MXMalformed:
 			b.fault(fmt.Sprintf("An MX record of %s is malformed and is not used.", b.p.Orig), told{owner: []Cure{cure("Correct the MX record.")}})
-		case engine.MXTooMany:
+		case reason.MXTooMany:
 			b.fault(fmt.Sprintf("%s has more than %d mail hosts; only the first are looked at.", b.p.Orig, engine.MaxHosts), t)
 		}
 	}

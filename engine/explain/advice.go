@@ -5,14 +5,14 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // What the owner of a domain can do, from what there is now.
 
 // publish is what makes a host count as authenticated: what is published and does not count
 // is put right first.
-func (c reading) publish(s *engine.Shown, f certFault) (out []Cure) {
+func (c reading) publish(s *reason.Shown, f certFault) (out []Cure) {
 	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
 	switch {
 	case m.there:
@@ -20,7 +20,7 @@ func (c reading) publish(s *engine.Shown, f certFault) (out []Cure) {
 		if d.there {
 			out = append(out, c.daneCures(s, d)...)
 		}
-	case d.there, d.known && c.h != nil && c.h.NoDANE == engine.NoDANENoRecords:
+	case d.there, d.known && c.h != nil && c.h.NoDANE == reason.NoDANENoRecords:
 		out = append(c.daneCures(s, d), c.announce(f, true)...)
 	case d.known:
 		out = append(c.announce(f, false), c.orDANE(s, d)...)
@@ -31,7 +31,7 @@ func (c reading) publish(s *engine.Shown, f certFault) (out []Cure) {
 }
 
 // daneCures is the way to DANE from what there is.
-func (c reading) daneCures(s *engine.Shown, d mechanism) (out []Cure) {
+func (c reading) daneCures(s *reason.Shown, d mechanism) (out []Cure) {
 	out = append(out, d.cures...)
 	if c.h == nil || c.h.Literal.IsValid() {
 		return out
@@ -47,7 +47,7 @@ func (c reading) daneCures(s *engine.Shown, d mechanism) (out []Cure) {
 		rec, ok = tlsaNow(s, dane.Recommended(dane.DANEEE))
 	}
 	switch {
-	case c.h.NoDANE == engine.NoDANEUnusable:
+	case c.h.NoDANE == reason.NoDANEUnusable:
 		return append(out, c.replace(s, fmt.Sprintf("Replace the TLSA records at %s by this one, which is made from the key that %s shows now", c.owner(), c.host), dane.Recommended(dane.DANEEE), true))
 	case !ok:
 		return append(out, cure(by(c.p, c.host, fmt.Sprintf("Publish a TLSA record at %s: `mxauth tlsa make %s` prints it.", owner, c.host))))
@@ -58,7 +58,7 @@ func (c reading) daneCures(s *engine.Shown, d mechanism) (out []Cure) {
 }
 
 // orDANE names DANE as the other way, for a zone that is not signed.
-func (c reading) orDANE(s *engine.Shown, d mechanism) []Cure {
+func (c reading) orDANE(s *reason.Shown, d mechanism) []Cure {
 	if len(d.cures) == 0 || c.h == nil {
 		return nil
 	}
@@ -107,22 +107,22 @@ func (c reading) policyLines() []string {
 
 // policyCures puts right what is published for MTA-STS. A policy that has no effect today
 // stops mail once it has: so the certificates come first.
-func (c reading) policyCures(s *engine.Shown, f certFault) (out []Cure) {
+func (c reading) policyCures(s *reason.Shown, f certFault) (out []Cure) {
 	m := stsOf(c.p, c.h)
 	first := c.certificateFirst(f)
 	var steps []Cure
 	if first != "" {
 		steps = append(steps, cure(first+" Do this first: an enforced policy stops mail to servers without such a certificate."))
 	}
-	why := engine.NoSTSNone
+	why := reason.NoSTSNone
 	if c.h != nil {
 		why = c.h.NoSTS
 	}
 	switch why {
-	case engine.NoSTSUnknown:
+	case reason.NoSTSUnknown:
 		return m.cures // what the policy says is not known
-	case engine.NoSTSTesting, engine.NoSTSModeNone:
-		if pol := c.p.STS.Policy; pol != nil && why == engine.NoSTSTesting {
+	case reason.NoSTSTesting, reason.NoSTSModeNone:
+		if pol := c.p.STS.Policy; pol != nil && why == reason.NoSTSTesting {
 			if missing := c.unlisted(); len(missing) > 0 {
 				steps = append(steps, cure(fmt.Sprintf("Add to %s the mail hosts that the policy does not list (today it lists %s):", policyURL(c.domain), list(texts(pol.MX))), missing...))
 			}
@@ -130,7 +130,7 @@ func (c reading) policyCures(s *engine.Shown, f certFault) (out []Cure) {
 		steps = append(steps, cure(fmt.Sprintf("Change the line `mode: %s` to `mode: enforce` in %s, and then give the TXT record a new id:", c.p.STS.Policy.Mode, policyURL(c.domain)), recordLine(c.p)))
 	default:
 		steps = append(steps, m.cures...)
-		if why == engine.NoSTSFetch {
+		if why == reason.NoSTSFetch {
 			steps[len(steps)-1].Text += " Then give the TXT record a new id, so that senders fetch it:"
 			steps[len(steps)-1].Lines = append(steps[len(steps)-1].Lines, recordLine(c.p))
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // A Line is one line of evidence: what was seen, in few words. [Step] has it all.
@@ -51,7 +52,7 @@ func validated(s dnssec.Status) string {
 // policyLine is what MTA-STS said.
 func policyLine(p *engine.Plan) (Line, bool) {
 	r := &p.STS
-	if p.STSAsked != engine.STSWasAsked && p.STSAsked != engine.STSLeft {
+	if p.STSAsked != reason.STSWasAsked && p.STSAsked != reason.STSLeft {
 		return Line{}, false
 	}
 	if q := r.Policy; q != nil {

@@ -45,7 +45,7 @@ var words = map[error]string{
 	dnssec.ErrIndeterminate: "indeterminate",
 	dnssec.ErrServFail:      "SERVFAIL",
 	dnssec.ErrRefused:       "refused",
-	dnssec.ErrTimeout:       "time-out",
+	dnssec.ErrTimeout:       "timeout",
 	dnssec.ErrUnreachable:   "unreachable",
 	dnssec.ErrMalformed:     "malformed",
 	dnssec.ErrAliasLoop:     "alias loop",
@@ -61,7 +61,7 @@ var words = map[error]string{
 	sts.ErrFetchRedirect:  "redirect",
 	sts.ErrFetchMediaType: "media type",
 	sts.ErrFetchSize:      "too large",
-	sts.ErrFetchTimeout:   "time-out",
+	sts.ErrFetchTimeout:   "timeout",
 
 	pkix.ErrName:        "no presented name matches",
 	pkix.ErrExpired:     "expired",

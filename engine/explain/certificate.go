@@ -12,6 +12,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -148,6 +149,7 @@ type certFault struct {
 	cert    *x509.Certificate
 	also    string // a second fault: the certificate is also self-signed, has also expired
 	leaf    *x509.Certificate
+	kind    error // of [pkix.Error], where the trouble is certOther
 }
 
 // of is the clause about the certificate of a named host.
@@ -160,7 +162,7 @@ func (f certFault) of(host string) string {
 }
 
 // judgeChain says what is wrong with a chain that WebPKI, or DANE-TA, does not accept.
-func judgeChain(s *engine.Shown) certFault {
+func judgeChain(s *reason.Shown) certFault {
 	c := leaf(s.Chain)
 	if c == nil {
 		return certFault{trouble: certNone, clause: "it shows no certificate"}
@@ -213,7 +215,7 @@ func judgeChain(s *engine.Shown) certFault {
 	case errors.Is(e.Kind, pkix.ErrBudget):
 		f.trouble, f.clause = certBudget, "its certificate chain costs more work to verify than is allowed ("+clip(e.Detail)+")"
 	default:
-		f.trouble = certOther
+		f.trouble, f.kind = certOther, e.Kind
 		f.clause = whose + " is not accepted: " + chainWords(e)
 	}
 	return f
@@ -229,7 +231,7 @@ func chainWords(e *pkix.Error) string {
 	case errors.Is(e.Kind, pkix.ErrSignature):
 		return "the signature of its issuer does not verify"
 	case errors.Is(e.Kind, pkix.ErrPathLength):
-		word = "more certificates stand below it than it allows"
+		word = "it allows fewer certificates below it than are sent"
 	case errors.Is(e.Kind, pkix.ErrExtension):
 		word = "it has a critical extension that is not known"
 	case errors.Is(e.Kind, pkix.ErrKey):
@@ -254,7 +256,7 @@ func chainWords(e *pkix.Error) string {
 
 // tlsaNow is the record of the key that was presented: what a record would have to hold if
 // that key is the right one.
-func tlsaNow(s *engine.Shown, r dane.Recipe) (dane.Record, bool) {
+func tlsaNow(s *reason.Shown, r dane.Recipe) (dane.Record, bool) {
 	if c := leaf(s.Chain); c != nil {
 		rec, err := dane.GenerateFromDER(r, c.Raw)
 		if err != nil {

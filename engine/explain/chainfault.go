@@ -1,35 +1,39 @@
 package explain
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
+	"github.com/mxauth/mxauth/pkix"
+	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // Certificates that prove nothing.
 
 // shown is what was made of a certificate.
-func (c reading) shown(s *engine.Shown) (t told, ok bool) {
+func (c reading) shown(s *reason.Shown) (t told, ok bool) {
 	f := judgeChain(s)
 	switch c.r.ID {
-	case engine.ReasonDANENoMatch:
+	case reason.DANENoMatch:
 		return c.noMatch(s), true
-	case engine.ReasonEncryptedTLSA:
+	case reason.EncryptedTLSA:
 		return c.tlsaUnusable(s), true
-	case engine.ReasonDANEName:
+	case reason.DANEName:
 		return c.daneName(s), true
-	case engine.ReasonDANEExpired, engine.ReasonDANEUntrusted:
+	case reason.DANEExpired, reason.DANEUntrusted:
 		return c.daneChain(s, f), true
-	case engine.ReasonSTSName, engine.ReasonSTSExpired, engine.ReasonSTSUntrusted:
+	case reason.STSName, reason.STSExpired, reason.STSUntrusted:
 		return c.stsChain(s, f), true
-	case engine.ReasonPKIXName, engine.ReasonPKIXExpired, engine.ReasonPKIXUntrusted:
+	case reason.PKIXName, reason.PKIXExpired, reason.PKIXUntrusted:
 		return c.pkixChain(s, f), true
-	case engine.ReasonHalfDANEMatch:
+	case reason.HalfDANEMatch:
 		return c.halfDANE(), true
-	case engine.ReasonEncryptedName, engine.ReasonEncryptedCA, engine.ReasonEncryptedUnproved:
-		if c.h != nil && c.h.Ground == engine.GroundNoPolicy {
+	case reason.EncryptedName, reason.EncryptedCA, reason.EncryptedUnproved:
+		if c.h != nil && c.h.Ground == reason.GroundNoPolicy {
 			return c.encrypted(s, f), true
 		}
 		return told{cause: fmt.Sprintf("The connection to %s is encrypted, and who the server is was not checked.", c.host)}, true
@@ -60,11 +64,45 @@ func (c reading) chainCure(f certFault, public bool) string {
 	case certUnknownCA:
 		return fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, c.host)
 	}
-	return fmt.Sprintf("Get a new certificate for %s that is made for servers and whose chain is valid: try %s.", c.host, c.openssl())
+	return c.otherCure(f, public)
+}
+
+// otherCure is what puts a chain right that fails for a property of one of its
+// certificates: who issues the new one, which property it needs, and the command that shows
+// that property of the certificate in use.
+func (c reading) otherCure(f certFault, public bool) string {
+	if f.leaf == nil {
+		return fmt.Sprintf("Give %s another certificate; to look at the one in use: %s.", c.host, c.openssl())
+	}
+	ca := "its CA (" + quoted(issuer(f.leaf)) + ")"
+	if selfSigned(f.leaf) {
+		ca = "the tool that made it"
+		if public {
+			ca = "a public CA"
+		}
+	}
+	if f.cert != nil && !bytes.Equal(f.cert.Raw, f.leaf.Raw) {
+		return fmt.Sprintf("Put the issuing certificates that %s publishes for the certificate of %s into its chain file (Postfix: `smtpd_tls_chain_files`), in place of %s. To look at those in use: %s.",
+			ca, c.host, called(f.cert), strings.TrimSuffix(c.openssl(), "`")+" -showcerts`")
+	}
+	need, look := "", "-text"
+	switch f.kind {
+	case pkix.ErrPurpose:
+		need, look = " that is made for servers (extended key usage `serverAuth`)", "-ext extendedKeyUsage"
+	case pkix.ErrConstraint:
+		need, look = ", or from another one if that CA may not issue for this name", "-ext subjectAltName"
+	case pkix.ErrExtension:
+		need = " without that critical extension"
+	case pkix.ErrKey:
+		need = " with a key that is accepted everywhere: RSA of 2048 bits or ECDSA P-256"
+	case pkix.ErrSignature:
+		need = ", and put it into the chain file together with the issuing certificates that come with it"
+	}
+	return fmt.Sprintf("Get from %s a new certificate for %s%s. To look at the one in use: %s.", ca, c.host, need, strings.TrimSuffix(c.openssl(), "`")+" </dev/null | openssl x509 -noout "+look+"`")
 }
 
 // stsChain is a certificate that an enforced policy does not accept.
-func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
+func (c reading) stsChain(s *reason.Shown, f certFault) (t told) {
 	testing := c.p != nil && c.p.STS.Policy != nil && c.p.STS.Policy.Mode.String() == "testing"
 	demands := fmt.Sprintf("The MTA-STS policy of %s (mode enforce) requires a valid certificate that names %s.", c.domain, c.host)
 	if testing {
@@ -72,7 +110,7 @@ func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
 	}
 	clause := f.of(c.host)
 	switch {
-	case f.trouble == certName && s.CommonName == engine.CommonNameNever:
+	case f.trouble == certName && s.CommonName == reason.CommonNameNever:
 		clause = fmt.Sprintf("the certificate of %s has that name as Common Name only%s", c.host, commonName(s.CommonName))
 	case f.trouble == certName:
 		clause = fmt.Sprintf("the certificate of %s is for %s, not for %s", c.host, presented(s.Presented), c.host)
@@ -89,16 +127,28 @@ func (c reading) stsChain(s *engine.Shown, f certFault) (t told) {
 }
 
 // pkixChain is a certificate that the operator, or REQUIRETLS, does not accept.
-func (c reading) pkixChain(s *engine.Shown, f certFault) (t told) {
+func (c reading) pkixChain(s *reason.Shown, f certFault) (t told) {
 	why := "This check demands a certificate of a trusted CA with the name " + list(texts(s.References)) + "."
-	if c.r.ID == engine.ReasonPKIXName {
+	// The names may be those that the operator chose, with which the host has nothing to do.
+	chosen := !slices.ContainsFunc(s.References, func(r rfc6125.Reference) bool { return r.String() == c.host })
+	if c.r.ID == reason.PKIXName {
 		t.cause = sentences(fmt.Sprintf("The certificate of %s is for %s%s.", c.host, presented(s.Presented), commonName(s.CommonName)), why)
-		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s.", c.host, c.host)))}
-		t.hints = append(t.hints, HintNames)
+		if !chosen {
+			t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s.", c.host, c.host)))}
+			t.hints = append(t.hints, HintNames)
+			return t
+		}
+		if ok := rfc6125.PresentedBy(leaf(s.Chain)).Match([]rfc6125.Reference{rfc6125.NewReference(c.h.Name)}, rfc6125.Options{}).OK; ok {
+			t.cause = sentences(t.cause, "The certificate has the host's own name, so the server needs no other one.")
+		}
+		t.hints = append(t.hints, HintOtherNames)
 		return t
 	}
 	t.cause = sentences(capital(f.of(c.host))+".", why)
 	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, true)))}
+	if chosen && (f.trouble == certSelf || f.trouble == certUnknownCA) {
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, list(texts(s.References)))))}
+	}
 	if f.trouble == certUnknownCA || f.trouble == certIncomplete || f.trouble == certRoots {
 		t.hints = append(t.hints, HintRoots)
 	}
@@ -106,10 +156,10 @@ func (c reading) pkixChain(s *engine.Shown, f certFault) (t told) {
 }
 
 // encrypted is a session that authenticates nobody, because nothing asks for that.
-func (c reading) encrypted(s *engine.Shown, f certFault) (t told) {
+func (c reading) encrypted(s *reason.Shown, f certFault) (t told) {
 	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
 	effect := fmt.Sprintf("So the connection to %s is encrypted, but the server is not verified", c.host)
-	if c.r.ID == engine.ReasonEncryptedName && f.trouble != certName && f.trouble != certNone {
+	if c.r.ID == reason.EncryptedName && f.trouble != certName && f.trouble != certNone {
 		// Two faults: a new certificate puts both right.
 		if f.trouble == certFine || f.trouble == certRoots || f.trouble == certBudget {
 			f.clause = ""

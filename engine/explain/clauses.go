@@ -8,11 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -35,8 +37,8 @@ func domain(r engine.Reason) string {
 	return "the next hop"
 }
 
-// exception tells of an exception.
-func exception(x *engine.Exception) string {
+// exceptionClause tells of an exception.
+func exceptionClause(x *exception.Exception) string {
 	if x == nil {
 		return ""
 	}
@@ -44,21 +46,21 @@ func exception(x *engine.Exception) string {
 }
 
 // drop tells of a lost protection.
-func drop(r engine.Reason, d *engine.Drop) string {
+func drop(r engine.Reason, d *memory.Drop) string {
 	since, dom := d.Since.UTC().Format(time.DateOnly), r.Domain
 	switch d.Kind {
-	case engine.DropTLS:
+	case memory.DropTLS:
 		return fmt.Sprintf("Until %s %s spoke TLS, and it does not now.", since, d.Host)
-	case engine.DropDANE:
+	case memory.DropDANE:
 		return fmt.Sprintf("Until %s the mail hosts of %s were protected by signed TLSA records (DANE), and none is now.", since, dom)
-	case engine.DropDANEPartly:
+	case memory.DropDANEPartly:
 		return fmt.Sprintf("Until %s every mail host of %s was protected by signed TLSA records (DANE), and some are not now.", since, dom)
-	case engine.DropSTSTesting:
+	case memory.DropSTSTesting:
 		return fmt.Sprintf("Until %s the MTA-STS policy of %s was enforced, and it is in mode testing now.", since, dom)
-	case engine.DropSTSNone:
+	case memory.DropSTSNone:
 		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and it is in mode none now.", since, dom)
-	case engine.DropSTSUnknown:
-		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and whether it has one now can not be found out.", since, dom)
+	case memory.DropSTSUnknown:
+		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and whether it has one now cannot be found out.", since, dom)
 	}
 	return fmt.Sprintf("Until %s %s had an MTA-STS policy, and it has none now.", since, dom)
 }
@@ -99,14 +101,14 @@ func clause(err error) string {
 
 // commonName is the clause, after the names of a certificate of which none counts, that
 // says why its Common Name was of no use; "" if it is none of the names asked for.
-func commonName(c engine.CommonName) string {
+func commonName(c reason.CommonName) string {
 	switch c {
-	case engine.CommonNameNever:
-		return ", and a Common Name does not count: the name must be a subject alternative name (RFC 8461 section 4.2, RFC 9525 section 2)"
-	case engine.CommonNameOff:
+	case reason.CommonNameNever:
+		return ", and a Common Name does not count: the name must be a subject alternative name"
+	case reason.CommonNameOff:
 		return ", and this server is set to take no Common Name"
-	case engine.CommonNameWithSAN:
-		return ", and a Common Name counts only where there is no subject alternative name (RFC 6125 section 6.4.4)"
+	case reason.CommonNameWithSAN:
+		return ", and a Common Name counts only where there is no subject alternative name"
 	}
 	return ""
 }
@@ -115,7 +117,7 @@ func commonName(c engine.CommonName) string {
 // DNS names is not told twice.
 func presented(names []string) string {
 	if len(names) == 0 {
-		return "nobody"
+		return "no name"
 	}
 	var all []string
 	for _, n := range names {
@@ -178,17 +180,8 @@ func whyUnusable(u dane.RecordUse) string {
 // clipAt is how many octets of a foreign text go into a line for people.
 const clipAt = 200
 
-// clip cuts a text and shows by its number what does not belong on a terminal.
-func clip(s string) string {
-	if len(s) <= clipAt {
-		return text.Escape(s)
-	}
-	cut := clipAt
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return text.Escape(s[:cut]) + "..."
-}
+// clip cuts a text and escapes what does not belong on a terminal.
+func clip(s string) string { return text.Escape(text.Cut(s, clipAt)) }
 
 // list joins names for a sentence; beyond a handful it only counts.
 func list(names []string) string {

@@ -6,24 +6,25 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // Lookups without which nothing goes.
 
 // what is what a lookup was for.
-func (c reading) what(ev *engine.LookupFailed) string {
+func (c reading) what(ev *reason.LookupFailed) string {
 	le := lookupOf(ev.Err)
 	switch c.r.ID {
-	case engine.ReasonMXBogus, engine.ReasonMXLookupFailed:
+	case reason.MXBogus, reason.MXLookupFailed:
 		return "the MX records of " + c.domain
-	case engine.ReasonAddressBogus, engine.ReasonAddressFailed:
+	case reason.AddressBogus, reason.AddressFailed:
 		typ := "A and AAAA"
 		if le != nil {
 			typ = le.Question.Type.String()
 		}
 		return fmt.Sprintf("the address records (%s) of the mail host %s", typ, c.host)
 	}
-	if c.r.ID == engine.ReasonBudget && !ev.Owner.IsValid() {
+	if c.r.ID == reason.Budget && !ev.Owner.IsValid() {
 		if c.h == nil {
 			return "the MX records of " + c.domain
 		}
@@ -32,7 +33,7 @@ func (c reading) what(ev *engine.LookupFailed) string {
 	return c.whatTLSA(ev)
 }
 
-func (c reading) whatTLSA(ev *engine.LookupFailed) string {
+func (c reading) whatTLSA(ev *reason.LookupFailed) string {
 	owner := tlsaOwnerOf(c.h)
 	if ev.Owner.IsValid() {
 		owner = ev.Owner.String()
@@ -48,16 +49,16 @@ func tlsaOwnerOf(h *engine.Host) string {
 }
 
 // lookupFailed is a lookup without which nothing goes.
-func (c reading) lookupFailed(ev *engine.LookupFailed) told {
+func (c reading) lookupFailed(ev *reason.LookupFailed) told {
 	what := c.what(ev)
 	var t told
 	effect := ""
 	switch c.r.ID {
-	case engine.ReasonMXBogus, engine.ReasonMXLookupFailed:
+	case reason.MXBogus, reason.MXLookupFailed:
 		effect = fmt.Sprintf("So the mail hosts of %s are not known, and the message waits.", c.domain)
-	case engine.ReasonBudget:
+	case reason.Budget:
 		effect = "What is not known now does not count as absent, so the message waits."
-	case engine.ReasonAddressBogus, engine.ReasonAddressFailed:
+	case reason.AddressBogus, reason.AddressFailed:
 		effect = fmt.Sprintf("No mail goes to %s until its addresses are known.", c.host)
 	default:
 		effect = fmt.Sprintf("No mail goes to %s until it is known whether it has TLSA records.", c.host)
@@ -86,7 +87,7 @@ func (c reading) lookupFailed(ev *engine.LookupFailed) told {
 }
 
 // through says by which aliases the lookup came to the name that failed.
-func (c reading) through(ev *engine.LookupFailed) string {
+func (c reading) through(ev *reason.LookupFailed) string {
 	le := lookupOf(ev.Err)
 	if le == nil || c.h == nil || !le.Reason.Zone.IsValid() || le.Question.Name.IsSubdomainOf(le.Reason.Zone) {
 		return ""

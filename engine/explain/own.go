@@ -33,7 +33,7 @@ const (
 	HintForget       Hint = "forget"        // the memory can be told that a change is intended
 	HintLevel        Hint = "level"         // another level would demand more, or less
 	HintNames        Hint = "names"         // names can be configured
-	HintAlias        Hint = "alias"         // aliases can be followed
+	HintOtherNames   Hint = "other-names"   // the names that were configured are not the host's
 	HintFallback     Hint = "fallback"      // the fallback to clear text can be allowed
 	HintUnknown      Hint = "sts-policy"    // what an MTA-STS record that cannot be looked up does
 )

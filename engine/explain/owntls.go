@@ -5,13 +5,14 @@ import (
 	"strings"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 )
 
 // ownReasons is the reason of a handshake that failed through the TLS library of this
 // program.
 var ownReasons = []Info{{
-	ID:   engine.ReasonOwnTLS,
+	ID:   reason.OwnTLS,
 	Text: "The TLS library of this program (crypto/tls of Go) cannot complete the handshake with {host}: {obstacle}. {demand}, so this program refuses the host; senders with OpenSSL or GnuTLS, such as Postfix and Exim, can perhaps deliver to it{matched}. {cure}",
 	Variants: map[variant]string{
 		variantRead:  "The TLS library of this program (crypto/tls of Go) cannot complete the handshake with {host}: {obstacle}. The certificate was read from the handshake, with a signature that proves its key, so the verdict is that of a sender with OpenSSL or GnuTLS, such as Postfix or Exim. {cure}",

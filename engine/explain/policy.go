@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/zonefile"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -163,7 +164,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 		}
 		return fileFault{fmt.Sprintf("the policy file %s is malformed%s: %s", url, where, what), cure + "."}
 	case errors.Is(err, sts.ErrPolicy):
-		return fileFault{fmt.Sprintf("the policy file %s is malformed%s", url, strings.Replace(in, "sts: policy invalid: ", "", 1)), fmt.Sprintf("Correct the file %s: `mxauth lint %s` shows each line that is wrong.", url, domain)}
+		return fileFault{fmt.Sprintf("the policy file %s is malformed%s", url, strings.Replace(in, sts.ErrPolicy.Error()+": ", "", 1)), fmt.Sprintf("Correct the file %s: `mxauth lint %s` shows each line that is wrong.", url, domain)}
 	case errors.Is(err, sts.ErrFetchRedirect):
 		return fileFault{fmt.Sprintf("the web server answers %s with a redirect%s, and redirects do not count for a policy", url, in),
 			fmt.Sprintf("Let the web server %s deliver the file itself with status 200, without redirect.", host)}
@@ -182,7 +183,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 		return fileFault{fmt.Sprintf("the web server delivers %s with a media type other than text/plain%s", url, in),
 			fmt.Sprintf("Let the web server %s deliver the file with the header `Content-Type: text/plain`.", host)}
 	case errors.Is(err, sts.ErrFetchWebPKI):
-		s := &engine.Shown{Chain: p.STS.Chain, Err: err, At: p.Made}
+		s := &reason.Shown{Chain: p.STS.Chain, Err: err, At: p.Made}
 		if c := leaf(p.STS.Chain); c != nil {
 			s.Presented = rfc6125.PresentedBy(c).Names()
 		}
@@ -199,7 +200,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 		return fileFault{fmt.Sprintf("the TLS handshake with the policy host %s fails%s", host, in),
 			fmt.Sprintf("Let the web server %s offer TLS 1.2 or later with a certificate of that name; its log says why the handshake fails.", host)}
 	case errors.Is(err, sts.ErrFetchTCP):
-		return fileFault{fmt.Sprintf("no connection to the policy host %s on port 443 comes about%s", host, in),
+		return fileFault{fmt.Sprintf("the web server %s accepts no connection on port 443%s", host, in),
 			fmt.Sprintf("Let a web server with HTTPS run at the address of %s and be reachable on port 443.", host)}
 	case errors.Is(err, sts.ErrFetchTimeout):
 		return fileFault{fmt.Sprintf("the policy host %s does not deliver the policy in time%s", host, in),

@@ -5,17 +5,18 @@ import (
 	"strings"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // MTA-STS policies, and hosts that they do not list.
 
 // policyFailed is a policy, or its record, that does not count.
-func (c reading) policyFailed(ev *engine.PolicyFailed) (t told) {
+func (c reading) policyFailed(ev *reason.PolicyFailed) (t told) {
 	if c.p == nil {
 		return told{cause: fmt.Sprintf("The MTA-STS policy of %s does not count (%s).", c.domain, clause(ev.Err))}
 	}
 	switch c.r.ID {
-	case engine.ReasonSTSRecordGone:
+	case reason.STSRecordGone:
 		t.cause = kept(c.p)
 		if t.cause == "" {
 			t.cause = fmt.Sprintf("The TXT record at %s is gone or malformed, and the MTA-STS policy of %s that was fetched on %s still holds.", recordName(c.domain), c.domain, day(ev.Fetched))
@@ -25,7 +26,7 @@ func (c reading) policyFailed(ev *engine.PolicyFailed) (t told) {
 		} else {
 			t.owner = append(t.owner, cure(fmt.Sprintf("Put the TXT record back. If MTA-STS is to end, serve a policy with `mode: none` at %s first, and remove record and file when %s has passed.", policyURL(c.domain), moment(c.p.STS.Expires)), recordLine(c.p)))
 		}
-	case engine.ReasonSTSRecordFail:
+	case reason.STSRecordFail:
 		what := whatRecord(c.domain)
 		if own := OwnFault(ev.Err); own != NoHint {
 			t.cause = sentences(ownLookup(ev.Err, what, c.p), kept(c.p))
@@ -41,7 +42,7 @@ func (c reading) policyFailed(ev *engine.PolicyFailed) (t told) {
 		f := policyFile(c.p, ev.Err)
 		t.cause = sentences(sentence(f.clause), kept(c.p))
 		t.owner = append(t.owner, cure(f.cure))
-		if c.r.ID == engine.ReasonSTSWebPKI {
+		if c.r.ID == reason.STSWebPKI {
 			t.hints = append(t.hints, HintRoots)
 		}
 	}
@@ -49,9 +50,9 @@ func (c reading) policyFailed(ev *engine.PolicyFailed) (t told) {
 }
 
 // policyUnknown is what this program has not found out.
-func (c reading) policyUnknown(ev *engine.PolicyUnknown) (t told, ok bool) {
+func (c reading) policyUnknown(ev *reason.PolicyUnknown) (t told, ok bool) {
 	switch c.r.ID {
-	case engine.ReasonSTSPending:
+	case reason.STSPending:
 		if ev.Record {
 			t.cause = fmt.Sprintf("The question for the MTA-STS record of %s (TXT at %s) was not answered in time, so it is not known whether it has a policy.", c.domain, recordName(c.domain))
 			t.owner = []Cure{cure(fmt.Sprintf("See that all name servers answer `dig %s TXT` quickly.", recordName(c.domain)))}
@@ -62,11 +63,11 @@ func (c reading) policyUnknown(ev *engine.PolicyUnknown) (t told, ok bool) {
 		t.owner = []Cure{cure(fmt.Sprintf("See why %s is not delivered within a few seconds: try `curl -v %s`.", policyURL(c.domain), policyURL(c.domain)))}
 		t.sender = append(t.sender, "Nothing: the message goes with the next attempt, with the policy or, if it does not come, without.")
 		return t, true
-	case engine.ReasonSTSNoTurn:
+	case reason.STSNoTurn:
 		t.cause = fmt.Sprintf("The MTA-STS policy of %s is not fetched yet because of a limit of this program (%s). %s", c.domain, shortage(ev.Err), ownSide)
 		t.hints = append(t.hints, HintLimit)
 		return t, true
-	case engine.ReasonSTSStore:
+	case reason.STSStore:
 		t.cause = fmt.Sprintf("The store of this machine cannot be read (%s), so it is not known whether an MTA-STS policy of %s is kept. %s", clause(ev.Err), c.domain, ownSide)
 		t.hints = append(t.hints, HintStore)
 		return t, true
@@ -107,10 +108,10 @@ func (c reading) undetermined() (t told) {
 }
 
 // notListed is a host that the policy does not name.
-func (c reading) notListed(ev *engine.PolicyHosts) (t told) {
+func (c reading) notListed(ev *reason.PolicyHosts) (t told) {
 	var lists, note string
 	if ev == nil && c.p != nil && c.p.STS.Policy != nil {
-		ev = &engine.PolicyHosts{Patterns: c.p.STS.Policy.MX}
+		ev = &reason.PolicyHosts{Patterns: c.p.STS.Policy.MX}
 	}
 	if ev != nil && c.h != nil {
 		lists = fmt.Sprintf(" (it lists %s)", list(texts(ev.Patterns)))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
@@ -39,14 +40,14 @@ func Report(p *engine.Plan, i int, d engine.Decision) []tlsrpt.Entry {
 	}
 	h := &p.Hosts[i]
 	switch d.Reason.ID {
-	case engine.ReasonPlanExpired, engine.ReasonNotInPlan, engine.ReasonWrongPort:
+	case reason.PlanExpired, reason.NotInPlan, reason.WrongPort:
 		return nil
-	case engine.ReasonMemoryDANE, engine.ReasonMemorySTS:
+	case reason.MemoryDANE, reason.MemorySTS:
 		// This server's own caution: no policy of the domain had a part in it, and nothing
 		// was tried.
 		return nil
 	}
-	if d.Reason.ID == engine.ReasonBudget || h.Waived.ID == engine.ReasonBudget {
+	if d.Reason.ID == reason.Budget || h.Waived.ID == reason.Budget {
 		return nil // this server did not look for long enough to say what policy there is
 	}
 	if d.Peer.Handshake == engine.HandshakeRead || d.Event == engine.HandshakeFailed && d.Peer.OwnTLS != nil {
@@ -59,7 +60,7 @@ func Report(p *engine.Plan, i int, d engine.Decision) []tlsrpt.Entry {
 		return nil
 	}
 	all := append(slices.Clone(d.Details), p.Findings...)
-	if d.Reason.ID != engine.ReasonAudit && d.Reason.ID != engine.ReasonException { // those repeat what failed, which is among the details
+	if d.Reason.ID != reason.Audit && d.Reason.ID != reason.Exception { // those repeat what failed, which is among the details
 		all = append([]engine.Reason{d.Reason}, all...)
 	}
 	return entries(p, h, d, all)
@@ -76,7 +77,7 @@ func entries(p *engine.Plan, h *engine.Host, d engine.Decision, why []engine.Rea
 		if h.DANE.Base.IsValid() {
 			e.Domain = h.DANE.Base.String()
 		}
-		if h.Reason.ID == engine.ReasonDANERequired {
+		if h.Reason.ID == reason.DANERequired {
 			e.Domain = p.Orig.String()
 		} else {
 			for _, u := range h.DANE.Set.Uses() {
@@ -166,9 +167,9 @@ func reportsSTS(p *engine.Plan) bool {
 // the case.
 func reasonCode(r engine.Reason) string {
 	switch r.ID {
-	case engine.ReasonMXBogus, engine.ReasonAddressBogus:
+	case reason.MXBogus, reason.AddressBogus:
 		return "dnssec-bogus"
-	case engine.ReasonSTSNoMatch:
+	case reason.STSNoMatch:
 		return "sts-mx-mismatch"
 	}
 	return string(r.ID)

@@ -8,6 +8,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -90,19 +91,19 @@ func daneOf(p *engine.Plan, h *engine.Host) mechanism {
 	}
 	name := h.String()
 	switch h.NoDANE {
-	case engine.NoDANELiteral:
+	case reason.NoDANELiteral:
 		return mechanism{clause: "DANE does not apply to an address"}
-	case engine.NoDANELevel:
+	case reason.NoDANELevel:
 		return mechanism{clause: "DANE is not used at this level"}
-	case engine.NoDANENotAsked:
+	case reason.NoDANENotAsked:
 		return mechanism{clause: "DANE was not looked up"}
-	case engine.NoDANEMXSkipped, engine.NoDANEMXInsecure:
+	case reason.NoDANEMXSkipped, reason.NoDANEMXInsecure:
 		m := mechanism{clause: unsignedMX(p, h), known: true, there: h.DANE.State >= dane.Unusable}
 		m.cures = signMX(p)
 		return m
-	case engine.NoDANEUnusable:
+	case reason.NoDANEUnusable:
 		return mechanism{clause: fmt.Sprintf("none of the TLSA records at %s can be used for mail (%s)", tlsaOwner(h, h.DANE.Base), unusable(h.DANE.Set)), there: true, known: true}
-	case engine.NoDANEAddressInsecure:
+	case reason.NoDANEAddressInsecure:
 		r := answerOf(h).Reason
 		m := mechanism{clause: fmt.Sprintf("DANE cannot be used, because %s", unsigned(r)), known: true}
 		switch r.Code {
@@ -115,7 +116,7 @@ func daneOf(p *engine.Plan, h *engine.Host) mechanism {
 			m.cures = append(m.cures, cure(by(p, c.zone.String(), capital(c.text)+".")))
 		}
 		return m
-	case engine.NoDANENoRecords:
+	case reason.NoDANENoRecords:
 		return noRecords(p, h)
 	}
 	return mechanism{clause: fmt.Sprintf("DANE does not apply to %s", name)}
@@ -189,7 +190,7 @@ func whatRecord(domain string) string {
 
 // stsOf says why MTA-STS does not authenticate the host.
 func stsOf(p *engine.Plan, h *engine.Host) mechanism {
-	why := engine.NoSTSNotAsked
+	why := reason.NoSTSNotAsked
 	if h != nil {
 		why = h.NoSTS
 	}
@@ -198,31 +199,31 @@ func stsOf(p *engine.Plan, h *engine.Host) mechanism {
 	}
 	domain := p.Orig.String()
 	switch why {
-	case engine.NoSTSTesting:
+	case reason.NoSTSTesting:
 		clause := fmt.Sprintf("the MTA-STS policy of %s is in mode testing, in which senders only report", domain)
 		if pol := p.STS.Policy; pol != nil && h.STSMatch == "" && h.Name.IsValid() {
 			clause = fmt.Sprintf("the MTA-STS policy of %s is in mode testing, and it does not list the MX host %s (it lists %s)", domain, h.Name, list(texts(pol.MX)))
 		}
 		return mechanism{clause: clause, there: true, known: true}
-	case engine.NoSTSModeNone:
+	case reason.NoSTSModeNone:
 		if pol := p.STS.Policy; pol != nil && pol.Mode == sts.ModeEnforce {
 			return mechanism{clause: fmt.Sprintf("the MTA-STS policy of %s is in mode enforce", domain), known: true}
 		}
 		return mechanism{clause: fmt.Sprintf("the MTA-STS policy of %s says mode none, which switches it off", domain), there: true, known: true}
-	case engine.NoSTSPending:
+	case reason.NoSTSPending:
 		return mechanism{clause: fmt.Sprintf("the MTA-STS policy of %s is not known yet", domain)}
-	case engine.NoSTSStore:
+	case reason.NoSTSStore:
 		return mechanism{clause: fmt.Sprintf("the store cannot say whether an MTA-STS policy of %s is kept", domain)}
-	case engine.NoSTSUnknown:
+	case reason.NoSTSUnknown:
 		m := mechanism{clause: failedLookup(p.STS.TXTErr, whatRecord(domain)), there: true, known: true}
 		if fix := lookupCure(p.STS.TXTErr); fix.text != "" {
 			m.cures = []Cure{cure(by(p, fix.zone.String(), fix.text))}
 		}
 		return m
-	case engine.NoSTSFetch:
+	case reason.NoSTSFetch:
 		f := policyFile(p, p.STS.FetchErr)
 		return mechanism{clause: f.clause, there: true, known: true, cures: []Cure{cure(f.cure)}}
-	case engine.NoSTSNone:
+	case reason.NoSTSNone:
 		if clause, fix, ok := recordFault(p); ok {
 			return mechanism{clause: clause, there: true, known: true, cures: []Cure{recordCure(p, fix)}}
 		}

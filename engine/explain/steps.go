@@ -9,6 +9,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
@@ -46,7 +47,7 @@ const (
 // Plan lists what was looked up for the next hop.
 func Plan(p *engine.Plan) []Step {
 	var out []Step
-	if p.STSAsked == engine.STSNoClient {
+	if p.STSAsked == reason.STSNoClient {
 		out = append(out, Step{Step: StepSTSRecord, Name: p.Orig.String(), Result: "MTA-STS is not looked at: no client is configured"})
 	}
 	switch p.MX.Row {
@@ -61,14 +62,14 @@ func Plan(p *engine.Plan) []Step {
 	}
 	out = append(out, policy(p)...)
 	if p.PastErr != nil {
-		out = append(out, Step{Step: StepMemory, Name: p.Orig.String(), RFC: byID[engine.ReasonMemoryTLS].RFC,
+		out = append(out, Step{Step: StepMemory, Name: p.Orig.String(), RFC: byID[reason.MemoryTLS].RFC,
 			Result: "it is not known what the domain once proved: " + clip(p.PastErr.Error())})
 	}
 	for i := range p.Drops {
 		d := &p.Drops[i]
-		id := engine.ReasonMemoryDANE
+		id := reason.MemoryDANE
 		if d.OfSTS() {
-			id = engine.ReasonMemorySTS
+			id = reason.MemorySTS
 		}
 		out = append(out, Step{Step: StepMemory, Name: p.Orig.String(), Result: drop(engine.Reason{Domain: p.Orig}, d), RFC: byID[id].RFC})
 	}
@@ -133,15 +134,15 @@ func listed(m *engine.MXState) string {
 }
 
 // unused says why an MX record is not used.
-func unused(u engine.UnusedMX) string {
+func unused(u reason.UnusedMX) string {
 	switch u.Why {
-	case engine.MXNotHost:
+	case reason.MXNotHost:
 		return fmt.Sprintf("%d %s: not a host name, not used", u.Preference, u.Name)
-	case engine.MXRoot:
+	case reason.MXRoot:
 		return "the root as an MX host beside others: not used"
-	case engine.MXTooMany:
+	case reason.MXTooMany:
 		return fmt.Sprintf("only the first %d hosts are looked at", engine.MaxHosts)
-	case engine.MXSelf:
+	case reason.MXSelf:
 		return fmt.Sprintf("%s is this server: it and every host of preference %d or worse is dropped", u.Self, u.Preference)
 	}
 	return "a malformed MX record"
@@ -149,8 +150,8 @@ func unused(u engine.UnusedMX) string {
 
 // policy lists what MTA-STS said.
 func policy(p *engine.Plan) []Step {
-	left := p.STSAsked == engine.STSLeft
-	if !left && p.STSAsked != engine.STSWasAsked {
+	left := p.STSAsked == reason.STSLeft
+	if !left && p.STSAsked != reason.STSWasAsked {
 		return nil
 	}
 	r := &p.STS
@@ -193,7 +194,7 @@ func policy(p *engine.Plan) []Step {
 		pol.Result += "; what applies now is " + notYet(r)
 	}
 	for _, f := range p.Findings {
-		if _, ok := f.Evidence.(*engine.PolicyFailed); ok {
+		if _, ok := f.Evidence.(*reason.PolicyFailed); ok {
 			pol.ResultType = resultType(f)
 			if r.FetchErr != nil {
 				pol.Result += "; " + policyFile(p, r.FetchErr).clause
@@ -341,14 +342,14 @@ func Steps(p *engine.Plan, i int, d engine.Decision) []Step {
 		}
 		out = append(out, compared(name, &d)...)
 		if d.Lost != nil {
-			out = append(out, Step{Step: StepMemory, Host: name, Result: drop(engine.Reason{Domain: p.Orig}, d.Lost), RFC: byID[engine.ReasonMemoryTLS].RFC})
+			out = append(out, Step{Step: StepMemory, Host: name, Result: drop(engine.Reason{Domain: p.Orig}, d.Lost), RFC: byID[reason.MemoryTLS].RFC})
 		}
 	}
 	w := Reason(d.Reason)
 	return append(out, Step{Step: StepVerdict, Host: name, Row: row, Result: d.Outcome.String() + ": " + w.Text, RFC: w.RFC, ResultType: w.ResultType})
 }
 
-// connection is what came of the connection.
+// connection returns the step that says how the connection ended.
 func connection(name string, d *engine.Decision) Step {
 	result := ""
 	switch d.Event {
@@ -357,7 +358,7 @@ func connection(name string, d *engine.Decision) Step {
 	case engine.STARTTLSRefused:
 		result = "STARTTLS was refused"
 		if d.Peer.Injected {
-			result = "plain data behind the reply to STARTTLS"
+			result = "unencrypted data after the reply to STARTTLS"
 		}
 	case engine.HandshakeFailed:
 		result = "the TLS handshake failed"
@@ -378,7 +379,7 @@ func connection(name string, d *engine.Decision) Step {
 		}
 	default:
 		switch {
-		case d.Reason.ID == engine.ReasonUnconfirmed:
+		case d.Reason.ID == reason.Unconfirmed:
 			result = "TLS started"
 		case d.Peer.Code != 0:
 			result = "no mail is taken now"
@@ -386,7 +387,11 @@ func connection(name string, d *engine.Decision) Step {
 			result = "no connection"
 		}
 	}
-	s := Step{Step: StepConnection, Host: name, Result: result + endedBy(&d.Peer), RFC: "3207 s.4"}
+	detail := endedBy(&d.Peer)
+	if detail == " ("+result+")" {
+		detail = ""
+	}
+	s := Step{Step: StepConnection, Host: name, Result: result + detail, RFC: "3207 s.4"}
 	if d.Address.IsValid() {
 		s.Name = d.Address.String()
 	}

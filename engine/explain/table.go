@@ -1,13 +1,13 @@
 package explain
 
 import (
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
 // Info is what is true of a reason in every case, and the sentence of each case.
 type Info struct {
-	ID engine.ReasonID
+	ID reason.ID
 	// Text is the sentence of a case, with the names of it in braces: "The mail host {host}
 	// has no address." Variants replace it where the evidence asks for another.
 	Text       string
@@ -31,7 +31,7 @@ func Reasons() []Info {
 }
 
 // About returns the entry of id; ok is false if there is none.
-func About(id engine.ReasonID) (info Info, ok bool) {
+func About(id reason.ID) (info Info, ok bool) {
 	i, ok := byID[id]
 	if !ok {
 		return Info{}, false
@@ -44,8 +44,8 @@ var table = [...][]Info{nextHopReasons, hostReasons, requirementReasons, connect
 
 var byID = index()
 
-func index() map[engine.ReasonID]*Info {
-	m := make(map[engine.ReasonID]*Info)
+func index() map[reason.ID]*Info {
+	m := make(map[reason.ID]*Info)
 	for _, part := range table {
 		for i := range part {
 			m[part[i].ID] = &part[i]

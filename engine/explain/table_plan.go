@@ -1,14 +1,14 @@
 package explain
 
 import (
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
 // Reasons that concern the next hop as a whole.
 var nextHopReasons = []Info{
 	{
-		ID:         engine.ReasonMXBogus,
+		ID:         reason.MXBogus,
 		About:      "The answer to the question for the domain's mail hosts carries DNSSEC signatures that do not hold, so it may be forged; the message waits.",
 		RFC:        "7672 s.2.1.2",
 		ResultType: tlsrpt.ValidationFailure, Code: "4.4.3",
@@ -16,21 +16,21 @@ var nextHopReasons = []Info{
 		Recipient: "Sign the zone again, let all its name servers serve the same signed zone, and see that the DS record in the parent zone fits a key of the zone.",
 	},
 	{
-		ID:    engine.ReasonMXLookupFailed,
+		ID:    reason.MXLookupFailed,
 		About: "The domain's mail hosts could not be looked up (no answer, SERVFAIL, or an answer that makes no sense). That is not the same as having none; the message waits.",
 		RFC:   "7672 s.2.1.2", Code: "4.4.3",
 		Sender:    "Check that the resolver can be reached and answers for other domains.",
 		Recipient: "See that all name servers of the domain answer the MX question.",
 	},
 	{
-		ID:    engine.ReasonBudget,
+		ID:    reason.Budget,
 		About: "The DNS lookups for the domain, or for one of its mail hosts, reached a limit that this server sets: too many questions, too much data, keys and signatures that cost too much to check, or too much time. What was found before holds. What was not is unknown, which is not the same as absent, so it is not used now.",
 		RFC:   "7672 s.2.1.2", Code: "4.4.3",
 		Sender:    "Nothing if it is this domain alone. If others meet it too, look at how long the resolver takes for an answer.",
 		Recipient: "Look at the name that is mentioned: shorten chains of aliases and of delegations, and remove DNSKEY, DS and RRSIG records that are not needed.",
 	},
 	{
-		ID:    engine.ReasonNoSuchDomain,
+		ID:    reason.NoSuchDomain,
 		Text:  "The domain {denied} does not exist (its parent zone says so{status}).",
 		About: "The domain does not exist.",
 		RFC:   "5321 s.5.1", Code: "5.1.2",
@@ -38,7 +38,7 @@ var nextHopReasons = []Info{
 		Recipient: "If the domain should exist, look at its registration and delegation.",
 	},
 	{
-		ID:    engine.ReasonNullMX,
+		ID:    reason.NullMX,
 		Text:  "The domain {domain} says that it takes no mail (null MX record `0 .`{status}).",
 		About: "The domain says that it takes no mail (a null MX record).",
 		RFC:   "7505 s.3", Code: "5.1.10",
@@ -46,7 +46,7 @@ var nextHopReasons = []Info{
 		Recipient: "If the domain should take mail, replace the MX record `0 .` by one that names a host.",
 	},
 	{
-		ID:    engine.ReasonNoUsableMX,
+		ID:    reason.NoUsableMX,
 		Text:  "The domain {domain} has MX records, and none of them names a host.",
 		About: "The domain has MX records, and none of them names a host that mail could be sent to.",
 		RFC:   "5321 s.5.1", Code: "5.4.4",
@@ -54,7 +54,7 @@ var nextHopReasons = []Info{
 		Recipient: "Let the MX record name a host (`10 mail.example.org.`); an IP address cannot stand there.",
 	},
 	{
-		ID:    engine.ReasonMailLoop,
+		ID:    reason.MailLoop,
 		Text:  "The best mail host of {domain} is {self}, which is this server itself; to send the message would send it in a circle.",
 		About: "The best mail host of the domain is this server itself, so to send the message would send it in a circle.",
 		RFC:   "5321 s.5.1", Code: "5.4.6",
@@ -62,7 +62,7 @@ var nextHopReasons = []Info{
 		Recipient: "If this server is not a mail host of the domain, remove it from the MX records.",
 	},
 	{
-		ID:         engine.ReasonSTSRecordGone,
+		ID:         reason.STSRecordGone,
 		About:      "The domain's MTA-STS record is gone or malformed while a policy that was fetched earlier still holds; that policy is kept.",
 		RFC:        "8461 s.3.3",
 		ResultType: tlsrpt.STSPolicyFetchError,
@@ -70,15 +70,15 @@ var nextHopReasons = []Info{
 		Recipient:  "To end MTA-STS, serve a policy of mode none first and keep the record until the old max_age has passed. If the record should be there, publish exactly one TXT record `v=STSv1; id=...` at _mta-sts.",
 	},
 	{
-		ID:         engine.ReasonSTSRecordFail,
+		ID:         reason.STSRecordFail,
 		About:      "Whether the domain has an MTA-STS record could not be found out.",
 		RFC:        "8461 s.3.3",
 		ResultType: tlsrpt.STSPolicyFetchError,
-		Sender:     "Check the resolver. Where no policy is kept, `--sts-undetermined defer` makes such messages wait.",
+		Sender:     "Check the resolver. Where no policy is kept, the option `sts-undetermined=defer` makes such messages wait.",
 		Recipient:  "See that all name servers answer the TXT question for _mta-sts.",
 	},
 	{
-		ID:         engine.ReasonSTSFetch,
+		ID:         reason.STSFetch,
 		About:      "The domain announces an MTA-STS policy, and the policy could not be fetched.",
 		RFC:        "8461 s.3.3",
 		ResultType: tlsrpt.STSPolicyFetchError,
@@ -86,7 +86,7 @@ var nextHopReasons = []Info{
 		Recipient:  "See that the policy at its URL (mta-sts and the domain, /.well-known/mta-sts.txt) is delivered with status 200, without redirect, as text/plain.",
 	},
 	{
-		ID:         engine.ReasonSTSWebPKI,
+		ID:         reason.STSWebPKI,
 		About:      "The domain announces an MTA-STS policy, and its policy host shows a certificate that does not prove its name (mta-sts and the domain).",
 		RFC:        "8461 s.3.3",
 		ResultType: tlsrpt.STSWebPKIInvalid,
@@ -94,7 +94,7 @@ var nextHopReasons = []Info{
 		Recipient:  "Give the policy host a certificate of a public CA for its name, send its intermediate certificates, and renew it in time.",
 	},
 	{
-		ID:         engine.ReasonSTSInvalid,
+		ID:         reason.STSInvalid,
 		About:      "The MTA-STS policy of the domain was fetched and is malformed, so it has no effect.",
 		RFC:        "8461 s.3.2",
 		ResultType: tlsrpt.STSPolicyInvalid,
@@ -106,7 +106,7 @@ var nextHopReasons = []Info{
 // Reasons for which a host is not used.
 var hostReasons = []Info{
 	{
-		ID:         engine.ReasonAddressBogus,
+		ID:         reason.AddressBogus,
 		About:      "The addresses of the mail host carry DNSSEC signatures that do not hold, so they may be forged; this host is not used now.",
 		RFC:        "7672 s.2.1.2",
 		ResultType: tlsrpt.ValidationFailure, Code: "4.4.3",
@@ -114,29 +114,29 @@ var hostReasons = []Info{
 		Recipient: "Sign the zone of the mail host again and let all its name servers serve the same signed zone.",
 	},
 	{
-		ID:    engine.ReasonAddressFailed,
+		ID:    reason.AddressFailed,
 		About: "The addresses of the mail host could not be looked up; this host is not used now.",
 		RFC:   "7672 s.2.1.2", Code: "4.4.3",
 		Sender:    "Check that the resolver can be reached and answers for other hosts.",
 		Recipient: "See that all name servers of the zone of the host answer for A and AAAA.",
 	},
 	{
-		ID:    engine.ReasonNoAddress,
+		ID:    reason.NoAddress,
 		About: "The mail host has no address.",
 		RFC:   "7672 s.2.2.2", Code: "5.4.4",
 		Sender:    "Nothing; other hosts of the domain are tried.",
 		Recipient: "Give the host an A or AAAA record, or take it out of the MX records.",
 	},
 	{
-		ID:    engine.ReasonAliasRefused,
+		ID:    reason.AliasRefused,
 		Text:  "The mail host {host} is an alias (CNAME) of {target}, and this check is set to refuse such hosts.",
 		About: "The mail host is an alias (CNAME), which an MX record must not name, and this server is set to refuse such hosts.",
 		RFC:   "2181 s.10.3", Code: "5.4.4",
-		Sender:    "`--mx-alias follow` uses such hosts.",
+		Sender:    "The option `mx-alias=follow` uses such hosts.",
 		Recipient: "Let the MX record name the host itself, not an alias.",
 	},
 	{
-		ID:         engine.ReasonTLSABogus,
+		ID:         reason.TLSABogus,
 		About:      "The TLSA records of the mail host, or the proof that it has none, fail DNSSEC validation. Somebody may be hiding or replacing them, so the host is not used now.",
 		RFC:        "7672 s.2.1.2",
 		ResultType: tlsrpt.DNSSECInvalid, Code: "4.7.5",
@@ -144,7 +144,7 @@ var hostReasons = []Info{
 		Recipient: "Sign the zone of the mail host again, let all its name servers serve the same signed zone, and see that its NSEC or NSEC3 chain is complete.",
 	},
 	{
-		ID:         engine.ReasonTLSALookupFailed,
+		ID:         reason.TLSALookupFailed,
 		About:      "Whether the mail host has TLSA records is not known (the lookup failed). To take that for absence would let an attacker switch DANE off, so the host is not used now.",
 		RFC:        "7672 s.2.1.2",
 		ResultType: tlsrpt.DNSSECInvalid, Code: "4.7.5",
@@ -152,7 +152,7 @@ var hostReasons = []Info{
 		Recipient: "All name servers of the zone of the mail host must answer the TLSA question, with records or with a proof that there are none. Old servers and firewalls drop questions of types that they do not know.",
 	},
 	{
-		ID:        engine.ReasonTLSATimeout,
+		ID:        reason.TLSATimeout,
 		About:     "The question for TLSA records of the mail host got no answer in time. To take that for absence would let an attacker switch DANE off, so the host is not used now.",
 		RFC:       "7672 s.2.1.2",
 		Code:      "4.7.5",
@@ -160,7 +160,7 @@ var hostReasons = []Info{
 		Recipient: "All name servers of the zone of the mail host must answer the TLSA question in time.",
 	},
 	{
-		ID:         engine.ReasonTLSAUnproved,
+		ID:         reason.TLSAUnproved,
 		About:      "The zone of the mail host is signed, and its proof that there are no TLSA records is too costly to check (too many NSEC3 iterations), so it proves nothing and the host is not used now.",
 		RFC:        "9276 s.3.2",
 		ResultType: tlsrpt.DNSSECInvalid, Code: "4.7.5",
@@ -168,7 +168,7 @@ var hostReasons = []Info{
 		Recipient: "Sign the zone with NSEC3 iterations 0 (RFC 9276), or with NSEC.",
 	},
 	{
-		ID:         engine.ReasonDANERequired,
+		ID:         reason.DANERequired,
 		About:      "This server delivers to the domain only where DANE authenticates the mail host, and DANE cannot do so here.",
 		RFC:        "7672 s.6",
 		ResultType: tlsrpt.DANERequired, Code: "4.7.5",
@@ -176,7 +176,7 @@ var hostReasons = []Info{
 		Recipient: "Sign the domain and the zone of the mail host with DNSSEC and publish usable TLSA records (3 1 1) for it.",
 	},
 	{
-		ID:         engine.ReasonSTSNoMatch,
+		ID:         reason.STSNoMatch,
 		About:      "The domain's MTA-STS policy does not list this mail host, so mail may not go there.",
 		RFC:        "8461 s.5",
 		ResultType: tlsrpt.ValidationFailure, Code: "4.7.5",
@@ -184,49 +184,49 @@ var hostReasons = []Info{
 		Recipient: "Add an mx line for the host to the policy and then change the id of the TXT record; or take the host out of the MX records.",
 	},
 	{
-		ID:    engine.ReasonSTSUndetermined,
+		ID:    reason.STSUndetermined,
 		About: "Whether the domain has an MTA-STS policy is not known, none is kept, and this server is set to wait in that case.",
 		RFC:   "8461 s.10.2", Code: "4.7.5",
-		Sender:    "Check the resolver; `--sts-undetermined proceed` goes on as if there were no policy.",
+		Sender:    "Check the resolver. With the option `sts-undetermined=proceed` mail goes as if there were no policy.",
 		Recipient: "See that all name servers answer the TXT question for _mta-sts.",
 	},
 	{
-		ID:    engine.ReasonSTSPending,
+		ID:    reason.STSPending,
 		About: "The domain announces an MTA-STS policy, and its policy host has not answered yet. The fetch goes on for up to a minute; until it has ended the message waits, once.",
 		RFC:   "8461 s.3.3", Code: "4.7.5",
 		Sender:    "Nothing: the message goes with the next attempt, with the policy or, if it cannot be fetched, without.",
 		Recipient: "The web server of the policy must answer within a few seconds.",
 	},
 	{
-		ID:    engine.ReasonSTSNoTurn,
+		ID:    reason.STSNoTurn,
 		About: "The domain's MTA-STS policy could not be fetched yet because of a limit of this server: too many fetches at once, no file descriptor left, or the end of the program. That says nothing about the domain, so the message waits.",
 		RFC:   "8461 s.3.3", Code: "4.7.5",
 		Sender:    "It is tried again by itself. If it stays so, look for a flood of messages to domains whose policy hosts do not answer, and at the limit of open files.",
 		Recipient: "Nothing.",
 	},
 	{
-		ID:    engine.ReasonSTSStore,
+		ID:    reason.STSStore,
 		About: "The store of MTA-STS policies cannot be read, so it is not known whether an enforced policy of the domain is kept; the message waits.",
 		RFC:   "8461 s.10.2", Code: "4.7.5",
 		Sender:    "Repair the store: see the log, and that its file or server can be reached. An entry that is damaged is removed by `mxauth cache delete DOMAIN`.",
 		Recipient: "Nothing.",
 	},
 	{
-		ID:    engine.ReasonNoMethod,
+		ID:    reason.NoMethod,
 		About: "This server delivers to the domain only where the mail host proves itself, and neither DANE nor MTA-STS is published for it, nor are names configured.",
 		RFC:   "3207 s.6", Code: "4.7.5",
 		Sender:    "Configure the names that the certificate must carry, or choose another level than secure (Postfix: `smtp_tls_policy_maps`).",
 		Recipient: "Publish TLSA records (DANE) or an MTA-STS policy of mode enforce.",
 	},
 	{
-		ID:    engine.ReasonRequireTLSMX,
+		ID:    reason.RequireTLSMX,
 		About: "The message demands TLS on its whole way (REQUIRETLS), and nothing proves that this mail host is one of the domain: its MX record is not signed and no MTA-STS policy lists it.",
 		RFC:   "8689 s.2", Code: "5.7.10",
 		Sender:    "Send without REQUIRETLS, or ask the recipient to publish one of the standards.",
 		Recipient: "Sign the domain with DNSSEC, or publish an MTA-STS policy of mode enforce that lists the host.",
 	},
 	{
-		ID:    engine.ReasonRequireTLSLiteral,
+		ID:    reason.RequireTLSLiteral,
 		Text:  "The message demands TLS on its whole way (REQUIRETLS), and no certificate can prove the address {host}.",
 		About: "The message demands TLS on its whole way (REQUIRETLS), and the next hop is an IP address, which no certificate can prove as a name.",
 		RFC:   "8689 s.4.2.1", Code: "5.7.10",
@@ -238,54 +238,54 @@ var hostReasons = []Info{
 // Reasons for what must hold for a host.
 var requirementReasons = []Info{
 	{
-		ID:     engine.ReasonDANE,
+		ID:     reason.DANE,
 		Text:   "{host} has signed TLSA records (DANE, at {base}) and must match them.",
 		About:  "The mail host has signed TLSA records (DANE), and the domain's choice of host is signed too: the host must match them.",
 		RFC:    "7672 s.2.2",
 		Sender: "Nothing.", Recipient: "Nothing.",
 	},
 	{
-		ID:     engine.ReasonHalfDANE,
+		ID:     reason.HalfDANE,
 		About:  "The mail host has signed TLSA records and must match them, but the domain's MX record is not signed: it is proven which host this is, not that it is the domain's.",
 		RFC:    "7672 s.2.2.1",
 		Sender: "Nothing.", Recipient: "Sign the domain with DNSSEC, so that its choice of mail host is proven too.",
 	},
 	{
-		ID:         engine.ReasonTLSAUnusable,
+		ID:         reason.TLSAUnusable,
 		About:      "The mail host has signed TLSA records of which none can be used for mail, so TLS is demanded and its certificate is not judged.",
 		RFC:        "7672 s.2.2",
 		ResultType: tlsrpt.TLSAInvalid,
 		Sender:     "Nothing.", Recipient: "Publish records of usage 3 (or 2), selector 0 or 1, matching type 1: `3 1 1` and the SHA-256 of the key. Usages 0 and 1 do not count for mail.",
 	},
 	{
-		ID:     engine.ReasonSTS,
+		ID:     reason.STS,
 		Text:   "The MTA-STS policy of {domain} is enforced and lists {host} ({pattern}): it must use TLS and show a certificate of that name from a public CA.",
 		About:  "The domain has an MTA-STS policy of mode enforce that lists the mail host: it must use TLS and show a certificate of its own name from a public CA.",
 		RFC:    "8461 s.4",
 		Sender: "Nothing.", Recipient: "Nothing.",
 	},
 	{
-		ID:     engine.ReasonNames,
+		ID:     reason.Names,
 		Text:   "{host} must prove one of the configured names ({names}) with a certificate of a trusted CA.",
 		About:  "The domain publishes nothing that would authenticate the mail host, and the operator of this server configured the names that it must prove.",
 		RFC:    "9525 s.6",
 		Sender: "Nothing.", Recipient: "Publishing DANE or MTA-STS would tell every sender which name to expect.",
 	},
 	{
-		ID:     engine.ReasonRequireTLSPKIX,
+		ID:     reason.RequireTLSPKIX,
 		Text:   "The message demands TLS on its whole way (REQUIRETLS), so {host} must prove its name with a certificate of a trusted CA.",
 		About:  "The message demands TLS on its whole way (REQUIRETLS), so the mail host must prove its name with a certificate of a public CA even though the domain publishes nothing that asks for it.",
 		RFC:    "8689 s.4.2.1",
 		Sender: "Nothing.", Recipient: "Nothing.",
 	},
 	{
-		ID:     engine.ReasonNoPolicy,
+		ID:     reason.NoPolicy,
 		About:  "The domain publishes neither DANE nor an MTA-STS policy in force, so nothing is demanded: TLS is used where the host offers it.",
 		RFC:    "7672 s.2.2",
 		Sender: "Nothing.", Recipient: "Publish TLSA records (DANE, in a zone signed with DNSSEC), or an MTA-STS policy of mode enforce.",
 	},
 	{
-		ID:       engine.ReasonLiteral,
+		ID:       reason.Literal,
 		Text:     "{host} is an address, to which neither DANE nor MTA-STS applies; nothing is required, and TLS is used if it is offered.",
 		Variants: map[variant]string{variantSession: "The connection to {host} is encrypted; who answers at an address cannot be checked, because neither DANE nor MTA-STS applies to it. The certificate names {presented}."},
 		About:    "The next hop is an IP address, to which neither DANE nor MTA-STS applies, so nothing is demanded: TLS is used where the host offers it.",
@@ -293,7 +293,7 @@ var requirementReasons = []Info{
 		Sender:   "Route by name if the host should prove itself.", Recipient: "Nothing.",
 	},
 	{
-		ID:       engine.ReasonOpportunistic,
+		ID:       reason.Opportunistic,
 		Text:     "This check is set to authenticate no host of {domain} (level opportunistic); TLS is used if {host} offers it.",
 		Variants: map[variant]string{variantSession: "The connection to {host} is encrypted; this check is set to authenticate no host (level opportunistic). The certificate names {presented}."},
 		About:    "This server is set to use TLS where it is offered and to authenticate no host of this next hop.",
@@ -301,7 +301,7 @@ var requirementReasons = []Info{
 		Sender:   "Choose the level default to honour what domains publish (Postfix: `smtp_tls_security_level`).", Recipient: "Nothing.",
 	},
 	{
-		ID:       engine.ReasonTLSRequiredNo,
+		ID:       reason.TLSRequiredNo,
 		Text:     "The sender asked for delivery even without TLS (TLS-Required: No), so nothing is demanded of {host}.",
 		Variants: map[variant]string{variantSession: "The sender asked for delivery even without TLS (TLS-Required: No), so nothing is demanded of {host}. {underlying}"},
 		About:    "The sender of the message asked that it be delivered even if TLS is not possible (TLS-Required: No); policies are evaluated and reported, and stop nothing.",
@@ -309,7 +309,7 @@ var requirementReasons = []Info{
 		Sender:   "Nothing; the header field holds for this message only.", Recipient: "Nothing.",
 	},
 	{
-		ID:       engine.ReasonTLSRPTReport,
+		ID:       reason.TLSRPTReport,
 		Text:     "The message is a report about TLS failures, which goes to {host} whatever its policies say.",
 		Variants: map[variant]string{variantSession: "The message is a report about TLS failures, which goes to {host} whatever its policies say. {underlying}"},
 		About:    "The message is a report about TLS failures (TLSRPT), which is delivered whatever the policies say, so that it arrives when they are broken.",
@@ -317,7 +317,7 @@ var requirementReasons = []Info{
 		Sender:   "Nothing.", Recipient: "Nothing.",
 	},
 	{
-		ID:       engine.ReasonAudit,
+		ID:       reason.Audit,
 		Text:     "Audit mode: {host} would not be used, and the message goes there all the same.",
 		Variants: map[variant]string{variantSession: "Audit mode: the message goes to {host}, {how}, although a policy forbids it. {failed}"},
 		About:    "A policy forbids the use of the mail host, and this server is set to let the message go all the same and to say so (audit mode).",
@@ -325,7 +325,7 @@ var requirementReasons = []Info{
 		Sender:   "Switch audit mode off when the failures that it shows are understood.", Recipient: "See the reason of the failure.",
 	},
 	{
-		ID:       engine.ReasonException,
+		ID:       reason.Exception,
 		Text:     "{host} would not be used, and is used by an exception ({exception}). {failed}",
 		Variants: map[variant]string{variantSession: "By an exception the message goes to {host}, {how}, although a policy forbids it ({exception}). {failed}"},
 		About:    "A policy forbids the use of the mail host, and an exception that an administrator of this server has made lets the message go until a set day.",
@@ -333,36 +333,36 @@ var requirementReasons = []Info{
 		Sender:   "Remove the exception when the recipient has corrected the fault; it ends by itself.", Recipient: "See the reason of the failure.",
 	},
 	{
-		ID:       engine.ReasonMemoryDANE,
+		ID:       reason.MemoryDANE,
 		Text:     "{drop}",
 		Variants: map[variant]string{variantHold: "{drop} This server is set to wait until {hold}, so that somebody can find out whether that is intended; {host} is not used until then."},
 		About:    "The mail hosts of the domain were once protected by signed TLSA records (DANE), and are not any more. The owner may have intended that, or somebody else may have changed the zone.",
 		RFC:      "7672 s.1.3.1",
 		Code:     "4.7.0",
-		Sender:   "Ask the owner by another way. If it is intended, let the memory forget the domain.", Recipient: "If it is not intended: find out who changed the zone, and publish the TLSA records again.",
+		Sender:   "Ask the owner by another way (telephone, for example) whether it is intended.", Recipient: "If it is not intended: find out who changed the zone, and publish the TLSA records again.",
 	},
 	{
-		ID:       engine.ReasonMemorySTS,
+		ID:       reason.MemorySTS,
 		Text:     "{drop}",
 		Variants: map[variant]string{variantHold: "{drop} This server is set to wait until {hold}, so that somebody can find out whether that is intended; {host} is not used until then."},
 		About:    "The domain once had an MTA-STS policy, and its last one has ended, is weaker, or cannot be fetched. The owner may have intended that, or somebody may keep the policy away.",
 		RFC:      "8461 s.10.2",
 		Code:     "4.7.0",
-		Sender:   "Ask the owner by another way. If it is intended, let the memory forget the domain.", Recipient: "If it is not intended: see that the TXT record at _mta-sts and the policy on the web host mta-sts can be reached.",
+		Sender:   "Ask the owner by another way (telephone, for example) whether it is intended.", Recipient: "If it is not intended: see that the TXT record at _mta-sts and the policy on the web host mta-sts can be reached.",
 	},
 	{
-		ID:       engine.ReasonMemoryTLS,
+		ID:       reason.MemoryTLS,
 		Text:     "{drop}",
 		Variants: map[variant]string{variantHold: "{drop} This server is set to wait until {hold}, so that somebody can find out whether that is intended."},
 		About:    "The mail host has used TLS before, and does not offer it now; somebody on the way may have removed the offer.",
 		RFC:      "3207 s.6", Code: "4.7.0",
-		Sender: "See whether other networks see the offer of STARTTLS. If its loss is intended, let the memory forget the domain.", Recipient: "Switch STARTTLS on, and publish DANE or MTA-STS so that the offer cannot be removed on the way.",
+		Sender: "See whether other networks see the offer of STARTTLS, and ask the owner.", Recipient: "Switch STARTTLS on, and publish DANE or MTA-STS so that the offer cannot be removed on the way.",
 	},
 	{
-		ID:       engine.ReasonMemoryUnknown,
+		ID:       reason.MemoryUnknown,
 		Text:     "What {domain} once proved is not known, because the memory cannot be read ({error}).",
 		Variants: map[variant]string{variantHold: "What {domain} once proved is not known, because the memory cannot be read ({error}). This server is set to wait where a domain has perhaps lost a protection; {host} is not used now."},
-		About:    "What the domain once proved is not known, because the memory of this server cannot be read. Under --memory defer mail that nothing authenticates waits for it.",
+		About:    "What the domain once proved is not known, because the memory of this server cannot be read. With the option `memory=defer`, mail that nothing authenticates waits for it.",
 		RFC:      "3207 s.6", Code: "4.7.0",
 		Sender: "Repair the store: see the log, and that its file or server can be reached.", Recipient: "Nothing.",
 	},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 var update = flag.Bool("update", false, "write docs/reasons.md")
@@ -66,7 +67,7 @@ code for a log line or a notification.
 
 func TestReasonTable(t *testing.T) {
 	id, rfc, code := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`), regexp.MustCompile(`^\d{4} s\.\d+(\.\d+)*$`), regexp.MustCompile(`^[45]\.\d\.\d{1,2}$`)
-	seen := map[engine.ReasonID]bool{}
+	seen := map[reason.ID]bool{}
 	for _, r := range explain.Reasons() {
 		if seen[r.ID] || !id.MatchString(string(r.ID)) {
 			t.Errorf("%q: twice, or no word", r.ID)

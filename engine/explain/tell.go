@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // A told is what is said about one reason: the cause in sentences, the first of which names
@@ -33,48 +34,48 @@ func read(r engine.Reason) reading {
 func tell(r engine.Reason) (t told, ok bool) {
 	c := read(r)
 	switch ev := r.Evidence.(type) {
-	case *engine.LookupFailed:
+	case *reason.LookupFailed:
 		return c.lookupFailed(ev), true
 	case *engine.NoTLS:
 		return c.noTLS(ev)
-	case *engine.Shown:
+	case *reason.Shown:
 		return c.shown(ev)
-	case *engine.PolicyFailed:
+	case *reason.PolicyFailed:
 		return c.policyFailed(ev), true
-	case *engine.PolicyUnknown:
+	case *reason.PolicyUnknown:
 		return c.policyUnknown(ev)
-	case *engine.PolicyHosts:
+	case *reason.PolicyHosts:
 		return c.notListed(ev), true
 	}
 	switch r.ID {
-	case engine.ReasonNoConnection:
+	case reason.NoConnection:
 		if c.h == nil {
 			return told{cause: "There is no host to connect to."}, true
 		}
 		return told{cause: fmt.Sprintf("Nothing is known of the connection to %s.", c.host)}, true
-	case engine.ReasonNoPolicy:
+	case reason.NoPolicy:
 		return c.noPolicy(), true
-	case engine.ReasonDANERequired:
+	case reason.DANERequired:
 		return c.daneRequired(), true
-	case engine.ReasonNoMethod:
+	case reason.NoMethod:
 		return c.noMethod(), true
-	case engine.ReasonHalfDANE:
+	case reason.HalfDANE:
 		return told{cause: fmt.Sprintf("%s has signed TLSA records at %s and must match them; but %s, so it will not count as authenticated.", c.host, c.owner(), unsignedMX(c.p, c.h)), owner: signMX(c.p)}, true
-	case engine.ReasonTLSAUnusable:
+	case reason.TLSAUnusable:
 		return c.tlsaUnusable(nil), true
-	case engine.ReasonSTSUndetermined:
+	case reason.STSUndetermined:
 		return c.undetermined(), true
-	case engine.ReasonSTSNoMatch:
+	case reason.STSNoMatch:
 		return c.notListed(nil), true
-	case engine.ReasonRequireTLSMX:
+	case reason.RequireTLSMX:
 		return c.requireTLSMX(), true
-	case engine.ReasonNoREQUIRETLS:
+	case reason.NoREQUIRETLS:
 		return told{
 			cause:  fmt.Sprintf("The message demands TLS on its whole way (REQUIRETLS), and %s does not offer REQUIRETLS, so it does not promise TLS for the rest of the way.", c.host),
 			owner:  []Cure{cure(c.hostBy(fmt.Sprintf("Let %s offer REQUIRETLS (RFC 8689), if its software can.", c.host)))},
 			sender: []string{"Send without REQUIRETLS, if that will do."},
 		}, true
-	case engine.ReasonNoAddress:
+	case reason.NoAddress:
 		return told{
 			cause: fmt.Sprintf("The mail host %s has no address (no A and no AAAA record).", c.host),
 			owner: []Cure{cure(by(c.p, c.host, fmt.Sprintf("Give %s an A or AAAA record, or let the MX record of %s name another host.", c.host, c.domain)))},

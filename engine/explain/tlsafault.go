@@ -8,13 +8,13 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // TLSA records that do not match, or cannot be used.
 
 // tlsaUnusable is a TLSA RRset of which no record can be used for mail.
-func (c reading) tlsaUnusable(s *engine.Shown) (t told) {
+func (c reading) tlsaUnusable(s *reason.Shown) (t told) {
 	set := dane.Set{}
 	if c.h != nil {
 		set = c.h.DANE.Set
@@ -39,7 +39,7 @@ func tooMany(s dane.Set) string {
 }
 
 // replace is the cure to publish a record of what the server shows now.
-func (c reading) replace(s *engine.Shown, text string, r dane.Recipe, tlsa bool) Cure {
+func (c reading) replace(s *reason.Shown, text string, r dane.Recipe, tlsa bool) Cure {
 	rec, ok := dane.Record{}, false
 	if s != nil {
 		rec, ok = tlsaNow(s, r)
@@ -56,7 +56,7 @@ func (c reading) replace(s *engine.Shown, text string, r dane.Recipe, tlsa bool)
 
 // matching is the record of the set that the presented certificate or key matches although
 // it does not count, because a stronger digest is there; ok is false if there is none.
-func (c reading) outranked(s *engine.Shown) (weak, strong dane.Record, ok bool) {
+func (c reading) outranked(s *reason.Shown) (weak, strong dane.Record, ok bool) {
 	if c.h == nil || leaf(s.Chain) == nil {
 		return weak, strong, false
 	}
@@ -79,7 +79,7 @@ func (c reading) outranked(s *engine.Shown) (weak, strong dane.Record, ok bool) 
 }
 
 // noMatch is a key or certificate that matches no TLSA record.
-func (c reading) noMatch(s *engine.Shown) (t told) {
+func (c reading) noMatch(s *reason.Shown) (t told) {
 	owner := c.owner()
 	set := dane.Set{}
 	if c.h != nil {
@@ -156,7 +156,7 @@ func compareCommand(r dane.Recipe) string {
 func short(r dane.Record) string { return record(r) }
 
 // noAnchorMatch is a chain without the authority that TLSA records of usage 2 name.
-func (c reading) noAnchorMatch(s *engine.Shown, usable []dane.Record) (t told) {
+func (c reading) noAnchorMatch(s *reason.Shown, usable []dane.Record) (t told) {
 	owner := c.owner()
 	var published []string
 	for _, r := range usable {
@@ -169,7 +169,7 @@ func (c reading) noAnchorMatch(s *engine.Shown, usable []dane.Record) (t told) {
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Let %s show a certificate of that CA, with the certificate of the CA.", c.host)))}
 	case len(s.Chain) == 1 && !selfSigned(c0):
 		t.cause = fmt.Sprintf("%s sends only its own certificate, without that of the issuer (%s): the CA certificate that the TLSA record at %s (%s) names is not among what it sends.", c.host, quoted(issuer(c0)), owner, list(published))
-		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Let %s send the certificate of the CA with its own, also if it is a root (Postfix: append it to the file in `smtpd_tls_chain_files`). If the certificate comes from another CA than that of the record, publish the record of the new CA: `mxauth tlsa make --usage 2 CHAIN.pem`.", c.host)))}
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Let %s send the certificate of the CA with its own, also if it is a root (Postfix: append it to the file in `smtpd_tls_chain_files`). If the certificate comes from another CA than that of the record, publish the record of the new CA, with usage 2: `mxauth tlsa make` prints it from the file of the certificates.", c.host)))}
 	default:
 		top := s.Chain[len(s.Chain)-1]
 		t.cause = fmt.Sprintf("None of the certificates that %s sends is that of the CA which the TLSA record at %s (%s) names: the last one sent is %s, issued by %s.", c.host, owner, list(published), quoted(subject(top)), quoted(issuer(top)))
@@ -202,7 +202,7 @@ func (c reading) halfDANE() (t told) {
 }
 
 // daneName is a certificate of the right CA and another name.
-func (c reading) daneName(s *engine.Shown) (t told) {
+func (c reading) daneName(s *reason.Shown) (t told) {
 	why := commonName(s.CommonName)
 	t.cause = fmt.Sprintf("The certificate of %s is from the CA that its TLSA records at %s name, but it is for %s%s; one of these names is needed: %s.", c.host, c.owner(), presented(s.Presented), why, list(texts(s.References)))
 	if c.p != nil && c.p.MX.Status != dnssec.Secure && c.p.Orig.IsValid() && slices.Contains(s.Presented, c.domain) {
@@ -223,7 +223,7 @@ func (c reading) daneName(s *engine.Shown) (t told) {
 }
 
 // daneChain is a path to a CA of the TLSA records that is not valid.
-func (c reading) daneChain(s *engine.Shown, f certFault) (t told) {
+func (c reading) daneChain(s *reason.Shown, f certFault) (t told) {
 	if errors.Is(s.Err, dane.ErrKey) {
 		t.cause = fmt.Sprintf("The key of %s matches its TLSA record at %s, and proves nothing, because it is %s.", c.host, c.owner(), clip(s.Fault))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s an ECDSA P-256 key or an RSA key of at least 2048 bits; publish its TLSA record first.", c.host)))}

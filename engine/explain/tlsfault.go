@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // Connections that came to no TLS session.
@@ -21,13 +22,26 @@ func (c reading) demand(part engine.Requirement) string {
 	return "this check requires it"
 }
 
-// silence says how a connection ended, in brackets.
+// endedBy says how a connection ended, in brackets.
 func endedBy(p *engine.Peer) string {
 	detail := strings.TrimPrefix(clip(p.Detail), "remote error: tls: ")
 	if detail == "" {
 		return ""
 	}
 	return " (" + detail + ")"
+}
+
+// said is what a server that does not speak SMTP answered, in brackets.
+func said(p *engine.Peer) string {
+	detail := clip(p.Detail)
+	_, reply, ok := strings.Cut(detail, "not an SMTP reply: ")
+	switch {
+	case ok && strings.HasPrefix(detail, "no greeting"):
+		return ": it greets with " + reply + " instead of a line that begins with 220"
+	case ok:
+		return ": it answers " + reply + " instead of a reply that begins with three digits"
+	}
+	return endedBy(p)
 }
 
 // address is where a connection went, " (192.0.2.1:25)".
@@ -50,28 +64,34 @@ func (c reading) openssl() string {
 // noTLS is a connection that came to no TLS session.
 func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 	switch c.r.ID {
-	case engine.ReasonNoConnection:
+	case reason.NoConnection:
 		return c.noConnection(&ev.Peer), true
-	case engine.ReasonNotTried, engine.ReasonUnconfirmed:
+	case reason.NotTried:
+		if ev.Peer.Ending != engine.EndedFamily {
+			return told{}, false
+		}
+		t.cause = fmt.Sprintf("%s was not tried: %s.", c.host, clip(ev.Peer.Detail))
+		t.sender = []string{"Check over both families; a mail server uses the one that the host has."}
+	case reason.Unconfirmed:
 		return told{}, false
-	case engine.ReasonNoSTARTTLS:
+	case reason.NoSTARTTLS:
 		t.cause = fmt.Sprintf("%s does not offer STARTTLS, and %s.", c.host, c.demand(ev.Part))
 		t.owner = c.startTLS()
 		t.sender = append(t.sender, "If no other server offers it either, a firewall on this side removes it.")
-	case engine.ReasonSTARTTLSRefused:
+	case reason.STARTTLSRefused:
 		t.cause = fmt.Sprintf("%s offers STARTTLS and refuses to start it%s, and %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why TLS is not available; often the key or certificate file cannot be read.", c.host)))}
-	case engine.ReasonInjected:
+	case reason.Injected:
 		t.cause = fmt.Sprintf("%s sends plain text after its reply to STARTTLS, where the TLS handshake has to begin%s; perhaps it was inserted on the way, so the connection is dropped. TLS is needed: %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what answers STARTTLS at %s with more than one line: try %s. Update the server, or the proxy or filter before it.", c.host, c.openssl())))}
-	case engine.ReasonHandshake:
+	case reason.Handshake:
 		clause, fix := c.handshake(&ev.Peer)
 		t.cause = fmt.Sprintf("%s. TLS is needed here: %s.", capital(clause), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fix))}
 		if ev.Peer.Ending == engine.EndedTimeout {
 			t.hints = append(t.hints, HintTime)
 		}
-	case engine.ReasonNoFallback:
+	case reason.NoFallback:
 		clause, fix := c.handshake(&ev.Peer)
 		t.cause = fmt.Sprintf("%s, and this check is set not to send in the clear instead.", capital(clause))
 		t.owner = []Cure{cure(c.hostBy(fix))}
@@ -85,6 +105,12 @@ func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 // startTLS is what makes a server offer STARTTLS.
 func (c reading) startTLS() []Cure {
 	return []Cure{cure(c.hostBy(fmt.Sprintf("Switch STARTTLS on at %s (Postfix: `smtpd_tls_security_level = may`). If it is on there, a firewall or filter before the server removes the offer (\"SMTP inspection\"): switch that off.", c.host)))}
+}
+
+// HandshakeFault returns the clause that says how the TLS handshake with a host failed, and
+// the sentence that says what to look at.
+func HandshakeFault(h *engine.Host, p *engine.Peer) (fault, cure string) {
+	return reading{h: h, host: host(h)}.handshake(p)
 }
 
 // handshake says how a handshake failed, and what to look at.
@@ -118,20 +144,20 @@ func (c reading) clear(ev *engine.NoTLS) (t told) {
 	clause := fmt.Sprintf("%s does not offer STARTTLS", c.host)
 	t.owner = c.startTLS()
 	switch c.r.ID {
-	case engine.ReasonClearRefused:
+	case reason.ClearRefused:
 		clause = fmt.Sprintf("%s offers STARTTLS and refuses to start it%s", c.host, endedBy(&ev.Peer))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why TLS is not available; often the key or certificate file cannot be read.", c.host)))}
-	case engine.ReasonClearInjected:
+	case reason.ClearInjected:
 		clause = fmt.Sprintf("%s sends plain text after its reply to STARTTLS, where the TLS handshake has to begin", c.host)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what answers STARTTLS at %s with more than one line: try %s. Update the server, or the proxy or filter before it.", c.host, c.openssl())))}
-	case engine.ReasonClearHandshake:
+	case reason.ClearHandshake:
 		var fix string
 		clause, fix = c.handshake(&ev.Peer)
 		t.owner = []Cure{cure(c.hostBy(fix))}
 		t.hints = append(t.hints, HintFallback)
 	}
 	t.cause = fmt.Sprintf("%s, and %s: the message goes in the clear, readable on its way.", capital(clause), c.free())
-	if c.h != nil && c.h.Ground == engine.GroundNoPolicy {
+	if c.h != nil && c.h.Ground == reason.GroundNoPolicy {
 		t.cause = sentences(t.cause, c.mechanisms())
 	}
 	return t
@@ -139,20 +165,20 @@ func (c reading) clear(ev *engine.NoTLS) (t told) {
 
 // free says in a clause why nothing is demanded.
 func (c reading) free() string {
-	ground := engine.GroundNoPolicy
+	ground := reason.GroundNoPolicy
 	if c.h != nil {
 		ground = c.h.Ground
 	}
 	switch ground {
-	case engine.GroundLevel:
+	case reason.GroundLevel:
 		return "this check demands no TLS"
-	case engine.GroundMessage:
+	case reason.GroundMessage:
 		return "nothing is to stop this message"
-	case engine.GroundLiteral:
+	case reason.GroundLiteral:
 		return "nothing can be demanded of an address"
-	case engine.GroundAudit:
+	case reason.GroundAudit:
 		return "audit mode lets it go"
-	case engine.GroundException:
+	case reason.GroundException:
 		return "an exception lets it go"
 	}
 	return "nothing published requires TLS"
@@ -197,15 +223,15 @@ func (c reading) noConnection(p *engine.Peer) (t told) {
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See why the server is slow: perhaps it is overloaded, waits for a DNS or block list lookup, or delays its greeting on purpose (Postfix: postscreen). The log of %s says which.", c.host)))}
 		t.hints = append(t.hints, HintTime)
 	case p.Ending == engine.EndedTimeout:
-		t.cause = fmt.Sprintf("No connection to %s comes about: there is no answer in time.%s", where, need)
+		t.cause = fmt.Sprintf("%s gives no answer in time: the attempt to connect timed out.%s", where, need)
 		t.owner = []Cure{cure(c.hostBy(reach))}
 		t.hints = append(t.hints, HintPort, HintTime)
 	case p.Ending == engine.EndedClosed:
 		t.cause = fmt.Sprintf("%s accepts the connection and closes it%s.%s", where, endedBy(p), need)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why it closes the connection: a limit of connections, a block list, or a proxy before it.", c.host)))}
 	case p.Ending == engine.EndedNoSMTP:
-		t.cause = fmt.Sprintf("What answers at %s is no mail server that works%s.%s", where, endedBy(p), need)
-		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what listens there: `nc %s %d` has to show a line that begins with 220.", strings.Trim(c.host, "[]"), c.port())))}
+		t.cause = fmt.Sprintf("The server at %s does not speak SMTP%s.%s", where, said(p), need)
+		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See which program listens there, and let the mail server listen in its place: `nc %s %d` has to show a line that begins with 220. If %s is no mail server, correct the MX record or the address.", strings.Trim(c.host, "[]"), c.port(), c.host)))}
 	default:
 		t.cause = fmt.Sprintf("No mail server answers at %s%s.%s", where, endedBy(p), need)
 		t.owner = []Cure{cure(c.hostBy(reach))}

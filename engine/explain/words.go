@@ -9,6 +9,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -44,7 +45,7 @@ func Decision(d engine.Decision) Words {
 func Summary(p *engine.Plan, s engine.Summary) Words {
 	w := Reason(s.Reason)
 	switch {
-	case s.Deliver, s.Reason.ID == engine.ReasonNoConnection && s.Reason.Evidence == nil:
+	case s.Deliver, s.Reason.ID == reason.NoConnection && s.Reason.Evidence == nil:
 		w.Code = ""
 	case p.MX.Outcome != engine.OutcomeNone, s.Outcome == engine.Bounced:
 	case p.Unusable():
@@ -64,7 +65,7 @@ func Fate(f engine.Fate) Words {
 		w.Code = transient(code(u.DemandsREQUIRETLS, u.Outcome, u.Reason))
 	case f.Action == engine.Retry:
 		w.Code = transient(w.Code)
-	case f.Reason.ID == engine.ReasonRequireTLSFails && u != nil && u.Reason.ID == engine.ReasonNoREQUIRETLS:
+	case f.Reason.ID == reason.RequireTLSFails && u != nil && u.Reason.ID == reason.NoREQUIRETLS:
 		w.Code = byID[u.Reason.ID].Code
 	}
 	return w
@@ -86,9 +87,9 @@ func Authenticated(s engine.Summary) string {
 func code(demands bool, o engine.Outcome, r engine.Reason) string {
 	if demands && o == engine.Refused {
 		switch r.ID {
-		case engine.ReasonNoREQUIRETLS, engine.ReasonNoAddress, engine.ReasonAliasRefused:
+		case reason.NoREQUIRETLS, reason.NoAddress, reason.AliasRefused:
 		default:
-			return byID[engine.ReasonRequireTLSFails].Code
+			return byID[reason.RequireTLSFails].Code
 		}
 	}
 	if i := byID[r.ID]; i != nil {
@@ -117,12 +118,12 @@ func rfcOf(r engine.Reason) string {
 		switch {
 		case i.ResultType == "":
 		case ev.Part == engine.STS:
-			return byID[engine.ReasonSTSNoMatch].RFC
+			return byID[reason.STSNoMatch].RFC
 		case ev.Part == engine.PKIX && r.Plan != nil && r.Plan.Request.RequireTLS:
-			return byID[engine.ReasonRequireTLSPKIX].RFC
+			return byID[reason.RequireTLSPKIX].RFC
 		}
 	case *engine.Underlying:
-		if r.ID == engine.ReasonRetry || r.ID == engine.ReasonQueueExpired {
+		if r.ID == reason.Retry || r.ID == reason.QueueExpired {
 			return cmp.Or(rfcOf(ev.Reason), i.RFC)
 		}
 	}
@@ -137,7 +138,7 @@ func resultType(r engine.Reason) tlsrpt.ResultType {
 			return resultType(ev.Failed)
 		}
 	case *engine.Underlying:
-		if r.ID == engine.ReasonTLSRequiredNo || r.ID == engine.ReasonTLSRPTReport {
+		if r.ID == reason.TLSRequiredNo || r.ID == reason.TLSRPTReport {
 			return resultType(ev.Reason)
 		}
 	}
@@ -166,7 +167,7 @@ func variantOf(r engine.Reason) variant {
 	switch ev := r.Evidence.(type) {
 	case nil:
 		switch {
-		case r.ID == engine.ReasonRetry:
+		case r.ID == reason.Retry:
 			return variantUntried
 		case r.Host != nil:
 			return variantHost
@@ -177,18 +178,18 @@ func variantOf(r engine.Reason) variant {
 		}
 	case *engine.Underlying:
 		return variantSession
-	case *engine.Lost:
+	case *reason.Lost:
 		if !ev.Hold.IsZero() {
 			return variantHold
 		}
-	case *engine.MemoryUnread:
+	case *reason.MemoryUnread:
 		if ev.Hold {
 			return variantHold
 		}
 	case *engine.Library:
 		return ownVariant(ev)
-	case *engine.Shown:
-		if r.ID == engine.ReasonLiteral || r.ID == engine.ReasonOpportunistic {
+	case *reason.Shown:
+		if r.ID == reason.Literal || r.ID == reason.Opportunistic {
 			return variantSession
 		}
 	}
@@ -244,7 +245,7 @@ func field(r engine.Reason, name string) string {
 		}
 	}
 	switch ev := r.Evidence.(type) {
-	case *engine.Denied:
+	case *reason.Denied:
 		switch name {
 		case "denied":
 			return ev.Name.String()
@@ -254,18 +255,18 @@ func field(r engine.Reason, name string) string {
 			}
 			return ", not validated by DNSSEC"
 		}
-	case *engine.SelfListed:
+	case *reason.SelfListed:
 		return ev.Self.String()
-	case *engine.MemoryUnread:
+	case *reason.MemoryUnread:
 		return clause(cmp.Or(errors.Unwrap(ev.Err), ev.Err))
-	case *engine.ConfiguredNames:
+	case *reason.ConfiguredNames:
 		return list(texts(ev.Names))
 	case *engine.Overridden:
 		switch name {
 		case "failed":
 			return Text(ev.Failed)
 		case "exception":
-			return exception(ev.Exception)
+			return exceptionClause(ev.Exception)
 		case "how":
 			if ev.Outcome == engine.Cleartext {
 				return "in the clear"
@@ -274,7 +275,7 @@ func field(r engine.Reason, name string) string {
 		}
 	case *engine.Underlying:
 		return Text(ev.Reason)
-	case *engine.Lost:
+	case *reason.Lost:
 		switch name {
 		case "drop":
 			return drop(r, &ev.Drop)
@@ -285,20 +286,20 @@ func field(r engine.Reason, name string) string {
 		return endedBy(&ev.Peer)
 	case *engine.Library:
 		return own(r, ev, name)
-	case *engine.Shown:
+	case *reason.Shown:
 		return shown(ev, name)
-	case *engine.Expired:
+	case *reason.Expired:
 		return ev.At.UTC().Format(time.RFC3339)
-	case *engine.OtherPort:
+	case *reason.OtherPort:
 		return fmt.Sprint(ev.Port)
-	case *engine.Reply:
+	case *reason.Reply:
 		return fmt.Sprintf("%d %s", ev.Code, clip(ev.Text))
 	}
 	return ""
 }
 
 // shown is what stands for a name in braces where a certificate was judged.
-func shown(s *engine.Shown, name string) string {
+func shown(s *reason.Shown, name string) string {
 	switch name {
 	case "presented":
 		return presented(s.Presented)

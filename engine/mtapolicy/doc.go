@@ -19,7 +19,7 @@ package mtapolicy
 import (
 	"fmt"
 
-	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // A Kind says which of the three answers of a table lookup a reply is. The zero Kind is
@@ -131,6 +131,8 @@ const (
 	WeakerTLSAUnchecked  DeviationID = "tlsa-unchecked"        // half-dane+sts: the TLSA records are not checked
 	WeakerOldInsecureMX  DeviationID = "old-insecure-mx"       // Postfix before 3.6.17, 3.7.13, 3.8.8, 3.9.2 with another default than dane ignores "dane" behind an unsigned MX
 	WeakerNextHopName    DeviationID = "half-dane-nexthop"     // usage 2 behind an unsigned MX: the name of the next hop counts as well
+	WeakerTADates        DeviationID = "ta-dates"              // usage 2: the certificate of the authority may have expired
+	WeakerTACommonName   DeviationID = "ta-common-name"        // no-cn-id: with usage 2 a certificate without DNS names passes by its Common Name
 	WeakerCommonName     DeviationID = "common-name"           // a certificate without DNS names passes by its Common Name
 	WeakerSharedName     DeviationID = "shared-name"           // a host that the plan excludes passes if its certificate carries the name of a usable one
 	WeakerAudit          DeviationID = "audit-host-used"       // audit mode: a host is used although a lookup failed or an option excludes it
@@ -153,8 +155,8 @@ type Deviation struct {
 // weakerIDs are the deviations that check less than the plan.
 var weakerIDs = map[DeviationID]bool{
 	WeakerTLSAHost: true, WeakerSTSUnchecked: true, WeakerTLSAUnchecked: true, WeakerOldInsecureMX: true,
-	WeakerNextHopName: true, WeakerAudit: true, WeakerEximHalfDANE: true, WeakerEximAgility: true, WeakerEximPurpose: true,
-	WeakerCommonName: true, WeakerSharedName: true,
+	WeakerNextHopName: true, WeakerTADates: true, WeakerTACommonName: true, WeakerAudit: true, WeakerEximHalfDANE: true,
+	WeakerEximAgility: true, WeakerEximPurpose: true, WeakerCommonName: true, WeakerSharedName: true,
 }
 
 // A Reply is what the mail server is told. The zero Reply is TryLater without a text.
@@ -165,8 +167,8 @@ type Reply struct {
 	Text string `json:"text,omitempty"`
 	Row  Row    `json:"row"`
 	// Reason is the id of the engine's reason behind a TryLater reply; "" if there is none.
-	Reason     engine.ReasonID `json:"reason,omitempty"`
-	Deviations []Deviation     `json:"deviations,omitempty"`
+	Reason     reason.ID   `json:"reason,omitempty"`
+	Deviations []Deviation `json:"deviations,omitempty"`
 	// Would is the row that had fitted without audit mode; "" in every other reply.
 	Would Row `json:"would,omitempty"`
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -106,7 +107,7 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	case h.lowered:
 		// The exception acts after the check, which Exim cannot repeat: its effect is told.
 		word = q.String()
-	case h.state == barred && h.Reason.ID == engine.ReasonAudit, h.state == open && p.Request.Options.Audit:
+	case h.state == barred && h.Reason.ID == reason.Audit, h.state == open && p.Request.Options.Audit:
 		// Audit mode lets a connection go on after a check that failed, and Exim does not.
 		word = EximMay
 	case h.state == barred, h.state == absent:
@@ -186,7 +187,7 @@ func eximDomain(p *engine.Plan, hosts []host) Reply {
 	w.count()
 	usable := w.open
 	for i := range hosts {
-		if hosts[i].lowered || hosts[i].Reason.ID == engine.ReasonAudit {
+		if hosts[i].lowered || hosts[i].Reason.ID == reason.Audit {
 			usable++
 		}
 	}

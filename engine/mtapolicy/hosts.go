@@ -6,6 +6,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // A state says what the plan does with a host. The zero state is held.
@@ -70,7 +71,7 @@ func read(p *engine.Plan) []host {
 			h.state = barred // mx-alias = refuse
 		case h.Unusable:
 			h.state = absent
-		case h.Reason.ID == engine.ReasonAudit:
+		case h.Reason.ID == reason.Audit:
 			h.state = barred // audit mode lowered it
 		case h.Requirement != engine.Skip && h.Exception != nil && !h.Waived.IsZero():
 			h.lowered = true
@@ -95,22 +96,22 @@ func read(p *engine.Plan) []host {
 }
 
 // waits reports whether a host with this reason waits, rather than being forbidden.
-func waits(id engine.ReasonID) bool {
+func waits(id reason.ID) bool {
 	switch id {
-	case engine.ReasonSTSNoMatch, engine.ReasonNoMethod, engine.ReasonAliasRefused, engine.ReasonRequireTLSMX, engine.ReasonRequireTLSLiteral:
+	case reason.STSNoMatch, reason.NoMethod, reason.AliasRefused, reason.RequireTLSMX, reason.RequireTLSLiteral:
 		return false
 	}
 	return true
 }
 
 // holdOf sorts the causes of a hold. A cause that is not known to be shared is ours alone.
-func holdOf(h *engine.Host, id engine.ReasonID) hold {
+func holdOf(h *engine.Host, id reason.ID) hold {
 	switch id {
-	case engine.ReasonAddressBogus, engine.ReasonAddressFailed:
+	case reason.AddressBogus, reason.AddressFailed:
 		if shared(h.DANE.A.Err) && shared(h.DANE.AAAA.Err) {
 			return holdAddress
 		}
-	case engine.ReasonTLSABogus, engine.ReasonTLSALookupFailed, engine.ReasonTLSATimeout:
+	case reason.TLSABogus, reason.TLSALookupFailed, reason.TLSATimeout:
 		failed := false
 		for _, l := range h.DANE.TLSA {
 			if l.Err != nil {

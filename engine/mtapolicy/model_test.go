@@ -11,7 +11,9 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -38,7 +40,7 @@ type server struct {
 	listed  bool     // a pattern of the policy names it
 	addr    addrFact
 	memory  bool // the memory holds it
-	except  *engine.Exception
+	except  *exception.Exception
 	nexthop bool // TLSA of usage 2 whose certificate names only the next hop
 }
 
@@ -71,9 +73,9 @@ var servers = map[string]server{
 	"aserv":     {addr: addrFails, listed: true},
 	"alias":     {addr: addrAlias, tlsa: tlsaMatch, tls: true, public: true, names: []string{"own"}, listed: true},
 	"mem":       {tls: true, public: true, names: []string{"own"}, memory: true},
-	"xmay":      {tlsa: tlsaMismatch, tls: true, except: &engine.Exception{ID: "x", Effect: engine.EffectMay}},
-	"xplain":    {tlsa: tlsaMatch, except: &engine.Exception{ID: "x", Effect: engine.EffectEncrypt}},
-	"xdane":     {tlsa: tlsaMismatch, tls: true, listed: true, except: &engine.Exception{ID: "x", Method: "dane", Effect: engine.EffectMay}},
+	"xmay":      {tlsa: tlsaMismatch, tls: true, except: &exception.Exception{ID: "x", Effect: exception.EffectMay}},
+	"xplain":    {tlsa: tlsaMatch, except: &exception.Exception{ID: "x", Effect: exception.EffectEncrypt}},
+	"xdane":     {tlsa: tlsaMismatch, tls: true, listed: true, except: &exception.Exception{ID: "x", Method: "dane", Effect: exception.EffectMay}},
 }
 
 // usage2 is a TLSA set of usage 2.
@@ -151,22 +153,22 @@ func lookupError(code dnssec.ReasonCode) error {
 func (s situation) host(n rfc6125.Host, v server) engine.Host {
 	h := engine.Host{Name: n, Port: 25, SNI: n.String(), Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
 	h.DANE.Address = dane.AddressOK
-	skip := func(o engine.Outcome, id engine.ReasonID) {
+	skip := func(o engine.Outcome, id reason.ID) {
 		h.Requirement, h.Skipped, h.Reason = engine.Skip, o, engine.Reason{ID: id}
 	}
 	switch v.addr {
 	case addrNone:
 		h.Unusable, h.Addresses, h.DANE.Address = true, nil, dane.AddressNone
-		skip(engine.Refused, engine.ReasonNoAddress)
+		skip(engine.Refused, reason.NoAddress)
 		return h
 	case addrAlias:
 		h.Unusable, h.DANE.Address = true, dane.AddressAlias
-		skip(engine.Refused, engine.ReasonAliasRefused)
+		skip(engine.Refused, reason.AliasRefused)
 		return h
 	case addrFails:
 		h.Addresses, h.DANE.Address = nil, dane.AddressFailed
 		h.DANE.A.Err, h.DANE.AAAA.Err = lookupError(dnssec.ReasonServFail), lookupError(dnssec.ReasonTimeout)
-		skip(engine.Deferred, engine.ReasonAddressFailed)
+		skip(engine.Deferred, reason.AddressFailed)
 		return h
 	}
 	looked := s.level != engine.LevelSTS && (s.secure || s.insecure != engine.InsecureMXMay)
@@ -205,38 +207,38 @@ func (s situation) host(n rfc6125.Host, v server) engine.Host {
 	enforce := s.policy == sts.ModeEnforce
 	switch {
 	case failed:
-		skip(engine.Deferred, engine.ReasonTLSALookupFailed)
+		skip(engine.Deferred, reason.TLSALookupFailed)
 	case rd == engine.DANE && !s.both:
-		h.Requirement, h.Reason.ID = rd, engine.ReasonDANE
+		h.Requirement, h.Reason.ID = rd, reason.DANE
 	case enforce && !v.listed:
-		skip(engine.Refused, engine.ReasonSTSNoMatch)
+		skip(engine.Refused, reason.STSNoMatch)
 	case enforce && rd == engine.Encrypt:
-		h.Requirement, h.Reason.ID = engine.STS, engine.ReasonSTS
+		h.Requirement, h.Reason.ID = engine.STS, reason.STS
 	case enforce:
-		h.Requirement, h.Reason.ID = rd|engine.STS, engine.ReasonSTS
+		h.Requirement, h.Reason.ID = rd|engine.STS, reason.STS
 	case rd != engine.Skip:
-		h.Requirement, h.Reason.ID = rd, engine.ReasonDANE
+		h.Requirement, h.Reason.ID = rd, reason.DANE
 	default:
-		h.Requirement, h.Reason.ID = engine.May, engine.ReasonNoPolicy
+		h.Requirement, h.Reason.ID = engine.May, reason.NoPolicy
 	}
 	if s.level == engine.LevelSecure && h.Requirement != engine.Skip && h.Requirement&(engine.DANE|engine.STS) == 0 {
-		h.Requirement, h.Reason.ID, h.SNI = engine.PKIX, engine.ReasonNames, "own.example.net"
+		h.Requirement, h.Reason.ID, h.SNI = engine.PKIX, reason.Names, "own.example.net"
 		h.PKIXRefs = []rfc6125.Reference{rfc6125.NewReference(n)} // as if the operator had named the host
 	}
 	if v.memory && h.Requirement != engine.Skip && h.Requirement&(engine.DANE|engine.STS|engine.PKIX) == 0 && !s.audit {
-		skip(engine.Deferred, engine.ReasonMemoryDANE)
+		skip(engine.Deferred, reason.MemoryDANE)
 	}
 	if s.audit && h.Requirement == engine.Skip && h.Skipped == engine.Refused {
 		h.Waived = h.Reason
-		h.Requirement, h.Skipped, h.Reason = engine.May, engine.OutcomeNone, engine.Reason{ID: engine.ReasonAudit}
+		h.Requirement, h.Skipped, h.Reason = engine.May, engine.OutcomeNone, engine.Reason{ID: reason.Audit}
 	}
 	if x := v.except; x != nil && h.Requirement != engine.May {
 		h.Exception = x
-		if h.Requirement == engine.Skip && (x.Method == "" || x.Method == "mta-sts" && h.Reason.ID == engine.ReasonSTSNoMatch ||
-			x.Method == "dane" && h.Reason.ID == engine.ReasonTLSALookupFailed) {
+		if h.Requirement == engine.Skip && (x.Method == "" || x.Method == "mta-sts" && h.Reason.ID == reason.STSNoMatch ||
+			x.Method == "dane" && h.Reason.ID == reason.TLSALookupFailed) {
 			h.Waived = h.Reason
-			h.Requirement, h.Skipped, h.Reason = engine.May, engine.OutcomeNone, engine.Reason{ID: engine.ReasonException}
-			if x.Effect == engine.EffectEncrypt {
+			h.Requirement, h.Skipped, h.Reason = engine.May, engine.OutcomeNone, engine.Reason{ID: reason.Exception}
+			if x.Effect == exception.EffectEncrypt {
 				h.Requirement = engine.Encrypt
 			}
 		}
@@ -272,7 +274,7 @@ func (s situation) wants(p *engine.Plan, i int) bool {
 	ok = ok && failed == engine.Skip
 	if x := h.Exception; !ok && x != nil {
 		covered := x.Method == "" || x.Method == "dane" && failed&engine.STS == 0 && h.Requirement&(engine.STS|engine.PKIX) == 0
-		return covered && (v.tls || x.Effect == engine.EffectMay)
+		return covered && (v.tls || x.Effect == exception.EffectMay)
 	}
 	return ok
 }
@@ -440,6 +442,8 @@ func (f postfix) excuse(s situation, r mtapolicy.Reply, p *engine.Plan, i int, w
 			if !f.old || f.level == "dane" || s.secure {
 				continue
 			}
+		case mtapolicy.WeakerTADates, mtapolicy.WeakerTACommonName:
+			continue // no authority of these servers has expired
 		case mtapolicy.WeakerNextHopName:
 			if !v.nexthop {
 				continue

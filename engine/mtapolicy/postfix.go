@@ -11,7 +11,10 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -113,7 +116,7 @@ func (w *writer) audit(would Reply) Reply {
 		if h := &w.hosts[i]; h.state != absent && (h.Requirement|h.Report)&(engine.DANE|engine.HalfDANE|engine.Encrypt) != 0 || h.DANE.State >= dane.Unusable {
 			reply.deviate(StrongerAudit, h.label())
 		}
-		if h := &w.hosts[i]; h.state == held && h.hold != holdAddress || h.state == barred && h.Reason.ID != engine.ReasonAudit {
+		if h := &w.hosts[i]; h.state == held && h.hold != holdAddress || h.state == barred && h.Reason.ID != reason.Audit {
 			reply.deviate(WeakerAudit, h.label())
 		}
 	}
@@ -205,7 +208,7 @@ func (w *writer) exception() (Reply, bool) {
 			return Reply{}, false
 		}
 		used = true
-		encrypt = encrypt || h.Exception.Effect == engine.EffectEncrypt
+		encrypt = encrypt || h.Exception.Effect == exception.EffectEncrypt
 	}
 	if !used {
 		return Reply{}, false
@@ -214,7 +217,7 @@ func (w *writer) exception() (Reply, bool) {
 	if encrypt {
 		reply.Text = w.level("encrypt", true)
 		for i := range w.hosts {
-			if h := &w.hosts[i]; h.state == open && h.Requirement == engine.May || h.Exception != nil && h.Exception.Effect == engine.EffectMay {
+			if h := &w.hosts[i]; h.state == open && h.Requirement == engine.May || h.Exception != nil && h.Exception.Effect == exception.EffectMay {
 				reply.deviate(StrongerTLSDemanded, h.label())
 			}
 		}
@@ -223,7 +226,7 @@ func (w *writer) exception() (Reply, bool) {
 }
 
 // coversAll reports whether a failure of any part of the requirement is let pass.
-func coversAll(x *engine.Exception, r engine.Requirement) bool {
+func coversAll(x *exception.Exception, r engine.Requirement) bool {
 	switch x.Method {
 	case "":
 		return true
@@ -293,6 +296,7 @@ func (w *writer) daneOnly(row Row) Reply {
 			if h.Requirement.Has(engine.STS) {
 				reply.deviate(WeakerSTSUnchecked, h.label())
 			}
+			w.anchorChecks(&reply, h)
 		case h.state == open:
 			reply.deviate(StrongerHostUnused, h.label())
 		case h.tlsaPossible():
@@ -308,6 +312,11 @@ func (w *writer) dane(row Row) Reply {
 		return w.wait(row)
 	}
 	reply := Reply{Kind: Found, Text: "dane", Row: row}
+	for i := range w.hosts {
+		if h := &w.hosts[i]; h.needs(engine.DANE | engine.HalfDANE) {
+			w.anchorChecks(&reply, h)
+		}
+	}
 	if !w.insecureMX() {
 		return reply
 	}
@@ -322,6 +331,18 @@ func (w *writer) dane(row Row) Reply {
 		reply.deviate(StrongerInsecureMX, "")
 	}
 	return reply
+}
+
+// anchorChecks names what Postfix (3.7 to 3.10, measured) does not check where TLSA records
+// name an authority: its dates, and the option that Common Names never count.
+func (w *writer) anchorChecks(reply *Reply, h *host) {
+	if !h.DANE.Set.HasUsage(dane.DANETA) {
+		return
+	}
+	reply.deviate(WeakerTADates, h.label())
+	if w.plan.Request.Options.NoCNID {
+		reply.deviate(WeakerTACommonName, h.label())
+	}
 }
 
 // secureSTS is row P9.
@@ -340,7 +361,7 @@ func (w *writer) secureSTS() Reply {
 		case h.state == open:
 			reply.deviate(StrongerHostUnused, h.label())
 			exact = false
-		case h.state == barred && !h.lowered && h.Reason.ID == engine.ReasonSTSNoMatch, h.state == absent:
+		case h.state == barred && !h.lowered && h.Reason.ID == reason.STSNoMatch, h.state == absent:
 		default:
 			exact = false
 		}
@@ -477,7 +498,7 @@ func (w *writer) spokeTLS() bool {
 	}
 	for i := range w.hosts {
 		h := &w.hosts[i]
-		if h.state == open && !slices.ContainsFunc(past.TLS, func(t engine.TLSHost) bool { return t.Host == h.label() }) {
+		if h.state == open && !slices.ContainsFunc(past.TLS, func(t memory.TLSHost) bool { return t.Host == h.label() }) {
 			return false
 		}
 	}
@@ -510,7 +531,7 @@ func clause(s string) string {
 
 // A cause is why a message waits, for the text of a reply.
 type cause struct {
-	id   engine.ReasonID
+	id   reason.ID
 	text string
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -351,7 +352,7 @@ func FuzzReply(f *testing.F) {
 	}
 	slices.Sort(kinds)
 	f.Add("dserv", "", byte(0), byte(3), "", "", uint32(1), false)
-	f.Fuzz(func(t *testing.T, a, b string, flags, level byte, reason, pattern string, age uint32, noTLS bool) {
+	f.Fuzz(func(t *testing.T, a, b string, flags, level byte, detail, pattern string, age uint32, noTLS bool) {
 		var hosts []string
 		for _, k := range []string{a, b} {
 			if k == "" {
@@ -367,10 +368,10 @@ func FuzzReply(f *testing.F) {
 		s.level = []engine.Level{engine.LevelDefault, engine.LevelOpportunistic, engine.LevelDANE, engine.LevelDANEOnly, engine.LevelSTS, engine.LevelSecure}[level%6]
 		p := s.plan()
 		for i := range p.Hosts {
-			p.Hosts[i].Reason.Evidence = &engine.LookupFailed{Err: errors.New(reason)}
+			p.Hosts[i].Reason.Evidence = &reason.LookupFailed{Err: errors.New(detail)}
 		}
 		if len(hosts) == 0 {
-			p.MX = engine.MXState{Outcome: engine.Deferred, Reason: engine.Reason{ID: engine.ReasonMXLookupFailed, Evidence: &engine.LookupFailed{Err: errors.New(reason)}}}
+			p.MX = engine.MXState{Outcome: engine.Deferred, Reason: engine.Reason{ID: reason.MXLookupFailed, Evidence: &reason.LookupFailed{Err: errors.New(detail)}}}
 		}
 		if p.STS.Policy != nil {
 			p.STS.Policy.MaxAge = time.Duration(age) * time.Second
@@ -411,4 +412,31 @@ func FuzzKey(f *testing.F) {
 			t.Errorf("%q is %+v, which reads as %+v, %v", s, k, again, err)
 		}
 	})
+}
+
+// Where TLSA records name an authority, Postfix does not look at its dates, and knows no
+// option that excludes Common Names; both are deviations of every host with usage 2.
+func TestAnchorChecks(t *testing.T) {
+	for _, noCNID := range []bool{false, true} {
+		p := situation{hosts: []string{"dnext"}, secure: true}.plan()
+		p.Request.Options.NoCNID = noCNID
+		r, err := mtapolicy.Postfix(p, mtapolicy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []mtapolicy.DeviationID{mtapolicy.WeakerTADates}
+		if noCNID {
+			want = append(want, mtapolicy.WeakerTACommonName)
+		}
+		var got []mtapolicy.DeviationID
+		for _, d := range r.Deviations {
+			if !d.Weaker {
+				t.Errorf("%s is not called weaker", d.ID)
+			}
+			got = append(got, d.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("no-cn-id %t: deviations %v, want %v", noCNID, got, want)
+		}
+	}
 }

@@ -56,9 +56,14 @@ func (p *Prober) hosts(ctx context.Context, e *engine.Engine, plan *engine.Plan,
 			results[k].At = results[k].Decision.At
 			continue
 		}
-		n := min(len(h.Addresses), p.c.MaxAddresses)
-		results[k] = HostResult{Addresses: make([]AddressResult, n), Left: len(h.Addresses) - n}
-		for j, a := range h.Addresses[:n] {
+		addresses := p.addresses(h)
+		if len(addresses) == 0 {
+			results[k] = HostResult{Addresses: []AddressResult{p.outside(e, plan, i)}}
+			continue
+		}
+		n := min(len(addresses), p.c.MaxAddresses)
+		results[k] = HostResult{Addresses: make([]AddressResult, n), Left: len(addresses) - n}
+		for j, a := range addresses[:n] {
 			tasks = append(tasks, task{k, j, netip.AddrPortFrom(a, h.Port)})
 		}
 	}
@@ -72,6 +77,25 @@ func (p *Prober) hosts(ctx context.Context, e *engine.Engine, plan *engine.Plan,
 		}
 	}
 	return results
+}
+
+// addresses are the addresses of a host that may be connected to.
+func (p *Prober) addresses(h *engine.Host) (out []netip.Addr) {
+	for _, a := range h.Addresses {
+		if p.c.inNetwork(a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// outside is the result of host i, which has no address in the network of the prober.
+func (p *Prober) outside(e *engine.Engine, plan *engine.Plan, i int) AddressResult {
+	h := &plan.Hosts[i]
+	peer := engine.Peer{Untried: true, Ending: engine.EndedFamily, Address: netip.AddrPortFrom(h.Addresses[0], h.Port),
+		Detail: fmt.Sprintf("it has no %s address, and this check connects over %[1]s only", p.c.family())}
+	d := e.Diagnose(plan, i, peer)
+	return AddressResult{Address: h.Addresses[0], Peer: peer, Decision: d, At: d.At}
 }
 
 // run calls do for each task in its own goroutine, in order as far as the limits of a plan

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // A crowd is a network in memory: what is dialled is silent for ever, or a server without
@@ -129,7 +130,7 @@ func TestSilentAddresses(t *testing.T) {
 		if tried := 512 - untried; tried != c.dialled || tried < 64 || untried < 300 {
 			t.Errorf("%d dialled, %d said to be untried", c.dialled, untried)
 		}
-		if a := results[40].Addresses[7]; !a.Peer.Untried || a.Decision.Reason.ID != engine.ReasonNotTried || a.Decision.Outcome != engine.Deferred ||
+		if a := results[40].Addresses[7]; !a.Peer.Untried || a.Decision.Reason.ID != reason.NotTried || a.Decision.Outcome != engine.Deferred ||
 			!strings.Contains(explain.Text(a.Decision.Reason), "1m0s, was over before its turn") || explain.Report(plan, 40, a.Decision) != nil {
 			t.Errorf("%s: %s", a.Decision.Reason.ID, explain.Text(a.Decision.Reason))
 		}
@@ -147,7 +148,7 @@ func TestPlanTimeout(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := probe.New(probe.Config{Dial: newCrowd().dial, HELO: "probe.example", Timeout: c.timeout, PlanTimeout: c.plan})
 			r := p.Host(t.Context(), e, many(one, 1, 1, each), 0)
-			if r.Untried() == 1 != c.untried || !strings.Contains(explain.Text(r.Decision.Reason), map[bool]string{true: "was over before it answered", false: "time-out"}[c.untried]) {
+			if r.Untried() == 1 != c.untried || !strings.Contains(explain.Text(r.Decision.Reason), map[bool]string{true: "was over before it answered", false: "timeout"}[c.untried]) {
 				t.Errorf("%v of %v: %s", c.timeout, c.plan, explain.Text(r.Decision.Reason))
 			}
 		})

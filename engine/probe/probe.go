@@ -44,12 +44,34 @@ type Config struct {
 	// PlanTimeout of all hosts of a plan together; 0 means DefaultPlanTimeout, or Timeout
 	// if that is longer.
 	PlanTimeout time.Duration
+	// Network bounds the addresses that are connected to: "tcp4", "tcp6", or "" for both. A
+	// host that has none such is [engine.Peer].Untried.
+	Network string
 	// PublicOnly has the prober connect to no special-purpose address (RFC 6890) but those in
 	// AllowAddresses, and to none in DenyAddresses: for checks that others ask for. What is
 	// not connected to is [engine.Peer].Untried.
 	PublicOnly                    bool
 	AllowAddresses, DenyAddresses []netip.Prefix
 	Logger                        *slog.Logger // nil: discard
+}
+
+// family is the family that Network names, for people.
+func (c *Config) family() string {
+	if c.Network == "tcp4" {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// inNetwork reports whether a is of the family of Network.
+func (c *Config) inNetwork(a netip.Addr) bool {
+	switch c.Network {
+	case "tcp4":
+		return a.Unmap().Is4()
+	case "tcp6":
+		return !a.Unmap().Is4()
+	}
+	return true
 }
 
 // vet reports why an address must not be connected to.

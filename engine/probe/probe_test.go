@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/internal/smtptest"
@@ -117,7 +119,7 @@ func TestRequirements(t *testing.T) {
 			t.Error(s.Said())
 		}
 	})
-	t.Run("STARTTLS3207-4-02 where TLS can not start the connection ends", func(t *testing.T) {
+	t.Run("STARTTLS3207-4-02 where TLS cannot start the connection ends", func(t *testing.T) {
 		s := smtptest.Server{TLS: &tls.Config{Certificates: []tls.Certificate{serverPair().TLS()}, MaxVersion: tls.VersionTLS11}}
 		if p := run(t, &s); p.Event != engine.HandshakeFailed || !strings.HasSuffix(s.Said(), "STARTTLS") {
 			t.Errorf("%s: %s", p.Event, s.Said())
@@ -206,6 +208,30 @@ func TestRequirements(t *testing.T) {
 			t.Errorf("%s, %d dials", h.Decision.Outcome, dials)
 		}
 	})
+	t.Run("one family", func(t *testing.T) {
+		s := smtptest.Server{TLS: serverTLS()}
+		to := s.Start(t)
+		e, plan := planned(t, record(), "192.0.2.1", "192.0.2.2")
+		var dials atomic.Int32
+		for network, want := range map[string]int32{"tcp4": 2, "tcp6": 0, "": 2} {
+			dials.Store(0)
+			r := probe.New(probe.Config{HELO: "probe.example", Network: network,
+				Dial: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+					dials.Add(1)
+					return dialTo(to)(ctx, a)
+				}}).Host(t.Context(), e, plan, 0)
+			if dials.Load() != want {
+				t.Errorf("%q: %d dials, want %d", network, dials.Load(), want)
+			}
+			if network != "tcp6" {
+				continue
+			}
+			if p := r.Addresses[0].Peer; len(r.Addresses) != 1 || !p.Untried || p.Ending != engine.EndedFamily || !strings.Contains(p.Detail, "no IPv6 address") ||
+				r.Decision.Outcome != engine.Deferred || r.Decision.Reason.ID != reason.NotTried || r.Decision.At.IsZero() {
+				t.Errorf("%+v", r)
+			}
+		}
+	})
 	t.Run("public addresses only", func(t *testing.T) {
 		s := smtptest.Server{TLS: serverTLS()}
 		to := s.Start(t)
@@ -226,7 +252,7 @@ func TestRequirements(t *testing.T) {
 			if dialled[a.Address.String()] == untried || a.Peer.Untried != untried {
 				t.Errorf("%s: dialled %v, untried %v", a.Address, dialled[a.Address.String()], a.Peer.Untried)
 			}
-			if untried && (a.Decision.Outcome != engine.Deferred || a.Decision.Reason.ID != engine.ReasonNotTried) {
+			if untried && (a.Decision.Outcome != engine.Deferred || a.Decision.Reason.ID != reason.NotTried) {
 				t.Errorf("%s: %s %s", a.Address, a.Decision.Outcome, a.Decision.Reason.ID)
 			}
 		}
@@ -298,16 +324,16 @@ func TestHost(t *testing.T) {
 		tlsa  string
 		addrs string
 		want  engine.Outcome
-		id    engine.ReasonID
+		id    reason.ID
 		every bool // all addresses alike
 	}{
-		{record(), "192.0.2.1", engine.Authenticated, engine.ReasonDANEEEMatch, true},
-		{record(), "192.0.2.1 192.0.2.2", engine.Refused, engine.ReasonNoSTARTTLS, false},
-		{record(), "192.0.2.2 192.0.2.3", engine.Refused, engine.ReasonNoSTARTTLS, false}, // of those alike the first
-		{record(), "192.0.2.1 192.0.2.9", engine.Authenticated, engine.ReasonDANEEEMatch, false},
-		{record(), "192.0.2.9 192.0.2.8", engine.Deferred, engine.ReasonNoConnection, true},
-		{"", "192.0.2.1 192.0.2.2", engine.Cleartext, engine.ReasonClearOffered, false},
-		{"", "192.0.2.9 192.0.2.1", engine.Encrypted, engine.ReasonEncryptedCA, false},
+		{record(), "192.0.2.1", engine.Authenticated, reason.DANEEEMatch, true},
+		{record(), "192.0.2.1 192.0.2.2", engine.Refused, reason.NoSTARTTLS, false},
+		{record(), "192.0.2.2 192.0.2.3", engine.Refused, reason.NoSTARTTLS, false}, // of those alike the first
+		{record(), "192.0.2.1 192.0.2.9", engine.Authenticated, reason.DANEEEMatch, false},
+		{record(), "192.0.2.9 192.0.2.8", engine.Deferred, reason.NoConnection, true},
+		{"", "192.0.2.1 192.0.2.2", engine.Cleartext, reason.ClearOffered, false},
+		{"", "192.0.2.9 192.0.2.1", engine.Encrypted, reason.EncryptedCA, false},
 	} {
 		e, plan := planned(t, c.tlsa, strings.Fields(c.addrs)...)
 		r := p.Host(t.Context(), e, plan, 0)
@@ -351,7 +377,7 @@ func TestTime(t *testing.T) {
 			p := probe.New(probe.Config{Dial: dialTo(s.Start(t)), Timeout: 200 * time.Millisecond})
 			start := time.Now()
 			peer := p.Probe(t.Context(), theHost(t), address)
-			if took := time.Since(start); took > 5*time.Second || !strings.Contains(peer.Detail, "time-out") {
+			if took := time.Since(start); took > 5*time.Second || !strings.Contains(peer.Detail, "timeout") {
 				t.Errorf("%s after %v: %q", peer.Event, took, peer.Detail)
 			}
 			// Nothing is concluded before the first reply inside TLS.

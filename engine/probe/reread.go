@@ -12,10 +12,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/tlswire"
 	"github.com/mxauth/mxauth/pkix"
 )
@@ -156,7 +158,7 @@ func (l *again) wider(ctx context.Context, first end) (engine.Peer, bool) {
 // second time: servers also fail by chance.
 func (l *again) widerDone(ctx context.Context, first end, peer engine.Peer, last end) (engine.Peer, bool) {
 	own := &engine.OwnTLS{Obstacle: engine.ObstacleHello}
-	if id := last.state.CipherSuite; !engine.IsDefaultSuite(id) {
+	if id := last.state.CipherSuite; !isDefaultSuite(id) {
 		own.Obstacle, own.Detail = engine.ObstacleSuite, tls.CipherSuiteName(id)
 	}
 	said := first.answer.alert == tlswire.AlertHandshakeFailure || first.answer.alert == tlswire.AlertInsufficientSecurity
@@ -207,7 +209,7 @@ func (l *again) read(ctx context.Context, failed error, refused bool) (engine.Pe
 }
 
 // errRead ends a connection on which TLS is not completed.
-var errRead = errors.New("probe: the handshake is only read")
+var errRead = fault.New("probe", "the handshake is only read")
 
 // said takes the word of the library for the cause, where it gives one. A server that has
 // TLS 1.3 only sends its certificate encrypted, so there is nothing else.
@@ -332,4 +334,9 @@ func refusedKey(c *x509.Certificate) string {
 		return ""
 	}
 	return cmp.Or(pkix.UnreadKey(c.RawSubjectPublicKeyInfo), "a key of an unknown type")
+}
+
+// isDefaultSuite reports whether crypto/tls offers the suite by default.
+func isDefaultSuite(id uint16) bool {
+	return slices.ContainsFunc(tls.CipherSuites(), func(s *tls.CipherSuite) bool { return s.ID == id })
 }

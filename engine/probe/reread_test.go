@@ -24,6 +24,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/smtptest"
 	"github.com/mxauth/mxauth/internal/tlstest"
@@ -64,11 +65,11 @@ func lookedAt(t *testing.T, s *smtptest.Server, tlsa string) engine.Decision {
 		t.Errorf("said %s", s.Said())
 	}
 	isRead := d.Peer.Handshake == engine.HandshakeRead
-	isOwn := isRead || d.Reason.ID == engine.ReasonOwnTLS
+	isOwn := isRead || d.Reason.ID == reason.OwnTLS
 	if isOwn && explain.Report(plan, 0, d) != nil {
 		t.Errorf("reported: %+v", explain.Report(plan, 0, d))
 	}
-	if d.Reason.ID != engine.ReasonOwnTLS && (d.Peer.OwnTLS != nil) != slices.ContainsFunc(d.Details, func(r engine.Reason) bool { return r.ID == engine.ReasonOwnTLS }) {
+	if d.Reason.ID != reason.OwnTLS && (d.Peer.OwnTLS != nil) != slices.ContainsFunc(d.Details, func(r engine.Reason) bool { return r.ID == reason.OwnTLS }) {
 		t.Errorf("%s with details %v, and OwnTLS is %+v", d.Reason.ID, d.Details, d.Peer.OwnTLS)
 	}
 	if isRead {
@@ -137,7 +138,7 @@ func TestOddCertificates(t *testing.T) {
 				if d.Peer.OwnTLS == nil || d.Peer.OwnTLS.Obstacle != obstacle || !strings.Contains(text(d), "such as Postfix or Exim") {
 					t.Errorf("%+v: %s", d.Peer.OwnTLS, text(d))
 				}
-			case d.Outcome != want.outcome || d.Deliver || (d.Reason.ID == engine.ReasonOwnTLS) != want.own || !strings.Contains(text(d), want.says):
+			case d.Outcome != want.outcome || d.Deliver || (d.Reason.ID == reason.OwnTLS) != want.own || !strings.Contains(text(d), want.says):
 				t.Errorf("%s: %s", d.Outcome, text(d))
 			case want.own && (d.Peer.OwnTLS == nil || d.Peer.OwnTLS.Obstacle != want.obstacle || !strings.Contains(text(d), "Its certificate matches its TLSA record (3 1 1 ")):
 				t.Errorf("%+v: %s", d.Peer.OwnTLS, text(d))
@@ -152,7 +153,7 @@ func TestOddCertificates(t *testing.T) {
 			if is && d.Outcome != engine.Cleartext || !is && d.Outcome != engine.Encrypted || !d.Deliver {
 				t.Errorf("no records: %s: %s", d.Outcome, text(d))
 			}
-			if is && (d.Reason.ID == engine.ReasonOwnTLS) != want.own {
+			if is && (d.Reason.ID == reason.OwnTLS) != want.own {
 				t.Errorf("no records: %s", text(d))
 			}
 			if s.Key == nil {
@@ -216,7 +217,7 @@ func TestOtherSuites(t *testing.T) {
 			t.Log(text(d))
 			switch {
 			case c.obstacle == 0:
-				if d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonHandshake || d.Peer.OwnTLS != nil {
+				if d.Outcome != engine.Refused || d.Reason.ID != reason.Handshake || d.Peer.OwnTLS != nil {
 					t.Errorf("%s: %s", d.Outcome, text(d))
 				}
 				return
@@ -224,7 +225,7 @@ func TestOtherSuites(t *testing.T) {
 				t.Errorf("%s, %+v: %s", d.Outcome, d.Peer.OwnTLS, text(d))
 			case c.proved && (d.Outcome != engine.Authenticated || d.Peer.Handshake != engine.HandshakeRead):
 				t.Errorf("%s: %s", d.Outcome, text(d))
-			case !c.proved && (d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonOwnTLS):
+			case !c.proved && (d.Outcome != engine.Refused || d.Reason.ID != reason.OwnTLS):
 				t.Errorf("%s: %s", d.Outcome, text(d))
 			}
 			if d := looked(t, serve, record()); d.Deliver {
@@ -376,7 +377,7 @@ func TestOtherCauses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := lookedAt(t, s, record())
-			if d.Outcome != engine.Refused || d.Reason.ID != engine.ReasonHandshake || d.Peer.OwnTLS != nil || d.Peer.Handshake != engine.HandshakeComplete {
+			if d.Outcome != engine.Refused || d.Reason.ID != reason.Handshake || d.Peer.OwnTLS != nil || d.Peer.Handshake != engine.HandshakeComplete {
 				t.Errorf("%s: %s", d.Outcome, text(d))
 			}
 		})
@@ -420,7 +421,7 @@ func TestOwnWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{{Certificate: [][]byte{c.der}, PrivateKey: key}}}
 			d := lookedAt(t, &smtptest.Server{TLS: cfg}, recordFor(c.der))
-			if d.Deliver || d.Reason.ID != engine.ReasonOwnTLS || d.Peer.OwnTLS.Obstacle != c.obstacle || !strings.Contains(text(d), "TLS 1.3") {
+			if d.Deliver || d.Reason.ID != reason.OwnTLS || d.Peer.OwnTLS.Obstacle != c.obstacle || !strings.Contains(text(d), "TLS 1.3") {
 				t.Errorf("%s: %s", d.Outcome, text(d))
 			}
 			t.Log(text(d))

@@ -118,7 +118,7 @@ func equivalents(root, file, pkg string) (map[string]string, error) {
 	return mutate.Equivalents(f, pkg)
 }
 
-// recordScores puts scores into a file beside those of other packages.
+// recordScores puts scores into a file together with those of other packages.
 func recordScores(file string, scores []conformance.StoredScore) error {
 	b, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -8,6 +8,7 @@ package text
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -54,6 +55,33 @@ func escape(s string, unsafe func(rune) bool) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// Cut returns the first most bytes of s and "..." where s is longer. It splits no character.
+func Cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + "..."
+}
+
+// ASCII is [Cut] for foreign octets that may be in any encoding or in none: what is not
+// printable ASCII, and the backslash, comes as its escape in a Go string.
+func ASCII(s string, most int) string {
+	more := ""
+	if len(s) > most {
+		s, more = s[:most], "..."
+	}
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '\\' {
+			q := strconv.QuoteToASCII(s)
+			return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`) + more
+		}
+	}
+	return s + more
 }
 
 // JSON returns a JSON text in which unsafe characters, which occur only in strings, are

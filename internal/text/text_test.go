@@ -111,3 +111,29 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		in    string
+		most  int
+		cut   string
+		ascii string
+	}{
+		{"", 3, "", ""},
+		{"abc", 3, "abc", "abc"},
+		{"abcd", 3, "abc...", "abc..."},
+		{"aä", 2, "a...", `a\xc3...`},
+		{"ä", 2, "ä", `\u00e4`},
+		{"\xff\xfe\xfd", 2, "\xff\xfe...", `\xff\xfe...`},
+		{`a"b\`, 9, `a"b\`, `a"b\\`},
+		{"\"\n", 9, "\"\n", `"\n`},
+		{"\x80\x80", 1, "...", `\x80...`},
+	} {
+		if got := text.Cut(c.in, c.most); got != c.cut {
+			t.Errorf("Cut(%q, %d): %q, want %q", c.in, c.most, got, c.cut)
+		}
+		if got := text.ASCII(c.in, c.most); got != c.ascii {
+			t.Errorf("ASCII(%q, %d): %q, want %q", c.in, c.most, got, c.ascii)
+		}
+	}
+}

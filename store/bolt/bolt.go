@@ -28,6 +28,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/internal/room"
 )
@@ -117,10 +118,10 @@ const maxUses = 4096
 func Open(c Config) (*Store, error) {
 	var errs []error
 	if c.Path == "" {
-		errs = append(errs, errors.New("store: no Path"))
+		errs = append(errs, fault.New("store", "no Path"))
 	}
 	if c.MaxEntries < 0 || c.MaxBytes < 0 || c.MaxFile < 0 {
-		errs = append(errs, errors.New("store: a negative bound"))
+		errs = append(errs, fault.New("store", "a negative bound"))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)

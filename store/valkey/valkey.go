@@ -36,6 +36,7 @@ import (
 	"github.com/valkey-io/valkey-go"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/store"
 )
 
@@ -108,13 +109,13 @@ func Open(c Config) (*Store, error) {
 	var errs []error
 	option, err := valkey.ParseURL(c.URL)
 	if err != nil || c.URL == "" {
-		errs = append(errs, errors.New("store: the URL is not redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS"))
+		errs = append(errs, fault.New("store", "the URL is not redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS"))
 	}
 	if c.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("store: Timeout is %s", c.Timeout))
+		errs = append(errs, fault.Errorf("store", "Timeout is %s", c.Timeout))
 	}
 	if c.TLS != nil && err == nil && option.TLSConfig == nil {
-		errs = append(errs, errors.New("store: TLS is given, and the URL is not rediss://"))
+		errs = append(errs, fault.New("store", "TLS is given, and the URL is not rediss://"))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)

@@ -4,8 +4,6 @@ package plain
 import (
 	"fmt"
 	"time"
-
-	"github.com/mxauth/mxauth/engine"
 )
 
 // most bounds one text, in octets.
@@ -57,12 +55,4 @@ func Count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// Host is the name of a host of a plan, or its address.
-func Host(h *engine.Host) string {
-	if h.Name.IsValid() {
-		return h.Name.String()
-	}
-	return h.Literal.String()
 }

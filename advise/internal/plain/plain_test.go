@@ -1,14 +1,11 @@
 package plain_test
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mxauth/mxauth/advise/internal/plain"
-	"github.com/mxauth/mxauth/engine"
-	"github.com/mxauth/mxauth/rfc6125"
 )
 
 func TestText(t *testing.T) {
@@ -30,18 +27,5 @@ func TestSpan(t *testing.T) {
 		if got := plain.Span(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
-	}
-}
-
-func TestHost(t *testing.T) {
-	name, err := rfc6125.ParseHost("mx.example.org")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := plain.Host(&engine.Host{Name: name}); got != "mx.example.org" {
-		t.Errorf("%q", got)
-	}
-	if got := plain.Host(&engine.Host{Literal: netip.MustParseAddr("192.0.2.1")}); got != "192.0.2.1" {
-		t.Errorf("%q", got)
 	}
 }

@@ -155,7 +155,7 @@ func judgeWild(dir, name string, s tlsawild.Set) sets.Result {
 	}
 	certs, err := chain(tlsawild.Certificates(text))
 	if err != nil || len(certs) == 0 {
-		return sets.Result{Case: name, Want: s.Verdict, Got: "a chain that can not be read"}
+		return sets.Result{Case: name, Want: s.Verdict, Got: "a chain that cannot be read"}
 	}
 	if s.DropLeaf {
 		certs = certs[1:]
@@ -200,7 +200,7 @@ func judgeGnuTLS(r tlsawild.Row) sets.Result {
 	}
 	certs, err := chain(tlsawild.Certificates([]byte(r.Cert + r.CA)))
 	if err != nil || len(certs) == 0 {
-		res.Got = "a chain that can not be read"
+		res.Got = "a chain that cannot be read"
 		return res
 	}
 	judgeable := r.CA != ""

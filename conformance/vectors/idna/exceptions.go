@@ -34,7 +34,7 @@ func TableExceptions(version string) []TableException {
 }
 
 // Unassigned reports whether r had no meaning yet in the Unicode tables of this Go
-// release, so that lines about it can not be judged.
+// release, so that lines about it cannot be judged.
 func Unassigned(r rune) bool {
 	return !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs)
 }

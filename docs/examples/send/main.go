@@ -97,7 +97,7 @@ func configFlags(f *flag.FlagSet) func() (mxauth.Config, error) {
 	resolver := f.String("resolver", "", "`ADDRESS` of the resolver (default: those of /etc/resolv.conf)")
 	anchors := f.String("trust-anchor", "", "`FILE` of DNSSEC trust anchors (default: the keys of the root)")
 	roots := f.String("ca-file", "", "PEM `FILE` of certification authorities (default: those of the system)")
-	allow := f.String("allow-address", "", "`PREFIX` in which policy hosts may be, besides public addresses")
+	allow := f.String("allow-address", "", "`PREFIX` in which policy hosts may be, in addition to public addresses")
 	return func() (c mxauth.Config, err error) {
 		var errs [4]error
 		if *resolver != "" {

@@ -16,6 +16,8 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 	"github.com/mxauth/mxauth/internal/smtptest"
@@ -43,10 +45,10 @@ type network struct {
 	dns    *dnsfake.Resolver
 	at     map[netip.Addr]netip.AddrPort
 	roots  *pkix.Roots
-	memory *engine.Memory // nil: nothing is remembered
+	memory engine.Memory // nil: nothing is remembered
 
 	mu      sync.Mutex // guards what follows
-	last    engine.ReasonID
+	last    reason.ID
 	decided []string // requirement and event of each decision
 }
 
@@ -136,12 +138,12 @@ func TestSend(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			action, reason, _ := strings.Cut(c.want, " ")
+			action, id, _ := strings.Cut(c.want, " ")
 			if fate.Action.String() != action {
 				t.Errorf("%s, want %s: %s", fate.Action, c.want, explain.Text(fate.Reason))
 			}
-			if fate.Reason.ID != engine.ReasonID(reason) && n.last != engine.ReasonID(reason) {
-				t.Errorf("%s after %s, want %s", fate.Reason.ID, n.last, reason)
+			if fate.Reason.ID != reason.ID(id) && n.last != reason.ID(id) {
+				t.Errorf("%s after %s, want %s", fate.Reason.ID, n.last, id)
 			}
 			if got := len(c.s.Mail()); (got == 1) != (action == "delivered") {
 				t.Errorf("%d messages arrived", got)
@@ -194,10 +196,12 @@ func TestSend(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer kept.Close()
-		if n.memory, err = engine.NewMemory(engine.MemoryConfig{Store: kept, Action: engine.MemoryDefer}); err != nil {
+		m, err := memory.New(memory.Config{Store: kept, Action: memory.Defer})
+		if err != nil {
 			t.Fatal(err)
 		}
-		defer n.memory.Close()
+		defer m.Close()
+		n.memory = m
 		c := n.client(t)
 		for _, step := range []struct {
 			server *smtptest.Server

@@ -35,7 +35,7 @@ const (
 	DefaultPatience = 15 * time.Second
 )
 
-// An Event tells of one answer.
+// An Event describes one answer.
 type Event struct {
 	Key    string // as asked
 	Form   mtapolicy.Form
@@ -64,10 +64,12 @@ type Config struct {
 	MaxLookups int           // side by side; 0: DefaultMaxLookups
 	Now        func() time.Time
 	Logger     *slog.Logger
-	// Observe is called once for each answer that was not kept, and Warm for each that was;
+	// Observe is called once for each answer that was not kept, Warm for each that was, and
+	// NoName for each key that is no next hop, such as a parent domain (row P1);
 	// nil: nothing is called. They must not block.
 	Observe func(Event)
 	Warm    func(mtapolicy.Form, mtapolicy.Kind)
+	NoName  func(mtapolicy.Form)
 }
 
 // An Answers answers. It may be used by many goroutines at once.
@@ -114,6 +116,9 @@ func New(c Config) *Answers {
 	}
 	if c.Warm == nil {
 		c.Warm = func(mtapolicy.Form, mtapolicy.Kind) {}
+	}
+	if c.NoName == nil {
+		c.NoName = func(mtapolicy.Form) {}
 	}
 	a := &Answers{c: c, cache: newCache(c.MaxEntries, c.MaxBytes), turns: make(chan struct{}, c.MaxLookups), calls: map[callID]*call{}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
@@ -173,7 +178,7 @@ func (a *Answers) Cached(form mtapolicy.Form, key []byte) (kind mtapolicy.Kind, 
 			return 0, "", false
 		case err != nil:
 			// Postfix asks for every parent domain, with a leading dot.
-			a.c.Warm(form, mtapolicy.NotFound)
+			a.c.NoName(form)
 			return mtapolicy.NotFound, "", true
 		}
 		k, ok = a.cache.get(parsed.NextHop, variant{form: form, port: parsed.Port}, a.c.Now())

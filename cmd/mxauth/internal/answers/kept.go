@@ -46,7 +46,7 @@ type keptReply struct {
 // holds reports whether the reply may be given at a time.
 func (k *keptReply) holds(now int64) bool { return k.made <= now && now < k.until }
 
-// size is what a kept reply takes beside itself.
+// size is what a kept reply takes in addition to its bytes.
 func (k *keptReply) size() int {
 	n := len(k.host) + len(k.text)
 	if k.shape.shared {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine/mtapolicy"
+	"github.com/mxauth/mxauth/internal/text"
 )
 
 // Limits of what is told of TryLater replies.
@@ -83,7 +84,7 @@ func (a *Answers) Recent() []Temp {
 	return out
 }
 
-// note logs a cold answer and tells the observers of every one.
+// note logs a cold answer and reports every one to the observers.
 func (a *Answers) note(e *Event) {
 	if e.Warm {
 		a.c.Warm(e.Form, e.Reply.Kind)
@@ -95,7 +96,7 @@ func (a *Answers) note(e *Event) {
 		slog.String("row", string(e.Reply.Row)), slog.Duration("took", e.Took),
 	}
 	if e.Reply.Text != "" {
-		attrs = append(attrs, slog.String("text", clip(e.Reply.Text)))
+		attrs = append(attrs, slog.String("text", text.Cut(e.Reply.Text, maxLogged)))
 	}
 	if e.Reply.Reason != "" {
 		attrs = append(attrs, slog.String("reason", string(e.Reply.Reason)))
@@ -133,10 +134,3 @@ func (a *Answers) note(e *Event) {
 
 // maxLogged is how much of a reply goes into a log line.
 const maxLogged = 300
-
-func clip(s string) string {
-	if len(s) > maxLogged {
-		return s[:maxLogged] + "..."
-	}
-	return s
-}

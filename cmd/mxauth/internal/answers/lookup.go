@@ -15,7 +15,7 @@ import (
 const (
 	// DefaultMaxLookups is the number of plans that are made side by side. A plan of a slow
 	// domain takes as long as lookupTime, and a Postfix with its default of 100 processes
-	// leaves 400 such plans behind in that time.
+	// makes 400 such plans in that time.
 	DefaultMaxLookups = 1000
 	// maxWaiting bounds the lookups that run or wait for a turn, as a multiple of those that
 	// run. What comes beyond is answered TryLater at once.
@@ -102,7 +102,7 @@ func (a *Answers) run(c *call, key mtapolicy.Key) {
 func (a *Answers) lookUp(ctx context.Context, key mtapolicy.Key, v variant) (reply mtapolicy.Reply, hold func(now time.Time) time.Time) {
 	hold = func(now time.Time) time.Time { return now.Add(TempHold) }
 	defer func() {
-		// One domain that the engine cannot stand must not take the mail of all others.
+		// One domain on which the engine panics must not take the mail of all others.
 		if p := recover(); p != nil {
 			a.c.Logger.Error("internal error; this is a bug of mxauth", "key", key.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			reply = mtapolicy.Failed("internal error")

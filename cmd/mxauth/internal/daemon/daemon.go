@@ -1,5 +1,5 @@
 // Package daemon runs the doors of mxauth serve: it opens the listeners, hands them to the
-// servers of their protocols, tells systemd, reloads on SIGHUP and drains on SIGTERM.
+// servers of their protocols, notifies systemd, reloads on SIGHUP and drains on SIGTERM.
 package daemon
 
 import (
@@ -54,7 +54,7 @@ type door struct {
 }
 
 // Open opens every listener. Sockets that systemd hands over (with FileDescriptorName= as
-// the door's name) stand in place of those of the settings. After an error nothing is open.
+// the door's name) replace those of the settings. After an error nothing is open.
 func Open(c Config) (*Daemon, error) {
 	if c.Drain <= 0 {
 		c.Drain = drainTime
@@ -128,7 +128,7 @@ func (d *Daemon) addHTTP(errs *[]error, name string, l settings.Listen, h http.H
 	}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(d.c.Logger.Handler(), slog.LevelDebug)}
-	if name != "control" { // whose imports and exports take their time, and which lets nobody else in
+	if name != "control" { // whose imports and exports take their time, and which admits no one else
 		srv.ReadTimeout, srv.WriteTimeout = 30*time.Second, time.Minute
 	}
 	d.doors = append(d.doors, door{name, ln, httpServer{srv}})
@@ -219,7 +219,7 @@ func (d *Daemon) reload() {
 	d.notify(sd.SdNotifyReady)
 }
 
-// watchdog tells systemd that the daemon lives, as long as a lookup gets through.
+// watchdog reports to systemd that the daemon lives, as long as a lookup gets through.
 func (d *Daemon) watchdog(ctx context.Context) {
 	every, err := sd.SdWatchdogEnabled(false)
 	if err != nil || every <= 0 || d.c.Alive == nil {
@@ -244,7 +244,7 @@ func (d *Daemon) watchdog(ctx context.Context) {
 	}
 }
 
-// notify tells systemd, if it started the daemon.
+// notify reports to systemd, if it started the daemon.
 func (d *Daemon) notify(state string) {
 	if _, err := sd.SdNotify(false, state); err != nil {
 		d.c.Logger.Debug("systemd could not be told", "err", err)

@@ -31,7 +31,7 @@ func formOf(m string) mtapolicy.Form {
 	return mtapolicy.Plain
 }
 
-// maps puts the configured names beside those that every listener knows.
+// maps adds the configured names to those that every listener knows.
 func maps(l settings.Listen) map[string]string {
 	out := map[string]string{}
 	for _, name := range settings.Maps {

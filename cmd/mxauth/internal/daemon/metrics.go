@@ -18,11 +18,12 @@ import (
 )
 
 // Metrics are the counters of a daemon; docs/metrics.md lists them. Labels come from fixed
-// sets, never from a domain: whoever sends mail chooses the domains that are asked about.
+// sets, never from a domain: the senders of mail choose the domains that are asked about.
 type Metrics struct {
 	registry   *prometheus.Registry
 	answers    *prometheus.CounterVec
 	warm       [answerDoors][3]prometheus.Counter // by door and kind, resolved once: the hot path
+	noName     [answerDoors]prometheus.Counter    // by door, resolved once
 	seconds    prometheus.Histogram
 	unfinished *prometheus.CounterVec
 	deviations *prometheus.CounterVec
@@ -81,6 +82,7 @@ func NewMetrics() *Metrics {
 		m.lookups, m.lookupSeconds, m.cacheHits, m.budgets, m.reloads, m.http,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for d := range m.warm {
+		m.noName[d] = m.answers.WithLabelValues(doorNames[d], mtapolicy.NotFound.String(), string(mtapolicy.P1))
 		for k := range m.warm[d] {
 			m.warm[d][k] = m.answers.WithLabelValues(doorNames[d], mtapolicy.Kind(k).String(), "kept")
 		}
@@ -119,6 +121,9 @@ func (m *Metrics) Info(name, help, label, value string) {
 
 // Warm counts an answer that was kept.
 func (m *Metrics) Warm(f mtapolicy.Form, k mtapolicy.Kind) { m.warm[doorOf(f)][min(int(k), 2)].Inc() }
+
+// NoName counts an answer to a key that is no next hop.
+func (m *Metrics) NoName(f mtapolicy.Form) { m.noName[doorOf(f)].Inc() }
 
 func doorOf(f mtapolicy.Form) int { return min(int(f), answerDoors-1) }
 
@@ -206,7 +211,7 @@ func lookupWord(err error) string {
 	return "failed"
 }
 
-// doorCollector tells of the connections of the listeners.
+// doorCollector reports the connections of the listeners.
 type doorCollector struct {
 	doors                   func() []door
 	conns, evicted, refused *prometheus.Desc

@@ -150,7 +150,7 @@ func (s *Server) serveCheck(w http.ResponseWriter, r *http.Request) *problem {
 	if p := versioned(b.V); p != nil {
 		return p
 	}
-	port, err := engine.PortOf(b.Request)
+	port, err := b.Request.MailPort()
 	if err != nil {
 		return planProblem(err)
 	}

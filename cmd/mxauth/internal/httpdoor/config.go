@@ -40,11 +40,11 @@ type Backend interface {
 	// The same plan is the same pointer as long as it is kept; it must not be changed.
 	Plan(ctx context.Context, r engine.Request) (*engine.Plan, error)
 	// Check plans a delivery, speaks with each mail host up to STARTTLS and decides. It
-	// connects to public addresses only, besides those that the configuration allows, and
+	// connects to public addresses only, and to those that the configuration allows, and
 	// remembers nothing of what the hosts showed. An error wraps [engine.ErrRequest], or is
 	// ctx's.
 	Check(ctx context.Context, r engine.Request) (mxauth.Verdict, error)
-	// Decide judges what a connection to host i of a plan showed. It asks nobody.
+	// Decide judges what a connection to host i of a plan showed. It does no lookups.
 	Decide(p *engine.Plan, i int, peer engine.Peer) engine.Decision
 	// Told returns what a mail server that asks for key in this form would be told now. host
 	// is for [mtapolicy.PerHost]; "" is the domain as a whole. It is neither counted nor
@@ -52,7 +52,7 @@ type Backend interface {
 	// reply is then TryLater.
 	Told(ctx context.Context, form mtapolicy.Form, key, host string) answers.Event
 	// Ready returns nil if answers can be relied on, else why they cannot: no chain from the
-	// trust anchor was proved yet, or the store is lost. It asks nobody.
+	// trust anchor was proved yet, or the store is lost. It does no lookups.
 	Ready() error
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -119,7 +120,7 @@ func (s *Server) serveDecide(w http.ResponseWriter, r *http.Request) *problem {
 	}
 	i := hostIndex(plan, b.Host)
 	if i < 0 {
-		return newProblem(http.StatusNotFound, string(engine.ReasonNotInPlan), fmt.Sprintf("%.255q is not a host of the plan for %.255q; ask for the plan again", b.Host, b.Request.NextHop))
+		return newProblem(http.StatusNotFound, string(reason.NotInPlan), fmt.Sprintf("%.255q is not a host of the plan for %.255q; ask for the plan again", b.Host, b.Request.NextHop))
 	}
 	if err := turn(ctx, s.judges); err != nil {
 		return late(err)

@@ -23,7 +23,7 @@ const (
 
 // planBodies keeps the answers to plans that the engine keeps: making the JSON costs many
 // times what finding the plan does. An answer belongs to one plan, so that one that is made
-// anew has a new answer.
+// again has a new answer.
 type planBodies struct {
 	mu  sync.Mutex // guards lru
 	lru *simplelru.LRU[string, *planBody]

@@ -65,7 +65,7 @@ func New(c Config) *Server {
 		MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true, ConnState: s.conns.track, ConnContext: withPeer,
 		ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug), Protocols: new(http.Protocols),
 	}
-	// With HTTP/2 a connection would stand for any number of requests, and no limit above
+	// With HTTP/2 a connection would carry any number of requests, and no limit above
 	// would hold.
 	s.http.Protocols.SetHTTP1(true)
 	return s

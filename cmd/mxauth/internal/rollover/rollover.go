@@ -168,7 +168,7 @@ func (f *Follower) look(ctx context.Context) (next anchor.State, err error) {
 	f.mu.Unlock()
 	algorithms, budget := proof.DefaultAlgorithms(), proof.NewBudget()
 	if len(state.Keys) == 0 {
-		// RFC 5011 follows keys: those that the digests stand for are the first.
+		// RFC 5011 follows keys: those that the digests name are the first.
 		var t proof.Trust
 		for _, a := range f.c.Anchors {
 			switch {

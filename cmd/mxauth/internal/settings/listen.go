@@ -19,14 +19,14 @@ type Listen struct {
 	Mode    string            `toml:"mode"`    // of a unix socket, octal; "": 0660
 	Owner   string            `toml:"owner"`   // of a unix socket; "": the process's
 	Group   string            `toml:"group"`
-	Maps    map[string]string `toml:"maps"` // socketmap: further names of maps and what they stand for
+	Maps    map[string]string `toml:"maps"` // socketmap: further names of maps and the map that each means
 
 	// Of the door http.
 	Certificate string   `toml:"certificate"` // PEM file with the chain of this server; "": no TLS
 	Key         string   `toml:"key"`         // PEM file
 	ClientCA    string   `toml:"client-ca"`   // PEM file of the authorities of clients; "": clients need no certificate
 	TokenFile   string   `toml:"token-file"`  // file of bearer tokens, one a line; "": clients need none
-	Names       []string `toml:"names"`       // that the Host header may have, besides localhost and addresses
+	Names       []string `toml:"names"`       // that the Host header may have, in addition to localhost and addresses
 	Check       *bool    `toml:"check"`       // offer POST /v1/check; nil: on unix sockets alone
 	Page        bool     `toml:"page"`        // offer the page at /
 
@@ -107,6 +107,9 @@ func (l *Listen) httpFaults(network, address string, fault func(key, format stri
 		if n == "" || n != strings.ToLower(n) || strings.ContainsAny(n, "/@ *") {
 			fault("names", "%.80q is not a name in lower case such as mxauth.example.org", n)
 		}
+	}
+	if l.Page && l.TokenFile != "" {
+		fault("page", "a browser sends no token: leave token-file out, and give client-ca where not everyone may ask")
 	}
 	p, err := netip.ParseAddrPort(address)
 	if network != "tcp" || err != nil || p.Addr().IsLoopback() {

@@ -97,7 +97,7 @@ func (s *Settings) Print(w io.Writer) error {
 	return err
 }
 
-// printHTTP writes what a listener of the door http has besides.
+// printHTTP writes what a listener of the door http has in addition.
 func (l *Listen) printHTTP(b *strings.Builder) {
 	if l.Door != "http" {
 		return
@@ -115,7 +115,7 @@ func (l *Listen) printHTTP(b *strings.Builder) {
 	fmt.Fprintf(b, "check = %t\npage = %t\n", l.Checks(), l.Page)
 }
 
-// withoutPassword replaces what stands between user and host of a URL.
+// withoutPassword replaces what is between user and host of a URL.
 func withoutPassword(u string) string {
 	scheme, rest, ok := strings.Cut(u, "://")
 	if !ok {

@@ -139,7 +139,7 @@ var table = []Setting{
 	{Key: "policy.level", Type: Word, Flag: "level", Hint: "WORD", Words: []string{"default", "opportunistic", "dane", "dane-only", "sts", "secure"}, Default: "default", to: func(s *Settings) any { return &s.Level },
 		Help: "local policy: default, opportunistic, dane, dane-only, sts or secure"},
 	{Key: "policy.insecure-mx", Type: Word, Flag: "insecure-mx", Hint: "WORD", Words: []string{"dane", "encrypt", "may"}, Default: "dane", to: func(s *Settings) any { return &s.InsecureMX },
-		Help: "what hosts behind an unsigned MX record get where they have TLSA records: dane, encrypt or may"},
+		Help: "what hosts found through an unsigned MX record get where they have TLSA records: dane, encrypt or may"},
 	{Key: "policy.dane-and-sts", Type: Word, Flag: "dane-and-sts", Hint: "WORD", Words: []string{"dane-first", "both"}, Default: "dane-first", to: func(s *Settings) any { return &s.DANEAndSTS },
 		Help: "where both apply: dane-first (DANE decides) or both"},
 	{Key: "policy.sts-undetermined", Type: Word, Flag: "sts-undetermined", Hint: "WORD", Words: []string{"proceed", "defer"}, Default: "proceed", to: func(s *Settings) any { return &s.STSUndetermined },

@@ -238,6 +238,7 @@ func TestListenHTTP(t *testing.T) {
 		{"token", "address = \"inet:192.0.2.1:443\"\ntoken-file = \"t\"\n" + tls, ""},
 		{"client certificates", "address = \"inet:[2001:db8::1]:443\"\nclient-ca = \"ca.pem\"\n" + tls, ""},
 		{"no key", "address = \"inet:127.0.0.1:443\"\ncertificate = \"c.pem\"", "given together"},
+		{"page with a token", "address = \"inet:127.0.0.1:8025\"\npage = true\ntoken-file = \"t\"", "a browser sends no token"},
 		{"client-ca alone", "address = \"inet:127.0.0.1:443\"\nclient-ca = \"c.pem\"", "give certificate and key"},
 		{"TLS on a socket", "address = \"unix:/run/h\"\n" + tls, "no TLS on a unix socket"},
 		{"names", "address = \"unix:/run/h\"\nnames = [\"MX.example\"]", "lower case"},
@@ -260,7 +261,7 @@ func TestListenHTTP(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	s, err := load(t, "[[listen]]\ndoor=\"http\"\naddress=\"inet:192.0.2.1:443\"\nclient-ca=\"a\"\ntoken-file=\"t\"\nnames=[\"a.example\", \"b.example\"]\ncheck=true\npage=true\n"+tls, nil)
+	s, err := load(t, "[[listen]]\ndoor=\"http\"\naddress=\"inet:192.0.2.1:443\"\nclient-ca=\"a\"\nnames=[\"a.example\", \"b.example\"]\ncheck=true\npage=true\n"+tls, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
 )
 
 // set reads a value as a variable or a flag has it. A list is separated by commas.
@@ -14,7 +16,11 @@ func (r *Setting) set(s *Settings, text string) error {
 	switch p := r.to(s).(type) {
 	case *string:
 		if r.Type == Word && !slices.Contains(r.Words, text) {
-			return fmt.Errorf("%.40q is %s", text, noneOf(r.Words))
+			meant := near.Name(text, r.Words)
+			if meant != "" {
+				meant = "; did you mean " + meant + "?"
+			}
+			return fmt.Errorf("%.40q is %s%s", text, noneOf(r.Words), meant)
 		}
 		*p = text
 	case *[]string:

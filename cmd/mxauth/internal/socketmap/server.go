@@ -76,7 +76,7 @@ type Handler interface {
 type Config struct {
 	Handler Handler
 	// Maps are the names that clients may use, compared without regard to case, and the map
-	// that each stands for. Another name gets PERM.
+	// that each means. Another name gets PERM.
 	Maps     map[string]string
 	MaxConns int           // 0: DefaultMaxConns
 	Idle     time.Duration // 0: DefaultIdle

@@ -1,0 +1,4 @@
+package maillog
+
+// ReadAtMost is [Read] with another bound than [MaxDomains].
+var ReadAtMost = read

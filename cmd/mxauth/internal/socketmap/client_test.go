@@ -1,0 +1,113 @@
+package socketmap_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/socketmap"
+)
+
+// A speaker answers each request on a connection with the next of its texts, and closes the
+// connection after the last.
+func speaker(t *testing.T, texts ...string) (network, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				b := make([]byte, 4096)
+				for _, text := range texts {
+					if _, err := c.Read(b); err != nil {
+						return
+					}
+					if _, err := c.Write([]byte(text)); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	return "tcp", l.Addr().String()
+}
+
+func TestClient(t *testing.T) {
+	long := strings.Repeat("x", 99_997)
+	for _, x := range []struct {
+		says, status, text, fails string
+	}{
+		{says: "14:OK secure name,", status: socketmap.OK, text: "secure name"},
+		{says: "9:NOTFOUND ,", status: socketmap.NotFound},
+		{says: "8:NOTFOUND,", status: socketmap.NotFound},
+		{says: "9:TEMP slow,", status: socketmap.Temp, text: "slow"},
+		{says: "12:TIMEOUT slow,", status: socketmap.Timeout, text: "slow"},
+		{says: "7:PERM no,", status: socketmap.Perm, text: "no"},
+		{says: "100000:OK " + long + ",", status: socketmap.OK, text: long},
+		{says: "100001:OK " + long + "x,", fails: "Postfix takes 100000 bytes"},
+		{says: "9999999:", fails: "in the length"},
+		{says: "HTTP/1.1 400 Bad Request\r\n", fails: "'H' in the length"},
+		{says: ":,", fails: "of length"},
+		{says: "2:OK,", fails: "begins with none"},
+		{says: "4:MAYB,", fails: "begins with none"},
+		{says: "3:OK x", fails: "no comma"},
+		{says: "30:OK too short,", fails: "unexpected EOF"},
+		{says: "", fails: "without a reply"},
+	} {
+		c := socketmap.Client{Time: 10 * time.Second}
+		c.Network, c.Address = speaker(t, x.says)
+		r, err := c.Ask(t.Context(), "QUERY", "example.org")
+		switch {
+		case x.fails == "":
+			if err != nil || r.Status != x.status || r.Text != x.text {
+				t.Errorf("%.40q: %q %.40q, %v", x.says, r.Status, r.Text, err)
+			}
+		case err == nil || !strings.Contains(err.Error(), x.fails):
+			t.Errorf("%.40q: %q, %v; want %q", x.says, r.Status, err, x.fails)
+		}
+		c.Close()
+	}
+}
+
+// A connection is used again, and opened once more when the server has closed it.
+func TestClientAgain(t *testing.T) {
+	c := socketmap.Client{Time: 10 * time.Second}
+	defer c.Close()
+	c.Network, c.Address = speaker(t, "8:OK first,", "9:OK second,")
+	for _, want := range []string{"first", "second", "first", "second"} {
+		if r, err := c.Ask(t.Context(), "QUERY", "example.org"); err != nil || r.Text != want {
+			t.Fatalf("%q, %v; want %q", r.Text, err, want)
+		}
+	}
+}
+
+// A server that says nothing costs the time that is allowed.
+func TestClientSilence(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := socketmap.Client{Network: "tcp", Address: l.Addr().String(), Time: 50 * time.Millisecond}
+	defer c.Close()
+	if _, err := c.Ask(t.Context(), "QUERY", "example.org"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	l.Close()
+	if _, err := c.Ask(t.Context(), "QUERY", "example.org"); err == nil {
+		t.Error("a server that is not there answers")
+	}
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/advise/bulk"
+	"github.com/mxauth/mxauth/internal/dnsfake"
+)
+
+// A surveyProcess is a survey in a process of its own, of which every domain after the first so
+// many has servers that do not answer.
+type surveyProcess struct {
+	*exec.Cmd
+	stdin          *os.File // the other end of standard input
+	stdout, stderr bytes.Buffer
+	asked          *atomic.Int64 // MX questions
+	listed         chan struct{} // closed when the list is written
+}
+
+// endList ends the list.
+func (p *surveyProcess) endList() {
+	<-p.listed
+	p.stdin.Close()
+}
+
+// startSurvey starts a survey of n domains of which the first answered are answered. The list
+// comes by a pipe that stays open.
+func startSurvey(t *testing.T, n, answered int, args ...string) *surveyProcess {
+	t.Helper()
+	return startSurveyTo(t, nil, n, answered, args...)
+}
+
+// startSurveyTo is startSurvey with another standard output; nil: it is kept.
+func startSurveyTo(t *testing.T, stdout *os.File, n, answered int, args ...string) *surveyProcess {
+	t.Helper()
+	w := &surveyWorld{}
+	p := &surveyProcess{asked: new(atomic.Int64), listed: make(chan struct{})}
+	addr, stop, err := dnsfake.Serve(netip.MustParseAddrPort("127.0.0.1:0"), dns.HandlerFunc(func(rw dns.ResponseWriter, q *dns.Msg) {
+		i, _ := bareNumber(q.Question[0].Name)
+		if q.Question[0].Qtype == dns.TypeMX {
+			p.asked.Add(1)
+		}
+		if i < answered {
+			w.ServeDNS(rw, q)
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stop() })
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Cmd = exec.CommandContext(t.Context(), program, append([]string{"survey", "--resolver", addr.String(), "--dnssec", "trust-ad", "--no-times", "-"}, args...)...)
+	p.Cmd.Env = append(os.Environ(), asMxauth+"=1", benchSurvey+"=127.0.0.1:1 0s 0")
+	r, pw, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.stdin, p.Stdin = pw, r
+	p.Stdout, p.Stderr = &p.stdout, &p.stderr
+	if stdout != nil {
+		p.Stdout = stdout
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	t.Cleanup(func() { pw.Close(); _ = p.Process.Kill(); _ = p.Wait() })
+	go func() { // more than the pipe holds
+		defer close(p.listed)
+		for i := range n {
+			fmt.Fprintf(pw, "d%d.example\n", i*policyEvery+1) // without a policy
+		}
+	}()
+	return p
+}
+
+// until waits until ok is true.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for begun := time.Now(); !ok(); {
+		if time.Since(begun) > 20*time.Second {
+			t.Fatal("no " + what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// kept counts the rows of a journal.
+func kept(path string) int {
+	b, _ := os.ReadFile(path)
+	return max(strings.Count(string(b), "\n")-1, 0)
+}
+
+// TestSurveyInterrupted: Ctrl-C ends a survey within a second with what is finished, though the
+// list has not ended and servers are silent; the journal has it, and the next run does not ask
+// for it again.
+func TestSurveyInterrupted(t *testing.T) {
+	journal := filepath.Join(t.TempDir(), "j")
+	// d1 to d37 are answered, d41 to d77 are not.
+	p := startSurvey(t, 20, 40, "--resume", journal)
+	until(t, "rows", func() bool { return kept(journal) == 10 && p.asked.Load() >= 20 })
+	begun := time.Now()
+	_ = p.Process.Signal(os.Interrupt)
+	err := p.Wait()
+	took := time.Since(begun)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitInterrupted || took > time.Second {
+		t.Errorf("%v after %v: %s", err, took, p.stderr.String())
+	}
+	if out := p.stdout.String(); !strings.HasPrefix(out, "10 domains, 0 of them") || !strings.Contains(out, "The survey was ended before the end of the list.") {
+		t.Errorf("standard output: %s", out)
+	}
+	if e := p.stderr.String(); !strings.Contains(e, "mxauth: what is finished is kept: the same command continues\nmxauth: interrupted\n") {
+		t.Errorf("standard error: %s", e)
+	}
+
+	again := startSurvey(t, 20, 1000, "--resume", journal)
+	again.endList()
+	if err := again.Wait(); err != nil || !strings.HasPrefix(again.stdout.String(), "20 domains, ") {
+		t.Errorf("%v: %s%s", err, again.stdout.String(), again.stderr.String())
+	}
+	if n := again.asked.Load(); n != 10 {
+		t.Errorf("%d domains were asked for, want 10", n)
+	}
+}
+
+// TestSurveyKilled: kill -9 loses no finished row.
+func TestSurveyKilled(t *testing.T) {
+	journal := filepath.Join(t.TempDir(), "j")
+	p := startSurvey(t, 20, 40, "--resume", journal)
+	until(t, "rows", func() bool { return kept(journal) == 10 })
+
+	second := startSurvey(t, 20, 40, "--resume", journal)
+	second.endList()
+	var exit *exec.ExitError
+	if err := second.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitConfig || !strings.Contains(second.stderr.String(), "another survey uses the journal\nmxauth: hint: wait until it has ended") {
+		t.Errorf("%v: %s", err, second.stderr.String())
+	}
+
+	_ = p.Process.Kill()
+	_ = p.Wait()
+	again := startSurvey(t, 20, 1000, "--resume", journal)
+	again.endList()
+	if err := again.Wait(); err != nil || again.asked.Load() != 10 {
+		t.Errorf("%v, %d asked: %s", err, again.asked.Load(), again.stderr.String())
+	}
+}
+
+// TestSurveyHead: a reader that has enough ends the survey, and the journal has what was
+// finished.
+func TestSurveyHead(t *testing.T) {
+	journal := filepath.Join(t.TempDir(), "j")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startSurveyTo(t, w, 5000, 100_000, "--json", "--resume", journal)
+	w.Close()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil || !strings.Contains(line, `"domain":"d1.example"`) {
+		t.Errorf("%q, %v", line, err)
+	}
+	r.Close()
+	err = p.Wait()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGPIPE {
+		t.Errorf("%v: %s", err, p.stderr.String())
+	}
+	if n := kept(journal); n == 0 || n == 5000 {
+		t.Errorf("%d rows are kept", n)
+	}
+}
+
+// TestInterruptTwice: a second Ctrl-C ends the program at once, even where it waits for a reader
+// of its output.
+func TestInterruptTwice(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p := startSurveyTo(t, w, 5000, 100_000, "--json")
+	w.Close()
+	var last int64
+	stalled := 0
+	until(t, "end of the output", func() bool { // the pipe is full when no more is asked for
+		n := p.asked.Load()
+		if n == last && n > 100 {
+			stalled++
+		} else {
+			stalled = 0
+		}
+		last = n
+		return stalled == 40
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- p.Wait() }()
+	_ = p.Process.Signal(os.Interrupt)
+	select {
+	case err := <-ended:
+		t.Fatalf("the first one ended it: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	_ = p.Process.Signal(os.Interrupt)
+	select {
+	case err := <-ended:
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
+			t.Error(err)
+		}
+	case <-time.After(time.Second):
+		t.Error("it still runs")
+	}
+}
+
+// TestProgress: a survey on a terminal shows how far it is, in a line that fits; elsewhere it
+// shows nothing.
+func TestProgress(t *testing.T) {
+	for _, c := range []struct {
+		terminal bool
+		width    int
+		want     string
+	}{{true, 80, "120 of 1000, 10 a second, 1m28s left"}, {true, 20, "120 of 1000, 10 a s"}, {true, 0, "120 of 1000, 10 a second, 1m28s left"}, {false, 80, ""}} {
+		var stderr bytes.Buffer
+		e := newEnv(strings.NewReader(""), io.Discard, &stderr, func(string) string { return "" })
+		e.out.errTerm, e.out.errWidth = c.terminal, c.width
+		now := time.Unix(1_700_000_000, 0)
+		e.now = func() time.Time { return now.Add(10 * time.Second) }
+		s := &surveyRun{e: e, count: bulk.Count{Entries: 1000}, begun: now}
+		s.progress(bulk.Progress{Finished: 120, Kept: 20})
+		if stderr.String() != c.want {
+			t.Errorf("%+v: %q", c, stderr.String())
+		}
+	}
+}
