@@ -58,7 +58,8 @@ The exit status is 0 if every answer is equal or stronger, or no delivery would 
 held; 1 if some is weaker or other, or would have been held; 64 for bad usage, 69 if the
 other server cannot be reached, 78 if the configuration cannot be used.`,
 		Example: `  mxauth compare --with socketmap:inet:127.0.0.1:8461:postfix - < domains.txt
-  mxauth compare --csv --with socketmap:inet:127.0.0.1:8642:QUERYwithTLSRPT - < domains.txt
+  mxauth compare --csv --with socketmap:inet:127.0.0.1:8642:QUERYwithTLSRPT - \
+    < domains.txt
   mxauth compare --postfix-log /var/log/mail.log`,
 		Args: arguments(0, many),
 		RunE: func(cmd *cobra.Command, args []string) error { return runCompare(cmd.Context(), e, &f, args) },

@@ -17,7 +17,7 @@ const ownSettings = "own-settings"
 // prepare reads the settings before a verb runs.
 func (e *env) prepare(cmd *cobra.Command) (err error) {
 	e.typed = cmd.Flags()
-	if !cmd.HasParent() || cmd.Annotations[ownSettings] != "" {
+	if !cmd.HasParent() || cmd.Annotations[ownSettings] != "" || cmd.Name() == cobra.ShellCompRequestCmd {
 		return nil
 	}
 	if e.set, err = e.loadSettings(false); err != nil {

@@ -57,7 +57,8 @@ server or mxauth ask can try it: postmap -q dane-ee.test socketmap:unix:PATH:QUE
 		Example: `  mxauth demo
   mxauth demo sts-enforce
   mxauth demo --serve socketmap=unix:/tmp/mxauth.sock`,
-		Args: arguments(0, 1),
+		Args:              arguments(0, 1),
+		ValidArgsFunction: completeWorlds,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && len(args) == 1 {
 				return usageError("--all checks every world: leave %.80q out", args[0])

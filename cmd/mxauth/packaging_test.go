@@ -24,7 +24,11 @@ const packaging = "../../packaging/"
 // lack is a failure.
 func tool(t *testing.T, name string) {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
+	_, err := exec.LookPath(name)
+	if filepath.IsAbs(name) {
+		_, err = os.Stat(name) // a file that a program reads
+	}
+	if err != nil {
 		if os.Getenv(peers.RequireEnv) != "" {
 			t.Fatalf("%s is not installed, and %s is set", name, peers.RequireEnv)
 		}
@@ -107,7 +111,7 @@ func TestPackagedConfig(t *testing.T) {
 			t.Errorf("the configuration does not use %s", path)
 		}
 	}
-	for _, line := range []string{"Type=notify", "StateDirectory=mxauth", "RuntimeDirectory=mxauth", "DynamicUser=yes", "WatchdogSec=60"} {
+	for _, line := range []string{"Type=notify", "StateDirectory=mxauth", "ReadWritePaths=/run/mxauth", "User=mxauth", "WatchdogSec=60"} {
 		if !strings.Contains(string(service), "\n"+line+"\n") {
 			t.Errorf("no %s", line)
 		}

@@ -25,10 +25,10 @@ signatures and denials, heeds CD, validates, refuses what is broken, sets AD on
 nothing that is unsigned, answers over TCP, and how fast. One line a finding, with what
 to change in which file, then the verdict:
 
-  good for validation              mxauth can validate through it (--dnssec validate)
-  good for trust-ad (on this host) its own verdict may be believed (--dnssec trust-ad)
+  good for validation              for --dnssec validate: mxauth validates
+  good for trust-ad (on this host) for --dnssec trust-ad: it may be believed
   not usable
-  cannot be judged                 names that the questions are about do not exist there
+  cannot be judged                 the names asked do not exist there
 
 Without an address it asks those of --resolver, else those of /etc/resolv.conf. The
 names asked are public: a signed zone, an unsigned one, one that is broken on

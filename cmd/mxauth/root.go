@@ -23,6 +23,9 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 		}
 	}()
 	root := newRoot(e)
+	if completing(args) {
+		addCompletions(root)
+	}
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	code, wasStopped := stopped(err)
@@ -89,13 +92,14 @@ out and which rule decided. It never sends mail.`,
 				hint: "the verbs are " + verbNames(cmd) + "; more by mxauth help"}
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetIn(e.stdin)
 	root.SetOut(e.out.stdout())
 	root.SetErr(e.out.stderr())
 	root.SetVersionTemplate("mxauth {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
+	root.SetHelpFunc(showHelp)
 	e.flags.add(root.PersistentFlags())
 	for _, verb := range verbs() {
 		root.AddCommand(verb(e))

@@ -72,7 +72,8 @@ names no domain, or for bad usage; 69 if nothing could be looked up through a fa
 this side; 78 for bad configuration or a journal that cannot be used; 130 after Ctrl-C,
 with the summary of what is finished.`,
 		Example: `  mxauth survey - < partners.txt
-  mxauth survey --csv --resume partners.journal --summary partners.html - < partners.txt`,
+  mxauth survey --csv --resume partners.journal --summary partners.html - \
+    < partners.txt`,
 		Args: arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error { return runSurvey(cmd.Context(), e, &f, args) },
 	}

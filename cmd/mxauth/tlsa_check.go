@@ -47,7 +47,7 @@ switch), 1 if mail goes unauthenticated (no usable records; with --cert: wait), 
 is refused (nothing matches; with --cert: the next certificate would be), 3 if a lookup
 fails or a host cannot be reached; over several hosts the highest.`,
 		Example: `  mxauth tlsa check example.org
-  mxauth tlsa check mx.example.org:25 --cert next.pem --since 2026-03-01T12:00:00Z`,
+  mxauth tlsa check mx.example.org:25 --cert next.pem --since 36h`,
 		Args: arguments(1, 1),
 	}
 	fl := cmd.Flags()

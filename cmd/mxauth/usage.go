@@ -117,9 +117,10 @@ func whereElse(root *cobra.Command, args []string) string {
 // newHelp makes the verb help, which fails for what it has no help about.
 func newHelp() *cobra.Command {
 	return &cobra.Command{
-		Use:         "help [VERB]",
-		Annotations: map[string]string{ownSettings: "yes"},
-		Short:       "Show what a verb does, and its flags",
+		Use:               "help [VERB]",
+		Annotations:       map[string]string{ownSettings: "yes"},
+		Short:             "Show what a verb does, and its flags",
+		ValidArgsFunction: completeVerbs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {

@@ -29,6 +29,7 @@ func verbs() []func(*env) *cobra.Command {
 		newDoctor,
 		newCompare,
 		newReason,
+		newCompletion,
 		newVersion,
 	}
 }

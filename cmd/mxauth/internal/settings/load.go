@@ -256,6 +256,9 @@ func (f *flagValue) Type() string {
 	return f.row.Hint
 }
 
+// Words are the values that the flag may have; nil: it is not a choice of words.
+func (f *flagValue) Words() []string { return slices.Clone(f.row.Words) }
+
 // Set keeps what was typed. Whether it is good is said by [Load], together with all else.
 func (f *flagValue) Set(v string) error {
 	if f.row.Type == Strings {
