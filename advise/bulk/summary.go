@@ -167,9 +167,6 @@ func (t *Tally) sorted() []*ProviderCount {
 	return all
 }
 
-// Domains returns how many rows were added.
-func (t *Tally) Domains() int { return t.domains }
-
 // Summary returns what was counted so far, without times.
 func (t *Tally) Summary() Summary {
 	s := Summary{V: RowVersion, Domains: t.domains, Refused: t.refused, Others: t.others,
