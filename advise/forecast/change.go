@@ -13,7 +13,7 @@ import (
 func (f *outlook) change(h *engine.Host, v *survey.HostView) {
 	switch {
 	case len(f.o.Next.SPKI) == 0 || h.DANE.State == dane.Failed:
-		return // none is planned, or nobody knows what the records say
+		return // none is planned, or what the records say is not known
 	case h.DANE.State != dane.Usable:
 		f.add(SwitchFree, f.s.At, Notice, h.Name, "7672 s.2.2", "Switch at any time; an MTA-STS policy still asks for a certificate of a public CA with the host's name.",
 			"No TLSA record of %s has a say, so none must be published for the planned certificate.", h.String())

@@ -1,5 +1,5 @@
 // Package forecast says what will break in the authentication of a domain's mail, and
-// when, if nobody does anything: certificates and DNSSEC signatures that end, policies that
+// when, if nothing is done: certificates and DNSSEC signatures that end, policies that
 // are forgotten, and a change of keys that the TLSA records do not foresee.
 //
 // [Forecast] is a pure function of what package survey saw. Its events can be printed as

@@ -23,7 +23,7 @@ type deadline struct {
 }
 
 // signatures tells when the signatures end that answers rest on, those that end together in
-// one event. Zones are signed anew days or weeks before; the event is that nobody does so.
+// one event. Zones are signed again days or weeks before; the event is that this does not happen.
 func (f *outlook) signatures() {
 	var all []*deadline
 	add := func(host rfc6125.Host, whose string, l dane.Lookup) {

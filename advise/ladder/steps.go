@@ -140,7 +140,7 @@ func column(p *engine.Plan, i int, d *engine.Decision) Host {
 	if w := explain.Reason(d.Reason); w.Text != "" {
 		end.Lines, end.RFC = []string{w.Text}, w.RFC
 	} else {
-		end.Lines = []string{"the plan is made; nobody has connected"}
+		end.Lines = []string{"the plan is made; no connection was made"}
 	}
 	out.Steps = []Step{address(h, lines["alias"]), tlsa(h, d), connection(h, d, lines["connection"]), certificate(h, d, lines["certificate"]), end}
 	return out

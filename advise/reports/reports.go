@@ -8,7 +8,7 @@
 //	}
 //
 // A report is the word of a stranger: every text of one is bounded here, and the number of
-// faults is. Whoever prints a text escapes it.
+// faults is. The caller escapes a text before it prints it.
 package reports
 
 import (

@@ -242,7 +242,7 @@ func one(ctx context.Context, c Config, s Source) (fresh bool, err error) {
 	to := filepath.Join(c.Dir, filepath.FromSlash(s.Set), s.File)
 	if sum, err := sumOf(to); err == nil {
 		if sum != s.SHA256 {
-			return false, fmt.Errorf("%w: sha256 %s, want %s; remove it to fetch it anew", ErrChanged, sum, s.SHA256)
+			return false, fmt.Errorf("%w: sha256 %s, want %s; remove it to fetch it again", ErrChanged, sum, s.SHA256)
 		}
 		return false, nil
 	}

@@ -1,6 +1,6 @@
 // Package mutate shows that the tests can fail. It breaks one rule at a time in a
 // package: turns a comparison, drops a check, skips a case, widens a bound. A mutant that
-// no test notices (it survives) is a rule that nobody tests.
+// no test notices (it survives) is a rule without a test.
 //
 // All mutants of a package are compiled into one test binary, each behind a switch that
 // an environment variable throws, so that a mutant costs one run of the tests and no

@@ -58,9 +58,34 @@ APT::Install-Recommends "false";
 APT::Sandbox::User "root";
 `
 
-const debianSources = `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian %[1]s main
-deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian-security %[1]s-security main
-`
+// sources returns the sources of a release: the mirrors from which this machine's own apt has
+// Debian, with the main archive first.
+func sources(ctx context.Context, release string) (string, error) {
+	out, err := exec.CommandContext(ctx, path("apt-get"), "indextargets", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages", "Component: main").Output()
+	if err != nil {
+		return "", fmt.Errorf("apt-get indextargets: %w", err)
+	}
+	var main, security string
+	for line := range strings.Lines(string(out)) {
+		site, suite, _ := strings.Cut(strings.TrimSpace(line), " ")
+		site = strings.TrimSuffix(site, "/")
+		switch {
+		case strings.HasSuffix(site, "/debian-security") && security == "":
+			security = site
+		case strings.HasSuffix(site, "/debian") && !strings.Contains(suite, "-") && main == "":
+			main = site
+		}
+	}
+	if main == "" {
+		return "", errors.New("the sources of apt on this machine have no mirror of Debian")
+	}
+	const line = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n"
+	text := fmt.Sprintf(line, main, release)
+	if security != "" {
+		text += fmt.Sprintf(line, security, release+"-security")
+	}
+	return text, nil
+}
 
 // unneeded are the beginnings of names of packages that are dependencies, and that no test
 // runs: maintainer scripts, cron jobs and the init system use them.
@@ -133,10 +158,15 @@ func (a apt) open(ctx context.Context, release string) (done func(), err error) 
 		done()
 		return nil, err
 	}
+	list, err := sources(ctx, release)
+	if err != nil {
+		done()
+		return nil, err
+	}
 	network, err := exec.CommandContext(ctx, path("apt-config"), "dump", "--format", `%F "%v";%n`, "Acquire").Output()
 	err = errors.Join(err,
 		os.WriteFile(a.dir+"/apt.conf", fmt.Appendf(nil, aptConf, a.dir, network), 0o644),
-		os.WriteFile(a.dir+"/sources.list", fmt.Appendf(nil, debianSources, release), 0o644),
+		os.WriteFile(a.dir+"/sources.list", []byte(list), 0o644),
 		os.WriteFile(a.dir+"/status", nil, 0o644),
 	)
 	if err != nil {

@@ -303,7 +303,7 @@ func (s *Sender) Deliveries(tb testing.TB, messages []Message, patience time.Dur
 		}
 		select {
 		case <-deadline:
-			tb.Fatalf("Postfix %s has not said what came of %d messages, among them the one to %s", s.Version, len(messages)-len(out), missing)
+			tb.Fatalf("Postfix %s has not reported the end of %d messages, among them the one to %s", s.Version, len(messages)-len(out), missing)
 		case <-s.gone:
 			tb.Fatalf("Postfix %s has ended\n%s", s.Version, s.Output())
 		case <-tick.C:
