@@ -60,6 +60,7 @@ var noJSON = map[string]string{
 	"explain":       "refuses --json and names check",
 	"serve":         "prints a log",
 	"config check":  "prints faults as errors",
+	"completion":    "prints a script",
 	"config exim":   "prints lines of a configuration, whatever the flags",
 	"config print":  "prints TOML",
 	"cache delete":  "prints nothing",
