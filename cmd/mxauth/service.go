@@ -363,8 +363,8 @@ func (d *service) watchExceptions() {
 			d.log.Error("the exceptions stay as they were", "err", err)
 		case changed:
 			said = ""
-			d.log.Info("the exceptions were read again", "exceptions", len(d.inForce().List()))
 			d.forget(rfc6125.Host{})
+			d.log.Info("the exceptions were read again", "exceptions", len(d.inForce().List()))
 		}
 	}
 }

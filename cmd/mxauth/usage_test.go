@@ -29,7 +29,7 @@ func everyVerb(cmd *cobra.Command, f func(*cobra.Command)) {
 func TestExamples(t *testing.T) {
 	seen := 0
 	check := func(cmd *cobra.Command) {
-		for line := range strings.Lines(cmd.Example) {
+		for line := range strings.Lines(strings.ReplaceAll(cmd.Example, "\\\n", " ")) {
 			line = strings.TrimSpace(line)
 			words := strings.Fields(line)
 			// What a shell does is not mxauth's.
