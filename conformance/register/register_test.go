@@ -51,7 +51,7 @@ func build(t *testing.T, excuses string) register.Table {
 }
 
 func TestBuild(t *testing.T) {
-	tab := build(t, "# why\n\nB2-3.1-03\tcan not be seen from here\n")
+	tab := build(t, "# why\n\nB2-3.1-03\tcannot be seen from here\n")
 	got := map[string]string{}
 	for _, r := range tab.Rows {
 		got[r.ID] = r.State()
@@ -115,7 +115,7 @@ func TestMalformed(t *testing.T) {
 }
 
 func TestPrint(t *testing.T) {
-	tab := build(t, "B2-3.1-03\tcan not be seen | from here\n")
+	tab := build(t, "B2-3.1-03\tcannot be seen | from here\n")
 	var text, md, html bytes.Buffer
 	if err := errors.Join(tab.WriteText(&text, true), tab.WriteMarkdown(&md), tab.WriteHTML(&html)); err != nil {
 		t.Fatal(err)
