@@ -34,7 +34,7 @@ const RequireEnv = "MXAUTH_REQUIRE_PEERS"
 
 // Bounds of waiting, generous for a loaded machine with two cores.
 const (
-	startTimeout = 30 * time.Second // until a program answers
+	startTimeout = 2 * time.Minute  // until a program answers
 	stopTimeout  = 10 * time.Second // from SIGTERM to SIGKILL
 	pollEvery    = 50 * time.Millisecond
 )
@@ -205,7 +205,7 @@ func listening(address string, greets bool) func(context.Context) error {
 		if !greets {
 			return nil
 		}
-		if err := c.SetDeadline(time.Now().Add(stopTimeout)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(startTimeout / 4)); err != nil {
 			return err
 		}
 		b := make([]byte, 4)

@@ -62,7 +62,6 @@ var ofPostfix = []boardReason{
 	{"Both: MTA-STS is satisfied, and the TLSA records behind an unsigned MX are not checked (`tlsa-unchecked`).", func(s *situation, got end) bool {
 		return s.Name == "half-dane-enforce-mismatch" && got == "authenticated"
 	}},
-	{"The host has two addresses, and the good one was used. The wanted outcome is that of the weaker one.", named("two-addresses-one-bad")},
 }
 
 // Reasons of contestants.
@@ -190,7 +189,7 @@ func boardText(columns []*column, situations int) string {
 
 The lab of this repository describes %d situations in which one message to one domain has one right end by the text of RFC 7672 and RFC 8461: it goes authenticated, it goes encrypted, it goes in the clear, or it does not go. This page is made by a test that sends a real message to each (`+"`go test ./conformance/peers -run TestSenders -update`"+`) through Debian's Postfix, with `+"`smtp_tls_security_level = dane`"+` and an otherwise silent main.cf. posttls-finger sends nothing and is taken at its word. "Weaker" went with less protection than wanted, or went although it must not; "stricter" waited or bounced although it may go, or was authenticated where that proves nothing.
 
-The situations are chosen for what can go wrong, not by how often it does. Those that depend on local options, on one message, or on the clock are not among them.
+The situations are chosen for what can go wrong, not by how often it does. Those that depend on local options, on one message, on the clock, or on which of several addresses is tried first are not among them.
 
 | | right | weaker | stricter |
 | --- | --- | --- | --- |

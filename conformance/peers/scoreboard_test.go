@@ -74,6 +74,19 @@ func (s *situation) wanted() end {
 	return end(s.Want.Outcome)
 }
 
+// byChance reports whether a mail host has several addresses with a server of its own at each:
+// which of them a program tries first is chance, and so is how it ends.
+func (s *situation) byChance() bool {
+	seen := map[string]bool{}
+	for _, h := range s.Hosts {
+		if seen[h.Name] {
+			return true
+		}
+		seen[h.Name] = true
+	}
+	return false
+}
+
 // fingers asks posttls-finger about every situation.
 func (w *mailWorld) fingers(t *testing.T, root *peers.DebianRoot, list []*situation) map[*situation]end {
 	t.Helper()
@@ -120,7 +133,7 @@ func (w *mailWorld) fingers(t *testing.T, root *peers.DebianRoot, list []*situat
 func (w *mailWorld) scoreboard(t *testing.T, root *peers.DebianRoot, shipments []*shipment) {
 	var list []*situation
 	for _, s := range w.situations {
-		if s.group == "" && s.Want.Outcome != "" {
+		if s.group == "" && s.Want.Outcome != "" && !s.byChance() {
 			list = append(list, s)
 		}
 	}
