@@ -49,7 +49,7 @@ var floors = map[string][]string{
 // owners say which rooms may import a module that is not for everybody.
 var owners = map[string][]string{
 	"github.com/miekg/dns":                  {"dnssec", "conformance", "internal/dnsfake", "internal/dnstree"},
-	"github.com/spf13/cobra":                {"cmd", "internal/devtool"},
+	"github.com/spf13/cobra":                {"cmd"},
 	"github.com/spf13/pflag":                {"cmd"},
 	"github.com/BurntSushi/toml":            {"cmd"},
 	"github.com/prometheus":                 {"cmd"},
@@ -83,10 +83,10 @@ var owners = map[string][]string{
 	module + "/store/bolt":                  {"cmd", "conformance"},
 	module + "/store/valkey":                {"cmd", "conformance"},
 	module + "/conformance/vectors":         {"conformance", "cmd/mxconform"},
-	module + "/conformance/lab":             {"conformance", "cmd", "internal/devtool"},
-	module + "/conformance":                 {"conformance", "cmd", "internal/devtool"},
+	module + "/conformance/lab":             {"conformance", "cmd"},
+	module + "/conformance":                 {"conformance", "cmd"},
 	module + "/cmd/mxauth":                  {"cmd/mxauth"},
-	module + "/conformance/mutate":          {"internal/devtool"},
+	module + "/conformance/mutate":          {"cmd/devtool"},
 	module + "/cmd/mxconform":               {},
 	"github.com/chromedp":                   testsOnly,
 }
@@ -477,7 +477,7 @@ func TestLibrariesKnowNoFlags(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (path == "../cmd" || path == "../conformance" || path == "../internal/devtool" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".."):
+		case d.IsDir() && (path == "../cmd" || path == "../conformance" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".."):
 			return filepath.SkipDir
 		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 			return nil

@@ -1,8 +1,8 @@
 // Command devtool measures mxauth's own tests. It serves the development of mxauth alone.
 //
-//	go run ./internal/devtool mutate dane            break rules one at a time, run the tests
-//	go run ./internal/devtool requirements FILE      which requirement is shown by which test
-//	go run ./internal/devtool page --run FILE ...    make docs/conformance.md
+//	go run ./cmd/devtool mutate dane            break rules one at a time, run the tests
+//	go run ./cmd/devtool requirements FILE      which requirement is shown by which test
+//	go run ./cmd/devtool page --run FILE ...    make docs/conformance.md
 //
 // Exit status: 0, 1 if the answer is "no" (a stale page, a score or a requirement that is
 // missing), 2 if there is no answer.
