@@ -116,11 +116,7 @@ func keyLine(d *engine.Decision) string {
 	if len(key) == 0 {
 		return ""
 	}
-	line := "SHA-256 " + keyDigest(key)
-	if kind := KeyOf(&d.Peer); kind != "" {
-		line += " (" + kind + ")"
-	}
-	return line
+	return "SHA-256 " + keyDigest(key)
 }
 
 // namesShown lists the names of a certificate for a line.

@@ -2,7 +2,6 @@ package explain
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,7 +61,7 @@ func (c reading) chainCure(f certFault, public bool) string {
 	case certEarly:
 		return "Use a certificate that is valid already, or wait until it begins; if the date is right, correct the clock of the machine that issued it."
 	case certIncomplete:
-		return fmt.Sprintf("Let %s send the intermediate certificate with its %s (the file that CAs call fullchain.pem; Postfix: `smtpd_tls_chain_files`). If the issuer %s is no public CA, get a certificate of one.", c.host, cmp.Or(strings.TrimSpace(c.key)+" certificate", "own"), quoted(issuerOf(f.cert)))
+		return fmt.Sprintf("Let %s send the intermediate certificate with its %s (the file that CAs call fullchain.pem; Postfix: `smtpd_tls_chain_files`). If the issuer %s is no public CA, get a certificate of one.", c.host, c.own(), quoted(issuerOf(f.cert)))
 	case certUnknownCA:
 		return fmt.Sprintf("Give %s %scertificate of a public CA for the name %s.", c.host, c.a(), c.host)
 	}

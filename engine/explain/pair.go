@@ -15,6 +15,14 @@ import (
 
 // Hosts with two certificates, of which a sender sees one.
 
+// own names the host's certificate, after "its".
+func (c reading) own() string {
+	if c.key == "" {
+		return "own"
+	}
+	return c.key + "certificate"
+}
+
 // KeyOf returns the kind of key of a certificate, "RSA", "ECDSA" or "Ed25519", where it is
 // one of two that the address has shown; else "".
 func KeyOf(p *engine.Peer) string {
@@ -31,19 +39,6 @@ func AddressName(a netip.Addr, p *engine.Peer) string {
 		return fmt.Sprintf("%s (%s certificate)", a, key)
 	}
 	return a.String()
-}
-
-// OtherRecord says which TLSA record the other certificate of the address needs; "" if it
-// has one certificate.
-func OtherRecord(p *engine.Peer, r dane.Recipe) string {
-	if p.Other == nil {
-		return ""
-	}
-	rec, ok := tlsaNow(&reason.Shown{Chain: p.Other.Chain}, r)
-	if !ok {
-		return ""
-	}
-	return fmt.Sprintf("this record is that of the %s key; the host has a second certificate, with an %s key, which it shows to some senders. Publish its record as well: %s", KeyOf(p), p.Other.KeyKind(), rec)
 }
 
 // a is the article before "certificate", and the kind of key of one of two.
