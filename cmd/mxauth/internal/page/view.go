@@ -121,7 +121,7 @@ func viewHost(a *Answer, i int, steps []ladder.Step) hostView {
 	v.Lines = labelled(explain.HostLines(a.Plan, i, &r.Decision, a.Plan.Made))
 	if r.Differ() {
 		for _, each := range r.Addresses {
-			v.Addresses = append(v.Addresses, explain.Line{Label: each.Address.String(), Text: each.Decision.Outcome.String() + ": " + explain.Text(each.Decision.Reason)})
+			v.Addresses = append(v.Addresses, explain.Line{Label: explain.AddressName(each.Address, &each.Peer), Text: each.Decision.Outcome.String() + ": " + explain.Text(each.Decision.Reason)})
 		}
 	}
 	return v
