@@ -379,3 +379,42 @@ func (c *connection) commonName(refs []rfc6125.Reference, why reason.CommonName)
 	}
 	return why
 }
+
+// ownTLS makes the reason of a handshake that failed through the TLS library of this
+// program. o is the outcome that it decides, OutcomeNone for a finding.
+func (c *connection) ownTLS(part Requirement, o Outcome) Reason {
+	own := *c.peer.OwnTLS
+	lib := &Library{OwnTLS: own, Handshake: c.peer.Handshake, Outcome: o, Part: part}
+	switch {
+	case len(own.Chain) > 0:
+		lib.Certificates = pkix.ReadChain(own.Chain)
+	case len(c.certs) > 0:
+		lib.Certificates = c.certs
+	default:
+		lib.Certificates = pkix.FromChain(c.peer.Chain)
+	}
+	if own.Unproved != "" && len(own.Chain) > 0 && c.h.DANE.State == dane.Usable {
+		lib.Compared = true
+		res, err := c.h.DANE.Set.Verify(dane.Peer{Certs: lib.Certificates},
+			dane.Options{References: c.h.DANERefs, NoCNID: c.p.Request.Options.NoCNID, At: c.at, Work: c.work(pkix.DefaultWork)})
+		if err == nil && res.OK {
+			lib.Matched = res.Matched
+		}
+	}
+	return c.reason(reason.OwnTLS, lib)
+}
+
+// isOwn reports whether the handshake failed through the TLS library of this program.
+func (c *connection) isOwn() bool { return c.event == HandshakeFailed && c.peer.OwnTLS != nil }
+
+// settleRead takes the event of a peer whose certificate was only read: a message that
+// demands REQUIRETLS needs a session.
+func (c *connection) settleRead() {
+	if c.event != HandshakeDone || c.peer.Handshake != HandshakeRead {
+		return
+	}
+	c.peer.RequireTLS = false
+	if c.p.Request.RequireTLS && !c.p.Request.NullReturnPath {
+		c.event = HandshakeFailed
+	}
+}
