@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/valkey-io/valkey-go"
@@ -27,10 +28,10 @@ var refusals = []struct{ word, meaning string }{
 	{"NOPERM", "the user lacks a right at the server"},
 	{"READONLY", "the server is a replica, which cannot be written"},
 	{"MOVED", "the server is part of a cluster, which cannot be reached by this URL"},
-	{"ERR AUTH", "the server has no password, and the URL has one"},
-	{"ERR Client sent AUTH", "the server has no password, and the URL has one"},
-	{"ERR DB index is out of range", "the server does not have the database of the URL"},
-	{"ERR SELECT is not allowed in cluster mode", "the URL names a database, and a cluster has only one"},
+	{"AUTH <password> called", "the server has no password, and the URL has one"},
+	{"Client sent AUTH", "the server has no password, and the URL has one"},
+	{"DB index is out of range", "the server does not have the database of the URL"},
+	{"SELECT is not allowed in cluster mode", "the URL names a database, and a cluster has only one"},
 	{"DENIED", "the server runs in protected mode: without a password it serves its own machine only"},
 }
 
@@ -69,8 +70,11 @@ func (s *Store) Check(ctx context.Context) error {
 	if err == nil || errors.Is(err, ErrRefused) {
 		return err
 	}
-	if errors.Is(err, io.EOF) && s.option.TLSConfig == nil {
+	switch closed := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET); {
+	case closed && s.option.TLSConfig == nil:
 		return fmt.Errorf("%w (the server closed the connection at once: perhaps it speaks TLS at this port, rediss://)", err)
+	case s.option.TLSConfig != nil && errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w (no answer to TLS: perhaps the server does not speak it at this port)", err)
 	}
 	return err
 }
