@@ -25,7 +25,7 @@ import (
 // A redis is Debian's redis-server with what the test needs to speak to it.
 type redis struct {
 	*peers.Daemon
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	address  string
 	password string
@@ -33,7 +33,7 @@ type redis struct {
 }
 
 // startRedis starts a server that keeps what it has on disk; args come after its own.
-func startRedis(t *testing.T, args ...string) *redis {
+func startRedis(t testing.TB, args ...string) *redis {
 	t.Helper()
 	peers.Require(t, "redis-server")
 	r := &redis{t: t, dir: t.TempDir(), address: freeAddress(t), password: "secret", args: args}
@@ -100,14 +100,14 @@ func (r *redis) try(words ...string) (string, error) {
 }
 
 // monitor returns what the server is asked from now on.
-func (r *redis) monitor() *syncBuffer {
-	r.t.Helper()
+func (r *redis) monitor(t *testing.T) *syncBuffer {
+	t.Helper()
 	c, err := net.Dial("tcp", r.address)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	b, done := newSyncBuffer(), make(chan struct{})
-	r.t.Cleanup(func() {
+	t.Cleanup(func() {
 		c.Close()
 		<-done
 	})
@@ -116,7 +116,7 @@ func (r *redis) monitor() *syncBuffer {
 		defer close(done)
 		io.Copy(b, c)
 	}()
-	b.await(r.t, "+OK", 2)
+	b.await(t, "+OK", 2)
 	return b
 }
 
@@ -290,7 +290,7 @@ func TestFleetRefresh(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	const lockCommand = `"SET" "` + lockKey + `"`
-	commands := r.monitor()
+	commands := r.monitor(t)
 	var fleet []*member
 	for range 3 {
 		m := newMember(t, l, r.url(""), "")
