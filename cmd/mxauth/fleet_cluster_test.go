@@ -44,6 +44,11 @@ func startRedisCluster(t *testing.T) *redisCluster {
 	for i, r := range nodes {
 		r.do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
 	}
+	rights := strings.Fields(aclLine(t))[2:]
+	for _, r := range nodes {
+		// The suite has keys of its own.
+		r.do(append([]string{"ACL", "SETUSER", "mxauth", "~suite*"}, rights...)...)
+	}
 	first := nodes[0]
 	for _, r := range nodes[1:] {
 		host, port, err := net.SplitHostPort(r.address)
@@ -70,9 +75,9 @@ func startRedisCluster(t *testing.T) *redisCluster {
 	return c
 }
 
-// url leads to the cluster by two of its primaries.
+// url leads to the cluster by two of its primaries, as the user of docs/fleet.md.
 func (c *redisCluster) url() string {
-	return c.primaries[1].url("?addr=" + c.primaries[0].address)
+	return "redis://mxauth:CHANGE-THIS@" + c.primaries[1].address + "?addr=" + c.primaries[0].address
 }
 
 // onFirst reports whether the first primary has the policy of a domain.
