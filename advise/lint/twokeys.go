@@ -49,8 +49,8 @@ func (r *report) twoKeys(h *engine.Host, good, bad probe.AddressResult, do, faul
 // someRefuse is what follows where a certificate must be accepted.
 const someRefuse = "so some senders deliver and others do not"
 
-// tlsaOfOneKey tells of TLSA records that fit one of two certificates. It reports whether it
-// has.
+// tlsaOfOneKey adds the finding of TLSA records that fit one of two certificates. It
+// reports whether it has.
 func (r *report) tlsaOfOneKey(h *engine.Host, v *survey.HostView) bool {
 	o := dane.Options{References: h.DANERefs, At: r.snap.At}
 	good, bad, why := oneKeyFails(v, func(p *engine.Peer) error {
@@ -69,8 +69,8 @@ func (r *report) tlsaOfOneKey(h *engine.Host, v *survey.HostView) bool {
 	return true
 }
 
-// stsOfOneKey tells of a policy that one of two certificates satisfies. It reports whether it
-// has.
+// stsOfOneKey adds the finding of a policy that one of two certificates satisfies. It
+// reports whether it has.
 func (r *report) stsOfOneKey(h *engine.Host, v *survey.HostView) bool {
 	if r.snap.Roots == nil {
 		return false

@@ -100,9 +100,9 @@ func TestOtherKey(t *testing.T) {
 			if got := strings.Join(keys, " "); got != c.keys || r.Decision.Outcome != c.want || !strings.Contains(explain.Text(r.Decision.Reason), c.says) || n.Load() != 2 {
 				t.Errorf("%s with %s in %d connections, want %s with %s in 2: %s", r.Decision.Outcome, got, n.Load(), c.want, c.keys, explain.Text(r.Decision.Reason))
 			}
-			told := slices.ContainsFunc(r.Decision.Details, func(r engine.Reason) bool { return r.ID == reason.TwoCertificates })
-			if want := len(keys) == 2 && c.want == engine.Refused; told != want || r.Paired() != (len(keys) == 2) {
-				t.Errorf("the other certificate is told of: %v, want %v", told, want)
+			found := slices.ContainsFunc(r.Decision.Details, func(r engine.Reason) bool { return r.ID == reason.TwoCertificates })
+			if want := len(keys) == 2 && c.want == engine.Refused; found != want || r.Paired() != (len(keys) == 2) {
+				t.Errorf("a finding of the other certificate: %v, want %v", found, want)
 			}
 			// What was shown is decided alike when it is judged again.
 			var shown []probe.Shown
