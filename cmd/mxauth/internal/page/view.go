@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mxauth/mxauth/advise/ladder"
 	"github.com/mxauth/mxauth/advise/lint"
@@ -23,9 +24,12 @@ var files embed.FS
 //go:embed page.css
 var css string
 
-var pages = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"rfc": rfcLink, "source": source, "code": code,
-}).ParseFS(files, "page.html"))
+// pages is parsed when it is first used: other verbs of the program do not need it.
+var pages = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page.html").Funcs(template.FuncMap{
+		"rfc": rfcLink, "source": source, "code": code,
+	}).ParseFS(files, "page.html"))
+})
 
 // A view is what the template shows. The zero view is the form.
 type view struct {
