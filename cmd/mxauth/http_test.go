@@ -61,9 +61,18 @@ func (c *httpClient) ask(method, path, body string, header ...string) (status in
 
 // startHTTP starts a daemon with a unix socket for HTTP.
 func startHTTP(t *testing.T, l *testLab, extra string) (*served, *httpClient) {
+	t.Helper()
+	return startHTTPAt(t, l, nil, extra)
+}
+
+// startHTTPAt is startHTTP with a clock; nil is the real one.
+func startHTTPAt(t *testing.T, l *testLab, now func() time.Time, extra string) (*served, *httpClient) {
+	t.Helper()
 	d := newServed(t, l, "")
 	path := filepath.Join(d.dir, "h")
 	d.config, d.socket, d.control = writeConfig(t, l, d.dir, fmt.Sprintf("[[listen]]\ndoor = \"http\"\naddress = \"unix:%s\"\n%s", path, extra))
+	d.now = now
 	d.start()
+	d.log.await(t, "msg=serving ", 1) // at all listeners, not only the first
 	return d, newHTTPClient(t, path)
 }
