@@ -30,6 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A backend plans with an engine over records that the test has.
 type backend struct {
 	engine  *engine.Engine
+	dns     *dnsfake.Resolver
 	planned atomic.Int64
 	// before is called before a plan is made; nil: nothing is.
 	before func(ctx context.Context) error
@@ -43,11 +44,11 @@ func newBackend(t testing.TB) *backend {
 	r.SetClock(time.Now)
 	r.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN A 192.0.2.1",
 		"_25._tcp.mx.example.org. 300 IN TLSA 3 1 1 "+strings.Repeat("ab", 32))
-	e, err := engine.New(engine.Config{Resolver: r, Roots: pkix.NewRoots()})
+	e, err := engine.New(engine.Config{Resolver: dnssec.NewCached(r, dnssec.CacheConfig{}), Roots: pkix.NewRoots()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &backend{engine: e}
+	return &backend{engine: e, dns: r}
 }
 
 func (b *backend) Defaults() engine.Request { return engine.Request{Sorted: true} }

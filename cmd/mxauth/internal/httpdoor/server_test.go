@@ -3,7 +3,6 @@ package httpdoor_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
+	"github.com/mxauth/mxauth/dnssec"
 )
 
 // listen serves on a unix socket.
@@ -255,47 +255,45 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestClientLeaves: a client that goes away ends its own wait, and not that of another who
-// asks the same.
+// TestClientLeaves: two clients wait for one lookup of the engine, and the one that began it
+// goes away. That ends its own wait; the other is answered, and the lookup was made once.
 func TestClientLeaves(t *testing.T) {
-	c, b := config(t)
-	gate, began, left := make(chan struct{}), make(chan struct{}, 2), make(chan error, 2)
-	b.before = func(ctx context.Context) error {
-		began <- struct{}{}
-		select {
-		case <-gate:
-			return nil
-		case <-ctx.Done():
-			left <- ctx.Err()
-			return context.Cause(ctx)
+	synctest.Test(t, func(t *testing.T) {
+		c, b := config(t)
+		s := httpdoor.New(c)
+		l := newPipeListener()
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(l) }()
+		defer func() { s.Close(); <-done }()
+		release := b.dns.Hold("example.org", dnssec.TypeMX)
+		ask := func() net.Conn {
+			conn := l.dial()
+			if _, err := io.WriteString(conn, "GET /v1/plan?domain=example.org HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // until the request waits for the lookup
+			return conn
 		}
-	}
-	_, path := listen(t, c)
-	const text = "GET /v1/plan?domain=example.org HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-	goer, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprint(goer, text)
-	stayer, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stayer.Close()
-	stayer.SetDeadline(time.Now().Add(30 * time.Second))
-	fmt.Fprint(stayer, text)
-	<-began
-	<-began
-	goer.Close()
-	if err := <-left; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	close(gate)
-	resp, err := http.ReadResponse(bufio.NewReader(stayer), nil)
-	if err != nil || resp.StatusCode != 200 {
-		t.Errorf("%v %v", resp, err)
-	}
-	if len(left) > 0 {
-		t.Error("the other's wait ended, too")
-	}
+		goer, stayer := ask(), ask()
+		defer stayer.Close()
+		goer.Close()
+		synctest.Wait()
+		if now, _, _ := s.Counts(); now != 1 {
+			t.Errorf("%d connections are open", now)
+		}
+		release()
+		resp, err := http.ReadResponse(bufio.NewReader(stayer), nil)
+		if err != nil || resp.StatusCode != 200 {
+			t.Errorf("%v %v", resp, err)
+		}
+		lookups := 0
+		for _, q := range b.dns.Asked() {
+			if q.Type == dnssec.TypeMX {
+				lookups++
+			}
+		}
+		if lookups != 1 || b.planned.Load() != 2 {
+			t.Errorf("%d lookups for %d plans", lookups, b.planned.Load())
+		}
+	})
 }
