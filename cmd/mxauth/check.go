@@ -172,7 +172,7 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l domainVerb) (*checkR
 	}
 	r.alone = len(r.args) == 1 && r.args[0] != "-"
 	if r.alone {
-		if err := checkNextHop(r.args[0]); err != nil {
+		if err := checkArgument(r.args[0]); err != nil {
 			return nil, usageError("%w", err)
 		}
 		e.policyHostNote("mxauth check", r.args[0])

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ type lintResult struct {
 func runLint(ctx context.Context, e *env, args []string) error {
 	alone := len(args) == 1 && args[0] != "-"
 	if alone {
-		if err := checkDomain(args[0]); err != nil {
+		if err := cmp.Or(fileTyped(args[0]), checkDomain(args[0])); err != nil {
 			return usageError("%w", err)
 		}
 		e.policyHostNote("mxauth lint", args[0])
