@@ -219,6 +219,18 @@ func TestHTTPGolden(t *testing.T) {
 			g.ask(t, c, &httpClosed[i])
 		}
 	})
+	t.Run("private", func(t *testing.T) {
+		d, c := newHTTP(t, g.lab, "")
+		text := readFile(t, d.config)
+		without := strings.Replace(text, "allow-address = [\"127.0.0.0/8\"]\n", "", 1)
+		if without == text {
+			t.Fatal(text)
+		}
+		write(t, d.config, without)
+		d.now, g.d = goldenClock, d
+		d.startAll()
+		g.ask(t, c, &httpCase{name: "check-private-address", ask: "POST /v1/check", status: 200, body: `{"request":{"next_hop":"stripped-nothing.test"}}`})
+	})
 	t.Run("audit", func(t *testing.T) {
 		var seconds atomic.Int64
 		c := g.startAt(t, g.lab, func() time.Time { return goldenClock().Add(time.Duration(seconds.Load()) * time.Second) }, "[policy]\naudit = true\n")

@@ -70,6 +70,20 @@ func TestSmuggling(t *testing.T) {
 		"a list of lengths":    chunked("Content-Length: 5, 6\r\n"),
 		"a length with a sign": chunked("Content-Length: +5\r\n"),
 		"a space in the name":  chunked("Content-Length : 5\r\n"),
+		"a hexadecimal length": chunked("Content-Length: 0x5\r\n"),
+		"an empty length":      chunked("Content-Length:\r\n"),
+		"a negative length":    chunked("Content-Length: -5\r\n"),
+		"a tab in the name":    chunked("Content-Length\t: 5\r\n"),
+		"a NUL in a header":    chunked("X: a\x00b\r\nContent-Length: 5\r\n"),
+		"a NUL in a name":      chunked("X\x00: b\r\nContent-Length: 5\r\n"),
+		"a coding with a VT":   chunked("Transfer-Encoding: \x0bchunked\r\n"),
+		"a coding in a list":   chunked("Transfer-Encoding: gzip, chunked\r\n"),
+		"a coding in capitals": chunked("Transfer-Encoding: CHUNKED\r\n"),
+		"an empty coding":      chunked("Transfer-Encoding:\r\nContent-Length: 5\r\n"),
+		"a header without end": "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX",
+		"a space before Host":  "GET /healthz HTTP/1.1\r\n Host: localhost\r\n\r\n" + inner,
+		"a CR LF in the path":  "GET /healthz\r\nX: a HTTP/1.1\r\nHost: localhost\r\n\r\n" + inner,
+		"a host with a path":   "GET /healthz HTTP/1.1\r\nHost: localhost/v1\r\n\r\n",
 		"an odd coding":        chunked("Transfer-Encoding: xchunked\r\n"),
 		"two codings":          chunked("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
 		"a folded header":      chunked("X: a\r\n b\r\nTransfer-Encoding: chunked\r\n"),
@@ -98,6 +112,10 @@ func TestSmuggling(t *testing.T) {
 	const honest = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	if got := raw(t, path, honest+honest); strings.Count(got, " 200 OK") != 2 {
 		t.Errorf("two honest requests: %s", got)
+	}
+	// No other protocol is switched to.
+	if got := raw(t, path, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"); strings.Contains(got, " 101 ") || strings.Count(got, " 200 OK") != 1 {
+		t.Errorf("an upgrade to HTTP/2: %s", got)
 	}
 	if got := raw(t, path, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"); !strings.Contains(got, " 404 ") {
 		t.Errorf("OPTIONS *: %s", got)
