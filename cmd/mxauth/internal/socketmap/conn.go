@@ -54,13 +54,14 @@ func (c *conn) serve() {
 		begun    time.Time // when the first byte of an incomplete request came
 		drainEnd time.Time // set when the server shuts down
 	)
+	step := min(deadlineStep, c.server.c.Idle/8)
 	readWithin := func(d time.Duration) { c.nc.SetReadDeadline(time.Now().Add(d)) }
 	for {
 		want := now.Add(c.server.c.Idle)
 		if !begun.IsZero() {
 			want = begun.Add(requestTime)
 		}
-		if d := want.Sub(deadline); d > deadlineStep || d < 0 {
+		if d := want.Sub(deadline); d > step || d < 0 {
 			readWithin(want.Sub(now))
 			deadline = want
 		}
