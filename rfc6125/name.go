@@ -61,7 +61,7 @@ func ParseName(s string) (Name, error) {
 				buf[start] = 0
 				return Name{string(buf[:start+1])}, nil
 			}
-			n++ // of the next label; the octet behind it is checked against the limit
+			n++ // of the next label; the octet after it is checked against the limit
 			continue
 		case c == '\\':
 			if i+1 >= len(s) {
