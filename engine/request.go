@@ -83,7 +83,7 @@ func parseNextHop(s string) (nextHop, error) {
 		if rest := s[end+1:]; rest != "" {
 			digits, ok := strings.CutPrefix(rest, ":")
 			if !ok {
-				return n, errors.New("something other than a port behind the bracket")
+				return n, errors.New("something other than a port after the bracket")
 			}
 			p, err := strconv.ParseUint(digits, 10, 16)
 			if err != nil || p == 0 {

@@ -108,7 +108,7 @@ func NameFromWire(b []byte) (Name, error) {
 		low[i] = b[i]
 		if n == 0 {
 			if i != len(b)-1 {
-				return Name{}, fmt.Errorf("%w: octets behind the root label", ErrName)
+				return Name{}, fmt.Errorf("%w: octets after the root label", ErrName)
 			}
 			return Name{string(low)}, nil
 		}
