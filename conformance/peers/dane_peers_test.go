@@ -107,7 +107,7 @@ func (o opinion) String() string {
 	return "no"
 }
 
-// A verdict is ours, beside what a peer says.
+// A verdict is that of mxauth, with what a peer says.
 type verdict struct {
 	c    daneCase
 	set  dane.Set
