@@ -148,7 +148,7 @@ type work struct {
 	overdue bool // it has left the window
 }
 
-// A result is what stands for an entry in the output: one of the two.
+// A result is the output for an entry: one of the two.
 type result struct {
 	row     *Row
 	refused *Refused
@@ -205,7 +205,7 @@ func (r *run) loop(ctx, workCtx context.Context, list iter.Seq2[Entry, error]) e
 		case ev := <-r.events:
 			err = r.note(ev)
 		case <-tick.C:
-			r.tell()
+			r.report()
 		case <-ctx.Done():
 			return r.stop(ctx)
 		}
@@ -329,8 +329,8 @@ func (r *run) stop(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// tell calls Progress.
-func (r *run) tell() {
+// report calls Progress.
+func (r *run) report() {
 	if r.c.Progress == nil {
 		return
 	}
