@@ -74,7 +74,7 @@ func runLint(ctx context.Context, e *env, args []string) error {
 		c.faults.complain(e.out)
 		return e.out.flushed()
 	}
-	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(domains(args, e.stdin)), work, done, nil); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(args, e.stdin), work, done, nil); err != nil {
 		return err
 	}
 	if count == 0 {
