@@ -337,14 +337,14 @@ func TestReadKey(t *testing.T) {
 		if known := !slices.Contains([]string{"ec-explicit", "secp256k1", "rsa-pss", "ed448", "dsa"}, k.Name); (key != nil) != known || (err == nil) != known {
 			t.Errorf("%s: %v, %v", k.Name, key, err)
 		}
-		if why := pkix.KeyFault(key); (why != "") != k.Weak {
-			t.Errorf("%s: %s", k.Name, why)
+		if err := pkix.CheckKey(key); (err != nil) != k.Weak {
+			t.Errorf("%s: %v", k.Name, err)
 		}
 	}
 	for bits, ok := range map[int]bool{512: false, 768: false, 1022: false, 1023: true, 1024: true} {
 		key, err := pkix.ReadKey(certtest.NewRSA(bits, 65537).SPKI(true))
-		if err != nil || (pkix.KeyFault(key) == "") != ok {
-			t.Errorf("%d bits: %v, %v", bits, err, pkix.KeyFault(key))
+		if err != nil || (pkix.CheckKey(key) == nil) != ok {
+			t.Errorf("%d bits: %v, %v", bits, err, pkix.CheckKey(key))
 		}
 	}
 }

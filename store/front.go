@@ -38,9 +38,14 @@ type FrontConfig struct {
 	// Age is how long a copy of an entry of a shared store is used without asking
 	// again; 0 means DefaultFrontAge. For a store of this process alone copies are good
 	// until they expire.
-	Age    time.Duration
-	Now    func() time.Time // nil: time.Now
-	Logger *slog.Logger     // nil: discard
+	Age time.Duration
+	// AbsentWhileDown is how long an absence that a shared store has stated counts while that
+	// store is unavailable; 0: not at all, and the key is then not known. Another process may
+	// have stored something since, so it should be no longer than what else was found without
+	// the store is used.
+	AbsentWhileDown time.Duration
+	Now             func() time.Time // nil: time.Now
+	Logger          *slog.Logger     // nil: discard
 }
 
 // Front is a [Store] that keeps copies in memory of what is in a slower store behind
@@ -55,7 +60,8 @@ type FrontConfig struct {
 //     entry away from all processes that share a store, put another one in its place
 //     which says so; Delete is seen only by processes that hold no copy.
 //   - What has no copy here, while the store behind is unavailable, is not known
-//     ([ErrUnavailable]); never absent.
+//     ([ErrUnavailable]); it is absent only if the store has stated that within
+//     FrontConfig.AbsentWhileDown.
 //
 // It starts no goroutine.
 type Front struct {
@@ -63,12 +69,13 @@ type Front struct {
 	behind Store
 	shared bool
 	age    time.Duration
+	absent time.Duration // AbsentWhileDown
 	now    func() time.Time
 	log    *slog.Logger
 
 	mu        sync.Mutex // guards what follows
 	down      time.Time  // the store behind is left alone until then
-	isDown    bool       // it failed when it was last asked
+	fault     error      // why it failed when it was last asked; nil if it did not
 	unwritten map[string]Entry
 	noted     map[string]time.Time // when the use of a copy was last reported to the store behind
 	stats     FrontStats
@@ -84,10 +91,13 @@ func NewFront(c FrontConfig) (*Front, error) {
 	if c.Age < 0 {
 		errs = append(errs, fault.Errorf("store", "Age is %s", c.Age))
 	}
+	if c.AbsentWhileDown < 0 {
+		errs = append(errs, fault.Errorf("store", "AbsentWhileDown is %s", c.AbsentWhileDown))
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	f := &Front{mem: c.Memory, behind: c.Behind, shared: shared(c.Behind), age: c.Age, now: c.Now, log: c.Logger, unwritten: map[string]Entry{}, noted: map[string]time.Time{}}
+	f := &Front{mem: c.Memory, behind: c.Behind, shared: shared(c.Behind), age: c.Age, absent: c.AbsentWhileDown, now: c.Now, log: c.Logger, unwritten: map[string]Entry{}, noted: map[string]time.Time{}}
 	if f.age == 0 {
 		f.age = DefaultFrontAge
 	}
@@ -155,7 +165,7 @@ func (f *Front) get(ctx context.Context, key string, ask, use bool) (Entry, bool
 		if have && (!f.shared || within(made, f.now(), f.age)) {
 			return e, true, nil
 		}
-		if !have && f.isAbsent(ctx, key) {
+		if !have && f.isAbsent(ctx, key, f.age) {
 			return Entry{}, false, nil
 		}
 	}
@@ -174,6 +184,10 @@ func (f *Front) get(ctx context.Context, key string, ask, use bool) (Entry, bool
 		f.count(func(s *FrontStats) { s.Stale++ })
 		return e, true, nil
 	case err != nil:
+		if errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrDamaged) && f.absent > 0 && f.isAbsent(ctx, key, f.absent) {
+			f.count(func(s *FrontStats) { s.Stale++ })
+			return Entry{}, false, nil
+		}
 		return Entry{}, false, err
 	case ok:
 		if w, waits := f.waiting(key); waits {
@@ -191,14 +205,14 @@ func (f *Front) get(ctx context.Context, key string, ask, use bool) (Entry, bool
 		_ = f.Put(ctx, e)
 		return e, true, nil
 	}
-	_ = f.mem.Put(ctx, Entry{Key: absentPrefix + key, Value: f.stamp(0), Class: Negative, Expires: f.now().Add(f.age)})
+	_ = f.mem.Put(ctx, Entry{Key: absentPrefix + key, Value: f.stamp(0), Class: Negative, Expires: f.now().Add(max(f.age, f.absent))})
 	return Entry{}, false, nil
 }
 
-// isAbsent reports whether the store behind has said a moment ago that nothing is there.
-func (f *Front) isAbsent(ctx context.Context, key string) bool {
+// isAbsent reports whether the store behind has said less than d ago that nothing is there.
+func (f *Front) isAbsent(ctx context.Context, key string, d time.Duration) bool {
 	a, ok, err := f.mem.Get(ctx, absentPrefix+key)
-	return err == nil && ok && within(stamped(a), f.now(), f.age)
+	return err == nil && ok && within(stamped(a), f.now(), d)
 }
 
 // stamp is the time at the beginning of what is kept in memory, with room for n octets
@@ -280,15 +294,18 @@ func (f *Front) call(ctx context.Context, do func(context.Context) error) error 
 	cctx, cancel := context.WithTimeout(ctx, frontTimeout)
 	defer cancel()
 	err := do(cctx)
-	if err != nil && !errors.Is(err, ErrUnavailable) {
+	if err != nil && (!errors.Is(err, ErrUnavailable) || errors.Is(err, ErrDamaged)) {
+		if errors.Is(err, ErrDamaged) {
+			f.count(func(s *FrontStats) { s.Failed++ })
+		}
 		return err // the entry's fault, not the store's
 	}
 	if err != nil && ctx.Err() != nil {
 		return err // the caller has left; that says nothing of the store
 	}
 	f.mu.Lock()
-	was := f.isDown
-	f.isDown = err != nil
+	was := f.fault != nil
+	f.fault = err
 	if err != nil {
 		f.down = f.now().Add(downFor)
 		f.stats.Failed++
@@ -315,6 +332,13 @@ func (f *Front) Check(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// Unavailable returns the error of a shared store that failed when it was last asked, else nil.
+func (f *Front) Unavailable() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fault
 }
 
 // checkKey is a key that no entry has.
@@ -443,7 +467,8 @@ func (f *Front) Lock(ctx context.Context, name string, ttl time.Duration) (l Loc
 
 type noLock struct{}
 
-func (noLock) Unlock(context.Context) error { return nil }
+func (noLock) Renew(context.Context, time.Duration) (bool, error) { return true, nil }
+func (noLock) Unlock(context.Context) error                       { return nil }
 
 // Shared implements [Sharer].
 func (f *Front) Shared() bool { return f.shared }

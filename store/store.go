@@ -189,6 +189,10 @@ type Locker interface {
 
 // A Lock is a lock that is held.
 type Lock interface {
+	// Renew lets the lock last for ttl from now on. held is false, with a nil error, if it
+	// has ended: another may have it, and what it protects must not go on. After an error it
+	// is not known which.
+	Renew(ctx context.Context, ttl time.Duration) (held bool, err error)
 	// Unlock gives the lock back. It does not touch a lock that has ended and that
 	// another has taken since.
 	Unlock(ctx context.Context) error

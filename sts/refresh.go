@@ -22,12 +22,21 @@ const (
 	// maxDue bounds the policies of one sweep; what is left is due in the next, which
 	// then follows at once.
 	maxDue = 10_000
-	// sweepFor bounds a sweep, and sweepLock the lock on it that other processes of a
-	// fleet respect: it ends by itself when its holder has died.
-	sweepFor  = 10 * time.Minute
-	sweepLock = 15 * time.Minute
-	lockName  = "sts/refresh"
+	// sweepFor bounds a sweep.
+	sweepFor = 10 * time.Minute
+	// leaseTime is how long the lock on a sweep lasts unless it is renewed: so long a holder
+	// that has died keeps the other processes of a fleet from refreshing. leaseRenew is how
+	// often it is renewed.
+	leaseTime  = 2 * time.Minute
+	leaseRenew = leaseTime / 4
+	// leaseAfter is how long the lock is left in place after a sweep, so that the others do
+	// not look through the same store at once. It ends before the holder's next sweep.
+	leaseAfter = sweepEvery - leaseRenew
+	lockName   = "sts/refresh"
 )
+
+// errLeaseLost is the cause for which a sweep ends whose lock another may have.
+var errLeaseLost = fault.New("sts", "the lock on the refreshes is lost")
 
 // errClosed is what Run returns when the client is closed.
 var errClosed = fault.New("sts", "the client is closed")
@@ -78,11 +87,13 @@ func (c *Client) Refresh(ctx context.Context) (more bool) {
 		_ = s.Sync(ctx)
 	}
 	if l, ok := c.cache.store.(store.Locker); ok {
-		lock, got, err := l.Lock(ctx, lockName, sweepLock)
+		lock, got, err := l.Lock(ctx, lockName, leaseTime)
 		if err != nil || !got {
 			return false // another does it, or nobody can
 		}
-		defer lock.Unlock(context.WithoutCancel(ctx))
+		var release func(more bool)
+		ctx, release = c.holdLease(ctx, lock)
+		defer func() { release(more) }()
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepFor)
 	defer cancel()
@@ -101,6 +112,48 @@ func (c *Client) Refresh(ctx context.Context) (more bool) {
 	}
 	g.Wait()
 	return more || len(list) == maxDue
+}
+
+// holdLease renews the lock on a sweep until release is called. The context that it returns
+// ends when another may have the lock. release leaves the lock in place for a while, unless
+// there is more to do or the sweep was stopped: then others may go on at once.
+func (c *Client) holdLease(ctx context.Context, lock store.Lock) (sweep context.Context, release func(more bool)) {
+	sweep, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(leaseRenew)
+		defer tick.Stop()
+		renewed := time.Now()
+		for {
+			select {
+			case <-sweep.Done():
+				return
+			case <-tick.C:
+			}
+			at := time.Now()
+			held, err := lock.Renew(sweep, leaseTime)
+			switch {
+			case err == nil && held:
+				renewed = at
+			case err == nil, time.Since(renewed) >= leaseTime-leaseRenew:
+				cancel(errLeaseLost)
+			}
+		}
+	}()
+	return sweep, func(more bool) {
+		lost, stopped := errors.Is(context.Cause(sweep), errLeaseLost), ctx.Err() != nil
+		cancel(nil)
+		<-done
+		// Should any of this fail, the lock ends by itself.
+		switch ctx := context.WithoutCancel(ctx); {
+		case lost:
+		case more, stopped:
+			_ = lock.Unlock(ctx)
+		default:
+			_, _ = lock.Renew(ctx, leaseAfter)
+		}
+	}
 }
 
 // due lists the policies that are due now, those that end first at the front.

@@ -138,7 +138,18 @@ func (b httpBackend) Told(ctx context.Context, form mtapolicy.Form, key, host st
 	return b.d.answers.Ask(ctx, form, key)
 }
 
-func (b httpBackend) Ready() error { return *b.d.http.ready.lacks.Load() }
+func (b httpBackend) Ready() error {
+	lacks := *b.d.http.ready.lacks.Load()
+	if lacks == nil && b.d.front != nil {
+		if err := b.d.front.Unavailable(); err != nil {
+			lacks = storeLost(err)
+		}
+	}
+	return lacks
+}
+
+// storeLost is what a daemon lacks whose store fails.
+func storeLost(err error) error { return fmt.Errorf("the store is lost: %s", errorText(err)) }
 
 // httpRows makes JSON objects.
 type httpRows struct{ d *service }
@@ -200,9 +211,9 @@ func (d *service) watchReady() {
 		if !proved {
 			proved, lacks = d.prove()
 		}
-		if proved && d.front != nil {
+		if proved && d.front != nil && !d.shares() { // a server is watched
 			if err := d.front.Check(d.run); err != nil {
-				lacks = fmt.Errorf("the store is lost: %s", errorText(err))
+				lacks = storeLost(err)
 			}
 		}
 		if d.run.Err() != nil {

@@ -49,6 +49,12 @@ func (d *service) register() {
 	m.Counter("mxauth_memory_lost_total", "States of domains that could not be written.", remembered(func(s memory.Stats) uint64 { return s.Lost }))
 	m.Counter("mxauth_memory_unread_total", "Times that the store could not say what a domain once proved.", remembered(func(s memory.Stats) uint64 { return s.Unread }))
 
+	m.Gauge("mxauth_store_unavailable", "1 if a store on a server could not be used when it was last asked, else 0.", func() float64 {
+		if d.front == nil || d.front.Unavailable() == nil {
+			return 0
+		}
+		return 1
+	})
 	front := func(f func(store.FrontStats) uint64) func() float64 {
 		return func() float64 {
 			if d.front == nil {

@@ -87,6 +87,9 @@ func (e *env) printStatus(r *statusRow) {
 		text += fmt.Sprintf(": %d calls failed, %d entries wait to be written", r.Store.Failures, r.Store.Unwritten)
 	}
 	o.Linef("  store         %s", text)
+	if r.Store.Unavailable != "" {
+		o.Linef("                %s", paint(bad, "cannot be used now: "+r.Store.Unavailable))
+	}
 	o.Linef("  policies      %d kept, %d of them not refreshed", r.Policies.Kept, r.Policies.Stale)
 	if r.Policies.Error != "" {
 		o.Linef("                not all could be read: %s", r.Policies.Error)
