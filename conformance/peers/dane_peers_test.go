@@ -194,7 +194,7 @@ func strayKey(res dane.Result) bool {
 func weakerMatches(c daneCase) bool {
 	for _, u := range dane.NewSet(c.records, dane.UsePolicy{}).Uses() {
 		r := u.Record
-		if u.Usable || !strings.Contains(u.Why, "stronger digest") {
+		if u.Usable || u.Fault != dane.FaultOutranked {
 			continue
 		}
 		for i, n := range c.chain.sent {
