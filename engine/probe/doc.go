@@ -23,6 +23,6 @@
 // decided as each address is.
 //
 // SMTP servers are foreign: replies are bounded in lines and octets, every step has
-// a deadline, and nothing that a server sent before TLS is remembered behind it (RFC
+// a deadline, and nothing that a server sent before TLS is remembered after it (RFC
 // 3207 section 4.2).
 package probe
