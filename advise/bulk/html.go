@@ -5,8 +5,6 @@ import (
 	"html/template"
 	"io"
 	"sync"
-
-	"github.com/mxauth/mxauth/internal/htmlpage"
 )
 
 //go:embed report.html
@@ -14,15 +12,15 @@ var reportText string
 
 // report makes the page of a summary. It refers to nothing outside, and runs no script. It
 // is parsed when it is first used: most programs that import this package do not need it.
-var report = sync.OnceValue(func() *htmlpage.Template { return htmlpage.Must("report.html", reportText, reportFuncs) })
-
-var reportFuncs = template.FuncMap{
-	"percent":   percent,
-	"width":     barLength,
-	"mechanism": func(m Mechanism) string { return mechanismText[m] },
-	"strength":  strength,
-	"counted":   counted,
-}
+var report = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"percent":   percent,
+		"width":     barLength,
+		"mechanism": func(m Mechanism) string { return mechanismText[m] },
+		"strength":  strength,
+		"counted":   counted,
+	}).Parse(reportText))
+})
 
 // svgWidth is the width of the longest bar, in the units of the page's drawings.
 const svgWidth = 320

@@ -14,7 +14,6 @@ import (
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/internal/htmlpage"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -25,13 +24,12 @@ var pageText string
 //go:embed page.css
 var css string
 
-var pageFuncs = template.FuncMap{"rfc": rfcLink, "source": source, "code": code, "place": stepPlace, "wait": stepWait}
-
 // pages is parsed when it is first used: other verbs of the program do not need it.
-var pages = sync.OnceValue(func() *htmlpage.Template { return htmlpage.Must("page.html", pageText, pageFuncs) })
-
-func stepPlace(s lint.Step) string { return s.Place() }
-func stepWait(s lint.Step) string  { return s.WaitText() }
+var pages = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page.html").Funcs(template.FuncMap{
+		"rfc": rfcLink, "source": source, "code": code,
+	}).Parse(pageText))
+})
 
 // A view is what the template shows. The zero view is the form.
 type view struct {
