@@ -173,21 +173,19 @@ func New(c Config) (_ *Client, err error) {
 	if err != nil {
 		return nil, fault.Errorf("mxauth", "%w", err)
 	}
-	var remembered engine.Memory // not a nil *memory.Memory
 	if c.Memory != nil {
 		m := *c.Memory
 		m.Store, m.Now, m.Logger = c.Store, c.Now, c.Logger
 		if k.memory, err = memory.New(m); err != nil {
 			return nil, fault.Errorf("mxauth", "%w", err)
 		}
-		remembered = k.memory
 	}
 	var asked engine.STSClient = k.policies
 	if c.Record != nil {
 		asked = c.Record.STS(k.policies)
 	}
 	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultPlanTime, 3*c.Timeout)},
-		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: remembered, Roots: k.c.Roots,
+		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: k.memory, Roots: k.c.Roots,
 		OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, CachedPlans: c.CachedPlans, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
 		return nil, fault.Errorf("mxauth", "%w", err)

@@ -30,7 +30,7 @@ var (
 	// kind too (for example pkix.ErrExpired).
 	ErrPath = fmt.Errorf("%w: chain not valid", ErrNotAuthenticated)
 	// ErrKey: a DANE-EE record matched, and the key is one that proves nothing, such
-	// as RSA of 512 bits; wraps [pkix.ErrKey] too.
+	// as RSA of 512 bits; wraps [pkix.ErrKey] and a [*pkix.KeyError] too.
 	ErrKey      = fmt.Errorf("%w: key not accepted", ErrNotAuthenticated)
 	ErrNoMatch  = fmt.Errorf("%w: no record matches", ErrNotAuthenticated)
 	ErrNoUsable = fmt.Errorf("%w: no usable record", ErrNotAuthenticated)

@@ -94,7 +94,7 @@ func GenerateFromKey(r Recipe, spki []byte) (Record, error) {
 	if r.Selector != SPKI {
 		return Record{}, fmt.Errorf("%w: selector Cert(0) needs a certificate, not a key alone", ErrRecord)
 	}
-	if why := fullUnusable(Record{Selector: SPKI, Data: string(spki)}); why != "" {
+	if fullUnusable(Record{Selector: SPKI, Data: string(spki)}) != NoFault {
 		return Record{}, fmt.Errorf("%w: the key is no SubjectPublicKeyInfo", ErrRecord)
 	}
 	return r.of(spki)

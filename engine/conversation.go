@@ -245,12 +245,6 @@ func isTLSError(err error) bool {
 	return errors.As(err, &header) || errors.As(err, &alert) || errors.As(err, &cert) || isAlert(err) || errors.Is(err, ErrRefused)
 }
 
-// isAlert reports whether err is a TLS alert that the peer sent.
-func isAlert(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "remote error"
-}
-
 // isDisconnect reports whether the peer ended the connection, by an alert, an end or a
 // reset. A timeout is none.
 func isDisconnect(err error) bool {

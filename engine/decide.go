@@ -372,3 +372,18 @@ func (c *connection) bounceWithREQUIRETLS(v verdict) verdict {
 	v.send, v.strict, v.method = true, true, best.method
 	return v.end(Authenticated, best.why)
 }
+
+// diagnosed puts the finding beside a verdict that the TLS library of this program does
+// not come to with its usual settings.
+func (c *connection) diagnosed(v verdict) verdict {
+	if c.event != HandshakeDone {
+		return v
+	}
+	if c.peer.Handshake == HandshakeRead {
+		v.drop = true // there is no session
+	}
+	if c.peer.OwnTLS != nil {
+		v.details = append(v.details, c.ownTLS(Skip, OutcomeNone))
+	}
+	return v
+}

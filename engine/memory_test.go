@@ -911,3 +911,34 @@ func TestMemoryClass(t *testing.T) {
 		}
 	}
 }
+
+// TestNilPointers: an interface of the Config that holds a nil pointer is no trap.
+func TestNilPointers(t *testing.T) {
+	w := newWorld(t).signed().tlsa(noMatch)
+	var none *memory.Memory
+	w.cfg.Memory = none
+	e, err := engine.New(w.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.Plan(t.Context(), engine.Request{NextHop: "example.org"})
+	if err != nil || p.Past != nil || len(p.Findings) > 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	d := e.Decide(p, 0, engine.Peer{Event: engine.NoSTARTTLS}, w.now)
+	e.Remember(p, 0, d)
+	e.Record(p, 0, d)
+	if d.Lost != nil {
+		t.Errorf("%+v", d.Lost)
+	}
+	for field, change := range map[string]func(*engine.Config){
+		"Config.STS":      func(c *engine.Config) { c.STS = (*sts.Client)(nil) },
+		"Config.Resolver": func(c *engine.Config) { c.Resolver = (*dnssec.Cached)(nil) },
+	} {
+		c := w.cfg
+		change(&c)
+		if _, err := engine.New(c); err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}

@@ -225,12 +225,3 @@ func blame(p *Plan, tries []Try) *Underlying {
 func underlying(d *Decision) *Underlying {
 	return &Underlying{Reason: d.Reason, Outcome: d.Outcome, DemandsREQUIRETLS: d.DemandsREQUIRETLS}
 }
-
-// reason makes a reason about the next hop, which a literal is by its only host.
-func (p *Plan) reason(id reason.ID, ev reason.Evidence) Reason {
-	r := reasonOf(id, p.Orig, ev).in(p)
-	if !p.Orig.IsValid() && len(p.Hosts) > 0 {
-		r.Host = &p.Hosts[0]
-	}
-	return r
-}

@@ -219,3 +219,12 @@ func (r Reason) of(p tlsrpt.PolicyType) Reason {
 	r.Policy = p
 	return r
 }
+
+// reason makes a reason about the next hop, which a literal is by its only host.
+func (p *Plan) reason(id reason.ID, ev reason.Evidence) Reason {
+	r := reasonOf(id, p.Orig, ev).in(p)
+	if !p.Orig.IsValid() && len(p.Hosts) > 0 {
+		r.Host = &p.Hosts[0]
+	}
+	return r
+}

@@ -134,3 +134,11 @@ func stateNow(r *Request, g *gathered) (s memory.State) {
 	}
 	return s
 }
+
+// earlier returns the earlier of two times. The zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -74,6 +74,28 @@ func (t TLSChoice) apply(c *tls.Config) {
 	}
 }
 
+// ClientTLS returns the TLS configuration for a connection to a host of a plan: SNI
+// as the plan says (RFC 7672 section 8.1, RFC 8461 section 7.1), TLS 1.2 or later
+// (RFC 8996), Go's own cipher suites, no session resumption.
+//
+// WARNING: it accepts any certificate, since whether one counts is for
+// [Engine.Decide] to say after the handshake; a caller that does not call Decide
+// before MAIL FROM sends mail to anybody. Use [Attempt.TLSConfig], which decides
+// inside the handshake.
+func (h *Host) ClientTLS() *tls.Config {
+	// TLS9325-4.1-01: RFC 9325 section 4.1
+	return &tls.Config{
+		// DANE7671-3-01: RFC 7671 section 3
+		ServerName: h.SNI,
+		// TLS8996-4-01: RFC 8996 section 4; TLS8996-5-01: RFC 8996 section 5
+		// TLS9325-3.1.1-01: RFC 9325 section 3.1.1; STS-7.2-01: RFC 8461 section 7.2
+		MinVersion: tls.VersionTLS12,
+		// The standard library would look for a WebPKI path to the SNI name, which is
+		// neither necessary nor sufficient here.
+		InsecureSkipVerify: true,
+	}
+}
+
 // ClientTLSWith is [Host.ClientTLS] with a choice. The same warning holds.
 func (h *Host) ClientTLSWith(t TLSChoice) *tls.Config {
 	c := h.ClientTLS()

@@ -117,8 +117,8 @@ func signatureFailure(child, parent *Certificate) *Error {
 	if why := parent.Unread(FieldKey); why != "" {
 		return failure(ErrSignature, c, "made by "+subjectText(parent.view)+" with "+why)
 	}
-	if why := KeyFault(key); why != "" {
-		return failure(ErrSignature, c, "made with "+why)
+	if err := CheckKey(key); err != nil {
+		return failure(ErrSignature, c, "made with "+err.Error())
 	}
 	if err := checkSignature(c.SignatureAlgorithm, key, c.RawTBSCertificate, c.Signature); err != nil {
 		return failure(ErrSignature, c, "not made by "+subjectText(parent.view)+" ("+text.ASCII(err.Error(), maxShown)+")")

@@ -39,7 +39,7 @@ const unsafeHints = HintRightToLeft | HintMixedScript | HintConfusable | HintSym
 // String lists the hints in words, parted by commas; "" for none.
 func (x Hints) String() string {
 	words := [...]string{
-		"underscore", "hyphen at the end of a label", "reserved label", "fake A-label",
+		"underscore", "hyphen at a label's end", "reserved label", "fake A-label",
 		"right to left", "mixed scripts", "confusable", "symbol",
 	}
 	var s []string

@@ -90,7 +90,7 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 		f := r.add(TLSAAllUnusable, h.Name, "Publish a record of usage 3 (3 1 1, DANE-EE) for the host.",
 			"%s has TLSA records, and none of them counts for mail: senders require TLS and cannot check who the server is.", h.Name)
 		for _, u := range uses {
-			f.saw("%s: %s", text.Cut(u.Record.String(), maxRecord), u.Why)
+			f.saw("%s: %s", text.Cut(u.Record.String(), maxRecord), explain.RecordUse(u))
 		}
 		f.steps(r.tlsaOf(h, v)...)
 	}
@@ -100,15 +100,15 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 		switch {
 		case u.Usable:
 			usable++
-		case rec.Usage == dane.PKIXTA || rec.Usage == dane.PKIXEE:
+		case u.Fault == dane.FaultPKIXUsage:
 			r.add(TLSAPKIXUsage, h.Name, "Replace it: usage 3 (DANE-EE) in place of 1, usage 2 (DANE-TA) in place of 0.",
-				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", text.Cut(rec.String(), maxRecord), u.Why).steps(r.tlsaOf(h, v)...)
+				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
 		case rec.Usage > dane.DANEEE || rec.Selector > dane.SPKI || rec.MatchingType > dane.SHA2_512:
 			r.add(TLSAUnknown, h.Name, "Remove the record, or replace it by this one.",
-				"A TLSA record of %s has a number that does not exist, so senders ignore it.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), u.Why).steps(r.tlsaOf(h, v)...)
+				"A TLSA record of %s has a number that does not exist, so senders ignore it.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
 		case badData(rec):
 			r.add(TLSABadData, h.Name, "Replace the record by this one, made of the certificate in use.",
-				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), u.Why).steps(r.tlsaOf(h, v)...)
+				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
 		}
 		// A whole authority (usage 2) may be in DNS because the server does not send it: a
 		// digest of it would match nothing.
@@ -204,8 +204,8 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 			r.anchorUnsent(h)
 		}
 	}
-	for _, t := range res.Trace {
-		why := t.Why
+	for i, t := range res.Trace {
+		why := explain.RecordResult(h.DANE.Set, i, t)
 		if errors.Is(t.Err, dane.ErrPath) {
 			why = explain.Cause(t.Err)
 		}

@@ -322,8 +322,8 @@ func (e *env) remark(m dane.Material, r dane.Record, live rfc6125.Host) {
 		e.out.Notef("this is what %s shows to this machine; nothing but the network vouches for it: compare it with the server's own file before you publish it", live.String())
 	}
 	if key, err := pkix.ReadKey(m.SPKI); err == nil && r.Usage == dane.DANEEE {
-		if why := pkix.KeyFault(key); why != "" {
-			e.out.Notef("senders do not accept this key (%s): make a new one", why)
+		if err := pkix.CheckKey(key); err != nil {
+			e.out.Notef("senders do not accept this key (%s): make a new one", err)
 		}
 	}
 	for _, c := range m.Chain {

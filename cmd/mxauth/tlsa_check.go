@@ -256,7 +256,7 @@ func (c *tlsaChecker) host(h engine.Host, shown probe.HostResult) *tlsaRow {
 		row.Base = h.DANE.Base.String()
 	}
 	for _, u := range h.DANE.Set.Uses() {
-		row.Records = append(row.Records, tlsaUse{u.Record.String(), u.Usable, u.Why})
+		row.Records = append(row.Records, tlsaUse{u.Record.String(), u.Usable, explain.RecordUse(u)})
 	}
 	ttl := c.ttl(h)
 	row.TTL = int64(ttl / time.Second)
@@ -309,8 +309,8 @@ func (c *tlsaChecker) address(h engine.Host, r probe.AddressResult) tlsaAddress 
 	} else {
 		out.Error = daneText(err)
 	}
-	for _, t := range res.Trace {
-		out.Trace = append(out.Trace, tlsaResult{t.Record.String(), t.OK, t.Depth, t.Why})
+	for i, t := range res.Trace {
+		out.Trace = append(out.Trace, tlsaResult{t.Record.String(), t.OK, t.Depth, explain.RecordResult(h.DANE.Set, i, t)})
 	}
 	return out
 }

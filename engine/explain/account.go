@@ -384,7 +384,7 @@ func (b *teller) unread(d *engine.Decision, i int) {
 		return
 	}
 	for _, u := range h.DANE.Set.Uses() {
-		if u.Usable || u.Agility {
+		if u.Usable || u.Fault == dane.FaultOutranked {
 			continue
 		}
 		owner := tlsaOwner(h, h.DANE.Base)

@@ -132,9 +132,9 @@ func tlsaLines(h *engine.Host, d *engine.Decision) (out []Line) {
 		case d.TLSA.OK && u.Record == d.TLSA.Matched:
 			result = "matches"
 		default:
-			for _, t := range d.TLSA.Trace {
+			for i, t := range d.TLSA.Trace {
 				switch {
-				case t.Record != u.Record || t.Why == "":
+				case t.Record != u.Record || t.Fault == dane.NoFault:
 				case t.Depth < 0 && t.Err == nil:
 					result = "no match"
 				case errors.Is(t.Err, dane.ErrName):
@@ -142,7 +142,7 @@ func tlsaLines(h *engine.Host, d *engine.Decision) (out []Line) {
 				case t.Err != nil:
 					result = "the chain is not valid"
 				default:
-					result = clip(t.Why)
+					result = clip(RecordResult(h.DANE.Set, i, t))
 				}
 			}
 		}

@@ -158,23 +158,23 @@ func unusable(s dane.Set) string {
 // whyUnusable says in a clause why a record does not count.
 func whyUnusable(u dane.RecordUse) string {
 	r := u.Record
-	switch {
-	case u.Agility:
+	switch u.Fault {
+	case dane.FaultOutranked:
 		return "a record with a stronger digest is there"
-	case r.Usage == dane.PKIXTA || r.Usage == dane.PKIXEE:
+	case dane.FaultPKIXUsage:
 		return fmt.Sprintf("usage %d (%s) does not count for mail", r.Usage, r.Usage)
-	case r.Usage > dane.DANEEE:
+	case dane.FaultUnknownUsage:
 		return fmt.Sprintf("usage %d does not exist", r.Usage)
-	case r.Selector > dane.SPKI:
+	case dane.FaultUnknownSelector:
 		return fmt.Sprintf("selector %d does not exist", r.Selector)
-	case r.MatchingType > dane.SHA2_512:
+	case dane.FaultUnknownMatching:
 		return fmt.Sprintf("matching type %d does not exist", r.MatchingType)
-	case r.MatchingType == dane.Full && r.Selector == dane.Cert:
+	case dane.FaultNotCert:
 		return "its data is no certificate (matching type 0 takes a whole one)"
-	case r.MatchingType == dane.Full:
+	case dane.FaultNotKey:
 		return "its data is no public key (matching type 0 takes a whole one)"
 	}
-	return clip(u.Why)
+	return clip(RecordUse(u))
 }
 
 // clipAt is how many octets of a foreign text go into a line for people.

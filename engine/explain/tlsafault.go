@@ -9,6 +9,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine/reason"
+	"github.com/mxauth/mxauth/pkix"
 )
 
 // TLSA records that do not match, or cannot be used.
@@ -120,8 +121,8 @@ func (c reading) noMatch(s *reason.Shown) (t told) {
 	switch {
 	case len(s.Chain) == 0 && len(s.RawKey) == 0:
 		shows = fmt.Sprintf("%s shows no certificate", c.host)
-	case s.Fault != "":
-		shows = fmt.Sprintf("the %s that is shown could not be compared (%s)", it, clip(s.Fault))
+	case s.Unread != "":
+		shows = fmt.Sprintf("the %s that is shown could not be compared (%s)", it, clip(s.Unread))
 	case ok:
 		shows = fmt.Sprintf("the one shown is %s", record(now))
 	}
@@ -224,8 +225,8 @@ func (c reading) daneName(s *reason.Shown) (t told) {
 
 // daneChain is a path to a CA of the TLSA records that is not valid.
 func (c reading) daneChain(s *reason.Shown, f certFault) (t told) {
-	if errors.Is(s.Err, dane.ErrKey) {
-		t.cause = fmt.Sprintf("The key of %s matches its TLSA record at %s, and proves nothing, because it is %s.", c.host, c.owner(), clip(s.Fault))
+	if weak := (*pkix.KeyError)(nil); errors.Is(s.Err, dane.ErrKey) && errors.As(s.Err, &weak) {
+		t.cause = fmt.Sprintf("The key of %s matches its TLSA record at %s, and proves nothing, because it is %s.", c.host, c.owner(), weak)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s an ECDSA P-256 key or an RSA key of at least 2048 bits; publish its TLSA record first.", c.host)))}
 		return t
 	}

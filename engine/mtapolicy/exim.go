@@ -162,7 +162,7 @@ func eximHost(p *engine.Plan, h *host) Reply {
 // with Exim 4.96 and 4.98.2 and GnuTLS.
 func eximTLSA(reply *Reply, h *host) {
 	for _, u := range h.DANE.Set.Uses() {
-		if u.Agility {
+		if u.Fault == dane.FaultOutranked {
 			reply.deviate(WeakerEximAgility, h.label())
 		}
 	}

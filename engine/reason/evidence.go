@@ -66,7 +66,7 @@ type Shown struct {
 	References []rfc6125.Reference // of which one had to match
 	CommonName CommonName
 	Err        error       // of the path; nil if it is good
-	Fault      string      // of the key, or why it could not be read; "" if none
+	Unread     string      // what pkix.Certificate.Unread returns of the leaf, if that is why nothing matched
 	Record     dane.Record // the TLSA record that matched; zero if none
 	Name       string      // the name that was proved, safe for a terminal; "" if none
 	// Chain is what was presented, leaf first; RawKey is in its place for a bare key.
