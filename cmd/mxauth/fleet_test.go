@@ -474,7 +474,7 @@ func TestFleetWarnings(t *testing.T) {
 	l := startLab(t, serveWorlds(t, "dane-ee"), nil)
 	d := newServed(t, l, fmt.Sprintf("[store]\npath = %q\n", "redis://"+r.address))
 	code, stderr := d.run("serve", "--check")
-	if code != 0 || !strings.Contains(stderr, "warning: the URL of the store redis://"+r.address+" has no password: whoever reaches the server can write policies") {
+	if code != 0 || !strings.Contains(stderr, "warning: the URL of the store redis://"+r.address+" has no password: anyone who reaches the server can write policies") {
 		t.Errorf("status %d, %s", code, stderr)
 	}
 	m := startMember(t, l, "redis://"+r.address, "")

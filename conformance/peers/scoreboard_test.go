@@ -147,12 +147,18 @@ func (w *mailWorld) scoreboard(t *testing.T, root *peers.DebianRoot, shipments [
 		return out
 	}
 	host, trixie := "Postfix "+minor(w.postfix["host"].Version), "Postfix "+minor(w.postfix["trixie"].Version)
+	fates, exim := w.exims(t, list)
+	byExim := map[*situation]end{}
+	for s, fate := range fates {
+		byExim[s] = endOfFate(fate)
+	}
 	columns := []*column{
 		{name: "`mxauth check`"},
 		{name: host + " with mxauth", shipped: byVariant(variant{"host", "dane", byPlain, false})},
 		{name: trixie + " with mxauth", shipped: byVariant(variant{"trixie", "dane", byExtended, false})},
 		{name: host + " with postfix-mta-sts-resolver", shipped: byVariant(variant{"host", "dane", byResolver, false}), own: resolverReasons},
 		{name: host + " alone", shipped: byVariant(variant{"host", "dane", byNothing, false}), own: aloneReasons},
+		{name: "Exim " + minor(exim) + " alone", ends: byExim, own: eximReasons, other: true},
 		{name: "posttls-finger " + minor(w.postfix["trixie"].Version), ends: w.fingers(t, root, list), own: fingerReasons},
 	}
 	for _, c := range columns {
