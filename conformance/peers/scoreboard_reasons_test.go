@@ -81,7 +81,6 @@ var (
 				})
 			}},
 		{"A pattern `*.example.org` becomes Postfix's `.example.org`, which also matches names two labels below it (RFC 8461 section 4.1: one label).", named("sts-wildcard-deep")},
-		{"It looks at the TXT record at most once a minute (`cache_grace`), so a policy that has changed a moment ago counts as it was. By intent.", named("cached-new", "cached-removed")},
 		{"A field that is there twice counts by its last value (RFC 8461 section 3.2: the first).", named("lint-field-repeated")},
 		{"It takes a policy or a record that the grammar of RFC 8461 does not allow, and enforces it.", named("near-policy-comment", "near-policy-cr-cr-lf", "near-policy-nbsp", "near-txt-date", "near-policy-preference", "near-policy-yaml")},
 		{"It takes a policy whose host has its name only as a Common Name (RFC 8461 section 3.3 wants a DNS name).", named("sts-cert-cn")},
