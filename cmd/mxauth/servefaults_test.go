@@ -213,7 +213,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: never", what)
 		}
-		<-time.After(200 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
