@@ -13,7 +13,7 @@ import (
 )
 
 // judge is section 7 of the table.
-func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
+func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {
 	if p == nil || i < 0 || i >= len(p.Hosts) {
 		var domain rfc6125.Host
 		if p != nil {
