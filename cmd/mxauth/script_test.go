@@ -164,7 +164,7 @@ func runScripted(ts *testscript.TestScript, l *testLab, p *printed, args []strin
 	return code
 }
 
-// nobody is the address of a port that was free a moment ago.
+// The address of a port at which nothing listens.
 func nobody(t *testing.T) string {
 	t.Helper()
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 9, 9}), 53053).String()
@@ -195,7 +195,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestPanic: a fault of ours is reported as one.
+// TestPanic: a fault of this program is reported as one.
 func TestPanic(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	e := newEnv(strings.NewReader(""), &stdout, &stderr, func(string) string { return "" })
