@@ -20,6 +20,7 @@ func (t *task) resolve() (Answer, *LookupError) {
 		a.Status, a.Reason = Indeterminate, Reason{Code: ReasonMalformed, Text: "the question has no name"}
 		return a, failed(t.q, ErrMalformed, a.Reason)
 	}
+	t.apexAhead()
 	for {
 		v, done := t.step(&a)
 		if !v.ok() {

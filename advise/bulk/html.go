@@ -4,19 +4,23 @@ import (
 	_ "embed"
 	"html/template"
 	"io"
+
+	"github.com/mxauth/mxauth/internal/htmlpage"
 )
 
 //go:embed report.html
 var reportText string
 
 // report makes the page of a summary. It refers to nothing outside, and runs no script.
-var report = template.Must(template.New("report").Funcs(template.FuncMap{
+var report = htmlpage.Must("report.html", reportText, reportFuncs)
+
+var reportFuncs = template.FuncMap{
 	"percent":   percent,
 	"width":     barLength,
 	"mechanism": func(m Mechanism) string { return mechanismText[m] },
 	"strength":  strength,
 	"counted":   counted,
-}).Parse(reportText))
+}
 
 // svgWidth is the width of the longest bar, in the units of the page's drawings.
 const svgWidth = 320

@@ -2,7 +2,7 @@ package page
 
 import (
 	"cmp"
-	"embed"
+	_ "embed"
 	"fmt"
 	"html/template"
 	"net/url"
@@ -13,19 +13,24 @@ import (
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/internal/htmlpage"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
 //go:embed page.html
-var files embed.FS
+var pageText string
 
 //go:embed page.css
 var css string
 
-var pages = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"rfc": rfcLink, "source": source, "code": code,
-}).ParseFS(files, "page.html"))
+var (
+	pageFuncs = template.FuncMap{"rfc": rfcLink, "source": source, "code": code, "place": stepPlace, "wait": stepWait}
+	pages     = htmlpage.Must("page.html", pageText, pageFuncs)
+)
+
+func stepPlace(s lint.Step) string { return s.Place() }
+func stepWait(s lint.Step) string  { return s.WaitText() }
 
 // A view is what the template shows. The zero view is the form.
 type view struct {
@@ -39,7 +44,8 @@ type view struct {
 type result struct {
 	*Answer
 	Status  string // class of the verdict
-	Names   []string
+	Name    string // in Unicode
+	ASCII   string // as in DNS; "" if it is the same
 	Lines   []explain.Line
 	Columns int
 	Host    []hostView
@@ -75,9 +81,9 @@ func newView(a *Answer) *view {
 	}
 	l := ladder.New(a.Plan, ds)
 	r := &result{Answer: a, Status: class(l.Verdict.Status), Lines: labelled(explain.PlanLines(a.Plan)), When: a.At.UTC().Format("2006-01-02 15:04 UTC")}
-	r.Names = []string{l.Domain}
+	r.Name = l.Domain
 	if l.Unicode != "" {
-		r.Names = []string{l.Unicode, l.Domain}
+		r.Name, r.ASCII = l.Unicode, l.Domain
 	}
 	r.Columns = len(l.Hosts)
 	if len(l.Folded) > 0 {
