@@ -197,7 +197,7 @@ func (c *connection) demanded(v verdict) verdict {
 		v.method = best.method
 		return v.end(Authenticated, best.why)
 	case best.why.IsZero():
-		// No part that we know of: a requirement that nobody made.
+		// No part of the requirement is known: it demands nothing.
 		return v.end(Refused, c.reason(reason.NotInPlan, nil))
 	}
 	return v.end(Encrypted, best.why)
@@ -265,7 +265,7 @@ func (c *connection) recalled(v verdict) verdict {
 }
 
 // audited lets the message go where a policy refused the connection, and says so (RFC
-// 7672 section 9.1). It makes nobody authenticated.
+// 7672 section 9.1). It authenticates no host.
 func (c *connection) audited(v verdict) verdict {
 	if !c.p.Request.Options.Audit || c.p.Request.RequireTLS {
 		return v
@@ -292,7 +292,7 @@ func (c *connection) overridden(id reason.ID, failed Reason, x *exception.Except
 }
 
 // excepted lets the message go where the exception covers every failure, and says so. It
-// makes nobody authenticated.
+// authenticates no host.
 func (c *connection) excepted(v verdict) verdict {
 	x := c.h.Exception
 	if x == nil || c.p.Request.RequireTLS || !c.at.Before(x.Ends) {
@@ -373,7 +373,7 @@ func (c *connection) bounceWithREQUIRETLS(v verdict) verdict {
 	return v.end(Authenticated, best.why)
 }
 
-// diagnosed puts the finding beside a verdict that the TLS library of this program does
+// diagnosed adds the finding to a verdict that the TLS library of this program does
 // not come to with its usual settings.
 func (c *connection) diagnosed(v verdict) verdict {
 	if c.event != HandshakeDone {

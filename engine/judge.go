@@ -23,7 +23,7 @@ type judging struct {
 	unconfirmed bool
 }
 
-// local is what a decision rests on beside plan and connection.
+// local is what a decision depends on in addition to plan and connection.
 type local struct {
 	roots    *pkix.Roots // WebPKI anchors
 	rootsErr error       // why there are none; nil if there are
@@ -141,7 +141,7 @@ next:
 }
 
 // A proof is what one part of a requirement came to: how the peer proved itself ("" for
-// parts that prove nobody) and the reason that says so, or why it failed.
+// parts that prove no name) and the reason that says so, or why it failed.
 type proof struct {
 	method Method
 	why    Reason

@@ -278,7 +278,7 @@ type teller struct {
 	b    strings.Builder
 }
 
-// digest is what differs from run to run: the hashes of keys that are made anew.
+// digest is what differs from run to run: the hashes of keys that are new in each run.
 var digest = regexp.MustCompile(`[0-9a-f]{16,}`)
 
 func (o *teller) line(kind, text string) {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mxauth/mxauth/conformance/vectors/hostmatch"
 	"github.com/mxauth/mxauth/internal/certtest"
@@ -320,12 +321,19 @@ func TestBadInput(t *testing.T) {
 		{"with a tail", [][]byte{append(slices.Clone(plain), 0)}, pkix.ErrMalformed, "not the DER of a certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := cpu()
-			_, err := pkix.Verify(pkix.Request{Certs: pkix.ReadChain(c.chain), Roots: roots, At: certtest.Now})
-			if spent := cpu() - before; spent > maxCPU && !certtest.Race {
-				t.Errorf("it took %s of CPU", spent)
+			least := time.Duration(1 << 62)
+			for range 5 { // the machine does other things as well
+				before := cpu()
+				_, err := pkix.Verify(pkix.Request{Certs: pkix.ReadChain(c.chain), Roots: roots, At: certtest.Now})
+				least = min(least, cpu()-before)
+				want(t, err, c.kind, c.words)
+				if least <= maxCPU {
+					break
+				}
 			}
-			want(t, err, c.kind, c.words)
+			if least > maxCPU && !certtest.Race {
+				t.Errorf("it took %s of CPU", least)
+			}
 		})
 	}
 }

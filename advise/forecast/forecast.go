@@ -132,7 +132,7 @@ func last(l []dane.Lookup) dane.Lookup {
 	return l[len(l)-1]
 }
 
-// certificates tells when the certificates of a host end, and what that does by the way in
+// certificates adds when the certificates of a host end, and what that does by the way in
 // which the host is authenticated.
 func (f *outlook) certificates(h *engine.Host, v *survey.HostView) {
 	seen := map[string]bool{}
@@ -173,7 +173,7 @@ func enforced(p *engine.Plan) bool {
 	return p.STS.Policy != nil && p.STS.Policy.Mode == sts.ModeEnforce
 }
 
-// chain tells of the certificates above the host's own that end before it.
+// chain adds the certificates above the host's own that end before it.
 func (f *outlook) chain(h *engine.Host, chain []*x509.Certificate, rfc string) {
 	for _, c := range chain[1:] {
 		if c.NotAfter.Before(chain[0].NotAfter) {
@@ -210,7 +210,7 @@ func (f *outlook) path() {
 	e.Steps = steps
 }
 
-// policy tells when the policy is forgotten and when its host's certificate ends.
+// policy adds when the policy is forgotten and when its host's certificate ends.
 func (f *outlook) policy() {
 	s := &f.s.Plan.STS
 	dom := f.s.Plan.Orig

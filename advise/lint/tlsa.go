@@ -213,7 +213,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 	}
 }
 
-// anchorUnsent tells of DANE-TA digest records when nothing matched: most often the
+// anchorUnsent reports DANE-TA digest records when nothing matched: most often the
 // certificate that they name is not in the chain that the server sends.
 func (r *report) anchorUnsent(h *engine.Host) {
 	for _, rec := range h.DANE.Set.Usable() {

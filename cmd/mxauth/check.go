@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
-	"github.com/mxauth/mxauth/internal/text"
 )
 
 // newCheck makes the verb check.
@@ -119,7 +117,7 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l do
 	}
 	defer r.close()
 	r.progress()
-	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }, r.waiting); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(r.args, e.stdin), r.work, func(v *verdict) error { return r.done(ctx, v) }, r.waiting); err != nil {
 		return err
 	}
 	if r.count == 0 {
@@ -172,7 +170,7 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l domainVerb) (*checkR
 	}
 	r.alone = len(r.args) == 1 && r.args[0] != "-"
 	if r.alone {
-		if err := checkNextHop(r.args[0]); err != nil {
+		if err := checkArgument(r.args[0]); err != nil {
 			return nil, usageError("%w", err)
 		}
 		e.policyHostNote("mxauth check", r.args[0])
@@ -288,34 +286,6 @@ func (r *checkRun) done(ctx context.Context, v *verdict) error {
 
 // errNoDomains: an answer to no question is no answer.
 var errNoDomains = usageError("no domain given on standard input")
-
-// An argument is one text in the place of a domain, and what is wrong with it at first sight.
-type argument struct {
-	text string
-	err  error
-}
-
-// argumentsOf puts the error of a single text into its argument, so that only an error of
-// reading ends the run.
-func argumentsOf(seq iter.Seq2[string, error]) iter.Seq2[argument, error] {
-	return func(yield func(argument, error) bool) {
-		for line, err := range seq {
-			a := argument{text: line}
-			switch {
-			case errors.Is(err, errLongLine):
-				a.text, a.err, err = text.Cut(line, maxShown), err, nil
-			case errors.Is(err, errUTF16):
-			case err != nil:
-				err = fmt.Errorf("reading standard input: %w", err)
-			default:
-				a.err = listError(checkNextHop(line))
-			}
-			if !yield(a, err) || err != nil {
-				return
-			}
-		}
-	}
-}
 
 // listError is what is wrong with one line of a list, with what may have been meant.
 func listError(err error) error {

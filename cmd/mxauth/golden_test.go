@@ -168,7 +168,8 @@ func golden(t *testing.T, path, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("the answer has changed (go test ./cmd/mxauth -run TestGolden -update): -want +got\n%s", diff)
+		test, _, _ := strings.Cut(t.Name(), "/")
+		t.Errorf("the answer has changed (go test ./cmd/mxauth -run %s -update): -want +got\n%s", test, diff)
 	}
 }
 

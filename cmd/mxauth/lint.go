@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ type lintResult struct {
 func runLint(ctx context.Context, e *env, args []string) error {
 	alone := len(args) == 1 && args[0] != "-"
 	if alone {
-		if err := checkDomain(args[0]); err != nil {
+		if err := cmp.Or(fileTyped(args[0]), checkDomain(args[0])); err != nil {
 			return usageError("%w", err)
 		}
 		e.policyHostNote("mxauth lint", args[0])
@@ -73,7 +74,7 @@ func runLint(ctx context.Context, e *env, args []string) error {
 		c.faults.complain(e.out)
 		return e.out.flushed()
 	}
-	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(domains(args, e.stdin)), work, done, nil); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(args, e.stdin), work, done, nil); err != nil {
 		return err
 	}
 	if count == 0 {

@@ -76,8 +76,13 @@ func newRoot(e *env) *cobra.Command {
 authenticated, by what, and if not, why? It looks at DANE (RFC 7672) and MTA-STS
 (RFC 8461) of a domain, speaks with its mail hosts up to STARTTLS, and says what came
 out and which rule decided. It never sends mail.`,
-		Example: `  mxauth check example.org
-  mxauth demo`,
+		Example: `  mxauth demo                      what can go wrong, shown without network
+  mxauth check example.org         is mail to example.org secure, and why not?
+  mxauth explain example.org       where does the chain of trust break?
+  mxauth lint example.org          what should its owner publish or change?
+  mxauth sts make example.org      a first policy for it (DANE: tlsa make)
+  mxauth forecast example.org      will it break, and when?
+  mxauth survey - < partners.txt   which of many domains are secure?`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		DisableAutoGenTag: true,

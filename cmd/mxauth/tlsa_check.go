@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 		return err
 	}
 	var meant *meantError
-	if err := noDomain(arg); errors.As(err, &meant) && (meant.host == "" || meant.domain == "" || strings.HasPrefix(arg, "_")) {
+	if err := cmp.Or(fileTyped(arg), noDomain(arg)); errors.As(err, &meant) && (meant.host == "" || meant.domain == "" || strings.HasPrefix(arg, "_")) {
 		return usageError("%w", err)
 	}
 	req := engine.Request{NextHop: arg, Level: engine.LevelDANE, Port: f.port, Sorted: true}
@@ -99,7 +100,7 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q is no domain", arg), hint: "the file goes after --cert: mxauth tlsa check DOMAIN --cert " + arg}
 		}
 	}
-	if err := checkNextHop(req.NextHop); err != nil {
+	if err := checkArgument(req.NextHop); err != nil {
 		return usageError("%w", err)
 	}
 	c := tlsaChecker{e: e, f: f, since: since}

@@ -19,7 +19,7 @@ import (
 )
 
 // A pki is the lab's authorities: the public one that everybody trusts, and a private
-// one that nobody does unless a TLSA record says so.
+// one that no client does unless a TLSA record says so.
 type pki struct {
 	now     time.Time
 	web     authority
@@ -126,7 +126,7 @@ func (p *pki) issuer(by Issuer, fault ChainFault) (issuing, root signer, err err
 	return p.faulty[k], a.root, nil
 }
 
-// A chain is what a server presents, and what stands above it.
+// A chain is what a server presents, and what is above it.
 type chain struct {
 	// leaf of an odd certificate holds nothing but its bytes and its key.
 	leaf     *x509.Certificate
@@ -204,7 +204,7 @@ func (p *pki) chain(spec Chain, names ...string) (*chain, error) {
 }
 
 // tlsa writes the data of a TLSA record: usage, selector and matching type are taken
-// as they stand, the last word says of what ([Host].TLSA lists them).
+// as they are written, the last word says of what ([Host].TLSA lists them).
 func (c *chain) tlsa(spec string) (string, error) {
 	var u, s, m uint8
 	var what string

@@ -27,7 +27,7 @@ type World struct {
 	// TLSRPT is the TXT record at _smtp._tls of the domain (RFC 8460); "" is none.
 	TLSRPT string `json:"tlsrpt,omitempty"`
 	// Records are further records, a line of a zone file each, with full names. What
-	// stands in braces is filled in: {A host} is the first address of a host, {3 1 1
+	// is in braces is filled in: {A host} is the first address of a host, {3 1 1
 	// leaf host} the data of a TLSA record made from its chain.
 	Records []string `json:"records,omitempty"`
 	// Faults are lookups that every resolver of the lab fails.
@@ -119,7 +119,7 @@ type Zone struct {
 	Apex string  `json:"apex"`
 	Sign Signing `json:"signing"`
 	// Algorithm of its keys; 0: 13 (ECDSA P-256). 8, 10, 13, 14 and 15 are really
-	// signed; any other number is one that nobody implements.
+	// signed; any other number is one that no validator implements.
 	Algorithm uint8  `json:"algorithm,omitempty"`
 	Split     bool   `json:"split_keys,omitempty"` // a KSK and a ZSK in place of one key
 	DS        DSWord `json:"ds,omitempty"`         // what the parent publishes
@@ -157,9 +157,9 @@ const (
 	DSWrong DSWord = "wrong"
 	// DSOtherAlgorithm: of an algorithm that is supported, and that no key has.
 	DSOtherAlgorithm DSWord = "other-algorithm"
-	// DSUnsupported: of an algorithm that nobody implements.
+	// DSUnsupported: of an algorithm that no validator implements.
 	DSUnsupported DSWord = "unsupported"
-	// DSUnknownDigest: of a digest type that nobody implements.
+	// DSUnknownDigest: of a digest type that no validator implements.
 	DSUnknownDigest DSWord = "unknown-digest"
 	// DSOfNothing: a DS though the zone is not signed (signatures were lost).
 	DSOfNothing DSWord = "of-nothing"
@@ -222,7 +222,7 @@ type Issuer string
 // Issuers.
 const (
 	WebPKI     Issuer = ""        // the lab's public CA, by its intermediate
-	PrivateCA  Issuer = "private" // a CA that nobody trusts, root and intermediate
+	PrivateCA  Issuer = "private" // a CA that no client trusts, root and intermediate
 	SelfSigned Issuer = "self"
 )
 
@@ -238,7 +238,7 @@ type Chain struct {
 	Send   Sending    `json:"send"`
 	Fault  ChainFault `json:"fault,omitempty"`
 	// Odd is a kind of package certtest: a certificate that no library would write, of a CA
-	// that nobody trusts. Its server speaks TLS 1.2 and goes no further than its first
+	// that no client trusts. Its server speaks TLS 1.2 and goes no further than its first
 	// flight. By, Names, CN, Starts, Ends, Send and Fault are not looked at.
 	Odd string `json:"odd,omitempty"`
 }
@@ -264,7 +264,7 @@ const (
 	IssuerExcludes  ChainFault = "issuer-excludes"  // name constraints exclude the leaf's names
 	ClientOnly      ChainFault = "client-only"      // the leaf is for clients
 	LeafBadSig      ChainFault = "bad-signature"    // the issuer did not sign this leaf
-	CriticalUnknown ChainFault = "critical-unknown" // the leaf has a critical extension nobody knows
+	CriticalUnknown ChainFault = "critical-unknown" // the leaf has an unknown critical extension
 )
 
 // An SMTP says how a mail server behaves. The zero SMTP is a good server: greeting,
@@ -345,11 +345,11 @@ const (
 	HTTPHang        HTTP = "hang"     // no answer
 	HTTPHangInBody  HTTP = "hang-in-body"
 	HTTPClose       HTTP = "close"   // the connection ends
-	HTTPRefused     HTTP = "refused" // nobody listens
+	HTTPRefused     HTTP = "refused" // nothing listens
 	HTTPTLS10       HTTP = "tls-1.0"
 	HTTPHangInHello HTTP = "hang-in-handshake"
-	HTTP304         HTTP = "304"        // not modified, though nobody asked
-	HTTPGzip        HTTP = "gzip"       // compressed, though nobody asked
+	HTTP304         HTTP = "304"        // not modified, though not asked for
+	HTTPGzip        HTTP = "gzip"       // compressed, though not asked for
 	HTTPBigHeader   HTTP = "big-header" // a header of a hundred kilobytes
 	HTTPAlert       HTTP = "alert"      // no certificate for that name
 )

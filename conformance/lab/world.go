@@ -304,7 +304,7 @@ func (b *builder) policy(s *STS) string {
 
 var macro = regexp.MustCompile(`\{([^}]*)\}`)
 
-// expand replaces what stands in braces in a record or a request: addresses always, the data
+// expand replaces what is in braces in a record or a request: addresses always, the data
 // of TLSA records if tlsa says so.
 func expand(line string, st *state, tlsa bool) (string, error) {
 	var err error

@@ -23,7 +23,7 @@ var (
 	bounced     = Want{Outcome: "bounced"}
 )
 
-// selfSigned is the certificate that a mail server comes with: nobody's, of no name
+// selfSigned is the certificate that a mail server comes with: of no CA and of no name
 // that matters.
 var selfSigned = Chain{By: SelfSigned, Names: []string{"localhost.invalid"}, CN: "localhost.invalid"}
 

@@ -2,7 +2,7 @@ package lab
 
 import "strings"
 
-// reasons tells for which reason each world comes out as it does: the stable id of the
+// reasons has the reason of each world's result: the stable id of the
 // domain's verdict, and the worlds. Where several hosts are asked it is that of the one
 // that decides. Grouped, since worlds of one reason are best read side by side.
 var reasons = []struct{ reason, worlds string }{

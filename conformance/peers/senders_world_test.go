@@ -151,7 +151,7 @@ func allSituations() (worlds []lab.World) {
 }
 
 // startMail starts lab and daemons, and brings the worlds into the state in which mail is
-// sent: whoever asked before knows what they were. Further programs that may look before are
+// sent: a resolver that asked before knows what they were. Further programs that may look before are
 // given to before.
 func startMail(t *testing.T, worlds []lab.World, before func(w *mailWorld)) *mailWorld {
 	t.Helper()

@@ -56,7 +56,7 @@ type Replayed struct {
 	Ignored []string
 }
 
-// Replay decides again, offline. It asks nobody. An error wraps [ErrFile].
+// Replay decides again, offline. It looks up nothing. An error wraps [ErrFile].
 func (f *File) Replay(ctx context.Context, c ReplayConfig) (*Replayed, error) {
 	if err := f.check(); err != nil {
 		return nil, err

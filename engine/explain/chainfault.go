@@ -155,7 +155,7 @@ func (c reading) pkixChain(s *reason.Shown, f certFault) (t told) {
 	return t
 }
 
-// encrypted is a session that authenticates nobody, because nothing asks for that.
+// encrypted is a session without authentication, because nothing asks for that.
 func (c reading) encrypted(s *reason.Shown, f certFault) (t told) {
 	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
 	effect := fmt.Sprintf("So the connection to %s is encrypted, but the server is not verified", c.host)

@@ -121,7 +121,7 @@ func (c reading) noPolicy() told {
 	return told{cause: sentences(fmt.Sprintf("Nothing is required of %s; TLS is used if it is offered.", c.host), c.mechanisms())}
 }
 
-// daneRequired is a level that wants DANE, and DANE authenticates nobody.
+// daneRequired is a level that wants DANE, and DANE authenticates no host.
 func (c reading) daneRequired() (t told) {
 	d := daneOf(c.p, c.h)
 	t.cause = sentences(sentence(d.clause), fmt.Sprintf("This check delivers to %s only where DANE authenticates the host (level dane-only).", c.domain))

@@ -186,7 +186,7 @@ func (c reading) noAnchorMatch(s *reason.Shown, usable []dane.Record) (t told) {
 	return t
 }
 
-// halfDANE is a match behind an unsigned MX record.
+// halfDANE is a match of a host found by an unsigned MX record.
 func (c reading) halfDANE() (t told) {
 	t.cause = sentences(fmt.Sprintf("%s proves itself by its TLSA records (at %s), but %s: so it is not proven that mail of %s belongs there.", c.host, c.owner(), unsignedMX(c.p, c.h), c.domain))
 	s := stsOf(c.p, c.h)

@@ -19,6 +19,6 @@
 // proved that way keeps the reason that it has.
 //
 // SMTP servers are foreign: replies are bounded in lines and octets, every step has
-// a deadline, and nothing that a server sent before TLS is remembered behind it (RFC
+// a deadline, and nothing that a server sent before TLS is remembered after it (RFC
 // 3207 section 4.2).
 package probe

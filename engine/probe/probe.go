@@ -215,7 +215,7 @@ func (p *Prober) Host(ctx context.Context, e *engine.Engine, plan *engine.Plan, 
 }
 
 // Judge decides host i of the plan by what its addresses showed when they were probed
-// before, as [Prober.Host] does; left counts those that were not. It connects to nobody.
+// before, as [Prober.Host] does; left counts those that were not. It makes no connection.
 func Judge(e *engine.Engine, plan *engine.Plan, i int, peers []engine.Peer, left int, at time.Time) HostResult {
 	shown := make([]Shown, len(peers))
 	for n, p := range peers {

@@ -144,7 +144,7 @@ func TestOddCertificates(t *testing.T) {
 				t.Errorf("%+v: %s", d.Peer.OwnTLS, text(d))
 			}
 			t.Log(text(d))
-			// Another key's record authenticates nobody.
+			// Another key's record authenticates no one.
 			if d := looked(t, serve, record()); d.Deliver {
 				t.Errorf("another record: %s: %s", d.Outcome, text(d))
 			}

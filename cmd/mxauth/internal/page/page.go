@@ -77,6 +77,8 @@ type Told struct {
 	About  string // "the domain", or a host
 	Reply  string // as it is told; "" if there is no entry
 	Note   string
+	// Differs says where that lets the mail server do something else than the answer says.
+	Differs []string
 }
 
 // Config of a [Page]. Source is required.

@@ -19,7 +19,7 @@ import (
 // large answers every key with a text that is as long as a reply can be.
 type large struct{ text string }
 
-func (h large) Cached(string, []byte) (socketmap.Reply, bool) {
+func (h large) Cached(string, []byte, time.Time) (socketmap.Reply, bool) {
 	return socketmap.Reply{Status: socketmap.OK, Text: h.text}, true
 }
 func (h large) Answer(context.Context, string, string) socketmap.Reply { return socketmap.Reply{} }
