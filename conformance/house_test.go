@@ -20,7 +20,7 @@ import (
 
 const module = "github.com/mxauth/mxauth"
 
-// floors say which packages of ours each room may import (docs/design: arrows point
+// floors say which packages of the module each room may import (docs/design: arrows point
 // down only). A room is a folder with all below it, and may always import itself. A
 // room that is not here may import everything.
 var floors = map[string][]string{
@@ -101,7 +101,7 @@ func under(path, root string) bool {
 	return root == "" || path == root || strings.HasPrefix(path, root+"/")
 }
 
-// forbidden says why a package of ours may not import path, "" if it may. room is the
+// forbidden says why a package of the module may not import path, "" if it may. room is the
 // package's folder; test says that only a _test.go file does.
 func forbidden(room, path string, test bool) string {
 	first, _, _ := strings.Cut(path, "/")

@@ -7,7 +7,7 @@ import (
 	"github.com/mxauth/mxauth/internal/fault"
 )
 
-// Errors that a caller may tell apart.
+// Errors that a caller may branch on.
 var (
 	// ErrRecord is wrapped by every error of the functions that read a TLSA record: the
 	// input is none.

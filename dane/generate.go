@@ -39,7 +39,7 @@ func (r Recipe) String() string {
 	return Record{Usage: r.Usage, Selector: r.Selector, MatchingType: r.MatchingType}.Numbers()
 }
 
-// check says why no record that SMTP can use comes of r.
+// check returns an error if r makes no record that SMTP can use.
 func (r Recipe) check() error {
 	switch {
 	case r.Usage == PKIXTA || r.Usage == PKIXEE:

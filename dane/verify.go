@@ -15,19 +15,19 @@ import (
 )
 
 // maxChain bounds the certificates of a peer's chain that DANE-TA records are
-// compared with; those behind it can be no anchors. Real chains have two to five; a
+// compared with; later ones can be no anchors. Real chains have two to five; a
 // TLS peer can send several hundred.
 const maxChain = 32
 
 // maxTried bounds the anchors that are tried one by one, after no path led to any of
 // them, to write to the trace why each failed; each costs up to the whole budget of
-// package pkix. Those behind it share the failure of the whole.
+// package pkix. Later ones share the failure of the whole.
 const maxTried = 4
 
 // A Peer holds the certificates or key that the peer presented in the handshake.
 type Peer struct {
 	// Chain is the certificates sent, leaf first. A nil leaf is none, and nil entries
-	// behind it are ignored.
+	// after it are ignored.
 	Chain []*x509.Certificate
 	// Certs is Chain for certificates that were read by [pkix.Read], as callers with
 	// another TLS library than Go's have them. It is not looked at if Chain is not

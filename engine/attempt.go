@@ -28,7 +28,7 @@ type Attempt struct {
 	p *Plan
 	i int
 
-	recorded sync.Once // the observers are told of one decision
+	recorded sync.Once // observers get one decision
 }
 
 // Attempt begins a connection to host i of the plan, at addr (zero if unknown). It

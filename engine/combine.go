@@ -361,7 +361,7 @@ func raised(r Requirement) Requirement {
 }
 
 // awaitsSTS reports whether the ruling on the host could still change with what
-// MTA-STS says: if not, nobody waits for HTTPS (row S12).
+// MTA-STS says: if not, no plan waits for HTTPS (row S12).
 func awaitsSTS(f facts) bool {
 	if f.mx == mxNone || !f.level.usesSTS() {
 		return false

@@ -174,13 +174,13 @@ type Trace struct {
 	// GotMX: the MX lookup of a next hop has ended. Literals and configured hosts
 	// have none.
 	GotMX func(domain rfc6125.Host, s MXState, took time.Duration)
-	// GotSTS: MTA-STS has answered, or been left behind (Pending).
+	// GotSTS: MTA-STS has answered, or is not waited for (Pending).
 	GotSTS func(r sts.Result, took time.Duration)
 	// GotHost: addresses and TLSA records of a host are known.
 	GotHost func(h *Host, took time.Duration)
 	// Spent: the DNS lookups of a plan have ended, and cost so much of what they may.
 	Spent func(domain rfc6125.Host, spent dnssec.Amounts, limits dnssec.Limits)
-	// Planned: a plan is ready; cached says that nobody was asked.
+	// Planned: a plan is ready; cached says that nothing was looked up.
 	Planned func(p *Plan, cached bool, took time.Duration)
 	// Dropped: a domain has lost a protection that it once proved; called once for each
 	// drop, for one of TLS by a goroutine of [Config].Memory.

@@ -14,7 +14,7 @@ import (
 //
 // MX, TXT and the kept policy are looked up together, then the addresses of all
 // hosts, each host's TLSA records as soon as its addresses are known. Where DANE
-// alone decides for every host, nobody waits for the policy host: the plan says so
+// alone decides for every host, the plan does not wait for the policy host and says so
 // (STS.Pending). A plan of the same request is kept in memory until the earliest end
 // of what it rests on, unless something failed.
 func (e *Engine) Plan(ctx context.Context, r Request) (*Plan, error) {
@@ -51,7 +51,7 @@ func (e *Engine) planAnew(ctx context.Context, r Request, now time.Time) (*Plan,
 	return p, nil
 }
 
-// planned tells the observers.
+// planned reports a plan to the observers.
 func (e *Engine) planned(p *Plan, cached bool, start time.Time) {
 	if t := e.c.Trace.Planned; t != nil {
 		t(p, cached, e.c.Now().Sub(start))

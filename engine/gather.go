@@ -178,7 +178,7 @@ func (l stsLookup) end(e *Engine, r *Request, g *gathered) (reason.STSAsked, sts
 	}
 	res := <-l.result
 	l.cancel()
-	// What was left behind says nothing about a record or a policy, unless that came
+	// A lookup that was not waited for says nothing about a record or a policy, unless that came
 	// from the cache. What came all the same is as good as if it had been waited for.
 	left = left && res.Pending
 	if left && res.Policy == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// A hostCase is what the rules for one host look at beside the host's own lookups.
+// A hostCase is what the rules for one host look at in addition to the host's own lookups.
 type hostCase struct {
 	r    *Request
 	g    *gathered

@@ -421,7 +421,7 @@ func TestMemoryException(t *testing.T) {
 	}
 }
 
-// TestMemoryKept: a plan does not outlive the hold of its drop, and is told of in no
+// TestMemoryKept: a plan does not outlive the hold of its drop, and is reported in no
 // report as a failure of the domain's.
 func TestMemoryKept(t *testing.T) {
 	l := newLife(t, memory.Alert)

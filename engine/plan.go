@@ -173,7 +173,7 @@ type Overridden struct {
 	Outcome   Outcome              // of the connection; OutcomeNone in a plan
 }
 
-// Underlying is the reason behind a reason: of the connection that a message's own wish
+// Underlying is the reason that another one wraps: of the connection that a message's own wish
 // lets pass, or of the host that the whole message depends on.
 type Underlying struct {
 	Reason Reason

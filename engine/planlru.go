@@ -120,7 +120,7 @@ func (c *planLRU) Purge() {
 	c.lru.Purge()
 }
 
-// keptPlanOverhead is what an entry takes beside the plan: in the map, in the list of
+// keptPlanOverhead is what an entry takes in addition to the plan: in the map, in the list of
 // the LRU, and in the map that heapSize does not see.
 const keptPlanOverhead = 512
 

@@ -21,7 +21,7 @@ type recollection struct {
 	ends     time.Time // when a drop ends to have an effect; zero if none does
 }
 
-// recollect tells of the protections that a domain has lost.
+// recollect returns the protections that a domain has lost.
 func recollect(g *gathered) recollection {
 	switch {
 	case g.past == nil:
@@ -104,7 +104,7 @@ func cover(g *gathered) (c memory.Cover, known bool) {
 
 // stateNow is what the domain proves now.
 func stateNow(r *Request, g *gathered) (s memory.State) {
-	// Else nobody looked, or by a rule that other requests do not share.
+	// Else it was not looked up, or by a rule that other requests do not share.
 	if r.Level.usesDANE() && !(r.TLSRPTReport && r.weakened()) && r.Options.TLSA.Forbid == nil {
 		s.DANE, s.DANEKnown = cover(g)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/mxauth/mxauth/engine/reason"
 )
 
-// makePlan rules on what was gathered. It is pure: it asks nobody and reads no clock. lost
+// makePlan rules on what was gathered. It is pure: it does no I/O and reads no clock. lost
 // are the protections that were noticed as lost just now.
 func makePlan(r Request, g gathered) (p *Plan, lost []memory.Drop) {
 	p = &Plan{

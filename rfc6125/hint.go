@@ -27,7 +27,7 @@ const (
 	// HintMixedScript: a U-label mixes scripts that no single language mixes.
 	HintMixedScript
 	// HintConfusable: a U-label looks like another one, or has characters that
-	// one cannot see or tell apart.
+	// one cannot see or distinguish.
 	HintConfusable
 	// HintSymbol: a U-label holds what is neither letter, mark nor digit.
 	HintSymbol
@@ -117,7 +117,7 @@ const (
 	scriptBopomofo
 	scriptHangul
 	scriptLatin
-	scriptOther // any one other: its name is kept beside the set
+	scriptOther // any one other: its name is kept with the set
 )
 
 var together = [...]scriptSet{

@@ -78,7 +78,7 @@ const (
 	MismatchTopLevel             // a wildcard right below the root, and Options.NoTopLevelWildcard
 	MismatchNoReference          // there is nothing to compare with
 	MismatchName                 // another name
-	MismatchLabels               // an asterisk stands for exactly one label (RFC 9525 section 6.3)
+	MismatchLabels               // an asterisk matches exactly one label (RFC 9525 section 6.3)
 	MismatchNoService            // a DNS-ID does not prove a service
 	MismatchServiceOnly          // an SRV-ID proves its service alone
 	MismatchService              // the name, of another service

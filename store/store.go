@@ -41,7 +41,7 @@ const (
 	// MaxGroup is the longest name of a group in bytes: a domain name.
 	MaxGroup = 255
 	// MaxValue is the longest value in bytes: an MTA-STS policy of 64 KiB and what
-	// is noted beside it.
+	// is noted with it.
 	MaxValue = 72 << 10
 )
 

@@ -104,7 +104,7 @@ func (c *Cache) put(ctx context.Context, domain rfc6125.Host, k kept) error {
 }
 
 // failures returns the ids of domain whose fetch has failed within the last hour. A store that cannot be read
-// forbids nothing: the back-off spares the policy host, it protects nobody.
+// forbids nothing: the back-off spares the policy host, it protects no sender.
 func (c *Cache) failures(ctx context.Context, domain rfc6125.Host) []failure {
 	e, ok, err := c.store.Get(ctx, backoffPrefix+domain.String())
 	if err != nil || !ok {
@@ -128,7 +128,7 @@ const clockSkew = 10 * time.Minute
 
 // settle corrects a policy whose fetch lies in the future: it was fetched under a clock that
 // was ahead, and would be kept until that time plus max_age. Its life now begins at once.
-// The caller has had an answer from DNS, which a clock that is far behind keeps a validator
+// The caller has had an answer from DNS, which a clock that is far too slow keeps a validator
 // from giving: under such a clock every policy seems to come from the future, and would lose
 // its life.
 func (c *Cache) settle(ctx context.Context, domain rfc6125.Host, k kept) kept {

@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	// recordLabel stands before the domain in the name of the TXT record (RFC 8461
+	// recordLabel precedes the domain in the name of the TXT record (RFC 8461
 	// section 3.1).
 	recordLabel = "_mta-sts"
 

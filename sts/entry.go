@@ -11,7 +11,7 @@ import (
 	"github.com/mxauth/mxauth/store"
 )
 
-// Keys in the store. What stands behind the prefix is the domain's A-labels.
+// Keys in the store. The prefix is followed by the domain's A-labels.
 const (
 	policyPrefix  = "sts/p/"
 	backoffPrefix = "sts/b/"

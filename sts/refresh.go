@@ -89,7 +89,7 @@ func (c *Client) Refresh(ctx context.Context) (more bool) {
 	if l, ok := c.cache.store.(store.Locker); ok {
 		lock, got, err := l.Lock(ctx, lockName, leaseTime)
 		if err != nil || !got {
-			return false // another does it, or nobody can
+			return false // another does it, or none can
 		}
 		var release func(more bool)
 		ctx, release = c.holdLease(ctx, lock)

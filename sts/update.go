@@ -174,7 +174,7 @@ func (c *Client) keep(ctx context.Context, domain rfc6125.Host, k kept, hasFailu
 	return err
 }
 
-// changed tells of a policy that is not the cached one.
+// changed reports a policy that is not the cached one.
 func (c *Client) changed(ctx context.Context, domain rfc6125.Host, old kept, oldPolicy *Policy, u update) {
 	if oldPolicy == nil || oldPolicy.compact().Text == u.kept.text {
 		return
@@ -207,7 +207,7 @@ func asFetchError(err error) *FetchError {
 	return &FetchError{Kind: ErrFetch, Cause: err}
 }
 
-// text is what is kept of a failure beside its kind.
+// text is what is kept of a failure in addition to its kind.
 func (e *FetchError) text() string {
 	if e.Detail != "" || e.Cause == nil {
 		return e.Detail

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -32,9 +33,12 @@ const (
 	// of the time that the fetch may take, which runs meanwhile.
 	policyPatience = time.Second
 	// policyConnect is how long an address of a policy host has to accept a connection: enough
-	// for one lost packet, which is sent again after a second.
-	policyConnect = 2500 * time.Millisecond
-	policyPort    = 443
+	// for one lost packet, which is sent again after a second, and a round trip of a second.
+	policyConnect = 2 * time.Second
+	// policyGreeting is how long it has, once connected, to send the first bytes: its part of
+	// the TLS handshake, for which no page has to be made.
+	policyGreeting = 2 * time.Second
+	policyPort     = 443
 )
 
 // errNoPlace is what a policy fetch fails with for which no connection was free. It wraps
@@ -51,6 +55,31 @@ type Limits struct {
 	addresses gate[netip.Addr]
 	networks  gate[netip.Prefix]
 	providers gate[string]
+	fetches   fetchCount
+}
+
+// A fetchCount counts the connections to policy hosts that are open, or wait for their place or
+// to be accepted. The zero fetchCount is ready.
+type fetchCount struct {
+	n    atomic.Int64
+	once sync.Once
+	more chan struct{} // has a value when n has grown
+}
+
+// grown returns the channel more.
+func (f *fetchCount) grown() chan struct{} {
+	f.once.Do(func() { f.more = make(chan struct{}, 1) })
+	return f.more
+}
+
+// add counts a connection until done is called.
+func (f *fetchCount) add() (done func()) {
+	f.n.Add(1)
+	select {
+	case f.grown() <- struct{}{}:
+	default:
+	}
+	return sync.OnceFunc(func() { f.n.Add(-1) })
 }
 
 // DialFunc opens a connection to an address, as [mxauth.Config].Dial.
@@ -59,7 +88,8 @@ type DialFunc = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 // Dial returns a function that opens connections by next, a net.Dialer if that is nil, when
 // the limits of address and network allow it. A connection holds its place until it is closed.
 // One to port 443 waits for its place a second and then fails with an error that wraps
-// [dnssec.ErrShortage], and has 2.5 s to be accepted; any other has until its context ends.
+// [dnssec.ErrShortage], and has 2 s to be accepted and 2 s more to receive the first byte; any other has until its
+// context ends.
 func (l *Limits) Dial(next DialFunc) DialFunc {
 	if next == nil {
 		next = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
@@ -67,10 +97,16 @@ func (l *Limits) Dial(next DialFunc) DialFunc {
 		}
 	}
 	return func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-		release, err := l.place(ctx, addr)
+		fetched := func() {}
+		if addr.Port() == policyPort {
+			fetched = l.fetches.add()
+		}
+		leave, err := l.place(ctx, addr)
 		if err != nil {
+			fetched()
 			return nil, err
 		}
+		release := func() { leave(); fetched() }
 		connect, cancel := ctx, context.CancelFunc(func() {})
 		if addr.Port() == policyPort {
 			connect, cancel = context.WithTimeout(ctx, policyConnect)
@@ -84,7 +120,14 @@ func (l *Limits) Dial(next DialFunc) DialFunc {
 			}
 			return nil, err
 		}
-		return &heldConn{Conn: c, release: sync.OnceFunc(release)}, nil
+		held := &heldConn{Conn: c, release: sync.OnceFunc(release)}
+		if addr.Port() == policyPort {
+			held.greeting = time.AfterFunc(policyGreeting, func() {
+				held.silent.Store(true)
+				_ = c.Close()
+			})
+		}
+		return held, nil
 	}
 }
 
@@ -150,12 +193,29 @@ func network(a netip.Addr) netip.Prefix {
 // A heldConn gives its place back when it is closed.
 type heldConn struct {
 	net.Conn
-	release func()
+	release  func()
+	greeting *time.Timer // closes Conn where nothing comes, and sets silent; nil: not
+	silent   atomic.Bool
+}
+
+// Read implements [net.Conn].
+func (c *heldConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.greeting != nil && n > 0 {
+		c.greeting.Stop()
+	}
+	if n == 0 && err != nil && c.silent.Load() {
+		err = &net.OpError{Op: "read", Net: "tcp", Addr: c.RemoteAddr(), Err: os.ErrDeadlineExceeded}
+	}
+	return n, err
 }
 
 // Close implements [net.Conn].
 func (c *heldConn) Close() error {
 	defer c.release()
+	if c.greeting != nil {
+		c.greeting.Stop()
+	}
 	return c.Conn.Close()
 }
 

@@ -41,16 +41,44 @@ type Entry struct {
 //	bücher.example      # IDN, read as xn--bcher-kva.example
 //	sales@example.com   # the domain of an address
 //
-// Blank lines and comments are passed over. A line ends with LF, CR LF or CR. The list is
-// UTF-8, or UTF-16 with or without a byte order mark. A line that names no domain comes as an
-// Entry with Err, and reading goes on. The error of the sequence is that of r, and ends it.
+// It is read as by [Lines]. A line that names no domain comes as an Entry with Err, and reading
+// goes on. The error of the sequence is that of r, and ends it.
 func Read(r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
+		for l, err := range Lines(r) {
+			e := Entry{Line: l.Number, Text: l.Text, Err: l.Err}
+			if err == nil && e.Err == nil {
+				e.Domain, e.Err = parseDomain(l.Text)
+				if e.Err != nil {
+					e.Text = cut(e.Text)
+				}
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// A Line is one line of a list.
+type Line struct {
+	Number int    // from 1
+	Text   string // without a comment, and without blanks around it; cut if Err is set
+	Err    error  // why it cannot be read
+}
+
+// Lines yields the lines of a list that are neither blank nor a comment, which begins with "#",
+// in a line with text after a blank. A line ends with LF, CR LF or CR. The list is UTF-8, or
+// UTF-16 with or without a byte order mark. A line that is too long, has a NUL byte or is in
+// another encoding comes with Err, and reading goes on. The error of the sequence is that of r,
+// and ends it.
+func Lines(r io.Reader) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
 		l := lineReader{r: bufio.NewReaderSize(decoded(r), 1<<16)}
 		for {
 			line, long, err := l.next()
 			if line != "" || long {
-				if e, ok := entryOf(l.n, line, long); ok && !yield(e, nil) {
+				if t, ok := lineOf(l.n, line, long); ok && !yield(t, nil) {
 					return
 				}
 			}
@@ -58,7 +86,7 @@ func Read(r io.Reader) iter.Seq2[Entry, error] {
 				return
 			}
 			if err != nil {
-				yield(Entry{}, err)
+				yield(Line{}, err)
 				return
 			}
 		}
@@ -124,11 +152,11 @@ func (l *lineReader) next() (line string, long bool, err error) {
 	}
 }
 
-// entryOf reads one line; ok is false for one that is blank or a comment.
-func entryOf(n int, line string, long bool) (e Entry, ok bool) {
+// lineOf reads one line; ok is false for one that is blank or a comment.
+func lineOf(n int, line string, long bool) (l Line, ok bool) {
 	text := strings.TrimSpace(line)
 	if strings.HasPrefix(text, "#") {
-		return Entry{}, false
+		return Line{}, false
 	}
 	// No domain holds a blank and "#".
 	for _, mark := range []string{" #", "\t#"} {
@@ -137,18 +165,21 @@ func entryOf(n int, line string, long bool) (e Entry, ok bool) {
 		}
 	}
 	if text == "" && !long {
-		return Entry{}, false
+		return Line{}, false
 	}
-	e = Entry{Line: n, Text: text}
-	if long {
-		e.Err = ErrLongLine
-	} else {
-		e.Domain, e.Err = parseDomain(text)
+	l = Line{Number: n, Text: text}
+	switch {
+	case long:
+		l.Err = ErrLongLine
+	case strings.ContainsRune(text, 0):
+		l.Err = errors.New("the line holds a NUL byte: this is not a list of domains in UTF-8 or UTF-16")
+	case !utf8.ValidString(text):
+		l.Err = fmt.Errorf("%q is not UTF-8: convert the list, for example by iconv -f latin1 -t utf-8", cut(text))
 	}
-	if e.Err != nil {
-		e.Text = cut(text)
+	if l.Err != nil {
+		l.Text = cut(text)
 	}
-	return e, true
+	return l, true
 }
 
 // cut returns the beginning of a text that is shown.
@@ -165,12 +196,7 @@ func cut(s string) string {
 
 // parseDomain reads a domain, or the domain of a mail address.
 func parseDomain(s string) (rfc6125.Host, error) {
-	switch {
-	case strings.ContainsRune(s, 0):
-		return rfc6125.Host{}, errors.New("the line holds a NUL byte: this is not a list of domains in UTF-8 or UTF-16")
-	case !utf8.ValidString(s):
-		return rfc6125.Host{}, fmt.Errorf("%q is not UTF-8: convert the list, for example by iconv -f latin1 -t utf-8", cut(s))
-	case strings.Contains(s, "://"):
+	if strings.Contains(s, "://") {
 		return rfc6125.Host{}, fmt.Errorf("%q is a URL, not a domain", cut(s))
 	}
 	// "Sales <sales@example.org>"

@@ -37,7 +37,7 @@ const (
 	// maxAverage at most.
 	averageOf  = 64
 	maxAverage = 5 * time.Second
-	// slowWindows bounds the domains that have left the window, as a multiple of it.
+	// slowWindows bounds the slow domains that have left the window, as a multiple of it.
 	slowWindows = 4
 	// maxAhead bounds the rows that wait for an earlier one: about 15 MB.
 	maxAhead = 16384
@@ -90,7 +90,8 @@ const progressEvery = 250 * time.Millisecond
 
 // Run surveys the domains of a list. It starts as many as the window allows, and no entry
 // further than a fixed number ahead of the first that is not finished, so that its memory does
-// not depend on the length of the list. A domain that is slow leaves the window to others.
+// not depend on the length of the list. A domain that is slow, or whose policy host is connected
+// to (by [Limits.Dial] of Config.Limits), leaves the window to others.
 //
 // When ctx ends, Run stops at once, hands over the rows that are finished, and returns the cause.
 // Other errors are those of the list, of Row and Refused, and of the journal. A read of the list
@@ -148,7 +149,7 @@ type work struct {
 	overdue bool // it has left the window
 }
 
-// A result is what stands for an entry in the output: one of the two.
+// A result is the output for an entry: one of the two.
 type result struct {
 	row     *Row
 	refused *Refused
@@ -204,8 +205,9 @@ func (r *run) loop(ctx, workCtx context.Context, list iter.Seq2[Entry, error]) e
 			}
 		case ev := <-r.events:
 			err = r.note(ev)
+		case <-r.c.Limits.fetches.grown(): // there may be a place now
 		case <-tick.C:
-			r.tell()
+			r.report()
 		case <-ctx.Done():
 			return r.stop(ctx)
 		}
@@ -224,7 +226,11 @@ func (r *run) loop(ctx, workCtx context.Context, list iter.Seq2[Entry, error]) e
 
 // mayStart reports whether there is a place for one domain more.
 func (r *run) mayStart() bool {
-	inWindow := len(r.running) - min(r.overdue, slowWindows*r.c.Window)
+	// Up to a window of domains whose policy is being fetched has left it, too: they wait for web
+	// servers of their own and ask the resolver nothing meanwhile. A domain that is slow because
+	// of its policy host is in both counts.
+	left := max(r.overdue, min(int(r.c.Limits.fetches.n.Load()), r.c.Window))
+	inWindow := len(r.running) - min(left, slowWindows*r.c.Window)
 	return inWindow < r.c.Window && r.started-r.next < maxAhead
 }
 
@@ -329,8 +335,8 @@ func (r *run) stop(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// tell calls Progress.
-func (r *run) tell() {
+// report calls Progress.
+func (r *run) report() {
 	if r.c.Progress == nil {
 		return
 	}

@@ -1,12 +1,14 @@
 package bulk_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -344,8 +346,30 @@ func TestLimitsDial(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		})(t.Context(), netip.MustParseAddrPort("[2001:db8::2]:443"))
-		if !errors.Is(err, syscall.ETIMEDOUT) || time.Since(begun) != 2500*time.Millisecond {
+		if !errors.Is(err, syscall.ETIMEDOUT) || time.Since(begun) != 2*time.Second {
 			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		// So is one that accepts and sends nothing; one that has sent something is not.
+		for _, greeting := range []string{"", "x"} {
+			near, far := net.Pipe()
+			c, err := l.Dial(func(context.Context, netip.AddrPort) (net.Conn, error) { return near, nil })(t.Context(), netip.MustParseAddrPort("[2001:db8::2]:443"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				io.WriteString(far, greeting)
+				time.Sleep(4 * time.Second)
+				far.Close()
+			}()
+			begun := time.Now()
+			b, err := io.ReadAll(c)
+			took := time.Since(begun)
+			switch silent := errors.Is(err, os.ErrDeadlineExceeded); {
+			case greeting == "" && (!silent || took != 2*time.Second), greeting != "" && (err != nil || string(b) != greeting || took != 4*time.Second):
+				t.Errorf("%q: %q, %v after %v", greeting, b, err, took)
+			}
+			c.Close()
+			far.Close()
 		}
 		one.Close()
 		three, err := dial(t.Context(), a)
@@ -394,4 +418,48 @@ func (k *prober) Probe(_ context.Context, p *engine.Plan) (mxauth.Verdict, error
 	k.running--
 	k.mu.Unlock()
 	return mxauth.NewVerdict(p, make([]probe.HostResult, len(p.Hosts))), nil
+}
+
+// TestRunFetches: a domain whose policy is being fetched leaves the window at once, up to a
+// window of them, and comes back to it when the fetch has ended.
+func TestRunFetches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &bulk.Limits{PerNetwork: 1000}
+		dial := l.Dial(func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+			return nil, cmp.Or(wait(ctx, 300*time.Millisecond), error(syscall.ECONNREFUSED))
+		})
+		var n atomic.Int64
+		var mu sync.Mutex
+		looking, most := 0, 0
+		count := func(by int) {
+			mu.Lock()
+			defer mu.Unlock()
+			looking += by
+			most = max(most, looking)
+		}
+		// Less time than that after which a domain counts as slow.
+		k := &client{plan: func(ctx context.Context, d string) (*engine.Plan, error) {
+			count(1)
+			err := wait(ctx, 100*time.Millisecond)
+			count(-1)
+			i := n.Add(1)
+			if _, err := dial(ctx, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 443)); !errors.Is(err, syscall.ECONNREFUSED) {
+				return nil, err
+			}
+			return planOf(d), err
+		}}
+		c := (&collected{}).config(k)
+		c.Window, c.Limits = 8, l
+		begun := time.Now()
+		if err := bulk.Run(t.Context(), c, bulk.Read(strings.NewReader(listOf(400)))); err != nil {
+			t.Fatal(err)
+		}
+		// In the window alone it would be 20 s.
+		if took := time.Since(begun); took > 16*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if most != 8 || k.most.Load() != 2*8 {
+			t.Errorf("%d side by side, %d of them not in a fetch", k.most.Load(), most)
+		}
+	})
 }

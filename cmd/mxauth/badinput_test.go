@@ -3,47 +3,108 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf16"
 )
 
-// checkInput runs check with a standard input, so that nothing is looked up.
-func checkInput(t *testing.T, in io.Reader, flags ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	var out, errOut bytes.Buffer
-	e := newEnv(in, &out, &errOut, func(string) string { return "" })
-	code = run(t.Context(), append([]string{"check", "--resolver", nobody(t), "--short", "-"}, flags...), e)
-	return code, out.String(), errOut.String()
+// utf16Of is a text in UTF-16, little-endian.
+func utf16Of(s string) string {
+	var b strings.Builder
+	for _, r := range utf16.Encode([]rune(s)) {
+		b.WriteByte(byte(r))
+		b.WriteByte(byte(r >> 8))
+	}
+	return b.String()
 }
 
-// TestOddInput: what is no list of domains costs a line with the cause, and status 64.
+// swapped exchanges each two bytes: UTF-16 in the other order.
+func swapped(s string) string {
+	b := []byte(s)
+	for i := 0; i+1 < len(b); i += 2 {
+		b[i], b[i+1] = b[i+1], b[i]
+	}
+	return string(b)
+}
+
+// TestOddInput: what is odd about a list is read, or refused with the number of its line, by
+// every verb that reads one; the other lines are read.
 func TestOddInput(t *testing.T) {
-	for name, c := range map[string]struct{ in, stdout, stderr string }{
-		"a line of 1 MB":      {strings.Repeat("a", 1<<20) + "\nx..y\n", "...: not checked: a line of standard input is longer than 4096 octets\nx..y: not checked", ""},
-		"NUL":                 {"exam\x00ple.org\n", `not checked: not a host name: "exam\x00ple.org": the octet "\x00"`, ""},
-		"CR in a line":        {"a.example\rb.example\n", `the octet "\r"`, ""},
-		"BOM and CRLF":        {"\ufeffx..y\r\n", "x..y: not checked", ""},
-		"UTF-16, little":      {"\xff\xfee\x00x\x00\n\x00", "", "the text is UTF-16, as some Windows programs write it; want UTF-8\nmxauth: hint: convert it: iconv -f UTF-16 -t UTF-8\n"},
-		"UTF-16, big":         {"\xfe\xff\x00e\x00x\x00\n", "", "the text is UTF-16"},
-		"nothing":             {"", "", "no domain given on standard input"},
-		"comments and blanks": {"# a\n\n  \n", "", "no domain given on standard input"},
+	const refused = `line 2: not a host name: `
+	other, err := net.Listen("tcp", "127.0.0.1:0") // a policy server that knows no domain
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	go func() {
+		for c, err := other.Accept(); err == nil; c, err = other.Accept() {
+			_, _ = c.Read(make([]byte, 1024))
+			_, _ = io.WriteString(c, "9:NOTFOUND ,")
+			c.Close()
+		}
+	}()
+	for name, c := range map[string]struct {
+		in, answer string // the answer has this text
+		lines      int    // of the answer
+	}{
+		"a line of 1 MB":       {"# list\n" + strings.Repeat("a", 1<<20) + "\nx..y\n", "line 2: the line is longer than 4096 bytes", 2},
+		"NUL":                  {"# list\nexam\x00ple.org\nx..y\n", "line 2: the line holds a NUL byte", 2},
+		"Latin-1":              {"# list\nb\xfccher..example\n", "line 2: \"b\\xfccher..example\" is not UTF-8: convert the list", 1},
+		"CR":                   {"# list\ra..b\rx..y\r", refused, 2},
+		"BOM and CRLF":         {"\ufeff# list\r\nx..y\r\n", refused, 1},
+		"UTF-16, little":       {utf16Of("\ufeff# list\r\nx..y\r\n"), refused, 1},
+		"UTF-16, big":          {swapped(utf16Of("\ufeff# list\nx..y\n")), refused, 1},
+		"UTF-16, little, bare": {utf16Of("# list\nx..y\n"), refused, 1},
+		"UTF-16, big, bare":    {swapped(utf16Of("# list\nx..y\n")), refused, 1},
+		"UTF-16, cut":          {utf16Of("# list\nx..y\n") + "\x0a", refused, 2},
+		"nothing":              {"", "", 0},
+		"comments and blanks":  {"# a\n\n  \n", "", 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			code, stdout, stderr := checkInput(t, strings.NewReader(c.in))
-			if code != exitUsage || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) || (c.stdout == "") != (stdout == "") {
-				t.Errorf("exit status %d, standard output %.300q, standard error %q", code, stdout, stderr)
-			}
-			if len(stdout) > 1000 {
-				t.Errorf("%d octets of output", len(stdout))
-			}
-		})
+		for verb, args := range map[string][]string{
+			"check":      {"check", "--short"},
+			"plan":       {"plan", "--json"},
+			"lint":       {"lint", "--json"},
+			"survey":     {"survey", "--json"},
+			"compare":    {"compare", "--json", "--with", "socketmap:inet:" + other.Addr().String() + ":QUERY"},
+			"cache warm": {"cache", "warm", "--json", "--store", "bolt:" + filepath.Join(t.TempDir(), "p.db")},
+		} {
+			t.Run(verb+"/"+name, func(t *testing.T) {
+				var stdout, stderr bytes.Buffer
+				e := newEnv(strings.NewReader(c.in), &stdout, &stderr, func(string) string { return "" })
+				code := run(t.Context(), append(args, "--resolver", nobody(t), "-"), e)
+				got := stdout.String()
+				if verb == "survey" { // its rows have the number in a field
+					got = stderr.String()
+				}
+				if c.lines == 0 {
+					if want := "no domain given on standard input"; !strings.Contains(stderr.String(), want) || code != exitUsage || stdout.Len() != 0 {
+						t.Errorf("exit status %d, %q, %q", code, stdout.String(), stderr.String())
+					}
+					return
+				}
+				// In JSON a quotation mark and a backslash are escaped.
+				plain := strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(got)
+				if !strings.Contains(plain, c.answer) || strings.Count(stdout.String(), "\n") != c.lines {
+					t.Errorf("exit status %d, standard output %.300q, standard error %.300q", code, stdout.String(), stderr.String())
+				}
+				if own := map[string]int{"cache warm": exitWarmFailed, "compare": 1}; code != cmp.Or(own[verb], exitUsage) {
+					t.Errorf("exit status %d", code)
+				}
+				if len(got) > 2000 {
+					t.Errorf("%d bytes of output", len(got))
+				}
+			})
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth"
+	"github.com/mxauth/mxauth/advise/bulk"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -174,8 +174,11 @@ func (r *warmRun) run(cmd *cobra.Command, args []string) (err error) {
 		}
 		return look(ctx, list[0])
 	}
-	err = inOrder(ctx, r.e.flags.concurrency, r.paced(ctx, argumentsOf(domains(args, r.e.stdin))), work, r.tell, nil)
+	err = inOrder(ctx, r.e.flags.concurrency, r.paced(ctx, argumentsOf(args, r.e.stdin)), work, r.tell, nil)
 	r.e.out.EndProgress()
+	if err == nil && r.kept+r.none+r.failed+r.skipped == 0 {
+		return errNoDomains
+	}
 	r.e.out.Notef("%d policies kept, %d domains have none, %d failed, %d were finished before", r.kept, r.none, r.failed, r.skipped)
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
@@ -201,7 +204,10 @@ func (r *warmRun) openDone() (err error) {
 		}
 		return configError("", "%w", err)
 	}
-	for line, err := range lines(bufio.NewReader(r.log)) {
+	for line, err := range bulk.Lines(r.log) {
+		if err == nil && line.Err != nil {
+			err = fmt.Errorf("line %d: %w", line.Number, line.Err)
+		}
 		if err == nil && len(r.finished) >= maxDone {
 			err = fmt.Errorf("more than %d domains", maxDone)
 		}
@@ -209,7 +215,7 @@ func (r *warmRun) openDone() (err error) {
 			r.log.Close()
 			return configError("", "%s: %w", r.done, err)
 		}
-		r.finished[line] = true
+		r.finished[line.Text] = true
 	}
 	return nil
 }

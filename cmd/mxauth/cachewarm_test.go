@@ -28,7 +28,7 @@ func TestPaced(t *testing.T) {
 		r := &warmRun{rate: 10, finished: map[string]bool{"old.test": true}}
 		begun := time.Now()
 		n := 0
-		for range r.paced(t.Context(), argumentsOf(domains([]string{"a.test", "old.test", "b.test", "old.test", "no name", "c.test"}, nil))) {
+		for range r.paced(t.Context(), argumentsOf([]string{"a.test", "old.test", "b.test", "old.test", "no name", "c.test"}, nil)) {
 			n++
 		}
 		if took := time.Since(begun); n != 6 || took != 300*time.Millisecond {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
-	"github.com/mxauth/mxauth/internal/text"
+	"github.com/mxauth/mxauth/engine/probe"
 )
 
 // newCheck makes the verb check.
@@ -54,6 +53,12 @@ many exceptions as are wanted:
 first and then only for what changes: an outcome, its reason, a host, a certificate. Each
 round is a check of its own, with nothing cached but what --store keeps. Ctrl-C ends it
 with the exit status of the last round.
+
+A mail host can have two certificates, one with an RSA key and one with an ECDSA key,
+and shows the one that a sender's TLS library prefers. Where the certificate counts,
+check connects once more to each host for the other one, and the weaker of the two
+decides. A host that has one, or that refuses the second connection, is judged by the
+first. --one-certificate leaves the second connection out.
 
 -4 and -6 connect to mail hosts over one family of addresses only; a host without an
 address of it is not tried, and the answer says so.
@@ -119,7 +124,7 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l do
 	}
 	defer r.close()
 	r.progress()
-	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(domains(r.args, e.stdin)), r.work, func(v *verdict) error { return r.done(ctx, v) }, r.waiting); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(r.args, e.stdin), r.work, func(v *verdict) error { return r.done(ctx, v) }, r.waiting); err != nil {
 		return err
 	}
 	if r.count == 0 {
@@ -187,6 +192,9 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l domainVerb) (*checkR
 		r.config.Record = &evidence.Recorder{Now: e.now}
 	}
 	r.config.Network = d.monitor.network()
+	if d.monitor.oneCertificate {
+		r.config.Certificates = probe.CertificatesFirst
+	}
 	r.config.Policies, r.config.Trace = r.waits.policies(), r.waits.plans()
 	return r, nil
 }
@@ -288,34 +296,6 @@ func (r *checkRun) done(ctx context.Context, v *verdict) error {
 
 // errNoDomains: an answer to no question is no answer.
 var errNoDomains = usageError("no domain given on standard input")
-
-// An argument is one text in the place of a domain, and what is wrong with it at first sight.
-type argument struct {
-	text string
-	err  error
-}
-
-// argumentsOf puts the error of a single text into its argument, so that only an error of
-// reading ends the run.
-func argumentsOf(seq iter.Seq2[string, error]) iter.Seq2[argument, error] {
-	return func(yield func(argument, error) bool) {
-		for line, err := range seq {
-			a := argument{text: line}
-			switch {
-			case errors.Is(err, errLongLine):
-				a.text, a.err, err = text.Cut(line, maxShown), err, nil
-			case errors.Is(err, errUTF16):
-			case err != nil:
-				err = fmt.Errorf("reading standard input: %w", err)
-			default:
-				a.err = listError(checkNextHop(line))
-			}
-			if !yield(a, err) || err != nil {
-				return
-			}
-		}
-	}
-}
 
 // listError is what is wrong with one line of a list, with what may have been meant.
 func listError(err error) error {

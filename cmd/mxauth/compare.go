@@ -257,7 +257,7 @@ func (r *compareRun) run(ctx context.Context, args []string) error {
 	if r.f.csv {
 		r.e.printCSV("domain", "verdict", "reason_id", "reason", "ours", "theirs", "why")
 	}
-	if err := inOrder(ctx, r.e.flags.concurrency, argumentsOf(domains(args, r.e.stdin)), r.work, r.done, nil); err != nil {
+	if err := inOrder(ctx, r.e.flags.concurrency, argumentsOf(args, r.e.stdin), r.work, r.done, nil); err != nil {
 		return err
 	}
 	if r.n == 0 {

@@ -241,7 +241,7 @@ func TestFleetServerKilled(t *testing.T) {
 	}
 	t.Logf("%d answers, the slowest took %s", load.asked.Load(), time.Duration(load.slowest.Load()))
 	// What was learned before and meanwhile is there for a daemon that starts now, although
-	// nobody publishes it any more.
+	// it is not published any more.
 	if err := l.Forge("out-3"); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -74,7 +75,7 @@ func runLint(ctx context.Context, e *env, args []string) error {
 		c.faults.complain(e.out)
 		return e.out.flushed()
 	}
-	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(domains(args, e.stdin)), work, done, nil); err != nil {
+	if err := inOrder(ctx, e.flags.concurrency, argumentsOf(args, e.stdin), work, done, nil); err != nil {
 		return err
 	}
 	if count == 0 {
@@ -87,7 +88,7 @@ func runLint(ctx context.Context, e *env, args []string) error {
 // what a store keeps has no part in it.
 func (e *env) openSurvey(ctx context.Context) (*client, survey.Config, error) {
 	e.flags.store = storeMemory
-	c, err := e.open(ctx, storeFills, mxauth.Config{})
+	c, err := e.open(ctx, storeFills, mxauth.Config{Certificates: probe.CertificatesAll})
 	if err != nil {
 		return nil, survey.Config{}, err
 	}

@@ -1,100 +1,53 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/mxauth/mxauth/advise/bulk"
 )
 
-// maxLine bounds one line of standard input, in octets: no domain is longer than 253,
-// and one written with escapes or in another script not much more than a kilobyte.
-const maxLine = 4096
+// An argument is one text in the place of a domain, and what is wrong with it at first sight.
+type argument struct {
+	text string
+	err  error
+}
 
-// errLongLine is reported in place of a domain in a line longer than maxLine.
-var errLongLine = fmt.Errorf("a line of standard input is longer than %d octets", maxLine)
-
-// errUTF16 is for standard input that begins with the byte order mark of UTF-16.
-var errUTF16 = &exitError{code: exitUsage, err: errors.New("the text is UTF-16, as some Windows programs write it; want UTF-8"),
-	hint: "convert it: iconv -f UTF-16 -t UTF-8"}
-
-// domains yields the domains that a command line names: its arguments, or, where
-// there is an argument "-", one a line of standard input in its place. Blank lines and
-// comments, which begin with "#", are passed over. An error is one of reading, or errLongLine for one line.
-func domains(args []string, stdin io.Reader) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
+// argumentsOf yields the texts that a command line gives in the place of domains: its arguments,
+// or, where there is an argument "-", those of the list on standard input in its place
+// ([bulk.Lines]). What is wrong with a single one is in its argument, with the number of its line;
+// an error of reading comes by itself.
+func argumentsOf(args []string, stdin io.Reader) iter.Seq2[argument, error] {
+	return func(yield func(argument, error) bool) {
 		for _, a := range args {
 			if a != "-" {
-				if !yield(a, nil) {
+				if !yield(argument{a, listError(checkNextHop(a))}, nil) {
 					return
 				}
 				continue
 			}
-			for line, err := range lines(stdin) {
-				if !yield(line, err) {
+			for line, err := range bulk.Lines(stdin) {
+				if err != nil {
+					yield(argument{}, fmt.Errorf("reading standard input: %w", err))
+					return
+				}
+				a := argument{line.Text, line.Err}
+				if a.err == nil {
+					a.err = listError(checkNextHop(a.text))
+				}
+				if a.err != nil {
+					a.err = fmt.Errorf("line %d: %w", line.Number, a.err)
+				}
+				if !yield(a, nil) {
 					return
 				}
 			}
 		}
 	}
-}
-
-// lines yields the lines of r without blanks around them; a longer line than maxLine
-// is cut there and comes with errLongLine, and reading goes on after it.
-func lines(r io.Reader) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		br := bufio.NewReaderSize(r, maxLine)
-		if start, _ := br.Peek(2); string(start) == "\xff\xfe" || string(start) == "\xfe\xff" {
-			yield("", errUTF16)
-			return
-		}
-		for {
-			b, err := br.ReadSlice('\n')
-			line := listed(string(b))
-			long := errors.Is(err, bufio.ErrBufferFull)
-			for errors.Is(err, bufio.ErrBufferFull) {
-				_, err = br.ReadSlice('\n')
-			}
-			switch {
-			case long:
-				if !yield(line, errLongLine) {
-					return
-				}
-			case line != "":
-				if !yield(line, nil) {
-					return
-				}
-			}
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err != nil {
-				yield("", err)
-				return
-			}
-		}
-	}
-}
-
-// listed is what a line of a list names: without a byte order mark, as editors put it at the
-// beginning of a file, and without a comment.
-func listed(line string) string {
-	line = strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
-	if strings.HasPrefix(line, "#") {
-		return ""
-	}
-	// No domain holds " #"; a "#" without a blank before it is told as what it is.
-	for _, mark := range []string{" #", "\t#"} {
-		if before, _, ok := strings.Cut(line, mark); ok {
-			line = strings.TrimSpace(before)
-		}
-	}
-	return line
 }
 
 // lookAhead is how many results, times the limit of inOrder, may wait for one before

@@ -76,15 +76,22 @@ func newRoot(e *env) *cobra.Command {
 authenticated, by what, and if not, why? It looks at DANE (RFC 7672) and MTA-STS
 (RFC 8461) of a domain, speaks with its mail hosts up to STARTTLS, and says what came
 out and which rule decided. It never sends mail.`,
-		Example: `  mxauth check example.org
-  mxauth demo`,
+		Example: `  mxauth demo                      what can go wrong, shown without network
+  mxauth check example.org         is mail to example.org secure, and why not?
+  mxauth explain example.org       where does the chain of trust break?
+  mxauth lint example.org          what should its owner publish or change?
+  mxauth sts make example.org      a first policy for it (DANE: tlsa make)
+  mxauth forecast example.org      will it break, and when?
+  mxauth survey - < partners.txt   which of many domains are secure?`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		DisableAutoGenTag: true,
-		Version:           version(),
 		Args:              cobra.ArbitraryArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return e.prepare(cmd) },
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if asked, _ := cmd.Flags().GetBool("version"); asked {
+				return printVersion(e)
+			}
 			if len(args) > 0 {
 				return noVerb(cmd, args[0], whereElse(cmd, args))
 			}
@@ -96,7 +103,7 @@ out and which rule decided. It never sends mail.`,
 	root.SetIn(e.stdin)
 	root.SetOut(e.out.stdout())
 	root.SetErr(e.out.stderr())
-	root.SetVersionTemplate("mxauth {{.Version}}\n")
+	root.Flags().Bool("version", false, "version for mxauth")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
 	root.SetHelpFunc(showHelp)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -333,7 +334,7 @@ func TestDemo(t *testing.T) {
 			if mode != modeValidate {
 				return
 			}
-			b, _ := json.Marshal((&verdict{asked: "x..y", err: errLongLine}).row())
+			b, _ := json.Marshal((&verdict{asked: "x..y", err: errors.New("broken")}).row())
 			if err := s.validate(b); err != nil {
 				t.Errorf("error row: %v", err)
 			}

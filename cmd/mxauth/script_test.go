@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,6 +96,27 @@ func TestScripts(t *testing.T) {
 						ts.Fatalf("exit status %d", code)
 					}
 				},
+				// follow REGEXP [< FILE] [DOMAIN]: runs the one example of the help that is in stdout
+				// whose line has the expression, about DOMAIN or FILE, against the lab.
+				"follow": func(ts *testscript.TestScript, neg bool, args []string) {
+					line, err := exampleOf(ts.ReadFile("stdout"), args[0])
+					ts.Check(err)
+					code := runScripted(ts, l, p, followed(line, args[1:]))
+					*ts.Value(lastExit{}).(*int) = code
+					if neg == (code == 0) {
+						ts.Fatalf("exit status %d of %s", code, line)
+					}
+				},
+				// partners FILE N: writes a list of N domains, which have one of a few worlds each.
+				"partners": func(ts *testscript.TestScript, _ bool, args []string) {
+					n, err := strconv.Atoi(args[1])
+					ts.Check(err)
+					var b strings.Builder
+					for i := range n {
+						b.WriteString([]string{"dane-ee.test", "null-mx.test", "sts-enforce.test", "stripped-nothing.test", "half-dane.test"}[i%5] + "\n")
+					}
+					ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+				},
 				// status N: the last mxauth ended with this exit status.
 				"status": func(ts *testscript.TestScript, neg bool, args []string) {
 					if got := strconv.Itoa(*ts.Value(lastExit{}).(*int)); neg || !slices.Equal(args, []string{got}) {
@@ -162,6 +186,47 @@ func runScripted(ts *testscript.TestScript, l *testLab, p *printed, args []strin
 	code := run(ctx, args, e)
 	ts.Check(p.validate(args, stdout.Bytes()))
 	return code
+}
+
+// exampleOf returns the command line of the one example of a help text that has the expression.
+func exampleOf(help, expression string) (string, error) {
+	re, err := regexp.Compile(expression)
+	if err != nil {
+		return "", err
+	}
+	_, help, _ = strings.Cut(help, "\nExamples:\n")
+	help, _, _ = strings.Cut(strings.ReplaceAll(help, "\\\n", " "), "\n\n")
+	var found []string
+	for line := range strings.Lines(help) {
+		if command, _, _ := strings.Cut(strings.TrimSpace(line), "  "); re.MatchString(line) && strings.HasPrefix(command, "mxauth ") {
+			found = append(found, command)
+		}
+	}
+	if len(found) != 1 {
+		return "", fmt.Errorf("%q fits %q of the examples of the help", expression, found)
+	}
+	return found[0], nil
+}
+
+// followed are the arguments of an example, about other domains than it names: with the domain of
+// args in place of example.org, or with the list of args as standard input.
+func followed(line string, args []string) []string {
+	line, _, list := strings.Cut(line, " < ")
+	out := append(strings.Fields(line)[1:], "LAB")
+	switch {
+	case list && len(args) == 2:
+		return append([]string{"<", args[1]}, out...)
+	case !list && len(args) == 1:
+		for i, a := range out {
+			if a == "example.org" {
+				out[i] = args[0]
+			} else if strings.HasSuffix(a, ".pem") {
+				out[i] = "./" + a
+			}
+		}
+		return out
+	}
+	return nil // refused as a command line without a verb
 }
 
 // nobody is the address of a port that was free a moment ago.

@@ -80,7 +80,7 @@ func (e *env) printStatus(r *statusRow) {
 		}
 		o.Linef("                %s", text)
 	}
-	o.Linef("  replies kept  %d next hops, %d kB; %d lookups under way", r.Replies.Entries, r.Replies.Bytes>>10, r.Lookups)
+	o.Linef("  replies kept  %d, %d kB; %d lookups under way", r.Replies.Entries, r.Replies.Bytes>>10, r.Lookups)
 	o.Linef("  DNS answers   %d, %d kB", r.DNS.Entries, r.DNS.Bytes>>10)
 	text := r.Store.Where
 	if r.Store.Failures > 0 || r.Store.Unwritten > 0 {

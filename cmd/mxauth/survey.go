@@ -56,8 +56,9 @@ each domain publishes: its mail hosts, DANE records and MTA-STS policy. It conne
 mail host unless --probe is given. In the list, "#" begins a comment.
 
 It prints a summary: by what mail can be authenticated, what is wrong with how many
-domains, and which providers they use. --json or --csv prints a row for each domain
-instead, in the order of the list (docs/survey.schema.json). --summary writes the summary
+domains, and which providers they use. --csv or --json prints a row for each domain
+instead, in the order of the list, which says which domains these are
+(docs/survey.schema.json). --summary writes the summary
 to a file, as text (.txt), JSON (.json) or a page to pass on (.html); it can be repeated.
 
 --resume FILE keeps what is finished in FILE. The same command continues from there after
@@ -72,6 +73,7 @@ names no domain, or for bad usage; 69 if nothing could be looked up through a fa
 this side; 78 for bad configuration or a journal that cannot be used; 130 after Ctrl-C,
 with the summary of what is finished.`,
 		Example: `  mxauth survey - < partners.txt
+  mxauth survey --csv - < partners.txt
   mxauth survey --csv --resume partners.journal --summary partners.html - \
     < partners.txt`,
 		Args: arguments(1, many),

@@ -29,8 +29,8 @@ import (
 )
 
 // benchSurvey in the environment makes the test program a survey to measure: the address of the
-// policy hosts, the delay of a round trip, and one in how many policy hosts hangs (0: none).
-// benchAlone makes it ask the same questions alone.
+// policy hosts, the delay of a round trip, and one in how many policy hosts hangs (0: none;
+// less than 0: it accepts the connection and sends nothing). benchAlone makes it ask the same questions alone.
 const (
 	benchSurvey = "MXAUTH_BENCH_SURVEY"
 	benchAlone  = "MXAUTH_BENCH_ALONE"
@@ -162,7 +162,7 @@ func servePolicy(c *tls.Conn) {
 }
 
 // farDialer leads connections to policy hosts to the listener, over round trips of delay. One in
-// hang policy hosts does not answer.
+// hang policy hosts does not answer, or, where hang is negative, accepts and sends nothing.
 func farDialer(listener string, delay time.Duration, hang int) func(context.Context, netip.AddrPort) (net.Conn, error) {
 	return func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 		b := addr.Addr().As4()
@@ -171,6 +171,11 @@ func farDialer(listener string, delay time.Duration, hang int) func(context.Cont
 		if hang > 0 && n%(policyEvery*hang) == 0 {
 			<-ctx.Done()
 			return nil, ctx.Err()
+		}
+		if hang < 0 && n%(policyEvery*hang) == 0 {
+			near, far := net.Pipe()
+			go io.Copy(io.Discard, far)
+			return near, nil
 		}
 		var d net.Dialer
 		c, err := d.DialContext(ctx, "tcp", listener)
@@ -350,7 +355,8 @@ func (c *countingWriter) Write(b []byte) (int, error) {
 
 // BenchmarkSurvey measures surveys of 10,000 domains, of which every fourth has a policy, in
 // interleaved rounds: the rate against that of a program that asks the same and does nothing else
-// (over round trips of 20 ms, of nothing, and with one policy host in a hundred that hangs), and
+// (over round trips of 20 ms, of nothing, and with one policy host in a hundred that takes no
+// connection, or takes it and sends nothing), and
 // the memory, also for 100,000 domains. MXAUTH_BENCH_DOMAINS changes the number.
 //
 //	go test ./cmd/mxauth -run '^$' -bench 'Survey$' -benchtime 1x
@@ -375,6 +381,7 @@ func BenchmarkSurvey(b *testing.B) {
 			add("far/s", own.rate)
 			add("far", own.rate/alone.rate)
 			add("hang", hanging.rate/alone.rate)
+			add("silent", far.measure(b, n, -100, false).rate/alone.rate)
 			add("MB", own.rss)
 			add("hang-MB", hanging.rss)
 			add("far-cpu", own.cpu/alone.cpu)

@@ -68,7 +68,7 @@ func (w *watcher) round(ctx context.Context, d *deliveryFlags, args []string) (i
 		return 0, err
 	}
 	defer r.close()
-	err = inOrder(ctx, w.e.flags.concurrency, argumentsOf(domains(r.args, nil)), r.work, func(v *verdict) error {
+	err = inOrder(ctx, w.e.flags.concurrency, argumentsOf(r.args, nil), r.work, func(v *verdict) error {
 		if r.alone && v.err != nil {
 			return usageError("%w", v.err)
 		}

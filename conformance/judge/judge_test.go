@@ -141,6 +141,39 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// TestReadOdd: what editors and other systems do to a file is read, or refused with the number of
+// the line.
+func TestReadOdd(t *testing.T) {
+	const row = `{"domain":"good.test","outcome":"refused"}`
+	wide := func(s string, low int) string {
+		b := make([]byte, 2*len(s))
+		for i := range len(s) {
+			b[2*i+low] = s[i]
+		}
+		return string(b)
+	}
+	for name, c := range map[string]struct{ in, want string }{
+		"BOM and CRLF":         {"\ufeff" + row + "\r\n" + row + "\r\n", ""},
+		"blank lines":          {"\n\n" + row + "\n\n" + row, ""},
+		"a long line":          {row + "\n" + strings.Repeat("x", 5<<20), "line 2: more than 4194304 bytes"},
+		"NUL":                  {row + "\n{\x00}\n", "line 2: invalid character"},
+		"CR alone":             {row + "\r" + row, "line 1: invalid character"},
+		"cut":                  {row + "\n" + row[:20], "line 2: unexpected end of JSON input"},
+		"UTF-16, little":       {"\xff\xfe" + wide(row, 0), "line 1: the text is UTF-16; want UTF-8"},
+		"UTF-16, big":          {"\xfe\xff" + wide(row, 1), "line 1: the text is UTF-16; want UTF-8"},
+		"UTF-16, little, bare": {wide(row, 0), "line 1: the text is UTF-16; want UTF-8"},
+		"UTF-16, big, bare":    {wide(row, 1), "line 1: the text is UTF-16; want UTF-8"},
+		"200,000 lines":        {strings.Repeat("{\"domain\":\"a\"}\n", 200_000), "more than 100000 lines"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs, err := judge.Read(strings.NewReader(c.in))
+			if c.want == "" && (err != nil || len(rs) != 2) || c.want != "" && (!errors.Is(err, judge.ErrResults) || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%d results, %v", len(rs), err)
+			}
+		})
+	}
+}
+
 // Whatever a program writes, reading and judging end, and no world is counted twice.
 func FuzzJudge(f *testing.F) {
 	f.Add(`{"domain":"good.test","outcome":"authenticated","deliver":true,"hosts":[{"host":"mx.good.test"}]}`)

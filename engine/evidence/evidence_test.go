@@ -260,7 +260,7 @@ func TestNothingIsBelieved(t *testing.T) {
 }
 
 // TestRemembered: what was remembered is in the file, and a replay comes to the same; when
-// the hold is over nobody waits any more.
+// the hold is over no one waits any more.
 func TestRemembered(t *testing.T) {
 	for name, reason := range map[string]reason.ID{
 		"memory-dane-defer": reason.MemoryDANE, "memory-tls-defer": reason.MemoryTLS, "memory-dane-alert": "encrypted-name-mismatch",
@@ -371,7 +371,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		if file.Mode == evidence.ModeTrustAD {
-			return // statuses are the word of whoever wrote the file
+			return // statuses are the word of the file's author
 		}
 		r, err := file.Replay(t.Context(), evidence.ReplayConfig{Roots: pkix.NewRoots()})
 		if err == nil && r.Summary.Outcome == engine.Authenticated {

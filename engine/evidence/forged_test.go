@@ -92,7 +92,7 @@ func TestClaims(t *testing.T) {
 	})
 }
 
-// TestTrustADIsRefused: in such a file every status is the word of whoever wrote it.
+// TestTrustADIsRefused: in such a file every status is the word of its author.
 func TestTrustADIsRefused(t *testing.T) {
 	c := one(t, "dane-ee")
 	f := written(t, c.file)

@@ -27,7 +27,7 @@ type Account struct {
 	Hints  []Hint   // for who asks; the program adds the words
 }
 
-// Tell says what a domain came to: the cause of its verdict, what else is wrong, and what
+// Tell explains the verdict on a domain: the cause of its verdict, what else is wrong, and what
 // each side can do. All cures together lead to a state in which nothing of it is left.
 func Tell(p *engine.Plan, ds []engine.Decision, s engine.Summary) Account {
 	b := &teller{p: p, a: Account{RFC: rfcOf(s.Reason)}}
@@ -57,7 +57,7 @@ func Tell(p *engine.Plan, ds []engine.Decision, s engine.Summary) Account {
 	return b.a
 }
 
-// all is told of any reason; what only the table says included.
+// all explains every reason, also those that only the table explains.
 func all(r engine.Reason) told {
 	inner := engine.Reason{}
 	switch ev := r.Evidence.(type) {
@@ -163,7 +163,7 @@ func (b *teller) fault(text string, t told) {
 	first, _, _ := strings.Cut(text, ". ")
 	if text == "" || strings.Contains(strings.ToLower(b.a.Cause), strings.ToLower(strings.TrimSuffix(first, "."))) || slices.Contains(b.said, first) {
 		if b.p.STS.Cached {
-			// What is wrong with the published policy is said beside the kept one.
+			// What is wrong with the published policy is said in addition to that of the kept one.
 			b.take(t, true)
 		}
 		return
@@ -311,6 +311,7 @@ type faultKind struct {
 	ending  engine.Ending
 	trouble certTrouble
 	names   string
+	pair    bool
 	code    dnssec.ReasonCode
 	err     string
 }
@@ -328,6 +329,7 @@ func kindOf(r engine.Reason) faultKind {
 	case *engine.NoTLS:
 		k.part, k.ending, k.err = ev.Part, ev.Peer.Ending, fmt.Sprint(ev.Peer.Code)
 	case *reason.Shown:
+		k.pair = ev.Pair != nil
 		k.trouble, k.names = judgeChain(ev).trouble, strings.Join(ev.Presented, " ")
 		if k.trouble != certName {
 			k.names = ""
@@ -370,7 +372,7 @@ func (b *teller) families() {
 	}
 }
 
-// unread adds TLSA records that do not count beside others that do.
+// unread adds TLSA records that do not count where others do.
 func (b *teller) unread(d *engine.Decision, i int) {
 	if i >= len(b.p.Hosts) {
 		return

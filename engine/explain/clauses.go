@@ -37,7 +37,7 @@ func domain(r engine.Reason) string {
 	return "the next hop"
 }
 
-// exceptionClause tells of an exception.
+// exceptionClause is about an exception.
 func exceptionClause(x *exception.Exception) string {
 	if x == nil {
 		return ""
@@ -45,7 +45,7 @@ func exceptionClause(x *exception.Exception) string {
 	return clip(fmt.Sprintf("exception %s of %s, until %s: %s", x.ID, x.Author, x.Ends.UTC().Format(time.DateOnly), x.Reason))
 }
 
-// drop tells of a lost protection.
+// drop is about a lost protection.
 func drop(r engine.Reason, d *memory.Drop) string {
 	since, dom := d.Since.UTC().Format(time.DateOnly), r.Domain
 	switch d.Kind {
@@ -114,7 +114,7 @@ func commonName(c reason.CommonName) string {
 }
 
 // presented lists presented names for a sentence: a Common Name that is one of the
-// DNS names is not told twice.
+// DNS names is not said twice.
 func presented(names []string) string {
 	if len(names) == 0 {
 		return "no name"

@@ -23,10 +23,15 @@ type reading struct {
 	h      *engine.Host
 	domain string
 	host   string
+	key    string // "RSA " where the host has two certificates and this is about one of them
 }
 
 func read(r engine.Reason) reading {
-	return reading{r: r, p: r.Plan, h: r.Host, domain: domain(r), host: host(r.Host)}
+	c := reading{r: r, p: r.Plan, h: r.Host, domain: domain(r), host: host(r.Host)}
+	if s, ok := r.Evidence.(*reason.Shown); ok && s.Pair != nil {
+		c.key = s.Pair.Key.String() + " "
+	}
+	return c
 }
 
 // tell says what is to be said about a reason; ok is false where its entry in the table
@@ -46,6 +51,8 @@ func tell(r engine.Reason) (t told, ok bool) {
 		return c.policyUnknown(ev)
 	case *reason.PolicyHosts:
 		return c.notListed(ev), true
+	case *engine.Paired:
+		return c.paired(ev), true
 	}
 	switch r.ID {
 	case reason.NoConnection:
@@ -121,7 +128,7 @@ func (c reading) noPolicy() told {
 	return told{cause: sentences(fmt.Sprintf("Nothing is required of %s; TLS is used if it is offered.", c.host), c.mechanisms())}
 }
 
-// daneRequired is a level that wants DANE, and DANE authenticates nobody.
+// daneRequired is a level that wants DANE, and DANE authenticates no host.
 func (c reading) daneRequired() (t told) {
 	d := daneOf(c.p, c.h)
 	t.cause = sentences(sentence(d.clause), fmt.Sprintf("This check delivers to %s only where DANE authenticates the host (level dane-only).", c.domain))

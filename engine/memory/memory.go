@@ -109,7 +109,7 @@ func (p Policy) endFuture(past *Past, now time.Time) {
 
 // A Config configures a [Memory]. Store is required.
 type Config struct {
-	// Store keeps what is remembered, beside the policies of MTA-STS if it is the same
+	// Store keeps what is remembered, with the policies of MTA-STS if it is the same
 	// (under other keys), in classes below [store.Enforce]. The Memory does not close it.
 	Store  store.Store
 	Action Action
@@ -123,7 +123,7 @@ type Config struct {
 // it is noticed (RFC 3207 section 6 suggests as much for STARTTLS; DANE and MTA-STS leave
 // it to local policy). It may be used by many goroutines at once, and by several engines.
 //
-// It reads from its store while a plan is made, and writes behind it: nobody waits for a
+// It reads from its store while a plan is made, and writes later: no plan waits for a
 // write. What cannot be written is kept and tried again; what has not been written when
 // the process dies is learned again. When the store
 // cannot be read, the plan says so and goes on as if nothing were remembered; under

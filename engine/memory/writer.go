@@ -20,8 +20,8 @@ type news struct {
 	domain  string
 	port    uint16
 	hosts   map[string]Sighting
-	noticed func(Drop)          // told of a host that stopped to speak TLS
-	told    map[string]struct{} // hosts of which noticed was told
+	noticed func(Drop)          // called for a host that stopped to speak TLS
+	told    map[string]struct{} // hosts for which noticed was called
 }
 
 // apply brings news to what is known, and returns drops that were not known.
@@ -127,7 +127,7 @@ func (n *news) over(older *news) *news {
 	if merged.noticed == nil {
 		merged.noticed = older.noticed
 	}
-	merged.told = older.told // what is newer has not been told of yet
+	merged.told = older.told // what is newer has not been reported yet
 	if merged.hosts == nil {
 		merged.hosts = n.hosts
 	} else {
@@ -176,7 +176,7 @@ func (m *Memory) loseAll() {
 	clear(m.dirty)
 }
 
-// flush writes what waits and tells of the drops in it. What could not be written waits
+// flush writes what waits and reports the drops in it. What could not be written waits
 // again, and flush returns false.
 func (m *Memory) flush() bool {
 	tell, ok := m.writeDirty()
@@ -187,7 +187,7 @@ func (m *Memory) flush() bool {
 }
 
 // writeDirty writes what waits. It stays visible to [Memory.Past] until the store has it.
-// tell are the calls of observers.
+// tell holds the calls of observers.
 func (m *Memory) writeDirty() (tell []func(), ok bool) {
 	m.turn <- struct{}{}
 	defer func() { <-m.turn }()

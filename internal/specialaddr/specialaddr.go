@@ -183,7 +183,7 @@ func inner(a netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// Embedded returns the IPv4 address in a, behind a NAT64 prefix of that length (RFC 6052
+// Embedded returns the IPv4 address in a, after a NAT64 prefix of that length (RFC 6052
 // section 2.2): bits 64 to 71 are passed over.
 func Embedded(a netip.Addr, length int) netip.Addr {
 	b := a.As16()

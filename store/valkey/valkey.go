@@ -9,7 +9,7 @@
 // the [store.Front] before it. Entries end on the server by themselves when they expire.
 //
 // Where the server can (RESP3), reads are served from a copy in this process that the
-// server invalidates; such a copy is milliseconds behind another process's write, and
+// server invalidates; such a copy is milliseconds older than another process's write, and
 // never older than [DefaultCopyAge]. What this process has written it reads back itself.
 //
 // As durable as the server is what Put has stored; a server that keeps nothing on disk
