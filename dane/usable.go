@@ -43,13 +43,13 @@ type RecordUse struct {
 // goroutines at once. The zero Set holds nothing.
 type Set struct {
 	uses   []RecordUse
-	usable []prepared // the usable ones, DANE-EE before DANE-TA, else in the order given
-	ee     int        // how many of them are DANE-EE
+	usable []preparedRecord // the usable ones, DANE-EE before DANE-TA, else in the order given
+	ee     int              // how many of them are DANE-EE
 }
 
-// A prepared record is a usable one with what can be made of it before any peer is
+// A preparedRecord is a usable one with what can be made of it before any peer is
 // seen.
-type prepared struct {
+type preparedRecord struct {
 	use    int // index in Set.uses
 	record Record
 	kind   uint8 // which of the values of a certificate it is compared with
@@ -238,8 +238,8 @@ type (
 )
 
 // prepare makes of a usable record what does not depend on the peer.
-func prepare(r Record, use int) prepared {
-	p := prepared{use: use, record: r, kind: kindOf(r)}
+func prepare(r Record, use int) preparedRecord {
+	p := preparedRecord{use: use, record: r, kind: kindOf(r)}
 	if r.Usage != DANETA || r.MatchingType != Full {
 		return p
 	}
@@ -274,12 +274,12 @@ func (s Set) Len() int { return len(s.uses) }
 
 // HasUsage reports whether a usable record of that usage is in s.
 func (s Set) HasUsage(u Usage) bool {
-	return slices.ContainsFunc(s.usable, func(p prepared) bool { return p.record.Usage == u })
+	return slices.ContainsFunc(s.usable, func(p preparedRecord) bool { return p.record.Usage == u })
 }
 
 // WantsRawKey reports whether a usable record can match a bare public key (RFC 7250):
 // a client whose TLS has them may offer them only then (RFC 7671 section 5.1).
 func (s Set) WantsRawKey() bool {
 	// RPK7250-4.1-01: RFC 7250 section 4.1
-	return slices.ContainsFunc(s.usable, func(p prepared) bool { return p.record.Usage == DANEEE && p.record.Selector == SPKI })
+	return slices.ContainsFunc(s.usable, func(p preparedRecord) bool { return p.record.Usage == DANEEE && p.record.Selector == SPKI })
 }

@@ -225,7 +225,7 @@ func (s *Set) matchRawKey(res Result, spki []byte) (Result, error) {
 
 // A hit is a DANE-TA record with an anchor that it designates.
 type hit struct {
-	rec    *prepared
+	rec    *preparedRecord
 	anchor pkix.Anchor
 	cert   *pkix.Certificate // the anchor; nil if it is a bare key
 	sent   bool              // the peer sent it

@@ -125,7 +125,7 @@ func TestValidatorNestedAnchors(t *testing.T) {
 }
 
 // TestValidatorAnchorsOfNoUse says what is wrong with them, since only an administrator can
-// mend it.
+// correct it.
 func TestValidatorAnchorsOfNoUse(t *testing.T) {
 	tr := newTree(t)
 	a, err := tr.get("mx.example.test. A", func(c *dnssec.ValidatorConfig) { c.Anchors[0].DS.Algorithm = 250 })

@@ -62,7 +62,7 @@ func (a *Attempt) TLSConfig() *tls.Config {
 		peer := PeerFromState(s)
 		peer.Address = a.address
 		// STARTTLS3207-4.1-01: RFC 3207 section 4.1
-		d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{beforeEHLO: true})
+		d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judgeOptions{beforeEHLO: true})
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.shown, a.resumes = peer, resumes
@@ -81,11 +81,11 @@ func (a *Attempt) TLSConfig() *tls.Config {
 func (a *Attempt) Decision(requireTLS bool) Decision {
 	peer, unconfirmed := a.peer()
 	peer.RequireTLS = requireTLS && peer.Event == HandshakeDone
-	d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{unconfirmed: unconfirmed})
+	d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judgeOptions{unconfirmed: unconfirmed})
 	if a.wasRefused() && d.Deliver {
 		// The handshake was ended, so there is no session to send over, whatever the
 		// certificate is worth by now.
-		d = a.e.decide(a.p, a.i, Peer{Event: HandshakeFailed, Address: peer.Address, Detail: ErrRefused.Error()}, a.e.c.Now(), judging{})
+		d = a.e.decide(a.p, a.i, Peer{Event: HandshakeFailed, Address: peer.Address, Detail: ErrRefused.Error()}, a.e.c.Now(), judgeOptions{})
 	}
 	if !unconfirmed {
 		a.recorded.Do(func() { a.e.Record(a.p, a.i, d) })

@@ -34,9 +34,9 @@ var errForeignSession = fmt.Errorf("%w: the session was resumed from a cache tha
 type Conversation struct {
 	mu      sync.Mutex // guards what follows
 	address netip.AddrPort
-	watched *watched // nil: the connection is not watched
-	ended   bool     // Done, Failed or Injected was called
-	err     error    // why it ended; nil if nothing failed
+	watched *watchedConn // nil: the connection is not watched
+	ended   bool         // Done, Failed or Injected was called
+	err     error        // why it ended; nil if nothing failed
 	state   tls.ConnectionState
 	told    *Peer  // of Failed, Injected, GiveUp and Done; nil: they said no event
 	shown   Peer   // what the handshake showed to TLSConfig; HandshakeDone if it came so far
@@ -58,7 +58,7 @@ var (
 // record, and changes none of them. Where plaintext follows the reply to STARTTLS, Read
 // fails with an error that wraps [ErrInjected] (RFC 3207 section 4).
 func (c *Conversation) Watch(conn net.Conn) net.Conn {
-	w := &watched{Conn: conn}
+	w := &watchedConn{Conn: conn}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watched = w

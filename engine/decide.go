@@ -13,7 +13,7 @@ import (
 )
 
 // judge decides on a peer with what is known of its certificates.
-func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
+func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {
 	if peer.Other != nil && p != nil && i >= 0 && i < len(p.Hosts) {
 		return judgePair(l, p, i, peer, at, how)
 	}
@@ -21,7 +21,7 @@ func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decisi
 }
 
 // judgeOne is section 7 of the table.
-func judgeOne(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
+func judgeOne(l local, p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {
 	if p == nil || i < 0 || i >= len(p.Hosts) {
 		var domain rfc6125.Host
 		if p != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
-// judging says how a decision is taken.
-type judging struct {
+// judgeOptions says how a decision is taken.
+type judgeOptions struct {
 	replay     bool // ValidUntil is not looked at
 	beforeEHLO bool // EHLO inside TLS has not been said: whether REQUIRETLS is offered is not known
 	// unconfirmed: TLS was started, and whether it was completed was not reported.
@@ -41,7 +41,7 @@ type connection struct {
 	peer      Peer
 	event     Event // that of the peer, unless its TLS version does not count
 	at        time.Time
-	how       judging
+	how       judgeOptions
 	presented []string // names of the leaf
 	// certs are those of peer.Raw; nil if peer.Chain was given.
 	certs []*pkix.Certificate

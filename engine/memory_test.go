@@ -31,7 +31,7 @@ type life struct {
 	clock  func() time.Time // nil: now
 	now    time.Time
 	memory *memory.Memory
-	told   []string        // what the observers were told of
+	told   []string        // what the observers received
 	log    strings.Builder // of the memory
 }
 

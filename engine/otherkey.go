@@ -95,7 +95,7 @@ func isCertificateFault(r Reason) bool {
 
 // judgePair judges a peer of which another certificate is known. The outcome is that of
 // peer; its reasons name the kind of key, and a detail says what the other one came to.
-func judgePair(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
+func judgePair(l local, p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {
 	first, other := peer, *peer.Other
 	first.Other, other.Other = nil, nil
 	o := judgeOne(l, p, i, other, at, how)

@@ -76,7 +76,7 @@ func (c *Client) Run(ctx context.Context) error {
 
 type due struct {
 	domain rfc6125.Host
-	kept   kept
+	kept   storedPolicy
 }
 
 // Refresh makes one round of [Client.Run]: it fetches every kept policy that is due, and
@@ -160,7 +160,7 @@ func (c *Client) holdLease(ctx context.Context, lock store.Lock) (sweep context.
 func (c *Client) due(ctx context.Context) []due {
 	var list []due
 	now := c.now()
-	err := c.cache.each(ctx, func(domain rfc6125.Host, k kept) bool {
+	err := c.cache.each(ctx, func(domain rfc6125.Host, k storedPolicy) bool {
 		next := NextRefresh(k.fetched, k.expires, k.tried, int(k.failures), c.seed(domain, k))
 		// A fetch or an attempt that lies in the future was made under a wrong clock.
 		if !next.IsZero() && !next.After(now) || k.fetched.After(now) || k.tried.After(now) {
@@ -176,7 +176,7 @@ func (c *Client) due(ctx context.Context) []due {
 }
 
 // refresh fetches the policy of domain, of which old is kept: row S10 or S11.
-func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
+func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old storedPolicy) {
 	// The id is looked at before the fetch: should the policy be changed in between, the
 	// next lookup sees an id that is not the one noted here.
 	id := old.id

@@ -63,7 +63,7 @@ func isEnding(fetched, expires, now time.Time) bool {
 
 // seed spreads the domains; it changes with every fetch, so that no outsider knows the
 // moment.
-func (c *Client) seed(domain rfc6125.Host, k kept) uint64 {
+func (c *Client) seed(domain rfc6125.Host, k storedPolicy) uint64 {
 	return maphash.Comparable(c.hash, struct {
 		d rfc6125.Host
 		t int64

@@ -202,7 +202,7 @@ func itself(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// TestClosedOutput: where nobody reads the answer any more, as behind head, the program ends
+// TestClosedOutput: where the answer is not read any more, as in a pipe to head, the program ends
 // without a word, as others do (SIGPIPE).
 func TestClosedOutput(t *testing.T) {
 	cmd := itself(t, "reason")

@@ -98,7 +98,7 @@ func (d *served) startAll() {
 	d.log.await(d.t, "msg=serving ", 1)
 }
 
-// TestClientLeaves: of two clients that ask for the same plan, which nobody has asked for
+// TestClientLeaves: of two clients that ask for the same plan, which was not asked for
 // before, the one that began the lookup goes away. The other gets its answer, and no more was
 // looked up than for one client.
 func TestClientLeaves(t *testing.T) {

@@ -114,7 +114,7 @@ func (d *service) trust() trust {
 // maxToldHosts is for how many hosts the page says what Exim is told.
 const maxToldHosts = 4
 
-// toldOf is what each kind of mail server is told of a plan.
+// toldOf returns the answer that each kind of mail server gets for a plan.
 func toldOf(p *engine.Plan, o mtapolicy.Options) ([]page.Told, error) {
 	var out []page.Told
 	for _, f := range []struct {

@@ -23,7 +23,7 @@ import (
 	"github.com/mxauth/mxauth/store"
 )
 
-// repliesFile has what mail servers are told of each world of the lab.
+// repliesFile has the answers to mail servers for each world of the lab.
 const repliesFile = "testdata/replies.txt"
 
 // besides are shapes that no world of the lab has: a host with DANE beside one that only

@@ -15,7 +15,7 @@ import (
 // Certificates that prove nothing.
 
 // shown is what was made of a certificate.
-func (c reading) shown(s *reason.Shown) (t told, ok bool) {
+func (c reasonView) shown(s *reason.Shown) (t statement, ok bool) {
 	f := judgeChain(s)
 	f.key = c.key
 	switch c.r.ID {
@@ -37,13 +37,13 @@ func (c reading) shown(s *reason.Shown) (t told, ok bool) {
 		if c.h != nil && c.h.Ground == reason.GroundNoPolicy {
 			return c.encrypted(s, f), true
 		}
-		return told{cause: fmt.Sprintf("The connection to %s is encrypted, and who the server is was not checked.", c.host)}, true
+		return statement{cause: fmt.Sprintf("The connection to %s is encrypted, and who the server is was not checked.", c.host)}, true
 	}
-	return told{}, false
+	return statement{}, false
 }
 
 // chainCure is what puts a chain right.
-func (c reading) chainCure(f certFault, public bool) string {
+func (c reasonView) chainCure(f certFault, public bool) string {
 	switch f.trouble {
 	case certNone:
 		return fmt.Sprintf("Let %s show a certificate.", c.host)
@@ -71,7 +71,7 @@ func (c reading) chainCure(f certFault, public bool) string {
 // otherCure is what puts a chain right that fails for a property of one of its
 // certificates: who issues the new one, which property it needs, and the command that shows
 // that property of the certificate in use.
-func (c reading) otherCure(f certFault, public bool) string {
+func (c reasonView) otherCure(f certFault, public bool) string {
 	if f.leaf == nil {
 		return fmt.Sprintf("Give %s another certificate; to look at the one in use: %s.", c.host, c.openssl())
 	}
@@ -103,7 +103,7 @@ func (c reading) otherCure(f certFault, public bool) string {
 }
 
 // stsChain is a certificate that an enforced policy does not accept.
-func (c reading) stsChain(s *reason.Shown, f certFault) (t told) {
+func (c reasonView) stsChain(s *reason.Shown, f certFault) (t statement) {
 	testing := c.p != nil && c.p.STS.Policy != nil && c.p.STS.Policy.Mode.String() == "testing"
 	demands := fmt.Sprintf("The MTA-STS policy of %s (mode enforce) requires a valid certificate that names %s.", c.domain, c.host)
 	if testing {
@@ -128,7 +128,7 @@ func (c reading) stsChain(s *reason.Shown, f certFault) (t told) {
 }
 
 // pkixChain is a certificate that the operator, or REQUIRETLS, does not accept.
-func (c reading) pkixChain(s *reason.Shown, f certFault) (t told) {
+func (c reasonView) pkixChain(s *reason.Shown, f certFault) (t statement) {
 	why := "This check demands a certificate of a trusted CA with the name " + list(texts(s.References)) + "."
 	// The names may be those that the operator chose, with which the host has nothing to do.
 	chosen := !slices.ContainsFunc(s.References, func(r rfc6125.Reference) bool { return r.String() == c.host })
@@ -157,7 +157,7 @@ func (c reading) pkixChain(s *reason.Shown, f certFault) (t told) {
 }
 
 // encrypted is a session without authentication, because nothing asks for that.
-func (c reading) encrypted(s *reason.Shown, f certFault) (t told) {
+func (c reasonView) encrypted(s *reason.Shown, f certFault) (t statement) {
 	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
 	effect := fmt.Sprintf("So the connection to %s is encrypted, but the server is not verified", c.host)
 	if c.r.ID == reason.EncryptedName && f.trouble != certName && f.trouble != certNone {
@@ -201,7 +201,7 @@ func (c reading) encrypted(s *reason.Shown, f certFault) (t told) {
 }
 
 // other is the mechanism that is not the cause, in a sentence.
-func (c reading) other(m mechanism) string {
+func (c reasonView) other(m mechanism) string {
 	if !m.known && !m.there {
 		return ""
 	}

@@ -16,7 +16,7 @@ import (
 // Hosts with two certificates, of which a sender sees one.
 
 // own names the host's certificate, after "its".
-func (c reading) own() string {
+func (c reasonView) own() string {
 	if c.key == "" {
 		return "own"
 	}
@@ -42,7 +42,7 @@ func AddressName(a netip.Addr, p *engine.Peer) string {
 }
 
 // a is the article before "certificate", and the kind of key of one of two.
-func (c reading) a() string {
+func (c reasonView) a() string {
 	if c.key == "" {
 		return "a "
 	}
@@ -59,7 +59,7 @@ func publishNow(s *reason.Shown, verb, host, when string) string {
 }
 
 // madeNow ends a sentence about what is to be replaced.
-func (c reading) madeNow(s *reason.Shown) string {
+func (c reasonView) madeNow(s *reason.Shown) string {
 	if s != nil && s.Pair != nil {
 		return fmt.Sprintf("by these, which are made from the two keys that %s shows now", c.host)
 	}
@@ -108,7 +108,7 @@ func otherLines(d *engine.Decision, at time.Time) (out []Line) {
 }
 
 // paired says what the other certificate of the host came to.
-func (c reading) paired(ev *engine.Paired) (t told) {
+func (c reasonView) paired(ev *engine.Paired) (t statement) {
 	second := fmt.Sprintf("%s has a second certificate, with an %s key, and that one", c.host, ev.Other)
 	const depends = "Which of the two a sender sees depends on its TLS library."
 	switch {
@@ -127,7 +127,7 @@ func (c reading) paired(ev *engine.Paired) (t told) {
 
 // recordsOfPair is the cure of a key without TLSA record where the host has two keys: the
 // records of both are needed.
-func (c reading) recordsOfPair(s *reason.Shown, recipe dane.Recipe, now dane.Record, usable []dane.Record) Cure {
+func (c reasonView) recordsOfPair(s *reason.Shown, recipe dane.Recipe, now dane.Record, usable []dane.Record) Cure {
 	run := fmt.Sprintf("Run %s on %s with the", compareCommand(recipe), c.host)
 	if s.Pair.OtherMatched.Data != "" {
 		return cure(c.tlsaBy(fmt.Sprintf("%s file of the %s certificate and compare with the line below. The same: publish this line as well, and keep the record %s, which is that of the %s key. Not the same: another server answers in its place; publish nothing, and find out who that is.",

@@ -15,13 +15,13 @@ import (
 // TLSA records that do not match, or cannot be used.
 
 // tlsaUnusable is a TLSA RRset of which no record can be used for mail.
-func (c reading) tlsaUnusable(s *reason.Shown) (t told) {
+func (c reasonView) tlsaUnusable(s *reason.Shown) (t statement) {
 	set := dane.Set{}
 	if c.h != nil {
 		set = c.h.DANE.Set
 	}
 	if len(set.Usable()) > 0 { // the option insecure-mx = encrypt
-		return told{cause: fmt.Sprintf("%s, and this check then asks %s for no more than TLS, although it has TLSA records (at %s).", capital(unsignedMX(c.p, c.h)), c.host, c.owner()), owner: signMX(c.p)}
+		return statement{cause: fmt.Sprintf("%s, and this check then asks %s for no more than TLS, although it has TLSA records (at %s).", capital(unsignedMX(c.p, c.h)), c.host, c.owner()), owner: signMX(c.p)}
 	}
 	t.cause = sentences(fmt.Sprintf("None of the TLSA records of %s (at %s) can be used for mail: %s.%s So TLS is required, and who the server is cannot be checked.", c.host, c.owner(), unusable(set), c.alias()), tooMany(set))
 	if c.h != nil && stsOf(c.p, c.h).there {
@@ -40,7 +40,7 @@ func tooMany(s dane.Set) string {
 }
 
 // replace is the cure to publish a record of what the server shows now.
-func (c reading) replace(s *reason.Shown, text string, r dane.Recipe, tlsa bool) Cure {
+func (c reasonView) replace(s *reason.Shown, text string, r dane.Recipe, tlsa bool) Cure {
 	rec, ok := dane.Record{}, false
 	if s != nil {
 		rec, ok = tlsaNow(s, r)
@@ -57,7 +57,7 @@ func (c reading) replace(s *reason.Shown, text string, r dane.Recipe, tlsa bool)
 
 // matching is the record of the set that the presented certificate or key matches although
 // it does not count, because a stronger digest is there; ok is false if there is none.
-func (c reading) outranked(s *reason.Shown) (weak, strong dane.Record, ok bool) {
+func (c reasonView) outranked(s *reason.Shown) (weak, strong dane.Record, ok bool) {
 	if c.h == nil || leaf(s.Chain) == nil {
 		return weak, strong, false
 	}
@@ -80,7 +80,7 @@ func (c reading) outranked(s *reason.Shown) (weak, strong dane.Record, ok bool) 
 }
 
 // noMatch is a key or certificate that matches no TLSA record.
-func (c reading) noMatch(s *reason.Shown) (t told) {
+func (c reasonView) noMatch(s *reason.Shown) (t statement) {
 	owner := c.owner()
 	set := dane.Set{}
 	if c.h != nil {
@@ -159,7 +159,7 @@ func compareCommand(r dane.Recipe) string {
 func short(r dane.Record) string { return record(r) }
 
 // noAnchorMatch is a chain without the authority that TLSA records of usage 2 name.
-func (c reading) noAnchorMatch(s *reason.Shown, usable []dane.Record) (t told) {
+func (c reasonView) noAnchorMatch(s *reason.Shown, usable []dane.Record) (t statement) {
 	owner := c.owner()
 	var published []string
 	for _, r := range usable {
@@ -189,7 +189,7 @@ func (c reading) noAnchorMatch(s *reason.Shown, usable []dane.Record) (t told) {
 }
 
 // halfDANE is a match of a host found by an unsigned MX record.
-func (c reading) halfDANE() (t told) {
+func (c reasonView) halfDANE() (t statement) {
 	t.cause = sentences(fmt.Sprintf("%s proves itself by its TLSA records (at %s), but %s: so it is not proven that mail of %s belongs there.", c.host, c.owner(), unsignedMX(c.p, c.h), c.domain))
 	s := stsOf(c.p, c.h)
 	if s.there {
@@ -205,7 +205,7 @@ func (c reading) halfDANE() (t told) {
 }
 
 // daneName is a certificate of the right CA and another name.
-func (c reading) daneName(s *reason.Shown) (t told) {
+func (c reasonView) daneName(s *reason.Shown) (t statement) {
 	why := commonName(s.CommonName)
 	t.cause = fmt.Sprintf("The %scertificate of %s is from the CA that its TLSA records at %s name, but it is for %s%s; one of these names is needed: %s.", c.key, c.host, c.owner(), presented(s.Presented), why, list(texts(s.References)))
 	if c.p != nil && c.p.MX.Status != dnssec.Secure && c.p.Orig.IsValid() && slices.Contains(s.Presented, c.domain) {
@@ -228,7 +228,7 @@ func (c reading) daneName(s *reason.Shown) (t told) {
 }
 
 // daneChain is a path to a CA of the TLSA records that is not valid.
-func (c reading) daneChain(s *reason.Shown, f certFault) (t told) {
+func (c reasonView) daneChain(s *reason.Shown, f certFault) (t statement) {
 	if weak := (*pkix.KeyError)(nil); errors.Is(s.Err, dane.ErrKey) && errors.As(s.Err, &weak) {
 		t.cause = fmt.Sprintf("The %skey of %s matches its TLSA record at %s, and proves nothing, because it is %s.", c.key, c.host, c.owner(), weak)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s an ECDSA P-256 key or an RSA key of at least 2048 bits; publish its TLSA record first.", c.host)))}

@@ -202,7 +202,7 @@ func Text(r engine.Reason) string {
 	if i == nil {
 		return ""
 	}
-	if t, ok := tell(r); ok {
+	if t, ok := explainReason(r); ok {
 		return t.cause
 	}
 	text := i.Text

@@ -282,8 +282,8 @@ func TestAdmitted(t *testing.T) {
 	}
 }
 
-// TestPlanKept: the answer to a plan that is kept is the same, and one that is made anew is
-// answered anew.
+// TestPlanKept: the answer to a plan that is kept is the same, and one that is made again is
+// answered again.
 func TestPlanKept(t *testing.T) {
 	c, b := config(t)
 	s := httpdoor.New(c)

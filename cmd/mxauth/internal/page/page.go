@@ -71,7 +71,7 @@ type Answer struct {
 	At         time.Time
 }
 
-// Told is what one kind of mail server is told of the domain.
+// Told is the answer that one kind of mail server gets for the domain.
 type Told struct {
 	Server string // "Postfix"
 	About  string // "the domain", or a host
