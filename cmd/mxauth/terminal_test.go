@@ -88,7 +88,9 @@ func TestTerminals(t *testing.T) {
 			if strings.ContainsAny(both.String(), "\x1b\r") {
 				t.Errorf("without a terminal: %q", both.String())
 			}
-			words := func(s string) string { return strings.Join(strings.Fields(changes.ReplaceAllString(bars.ReplaceAllString(s, " "), "?")), " ") }
+			words := func(s string) string {
+				return strings.Join(strings.Fields(changes.ReplaceAllString(bars.ReplaceAllString(s, " "), "?")), " ")
+			}
 			for _, c := range []struct {
 				cols uint16
 				term string
