@@ -117,6 +117,9 @@ type Config struct {
 	// Network bounds the mail hosts' addresses that [Client.Check] connects to: "tcp4", "tcp6",
 	// or "" for both. A host without such an address is deferred as [reason.NotTried].
 	Network string
+	// Certificates says of which mail hosts a check looks for a second certificate, with the
+	// other kind of key, by one more connection; 0: of those whose certificate counts.
+	Certificates probe.Certificates
 	// ForOthers is for checks that others ask for, as over HTTP: of mail hosts too, only
 	// public addresses are connected to, besides AllowAddresses and without DenyAddresses,
 	// and what the hosts show is not remembered. False: a check is the operator's own.
@@ -173,26 +176,24 @@ func New(c Config) (_ *Client, err error) {
 	if err != nil {
 		return nil, fault.Errorf("mxauth", "%w", err)
 	}
-	var remembered engine.Memory // not a nil *memory.Memory
 	if c.Memory != nil {
 		m := *c.Memory
 		m.Store, m.Now, m.Logger = c.Store, c.Now, c.Logger
 		if k.memory, err = memory.New(m); err != nil {
 			return nil, fault.Errorf("mxauth", "%w", err)
 		}
-		remembered = k.memory
 	}
 	var asked engine.STSClient = k.policies
 	if c.Record != nil {
 		asked = c.Record.STS(k.policies)
 	}
 	k.engine, err = engine.New(engine.Config{Resolver: k.c.Resolver, DNSLimits: dnssec.Limits{Time: max(dnssec.DefaultPlanTime, 3*c.Timeout)},
-		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: remembered, Roots: k.c.Roots,
+		STS: asked, AwaitSTS: c.AwaitPolicies, Exceptions: c.Exceptions, Memory: k.memory, Roots: k.c.Roots,
 		OwnHosts: c.OwnHosts, OwnAddresses: c.OwnAddresses, CachedPlans: c.CachedPlans, Now: c.Now, Logger: c.Logger, Trace: c.Trace})
 	if err != nil {
 		return nil, fault.Errorf("mxauth", "%w", err)
 	}
-	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Network: c.Network,
+	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Network: c.Network, Certificates: c.Certificates,
 		PublicOnly: c.ForOthers, AllowAddresses: c.AllowAddresses, DenyAddresses: c.DenyAddresses, Logger: c.Logger})
 	return k, nil
 }

@@ -20,7 +20,7 @@ import (
 
 const module = "github.com/mxauth/mxauth"
 
-// floors say which packages of ours each room may import (docs/design: arrows point
+// floors say which packages of the module each room may import (docs/design: arrows point
 // down only). A room is a folder with all below it, and may always import itself. A
 // room that is not here may import everything.
 var floors = map[string][]string{
@@ -101,7 +101,7 @@ func under(path, root string) bool {
 	return root == "" || path == root || strings.HasPrefix(path, root+"/")
 }
 
-// forbidden says why a package of ours may not import path, "" if it may. room is the
+// forbidden says why a package of the module may not import path, "" if it may. room is the
 // package's folder; test says that only a _test.go file does.
 func forbidden(room, path string, test bool) string {
 	first, _, _ := strings.Cut(path, "/")
@@ -400,70 +400,6 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%q: %q, want %q", c.src[:min(len(c.src), 60)], got, c.want)
 		}
 	}
-}
-
-// fiveWords is how long a text of package engine may be: it decides in data, and only
-// engine/explain makes sentences. Errors, panics and logs are no sentences about a plan.
-const fiveWords = 5
-
-// TestEngineMakesNoSentences holds the string literals of packages engine and engine/reason
-// against that.
-func TestEngineMakesNoSentences(t *testing.T) {
-	names, err := filepath.Glob("../engine/*.go")
-	if err != nil || len(names) < 20 {
-		t.Fatalf("%d files: %v", len(names), err)
-	}
-	reasons, err := filepath.Glob("../engine/reason/*.go")
-	if err != nil || len(reasons) == 0 {
-		t.Fatalf("%d files of reasons: %v", len(reasons), err)
-	}
-	for _, name := range append(names, reasons...) {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		src, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range sentences(t, name, src) {
-			t.Errorf("%s: %s", name, s)
-		}
-	}
-	if got := sentences(t, "a.go", []byte("package a\n\nvar s = f(\"one two three four five six\")\nvar e = errors.New(\"one two three four five six\")\n")); len(got) != 1 {
-		t.Errorf("%q", got)
-	}
-}
-
-// sentences lists the literals of more than five words that no error, panic or log is made
-// of.
-func sentences(t *testing.T, name string, src []byte) (out []string) {
-	t.Helper()
-	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
-	free := func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.CallExpr:
-			switch name := called(n); {
-			case name == "errors.New", name == "fmt.Errorf", name == "fault.New", name == "fault.Errorf", name == "panic", name == "bad":
-				return false
-			case strings.HasSuffix(name, ".Warn"):
-				return false
-			}
-			if s, ok := n.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == "Warn" {
-				return false
-			}
-		case *ast.BasicLit:
-			if n.Kind == token.STRING && len(strings.Fields(n.Value)) > fiveWords {
-				out = append(out, fmt.Sprintf("line %d: %s", fset.Position(n.Pos()).Line, n.Value))
-			}
-		}
-		return true
-	}
-	ast.Inspect(f, free)
-	return out
 }
 
 // flagName is the name of an option as the command line spells it.

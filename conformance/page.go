@@ -136,7 +136,7 @@ func (p Page) vectors(b *strings.Builder) {
 	}
 }
 
-// general is the reason of an exception without what it tells of the single case.
+// general is the reason of an exception without what it says of the single case.
 func general(reason string) string {
 	const detail = ": not as expected:"
 	r := strings.TrimPrefix(reason, "does not apply: ")

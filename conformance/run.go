@@ -2,10 +2,10 @@
 // case. A set is a folder of vectors ([Sets] lists those that can be read); a folder may
 // be whole or a part of the published one, and nothing here knows a vector's own names.
 //
-// What a set's cases assert is mxauth's reading of the RFCs, as the README beside the
-// vectors tells it. A case that cannot apply is recognised by what stands in it and
+// What a set's cases assert is mxauth's reading of the RFCs, as the README of the
+// vectors says. A case that cannot apply is recognised by its content and
 // counts as excepted, with the reason. A single case that mxauth answers otherwise
-// on purpose stands in a table of exceptions ([sets.Exceptions]) with its reason; if it passes
+// on purpose is in a table of exceptions ([sets.Exceptions]) with its reason; if it passes
 // after all that is a failure, so that the table stays true.
 package conformance
 
@@ -179,7 +179,7 @@ func judge(set string, results []sets.Result, err error, exceptions map[string]s
 	return r
 }
 
-// strangers lists folders with files (beside a README and sums) that no set reads.
+// strangers lists folders with files (other than a README and sums) that no set reads.
 func strangers(root string) ([]string, error) {
 	known := map[string]bool{}
 	for _, s := range Sets() {

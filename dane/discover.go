@@ -60,7 +60,7 @@ type Host struct {
 	// Row is the row of the decision table, section 4, that decided: "A5"; "A2 A5" if one
 	// family failed and the other decided, "A2b A5" if their statuses differ.
 	Row string
-	// Answers of the address questions, for the trace; Err beside a failed one.
+	// Answers of the address questions, for the trace; Err is set for one that failed.
 	A, AAAA Lookup
 	// Final is the end of the alias chain; the host's own name if it is no alias.
 	Final rfc6125.Name

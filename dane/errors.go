@@ -7,7 +7,7 @@ import (
 	"github.com/mxauth/mxauth/internal/fault"
 )
 
-// Errors that a caller may tell apart.
+// Errors that a caller may branch on.
 var (
 	// ErrRecord is wrapped by every error of the functions that read a TLSA record: the
 	// input is none.
@@ -30,7 +30,7 @@ var (
 	// kind too (for example pkix.ErrExpired).
 	ErrPath = fmt.Errorf("%w: chain not valid", ErrNotAuthenticated)
 	// ErrKey: a DANE-EE record matched, and the key is one that proves nothing, such
-	// as RSA of 512 bits; wraps [pkix.ErrKey] too.
+	// as RSA of 512 bits; wraps [pkix.ErrKey] and a [*pkix.KeyError] too.
 	ErrKey      = fmt.Errorf("%w: key not accepted", ErrNotAuthenticated)
 	ErrNoMatch  = fmt.Errorf("%w: no record matches", ErrNotAuthenticated)
 	ErrNoUsable = fmt.Errorf("%w: no usable record", ErrNotAuthenticated)

@@ -19,13 +19,13 @@ func ExampleNewSet() {
 		records = append(records, r)
 	}
 	for _, u := range dane.NewSet(records, dane.UsePolicy{}).Uses() {
-		fmt.Printf("%s: %t %q\n", u.Record.Numbers(), u.Usable, u.Why)
+		fmt.Printf("%s: %t %q\n", u.Record.Numbers(), u.Usable, u.Fault)
 	}
 	// Output:
 	// 3 1 1: true ""
 	// 2 0 1: true ""
-	// 1 0 1: false "usage PKIX-EE is not used for SMTP (RFC 7672 section 3.1.3)"
-	// 3 1 1: false "SHA2-256 data of 2 octets, not 32"
+	// 1 0 1: false "pkix-usage"
+	// 3 1 1: false "length"
 }
 
 // The forms in which a record is printed.

@@ -39,7 +39,7 @@ func (r Recipe) String() string {
 	return Record{Usage: r.Usage, Selector: r.Selector, MatchingType: r.MatchingType}.Numbers()
 }
 
-// check says why no record that SMTP can use comes of r.
+// check returns an error if r makes no record that SMTP can use.
 func (r Recipe) check() error {
 	switch {
 	case r.Usage == PKIXTA || r.Usage == PKIXEE:
@@ -94,7 +94,7 @@ func GenerateFromKey(r Recipe, spki []byte) (Record, error) {
 	if r.Selector != SPKI {
 		return Record{}, fmt.Errorf("%w: selector Cert(0) needs a certificate, not a key alone", ErrRecord)
 	}
-	if why := fullUnusable(Record{Selector: SPKI, Data: string(spki)}); why != "" {
+	if fullUnusable(Record{Selector: SPKI, Data: string(spki)}) != NoFault {
 		return Record{}, fmt.Errorf("%w: the key is no SubjectPublicKeyInfo", ErrRecord)
 	}
 	return r.of(spki)

@@ -76,7 +76,7 @@ func specific(err error) int {
 // verifyPKIX judges by one record of usage 0 or 1: the path must end at a WebPKI root
 // and the record match a certificate on it, usage 1 the leaf.
 func verifyPKIX(r Record, chain []*pkix.Certificate, extra []*x509.Certificate, o GenericOptions) (Result, error) {
-	p := prepared{record: r, kind: kindOf(r)}
+	p := preparedRecord{record: r, kind: kindOf(r)}
 	matches := func(c *x509.Certificate) bool {
 		return (&values{raw: c.Raw, spki: c.RawSubjectPublicKeyInfo}).match(&p)
 	}

@@ -18,7 +18,7 @@ const (
 	// that exceeds it can refuse a peer and never let one pass.
 	MaxRecords = 128
 	// UnknownTTL is taken for the TTL of records whose zone is not known to have a smaller one:
-	// an answer without a signature tells only what a cache has left of it. Few zones have
+	// an answer without a signature shows only what is left of it in a cache. Few zones have
 	// more than a day.
 	UnknownTTL = 24 * time.Hour
 )

@@ -122,7 +122,7 @@ type failer func(format string, args ...any) (Material, error)
 
 func readPEM(data []byte, fail failer) (Material, error) {
 	var m Material
-	var key []byte // the SPKI of a key beside the certificates
+	var key []byte // the SPKI of a key in the same file as certificates
 	var keyKind string
 	blocks := 0
 	for {

@@ -133,13 +133,13 @@ func RecordFromDNS(r dnssec.Record) (Record, error) {
 	if r.Type != dnssec.TypeTLSA {
 		return Record{}, fmt.Errorf("%w: type %s", ErrRecord, r.Type)
 	}
-	return RecordFromWire(r.Data)
+	return recordFromWire(r.Data)
 }
 
-// RecordFromWire reads RDATA in wire form (RFC 6698 section 2.1): one octet each of
+// recordFromWire reads RDATA in wire form (RFC 6698 section 2.1): one octet each of
 // usage, selector and matching type, then the association data, which may be empty
 // here and is then not usable. Errors wrap [ErrRecord].
-func RecordFromWire(b []byte) (Record, error) {
+func recordFromWire(b []byte) (Record, error) {
 	if len(b) < 3 {
 		return Record{}, fmt.Errorf("%w: RDATA of %d octets, shorter than its three numbers", ErrRecord, len(b))
 	}
@@ -207,7 +207,7 @@ func parseGeneric(f []string) (Record, error) {
 	if uint64(len(b)) != n {
 		return Record{}, fmt.Errorf(`%w: \# says %d octets, and %d follow`, ErrRecord, n, len(b))
 	}
-	return RecordFromWire(b)
+	return recordFromWire(b)
 }
 
 // fields cuts s at blanks and drops parentheses, which must come in pairs and not

@@ -174,7 +174,7 @@ func validity(cs []*x509.Certificate) (from, until time.Time) {
 func (r *RolloverRequest) compare(known bool) (missing, stale []Record) {
 	var covered, kinds []Recipe
 	for _, u := range r.Set.uses {
-		if unusable(u.Record, defaultStrength[:]) != "" {
+		if unusable(u.Record, defaultStrength[:]) != NoFault {
 			continue // a record that SMTP does not use, and that agility did not drop
 		}
 		k := Recipe{u.Record.Usage, u.Record.Selector, u.Record.MatchingType}

@@ -65,7 +65,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("%+v", res)
 			}
 			for _, l := range res.Trace {
-				if l.Record.Selector == dane.SPKI && (l.OK || l.Depth != 2 || !strings.Contains(l.Why, "at which the path does not end")) {
+				if l.Record.Selector == dane.SPKI && (l.OK || l.Depth != 2 || l.Fault != dane.FaultOffPath) {
 					t.Errorf("trace %+v", l)
 				}
 			}
@@ -87,14 +87,14 @@ func TestSeveralHits(t *testing.T) {
 			t.Errorf("trace %+v", res.Trace[0])
 		}
 		res = check(t, set(w.inter.record(2, 1, 1)), p, wrong, dane.ErrName, 1)
-		if !errors.Is(res.Trace[0].Err, dane.ErrName) || res.Trace[0].Depth != 1 || res.Trace[0].Why != "the name is wrong" {
+		if !errors.Is(res.Trace[0].Err, dane.ErrName) || res.Trace[0].Depth != 1 || res.Trace[0].Fault != dane.FaultName {
 			t.Errorf("trace %+v", res.Trace[0])
 		}
 	}
 	// One record of a certificate and one of a key in DNS: each is told by its own end.
 	s := set(w.root.record(2, 1, 0), other.record(2, 0, 0), other.record(2, 1, 0))
 	res := check(t, s, chain(w.leaf, w.inter), options, nil, 1)
-	if res.Matched != w.root.record(2, 1, 0) || !strings.Contains(res.Trace[1].Why, "in DNS") || !strings.Contains(res.Trace[2].Why, "its key signed none") {
+	if res.Matched != w.root.record(2, 1, 0) || res.Trace[1].Fault != dane.FaultNoPath || res.Trace[2].Fault != dane.FaultKeySigned {
 		t.Errorf("%+v", res)
 	}
 	// The first of two that match is the one that is told.
@@ -132,7 +132,7 @@ func TestManyRecords(t *testing.T) {
 			rs = append(rs, r)
 		}
 		res := check(t, set(append(rs, w.leaf.record(3, 1, 1))...), chain(w.leaf), options, nil, 0)
-		if !res.Trace[n-1].OK || res.Trace[0].Why != "does not match what the server presented" {
+		if !res.Trace[n-1].OK || res.Trace[0].Fault != dane.FaultNoMatch {
 			t.Errorf("%d records: %+v", n, res.Trace)
 		}
 	}

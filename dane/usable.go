@@ -4,9 +4,8 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/asn1"
-	"fmt"
+	"math"
 	"slices"
-	"strconv"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/internal/text"
@@ -33,23 +32,24 @@ var defaultStrength = [...]MatchingType{SHA2_512, SHA2_256}
 type RecordUse struct {
 	Record Record
 	Usable bool
-	Why    string // why it is not usable or was dropped by digest agility; "" if usable
-	// Agility says that it could be used, and a stronger digest takes its place (RFC 7671
-	// section 9).
-	Agility bool
+	Fault  Fault // why it is not usable; NoFault if it is
+	// What the fault is about.
+	Stronger MatchingType // of FaultOutranked: the digest that is present
+	Octets   uint16       // of FaultMalformed: the length of the RDATA
+	Local    string       // of FaultForbidden: what UsePolicy.Forbid returned, cut
 }
 
 // A Set is a TLSA RRset, judged for SMTP. It is immutable and may be used by many
 // goroutines at once. The zero Set holds nothing.
 type Set struct {
 	uses   []RecordUse
-	usable []prepared // the usable ones, DANE-EE before DANE-TA, else in the order given
-	ee     int        // how many of them are DANE-EE
+	usable []preparedRecord // the usable ones, DANE-EE before DANE-TA, else in the order given
+	ee     int              // how many of them are DANE-EE
 }
 
-// A prepared record is a usable one with what can be made of it before any peer is
+// A preparedRecord is a usable one with what can be made of it before any peer is
 // seen.
-type prepared struct {
+type preparedRecord struct {
 	use    int // index in Set.uses
 	record Record
 	kind   uint8 // which of the values of a certificate it is compared with
@@ -87,15 +87,15 @@ func setFromDNS(records []dnssec.Record, p UsePolicy) Set {
 		r, err := RecordFromDNS(d)
 		s.uses[i].Record = r
 		if err != nil {
-			s.uses[i].Why = err.Error()
+			s.uses[i].Fault, s.uses[i].Octets = FaultMalformed, uint16(min(len(d.Data), math.MaxUint16))
 		}
 	}
 	s.judge(p)
 	return s
 }
 
-// judge fills the rest of s from the records in s.uses; one that has a Why is not
-// looked at.
+// judge fills the rest of s from the records in s.uses; one that has a fault already
+// is not looked at.
 func (s *Set) judge(p UsePolicy) {
 	strength := p.Strength
 	if strength == nil {
@@ -107,19 +107,19 @@ func (s *Set) judge(p UsePolicy) {
 	}
 	for i := range s.uses {
 		u := &s.uses[i]
-		if u.Why != "" {
+		if u.Fault != NoFault {
 			continue
 		}
 		if i >= MaxRecords {
-			u.Why = "more than " + strconv.Itoa(MaxRecords) + " records"
+			u.Fault = FaultTooMany
 			continue
 		}
-		if u.Why = unusable(u.Record, strength); u.Why == "" && p.Forbid != nil {
+		if u.Fault = unusable(u.Record, strength); u.Fault == NoFault && p.Forbid != nil {
 			if why := p.Forbid(u.Record); why != "" {
-				u.Why = "forbidden by local policy: " + text.Cut(why, maxInput)
+				u.Fault, u.Local = FaultForbidden, text.Cut(why, maxInput)
 			}
 		}
-		if u.Why != "" || u.Record.MatchingType == Full {
+		if u.Fault != NoFault || u.Record.MatchingType == Full {
 			continue
 		}
 		b := &best[u.Record.Usage-DANETA][u.Record.Selector]
@@ -129,14 +129,13 @@ func (s *Set) judge(p UsePolicy) {
 	// cannot push out a good one of a weaker digest (DANE7671-9-03).
 	for i := range s.uses {
 		u := &s.uses[i]
-		if u.Why != "" {
+		if u.Fault != NoFault {
 			continue
 		}
 		if r := u.Record; r.MatchingType != Full {
 			// DANE7672-5-01: RFC 7672 section 5
 			if b := best[r.Usage-DANETA][r.Selector]; slices.Index(strength, r.MatchingType) != b {
-				u.Agility = true
-				u.Why = "a record with the stronger digest " + strength[b].String() + " is present (RFC 7671 section 9)"
+				u.Fault, u.Stronger = FaultOutranked, strength[b]
 				continue
 			}
 		}
@@ -169,55 +168,61 @@ func (s *Set) prepare() {
 	}
 }
 
-// unusable says why r cannot be used for SMTP; "" if it can.
-func unusable(r Record, strength []MatchingType) string {
+// unusable returns why r cannot be used for SMTP; NoFault if it can.
+func unusable(r Record, strength []MatchingType) Fault {
 	switch {
 	case r.Usage == PKIXTA || r.Usage == PKIXEE: // TLSA6698-6-01: RFC 6698 section 6
-		return "usage " + r.Usage.String() + " is not used for SMTP (RFC 7672 section 3.1.3)"
+		return FaultPKIXUsage
 	case r.Usage > DANEEE: // TLSA6698-4.1-04: RFC 6698 section 4.1
-		return "unknown usage " + strconv.Itoa(int(r.Usage))
+		return FaultUnknownUsage
 	case r.Selector > SPKI:
-		return "unknown selector " + strconv.Itoa(int(r.Selector))
+		return FaultUnknownSelector
 	case r.MatchingType > SHA2_512:
-		return "unknown matching type " + strconv.Itoa(int(r.MatchingType))
+		return FaultUnknownMatching
 	case r.MatchingType == Full:
 		return fullUnusable(r)
 	}
 	// TLSA6698-4.1-05: RFC 6698 section 4.1
-	if want := digestLen(r.MatchingType); len(r.Data) != want {
-		return fmt.Sprintf("%s data of %d octets, not %d", r.MatchingType, len(r.Data), want)
+	if len(r.Data) != r.MatchingType.Size() {
+		return FaultLength
 	}
 	if !slices.Contains(strength, r.MatchingType) { // TLSA6698-4.1-06: RFC 6698 section 4.1
-		return "digest " + r.MatchingType.String() + " is switched off by local policy"
+		return FaultDigestOff
 	}
-	return ""
+	return NoFault
 }
 
-func digestLen(m MatchingType) int {
-	if m == SHA2_512 {
+// Size returns how many octets the digest of a matching type has; 0 for Full and for
+// numbers that are unknown.
+func (m MatchingType) Size() int {
+	switch m {
+	case SHA2_256:
+		return sha256.Size
+	case SHA2_512:
 		return sha512.Size
 	}
-	return sha256.Size
+	return 0
 }
 
-// fullUnusable says why the data of a Full(0) record is not what its selector says.
+// fullUnusable returns the fault of a Full(0) record whose data does not have the structure
+// that its selector names.
 //
 // The structure is what counts, not whether crypto/x509 reads it: a certificate with
 // a curve or a serial number that Go refuses is a certificate still, and a record that
 // nothing will match is safer than one that drops out and leaves the host without
 // authentication.
-func fullUnusable(r Record) string {
+func fullUnusable(r Record) Fault {
 	if r.Selector == SPKI {
 		var key keyShape
 		if rest, err := asn1.Unmarshal([]byte(r.Data), &key); err != nil || len(rest) > 0 {
-			return "Full data is not a SubjectPublicKeyInfo"
+			return FaultNotKey
 		}
-		return ""
+		return NoFault
 	}
 	if pkix.Read([]byte(r.Data)).Unread(pkix.FieldStructure) != "" {
-		return "Full data is not a certificate"
+		return FaultNotCert
 	}
-	return ""
+	return NoFault
 }
 
 // The outer structure of a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
@@ -233,8 +238,8 @@ type (
 )
 
 // prepare makes of a usable record what does not depend on the peer.
-func prepare(r Record, use int) prepared {
-	p := prepared{use: use, record: r, kind: kindOf(r)}
+func prepare(r Record, use int) preparedRecord {
+	p := preparedRecord{use: use, record: r, kind: kindOf(r)}
 	if r.Usage != DANETA || r.MatchingType != Full {
 		return p
 	}
@@ -269,12 +274,12 @@ func (s Set) Len() int { return len(s.uses) }
 
 // HasUsage reports whether a usable record of that usage is in s.
 func (s Set) HasUsage(u Usage) bool {
-	return slices.ContainsFunc(s.usable, func(p prepared) bool { return p.record.Usage == u })
+	return slices.ContainsFunc(s.usable, func(p preparedRecord) bool { return p.record.Usage == u })
 }
 
 // WantsRawKey reports whether a usable record can match a bare public key (RFC 7250):
 // a client whose TLS has them may offer them only then (RFC 7671 section 5.1).
 func (s Set) WantsRawKey() bool {
 	// RPK7250-4.1-01: RFC 7250 section 4.1
-	return slices.ContainsFunc(s.usable, func(p prepared) bool { return p.record.Usage == DANEEE && p.record.Selector == SPKI })
+	return slices.ContainsFunc(s.usable, func(p preparedRecord) bool { return p.record.Usage == DANEEE && p.record.Selector == SPKI })
 }

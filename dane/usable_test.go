@@ -26,7 +26,7 @@ func records(lines ...string) []dane.Record {
 func verdicts(s dane.Set) string {
 	var b strings.Builder
 	for _, u := range s.Uses() {
-		if u.Usable != (u.Why == "") {
+		if u.Usable != (u.Fault == dane.NoFault) {
 			panic("usable with a reason, or unusable without one")
 		}
 		if u.Usable {
@@ -47,57 +47,63 @@ func TestUsable(t *testing.T) {
 		p    dane.UsePolicy
 		in   []string
 		want string
-		why  string // part of the reason of the first unusable record
+		why  dane.Fault // of the first unusable record
 	}{
 		{"TLSA6698-6-01 every kind of usage 2 and 3", dane.UsePolicy{}, []string{
-			"3 0 0 " + cert, "3 1 0 " + spki, "3 0 1 " + hex32, "3 1 1 " + hex32, "2 0 0 " + cert, "2 1 0 " + spki, "2 0 1 " + hex32, "2 1 1 " + hex32}, "yyyyyyyy", ""},
-		{"DANE7671-2-01 SHA2-512", dane.UsePolicy{}, []string{"3 0 2 " + hex64, "3 1 2 " + hex64, "2 0 2 " + hex64, "2 1 2 " + hex64}, "yyyy", ""},
-		{"DANE7672-3.1.3-01 PKIX-TA and PKIX-EE", dane.UsePolicy{}, []string{"0 0 1 " + hex32, "1 1 1 " + hex32, "0 1 2 " + hex64, "1 0 0 " + cert}, "nnnn", "PKIX-TA"},
-		{"TLSA6698-4.1-04 unknown usages", dane.UsePolicy{}, []string{"4 1 1 " + hex32, "255 1 1 " + hex32}, "nn", "unknown usage 4"},
-		{"TLSA6698-4.1-04 unknown selectors", dane.UsePolicy{}, []string{"3 2 1 " + hex32, "2 255 1 " + hex32}, "nn", "unknown selector 2"},
-		{"TLSA6698-4.1-04 unknown matching types", dane.UsePolicy{}, []string{"3 1 3 " + hex32, "2 1 255 " + hex32}, "nn", "unknown matching type 3"},
-		{"TLSA6698-4.1-05 SHA2-256 of a wrong length", dane.UsePolicy{}, []string{"3 1 1 " + hex32[2:], "3 1 1 " + hex32 + "00", "3 1 1 00", `\# 3 030101`, "3 1 1 " + hex64}, "nnnnn", "31 octets, not 32"},
-		{"TLSA6698-4.1-05 SHA2-512 of a wrong length", dane.UsePolicy{}, []string{"3 1 2 " + hex64[2:], "3 1 2 " + hex64 + "00", "3 1 2 " + hex32}, "nnn", "63 octets, not 64"},
+			"3 0 0 " + cert, "3 1 0 " + spki, "3 0 1 " + hex32, "3 1 1 " + hex32, "2 0 0 " + cert, "2 1 0 " + spki, "2 0 1 " + hex32, "2 1 1 " + hex32}, "yyyyyyyy", dane.NoFault},
+		{"DANE7671-2-01 SHA2-512", dane.UsePolicy{}, []string{"3 0 2 " + hex64, "3 1 2 " + hex64, "2 0 2 " + hex64, "2 1 2 " + hex64}, "yyyy", dane.NoFault},
+		{"DANE7672-3.1.3-01 PKIX-TA and PKIX-EE", dane.UsePolicy{}, []string{"0 0 1 " + hex32, "1 1 1 " + hex32, "0 1 2 " + hex64, "1 0 0 " + cert}, "nnnn", dane.FaultPKIXUsage},
+		{"TLSA6698-4.1-04 unknown usages", dane.UsePolicy{}, []string{"4 1 1 " + hex32, "255 1 1 " + hex32}, "nn", dane.FaultUnknownUsage},
+		{"TLSA6698-4.1-04 unknown selectors", dane.UsePolicy{}, []string{"3 2 1 " + hex32, "2 255 1 " + hex32}, "nn", dane.FaultUnknownSelector},
+		{"TLSA6698-4.1-04 unknown matching types", dane.UsePolicy{}, []string{"3 1 3 " + hex32, "2 1 255 " + hex32}, "nn", dane.FaultUnknownMatching},
+		{"TLSA6698-4.1-05 SHA2-256 of a wrong length", dane.UsePolicy{}, []string{"3 1 1 " + hex32[2:], "3 1 1 " + hex32 + "00", "3 1 1 00", `\# 3 030101`, "3 1 1 " + hex64}, "nnnnn", dane.FaultLength},
+		{"TLSA6698-4.1-05 SHA2-512 of a wrong length", dane.UsePolicy{}, []string{"3 1 2 " + hex64[2:], "3 1 2 " + hex64 + "00", "3 1 2 " + hex32}, "nnn", dane.FaultLength},
 		{"TLSA6698-4.1-05 Full data that is no certificate", dane.UsePolicy{}, []string{
-			"3 0 0 " + cert[2:], "3 0 0 " + cert + "00", "3 0 0 00", "3 0 0 3000", "2 0 0 " + spki, "2 0 0 " + cert[:len(cert)-2], `\# 3 030000`, "2 0 0 " + hex32}, "nnnnnnnn", "not a certificate"},
+			"3 0 0 " + cert[2:], "3 0 0 " + cert + "00", "3 0 0 00", "3 0 0 3000", "2 0 0 " + spki, "2 0 0 " + cert[:len(cert)-2], `\# 3 030000`, "2 0 0 " + hex32}, "nnnnnnnn", dane.FaultNotCert},
 		{"TLSA6698-4.1-05 Full data that is no key", dane.UsePolicy{}, []string{
-			"3 1 0 " + spki[2:], "3 1 0 " + spki + "00", "2 1 0 " + cert, "3 1 0 3000", "3 1 0 " + spki[:len(spki)-2], `\# 3 020100`, "2 1 0 " + hex32}, "nnnnnnn", "not a SubjectPublicKeyInfo"},
-		{"DANE7671-9-02 the stronger digest pushes out the weaker", dane.UsePolicy{}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64, "3 1 0 " + spki}, "nyy", "SHA2-512"},
-		{"DANE7671-9-02 per usage and selector", dane.UsePolicy{}, []string{"3 1 1 " + hex32, "3 0 2 " + hex64, "2 1 2 " + hex64, "2 0 1 " + hex32}, "yyyy", ""},
-		{"DANE7671-9-02 all of the strongest stay", dane.UsePolicy{}, []string{"3 1 2 " + hex64, "3 1 2 00" + hex64[2:], "3 1 1 " + hex32, "3 1 1 00" + hex32[2:]}, "yynn", "SHA2-512"},
-		{"DANE7671-9-03 a malformed record pushes out nothing", dane.UsePolicy{}, []string{"3 1 2 " + hex64[2:], "3 1 1 " + hex32}, "ny", "63"},
-		{"DANE7671-9-03 nor does one of usage 1", dane.UsePolicy{}, []string{"1 1 2 " + hex64, "3 1 1 " + hex32, "0 1 2 " + hex64, "2 1 1 " + hex32}, "nyny", "PKIX-EE"},
-		{"DANE7672-5-01 agility for SMTP", dane.UsePolicy{}, []string{"2 0 1 " + hex32, "2 0 2 " + hex64}, "ny", "RFC 7671 section 9"},
-		{"DANE7671-9-01 the order can be changed", dane.UsePolicy{Strength: []dane.MatchingType{dane.SHA2_256, dane.SHA2_512}}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64}, "yn", "SHA2-256"},
-		{"DANE7671-9-01 SHA2-512 comes first by default", dane.UsePolicy{}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64}, "ny", "SHA2-512"},
-		{"TLSA6698-4.1-06 a digest that is switched off", dane.UsePolicy{Strength: []dane.MatchingType{dane.SHA2_512}}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64, "3 1 0 " + spki}, "nyy", "local policy"},
-		{"TLSA6698-4.1-06 all digests switched off", dane.UsePolicy{Strength: []dane.MatchingType{}}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64, "3 1 0 " + spki}, "nny", "local policy"},
+			"3 1 0 " + spki[2:], "3 1 0 " + spki + "00", "2 1 0 " + cert, "3 1 0 3000", "3 1 0 " + spki[:len(spki)-2], `\# 3 020100`, "2 1 0 " + hex32}, "nnnnnnn", dane.FaultNotKey},
+		{"DANE7671-9-02 the stronger digest pushes out the weaker", dane.UsePolicy{}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64, "3 1 0 " + spki}, "nyy", dane.FaultOutranked},
+		{"DANE7671-9-02 per usage and selector", dane.UsePolicy{}, []string{"3 1 1 " + hex32, "3 0 2 " + hex64, "2 1 2 " + hex64, "2 0 1 " + hex32}, "yyyy", dane.NoFault},
+		{"DANE7671-9-02 all of the strongest stay", dane.UsePolicy{}, []string{"3 1 2 " + hex64, "3 1 2 00" + hex64[2:], "3 1 1 " + hex32, "3 1 1 00" + hex32[2:]}, "yynn", dane.FaultOutranked},
+		{"DANE7671-9-03 a malformed record pushes out nothing", dane.UsePolicy{}, []string{"3 1 2 " + hex64[2:], "3 1 1 " + hex32}, "ny", dane.FaultLength},
+		{"DANE7671-9-03 nor does one of usage 1", dane.UsePolicy{}, []string{"1 1 2 " + hex64, "3 1 1 " + hex32, "0 1 2 " + hex64, "2 1 1 " + hex32}, "nyny", dane.FaultPKIXUsage},
+		{"DANE7672-5-01 agility for SMTP", dane.UsePolicy{}, []string{"2 0 1 " + hex32, "2 0 2 " + hex64}, "ny", dane.FaultOutranked},
+		{"DANE7671-9-01 the order can be changed", dane.UsePolicy{Strength: []dane.MatchingType{dane.SHA2_256, dane.SHA2_512}}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64}, "yn", dane.FaultOutranked},
+		{"DANE7671-9-01 SHA2-512 comes first by default", dane.UsePolicy{}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64}, "ny", dane.FaultOutranked},
+		{"TLSA6698-4.1-06 a digest that is switched off", dane.UsePolicy{Strength: []dane.MatchingType{dane.SHA2_512}}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64, "3 1 0 " + spki}, "nyy", dane.FaultDigestOff},
+		{"TLSA6698-4.1-06 all digests switched off", dane.UsePolicy{Strength: []dane.MatchingType{}}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64, "3 1 0 " + spki}, "nny", dane.FaultDigestOff},
 		{"TLSA6698-4.1-01 local policy forbids, and says why", dane.UsePolicy{Forbid: func(r dane.Record) string {
 			if r.MatchingType == dane.SHA2_512 {
 				return "not today"
 			}
 			return ""
-		}}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64}, "yn", "forbidden by local policy: not today"},
+		}}, []string{"3 1 1 " + hex32, "3 1 2 " + hex64}, "yn", dane.FaultForbidden},
 		{"DANE7671-4-01 no policy lets usages 0 and 1 count", dane.UsePolicy{Forbid: func(dane.Record) string { return "" }, Strength: []dane.MatchingType{0, 1, 2}},
-			[]string{"0 0 0 " + cert, "1 0 0 " + cert, "0 1 1 " + hex32, "1 1 1 " + hex32}, "nnnn", "RFC 7672 section 3.1.3"},
-		{"no records", dane.UsePolicy{}, nil, "", ""},
+			[]string{"0 0 0 " + cert, "1 0 0 " + cert, "0 1 1 " + hex32, "1 1 1 " + hex32}, "nnnn", dane.FaultPKIXUsage},
+		{"no records", dane.UsePolicy{}, nil, "", dane.NoFault},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := dane.NewSet(records(c.in...), c.p)
 			if got := verdicts(s); got != c.want {
 				t.Errorf("%s, want %s: %+v", got, c.want, s.Uses())
 			}
-			why := ""
+			var first dane.RecordUse // that is not usable
 			for i, u := range s.Uses() {
 				if u.Record != records(c.in[i])[0] {
 					t.Errorf("record %d is %s", i, u.Record)
 				}
-				if why == "" {
-					why = u.Why
+				if first.Fault == dane.NoFault {
+					first = u
+				}
+				if stronger := u.Fault == dane.FaultOutranked; stronger && u.Record.MatchingType+u.Stronger != dane.SHA2_256+dane.SHA2_512 || !stronger && u.Stronger != 0 {
+					t.Errorf("record %d is outranked by %s", i, u.Stronger)
+				}
+				if forbidden := u.Fault == dane.FaultForbidden; forbidden != (u.Local == "not today") {
+					t.Errorf("record %d has the local reason %q", i, u.Local)
 				}
 			}
-			if !strings.Contains(why, c.why) || c.why == "" && why != "" {
-				t.Errorf("reason %q, want %q", why, c.why)
+			if first.Fault != c.why {
+				t.Errorf("fault %q, want %q", first.Fault, c.why)
 			}
 			if s.Len() != len(c.in) || len(s.Usable()) != strings.Count(c.want, "y") {
 				t.Errorf("%d records, %d usable", s.Len(), len(s.Usable()))
@@ -130,7 +136,7 @@ func TestMaxRecords(t *testing.T) {
 	many := slices.Repeat(records("0 0 1 "+hex32), dane.MaxRecords-1)
 	many = append(many, records(ee, ta)...)
 	u := dane.NewSet(many, dane.UsePolicy{}).Uses()
-	if !u[dane.MaxRecords-1].Usable || u[dane.MaxRecords].Usable || !strings.Contains(u[dane.MaxRecords].Why, "128") {
+	if !u[dane.MaxRecords-1].Usable || u[dane.MaxRecords].Usable || u[dane.MaxRecords].Fault != dane.FaultTooMany {
 		t.Errorf("%+v", u[dane.MaxRecords-1:])
 	}
 }
@@ -139,7 +145,7 @@ func TestSetFromDNS(t *testing.T) {
 	good := records(ee)[0].AppendWire(nil)
 	s := dane.NewSetFromDNS([]dnssec.Record{{Type: dnssec.TypeTLSA, Data: []byte{3}}, {Type: dnssec.TypeTLSA, Data: good}, {Type: dnssec.TypeA, Data: good}}, dane.UsePolicy{})
 	u := s.Uses()
-	if verdicts(s) != "nyn" || u[0].Record != (dane.Record{}) || !strings.Contains(u[0].Why, "not a TLSA record") || u[1].Record != records(ee)[0] {
+	if verdicts(s) != "nyn" || u[0].Record != (dane.Record{}) || u[0].Fault != dane.FaultMalformed || u[0].Octets != 1 || u[1].Record != records(ee)[0] {
 		t.Errorf("%+v", u)
 	}
 }
@@ -184,9 +190,11 @@ func TestSetJSON(t *testing.T) {
 	for _, bad := range []string{
 		`[{"record":"0 0 1 ` + hex32 + `","usable":true}]`,
 		`[{"record":"3 1 1 00","usable":true}]`,
-		`[{"record":"` + ee + `","usable":true,"why":"x"}]`,
+		`[{"record":"` + ee + `","usable":true,"fault":"not-key"}]`,
+		`[{"record":"` + ee + `","usable":false,"fault":"x"}]`,
+		`[{"record":"` + ee + `","usable":false,"fault":"not-tried"}]`,
 		`[{"record":"` + ee + `","usable":false}]`,
-		`[{"record":"x","usable":false,"why":"x"}]`,
+		`[{"record":"x","usable":false,"fault":"not-key"}]`,
 		`{}`,
 	} {
 		got := back

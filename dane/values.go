@@ -17,7 +17,7 @@ type values struct {
 
 // match compares exactly (RFC 6698 sections 2.1.2 and 2.1.3). Time that depends on
 // the data gives nothing away: all of it is public.
-func (v *values) match(p *prepared) bool {
+func (v *values) match(p *preparedRecord) bool {
 	der, sel := v.raw, Cert
 	if p.kind >= uint8(SPKI)*3 {
 		der, sel = v.spki, SPKI

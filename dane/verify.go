@@ -15,19 +15,19 @@ import (
 )
 
 // maxChain bounds the certificates of a peer's chain that DANE-TA records are
-// compared with; those behind it can be no anchors. Real chains have two to five; a
+// compared with; later ones can be no anchors. Real chains have two to five; a
 // TLS peer can send several hundred.
 const maxChain = 32
 
 // maxTried bounds the anchors that are tried one by one, after no path led to any of
 // them, to write to the trace why each failed; each costs up to the whole budget of
-// package pkix. Those behind it share the failure of the whole.
+// package pkix. Later ones share the failure of the whole.
 const maxTried = 4
 
 // A Peer holds the certificates or key that the peer presented in the handshake.
 type Peer struct {
 	// Chain is the certificates sent, leaf first. A nil leaf is none, and nil entries
-	// behind it are ignored.
+	// after it are ignored.
 	Chain []*x509.Certificate
 	// Certs is Chain for certificates that were read by [pkix.Read], as callers with
 	// another TLS library than Go's have them. It is not looked at if Chain is not
@@ -115,24 +115,10 @@ type RecordResult struct {
 	// Depth is the certificate it matched: its index in the verified path if there is
 	// one, else in the chain as it was sent; -1 if it matched none.
 	Depth int
-	OK    bool   // it authenticates the peer
-	Why   string // why it does not
-	Err   error  // the kind of failure, if it matched but failed
+	OK    bool  // it authenticates the peer
+	Fault Fault // why it does not; that of its RecordUse if it is not usable
+	Err   error // the failure, if it matched but failed
 }
-
-// Why a record of a trace came to nothing.
-const (
-	whyNoLeaf    = "does not match what the server presented"
-	whyNoKey     = "does not match the key that the server presented"
-	whyNoCert    = "the server presented no certificate"
-	whyNeedsCert = "needs a certificate; the server presented a bare key"
-	whyNotNeeded = "not tried: another record authenticates the server"
-	whyNoTA      = "matches no certificate of the chain"
-	whyNoTAKey   = "matches no certificate of the chain, and its key signed none"
-	whyNoTADNS   = "matches no certificate of the chain, and no path leads to the one in DNS"
-	whyLeaf      = "matches the server's own certificate, which is not self-signed and so no authority"
-	whyOffPath   = "matches a certificate at which the path does not end"
-)
 
 // Verify judges what the peer presented against the usable records, DANE-EE first,
 // then DANE-TA (decision table section 6; RFC 7671 sections 5.1, 5.2, 8, 9; RFC 7672
@@ -143,7 +129,7 @@ func (s Set) Verify(p Peer, o Options) (res Result, err error) {
 	res.Depth = -1
 	switch {
 	case len(s.usable) == 0:
-		res.Trace = s.trace("")
+		res.Trace = s.trace(FaultNoMatch)
 		return res, ErrNoUsable
 	case p.sent() > 0:
 		leaf := p.leaf()
@@ -161,24 +147,24 @@ func (s Set) Verify(p Peer, o Options) (res Result, err error) {
 				return s.matchedEE(res, i, leaf.PublicKey)
 			}
 		}
-		res.Trace = s.trace(whyNoLeaf)
+		res.Trace = s.trace(FaultNoMatch)
 		return s.verifyTA(res, &p, o)
 	case len(p.RawKey) > 0:
 		return s.matchRawKey(res, p.RawKey)
 	}
-	res.Trace = s.trace(whyNoCert)
-	return res, fmt.Errorf("%w: %s", ErrNoMatch, whyNoCert)
+	res.Trace = s.trace(FaultNoCert)
+	return res, fmt.Errorf("%w: the server presented no certificate", ErrNoMatch)
 }
 
 // matchedEE is the result after the i-th DANE-EE record matched and those before it
 // did not. Key is nil if it could not be read: the handshake has used it, and the
 // record names it.
 func (s *Set) matchedEE(res Result, i int, key crypto.PublicKey) (Result, error) {
-	if why := pkix.KeyFault(key); why != "" {
+	if weak := pkix.CheckKey(key); weak != nil {
 		res.Trace = s.provedTrace(i)
-		err := fmt.Errorf("%w: %w: %s", ErrKey, pkix.ErrKey, why)
+		err := fmt.Errorf("%w: %w: %w", ErrKey, pkix.ErrKey, weak)
 		t := &res.Trace[s.usable[i].use]
-		t.OK, t.Why, t.Err = false, "matches, and the key is not accepted: "+why, err
+		t.OK, t.Fault, t.Err = false, FaultKey, err
 		return res, err
 	}
 	s.proved(&res, i)
@@ -186,14 +172,14 @@ func (s *Set) matchedEE(res Result, i int, key crypto.PublicKey) (Result, error)
 }
 
 // trace makes the trace of a verification in which no usable record came to anything,
-// for the reason why.
-func (s *Set) trace(why string) []RecordResult {
+// by the fault f.
+func (s *Set) trace(f Fault) []RecordResult {
 	t := make([]RecordResult, len(s.uses))
 	for i := range s.uses {
 		u := &s.uses[i]
-		t[i] = RecordResult{Record: u.Record, Depth: -1, Why: u.Why}
+		t[i] = RecordResult{Record: u.Record, Depth: -1, Fault: u.Fault}
 		if u.Usable {
-			t[i].Why = why
+			t[i].Fault = f
 		}
 	}
 	return t
@@ -209,12 +195,12 @@ func (s *Set) proved(res *Result, i int) {
 }
 
 func (s *Set) provedTrace(i int) []RecordResult {
-	t := s.trace(whyNotNeeded)
+	t := s.trace(FaultNotTried)
 	for j := range i {
-		t[s.usable[j].use].Why = whyNoLeaf
+		t[s.usable[j].use].Fault = FaultNoMatch
 	}
 	line := &t[s.usable[i].use]
-	line.OK, line.Depth, line.Why = true, 0, ""
+	line.OK, line.Depth, line.Fault = true, 0, NoFault
 	return t
 }
 
@@ -228,10 +214,10 @@ func (s *Set) matchRawKey(res Result, spki []byte) (Result, error) {
 			return s.matchedEE(res, i, key)
 		}
 	}
-	res.Trace = s.trace(whyNeedsCert)
+	res.Trace = s.trace(FaultBareKey)
 	for i := range s.ee {
 		if p := &s.usable[i]; p.record.Selector == SPKI {
-			res.Trace[p.use].Why = whyNoKey
+			res.Trace[p.use].Fault = FaultNoKeyMatch
 		}
 	}
 	return res, ErrNoMatch
@@ -239,7 +225,7 @@ func (s *Set) matchRawKey(res Result, spki []byte) (Result, error) {
 
 // A hit is a DANE-TA record with an anchor that it designates.
 type hit struct {
-	rec    *prepared
+	rec    *preparedRecord
 	anchor pkix.Anchor
 	cert   *pkix.Certificate // the anchor; nil if it is a bare key
 	sent   bool              // the peer sent it
@@ -298,13 +284,13 @@ func (s *Set) verifyTA(res Result, p *Peer, o Options) (Result, error) {
 		switch {
 		case !h.is(path):
 			if !t.OK && t.Err == nil {
-				t.Why, t.Depth = h.missed(), h.at
+				t.Fault, t.Depth = h.missed(), h.at
 			}
 			continue
 		case nameErr != nil:
-			t.Depth, t.Why, t.Err = depth, "the name is wrong", nameErr
+			t.Depth, t.Fault, t.Err = depth, FaultName, nameErr
 		default:
-			t.OK, t.Depth, t.Why = true, depth, ""
+			t.OK, t.Depth, t.Fault = true, depth, NoFault
 			if !decided {
 				res.Matched = h.rec.record
 			}
@@ -330,15 +316,15 @@ next:
 	return out
 }
 
-// missed says why the anchor of h, though it matched, is not the end of the path.
-func (h *hit) missed() string {
+// missed returns why the anchor of h, though it matched, is not the end of the path.
+func (h *hit) missed() Fault {
 	switch {
 	case h.sent:
-		return whyOffPath
+		return FaultOffPath
 	case h.cert == nil:
-		return whyNoTAKey
+		return FaultKeySigned
 	}
-	return whyNoTADNS
+	return FaultNoPath
 }
 
 // hits lists what the DANE-TA records designate: the certificates sent that they
@@ -350,7 +336,7 @@ func (h *hit) missed() string {
 func (s *Set) hits(hits []hit, res *Result, p *Peer, work *pkix.Work) (_ []hit, chain []*pkix.Certificate) {
 	ta := s.usable[s.ee:]
 	for i := range ta {
-		res.Trace[ta[i].use].Why = whyNoTA
+		res.Trace[ta[i].use].Fault = FaultNotInChain
 	}
 	for n := range min(p.sent(), maxChain) {
 		view := p.view(n)
@@ -371,10 +357,10 @@ func (s *Set) hits(hits []hit, res *Result, p *Peer, work *pkix.Work) (_ []hit, 
 			}
 			c := chain[n]
 			if n == 0 && !pkix.SelfSigned(c, work) {
-				t.Why = whyLeaf
+				t.Fault = FaultLeaf
 				continue
 			}
-			t.Why = whyOffPath
+			t.Fault = FaultOffPath
 			hits = append(hits, hit{&ta[i], pkix.AnchorOf(c), c, true, n})
 		}
 	}
@@ -411,12 +397,11 @@ func (s *Set) explain(res *Result, req pkix.Request, hits []hit, cause error) er
 			}
 		}
 		if !h.sent && strays(err) {
-			t.Why = h.missed()
+			t.Fault = h.missed()
 			continue
 		}
 		sent = true
-		t.Err = fmt.Errorf("%w: %w", ErrPath, err)
-		t.Why = text.Cut(err.Error(), maxShown)
+		t.Fault, t.Err = FaultPath, fmt.Errorf("%w: %w", ErrPath, err)
 	}
 	if !sent {
 		return ErrNoMatch

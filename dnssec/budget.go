@@ -289,7 +289,7 @@ func (s *Share) Spent() Amounts {
 	return s.spent
 }
 
-// id tells s from every other share, and from the nil Share.
+// id distinguishes s from every other share, and from the nil Share.
 func (s *Share) id() string {
 	if s == nil {
 		return "none"

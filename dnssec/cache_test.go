@@ -251,7 +251,7 @@ func TestCacheOneFlight(t *testing.T) {
 }
 
 func TestCacheAllLeave(t *testing.T) {
-	// The work goes on when nobody waits any more, and its result is kept; its own bound
+	// The work goes on when no one waits any more, and its result is kept; its own bound
 	// ends it if it never ends by itself.
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int64

@@ -13,7 +13,7 @@
 // their absence counts only if it is no lie, so bogus and indeterminate answers are
 // lookup failures, after which no mail goes, never "no records" (RFC 7672 section 2.1).
 //
-// There are two sources of that status behind one interface, [Resolver]:
+// There are two sources of that status with one interface, [Resolver]:
 //
 //   - [Validator] asks any recursive resolver for the data with its signatures, and
 //     proves all by itself. It trusts no one on the path, nor the resolver. It is the

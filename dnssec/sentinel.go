@@ -7,7 +7,7 @@ import (
 	"github.com/mxauth/mxauth/internal/fault"
 )
 
-// Errors that a caller may tell apart.
+// Errors that a caller may branch on.
 var (
 	// ErrLookup is wrapped by every [LookupError]: there is no answer that may be
 	// used. RFC 7672 section 2.1.2 makes the caller treat the host, or the domain, as

@@ -43,7 +43,7 @@ type StubConfig struct {
 //
 // A clear AD bit says nothing of which alias of a chain is unsigned, so the stub asks
 // for each alias by itself until it meets the first insecure one (RFC 7672 section
-// 2.1.3); that one and everything behind it are insecure.
+// 2.1.3); that one and everything after it are insecure.
 //
 // Use it for a resolver on the same host; the validator needs no such trust. A Stub
 // keeps no state and is safe for use by many goroutines at once.
@@ -182,7 +182,7 @@ func (l *lookup) extend(ctx context.Context, m *wire.Message, steps []Alias) *Lo
 		st.Status = Insecure
 		switch {
 		case !l.secure:
-			// RFC 7672 section 2.1.3: insecure whatever comes behind an insecure alias.
+			// RFC 7672 section 2.1.3: insecure whatever comes after an insecure alias.
 		case m.AuthenticData():
 			st.Status = Secure
 		default:

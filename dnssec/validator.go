@@ -201,7 +201,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	return v, nil
 }
 
-// Resolve implements [Resolver]. Beside the errors of that contract, the Reason of a
+// Resolve implements [Resolver]. In addition to the errors of that contract, the Reason of a
 // [*LookupError] distinguishes a zone that is wrong ([ErrBogus]) from an upstream that does
 // not let us see ([ErrIndeterminate] with [ReasonUpstreamStrips] or
 // [ReasonUpstreamCD]) and from anchors that are of no use ([ReasonNoUsableAnchor]).

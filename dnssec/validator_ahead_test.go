@@ -121,6 +121,67 @@ func TestValidatorAhead(t *testing.T) {
 	}
 }
 
+// TestValidatorTogether says which questions are sent together with one for MX records, before any
+// answer: DS and DNSKEY of the name, if the zones above it are known and signed and it is not known
+// itself.
+func TestValidatorTogether(t *testing.T) {
+	own := []string{"example.test. DNSKEY", "example.test. DS"}
+	parents := []string{"mx.hashed.test. A"}
+	for _, tt := range []struct {
+		name, q string
+		warm    []string // what was asked for before
+		cfg     func(c *dnssec.ValidatorConfig)
+		want    []string
+	}{
+		{"the zones above are known", "example.test. MX", parents, nil, own},
+		{"an unsigned zone", "unsigned.test. MX", parents, nil, []string{"unsigned.test. DNSKEY", "unsigned.test. DS"}},
+		{"the zone is known", "example.test. MX", []string{"mx.example.test. A"}, nil, nil},
+		{"the unsigned zone is known", "unsigned.test. MX", []string{"mx.unsigned.test. A"}, nil, nil},
+		{"below an unsigned zone", "back.unsigned.test. MX", []string{"mx.unsigned.test. A"}, nil, nil},
+		{"the zone above is not known", "example.test. MX", []string{". NS"}, nil, nil},
+		{"nothing is known", "example.test. MX", nil, nil, nil},
+		{"a host", "mx.example.test. A", parents, nil, nil},
+		{"the root", ". MX", parents, nil, nil},
+		{"the zones above are known no more", "example.test. MX", parents, func(c *dnssec.ValidatorConfig) { c.Zones = 1 }, nil},
+		{"anchors at the zone", "example.test. MX", parents, func(c *dnssec.ValidatorConfig) {
+			c.Anchors = append(c.Anchors, anchor.Anchor{Zone: name(t, "example.test."), DS: c.Anchors[0].DS})
+		}, nil},
+		{"no anchors", "example.test. MX", parents, func(c *dnssec.ValidatorConfig) { c.Anchors = []anchor.Anchor{} }, nil},
+		{"a negative anchor", "example.test. MX", parents, func(c *dnssec.ValidatorConfig) {
+			c.NegativeAnchors = []dnssec.NegativeAnchor{{Name: name(t, "example.test.")}}
+		}, nil},
+		{"few questions are left", "example.test. MX", parents, func(c *dnssec.ValidatorConfig) { c.MaxQueries = 1 }, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := newTree(t)
+				edit := tt.cfg
+				if edit == nil {
+					edit = func(*dnssec.ValidatorConfig) {}
+				}
+				v := tr.validator(edit)
+				for _, w := range tt.warm {
+					resolve(t, v, w) // with one question left it fails
+				}
+				tr.delay = func(ctx context.Context, _ dns.Question) { <-ctx.Done() }
+				tr.asked = nil
+				ctx, cancel := context.WithCancel(t.Context())
+				n, typ, _ := strings.Cut(tt.q, " ")
+				done := inBackground(ctx, v, question(t, n, dnssec.Type(dns.StringToType[typ])))
+				synctest.Wait()
+				tr.mu.Lock()
+				got := slices.Sorted(slices.Values(tr.asked))
+				tr.mu.Unlock()
+				if want := slices.Sorted(slices.Values(append([]string{tt.q}, tt.want...))); !slices.Equal(got, want) {
+					t.Errorf("together:\n got %q\nwant %q", got, want)
+				}
+				cancel()
+				<-done
+			})
+		})
+	}
+}
+
 // TestValidatorForgottenZone: a zone that was used for a question before is not asked
 // about again for the same question, even where it was pushed out of the memory meanwhile.
 func TestValidatorForgottenZone(t *testing.T) {

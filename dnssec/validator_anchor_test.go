@@ -152,7 +152,7 @@ func TestValidatorShares(t *testing.T) {
 		for range n {
 			<-started
 		}
-		<-arrived // the first question is under way; whoever comes now joins it
+		<-arrived // the first question is under way; a caller that comes now joins it
 		waitFor(t, func() bool { return v.Waiting() == n })
 		close(open)
 		wg.Wait()

@@ -20,6 +20,7 @@ func (t *task) resolve() (Answer, *LookupError) {
 		a.Status, a.Reason = Indeterminate, Reason{Code: ReasonMalformed, Text: "the question has no name"}
 		return a, failed(t.q, ErrMalformed, a.Reason)
 	}
+	t.apexAhead()
 	for {
 		v, done := t.step(&a)
 		if !v.ok() {
@@ -327,7 +328,7 @@ func (t *task) alias(r *reply, a *Answer) (moved bool, v verdict) {
 	return true, ok
 }
 
-// follow lets step be the alias that d makes. cname is the CNAME of r beside it; nil if
+// follow lets step be the alias that d makes. cname is the CNAME of r next to it; nil if
 // there is none.
 func (t *task) follow(r *reply, d *redirection, cname *proof.RRset, step *Alias) verdict {
 	if d.malformed {

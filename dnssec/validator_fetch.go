@@ -56,8 +56,8 @@ func find(sets []proof.RRset, owner rfc6125.Name, typ uint16) *proof.RRset {
 
 // flights lets calls that need the same message at the same time share one exchange.
 // The exchange runs in a goroutine of its own, under a context of its own; the last
-// caller to leave before it has ended cancels it and waits for it, so nothing is left
-// behind. (singleflight.DoChan can do neither.)
+// caller to leave before it has ended cancels it and waits for it, so nothing is left running.
+// (singleflight.DoChan can do neither.)
 type flights struct {
 	mu sync.Mutex // guards m and the refs of its values
 	m  map[Question]*flight

@@ -21,7 +21,7 @@ func inBackground(ctx context.Context, v *dnssec.Validator, q dnssec.Question) <
 }
 
 // TestValidatorFlights follows one question that several callers need while they come
-// and go. No time passes in it but where it says so: nobody waits for a timeout.
+// and go. No time passes in it but where it says so: no one waits for a timeout.
 func TestValidatorFlights(t *testing.T) {
 	const shown = "mx.example.test. A"
 	world := func(t *testing.T, delay func(ctx context.Context, nth int)) (*tree, *dnssec.Validator, dnssec.Question) {
@@ -119,7 +119,7 @@ func TestValidatorFlights(t *testing.T) {
 }
 
 // TestValidatorLeavesNothingBehind: what was asked ahead, and is not needed after all, is
-// ended before Resolve returns, and nobody waits for its answer.
+// ended before Resolve returns, and no one waits for its answer.
 func TestValidatorLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTree(t)

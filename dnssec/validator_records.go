@@ -292,7 +292,7 @@ func (t *task) deny(r *reply, name rfc6125.Name, typ Type) denied {
 	return t.denyAs(r, name, typ, true)
 }
 
-// denyDS is deny for the DS set of a name on the way to a zone. The SOA record beside the
+// denyDS is deny for the DS set of a name on the way to a zone. The SOA record with the
 // denial is not looked at: RFC 4035 section 5.2 has the NSEC or NSEC3 records prove alone
 // that a delegation is unsigned, and where an answer from the zone itself has them (see
 // delegated), there is no such SOA record. So the status of a zone does not depend on the

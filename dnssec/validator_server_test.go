@@ -10,7 +10,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec"
 )
 
-// TestValidatorNamesTheServer: the server that decided is named; silence is nobody's.
+// TestValidatorNamesTheServer: the server that decided is named; silence is no one's.
 func TestValidatorNamesTheServer(t *testing.T) {
 	silent := func(kind error) func(tr *tree) {
 		return func(tr *tree) {

@@ -118,7 +118,7 @@ func TestValidatorFirstFailureIsTold(t *testing.T) {
 }
 
 // TestValidatorIslands: what is signed below an unsigned zone is unsigned, with whatever
-// proof, but for an anchor of its own; and then nobody above it can take that away.
+// proof, but for an anchor of its own; and then no one above it can take that away.
 func TestValidatorIslands(t *testing.T) {
 	data, absent := "mx.island.unsigned.test. A", "mx.island.unsigned.test. TXT"
 	newIsland := func(t *testing.T) *tree {

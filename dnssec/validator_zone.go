@@ -349,6 +349,43 @@ func (t *task) zoneAhead(name rfc6125.Name) {
 	}
 }
 
+// apexAhead asks for DS and DNSKEY of the name of an MX question together with the question, if
+// the zones above it are known and signed. A domain that mail is sent to is a zone of its own
+// with few exceptions, so its DS set or the denial of that is needed in any case, and its keys if
+// it is signed: they need not wait for an answer that shows who signs. Of other names, such as those of
+// hosts, few are zones.
+func (t *task) apexAhead() {
+	name := t.q.Name
+	if t.q.Type != TypeMX || name.IsRoot() || t.v.points[name] != nil || !t.share.rich() {
+		return
+	}
+	if p, neg := t.v.covering(name, t.now); p == nil || neg != nil {
+		return
+	}
+	kept := func(n rfc6125.Name) *zone {
+		z, ok := t.v.zones.Peek(n)
+		if !ok || !t.now.Before(z.expires) {
+			return nil
+		}
+		return z
+	}
+	if kept(name) != nil || t.v.proofs.underWay(t.share, name) {
+		return
+	}
+	for above := name.Parent(); ; above = above.Parent() {
+		switch z := kept(above); {
+		case z == nil || z.status != Secure || z.missing:
+			return
+		case z.cut:
+			t.ahead(Question{name, TypeDS})
+			t.ahead(Question{name, TypeDNSKEY})
+			return
+		case above.IsRoot():
+			return
+		}
+	}
+}
+
 // stripped reports whether the upstream passes on no signatures at all: not even those
 // of the root's keys, or of the keys that a trust anchor above name fits if the root has
 // none, which are surely there and signed. One that denies their name is no better.

@@ -125,7 +125,7 @@ func TestValidatorNestedAnchors(t *testing.T) {
 }
 
 // TestValidatorAnchorsOfNoUse says what is wrong with them, since only an administrator can
-// mend it.
+// correct it.
 func TestValidatorAnchorsOfNoUse(t *testing.T) {
 	tr := newTree(t)
 	a, err := tr.get("mx.example.test. A", func(c *dnssec.ValidatorConfig) { c.Anchors[0].DS.Algorithm = 250 })
@@ -139,7 +139,7 @@ func TestValidatorAnchorsOfNoUse(t *testing.T) {
 }
 
 // TestValidatorRevocations: RFC 5011 section 2.1. An anchor that revokes itself is one no
-// more, which is said once; other keys that do so are nobody's business.
+// more, which is said once; other keys that do so are no one's business.
 func TestValidatorRevocations(t *testing.T) {
 	const said = "a trust anchor is revoked"
 	keys := func(tr *tree) []anchor.Anchor {
@@ -271,7 +271,7 @@ func TestValidatorStripped(t *testing.T) {
 }
 
 // TestValidatorSignerOutOfReach: a signature may name a zone below an unsigned one, whose
-// DS nobody there needs to know.
+// DS no one there needs to know.
 func TestValidatorSignerOutOfReach(t *testing.T) {
 	for what, fail := range map[string]func() (*dns.Msg, error){
 		"SERVFAIL": func() (*dns.Msg, error) { return &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}, nil },

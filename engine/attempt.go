@@ -11,28 +11,6 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// ClientTLS returns the TLS configuration for a connection to a host of a plan: SNI
-// as the plan says (RFC 7672 section 8.1, RFC 8461 section 7.1), TLS 1.2 or later
-// (RFC 8996), Go's own cipher suites, no session resumption.
-//
-// WARNING: it accepts any certificate, since whether one counts is for
-// [Engine.Decide] to say after the handshake; a caller that does not call Decide
-// before MAIL FROM sends mail to anybody. Use [Attempt.TLSConfig], which decides
-// inside the handshake.
-func (h *Host) ClientTLS() *tls.Config {
-	// TLS9325-4.1-01: RFC 9325 section 4.1
-	return &tls.Config{
-		// DANE7671-3-01: RFC 7671 section 3
-		ServerName: h.SNI,
-		// TLS8996-4-01: RFC 8996 section 4; TLS8996-5-01: RFC 8996 section 5
-		// TLS9325-3.1.1-01: RFC 9325 section 3.1.1; STS-7.2-01: RFC 8461 section 7.2
-		MinVersion: tls.VersionTLS12,
-		// The standard library would look for a WebPKI path to the SNI name, which is
-		// neither necessary nor sufficient here.
-		InsecureSkipVerify: true,
-	}
-}
-
 // An Attempt is one connection to one host of a plan, for callers that use crypto/tls:
 // its TLSConfig decides inside the handshake, so that nothing is sent to a peer that
 // did not prove itself, and its [Conversation] records the rest. It serves one
@@ -50,7 +28,7 @@ type Attempt struct {
 	p *Plan
 	i int
 
-	recorded sync.Once // the observers are told of one decision
+	recorded sync.Once // observers get one decision
 }
 
 // Attempt begins a connection to host i of the plan, at addr (zero if unknown). It
@@ -84,7 +62,7 @@ func (a *Attempt) TLSConfig() *tls.Config {
 		peer := PeerFromState(s)
 		peer.Address = a.address
 		// STARTTLS3207-4.1-01: RFC 3207 section 4.1
-		d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{beforeEHLO: true})
+		d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judgeOptions{beforeEHLO: true})
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.shown, a.resumes = peer, resumes
@@ -103,11 +81,11 @@ func (a *Attempt) TLSConfig() *tls.Config {
 func (a *Attempt) Decision(requireTLS bool) Decision {
 	peer, unconfirmed := a.peer()
 	peer.RequireTLS = requireTLS && peer.Event == HandshakeDone
-	d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judging{unconfirmed: unconfirmed})
+	d := a.e.decide(a.p, a.i, peer, a.e.c.Now(), judgeOptions{unconfirmed: unconfirmed})
 	if a.wasRefused() && d.Deliver {
 		// The handshake was ended, so there is no session to send over, whatever the
 		// certificate is worth by now.
-		d = a.e.decide(a.p, a.i, Peer{Event: HandshakeFailed, Address: peer.Address, Detail: ErrRefused.Error()}, a.e.c.Now(), judging{})
+		d = a.e.decide(a.p, a.i, Peer{Event: HandshakeFailed, Address: peer.Address, Detail: ErrRefused.Error()}, a.e.c.Now(), judgeOptions{})
 	}
 	if !unconfirmed {
 		a.recorded.Do(func() { a.e.Record(a.p, a.i, d) })

@@ -41,7 +41,7 @@ func (l lookups) of(ctx context.Context, h *Host) (context.Context, context.Canc
 	return l.budget.Share(h.Name.String()).Context(ctx)
 }
 
-// spent tells the observer what the lookups cost.
+// spent reports to the observer what the lookups cost.
 func (l lookups) spent(e *Engine, n nextHop) {
 	if t := e.c.Trace.Spent; t != nil {
 		t(n.host, l.budget.Spent(), l.budget.Limits())

@@ -79,8 +79,8 @@ type facts struct {
 	match bool // a pattern of the policy names the host
 }
 
-// A ruling is what the facts come to.
-type ruling struct {
+// A demand is what the facts come to.
+type demand struct {
 	requirement Requirement
 	skipped     Outcome   // Refused or Deferred where requirement is Skip for good
 	reason      reason.ID // why
@@ -98,7 +98,7 @@ type ruling struct {
 }
 
 // combine rules on one host whose addresses are known.
-func combine(f facts) ruling {
+func combine(f facts) demand {
 	r := policies(f)
 	switch {
 	case f.weakened:
@@ -128,31 +128,31 @@ func demanded(f facts) Requirement {
 }
 
 // policies is section 5 of the table: what the level and the published policies ask.
-func policies(f facts) ruling {
+func policies(f facts) demand {
 	switch f.level {
 	case LevelOpportunistic:
-		return ruling{requirement: May, reason: reason.Opportunistic, ground: reason.GroundLevel}
+		return demand{requirement: May, reason: reason.Opportunistic, ground: reason.GroundLevel}
 	case LevelDANE:
 		rd, row, failed := danePart(f)
 		if failed {
-			return ruling{skipped: Deferred, reason: reason.TLSALookupFailed, row: row}
+			return demand{skipped: Deferred, reason: reason.TLSALookupFailed, row: row}
 		}
-		return orMay(f, ruling{requirement: rd, reason: daneReason(rd), row: row})
+		return orMay(f, demand{requirement: rd, reason: daneReason(rd), row: row})
 	case LevelDANEOnly:
 		rd, row, failed := danePart(f)
 		switch {
 		case failed:
-			return ruling{skipped: Deferred, reason: reason.TLSALookupFailed, row: row}
+			return demand{skipped: Deferred, reason: reason.TLSALookupFailed, row: row}
 		case rd == DANE:
-			return ruling{requirement: DANE, reason: reason.DANE, row: row}
+			return demand{requirement: DANE, reason: reason.DANE, row: row}
 		}
 		// RFC 7672 sections 2.2.1 and 6, RFC 7671 section 10.3: delivery waits.
 		// DANE7672-2.2.1-04: RFC 7672 section 2.2.1; DANE7671-10.3-01: RFC 7671 section 10.3
-		return ruling{skipped: Deferred, reason: reason.DANERequired, row: row}
+		return demand{skipped: Deferred, reason: reason.DANERequired, row: row}
 	case LevelSTS:
 		rs := stsPart(f)
 		if why := undetermined(f); why != "" {
-			return ruling{skipped: Deferred, reason: why}
+			return demand{skipped: Deferred, reason: why}
 		}
 		return orMay(f, rs)
 	case LevelSecure: // STARTTLS3207-6-01: RFC 3207 section 6
@@ -161,32 +161,32 @@ func policies(f facts) ruling {
 			return r
 		}
 		if f.names {
-			return ruling{requirement: PKIX, reason: reason.Names, row: r.row, report: r.report}
+			return demand{requirement: PKIX, reason: reason.Names, row: r.row, report: r.report}
 		}
-		return ruling{skipped: Refused, reason: reason.NoMethod, row: r.row, report: r.report}
+		return demand{skipped: Refused, reason: reason.NoMethod, row: r.row, report: r.report}
 	case LevelDefault:
 		return combineDefault(f)
 	}
 	// No such level. Plan refuses it; nothing may go by it.
-	return ruling{skipped: Deferred, reason: reason.DANERequired}
+	return demand{skipped: Deferred, reason: reason.DANERequired}
 }
 
 // combineDefault is the table of rows C1 to C6.
-func combineDefault(f facts) ruling {
+func combineDefault(f facts) demand {
 	rd, _, failed := danePart(f)
 	if failed {
 		// C1. RFC 8461 section 2: MTA-STS never repairs DANE.
 		// STS-2-01: RFC 8461 section 2; DANE7672-2.1.2-04: RFC 7672 section 2.1.2
-		return ruling{skipped: Deferred, reason: reason.TLSALookupFailed, row: "C1"}
+		return demand{skipped: Deferred, reason: reason.TLSALookupFailed, row: "C1"}
 	}
 	rs := stsPart(f)
 	if rd == DANE && !f.both {
 		// C2. A signed choice of host and a matching record prove more than MTA-STS
 		// can; its check is made for the report (doubt D1).
-		return ruling{requirement: DANE, reason: reason.DANE, row: "C2", report: rs.requirement | rs.report}
+		return demand{requirement: DANE, reason: reason.DANE, row: "C2", report: rs.requirement | rs.report}
 	}
 	if why := undetermined(f); why != "" {
-		return ruling{skipped: Deferred, reason: why}
+		return demand{skipped: Deferred, reason: why}
 	}
 	row := "C6"
 	switch rd {
@@ -199,13 +199,13 @@ func combineDefault(f facts) ruling {
 	}
 	switch {
 	case rs.skipped == Refused:
-		return ruling{skipped: Refused, reason: rs.reason, row: row, report: rd}
+		return demand{skipped: Refused, reason: rs.reason, row: row, report: rd}
 	case rs.requirement == STS && rd == Encrypt:
-		return ruling{requirement: STS, reason: reason.STS, row: row} // STS contains encrypt
+		return demand{requirement: STS, reason: reason.STS, row: row} // STS contains encrypt
 	case rs.requirement == STS:
-		return ruling{requirement: rd | STS, reason: reason.STS, row: row}
+		return demand{requirement: rd | STS, reason: reason.STS, row: row}
 	}
-	return orMay(f, ruling{requirement: rd, reason: daneReason(rd), row: row, report: rs.report})
+	return orMay(f, demand{requirement: rd, reason: daneReason(rd), row: row, report: rs.report})
 }
 
 // danePart is the table of rows R1 to R9. A Skip without failed means that DANE asks
@@ -247,21 +247,21 @@ func danePart(f facts) (rd Requirement, row string, failed bool) {
 
 // stsPart is RS of section 5. A requirement of Skip without skipped means that
 // MTA-STS asks for nothing.
-func stsPart(f facts) ruling {
+func stsPart(f facts) demand {
 	switch {
 	case f.mx == mxNone:
-		return ruling{}
+		return demand{}
 	case f.sts == stsEnforce && f.match:
-		return ruling{requirement: STS, reason: reason.STS}
+		return demand{requirement: STS, reason: reason.STS}
 	case f.sts == stsEnforce:
 		// RFC 8461 section 5: in mode enforce the host is not used. The check of its
 		// certificate is still of use to the report where something else decides.
 		// STS-5-01: RFC 8461 section 5
-		return ruling{skipped: Refused, reason: reason.STSNoMatch, report: STS}
+		return demand{skipped: Refused, reason: reason.STSNoMatch, report: STS}
 	case f.sts == stsTesting:
-		return ruling{report: STS}
+		return demand{report: STS}
 	}
-	return ruling{}
+	return demand{}
 }
 
 // undetermined is the reason why a host waits for what MTA-STS says; "" if it does not.
@@ -283,7 +283,7 @@ func undetermined(f facts) reason.ID {
 }
 
 // orMay turns a ruling that asks for nothing into May.
-func orMay(f facts, r ruling) ruling {
+func orMay(f facts, r demand) demand {
 	if r.requirement == Skip && r.skipped == OutcomeNone {
 		r.requirement, r.reason, r.ground = May, reason.NoPolicy, reason.GroundNoPolicy
 		if f.mx == mxNone {
@@ -309,9 +309,9 @@ func daneReason(rd Requirement) reason.ID {
 // weaken is the first half of section 9: the message goes whatever policies say, and
 // what they say is still evaluated. The addresses of the host are known, so there is
 // a host to connect to (RFC 8689 section 4.2.2, RFC 8460 section 5.3.1).
-func weaken(f facts, r ruling) ruling {
+func weaken(f facts, r demand) demand {
 	// REQTLS-4.2.2-01: RFC 8689 section 4.2.2
-	out := ruling{requirement: May, reason: reason.TLSRequiredNo, row: r.row, report: r.report | r.requirement&^(May|PKIX), ground: reason.GroundMessage}
+	out := demand{requirement: May, reason: reason.TLSRequiredNo, row: r.row, report: r.report | r.requirement&^(May|PKIX), ground: reason.GroundMessage}
 	if r.requirement == Skip {
 		out.waived = r.reason
 		out.report |= demanded(f)
@@ -320,7 +320,7 @@ func weaken(f facts, r ruling) ruling {
 }
 
 // raise is the second half of section 9: rows Q1 and Q2. Q3 and Q4 are for Decide.
-func raise(f facts, plain ruling) ruling {
+func raise(f facts, plain demand) demand {
 	r := plain
 	r.strict = raised(plain.requirement)
 	if f.mx == mxNone && !f.names {
@@ -340,9 +340,9 @@ func raise(f facts, plain ruling) ruling {
 	case plain.requirement == Skip:
 		return r
 	case !q1: // REQTLS-2-03: RFC 8689 section 2
-		return ruling{skipped: Refused, reason: reason.RequireTLSMX, row: "Q1", report: plain.requirement &^ May}
+		return demand{skipped: Refused, reason: reason.RequireTLSMX, row: "Q1", report: plain.requirement &^ May}
 	case r.strict == Skip:
-		return ruling{skipped: Refused, reason: reason.RequireTLSLiteral, row: "Q2"}
+		return demand{skipped: Refused, reason: reason.RequireTLSLiteral, row: "Q2"}
 	case r.strict != plain.requirement:
 		r.requirement, r.reason, r.row, r.ground = r.strict, reason.RequireTLSPKIX, "Q2", reason.GroundNone
 	}
@@ -361,7 +361,7 @@ func raised(r Requirement) Requirement {
 }
 
 // awaitsSTS reports whether the ruling on the host could still change with what
-// MTA-STS says: if not, nobody waits for HTTPS (row S12).
+// MTA-STS says: if not, no plan waits for HTTPS (row S12).
 func awaitsSTS(f facts) bool {
 	if f.mx == mxNone || !f.level.usesSTS() {
 		return false

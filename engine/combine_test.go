@@ -344,7 +344,7 @@ func TestEverywhere(t *testing.T) {
 		if f.Level == engine.LevelSecure && !lowered && r.Waived == "" && r.Requirement != engine.Skip && r.Requirement&(engine.DANE|engine.STS|engine.PKIX) == 0 {
 			fail("secure without a method", r)
 		}
-		// Nobody waits for MTA-STS where it can change nothing, and only there.
+		// No one waits for MTA-STS where it can change nothing, and only there.
 		if !f.Weakened {
 			g, changes := f, false
 			for _, s := range []engine.STSState{engine.STSNone, engine.STSEnforce} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
@@ -25,7 +26,8 @@ type Config struct {
 	// [dnssec.DefaultLimits].
 	DNSLimits dnssec.Limits
 	// STS answers for MTA-STS; nil: MTA-STS is not looked at (as if every domain had
-	// no policy), which only suits the levels dane and dane-only.
+	// no policy), which only suits the levels dane and dane-only. A nil *sts.Client is an
+	// error, since it may have been meant to look.
 	STS STSClient
 	// AwaitSTS has plans wait for MTA-STS even where DANE alone decides, for those who
 	// want to see all there is rather than send (row S12). What they see then does not
@@ -42,9 +44,9 @@ type Config struct {
 	// so that a set can be replaced. Nil: there are none. A plan that is kept keeps the
 	// exceptions that it was made with, until the first of them ends.
 	Exceptions func() *exception.Set
-	// Memory remembers what domains once proved, and notices when they fall back. Nil:
-	// nothing is remembered but MTA-STS policies, as the RFCs have it. Beware of an interface that
-	// holds a nil pointer.
+	// Memory remembers what domains once proved, and notices when they fall back. Nil,
+	// also a nil *memory.Memory: nothing is remembered but MTA-STS policies, as the RFCs have
+	// it.
 	Memory Memory
 	// CachedPlans is how many plans are kept until what they rest on ends; 0 means
 	// [DefaultCachedPlans], less than 0 none.
@@ -105,8 +107,11 @@ type Engine struct {
 // starts no goroutine.
 func New(c Config) (*Engine, error) {
 	var errs []error
-	if c.Resolver == nil {
+	if isNil(c.Resolver) {
 		errs = append(errs, fault.New("engine", "Config.Resolver is missing"))
+	}
+	if c.STS != nil && isNil(c.STS) {
+		errs = append(errs, fault.New("engine", "Config.STS holds a nil pointer"))
 	}
 	for _, h := range c.OwnHosts {
 		if !h.IsValid() {
@@ -122,6 +127,9 @@ func New(c Config) (*Engine, error) {
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
+	}
+	if isNil(c.Memory) {
+		c.Memory = nil
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -152,6 +160,13 @@ func New(c Config) (*Engine, error) {
 	return e, nil
 }
 
+// isNil reports whether an interface is nil or holds a nil pointer, as one does that was
+// assigned from a nil *sts.Client or *memory.Memory.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
+}
+
 // Trace holds observer callbacks in the manner of httptrace; each may be nil. They
 // run in the goroutine that does the work, several at once for one plan, and must
 // neither block nor change what they are given.
@@ -159,13 +174,13 @@ type Trace struct {
 	// GotMX: the MX lookup of a next hop has ended. Literals and configured hosts
 	// have none.
 	GotMX func(domain rfc6125.Host, s MXState, took time.Duration)
-	// GotSTS: MTA-STS has answered, or been left behind (Pending).
+	// GotSTS: MTA-STS has answered, or is not waited for (Pending).
 	GotSTS func(r sts.Result, took time.Duration)
 	// GotHost: addresses and TLSA records of a host are known.
 	GotHost func(h *Host, took time.Duration)
 	// Spent: the DNS lookups of a plan have ended, and cost so much of what they may.
 	Spent func(domain rfc6125.Host, spent dnssec.Amounts, limits dnssec.Limits)
-	// Planned: a plan is ready; cached says that nobody was asked.
+	// Planned: a plan is ready; cached says that nothing was looked up.
 	Planned func(p *Plan, cached bool, took time.Duration)
 	// Dropped: a domain has lost a protection that it once proved; called once for each
 	// drop, for one of TLS by a goroutine of [Config].Memory.

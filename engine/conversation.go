@@ -34,9 +34,9 @@ var errForeignSession = fmt.Errorf("%w: the session was resumed from a cache tha
 type Conversation struct {
 	mu      sync.Mutex // guards what follows
 	address netip.AddrPort
-	watched *watched // nil: the connection is not watched
-	ended   bool     // Done, Failed or Injected was called
-	err     error    // why it ended; nil if nothing failed
+	watched *watchedConn // nil: the connection is not watched
+	ended   bool         // Done, Failed or Injected was called
+	err     error        // why it ended; nil if nothing failed
 	state   tls.ConnectionState
 	told    *Peer  // of Failed, Injected, GiveUp and Done; nil: they said no event
 	shown   Peer   // what the handshake showed to TLSConfig; HandshakeDone if it came so far
@@ -58,7 +58,7 @@ var (
 // record, and changes none of them. Where plaintext follows the reply to STARTTLS, Read
 // fails with an error that wraps [ErrInjected] (RFC 3207 section 4).
 func (c *Conversation) Watch(conn net.Conn) net.Conn {
-	w := &watched{Conn: conn}
+	w := &watchedConn{Conn: conn}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watched = w
@@ -243,12 +243,6 @@ func isTLSError(err error) bool {
 	var alert tls.AlertError
 	var cert *tls.CertificateVerificationError
 	return errors.As(err, &header) || errors.As(err, &alert) || errors.As(err, &cert) || isAlert(err) || errors.Is(err, ErrRefused)
-}
-
-// isAlert reports whether err is a TLS alert that the peer sent.
-func isAlert(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 // isDisconnect reports whether the peer ended the connection, by an alert, an end or a

@@ -301,7 +301,7 @@ func TestUnwatched(t *testing.T) {
 	}
 }
 
-// FuzzWatch: whatever is said, nothing panics and no session comes of it.
+// FuzzWatch: whatever is said, nothing panics and it makes no session.
 func FuzzWatch(f *testing.F) {
 	for _, s := range []string{"220 x\r\n250-y\r\n250 STARTTLS\r\n220 go\r\n", "220 x\r\n421 y\r\n", "\x16\x03\x01", "220 x\r\n250 STARTTLS\r\n220 go\r\nevil"} {
 		f.Add([]byte(s), []byte("EHLO x\r\nSTARTTLS\r\n\x16"))

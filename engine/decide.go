@@ -12,8 +12,16 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// judge is section 7 of the table.
-func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
+// judge decides on a peer with what is known of its certificates.
+func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {
+	if peer.Other != nil && p != nil && i >= 0 && i < len(p.Hosts) {
+		return judgePair(l, p, i, peer, at, how)
+	}
+	return judgeOne(l, p, i, peer, at, how)
+}
+
+// judgeOne is section 7 of the table.
+func judgeOne(l local, p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {
 	if p == nil || i < 0 || i >= len(p.Hosts) {
 		var domain rfc6125.Host
 		if p != nil {
@@ -197,7 +205,7 @@ func (c *connection) demanded(v verdict) verdict {
 		v.method = best.method
 		return v.end(Authenticated, best.why)
 	case best.why.IsZero():
-		// No part that we know of: a requirement that nobody made.
+		// No part of the requirement is known: it demands nothing.
 		return v.end(Refused, c.reason(reason.NotInPlan, nil))
 	}
 	return v.end(Encrypted, best.why)
@@ -265,7 +273,7 @@ func (c *connection) recalled(v verdict) verdict {
 }
 
 // audited lets the message go where a policy refused the connection, and says so (RFC
-// 7672 section 9.1). It makes nobody authenticated.
+// 7672 section 9.1). It authenticates no host.
 func (c *connection) audited(v verdict) verdict {
 	if !c.p.Request.Options.Audit || c.p.Request.RequireTLS {
 		return v
@@ -292,7 +300,7 @@ func (c *connection) overridden(id reason.ID, failed Reason, x *exception.Except
 }
 
 // excepted lets the message go where the exception covers every failure, and says so. It
-// makes nobody authenticated.
+// authenticates no host.
 func (c *connection) excepted(v verdict) verdict {
 	x := c.h.Exception
 	if x == nil || c.p.Request.RequireTLS || !c.at.Before(x.Ends) {
@@ -371,4 +379,19 @@ func (c *connection) bounceWithREQUIRETLS(v verdict) verdict {
 	}
 	v.send, v.strict, v.method = true, true, best.method
 	return v.end(Authenticated, best.why)
+}
+
+// diagnosed adds the finding to a verdict that the TLS library of this program does
+// not come to with its usual settings.
+func (c *connection) diagnosed(v verdict) verdict {
+	if c.event != HandshakeDone {
+		return v
+	}
+	if c.peer.Handshake == HandshakeRead {
+		v.drop = true // there is no session
+	}
+	if c.peer.OwnTLS != nil {
+		v.details = append(v.details, c.ownTLS(Skip, OutcomeNone))
+	}
+	return v
 }

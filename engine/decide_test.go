@@ -272,7 +272,7 @@ func TestDecideEverywhere(t *testing.T) {
 						if peer.Event == engine.NoConnection && d.Deliver {
 							t.Error("no connection and delivered: " + where)
 						}
-						// Audit makes nobody authenticated: the same without it gives the same
+						// Audit makes no one authenticated: the same without it gives the same
 						// method, or a refusal.
 						q := *p
 						q.Request.Options.Audit = false
@@ -593,7 +593,7 @@ func TestClassicCase(t *testing.T) {
 	}
 }
 
-// TestNameless: a certificate without names is told of as such; and a host that gets no mail
+// TestNameless: a certificate without names is reported as such; and a host that gets no mail
 // is not told the names of others.
 func TestNameless(t *testing.T) {
 	w := newWorld(t).signed()

@@ -5,8 +5,8 @@
 // Mail between servers finds its way by MX records and encrypts with STARTTLS. Both
 // can be tampered with by an attacker in between: an MX record that is not signed
 // can name another host, an EHLO reply can lose the word STARTTLS, and a certificate
-// proves nothing as long as nobody said which name it must carry. Two standards say
-// it. With DANE the domain signs its zone (DNSSEC) and publishes, beside each MX
+// proves nothing as long as it is not known which name it must carry. Two standards say
+// it. With DANE the domain signs its zone (DNSSEC) and publishes, for each MX
 // host, which key or CA that host will show. With MTA-STS it publishes a policy on
 // an HTTPS host: which MX names are good, and that each must show a WebPKI
 // certificate of its own name. This package finds out which of them holds for each
@@ -18,7 +18,7 @@
 // [Engine.Plan] asks DNS and MTA-STS and returns a [Plan]: the hosts in the order in
 // which SMTP tries them (RFC 5321 section 5.1; policies never change it), each with
 // a [Requirement], the name for SNI and the names that count. The caller connects,
-// says EHLO and STARTTLS, and tells [Engine.Decide] what the peer showed ([Peer]),
+// says EHLO and STARTTLS, and gives [Engine.Decide] what the peer showed ([Peer]),
 // or lets an [Attempt] watch the connection and its *tls.Config decide in the handshake.
 // Decide does no I/O: it is a pure function of the plan, the peer and the time, so it can
 // be repeated years later; [Engine.Record] says that a decision is acted on.
@@ -33,14 +33,14 @@
 // absence of a record: its host is deferred. A failing DANE check is never repaired
 // by MTA-STS (RFC 8461 section 2). A host found through an insecure MX is never
 // authenticated by DANE alone (RFC 7672 section 2.2.1). A policy in mode testing
-// changes no outcome. Audit mode and waivers let a message go; they make nobody
+// changes no outcome. Audit mode and waivers let a message go; they do not make it
 // authenticated.
 //
 // # What was there once
 //
 // The standards know no memory but that of an MTA-STS policy in force: TLSA records that
 // are gone, or an offer of TLS that is stripped, look as if they had never been. An
-// engine with a [Memory] ([Config].Memory) keeps what each domain has proved and tells of
+// engine with a [Memory] ([Config].Memory) keeps what each domain has proved and reports
 // its loss ([Plan].Drops); by configuration it also waits for some hours with mail that
 // nothing else protects. The caller says what connections showed ([Engine.Remember]). An
 // operator's exceptions ([Config].Exceptions) go the other way: for a while, and never without a trace, they

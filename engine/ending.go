@@ -97,3 +97,9 @@ func isVersion(err error) bool {
 	}
 	return strings.Contains(err.Error(), "unsupported protocol version")
 }
+
+// isAlert reports whether err is a TLS alert that the peer sent.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}

@@ -14,7 +14,7 @@ import (
 //
 // MX, TXT and the kept policy are looked up together, then the addresses of all
 // hosts, each host's TLSA records as soon as its addresses are known. Where DANE
-// alone decides for every host, nobody waits for the policy host: the plan says so
+// alone decides for every host, the plan does not wait for the policy host and says so
 // (STS.Pending). A plan of the same request is kept in memory until the earliest end
 // of what it rests on, unless something failed.
 func (e *Engine) Plan(ctx context.Context, r Request) (*Plan, error) {
@@ -51,7 +51,7 @@ func (e *Engine) planAnew(ctx context.Context, r Request, now time.Time) (*Plan,
 	return p, nil
 }
 
-// planned tells the observers.
+// planned reports a plan to the observers.
 func (e *Engine) planned(p *Plan, cached bool, start time.Time) {
 	if t := e.c.Trace.Planned; t != nil {
 		t(p, cached, e.c.Now().Sub(start))
@@ -64,26 +64,26 @@ func (e *Engine) planned(p *Plan, cached bool, start time.Time) {
 // (RFC 3207 section 4.1); where Deliver is false the caller sends QUIT and tries the next
 // host. After the plan's ValidUntil the decision is [Deferred].
 func (e *Engine) Decide(p *Plan, i int, peer Peer, at time.Time) Decision {
-	return e.decide(p, i, peer, at, judging{})
+	return e.decide(p, i, peer, at, judgeOptions{})
 }
 
 // Replay is [Engine.Decide] for a plan that was made in another time: what it rests
 // on was in force then, so ValidUntil is not looked at. At is the time by which
 // certificates are judged.
 func (e *Engine) Replay(p *Plan, i int, peer Peer, at time.Time) Decision {
-	return e.decide(p, i, peer, at, judging{replay: true})
+	return e.decide(p, i, peer, at, judgeOptions{replay: true})
 }
 
 // Diagnose decides on a peer that package engine/probe looked at once more after a
 // handshake had failed ([Peer].Handshake, [Peer].OwnTLS), and records the decision. It is
 // no decision to send by.
 func (e *Engine) Diagnose(p *Plan, i int, peer Peer) Decision {
-	d := e.decide(p, i, peer, e.c.Now(), judging{})
+	d := e.decide(p, i, peer, e.c.Now(), judgeOptions{})
 	e.Record(p, i, d)
 	return d
 }
 
-func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judging) Decision {
+func (e *Engine) decide(p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {
 	return judge(local{roots: e.roots, rootsErr: e.rootsErr, memory: e.c.Memory}, p, i, peer, at, how)
 }
 

@@ -4,7 +4,7 @@ import (
 	"github.com/mxauth/mxauth/internal/fault"
 )
 
-// Errors that a caller may tell apart.
+// Errors that a caller may branch on.
 var (
 	// ErrRequest is wrapped by every error of [Engine.Plan]: the request is not one that
 	// can be planned, and the text names the option at fault. What DNS or a policy says

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -163,70 +162,4 @@ func TestException(t *testing.T) {
 			t.Error(d.Outcome)
 		}
 	})
-}
-
-func TestNewExceptions(t *testing.T) {
-	many := make([]exception.Exception, exception.Max+1)
-	for i := range many {
-		many[i] = anException()
-		many[i].ID = fmt.Sprint("ticket-", i)
-	}
-	if _, err := exception.NewSet(many[:exception.Max]); err != nil {
-		t.Error(err)
-	}
-	if _, err := exception.NewSet(many); !errors.Is(err, exception.ErrInvalid) {
-		t.Errorf("one too many: %v", err)
-	}
-	for what, change := range map[string]func(*exception.Exception){
-		"id":     func(x *exception.Exception) { x.ID = "" },
-		"domain": func(x *exception.Exception) { x.Domain = "" },
-		"mx":     func(x *exception.Exception) { x.MXHost = "a b" },
-		"method": func(x *exception.Exception) { x.Method = "all" },
-		"effect": func(x *exception.Exception) { x.Effect = exception.EffectMay + 1 },
-		"reason": func(x *exception.Exception) { x.Reason = " " },
-		"author": func(x *exception.Exception) { x.Author = "" },
-		"end":    func(x *exception.Exception) { x.Ends = time.Time{} },
-	} {
-		x := anException()
-		x.ID = "another"
-		change(&x)
-		_, err := exception.NewSet([]exception.Exception{anException(), x})
-		var xe *exception.Error
-		if !errors.Is(err, exception.ErrInvalid) || !errors.As(err, &xe) || xe.Index != 1 {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	if _, err := exception.NewSet([]exception.Exception{anException(), anException()}); !errors.Is(err, exception.ErrInvalid) {
-		t.Errorf("an id twice: %v", err)
-	}
-	if _, err := exception.NewSet(make([]exception.Exception, exception.Max+1)); !errors.Is(err, exception.ErrInvalid) {
-		t.Errorf("too many: %v", err)
-	}
-}
-
-func TestExceptionsEnding(t *testing.T) {
-	a, b := anException(), anException()
-	b.ID, b.Ends = "ticket-2", epoch.Add(48*time.Hour)
-	set, err := exception.NewSet([]exception.Exception{a, b})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids := func(now time.Time, d time.Duration) string {
-		var out []string
-		for _, x := range set.Ending(now, d) {
-			out = append(out, x.ID)
-		}
-		return strings.Join(out, " ")
-	}
-	for _, c := range []struct {
-		at, d time.Duration
-		want  string
-	}{{0, time.Hour, ""}, {0, 24 * time.Hour, "ticket-1"}, {0, 48 * time.Hour, "ticket-1 ticket-2"}, {24 * time.Hour, 24 * time.Hour, "ticket-2"}, {48 * time.Hour, time.Hour, ""}} {
-		if got := ids(epoch.Add(c.at), c.d); got != c.want {
-			t.Errorf("after %s, within %s: %q, want %q", c.at, c.d, got, c.want)
-		}
-	}
-	if (*exception.Set)(nil).List() != nil || len(set.List()) != 2 {
-		t.Error("List")
-	}
 }

@@ -14,13 +14,13 @@ import (
 
 // gather does all I/O of a plan: MX and TXT records and the cached policy together, then
 // the addresses of all hosts, each host's TLSA records as soon as its addresses are known.
-func (e *Engine) gather(ctx context.Context, r *Request, n nextHop, now time.Time) gathered {
+func (e *Engine) gather(ctx context.Context, r *Request, n nextHop, now time.Time) gatheredFacts {
 	past := e.startRecall(ctx, n)
 	paid := newLookups(n, e.c.DNSLimits)
-	g := e.ask(ctx, r, gathered{at: now, next: n}, nil, paid)
+	g := e.ask(ctx, r, gatheredFacts{at: now, next: n}, nil, paid)
 	if g.hasEnded(e.c.Now()) && ctx.Err() == nil {
 		// Once: what has ended after that is used all the same.
-		g = e.ask(ctx, r, gathered{at: now, next: n}, &g, newLookups(n, paid.left()))
+		g = e.ask(ctx, r, gatheredFacts{at: now, next: n}, &g, newLookups(n, paid.left()))
 	}
 	if g.past = past.end(); e.c.Memory != nil {
 		g.memory = e.c.Memory.Policy()
@@ -37,7 +37,7 @@ func (e *Engine) gather(ctx context.Context, r *Request, n nextHop, now time.Tim
 
 // compare compares what the domain once proved with what was found now, and has the
 // memory note it.
-func (e *Engine) compare(r *Request, g *gathered) {
+func (e *Engine) compare(r *Request, g *gatheredFacts) {
 	if g.past == nil || g.past.err != nil || g.mx.state.Outcome != OutcomeNone {
 		return // there is nothing to compare, or a domain without mail hosts
 	}
@@ -50,7 +50,7 @@ func (e *Engine) compare(r *Request, g *gathered) {
 
 // ask asks DNS and MTA-STS. before is what was gathered before, of which something has
 // ended; nil if this is the first time.
-func (e *Engine) ask(ctx context.Context, r *Request, g gathered, before *gathered, paid lookups) gathered {
+func (e *Engine) ask(ctx context.Context, r *Request, g gatheredFacts, before *gatheredFacts, paid lookups) gatheredFacts {
 	var policy stsLookup
 	defer paid.spent(e, g.next)
 	if before != nil && before.asked == reason.STSWasAsked && !before.policyEnded(e.c.Now()) {
@@ -93,7 +93,7 @@ func (e *Engine) lookUpMX(ctx context.Context, r *Request, n nextHop, paid looku
 }
 
 // lookUpHosts asks for addresses and TLSA records of all hosts together.
-func (e *Engine) lookUpHosts(ctx context.Context, r *Request, g *gathered, paid lookups) {
+func (e *Engine) lookUpHosts(ctx context.Context, r *Request, g *gatheredFacts, paid lookups) {
 	o := dane.DiscoverOptions{
 		Port:        g.next.port,
 		RefuseAlias: r.Options.RefuseMXAlias,
@@ -156,7 +156,7 @@ func answered(r sts.Result, now time.Time) stsLookup {
 
 // end takes the result, waiting for it only if a host's requirement could change with it.
 // It always waits until the lookup's goroutine has returned.
-func (l stsLookup) end(e *Engine, r *Request, g *gathered) (reason.STSAsked, sts.Result) {
+func (l stsLookup) end(e *Engine, r *Request, g *gatheredFacts) (reason.STSAsked, sts.Result) {
 	if l.asked != reason.STSWasAsked {
 		return l.asked, sts.Result{}
 	}
@@ -178,7 +178,7 @@ func (l stsLookup) end(e *Engine, r *Request, g *gathered) (reason.STSAsked, sts
 	}
 	res := <-l.result
 	l.cancel()
-	// What was left behind says nothing about a record or a policy, unless that came
+	// A lookup that was not waited for says nothing about a record or a policy, unless that came
 	// from the cache. What came all the same is as good as if it had been waited for.
 	left = left && res.Pending
 	if left && res.Policy == nil {
@@ -199,7 +199,7 @@ const memoryPatience = 2 * time.Second
 // A recall is the question to the memory that runs while DNS is asked.
 type recall struct {
 	cancel context.CancelFunc
-	result chan recalled // one value
+	result chan pastState // one value
 }
 
 // startRecall asks the memory where it can have a say: about domains whose mail hosts are
@@ -209,16 +209,16 @@ func (e *Engine) startRecall(ctx context.Context, n nextHop) *recall {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, memoryPatience)
-	r := &recall{cancel: cancel, result: make(chan recalled, 1)}
+	r := &recall{cancel: cancel, result: make(chan pastState, 1)}
 	go func() {
 		p, forgets, err := e.c.Memory.Recall(ctx, n.host, n.port)
-		r.result <- recalled{past: p, forgets: forgets, err: err}
+		r.result <- pastState{past: p, forgets: forgets, err: err}
 	}()
 	return r
 }
 
 // end waits for the answer of the memory; nil if it was not asked.
-func (r *recall) end() *recalled {
+func (r *recall) end() *pastState {
 	if r == nil {
 		return nil
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// gathered is all that a plan is made of: what DNS, MTA-STS, the memory and the operator
+// gatheredFacts is all that a plan is made of: what DNS, MTA-STS, the memory and the operator
 // say about one request. Nothing after it asks anybody.
-type gathered struct {
+type gatheredFacts struct {
 	at    time.Time // when it was begun
 	done  time.Time // when all was there
 	next  nextHop
@@ -21,7 +21,7 @@ type gathered struct {
 	asked reason.STSAsked
 	sts   sts.Result
 
-	past       *recalled // nil: the memory was not asked
+	past       *pastState // nil: the memory was not asked
 	memory     memory.Policy
 	exceptions *exception.Set
 }
@@ -40,7 +40,7 @@ func skipsTLSA(r *Request, mx mxSec) bool {
 }
 
 // hasEnded reports whether an answer has ended since it came.
-func (g *gathered) hasEnded(now time.Time) bool {
+func (g *gatheredFacts) hasEnded(now time.Time) bool {
 	if now.Sub(g.at) < askAgainAfter {
 		return false
 	}
@@ -55,7 +55,7 @@ func (g *gathered) hasEnded(now time.Time) bool {
 
 // policyEnded reports whether what MTA-STS said has ended. A fetch that was made for this
 // plan is as good as new.
-func (g *gathered) policyEnded(now time.Time) bool {
+func (g *gatheredFacts) policyEnded(now time.Time) bool {
 	r := &g.sts
 	switch {
 	case r.Cached && r.Policy != nil && !now.Before(r.Expires):
@@ -67,12 +67,12 @@ func (g *gathered) policyEnded(now time.Time) bool {
 }
 
 // reason makes a reason about the next hop.
-func (g *gathered) reason(id reason.ID, ev reason.Evidence) Reason {
+func (g *gatheredFacts) reason(id reason.ID, ev reason.Evidence) Reason {
 	return reasonOf(id, g.next.host, ev)
 }
 
 // factsOf are the facts of one host.
-func factsOf(r *Request, g *gathered, h *Host) facts {
+func factsOf(r *Request, g *gatheredFacts, h *Host) facts {
 	f := facts{
 		level:      r.Level,
 		insecureMX: r.Options.InsecureMX,
@@ -95,8 +95,8 @@ func factsOf(r *Request, g *gathered, h *Host) facts {
 	return f
 }
 
-// recalled is what the memory says.
-type recalled struct {
+// pastState is what the memory says.
+type pastState struct {
 	past    memory.Past
 	forgets uint64 // for LearnPlan
 	err     error

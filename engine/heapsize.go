@@ -47,7 +47,7 @@ func (s *sizer) first(v reflect.Value, n int) bool {
 
 var timeType = reflect.TypeFor[time.Time]()
 
-// behind counts what v refers to; v itself is counted where it stands.
+// behind counts what v refers to; v itself is counted by its holder.
 func (s *sizer) behind(v reflect.Value) {
 	if s.sum > s.most {
 		return

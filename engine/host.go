@@ -14,10 +14,10 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// A hostCase is what the rules for one host look at beside the host's own lookups.
+// A hostCase is what the rules for one host look at in addition to the host's own lookups.
 type hostCase struct {
 	r    *Request
-	g    *gathered
+	g    *gatheredFacts
 	m    *recollection
 	plan *Plan // under way, for reasons to point to
 	self *Host // where the ruled host will be, for reasons to point to
@@ -190,7 +190,7 @@ func (h *Host) tlsaFailure() (id reason.ID, owner rfc6125.Name, err error) {
 
 // findings are what was seen of the host before connecting and decides nothing, for the
 // report.
-func (c hostCase) findings(h *Host, r ruling) (out []Reason) {
+func (c hostCase) findings(h *Host, r demand) (out []Reason) {
 	if h.DANE.State == dane.Unusable && r.reason != reason.TLSAUnusable {
 		out = append(out, c.reason(reason.TLSAUnusable, nil))
 	}

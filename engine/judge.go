@@ -15,15 +15,17 @@ import (
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
-// judging says how a decision is taken.
-type judging struct {
+// judgeOptions says how a decision is taken.
+type judgeOptions struct {
 	replay     bool // ValidUntil is not looked at
 	beforeEHLO bool // EHLO inside TLS has not been said: whether REQUIRETLS is offered is not known
 	// unconfirmed: TLS was started, and whether it was completed was not reported.
 	unconfirmed bool
+	// pair says which of two certificates is judged; nil where one is known.
+	pair *reason.Pair
 }
 
-// local is what a decision rests on beside plan and connection.
+// local is what a decision depends on in addition to plan and connection.
 type local struct {
 	roots    *pkix.Roots // WebPKI anchors
 	rootsErr error       // why there are none; nil if there are
@@ -39,7 +41,7 @@ type connection struct {
 	peer      Peer
 	event     Event // that of the peer, unless its TLS version does not count
 	at        time.Time
-	how       judging
+	how       judgeOptions
 	presented []string // names of the leaf
 	// certs are those of peer.Raw; nil if peer.Chain was given.
 	certs []*pkix.Certificate
@@ -141,7 +143,7 @@ next:
 }
 
 // A proof is what one part of a requirement came to: how the peer proved itself ("" for
-// parts that prove nobody) and the reason that says so, or why it failed.
+// parts that prove no name) and the reason that says so, or why it failed.
 type proof struct {
 	method Method
 	why    Reason
@@ -204,27 +206,29 @@ func (c *connection) byTLSA(part Requirement) (proof, bool) {
 	res, err := h.DANE.Set.Verify(
 		c.presentedTo(),
 		dane.Options{References: h.DANERefs, NoCNID: c.p.Request.Options.NoCNID, At: c.at, Work: work})
-	failed := func(id reason.ID, cn reason.CommonName, fault string) (proof, bool) {
+	failed := func(id reason.ID, cn reason.CommonName) (proof, bool) {
 		s := c.shown(h.DANERefs, cn, err)
-		s.Fault = fault
+		if id == reason.DANENoMatch {
+			s.Unread = c.unreadLeaf()
+		}
 		return proof{tlsa: res, why: c.reason(id, s)}, false
 	}
 	switch {
 	case err == nil && res.OK && h.DANE.State == dane.Usable:
 	case err == nil || errors.Is(err, dane.ErrNoMatch) || errors.Is(err, dane.ErrNoUsable):
-		return failed(reason.DANENoMatch, reason.CommonNameOther, c.unreadLeaf())
+		return failed(reason.DANENoMatch, reason.CommonNameOther)
 	case errors.Is(err, dane.ErrName):
 		cn := reason.CommonNameWithSAN
 		if c.p.Request.Options.NoCNID {
 			cn = reason.CommonNameOff
 		}
-		return failed(reason.DANEName, c.commonName(h.DANERefs, cn), "")
+		return failed(reason.DANEName, c.commonName(h.DANERefs, cn))
 	case errors.Is(err, dane.ErrKey):
-		return failed(reason.DANEUntrusted, reason.CommonNameOther, c.weakKey())
+		return failed(reason.DANEUntrusted, reason.CommonNameOther)
 	case errors.Is(err, pkix.ErrExpired):
-		return failed(reason.DANEExpired, reason.CommonNameOther, "")
+		return failed(reason.DANEExpired, reason.CommonNameOther)
 	default:
-		return failed(reason.DANEUntrusted, reason.CommonNameOther, "")
+		return failed(reason.DANEUntrusted, reason.CommonNameOther)
 	}
 	ok := proof{tlsa: res}
 	switch {
@@ -254,7 +258,7 @@ func (c *connection) presentedTo() dane.Peer {
 	return dane.Peer{Chain: c.peer.Chain, RawKey: c.peer.RawKey}
 }
 
-// unreadLeaf is why the key in the host's certificate could not be compared; "" if it
+// unreadLeaf returns why the host's certificate and its key could not be compared; "" if they
 // could.
 func (c *connection) unreadLeaf() string {
 	if len(c.certs) == 0 {
@@ -263,21 +267,9 @@ func (c *connection) unreadLeaf() string {
 	return c.certs[0].Unread(pkix.FieldStructure)
 }
 
-// weakKey is why the peer's key is not accepted.
-func (c *connection) weakKey() string {
-	if len(c.peer.Chain) > 0 {
-		return pkix.KeyFault(c.peer.Chain[0].PublicKey)
-	}
-	key, err := pkix.ReadKey(c.peer.RawKey)
-	if err != nil {
-		return err.Error()
-	}
-	return pkix.KeyFault(key)
-}
-
 // shown is the evidence of a certificate that proves nothing.
 func (c *connection) shown(refs []rfc6125.Reference, cn reason.CommonName, err error) *reason.Shown {
-	return &reason.Shown{Presented: c.presented, References: refs, CommonName: cn, Err: err, Chain: c.peer.Chain, RawKey: c.peer.RawKey, At: c.at}
+	return &reason.Shown{Presented: c.presented, References: refs, CommonName: cn, Err: err, Chain: c.peer.Chain, RawKey: c.peer.RawKey, At: c.at, Pair: c.how.pair}
 }
 
 // webpki proves the chain against the WebPKI anchors and one of the names.
@@ -388,4 +380,43 @@ func (c *connection) commonName(refs []rfc6125.Reference, why reason.CommonName)
 		return reason.CommonNameOther
 	}
 	return why
+}
+
+// ownTLS makes the reason of a handshake that failed through the TLS library of this
+// program. o is the outcome that it decides, OutcomeNone for a finding.
+func (c *connection) ownTLS(part Requirement, o Outcome) Reason {
+	own := *c.peer.OwnTLS
+	lib := &Library{OwnTLS: own, Handshake: c.peer.Handshake, Outcome: o, Part: part}
+	switch {
+	case len(own.Chain) > 0:
+		lib.Certificates = pkix.ReadChain(own.Chain)
+	case len(c.certs) > 0:
+		lib.Certificates = c.certs
+	default:
+		lib.Certificates = pkix.FromChain(c.peer.Chain)
+	}
+	if own.Unproved != "" && len(own.Chain) > 0 && c.h.DANE.State == dane.Usable {
+		lib.Compared = true
+		res, err := c.h.DANE.Set.Verify(dane.Peer{Certs: lib.Certificates},
+			dane.Options{References: c.h.DANERefs, NoCNID: c.p.Request.Options.NoCNID, At: c.at, Work: c.work(pkix.DefaultWork)})
+		if err == nil && res.OK {
+			lib.Matched = res.Matched
+		}
+	}
+	return c.reason(reason.OwnTLS, lib)
+}
+
+// isOwn reports whether the handshake failed through the TLS library of this program.
+func (c *connection) isOwn() bool { return c.event == HandshakeFailed && c.peer.OwnTLS != nil }
+
+// settleRead takes the event of a peer whose certificate was only read: a message that
+// demands REQUIRETLS needs a session.
+func (c *connection) settleRead() {
+	if c.event != HandshakeDone || c.peer.Handshake != HandshakeRead {
+		return
+	}
+	c.peer.RequireTLS = false
+	if c.p.Request.RequireTLS && !c.p.Request.NullReturnPath {
+		c.event = HandshakeFailed
+	}
 }

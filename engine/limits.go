@@ -5,7 +5,7 @@ const (
 	// DefaultPort is the port of mail between servers (RFC 5321 section 4.5.4.2).
 	DefaultPort = 25
 	// MaxHosts bounds the hosts of a plan. Real MX sets hold up to some twenty; a larger
-	// one is cut behind this many in the order of preference, so that a hostile zone cannot
+	// one is cut after this many in the order of preference, so that a hostile zone cannot
 	// make us ask thousands of questions.
 	MaxHosts = 64
 	// DefaultCachedPlans is how many plans an engine keeps by default: a busy server

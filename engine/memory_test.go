@@ -31,7 +31,7 @@ type life struct {
 	clock  func() time.Time // nil: now
 	now    time.Time
 	memory *memory.Memory
-	told   []string        // what the observers were told of
+	told   []string        // what the observers received
 	log    strings.Builder // of the memory
 }
 
@@ -421,7 +421,7 @@ func TestMemoryException(t *testing.T) {
 	}
 }
 
-// TestMemoryKept: a plan does not outlive the hold of its drop, and is told of in no
+// TestMemoryKept: a plan does not outlive the hold of its drop, and is reported in no
 // report as a failure of the domain's.
 func TestMemoryKept(t *testing.T) {
 	l := newLife(t, memory.Alert)
@@ -908,6 +908,37 @@ func TestMemoryClass(t *testing.T) {
 		})
 		if err != nil || n != 1 {
 			t.Errorf("%s: %d entries, %v", c.name, n, err)
+		}
+	}
+}
+
+// TestNilPointers: an interface of the Config that holds a nil pointer is no trap.
+func TestNilPointers(t *testing.T) {
+	w := newWorld(t).signed().tlsa(noMatch)
+	var none *memory.Memory
+	w.cfg.Memory = none
+	e, err := engine.New(w.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.Plan(t.Context(), engine.Request{NextHop: "example.org"})
+	if err != nil || p.Past != nil || len(p.Findings) > 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	d := e.Decide(p, 0, engine.Peer{Event: engine.NoSTARTTLS}, w.now)
+	e.Remember(p, 0, d)
+	e.Record(p, 0, d)
+	if d.Lost != nil {
+		t.Errorf("%+v", d.Lost)
+	}
+	for field, change := range map[string]func(*engine.Config){
+		"Config.STS":      func(c *engine.Config) { c.STS = (*sts.Client)(nil) },
+		"Config.Resolver": func(c *engine.Config) { c.Resolver = (*dnssec.Cached)(nil) },
+	} {
+		c := w.cfg
+		change(&c)
+		if _, err := engine.New(c); err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s: %v", field, err)
 		}
 	}
 }

@@ -11,7 +11,7 @@ type HostStatus uint8
 
 // Host statuses. The zero HostStatus is HostUntried.
 const (
-	HostUntried   HostStatus = iota // not tried, or the decision let it go and nothing came of it yet
+	HostUntried   HostStatus = iota // not tried, or the decision let it go and its result is not known yet
 	HostDelivered                   // the host took the message
 	HostRejected                    // 5yz to MAIL, RCPT or DATA after the decision let it go
 	HostTransient                   // no connection, 4yz, a lookup that failed
@@ -81,7 +81,7 @@ type Fate struct {
 	RequireTLS bool
 }
 
-// Circumstances of a message that its tries do not tell.
+// Circumstances of a message that its tries do not show.
 type Circumstances struct {
 	Expired bool // its time in the queue is over: the next Retry would be one too many
 	Looked  bool // [Engine.LookAgain] has been called for it and said no
@@ -224,13 +224,4 @@ func blame(p *Plan, tries []Try) *Underlying {
 
 func underlying(d *Decision) *Underlying {
 	return &Underlying{Reason: d.Reason, Outcome: d.Outcome, DemandsREQUIRETLS: d.DemandsREQUIRETLS}
-}
-
-// reason makes a reason about the next hop, which a literal is by its only host.
-func (p *Plan) reason(id reason.ID, ev reason.Evidence) Reason {
-	r := reasonOf(id, p.Orig, ev).in(p)
-	if !p.Orig.IsValid() && len(p.Hosts) > 0 {
-		r.Host = &p.Hosts[0]
-	}
-	return r
 }

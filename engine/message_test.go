@@ -294,3 +294,13 @@ func TestWorked(t *testing.T) {
 		})
 	}
 }
+
+// TestOutcomeWords: each outcome has its word, and a number that is none of them has that of
+// the zero Outcome.
+func TestOutcomeWords(t *testing.T) {
+	for o, want := range map[engine.Outcome]string{engine.OutcomeNone: "none", engine.Authenticated: "authenticated", engine.Bounced: "bounced", engine.Bounced + 1: "none", 255: "none"} {
+		if got := o.String(); got != want {
+			t.Errorf("outcome %d: %q, want %q", o, got, want)
+		}
+	}
+}

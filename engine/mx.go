@@ -20,7 +20,7 @@ type mxReading struct {
 	hosts []Host // names, preferences and ports; none where the message ends here
 }
 
-// An mxQuestion is what the reading of MX records depends on beside the records.
+// An mxQuestion is what the reading of MX records depends on in addition to the records.
 type mxQuestion struct {
 	request *Request
 	next    nextHop

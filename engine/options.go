@@ -14,7 +14,7 @@ type Level uint8
 const (
 	// LevelDefault honours both DANE and MTA-STS where they are published.
 	LevelDefault Level = iota
-	// LevelOpportunistic uses TLS where offered; nobody is authenticated, nothing is
+	// LevelOpportunistic uses TLS where offered; no host is authenticated, nothing is
 	// enforced, no policy is looked up.
 	LevelOpportunistic
 	// LevelDANE honours DANE where published and does not look at MTA-STS.

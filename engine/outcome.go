@@ -12,7 +12,7 @@ type Outcome uint8
 const (
 	OutcomeNone   Outcome = iota
 	Authenticated         // the peer proved itself by a method
-	Encrypted             // TLS, nobody authenticated
+	Encrypted             // TLS, not authenticated
 	Cleartext             // no TLS
 	Refused               // a policy forbids this connection
 	Deferred              // a lookup could not be trusted or completed

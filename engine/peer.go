@@ -38,6 +38,86 @@ func (e *Event) UnmarshalText(b []byte) error {
 	return err
 }
 
+// A Handshake says how far the handshake came in which the peer presented its
+// certificate. The zero Handshake is HandshakeComplete.
+type Handshake uint8
+
+// Handshakes.
+const (
+	// HandshakeComplete is a complete handshake with the settings of [Host.ClientTLS].
+	HandshakeComplete Handshake = iota
+	// HandshakeWider is a complete handshake with other settings of crypto/tls, after one
+	// with the usual settings failed: more cipher suites, no ML-KEM ([TLSChoice]).
+	HandshakeWider
+	// HandshakeRead is none: the certificate was read from a handshake that crypto/tls
+	// cannot complete, with a signature that proves the key. A verdict on such a peer says
+	// what a sender with another TLS library comes to. Nothing can be sent over it:
+	// [Attempt.Decision] never gives it, and a message that demands REQUIRETLS is refused.
+	HandshakeRead
+)
+
+var handshakeWords = [...]string{"complete", "wider", "read"}
+
+// String returns "complete", "wider" or "read".
+func (h Handshake) String() string { return enum.Word(handshakeWords[:], int(h)) }
+
+// MarshalText prints h as [Handshake.String] does.
+func (h Handshake) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads what [Handshake.MarshalText] prints.
+func (h *Handshake) UnmarshalText(b []byte) error {
+	i, err := enum.Index("engine", "handshake", handshakeWords[:], string(b))
+	*h = Handshake(i)
+	return err
+}
+
+// An Obstacle is what the TLS library of this program (crypto/tls with crypto/x509)
+// cannot do and others can. The zero Obstacle is ObstacleNone.
+type Obstacle uint8
+
+// Obstacles.
+const (
+	ObstacleNone        Obstacle = iota
+	ObstacleCertificate          // it does not parse a certificate of the chain
+	ObstacleKey                  // it refuses the key of the certificate
+	ObstacleSignature            // it takes no certificate that is signed like the leaf, and says so in its ClientHello
+	ObstacleSuite                // it shares no cipher suite with the server
+	ObstacleGroup                // it shares no group for the key exchange with the server
+	ObstacleHello                // its ClientHello is too large for the server, or for something before it
+)
+
+var obstacleWords = [...]string{"none", "certificate", "key", "signature", "cipher-suite", "group", "client-hello"}
+
+// String returns "none", "certificate", "key", "signature", "cipher-suite", "group" or
+// "client-hello".
+func (o Obstacle) String() string { return enum.Word(obstacleWords[:], int(o)) }
+
+// MarshalText prints o as [Obstacle.String] does.
+func (o Obstacle) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads what [Obstacle.MarshalText] prints.
+func (o *Obstacle) UnmarshalText(b []byte) error {
+	i, err := enum.Index("engine", "obstacle", obstacleWords[:], string(b))
+	*o = Obstacle(i)
+	return err
+}
+
+// OwnTLS says that a handshake failed through the TLS library of this program, not
+// through the peer. It is for what was proved: by a handshake with other settings, or by
+// what the server sent.
+type OwnTLS struct {
+	Obstacle Obstacle
+	// Detail is the cipher suite or the group that the server takes, or the words of the
+	// library; escaped when printed.
+	Detail string
+	// Chain is what was read of the certificates where the key was not proved: DER, leaf
+	// first. Where it was proved they are those of the [Peer].
+	Chain [][]byte
+	// Unproved says why it is not proved that the peer has the key of its certificate; ""
+	// if it is proved, or if there is no certificate.
+	Unproved string
+}
+
 // A Peer is what one connection showed.
 type Peer struct {
 	Event Event
@@ -76,6 +156,12 @@ type Peer struct {
 	// OwnTLS says why the handshake with the usual settings failed (E3, or E4 of another
 	// Handshake), where the TLS library of this program is at fault; nil if it is not.
 	OwnTLS *OwnTLS
+	// OtherKey says that the connection offered one kind of key only ([TLSChoice].Key), after
+	// one with the usual settings had shown a certificate with a key of another kind.
+	OtherKey bool
+	// Other is what the address showed on the other one of these two connections; nil if
+	// there was one. The outcome of a decision does not depend on it: it is for the words.
+	Other *Peer
 }
 
 // Certificates returns what the peer presented, leaf first, from Chain or Raw.

@@ -173,7 +173,7 @@ type Overridden struct {
 	Outcome   Outcome              // of the connection; OutcomeNone in a plan
 }
 
-// Underlying is the reason behind a reason: of the connection that a message's own wish
+// Underlying is the reason that another one wraps: of the connection that a message's own wish
 // lets pass, or of the host that the whole message depends on.
 type Underlying struct {
 	Reason Reason
@@ -217,5 +217,14 @@ func (r Reason) about(h *Host) Reason {
 // of returns r for another policy entry of the report.
 func (r Reason) of(p tlsrpt.PolicyType) Reason {
 	r.Policy = p
+	return r
+}
+
+// reason makes a reason about the next hop, which a literal is by its only host.
+func (p *Plan) reason(id reason.ID, ev reason.Evidence) Reason {
+	r := reasonOf(id, p.Orig, ev).in(p)
+	if !p.Orig.IsValid() && len(p.Hosts) > 0 {
+		r.Host = &p.Hosts[0]
+	}
 	return r
 }

@@ -2,10 +2,66 @@ package engine
 
 import (
 	"reflect"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/mxauth/mxauth/rfc6125"
 )
+
+// A planKey is a request as a map key: all of it that a plan depends on.
+type planKey struct {
+	nextHop    string
+	names      string // of Options.Names, joined
+	port       uint16
+	level      Level
+	insecureMX InsecureMX
+	daneAndSTS DANEAndSTS
+	unknownSTS STSUndetermined
+	flags      uint16
+}
+
+// keyOf returns the key of a request; ok is false for one whose plan is not kept,
+// because a function of the operator's is part of it.
+func keyOf(r *Request) (k planKey, ok bool) {
+	o := &r.Options
+	if o.TLSA.Forbid != nil || o.TLSA.Strength != nil {
+		return k, false
+	}
+	k = planKey{nextHop: r.NextHop, port: r.Port, level: r.Level, insecureMX: o.InsecureMX, daneAndSTS: o.DANEAndSTS, unknownSTS: o.STSUndetermined}
+	for i, set := range [...]bool{r.Smarthost, r.Sorted, r.RequireTLS, r.TLSRequiredNo, r.NullReturnPath, r.TLSRPTReport,
+		o.RefuseMXAlias, o.NoCNID, o.NoClearFallback, o.Audit, o.NoAddressDefer, o.LowerAll} {
+		if set {
+			k.flags |= 1 << i
+		}
+	}
+	if len(o.Names) > 0 {
+		k.names = joined(o.Names)
+	}
+	return k, true
+}
+
+// joined makes one string of the names; their order counts.
+func joined(names []rfc6125.Host) string {
+	var b strings.Builder
+	for _, n := range names {
+		b.WriteString(n.String())
+		b.WriteByte(' ')
+	}
+	return b.String()
+}
+
+// A keptPlan is an entry of the cache of plans.
+type keptPlan struct {
+	plan *Plan
+	size int64 // bytes of memory, as [planLRU.Add] counts them
+	// orders are the plan with its hosts of one preference in each order, put together
+	// when it is drawn first. Nil: there are no such hosts, or more orders than
+	// [maxOrders]; those are drawn in a copy each time.
+	orders []atomic.Pointer[Plan]
+}
 
 // A planLRU keeps plans, the one that was used last the longest. It bounds their
 // number and their bytes. It may be used by many goroutines at once.
@@ -64,7 +120,7 @@ func (c *planLRU) Purge() {
 	c.lru.Purge()
 }
 
-// keptPlanOverhead is what an entry takes beside the plan: in the map, in the list of
+// keptPlanOverhead is what an entry takes in addition to the plan: in the map, in the list of
 // the LRU, and in the map that heapSize does not see.
 const keptPlanOverhead = 512
 

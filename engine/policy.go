@@ -9,7 +9,7 @@ import (
 )
 
 // awaited reports whether what MTA-STS says can change the requirement of a host.
-func awaited(r *Request, g *gathered) bool {
+func awaited(r *Request, g *gatheredFacts) bool {
 	pending := *g
 	pending.asked, pending.sts = reason.STSWasAsked, sts.Result{Pending: true}
 	return slices.ContainsFunc(pending.hosts, func(h Host) bool {
@@ -18,7 +18,7 @@ func awaited(r *Request, g *gathered) bool {
 }
 
 // policyFailure is what rows S2, S4, S7, S8 and S9 report; zero if there is nothing to.
-func policyFailure(g *gathered) Reason {
+func policyFailure(g *gatheredFacts) Reason {
 	if g.asked != reason.STSWasAsked || g.sts.Pending {
 		return Reason{}
 	}
@@ -48,7 +48,7 @@ func policyFailure(g *gathered) Reason {
 }
 
 // noSTS says why MTA-STS asks nothing of a host.
-func noSTS(g *gathered) reason.NoSTS {
+func noSTS(g *gatheredFacts) reason.NoSTS {
 	s := stateOf(g.sts)
 	switch {
 	case g.asked != reason.STSWasAsked && g.asked != reason.STSLeft:

@@ -92,7 +92,7 @@ func TestRecord(t *testing.T) {
 	p := w.plan(engine.Request{})
 	a := e.Attempt(p, 0, noAddress)
 	_, state, err := shake(t, a.TLSConfig(), serverConfig(pki.self))
-	a.Decision(false) // too early: nothing is told of it
+	a.Decision(false) // too early: nothing is reported it
 	a.Done(state, err)
 	a.Decision(false)
 	a.Decision(true)

@@ -21,8 +21,8 @@ type recollection struct {
 	ends     time.Time // when a drop ends to have an effect; zero if none does
 }
 
-// recollect tells of the protections that a domain has lost.
-func recollect(g *gathered) recollection {
+// recollect returns the protections that a domain has lost.
+func recollect(g *gatheredFacts) recollection {
 	switch {
 	case g.past == nil:
 		return recollection{}
@@ -74,7 +74,7 @@ func reasonOfDrop(d *memory.Drop) reason.ID {
 
 // cover says what DANE covers now; known is false where a lookup that failed leaves that
 // open.
-func cover(g *gathered) (c memory.Cover, known bool) {
+func cover(g *gatheredFacts) (c memory.Cover, known bool) {
 	var covered, bare, unknown int
 	for i := range g.hosts {
 		h := &g.hosts[i]
@@ -103,8 +103,8 @@ func cover(g *gathered) (c memory.Cover, known bool) {
 }
 
 // stateNow is what the domain proves now.
-func stateNow(r *Request, g *gathered) (s memory.State) {
-	// Else nobody looked, or by a rule that other requests do not share.
+func stateNow(r *Request, g *gatheredFacts) (s memory.State) {
+	// Else it was not looked up, or by a rule that other requests do not share.
 	if r.Level.usesDANE() && !(r.TLSRPTReport && r.weakened()) && r.Options.TLSA.Forbid == nil {
 		s.DANE, s.DANEKnown = cover(g)
 	}
@@ -133,4 +133,12 @@ func stateNow(r *Request, g *gathered) (s memory.State) {
 		s.STSDrop = memory.DropSTSUnknown
 	}
 	return s
+}
+
+// earlier returns the earlier of two times. The zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -5,7 +5,7 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// dropped tells of a drop that was noticed just now.
+// dropped reports a drop that was noticed just now.
 func (e *Engine) dropped(domain rfc6125.Host, d memory.Drop) {
 	e.c.Logger.Warn("a domain has lost a protection that it once proved", "domain", domain, "kind", string(d.Kind), "host", d.Host, "since", d.Since)
 	if t := e.c.Trace.Dropped; t != nil {
@@ -15,7 +15,7 @@ func (e *Engine) dropped(domain rfc6125.Host, d memory.Drop) {
 
 // Remember notes what a connection showed: that host i of the plan spoke TLS, or that it
 // did not although it once has. A sender calls it after a decision on a connection that
-// was really made; it waits for nobody, and without [Config].Memory it does nothing.
+// was really made; it does not block, and without [Config].Memory it does nothing.
 func (e *Engine) Remember(p *Plan, i int, d Decision) {
 	if e.c.Memory == nil || p == nil || p.Past == nil || i < 0 || i >= len(p.Hosts) || !p.Hosts[i].Name.IsValid() {
 		return

@@ -24,9 +24,9 @@ type Request struct {
 	Level     Level  `json:"level"`
 	// Message flags, section 1.
 	RequireTLS     bool    `json:"requiretls,omitempty"`       // the REQUIRETLS parameter (RFC 8689)
-	TLSRequiredNo  bool    `json:"tls_required_no,omitempty"`  // the header field TLS-Required: No; see [ParseTLSRequired]. Ignored beside RequireTLS
+	TLSRequiredNo  bool    `json:"tls_required_no,omitempty"`  // the header field TLS-Required: No; see [ParseTLSRequired]. Ignored with RequireTLS
 	NullReturnPath bool    `json:"null_return_path,omitempty"` // the message is a bounce
-	TLSRPTReport   bool    `json:"tlsrpt_report,omitempty"`    // the message is a TLSRPT report (RFC 8460 section 5.3.1). Ignored beside RequireTLS
+	TLSRPTReport   bool    `json:"tlsrpt_report,omitempty"`    // the message is a TLSRPT report (RFC 8460 section 5.3.1). Ignored with RequireTLS
 	Options        Options `json:"options"`
 	// Sorted puts hosts of one preference in the order of their names in place of a
 	// random one: for answers that are read, not for sending (RFC 5321 section 5.1).
@@ -46,7 +46,7 @@ func (r *Request) weakened() bool {
 // ParseTLSRequired reads the values of all TLS-Required header fields of a message
 // and reports whether they say No. A message with more than one such field is
 // malformed and the header is not honoured, nor is any value but No (RFC 8689
-// section 3). The field is also without effect beside the REQUIRETLS parameter
+// section 3). The field is also without effect together with the REQUIRETLS parameter
 // (section 4.1); [Engine.Plan] sees to that.
 func ParseTLSRequired(values []string) bool {
 	// REQTLS-3-03: RFC 8689 section 3
@@ -83,7 +83,7 @@ func parseNextHop(s string) (nextHop, error) {
 		if rest := s[end+1:]; rest != "" {
 			digits, ok := strings.CutPrefix(rest, ":")
 			if !ok {
-				return n, errors.New("something other than a port behind the bracket")
+				return n, errors.New("something other than a port after the bracket")
 			}
 			p, err := strconv.ParseUint(digits, 10, 16)
 			if err != nil || p == 0 {
@@ -109,7 +109,7 @@ func parseNextHop(s string) (nextHop, error) {
 	return n, err
 }
 
-// parseLiteral reads what stands between the brackets of an address literal (RFC
+// parseLiteral reads the text between the brackets of an address literal (RFC
 // 5321 section 4.1.3). An IPv6 address is accepted without its tag, as MTAs write it.
 func parseLiteral(s string) (netip.Addr, bool) {
 	if tag, rest, ok := strings.Cut(s, ":"); ok && strings.EqualFold(tag, "IPv6") {
@@ -185,7 +185,7 @@ func (r *Request) check(haveSTS bool) (nextHop, error) {
 }
 
 // unheld reports whether mail goes whatever the memory says: in audit mode, where the
-// message asks for it, and where the operator wants nobody authenticated.
+// message asks for it, and where the operator wants no authentication.
 func (r *Request) unheld() bool {
 	return r.Options.Audit || r.weakened() || r.Level == LevelOpportunistic
 }

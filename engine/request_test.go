@@ -28,7 +28,7 @@ func TestRequests(t *testing.T) {
 		{"port 0", engine.Request{NextHop: "[relay.example.org]:0"}, "port"},
 		{"port too large", engine.Request{NextHop: "[relay.example.org]:65536"}, "port"},
 		{"port not a number", engine.Request{NextHop: "[relay.example.org]:smtp"}, "port"},
-		{"junk behind the bracket", engine.Request{NextHop: "[relay.example.org]x"}, "behind the bracket"},
+		{"junk after the bracket", engine.Request{NextHop: "[relay.example.org]x"}, "after the bracket"},
 		{"IPv4 with the tag of IPv6", engine.Request{NextHop: "[IPv6:192.0.2.1]"}, "next hop"},
 		{"IPv6 with a zone", engine.Request{NextHop: "[IPv6:fe80::1%eth0]"}, "next hop"},
 		{"two ports", engine.Request{NextHop: "[relay.example.org]:587", Port: 25}, "port"},

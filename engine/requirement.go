@@ -19,7 +19,7 @@ const (
 	HalfDANE Requirement = 1 << 2 // TLS and a TLSA match; the host is proven, the choice of host is not
 	PKIX     Requirement = 1 << 3 // TLS, a WebPKI path, one of the names asked for
 	STS      Requirement = 1 << 4 // pattern matched, TLS, a WebPKI path, the name of the MX host
-	DANE     Requirement = 1 << 5 // TLS and a TLSA match behind a secure MX
+	DANE     Requirement = 1 << 5 // TLS and a TLSA match of a host found by a secure MX
 )
 
 // requirementParts are the parts in the order in which they are printed and judged.

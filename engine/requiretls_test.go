@@ -44,7 +44,7 @@ func TestRequireTLSKeepsReasons(t *testing.T) {
 	}
 }
 
-// TestRequireTLSOfAnyPlan: whatever a plan demands, under REQUIRETLS nobody unproved gets the
+// TestRequireTLSOfAnyPlan: whatever a plan demands, under REQUIRETLS no one unproved gets the
 // message.
 func TestRequireTLSOfAnyPlan(t *testing.T) {
 	for _, r := range []engine.Requirement{engine.May, engine.Encrypt, engine.HalfDANE} {

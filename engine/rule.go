@@ -7,9 +7,9 @@ import (
 	"github.com/mxauth/mxauth/engine/reason"
 )
 
-// makePlan rules on what was gathered. It is pure: it asks nobody and reads no clock. lost
+// makePlan rules on what was gathered. It is pure: it does no I/O and reads no clock. lost
 // are the protections that were noticed as lost just now.
-func makePlan(r Request, g gathered) (p *Plan, lost []memory.Drop) {
+func makePlan(r Request, g gatheredFacts) (p *Plan, lost []memory.Drop) {
 	p = &Plan{
 		Request: r, Orig: g.next.host, Exp: g.mx.exp, MX: g.mx.state, STS: g.sts, STSAsked: g.asked, Made: g.at,
 		Hosts: make([]Host, len(g.hosts)),
@@ -45,7 +45,7 @@ func makePlan(r Request, g gathered) (p *Plan, lost []memory.Drop) {
 // validity returns the earliest end of what the plan rests on; the end of signatures and
 // of a cached policy, beyond which it is not used even for one transaction (zero if there
 // is none); and whether nothing of it failed or is pending, so that it may be kept.
-func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, steady bool) {
+func validity(p *Plan, g *gatheredFacts, m *recollection) (ends, limit time.Time, steady bool) {
 	steady = m.err == nil && p.MX.Outcome != Deferred
 	if l := &p.MX.Lookup; l.Err == nil {
 		ends, limit = l.Answer.Expires, l.Answer.SignaturesEnd
@@ -84,12 +84,4 @@ func validity(p *Plan, g *gathered, m *recollection) (ends, limit time.Time, ste
 		ends = g.done.Add(minValid)
 	}
 	return ends, limit, steady
-}
-
-// earlier returns the earlier of two times. The zero time is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

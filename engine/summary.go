@@ -23,7 +23,7 @@ type Summary struct {
 }
 
 // Summarise combines the decisions of the hosts, in the order of the plan; hosts of
-// one preference may stand in another order than the plan was made with. A decision
+// one preference may be in another order than the plan was made with. A decision
 // that is missing counts as deferred.
 //
 // The outcome is that of the first host over which the message may go now. If none
@@ -53,12 +53,12 @@ func Summarise(p *Plan, decisions []Decision) Summary {
 		s.EveryHost = s.Authenticated == s.Deliverable
 		return s
 	}
-	s.Outcome, s.Reason = nobody(p, decisions)
+	s.Outcome, s.Reason = undeliverable(p, decisions)
 	return s
 }
 
-// nobody is the outcome where the message may go nowhere.
-func nobody(p *Plan, decisions []Decision) (Outcome, Reason) {
+// undeliverable is the outcome where the message may go over no host.
+func undeliverable(p *Plan, decisions []Decision) (Outcome, Reason) {
 	if p.Unusable() {
 		// O6; by option the operator waits instead.
 		if p.Request.Options.NoAddressDefer {

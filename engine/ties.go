@@ -44,7 +44,7 @@ func arrangeTies(hosts []Host, n int) {
 	}
 }
 
-// orders counts the orders in which hosts of one preference can stand, no further than
+// orders counts the orders in which hosts of one preference can be arranged, no further than
 // to some number beyond [maxOrders].
 func orders(hosts []Host) int {
 	n := 1

@@ -287,7 +287,7 @@ func TestResumption(t *testing.T) {
 		t.Error("the second session of the same plan is not")
 	}
 	// The same host under another requirement, or for another next hop (other names
-	// would count), starts anew.
+	// would count), starts again.
 	if connect(engine.Request{Level: engine.LevelOpportunistic}) {
 		t.Error("resumed into another plan")
 	}

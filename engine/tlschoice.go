@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"slices"
 )
 
@@ -38,6 +39,10 @@ type TLSChoice struct {
 	NoMLKEM bool
 	// Suites are the cipher suites of TLS 1.2; nil: those of crypto/tls. TLS 1.3 has its own.
 	Suites []uint16
+	// Key offers one kind of key only, x509.RSA or x509.ECDSA, to a server that may have a
+	// certificate of each: TLS 1.2, since in TLS 1.3 crypto/tls has no choice of it, and the
+	// cipher suites for that kind, in place of Suites. 0: every kind.
+	Key x509.PublicKeyAlgorithm
 }
 
 // WiderSuites lists the cipher suites of crypto/tls that encrypt properly, those first
@@ -71,6 +76,31 @@ func (t TLSChoice) apply(c *tls.Config) {
 	}
 	if t.Suites != nil {
 		c.CipherSuites = slices.Clone(t.Suites)
+	}
+	if t.Key != x509.UnknownPublicKeyAlgorithm {
+		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, suitesFor(t.Key)
+	}
+}
+
+// ClientTLS returns the TLS configuration for a connection to a host of a plan: SNI
+// as the plan says (RFC 7672 section 8.1, RFC 8461 section 7.1), TLS 1.2 or later
+// (RFC 8996), Go's own cipher suites, no session resumption.
+//
+// WARNING: it accepts any certificate, since whether one counts is for
+// [Engine.Decide] to say after the handshake; a caller that does not call Decide
+// before MAIL FROM sends mail to anybody. Use [Attempt.TLSConfig], which decides
+// inside the handshake.
+func (h *Host) ClientTLS() *tls.Config {
+	// TLS9325-4.1-01: RFC 9325 section 4.1
+	return &tls.Config{
+		// DANE7671-3-01: RFC 7671 section 3
+		ServerName: h.SNI,
+		// TLS8996-4-01: RFC 8996 section 4; TLS8996-5-01: RFC 8996 section 5
+		// TLS9325-3.1.1-01: RFC 9325 section 3.1.1; STS-7.2-01: RFC 8461 section 7.2
+		MinVersion: tls.VersionTLS12,
+		// The standard library would look for a WebPKI path to the SNI name, which is
+		// neither necessary nor sufficient here.
+		InsecureSkipVerify: true,
 	}
 }
 

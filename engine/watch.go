@@ -40,8 +40,8 @@ var (
 	errPlainData = errors.New("unencrypted data after the reply to STARTTLS")
 )
 
-// A watched is a connection whose SMTP is read along, up to the first TLS record.
-type watched struct {
+// A watchedConn is a connection whose SMTP is read along, up to the first TLS record.
+type watchedConn struct {
 	net.Conn
 
 	mu      sync.Mutex // guards what follows
@@ -58,7 +58,7 @@ type watched struct {
 }
 
 // Read implements [net.Conn].
-func (w *watched) Read(b []byte) (int, error) {
+func (w *watchedConn) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,7 +71,7 @@ func (w *watched) Read(b []byte) (int, error) {
 }
 
 // Write implements [net.Conn].
-func (w *watched) Write(b []byte) (int, error) {
+func (w *watchedConn) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	w.sent(b)
 	w.mu.Unlock()
@@ -83,7 +83,7 @@ func (w *watched) Write(b []byte) (int, error) {
 func isRecord(b byte) bool { return 20 <= b && b <= 24 }
 
 // received parses what the server sent.
-func (w *watched) received(b []byte) {
+func (w *watchedConn) received(b []byte) {
 	if len(b) == 0 {
 		return
 	}
@@ -118,7 +118,7 @@ func (w *watched) received(b []byte) {
 }
 
 // replied takes one reply for the command that it answers.
-func (w *watched) replied(r smtpreply.Reply) {
+func (w *watchedConn) replied(r smtpreply.Reply) {
 	if w.greeting == nil {
 		w.greeting = &r
 		return
@@ -147,7 +147,7 @@ func (w *watched) replied(r smtpreply.Reply) {
 }
 
 // sent parses what the client sends.
-func (w *watched) sent(b []byte) {
+func (w *watchedConn) sent(b []byte) {
 	if len(b) == 0 {
 		return
 	}
@@ -188,10 +188,10 @@ func (w *watched) sent(b []byte) {
 }
 
 // tlsBegun reports whether TLS records have been sent.
-func (w *watched) tlsBegun() bool { return w.phase == phaseHello || w.phase == phaseTLS }
+func (w *watchedConn) tlsBegun() bool { return w.phase == phaseHello || w.phase == phaseTLS }
 
 // offersSTARTTLS reports whether EHLO was answered with an offer of STARTTLS.
-func (w *watched) offersSTARTTLS() bool {
+func (w *watchedConn) offersSTARTTLS() bool {
 	return w.ehlo != nil && w.ehlo.Code == 250 && w.ehlo.Offers("STARTTLS")
 }
 
@@ -202,7 +202,7 @@ func noEHLO(code int) bool { return code == 500 || code == 502 }
 
 // peer says what the connection showed, if TLS was not begun on it. err, nil if there
 // was none, is what ended it.
-func (w *watched) peer(err error) Peer {
+func (w *watchedConn) peer(err error) Peer {
 	answered := func(command string, r *smtpreply.Reply) Peer {
 		return Peer{Code: r.Code, Detail: command + " was answered with " + r.String()}
 	}

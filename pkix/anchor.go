@@ -37,8 +37,8 @@ func KeyAnchor(spki []byte) (Anchor, error) {
 	if err != nil {
 		return Anchor{}, err
 	}
-	if why := KeyFault(k); why != "" {
-		return Anchor{}, fmt.Errorf("%w: public key: %s", ErrMalformed, why)
+	if err := CheckKey(k); err != nil {
+		return Anchor{}, fmt.Errorf("%w: public key: %w", ErrMalformed, err)
 	}
 	key := &x509.Certificate{PublicKey: k}
 	switch k.(type) {

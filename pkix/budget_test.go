@@ -200,7 +200,7 @@ func TestKeyIdentifiers(t *testing.T) {
 	misleading := *right.cert
 	misleading.SubjectKeyId = []byte{9}
 	want(t, verify(certs(r.cert), leaf, wrong.cert, &misleading), nil)
-	// An absent identifier speaks against nobody, and one that differs is tried last.
+	// An absent identifier speaks against no one, and one that differs is tried last.
 	bare := *right.cert
 	bare.SubjectKeyId = nil
 	anonymous := *leaf

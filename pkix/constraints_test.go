@@ -52,7 +52,7 @@ func TestConstraints(t *testing.T) {
 		// Not critical, still a constraint.
 		g := r.ca("g", rawExt(false, constraints(trees(com), nil), 2, 5, 29, 30))
 		want(t, verify(certs(r.cert), g.leaf(), g.cert), pkix.ErrConstraint)
-		// A leaf's own constraints bind nobody.
+		// A leaf's own constraints bind no one.
 		want(t, verify(certs(r.cert), r.leaf(constrained(trees(com), nil))), nil)
 	})
 	t.Run("PKIX5280-4.2.1.10-02 dNSName constraints are processed", func(t *testing.T) {
@@ -427,7 +427,7 @@ func TestMalformedNames(t *testing.T) {
 		t.Run(fmt.Sprint("names ", i), func(t *testing.T) {
 			leaf := resigned(t, a, extend(a.leaf(dns()), false, bad, 2, 5, 29, 17))
 			want(t, verify(certs(r.cert), leaf, a.cert), pkix.ErrMalformed, "CN=mx.example")
-			// Without constraints nobody looks.
+			// Without constraints no one looks.
 			e := r.ca("b")
 			want(t, verify(certs(r.cert), resigned(t, e, extend(e.leaf(dns()), false, bad, 2, 5, 29, 17)), e.cert), nil)
 		})

@@ -49,5 +49,5 @@
 // exponent, each name, step and byte by its own cost, over all paths together.
 // When it is used up the answer is [ErrBudget], not a longer search. RSA keys of
 // fewer than 1,023 or more than 8,192 bits, or with an exponent of more than 33,
-// sign nothing ([KeyFault]).
+// sign nothing ([CheckKey]).
 package pkix

@@ -24,7 +24,7 @@ var (
 	ErrPurpose     = fmt.Errorf("%w: wrong purpose", ErrUntrusted) // key usage, extended key usage, CA flag
 	ErrPathLength  = fmt.Errorf("%w: path length", ErrUntrusted)
 	ErrExtension   = fmt.Errorf("%w: unknown critical extension", ErrUntrusted)
-	ErrKey         = fmt.Errorf("%w: public key not accepted", ErrUntrusted) // see [KeyFault]
+	ErrKey         = fmt.Errorf("%w: public key not accepted", ErrUntrusted) // see [CheckKey]
 	ErrSignature   = fmt.Errorf("%w: bad signature", ErrUntrusted)
 	ErrNoAnchor    = fmt.Errorf("%w: no path to an anchor", ErrUntrusted)
 	// ErrBudget is above the ranking: it ended the search, so it is not known

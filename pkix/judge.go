@@ -59,8 +59,8 @@ func (v *verifier) judgeLeaf(c *Certificate) bool {
 	note(judgeDates(c, v.r.At))
 	note(judgeExtensions(c))
 	note(judgePurpose(c))
-	if why := KeyFault(c.view.PublicKey); why != "" {
-		note(failure(ErrKey, c.view, why))
+	if err := CheckKey(c.view.PublicKey); err != nil {
+		note(failure(ErrKey, c.view, err.Error()))
 	}
 	return good
 }

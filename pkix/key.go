@@ -28,27 +28,44 @@ const (
 	maxExponentBits = 33
 )
 
-// KeyFault says why a public key is too weak, or too costly to use, to prove who a
-// server is: "an RSA key of 512 bits, fewer than 1023"; "" if it is accepted. A key of
-// another type than RSA is accepted as it is, and so is nil, a key that could not be
-// read.
-func KeyFault(key crypto.PublicKey) string {
+// A KeyError says why [CheckKey] does not accept an RSA key.
+type KeyError struct {
+	Bits     int  // of the modulus; the fault if neither of the others is set
+	Exponent bool // the exponent is too large
+	Number   bool // a number in it is even or too small
+}
+
+// Error returns what the key is: "an RSA key of 512 bits, fewer than 1023".
+func (e *KeyError) Error() string {
+	switch {
+	case e.Exponent:
+		return fmt.Sprintf("an RSA key with an exponent of more than %d bits", maxExponentBits)
+	case e.Number:
+		return "an RSA key with an even or too small number in it"
+	case e.Bits < minRSABits:
+		return fmt.Sprintf("an RSA key of %d bits, fewer than %d", e.Bits, minRSABits)
+	}
+	return fmt.Sprintf("an RSA key of %d bits, more than %d", e.Bits, maxRSABits)
+}
+
+// CheckKey returns a [*KeyError] if a public key is too weak, or too costly to use, to prove
+// who a server is; nil if it is accepted. A key of another type than RSA is accepted as it
+// is, and so is nil, a key that could not be read.
+func CheckKey(key crypto.PublicKey) error {
 	k, ok := key.(*rsa.PublicKey)
 	if !ok {
-		return ""
+		return nil
 	}
 	bits := k.N.BitLen()
 	switch {
-	case bits < minRSABits:
-		return fmt.Sprintf("an RSA key of %d bits, fewer than %d", bits, minRSABits)
-	case bits > maxRSABits:
-		return fmt.Sprintf("an RSA key of %d bits, more than %d", bits, maxRSABits)
+	case bits < minRSABits, bits > maxRSABits:
+		return &KeyError{Bits: bits}
 	case int64(k.E)>>maxExponentBits != 0:
-		return fmt.Sprintf("an RSA key with an exponent of more than %d bits", maxExponentBits)
+		return &KeyError{Bits: bits, Exponent: true}
 	case k.E < 3 || k.E%2 == 0 || k.N.Bit(0) == 0:
-		return "an RSA key with an even or too small number in it"
+		return &KeyError{Bits: bits, Number: true}
 	}
-	return ""
+	return nil
 }
 
 // ReadKey reads a DER SubjectPublicKeyInfo, of a peer that presented a bare key or

@@ -16,7 +16,7 @@ const DefaultMaxIntermediates = 8
 // A Request is the input of [Verify].
 type Request struct {
 	// Chain is what the peer presented, leaf first; the order of the rest does not
-	// matter. Nil entries behind the leaf are ignored. More than MaxCertificates
+	// matter. Nil entries after the leaf are ignored. More than MaxCertificates
 	// are refused with [ErrBudget].
 	Chain []*x509.Certificate
 	// Certs is Chain for certificates that were read by [Read]; it is not looked at

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mxauth/mxauth/conformance/vectors/hostmatch"
 	"github.com/mxauth/mxauth/internal/certtest"
@@ -320,12 +321,19 @@ func TestBadInput(t *testing.T) {
 		{"with a tail", [][]byte{append(slices.Clone(plain), 0)}, pkix.ErrMalformed, "not the DER of a certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := cpu()
-			_, err := pkix.Verify(pkix.Request{Certs: pkix.ReadChain(c.chain), Roots: roots, At: certtest.Now})
-			if spent := cpu() - before; spent > maxCPU && !certtest.Race {
-				t.Errorf("it took %s of CPU", spent)
+			least := time.Duration(1 << 62)
+			for range 5 { // the machine does other things as well
+				before := cpu()
+				_, err := pkix.Verify(pkix.Request{Certs: pkix.ReadChain(c.chain), Roots: roots, At: certtest.Now})
+				least = min(least, cpu()-before)
+				want(t, err, c.kind, c.words)
+				if least <= maxCPU {
+					break
+				}
 			}
-			want(t, err, c.kind, c.words)
+			if least > maxCPU && !certtest.Race {
+				t.Errorf("it took %s of CPU", least)
+			}
 		})
 	}
 }
@@ -337,14 +345,14 @@ func TestReadKey(t *testing.T) {
 		if known := !slices.Contains([]string{"ec-explicit", "secp256k1", "rsa-pss", "ed448", "dsa"}, k.Name); (key != nil) != known || (err == nil) != known {
 			t.Errorf("%s: %v, %v", k.Name, key, err)
 		}
-		if why := pkix.KeyFault(key); (why != "") != k.Weak {
-			t.Errorf("%s: %s", k.Name, why)
+		if err := pkix.CheckKey(key); (err != nil) != k.Weak {
+			t.Errorf("%s: %v", k.Name, err)
 		}
 	}
 	for bits, ok := range map[int]bool{512: false, 768: false, 1022: false, 1023: true, 1024: true} {
 		key, err := pkix.ReadKey(certtest.NewRSA(bits, 65537).SPKI(true))
-		if err != nil || (pkix.KeyFault(key) == "") != ok {
-			t.Errorf("%d bits: %v, %v", bits, err, pkix.KeyFault(key))
+		if err != nil || (pkix.CheckKey(key) == nil) != ok {
+			t.Errorf("%d bits: %v, %v", bits, err, pkix.CheckKey(key))
 		}
 	}
 }

@@ -90,7 +90,7 @@ func signatureAlgorithm(ai cryptobyte.String) x509.SignatureAlgorithm {
 var errRSA = errors.New("crypto/rsa: verification error")
 
 // checkSignature reports whether key made the signature over data with the
-// algorithm. Keys that [KeyFault] refuses make none.
+// algorithm. Keys that [CheckKey] refuses make none.
 func checkSignature(id x509.SignatureAlgorithm, key crypto.PublicKey, data, signature []byte) error {
 	var a *algorithm
 	for i := range algorithms {
@@ -102,8 +102,8 @@ func checkSignature(id x509.SignatureAlgorithm, key crypto.PublicKey, data, sign
 	if a == nil || a.hash == 0 && a.id != x509.PureEd25519 || !canSign(key) {
 		return x509.ErrUnsupportedAlgorithm
 	}
-	if why := KeyFault(key); why != "" {
-		return errors.New(why)
+	if err := CheckKey(key); err != nil {
+		return err
 	}
 	var digest []byte
 	if a.hash != 0 {
@@ -153,13 +153,13 @@ var digestInfo = map[crypto.Hash]string{
 }
 
 // VerifyPKCS1 checks a signature of RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2.2). It takes
-// the keys that [KeyFault] accepts and fails for others. crypto/rsa refuses keys of 1,023
+// the keys that [CheckKey] accepts and fails for others. crypto/rsa refuses keys of 1,023
 // bits and exponents above 2^31-1, and its arithmetic, made for secrets, takes three
 // times as long for large keys; here all numbers are public. SHA-1 is for callers that
 // must take it: no signature in a certificate is checked with it.
 func VerifyPKCS1(k *rsa.PublicKey, hash crypto.Hash, digest, signature []byte) error {
-	if why := KeyFault(k); why != "" {
-		return errors.New(why)
+	if err := CheckKey(k); err != nil {
+		return err
 	}
 	if len(digest) != hash.Size() || digestInfo[hash] == "" {
 		return errRSA
@@ -200,7 +200,7 @@ func signatureCost(id x509.SignatureAlgorithm, key crypto.PublicKey, n int) time
 	cost := time.Duration(n) * costHash
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		if KeyFault(k) != "" {
+		if CheckKey(k) != nil {
 			return cost // it is not used
 		}
 		// Squarings and multiplications, each of which takes words^2 steps.

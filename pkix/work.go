@@ -53,11 +53,11 @@ type Work struct {
 
 	spent      time.Duration
 	signatures int
-	signed     []signed
+	signed     []signatureCheck
 }
 
-// signed is the result of one check: whether parent's key signed child.
-type signed struct {
+// signatureCheck is the result of one check: whether parent's key signed child.
+type signatureCheck struct {
 	child, parent *x509.Certificate
 	fail          *Error // nil if it did
 }
@@ -99,7 +99,7 @@ func (w *Work) signature(child, parent *Certificate) (fail, out *Error) {
 		return nil, out
 	}
 	fail = signatureFailure(child, parent)
-	w.signed = append(w.signed, signed{child.view, parent.view, fail})
+	w.signed = append(w.signed, signatureCheck{child.view, parent.view, fail})
 	return fail, nil
 }
 
@@ -117,8 +117,8 @@ func signatureFailure(child, parent *Certificate) *Error {
 	if why := parent.Unread(FieldKey); why != "" {
 		return failure(ErrSignature, c, "made by "+subjectText(parent.view)+" with "+why)
 	}
-	if why := KeyFault(key); why != "" {
-		return failure(ErrSignature, c, "made with "+why)
+	if err := CheckKey(key); err != nil {
+		return failure(ErrSignature, c, "made with "+err.Error())
 	}
 	if err := checkSignature(c.SignatureAlgorithm, key, c.RawTBSCertificate, c.Signature); err != nil {
 		return failure(ErrSignature, c, "not made by "+subjectText(parent.view)+" ("+text.ASCII(err.Error(), maxShown)+")")

@@ -79,7 +79,7 @@
 // them with [Presented.Match]; [Presented.Explain] says why each one does not.
 //
 //   - ASCII, label by label, without regard to case (RFC 9525 section 6.3).
-//   - One asterisk as the whole left-most label stands for exactly one label;
+//   - One asterisk as the whole left-most label matches exactly one label;
 //     any other asterisk makes the identifier invalid. That `*.com` matches
 //     `example.com` follows from the text; [Options.NoTopLevelWildcard] is for
 //     those who know better.

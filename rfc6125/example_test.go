@@ -19,12 +19,12 @@ func Example() {
 	match := presented.Match([]rfc6125.Reference{expected}, rfc6125.Options{})
 	fmt.Println("matches:", match.OK)
 	for _, v := range presented.Explain([]rfc6125.Reference{expected}, rfc6125.Options{}) {
-		fmt.Printf("%s: %s\n", v.Identifier, v.Why)
+		fmt.Printf("%s: %s\n", v.Identifier, v.Mismatch)
 	}
 	// Output:
 	// matches: false
-	// mx.example: another name
-	// CN=mx.example: a Common Name identifies no service (RFC 9525 section 2)
+	// mx.example: other-name
+	// CN=mx.example: common-name
 }
 
 // A submission client that found its server by an SRV lookup takes the mail

@@ -27,7 +27,7 @@ const (
 	// HintMixedScript: a U-label mixes scripts that no single language mixes.
 	HintMixedScript
 	// HintConfusable: a U-label looks like another one, or has characters that
-	// one cannot see or tell apart.
+	// one cannot see or distinguish.
 	HintConfusable
 	// HintSymbol: a U-label holds what is neither letter, mark nor digit.
 	HintSymbol
@@ -39,7 +39,7 @@ const unsafeHints = HintRightToLeft | HintMixedScript | HintConfusable | HintSym
 // String lists the hints in words, parted by commas; "" for none.
 func (x Hints) String() string {
 	words := [...]string{
-		"underscore", "hyphen at the end of a label", "reserved label", "fake A-label",
+		"underscore", "hyphen at a label's end", "reserved label", "fake A-label",
 		"right to left", "mixed scripts", "confusable", "symbol",
 	}
 	var s []string
@@ -117,7 +117,7 @@ const (
 	scriptBopomofo
 	scriptHangul
 	scriptLatin
-	scriptOther // any one other: its name is kept beside the set
+	scriptOther // any one other: its name is kept with the set
 )
 
 var together = [...]scriptSet{

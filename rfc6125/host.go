@@ -13,7 +13,7 @@ import (
 // 255 octets in wire form, less the first length octet and the root's zero.
 const maxHostOctets = 253
 
-// maxHostInput bounds what ParseHost looks at: 253 octets of A-labels stand for
+// maxHostInput bounds what ParseHost looks at: 253 octets of A-labels encode
 // fewer than 253 code points, each of at most four octets in UTF-8.
 const maxHostInput = 4 * maxHostOctets
 

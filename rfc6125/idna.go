@@ -132,7 +132,7 @@ var (
 )
 
 // decodeLabel returns the U-label of an A-label in lower case, if it is a true
-// one: the decoded label is valid as it stands and encodes to the same A-label.
+// one: the decoded label is valid unchanged and encodes to the same A-label.
 func decodeLabel(a string) (string, error) {
 	u, err := uLabel.ToUnicode(a)
 	if err != nil || isASCII(u) {

@@ -35,7 +35,7 @@ func (p Presented) Match(refs []Reference, o Options) Match {
 		below := ref.belowAsterisk()
 		for i := range p.ids {
 			id := &p.ids[i]
-			if id.matches(ref, below) && p.counts(id, o) == "" {
+			if id.matches(ref, below) && p.counts(id, o) == MismatchNone {
 				// SID9525-6.6-01: RFC 9525 section 6.6
 				return Match{OK: true, Reference: ref, Presented: id.Text, Kind: id.Kind}
 			}
@@ -65,19 +65,49 @@ func (id *Identifier) matches(ref Reference, below string) bool {
 	return id.name == want && id.name != "" && id.service == ref.service
 }
 
-// counts says why the rule book does not let id prove anything, "" if it does.
-func (p *Presented) counts(id *Identifier, o Options) string {
+// A Mismatch says why a presented identifier proves no reference. The zero Mismatch is none.
+type Mismatch uint8
+
+// Values of Mismatch.
+const (
+	MismatchNone        Mismatch = iota
+	MismatchInvalid              // Identifier.Invalid says what is wrong with it
+	MismatchCommonName           // a Common Name identifies no service (RFC 9525 section 2)
+	MismatchCNWithSAN            // it counts only without DNS-ID, SRV-ID and URI (RFC 6125 section 6.4.4)
+	MismatchSRVOff               // Options.SRVID is off
+	MismatchTopLevel             // a wildcard right below the root, and Options.NoTopLevelWildcard
+	MismatchNoReference          // there is nothing to compare with
+	MismatchName                 // another name
+	MismatchLabels               // an asterisk matches exactly one label (RFC 9525 section 6.3)
+	MismatchNoService            // a DNS-ID does not prove a service
+	MismatchServiceOnly          // an SRV-ID proves its service alone
+	MismatchService              // the name, of another service
+)
+
+var mismatchWords = [...]string{"", "invalid", "common-name", "common-name-with-san", "srv-id-off", "top-level-wildcard",
+	"no-reference", "other-name", "one-label", "no-service", "service-only", "other-service"}
+
+// String returns the word of the mismatch: "other-name"; "" for MismatchNone.
+func (m Mismatch) String() string {
+	if int(m) < len(mismatchWords) {
+		return mismatchWords[m]
+	}
+	return "unknown"
+}
+
+// counts returns why the options do not let id prove anything; MismatchNone if they do.
+func (p *Presented) counts(id *Identifier, o Options) Mismatch {
 	switch {
 	case id.Kind == CNID && !o.CNID: // SID9525-2-01: RFC 9525 section 2
-		return "a Common Name identifies no service (RFC 9525 section 2)"
+		return MismatchCommonName
 	case id.Kind == CNID && p.noCN: // SID6125-6.4.4-01: RFC 6125 section 6.4.4
-		return "a Common Name counts only where there is no DNS-ID, SRV-ID or URI (RFC 6125 section 6.4.4)"
+		return MismatchCNWithSAN
 	case id.Kind == SRVID && !o.SRVID:
-		return "an SRV-ID is not asked for"
+		return MismatchSRVOff
 	case o.NoTopLevelWildcard && id.wildcard && !strings.Contains(id.name, "."):
-		return "a wildcard right under a top-level label"
+		return MismatchTopLevel
 	}
-	return ""
+	return MismatchNone
 }
 
 // A Verdict says of one presented identifier whether it proves a reference.
@@ -85,27 +115,27 @@ type Verdict struct {
 	Identifier Identifier
 	OK         bool
 	Reference  Reference // the first reference that it proves, if OK
-	Why        string    // why it proves none, if not OK
+	Mismatch   Mismatch  // why it proves none, if not OK
 }
 
 // Explain judges every presented identifier by itself, in the order of the
-// certificate: the reasons behind [Presented.Match], for people. It allocates.
+// certificate: why [Presented.Match] answers as it does. It allocates.
 func (p Presented) Explain(refs []Reference, o Options) []Verdict {
 	vs := make([]Verdict, len(p.ids))
 	for i := range p.ids {
 		id := &p.ids[i]
 		vs[i].Identifier = *id
 		if id.Invalid != "" {
-			vs[i].Why = id.Invalid
+			vs[i].Mismatch = MismatchInvalid
 			continue
 		}
-		if vs[i].Why = p.counts(id, o); vs[i].Why != "" {
+		if vs[i].Mismatch = p.counts(id, o); vs[i].Mismatch != MismatchNone {
 			continue
 		}
-		vs[i].Why = id.whyNot(refs)
+		vs[i].Mismatch = id.mismatch(refs)
 		for _, ref := range refs {
 			if id.matches(ref, ref.belowAsterisk()) {
-				vs[i].OK, vs[i].Reference, vs[i].Why = true, ref, ""
+				vs[i].OK, vs[i].Reference, vs[i].Mismatch = true, ref, MismatchNone
 				break
 			}
 		}
@@ -113,27 +143,26 @@ func (p Presented) Explain(refs []Reference, o Options) []Verdict {
 	return vs
 }
 
-// whyNot finds the most telling reason why a valid id covers none of refs.
-func (id *Identifier) whyNot(refs []Reference) string {
-	why := "another name"
+// mismatch returns the most specific reason why a valid id covers none of refs.
+func (id *Identifier) mismatch(refs []Reference) Mismatch {
 	for _, ref := range refs {
 		switch host := ref.host.ascii; {
 		case id.wildcard && (host == id.name || isBelow(host, id.name)):
 			if ref.service == "" || ref.belowAsterisk() != id.name {
-				return "an asterisk stands for exactly one label"
+				return MismatchLabels
 			}
-			return "a DNS-ID does not prove a service"
+			return MismatchNoService
 		case id.name != host:
 		case id.service == "" && ref.service != "":
-			return "a DNS-ID does not prove a service"
+			return MismatchNoService
 		case ref.service == "":
-			return "an SRV-ID proves its service alone"
+			return MismatchServiceOnly
 		case id.service != ref.service:
-			return "the name of another service"
+			return MismatchService
 		}
 	}
 	if len(refs) == 0 {
-		why = "no reference identifier to compare with"
+		return MismatchNoReference
 	}
-	return why
+	return MismatchName
 }

@@ -428,22 +428,25 @@ func TestExplain(t *testing.T) {
 	why := func(rs []rfc6125.Reference, o rfc6125.Options) []string {
 		var ws []string
 		for _, v := range p.Explain(rs, o) {
-			if v.OK != (v.Why == "") || v.OK != v.Reference.IsValid() {
+			if v.OK != (v.Mismatch == rfc6125.MismatchNone) || v.OK != v.Reference.IsValid() {
 				t.Errorf("%+v", v)
 			}
-			w := v.Why
-			if v.OK {
+			w := v.Mismatch.String()
+			switch {
+			case v.OK:
 				w = "proves " + v.Reference.String()
+			case v.Mismatch == rfc6125.MismatchInvalid:
+				w = v.Identifier.Invalid
 			}
 			ws = append(ws, v.Identifier.String()+": "+w)
 		}
 		return ws
 	}
 	const (
-		another = "another name"
-		one     = "an asterisk stands for exactly one label"
-		cnNo    = "a Common Name identifies no service (RFC 9525 section 2)"
-		srvNo   = "an SRV-ID is not asked for"
+		another = "other-name"
+		one     = "one-label"
+		cnNo    = "common-name"
+		srvNo   = "srv-id-off"
 	)
 	rest := []string{
 		"iPAddress=192.0.2.1: an address proves no host name",
@@ -460,25 +463,25 @@ func TestExplain(t *testing.T) {
 	imap := []rfc6125.Reference{serviceRef(t, "imap", "mx.example")}
 	got := why(append(imap, refs("a.b.example", "x.com")...), rfc6125.Options{CNID: true, SRVID: true, NoTopLevelWildcard: true})
 	if diff := cmp.Diff([]string{
-		"mx.example: a DNS-ID does not prove a service", "*.example: a wildcard right under a top-level label", "a*.example: an asterisk that is not the whole left-most label",
-		"other.test: " + another, "SRVName=_imap.mx.example: proves _imap.mx.example", "SRVName=_smtp.mx.example: the name of another service", rest[0], rest[1],
-		"*.mx.example: " + one, "*.b.a.mx.example: " + another, "rfc822Name=a@mx.example: proves no host name", "*.com: a wildcard right under a top-level label",
-		`CN=Mail of mx.example: the octet " "`, "CN=mx.example: a Common Name counts only where there is no DNS-ID, SRV-ID or URI (RFC 6125 section 6.4.4)",
+		"mx.example: no-service", "*.example: top-level-wildcard", "a*.example: an asterisk that is not the whole left-most label",
+		"other.test: " + another, "SRVName=_imap.mx.example: proves _imap.mx.example", "SRVName=_smtp.mx.example: other-service", rest[0], rest[1],
+		"*.mx.example: " + one, "*.b.a.mx.example: " + another, "rfc822Name=a@mx.example: proves no host name", "*.com: top-level-wildcard",
+		`CN=Mail of mx.example: the octet " "`, "CN=mx.example: common-name-with-san",
 	}, got); diff != "" {
 		t.Error(diff)
 	}
-	if w := rfc6125.ParsePresented(san(srvName("_imap.mx.example")), nil).Explain(refs("mx.example"), srvOn); w[0].Why != "an SRV-ID proves its service alone" {
+	if w := rfc6125.ParsePresented(san(srvName("_imap.mx.example")), nil).Explain(refs("mx.example"), srvOn); w[0].Mismatch != rfc6125.MismatchServiceOnly {
 		t.Errorf("%+v", w)
 	}
 	for i, c := range []struct {
 		presented, service, host, why string
 	}{
-		{"_imap.mx.example", "", "mx.example", "an SRV-ID proves its service alone"},
-		{"_imap.mx.example", "smtp", "mx.example", "the name of another service"},
+		{"_imap.mx.example", "", "mx.example", "service-only"},
+		{"_imap.mx.example", "smtp", "mx.example", "other-service"},
 		{"_imap.mx.example", "imap", "my.example", another},
 		{"_imap.mx.example", "", "my.example", another},
-		{"mx.example", "imap", "mx.example", "a DNS-ID does not prove a service"},
-		{"*.example", "imap", "mx.example", "a DNS-ID does not prove a service"},
+		{"mx.example", "imap", "mx.example", "no-service"},
+		{"*.example", "imap", "mx.example", "no-service"},
 		{"*.example", "imap", "a.mx.example", one},
 		{"*.example", "imap", "example", one},
 		{"*.example", "", "xexample", another},
@@ -490,11 +493,11 @@ func TestExplain(t *testing.T) {
 		if c.service != "" {
 			ref[0] = serviceRef(t, c.service, c.host)
 		}
-		if w := p.Explain(ref, srvOn); len(w) != 1 || w[0].Why != c.why || w[0].OK {
+		if w := p.Explain(ref, srvOn); len(w) != 1 || w[0].Mismatch.String() != c.why || w[0].OK {
 			t.Errorf("%d: %+v, want %q", i, w, c.why)
 		}
 	}
-	if w := offer("a").Explain(nil, rfc6125.Options{}); w[0].Why != "no reference identifier to compare with" {
+	if w := offer("a").Explain(nil, rfc6125.Options{}); w[0].Mismatch != rfc6125.MismatchNoReference {
 		t.Errorf("%+v", w)
 	}
 	if len((rfc6125.Presented{}).Explain(imap, srvOn)) != 0 || (rfc6125.Presented{}).Match(imap, srvOn).OK || !(rfc6125.Presented{}).CommonNameCounts() {

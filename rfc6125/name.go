@@ -61,7 +61,7 @@ func ParseName(s string) (Name, error) {
 				buf[start] = 0
 				return Name{string(buf[:start+1])}, nil
 			}
-			n++ // of the next label; the octet behind it is checked against the limit
+			n++ // of the next label; the octet after it is checked against the limit
 			continue
 		case c == '\\':
 			if i+1 >= len(s) {
@@ -108,7 +108,7 @@ func NameFromWire(b []byte) (Name, error) {
 		low[i] = b[i]
 		if n == 0 {
 			if i != len(b)-1 {
-				return Name{}, fmt.Errorf("%w: octets behind the root label", ErrName)
+				return Name{}, fmt.Errorf("%w: octets after the root label", ErrName)
 			}
 			return Name{string(low)}, nil
 		}

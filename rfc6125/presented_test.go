@@ -195,3 +195,13 @@ func TestIdentifyText(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstOctetBeyondASCII: 0x80 is the first octet that is not ASCII, and the fault says so
+// before the syntax of host names is looked at.
+func TestFirstOctetBeyondASCII(t *testing.T) {
+	for in, want := range map[string]string{"mx\x7f.example": `the octet "\x7f"`, "mx\x80.example": "octets that are not ASCII"} {
+		if got := rfc6125.Identify(in).Invalid; got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

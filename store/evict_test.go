@@ -38,7 +38,7 @@ func TestMemoryFlood(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			clk.Advance(5 * 24 * time.Hour) // nobody has used them since
+			clk.Advance(5 * 24 * time.Hour) // unused since then
 			for i := range c.n {
 				e := store.Entry{Key: fmt.Sprintf("x%d.hostile.example", i), Value: make([]byte, c.size), Class: store.Enforce, Expires: clk.Now().Add(365 * 24 * time.Hour), Group: c.group}
 				if err := m.Put(ctx, e); err != nil {

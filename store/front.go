@@ -16,7 +16,7 @@ import (
 // Limits of a [Front].
 const (
 	// DefaultFrontAge is how long a copy of what others may change is used without
-	// asking the store behind: so long a change elsewhere may go unseen. It is also how
+	// asking the backing store: so long a change elsewhere may go unseen. It is also how
 	// long an absence is remembered.
 	DefaultFrontAge = time.Minute
 	// frontTimeout bounds one question to a shared store: mail waits for it.
@@ -26,7 +26,7 @@ const (
 	downFor = 5 * time.Second
 	// maxUnwritten bounds the entries that wait for a store that has failed.
 	maxUnwritten = 10_000
-	// maxNoted bounds the keys whose use was reported to the store behind; with more, all are
+	// maxNoted bounds the keys whose use was reported to the backing store; with more, all are
 	// reported once more.
 	maxNoted = 65_536
 )
@@ -38,24 +38,30 @@ type FrontConfig struct {
 	// Age is how long a copy of an entry of a shared store is used without asking
 	// again; 0 means DefaultFrontAge. For a store of this process alone copies are good
 	// until they expire.
-	Age    time.Duration
-	Now    func() time.Time // nil: time.Now
-	Logger *slog.Logger     // nil: discard
+	Age time.Duration
+	// AbsentWhileDown is how long an absence that a shared store has stated counts while that
+	// store is unavailable; 0: not at all, and the key is then not known. Another process may
+	// have stored something since, so it should be no longer than what else was found without
+	// the store is used.
+	AbsentWhileDown time.Duration
+	Now             func() time.Time // nil: time.Now
+	Logger          *slog.Logger     // nil: discard
 }
 
-// Front is a [Store] that keeps copies in memory of what is in a slower store behind
-// it, so that what is warm costs neither disk nor network, and so that a store behind
+// Front is a [Store] that keeps copies in memory of a slower backing
+// store, so that what is warm costs neither disk nor network, and so that a backing store
 // that dies takes nothing away which this process knows:
 //
-//   - A copy goes on being served while the store behind is unavailable, and an entry
+//   - A copy goes on being served while the backing store is unavailable, and an entry
 //     that could not be written is kept and written later ([Front.Sync]). Put still
 //     returns the error: the entry is not durable yet.
 //   - A shared store that answers "absent" for what has a copy here has lost it (it was
 //     restarted, or its own eviction took it): the copy is written back. To take an
 //     entry away from all processes that share a store, put another one in its place
 //     which says so; Delete is seen only by processes that hold no copy.
-//   - What has no copy here, while the store behind is unavailable, is not known
-//     ([ErrUnavailable]); never absent.
+//   - What has no copy here, while the backing store is unavailable, is not known
+//     ([ErrUnavailable]); it is absent only if the store has stated that within
+//     FrontConfig.AbsentWhileDown.
 //
 // It starts no goroutine.
 type Front struct {
@@ -63,18 +69,19 @@ type Front struct {
 	behind Store
 	shared bool
 	age    time.Duration
+	absent time.Duration // AbsentWhileDown
 	now    func() time.Time
 	log    *slog.Logger
 
 	mu        sync.Mutex // guards what follows
-	down      time.Time  // the store behind is left alone until then
-	isDown    bool       // it failed when it was last asked
+	down      time.Time  // the backing store is left alone until then
+	fault     error      // why it failed when it was last asked; nil if it did not
 	unwritten map[string]Entry
-	noted     map[string]time.Time // when the use of a copy was last reported to the store behind
+	noted     map[string]time.Time // when the use of a copy was last reported to the backing store
 	stats     FrontStats
 }
 
-// NewFront returns a Front. It asks nothing of the store behind. The error reports what
+// NewFront returns a Front. It asks nothing of the backing store. The error reports what
 // is wrong with c.
 func NewFront(c FrontConfig) (*Front, error) {
 	var errs []error
@@ -84,10 +91,13 @@ func NewFront(c FrontConfig) (*Front, error) {
 	if c.Age < 0 {
 		errs = append(errs, fault.Errorf("store", "Age is %s", c.Age))
 	}
+	if c.AbsentWhileDown < 0 {
+		errs = append(errs, fault.Errorf("store", "AbsentWhileDown is %s", c.AbsentWhileDown))
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	f := &Front{mem: c.Memory, behind: c.Behind, shared: shared(c.Behind), age: c.Age, now: c.Now, log: c.Logger, unwritten: map[string]Entry{}, noted: map[string]time.Time{}}
+	f := &Front{mem: c.Memory, behind: c.Behind, shared: shared(c.Behind), age: c.Age, absent: c.AbsentWhileDown, now: c.Now, log: c.Logger, unwritten: map[string]Entry{}, noted: map[string]time.Time{}}
 	if f.age == 0 {
 		f.age = DefaultFrontAge
 	}
@@ -128,12 +138,12 @@ func (f *Front) Get(ctx context.Context, key string) (Entry, bool, error) {
 }
 
 // Fresh is [Front.Get] without trusting a copy of what others may have changed: the
-// store behind is asked first. Should it be unavailable, the copy is served.
+// backing store is asked first. Should it be unavailable, the copy is served.
 func (f *Front) Fresh(ctx context.Context, key string) (Entry, bool, error) {
 	return f.get(ctx, key, f.shared, true)
 }
 
-// Peek implements [Peeker], as far as the store behind does.
+// Peek implements [Peeker], as far as the backing store does.
 func (f *Front) Peek(ctx context.Context, key string) (Entry, bool, error) {
 	return f.get(ctx, key, false, false)
 }
@@ -155,7 +165,7 @@ func (f *Front) get(ctx context.Context, key string, ask, use bool) (Entry, bool
 		if have && (!f.shared || within(made, f.now(), f.age)) {
 			return e, true, nil
 		}
-		if !have && f.isAbsent(ctx, key) {
+		if !have && f.isAbsent(ctx, key, f.age) {
 			return Entry{}, false, nil
 		}
 	}
@@ -174,10 +184,14 @@ func (f *Front) get(ctx context.Context, key string, ask, use bool) (Entry, bool
 		f.count(func(s *FrontStats) { s.Stale++ })
 		return e, true, nil
 	case err != nil:
+		if errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrDamaged) && f.absent > 0 && f.isAbsent(ctx, key, f.absent) {
+			f.count(func(s *FrontStats) { s.Stale++ })
+			return Entry{}, false, nil
+		}
 		return Entry{}, false, err
 	case ok:
 		if w, waits := f.waiting(key); waits {
-			return w, true, nil // newer than what is behind
+			return w, true, nil // newer than in the backing store
 		}
 		f.keep(ctx, got)
 		return got, true, nil
@@ -191,14 +205,14 @@ func (f *Front) get(ctx context.Context, key string, ask, use bool) (Entry, bool
 		_ = f.Put(ctx, e)
 		return e, true, nil
 	}
-	_ = f.mem.Put(ctx, Entry{Key: absentPrefix + key, Value: f.stamp(0), Class: Negative, Expires: f.now().Add(f.age)})
+	_ = f.mem.Put(ctx, Entry{Key: absentPrefix + key, Value: f.stamp(0), Class: Negative, Expires: f.now().Add(max(f.age, f.absent))})
 	return Entry{}, false, nil
 }
 
-// isAbsent reports whether the store behind has said a moment ago that nothing is there.
-func (f *Front) isAbsent(ctx context.Context, key string) bool {
+// isAbsent reports whether the backing store has said less than d ago that nothing is there.
+func (f *Front) isAbsent(ctx context.Context, key string, d time.Duration) bool {
 	a, ok, err := f.mem.Get(ctx, absentPrefix+key)
-	return err == nil && ok && within(stamped(a), f.now(), f.age)
+	return err == nil && ok && within(stamped(a), f.now(), d)
 }
 
 // stamp is the time at the beginning of what is kept in memory, with room for n octets
@@ -209,7 +223,7 @@ func (f *Front) stamp(n int) []byte {
 
 func stamped(e Entry) time.Time { return time.Unix(0, int64(binary.BigEndian.Uint64(e.Value))) }
 
-// noteUse reports to the store behind, which does not see it, that a copy is used: now and then.
+// noteUse reports to the backing store, which does not see it, that a copy is used: now and then.
 func (f *Front) noteUse(key string) {
 	u, ok := f.behind.(UseNoter)
 	if !ok {
@@ -260,7 +274,7 @@ func (f *Front) waiting(key string) (Entry, bool) {
 	return e, ok
 }
 
-// call does one thing with the store behind: not at all while it is down, and with a
+// call does one thing with the backing store: not at all while it is down, and with a
 // timeout if it is shared.
 func (f *Front) call(ctx context.Context, do func(context.Context) error) error {
 	if !f.shared {
@@ -280,15 +294,18 @@ func (f *Front) call(ctx context.Context, do func(context.Context) error) error 
 	cctx, cancel := context.WithTimeout(ctx, frontTimeout)
 	defer cancel()
 	err := do(cctx)
-	if err != nil && !errors.Is(err, ErrUnavailable) {
+	if err != nil && (!errors.Is(err, ErrUnavailable) || errors.Is(err, ErrDamaged)) {
+		if errors.Is(err, ErrDamaged) {
+			f.count(func(s *FrontStats) { s.Failed++ })
+		}
 		return err // the entry's fault, not the store's
 	}
 	if err != nil && ctx.Err() != nil {
 		return err // the caller has left; that says nothing of the store
 	}
 	f.mu.Lock()
-	was := f.isDown
-	f.isDown = err != nil
+	was := f.fault != nil
+	f.fault = err
 	if err != nil {
 		f.down = f.now().Add(downFor)
 		f.stats.Failed++
@@ -303,7 +320,7 @@ func (f *Front) call(ctx context.Context, do func(context.Context) error) error 
 	return err
 }
 
-// Check asks the store behind for an entry that it does not have, and returns the error of a
+// Check asks the backing store for an entry that it does not have, and returns the error of a
 // store that cannot be reached; it wraps [ErrUnavailable], or is ctx's. A shared store that
 // has just failed is not asked.
 func (f *Front) Check(ctx context.Context) error {
@@ -317,6 +334,13 @@ func (f *Front) Check(ctx context.Context) error {
 	return nil
 }
 
+// Unavailable returns the error of a shared store that failed when it was last asked, else nil.
+func (f *Front) Unavailable() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fault
+}
+
 // checkKey is a key that no entry has.
 const checkKey = "check"
 
@@ -326,7 +350,7 @@ func (f *Front) count(add func(*FrontStats)) {
 	add(&f.stats)
 }
 
-// Put implements [Store]. When the store behind cannot be written, the entry is kept
+// Put implements [Store]. When the backing store cannot be written, the entry is kept
 // in memory, served, and written by a later [Front.Sync]; the error then says that it
 // is not durable yet.
 func (f *Front) Put(ctx context.Context, e Entry) error {
@@ -367,7 +391,7 @@ func (f *Front) open(ctx context.Context) error {
 	return err
 }
 
-// Delete implements [Store]. After an error the entry may come back from behind.
+// Delete implements [Store]. After an error the entry may come back from the backing store.
 func (f *Front) Delete(ctx context.Context, key string) error {
 	if err := f.mem.Delete(ctx, copyPrefix+key); err != nil {
 		return err
@@ -378,7 +402,7 @@ func (f *Front) Delete(ctx context.Context, key string) error {
 	return f.call(ctx, func(ctx context.Context) error { return f.behind.Delete(ctx, key) })
 }
 
-// All implements [Store]: what waits to be written, and then what is behind.
+// All implements [Store]: what waits to be written, and then the backing store.
 func (f *Front) All(ctx context.Context, prefix string, fn func(Entry) bool) error {
 	if err := f.open(ctx); err != nil {
 		return err
@@ -427,7 +451,7 @@ func (f *Front) Sync(ctx context.Context) error {
 	return nil
 }
 
-// Lock implements [Locker] through the store behind. A store that is no Locker belongs
+// Lock implements [Locker] through the backing store. A store that is no Locker belongs
 // to this process, which need not agree with anybody: the lock is given at once.
 func (f *Front) Lock(ctx context.Context, name string, ttl time.Duration) (l Lock, ok bool, err error) {
 	locker, is := f.behind.(Locker)
@@ -443,12 +467,13 @@ func (f *Front) Lock(ctx context.Context, name string, ttl time.Duration) (l Loc
 
 type noLock struct{}
 
-func (noLock) Unlock(context.Context) error { return nil }
+func (noLock) Renew(context.Context, time.Duration) (bool, error) { return true, nil }
+func (noLock) Unlock(context.Context) error                       { return nil }
 
 // Shared implements [Sharer].
 func (f *Front) Shared() bool { return f.shared }
 
-// Close writes what waits, if it can within a short time, and closes the store behind.
+// Close writes what waits, if it can within a short time, and closes the backing store.
 // The error is that of the writing or the closing.
 func (f *Front) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), frontTimeout)
@@ -461,8 +486,8 @@ func (f *Front) Close() error {
 // FrontStats counts the events of a [Front] since its start.
 type FrontStats struct {
 	Memory    Stats  // of the copies
-	Stale     uint64 // copies served because the store behind did not answer
-	Failed    uint64 // calls of the store behind that failed
+	Stale     uint64 // copies served because the backing store did not answer
+	Failed    uint64 // calls of the backing store that failed
 	Healed    uint64 // entries that a shared store had lost and that were given back to it, at once or with the next Sync
 	Unwritten int    // entries that wait to be written now
 	Lost      uint64 // entries that did not even find room to wait, and are in memory only

@@ -97,6 +97,16 @@ func (f *faulty) Lock(ctx context.Context, name string, ttl time.Duration) (stor
 	return l, true, nil
 }
 
+func (l *heldLock) Renew(_ context.Context, ttl time.Duration) (bool, error) {
+	l.f.mu.Lock()
+	defer l.f.mu.Unlock()
+	if l.f.locks[l.name] != l || !l.f.now().Before(l.end) {
+		return false, nil
+	}
+	l.end = l.f.now().Add(ttl)
+	return true, nil
+}
+
 func (l *heldLock) Unlock(context.Context) error {
 	l.f.mu.Lock()
 	defer l.f.mu.Unlock()
@@ -484,5 +494,48 @@ func TestFrontCloseWritesWhatWaits(t *testing.T) {
 	w.put(w.front, "k", "v")
 	if err := w.front.Close(); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Close while down: %v", err)
+	}
+}
+
+// TestFrontAbsentWhileDown: an absence that the store has stated counts while it is down for as
+// long as it may, and one that it has not stated is not known.
+func TestFrontAbsentWhileDown(t *testing.T) {
+	w := newFrontWorld(t, true)
+	f, err := store.NewFront(store.FrontConfig{Behind: w.behind, AbsentWhileDown: time.Hour, Now: w.c.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want("absent", w.get(f, "a"), "-")
+	w.want("absent, by default", w.get(w.front, "a"), "-")
+	w.behind.down.Store(true)
+	w.c.Advance(10 * time.Minute)
+	w.want("stated before", w.get(f, "a"), "-")
+	w.want("stated before, by default", w.get(w.front, "a"), "?")
+	w.want("never asked for", w.get(f, "b"), "?")
+	if f.Unavailable() == nil {
+		t.Error("not unavailable")
+	}
+	w.c.Advance(50 * time.Minute)
+	w.want("stated too long ago", w.get(f, "a"), "?")
+	// What another has stored counts as soon as the store is back.
+	w.behind.down.Store(false)
+	if err := w.put(w.front, "a", "new"); err != nil {
+		t.Fatal(err)
+	}
+	w.c.Advance(time.Minute)
+	w.want("stored by another", w.get(f, "a"), "new")
+	if err := f.Unavailable(); err != nil {
+		t.Error(err)
+	}
+	// What this process has stored is never absent.
+	w.want("absent", w.get(f, "c"), "-")
+	if err := w.put(f, "c", "mine"); err != nil {
+		t.Fatal(err)
+	}
+	w.behind.down.Store(true)
+	w.c.Advance(10 * time.Minute)
+	w.want("stored here", w.get(f, "c"), "mine")
+	if _, err := store.NewFront(store.FrontConfig{Behind: w.behind, AbsentWhileDown: -1}); err == nil {
+		t.Error("a negative AbsentWhileDown")
 	}
 }

@@ -41,7 +41,7 @@ const (
 	// MaxGroup is the longest name of a group in bytes: a domain name.
 	MaxGroup = 255
 	// MaxValue is the longest value in bytes: an MTA-STS policy of 64 KiB and what
-	// is noted beside it.
+	// is noted with it.
 	MaxValue = 72 << 10
 )
 
@@ -189,6 +189,10 @@ type Locker interface {
 
 // A Lock is a lock that is held.
 type Lock interface {
+	// Renew lets the lock last for ttl from now on. held is false, with a nil error, if it
+	// has ended: another may have it, and what it protects must not go on. After an error it
+	// is not known which.
+	Renew(ctx context.Context, ttl time.Duration) (held bool, err error)
 	// Unlock gives the lock back. It does not touch a lock that has ended and that
 	// another has taken since.
 	Unlock(ctx context.Context) error

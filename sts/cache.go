@@ -35,12 +35,12 @@ func newCache(s store.Store, now func() time.Time, log *slog.Logger) *Cache {
 }
 
 // get returns the unexpired policy of domain.
-func (c *Cache) get(ctx context.Context, domain rfc6125.Host) (kept, bool, error) {
+func (c *Cache) get(ctx context.Context, domain rfc6125.Host) (storedPolicy, bool, error) {
 	return c.decode(c.store.Get(ctx, policyPrefix+domain.String()))
 }
 
 // peek is get without being a use of the policy: a full store drops what is not used.
-func (c *Cache) peek(ctx context.Context, domain rfc6125.Host) (kept, bool, error) {
+func (c *Cache) peek(ctx context.Context, domain rfc6125.Host) (storedPolicy, bool, error) {
 	return c.decode(store.Peek(ctx, c.store, policyPrefix+domain.String()))
 }
 
@@ -50,7 +50,7 @@ type fresher interface {
 }
 
 // fresh is get, past the copies that the store may keep of what others have changed.
-func (c *Cache) fresh(ctx context.Context, domain rfc6125.Host) (kept, bool, error) {
+func (c *Cache) fresh(ctx context.Context, domain rfc6125.Host) (storedPolicy, bool, error) {
 	f, ok := c.store.(fresher)
 	if !ok {
 		return c.get(ctx, domain)
@@ -58,20 +58,20 @@ func (c *Cache) fresh(ctx context.Context, domain rfc6125.Host) (kept, bool, err
 	return c.decode(f.Fresh(ctx, policyPrefix+domain.String()))
 }
 
-func (c *Cache) decode(e store.Entry, ok bool, err error) (kept, bool, error) {
+func (c *Cache) decode(e store.Entry, ok bool, err error) (storedPolicy, bool, error) {
 	if err != nil || !ok {
-		return kept{}, false, err
+		return storedPolicy{}, false, err
 	}
 	k, err := decodeKept(e)
 	if err != nil || k.deleted != "" || !c.now().Before(k.expires) {
-		return kept{}, false, err
+		return storedPolicy{}, false, err
 	}
 	return k, true, nil
 }
 
 // each calls f for every unexpired policy, deleted ones left out, until it returns false.
 // What cannot be read is passed over; the first such error is returned in the end.
-func (c *Cache) each(ctx context.Context, f func(rfc6125.Host, kept) bool) error {
+func (c *Cache) each(ctx context.Context, f func(rfc6125.Host, storedPolicy) bool) error {
 	var first error
 	now := c.now()
 	err := c.store.All(ctx, policyPrefix, func(e store.Entry) bool {
@@ -99,12 +99,12 @@ func (c *Cache) each(ctx context.Context, f func(rfc6125.Host, kept) bool) error
 
 // put keeps the policy of domain; one that has expired already (max_age 0) still
 // replaces the one that was there.
-func (c *Cache) put(ctx context.Context, domain rfc6125.Host, k kept) error {
+func (c *Cache) put(ctx context.Context, domain rfc6125.Host, k storedPolicy) error {
 	return c.store.Put(ctx, k.encode(domain))
 }
 
 // failures returns the ids of domain whose fetch has failed within the last hour. A store that cannot be read
-// forbids nothing: the back-off spares the policy host, it protects nobody.
+// forbids nothing: the back-off spares the policy host, it protects no sender.
 func (c *Cache) failures(ctx context.Context, domain rfc6125.Host) []failure {
 	e, ok, err := c.store.Get(ctx, backoffPrefix+domain.String())
 	if err != nil || !ok {
@@ -128,10 +128,10 @@ const clockSkew = 10 * time.Minute
 
 // settle corrects a policy whose fetch lies in the future: it was fetched under a clock that
 // was ahead, and would be kept until that time plus max_age. Its life now begins at once.
-// The caller has had an answer from DNS, which a clock that is far behind keeps a validator
+// The caller has had an answer from DNS, which a clock that is far too slow keeps a validator
 // from giving: under such a clock every policy seems to come from the future, and would lose
 // its life.
-func (c *Cache) settle(ctx context.Context, domain rfc6125.Host, k kept) kept {
+func (c *Cache) settle(ctx context.Context, domain rfc6125.Host, k storedPolicy) storedPolicy {
 	now := c.now()
 	if k.fetched.Sub(now) <= clockSkew {
 		return k

@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	// recordLabel stands before the domain in the name of the TXT record (RFC 8461
+	// recordLabel precedes the domain in the name of the TXT record (RFC 8461
 	// section 3.1).
 	recordLabel = "_mta-sts"
 
@@ -79,7 +79,7 @@ type Client struct {
 
 	mu      sync.Mutex // guards closed, updates and the Add side of wg
 	closed  bool
-	updates map[updateKey]*updating // under way
+	updates map[updateKey]*policyUpdate // under way
 	wg      sync.WaitGroup
 }
 
@@ -141,7 +141,7 @@ func NewClient(c Config) (*Client, error) {
 		resolver: c.Resolver, roots: c.Roots, cache: newCache(c.Store, c.Now, c.Logger),
 		addr:  specialaddr.Rules{Allow: slices.Clone(c.Allow), Deny: slices.Clone(c.Deny)},
 		nat64: &nat64Finder{resolver: c.NAT64}, port: c.Port, dial: c.Dial, timeout: c.Timeout,
-		wait: c.Wait, patience: turnPatience, updates: map[updateKey]*updating{},
+		wait: c.Wait, patience: turnPatience, updates: map[updateKey]*policyUpdate{},
 		checkPath: c.CheckPath, observer: c.Observer, now: c.Now, log: c.Logger, own: own, front: front, hash: maphash.MakeSeed(),
 		turns: newTurns(turnLimits{all: maxFetches, perDomain: maxFetchesPerDomain, perHost: maxFetchesPerHost, waiting: maxWaiting}),
 	}
@@ -202,7 +202,7 @@ func (c *Client) Cached(ctx context.Context, domain rfc6125.Host) (r Result, ok 
 }
 
 // cached returns what is kept of domain; p is nil if there is no policy.
-func (c *Client) cached(ctx context.Context, domain rfc6125.Host) (kept, *Policy, error) {
+func (c *Client) cached(ctx context.Context, domain rfc6125.Host) (storedPolicy, *Policy, error) {
 	k, ok, err := c.cache.get(ctx, domain)
 	if err == nil && ok {
 		var p *Policy
@@ -214,10 +214,10 @@ func (c *Client) cached(ctx context.Context, domain rfc6125.Host) (kept, *Policy
 	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		c.storeFailed(ctx, domain, err)
 	}
-	return kept{}, nil, err
+	return storedPolicy{}, nil, err
 }
 
-func (r *Result) apply(k kept, p *Policy, cached bool) {
+func (r *Result) apply(k storedPolicy, p *Policy, cached bool) {
 	r.Policy, r.Cached, r.ID, r.Fetched, r.Expires = p, cached, k.id, k.fetched, k.expires
 }
 

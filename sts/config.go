@@ -50,7 +50,7 @@ type Config struct {
 	// example about revocation (RFC 8461 section 3.3: MAY); an error fails the fetch.
 	// nil: not asked.
 	CheckPath func(pkix.Path) error
-	Observer  Observer         // what to tell; the zero value tells nothing
+	Observer  Observer         // observer callbacks; the zero value observes nothing
 	Now       func() time.Time // nil: time.Now
 	Logger    *slog.Logger     // nil: discard
 }

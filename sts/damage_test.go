@@ -220,7 +220,7 @@ func TestDeleteNotDone(t *testing.T) {
 	if _, ok, err := c.Show(t.Context(), host("example.org")); !ok || err != nil {
 		t.Errorf("the policy is gone: %v", err)
 	}
-	// Nobody to tell is no reason to fall.
+	// No one to tell is no reason to fall.
 	s.del = nil
 	if was, err := sts.NewCache(s, nil, nil).Delete(t.Context(), host("example.org"), ""); !was || err != nil {
 		t.Errorf("%v, %v", was, err)
@@ -265,7 +265,7 @@ func TestBackOffsEnd(t *testing.T) {
 }
 
 // TestRefreshOfDamage: a round goes past what cannot be read, replaces what cannot be
-// parsed, and tells of both.
+// parsed, and reports both.
 func TestRefreshOfDamage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()

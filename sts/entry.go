@@ -11,7 +11,7 @@ import (
 	"github.com/mxauth/mxauth/store"
 )
 
-// Keys in the store. What stands behind the prefix is the domain's A-labels.
+// Keys in the store. The prefix is followed by the domain's A-labels.
 const (
 	policyPrefix  = "sts/p/"
 	backoffPrefix = "sts/b/"
@@ -20,8 +20,8 @@ const (
 // errEntry: what the store gave back under a key is not what this package keeps there.
 var errEntry = fmt.Errorf("%w: not an entry of package sts", store.ErrDamaged)
 
-// A kept is a policy as it is in the store, or the mark that it was deleted.
-type kept struct {
+// A storedPolicy is a policy as it is in the store, or the mark that it was deleted.
+type storedPolicy struct {
 	id       string
 	fetched  time.Time // the last successful HTTPS fetch
 	tried    time.Time // the last refresh that was tried; zero if none since fetched
@@ -48,7 +48,7 @@ const (
 	maxWho       = 255
 )
 
-func (k kept) encode(domain rfc6125.Host) store.Entry {
+func (k storedPolicy) encode(domain rfc6125.Host) store.Entry {
 	head := k.id
 	flags := byte(0)
 	if k.deleted != "" {
@@ -69,12 +69,12 @@ func (k kept) encode(domain rfc6125.Host) store.Entry {
 }
 
 // decodeKept reads the frame of an entry without parsing the policy in it.
-func decodeKept(e store.Entry) (kept, error) {
+func decodeKept(e store.Entry) (storedPolicy, error) {
 	v := e.Value
 	if len(v) < entryHead || v[0] != entryVersion || len(v) < entryHead+int(v[entryHead-1]) {
-		return kept{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+		return storedPolicy{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
 	}
-	k := kept{
+	k := storedPolicy{
 		fetched:  time.Unix(0, int64(binary.BigEndian.Uint64(v[2:]))),
 		failures: binary.BigEndian.Uint16(v[18:]),
 		expires:  e.Expires,
@@ -86,13 +86,13 @@ func decodeKept(e store.Entry) (kept, error) {
 	head := string(v[entryHead:n])
 	if v[1]&flagDeleted != 0 {
 		if head == "" || v[1] != flagDeleted {
-			return kept{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+			return storedPolicy{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
 		}
 		k.deleted = head
 		return k, nil
 	}
 	if v[1] != 0 || !validID(head) {
-		return kept{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+		return storedPolicy{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
 	}
 	k.id, k.text = head, string(v[n:])
 	switch e.Class {
@@ -103,7 +103,7 @@ func decodeKept(e store.Entry) (kept, error) {
 	case store.Enforce:
 		k.mode = ModeEnforce
 	default:
-		return kept{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+		return storedPolicy{}, fmt.Errorf("%w: %.100q", errEntry, e.Key)
 	}
 	// The lifetime counts from the last fetch whatever the store says, so that a wrong
 	// expiry in a store can shorten the life of a policy but never prolong it.
@@ -115,7 +115,7 @@ func decodeKept(e store.Entry) (kept, error) {
 
 // policy parses the body. A body that was good when it was stored and is not now is
 // damage.
-func (k kept) policy(domain rfc6125.Host) (*Policy, error) {
+func (k storedPolicy) policy(domain rfc6125.Host) (*Policy, error) {
 	p, err := parsePolicyText(k.text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: policy of %s: %w", store.ErrDamaged, domain, err)

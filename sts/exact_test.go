@@ -114,7 +114,7 @@ type readOnlyStore struct{ *store.Memory }
 
 func (readOnlyStore) Put(context.Context, store.Entry) error { return errBroken }
 
-// TestUnwritableStore: what cannot be written applies, is told of, and is in the result.
+// TestUnwritableStore: what cannot be written applies, is reported, and is in the result.
 func TestUnwritableStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -16,7 +16,7 @@ func Keep(c *Client, domain rfc6125.Host, id, text string, fetched time.Time) er
 	if err != nil {
 		return err
 	}
-	return c.cache.put(context.Background(), domain, kept{id: id, fetched: fetched, text: p.Text, mode: p.Mode, expires: fetched.Add(p.MaxAge)})
+	return c.cache.put(context.Background(), domain, storedPolicy{id: id, fetched: fetched, text: p.Text, mode: p.Mode, expires: fetched.Add(p.MaxAge)})
 }
 
 // Vet is the check of the address of a policy host.

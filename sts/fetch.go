@@ -77,7 +77,7 @@ func policyHost(domain rfc6125.Host) (rfc6125.Host, error) {
 
 // Fetch fetches the policy of domain now, whatever the TXT record says and without
 // looking at the cache or changing it. An error is a [*FetchError]; what was learnt
-// before the failure (address, chain) is in the Fetched beside it. Fetch may be
+// before the failure (address, chain) is in the Fetched returned with it. Fetch may be
 // called by many goroutines at once. It waits for a turn if too many fetches are under
 // way, which does not count to Config.Timeout; if none comes the error wraps [ErrNoTurn].
 // It returns soon after ctx is done.

@@ -91,7 +91,7 @@ func FetchWord(err error) string {
 	return ""
 }
 
-// FetchKind returns the kind that a word of [FetchWord] stands for; [ErrFetch] for any
+// FetchKind returns the kind of a word of [FetchWord]; [ErrFetch] for any
 // other word.
 func FetchKind(word string) error { return fetchKind(word) }
 
@@ -123,7 +123,7 @@ type FetchError struct {
 	Cause    error // may be nil
 }
 
-// Error tells kind, host, address and detail in one line that is safe for a terminal.
+// Error returns kind, host, address and detail in one line that is safe for a terminal.
 func (e *FetchError) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.Error() + ": " + e.Host.String())

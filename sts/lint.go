@@ -25,7 +25,7 @@ type Finding struct {
 const shortAge = 7 * 24 * time.Hour
 
 // Lint lists everything that is wrong or unwise in a policy body: every breach of the
-// grammar, not the first only, each with its line and cure, and behind them advice. An
+// grammar, not the first only, each with its line and cure, and after them advice. An
 // empty list is a good policy.
 func Lint(body []byte) []Finding {
 	if len(body) > MaxPolicySize {

@@ -74,7 +74,7 @@ func TestOldAnswer(t *testing.T) {
 	})
 }
 
-// TestLookupTimeoutIsKept: what is told of a failure in back-off is what was told at first.
+// TestLookupTimeoutIsKept: what is reported a failure in back-off is what was told at first.
 func TestLookupTimeoutIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -14,7 +14,7 @@ import (
 
 // A network that has IPv6 only reaches IPv4 hosts through a translator, NAT64, which owns
 // a prefix: 2001:db8:64::/96 with 10.0.0.1 in the last four octets is 10.0.0.1 (RFC 6052).
-// A policy host with such an address would so lead a fetch into the private network behind
+// A policy host with such an address would so lead a fetch into the private network beyond
 // the translator. The well-known prefix 64:ff9b::/96 is special-purpose. A network's own
 // prefix looks like any other; RFC 7050 finds it by the AAAA records of ipv4only.arpa,
 // which has two well-known IPv4 addresses and no IPv6 address of its own. The answers are

@@ -12,7 +12,7 @@ import (
 //	"v=STSv1; id=1;"    with the quotes as part of the text
 //	version : STSv1     with a blank before the colon
 //
-// A sender reads neither, and their owner needs to be told which character is wrong, not
+// A sender reads neither, and their owner needs to know which character is wrong, not
 // that a field is missing.
 
 // runeNames are the characters that editors, web forms and word processors put into a text

@@ -10,7 +10,7 @@ import (
 )
 
 // A policy file as a whole may be in a form that hides every line of it from senders. It
-// is then told once, not for each line.
+// is then reported once, not for each line.
 
 // unwrap returns the text of a policy file without what is wrong with all of it, and a
 // finding for each of these things; ok is false if no line of it can be read.

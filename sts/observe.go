@@ -6,7 +6,7 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// An Observer is told what a [Client] does, for metrics and reports. Each field may be
+// An Observer receives what a [Client] does, for metrics and reports. Each field may be
 // nil. The functions are called by the goroutine that does the work, several at once;
 // they must return quickly and not call the Client.
 type Observer struct {

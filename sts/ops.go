@@ -46,7 +46,7 @@ func (p *Pattern) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-func itemOf(domain rfc6125.Host, k kept, p *Policy) Item {
+func itemOf(domain rfc6125.Host, k storedPolicy, p *Policy) Item {
 	i := Item{V: itemVersion, Domain: domain, ID: k.id, Mode: p.Mode, MaxAge: int64(p.MaxAge / time.Second), MX: p.MX,
 		Fetched: k.fetched.UTC(), Expires: k.expires.UTC(), Failures: int(k.failures), Policy: p.Text}
 	if i.MX == nil {
@@ -83,7 +83,7 @@ func (c *Cache) List(ctx context.Context, f func(Item) bool) error {
 
 func (c *Cache) items(ctx context.Context, f func(Item) bool) error {
 	var first error
-	err := c.each(ctx, func(domain rfc6125.Host, k kept) bool {
+	err := c.each(ctx, func(domain rfc6125.Host, k storedPolicy) bool {
 		p, err := k.policy(domain)
 		if err != nil {
 			if first == nil {
@@ -158,7 +158,7 @@ func (c *Cache) Import(ctx context.Context, r io.Reader, who string) (n Imported
 		}
 		c.log.LogAttrs(ctx, level, "mta-sts policies imported", attrs...)
 	}()
-	batch := map[rfc6125.Host]kept{} // the newest line of each domain
+	batch := map[rfc6125.Host]storedPolicy{} // the newest line of each domain
 	flush := func() error {
 		stored, err := c.putNewer(ctx, batch)
 		n.Stored += stored
@@ -204,7 +204,7 @@ func (c *Cache) Import(ctx context.Context, r io.Reader, who string) (n Imported
 
 // putNewer stores those of batch that are newer than what is kept of their domains, and
 // returns how many.
-func (c *Cache) putNewer(ctx context.Context, batch map[rfc6125.Host]kept) (stored int, err error) {
+func (c *Cache) putNewer(ctx context.Context, batch map[rfc6125.Host]storedPolicy) (stored int, err error) {
 	var entries []store.Entry
 	for domain, k := range batch {
 		old, ok, err := c.fresh(ctx, domain)
@@ -227,12 +227,12 @@ func (c *Cache) putNewer(ctx context.Context, batch map[rfc6125.Host]kept) (stor
 // newer reports whether k takes the place of old: it was fetched later. Of two fetched at
 // the same instant the stricter mode counts, then the longer life, then the order of their
 // octets, so that the order in which they come decides nothing.
-func (k kept) newer(old kept) bool {
+func (k storedPolicy) newer(old storedPolicy) bool {
 	return cmp.Or(k.fetched.Compare(old.fetched), cmp.Compare(k.mode, old.mode), k.expires.Compare(old.expires),
 		strings.Compare(k.id, old.id), strings.Compare(k.text, old.text)) > 0
 }
 
-func (c *Cache) importLine(b []byte) (rfc6125.Host, kept, error) {
+func (c *Cache) importLine(b []byte) (rfc6125.Host, storedPolicy, error) {
 	var i struct { // the fields of an Item that count
 		V       int          `json:"v"`
 		Domain  rfc6125.Host `json:"domain"`
@@ -241,7 +241,7 @@ func (c *Cache) importLine(b []byte) (rfc6125.Host, kept, error) {
 		Policy  string       `json:"policy"`
 	}
 	if err := json.Unmarshal(b, &i); err != nil {
-		return rfc6125.Host{}, kept{}, err
+		return rfc6125.Host{}, storedPolicy{}, err
 	}
 	p, err := parsePolicyText(i.Policy)
 	switch {
@@ -258,10 +258,10 @@ func (c *Cache) importLine(b []byte) (rfc6125.Host, kept, error) {
 		err = fmt.Errorf("fetched at %s, which is in the future", i.Fetched.Format(time.RFC3339))
 	}
 	if err != nil {
-		return rfc6125.Host{}, kept{}, err
+		return rfc6125.Host{}, storedPolicy{}, err
 	}
 	p = p.compact()
-	return i.Domain, kept{id: i.ID, fetched: i.Fetched, text: p.Text, mode: p.Mode, expires: i.Fetched.Add(p.MaxAge)}, nil
+	return i.Domain, storedPolicy{id: i.ID, fetched: i.Fetched, text: p.Text, mode: p.Mode, expires: i.Fetched.Add(p.MaxAge)}, nil
 }
 
 // Delete takes the policy of one domain away, for all processes that share the store, and
@@ -291,6 +291,6 @@ func (c *Cache) Delete(ctx context.Context, domain rfc6125.Host, who string) (wa
 	}
 	// A mark, not nothing: other processes hold copies and would write them back, as if
 	// the store had lost the policy. It ends when the last copy does.
-	mark := kept{deleted: who, fetched: c.now(), expires: k.expires}
+	mark := storedPolicy{deleted: who, fetched: c.now(), expires: k.expires}
 	return true, c.put(ctx, domain, mark)
 }

@@ -160,7 +160,7 @@ func (p Pattern) String() string {
 // MarshalText prints p as [Pattern.String] does.
 func (p Pattern) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// Match reports whether the MX host is one that the pattern names; `*.` stands for
+// Match reports whether the MX host is one that the pattern names; `*.` matches
 // exactly one label (RFC 8461 section 4.1). The host is that of the MX record, never
 // a CNAME target or a name in a certificate. The zero Host matches nothing. Match
 // allocates nothing.

@@ -22,12 +22,21 @@ const (
 	// maxDue bounds the policies of one sweep; what is left is due in the next, which
 	// then follows at once.
 	maxDue = 10_000
-	// sweepFor bounds a sweep, and sweepLock the lock on it that other processes of a
-	// fleet respect: it ends by itself when its holder has died.
-	sweepFor  = 10 * time.Minute
-	sweepLock = 15 * time.Minute
-	lockName  = "sts/refresh"
+	// sweepFor bounds a sweep.
+	sweepFor = 10 * time.Minute
+	// leaseTime is how long the lock on a sweep lasts unless it is renewed: so long a holder
+	// that has died keeps the other processes of a fleet from refreshing. leaseRenew is how
+	// often it is renewed.
+	leaseTime  = 2 * time.Minute
+	leaseRenew = leaseTime / 4
+	// leaseAfter is how long the lock is left in place after a sweep, so that the others do
+	// not look through the same store at once. It ends before the holder's next sweep.
+	leaseAfter = sweepEvery - leaseRenew
+	lockName   = "sts/refresh"
 )
+
+// errLeaseLost is the cause for which a sweep ends whose lock another may have.
+var errLeaseLost = fault.New("sts", "the lock on the refreshes is lost")
 
 // errClosed is what Run returns when the client is closed.
 var errClosed = fault.New("sts", "the client is closed")
@@ -67,7 +76,7 @@ func (c *Client) Run(ctx context.Context) error {
 
 type due struct {
 	domain rfc6125.Host
-	kept   kept
+	kept   storedPolicy
 }
 
 // Refresh makes one round of [Client.Run]: it fetches every kept policy that is due, and
@@ -78,11 +87,13 @@ func (c *Client) Refresh(ctx context.Context) (more bool) {
 		_ = s.Sync(ctx)
 	}
 	if l, ok := c.cache.store.(store.Locker); ok {
-		lock, got, err := l.Lock(ctx, lockName, sweepLock)
+		lock, got, err := l.Lock(ctx, lockName, leaseTime)
 		if err != nil || !got {
-			return false // another does it, or nobody can
+			return false // another does it, or none can
 		}
-		defer lock.Unlock(context.WithoutCancel(ctx))
+		var release func(more bool)
+		ctx, release = c.holdLease(ctx, lock)
+		defer func() { release(more) }()
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepFor)
 	defer cancel()
@@ -103,11 +114,53 @@ func (c *Client) Refresh(ctx context.Context) (more bool) {
 	return more || len(list) == maxDue
 }
 
+// holdLease renews the lock on a sweep until release is called. The context that it returns
+// ends when another may have the lock. release leaves the lock in place for a while, unless
+// there is more to do or the sweep was stopped: then others may go on at once.
+func (c *Client) holdLease(ctx context.Context, lock store.Lock) (sweep context.Context, release func(more bool)) {
+	sweep, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(leaseRenew)
+		defer tick.Stop()
+		renewed := time.Now()
+		for {
+			select {
+			case <-sweep.Done():
+				return
+			case <-tick.C:
+			}
+			at := time.Now()
+			held, err := lock.Renew(sweep, leaseTime)
+			switch {
+			case err == nil && held:
+				renewed = at
+			case err == nil, time.Since(renewed) >= leaseTime-leaseRenew:
+				cancel(errLeaseLost)
+			}
+		}
+	}()
+	return sweep, func(more bool) {
+		lost, stopped := errors.Is(context.Cause(sweep), errLeaseLost), ctx.Err() != nil
+		cancel(nil)
+		<-done
+		// Should any of this fail, the lock ends by itself.
+		switch ctx := context.WithoutCancel(ctx); {
+		case lost:
+		case more, stopped:
+			_ = lock.Unlock(ctx)
+		default:
+			_, _ = lock.Renew(ctx, leaseAfter)
+		}
+	}
+}
+
 // due lists the policies that are due now, those that end first at the front.
 func (c *Client) due(ctx context.Context) []due {
 	var list []due
 	now := c.now()
-	err := c.cache.each(ctx, func(domain rfc6125.Host, k kept) bool {
+	err := c.cache.each(ctx, func(domain rfc6125.Host, k storedPolicy) bool {
 		next := NextRefresh(k.fetched, k.expires, k.tried, int(k.failures), c.seed(domain, k))
 		// A fetch or an attempt that lies in the future was made under a wrong clock.
 		if !next.IsZero() && !next.After(now) || k.fetched.After(now) || k.tried.After(now) {
@@ -123,7 +176,7 @@ func (c *Client) due(ctx context.Context) []due {
 }
 
 // refresh fetches the policy of domain, of which old is kept: row S10 or S11.
-func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old kept) {
+func (c *Client) refresh(ctx context.Context, domain rfc6125.Host, old storedPolicy) {
 	// The id is looked at before the fetch: should the policy be changed in between, the
 	// next lookup sees an id that is not the one noted here.
 	id := old.id

@@ -426,3 +426,115 @@ func TestFleet(t *testing.T) {
 		}
 	})
 }
+
+// TestLease: the lock on the refreshes is renewed while they run, left in place after them, and
+// ends by itself where its holder dies.
+func TestLease(t *testing.T) {
+	type scene struct {
+		*world
+		behind *sharedStore
+		a, b   *sts.Client
+		gate   chan struct{}
+	}
+	// begin has a client a that holds the lock and waits for a policy host.
+	begin := func(t *testing.T, ctx context.Context) scene {
+		w := scene{world: newWorld(t), behind: newSharedStore(t), gate: make(chan struct{})}
+		share := func(c *sts.Config) { c.Store = w.behind }
+		w.a, w.b = w.client(share), w.client(share)
+		w.domain("example.org", "one", enforce)
+		if r := w.a.Lookup(context.Background(), host("example.org")); r.Row != sts.S3 {
+			t.Fatal(r.FetchErr)
+		}
+		time.Sleep(25 * time.Hour)
+		w.serve("example.org", gated(w.gate, text(enforce)))
+		go w.a.Refresh(ctx)
+		synctest.Wait()
+		return w
+	}
+	free := func(t *testing.T, w scene) bool {
+		l, ok, err := w.behind.Lock(context.Background(), "sts/refresh", time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			l.Unlock(context.Background())
+		}
+		return ok
+	}
+	t.Run("renewed, and left after the sweep", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := begin(t, context.Background())
+			time.Sleep(3 * time.Second)
+			if free(t, w) {
+				t.Error("free while the holder works")
+			}
+			close(w.gate)
+			synctest.Wait()
+			time.Sleep(4 * time.Minute)
+			if free(t, w) {
+				t.Error("free soon after a sweep: every process would look through the store")
+			}
+			time.Sleep(time.Minute)
+			if !free(t, w) {
+				t.Error("still held when the next sweep is due")
+			}
+		})
+	})
+	t.Run("given back when stopped", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, stop := context.WithCancel(context.Background())
+			w := begin(t, ctx)
+			stop()
+			synctest.Wait()
+			if !free(t, w) {
+				t.Error("held by a process that was stopped")
+			}
+			close(w.gate)
+		})
+	})
+	t.Run("a holder that dies", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			behind := newSharedStore(t)
+			b := w.client(func(c *sts.Config) { c.Store = behind })
+			w.domain("example.org", "one", enforce)
+			if r := b.Lookup(context.Background(), host("example.org")); r.Row != sts.S3 {
+				t.Fatal(r.FetchErr)
+			}
+			time.Sleep(25 * time.Hour)
+			// The one that died took the lock as a sweep does, and never renews it.
+			if _, ok, err := behind.Lock(context.Background(), "sts/refresh", 2*time.Minute); err != nil || !ok {
+				t.Fatal(ok, err)
+			}
+			ctx, stop := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() { done <- b.Run(ctx) }()
+			time.Sleep(time.Minute)
+			if n := w.fetches(); n != 1 {
+				t.Errorf("%d fetches while the lock is held", n)
+			}
+			time.Sleep(5 * time.Minute)
+			if n := w.fetches(); n != 2 {
+				t.Errorf("%d fetches after the lock has ended, want 2", n)
+			}
+			stop()
+			<-done
+		})
+	})
+	t.Run("lost", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := begin(t, context.Background())
+			w.behind.steal("sts/refresh")
+			time.Sleep(31 * time.Second)
+			synctest.Wait()
+			if free(t, w) {
+				t.Error("the lock of another was given back")
+			}
+			close(w.gate)
+			synctest.Wait()
+			if _, ok, err := w.behind.Get(context.Background(), "sts/p/example.org"); err != nil || !ok {
+				t.Error(ok, err)
+			}
+		})
+	})
+}

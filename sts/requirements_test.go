@@ -216,7 +216,7 @@ func TestRequirementsOfTexts(t *testing.T) {
 		}
 	})
 	t.Run("STS-4.1-01 the name compared is the MX record's", func(t *testing.T) {
-		// Match takes one host and asks nobody: where mx.a.example is an alias of
+		// Match takes one host and asks no one: where mx.a.example is an alias of
 		// mx.b.example, the policy of the target's name does not name it.
 		pol := must(sts.ParsePolicy([]byte(policy("enforce", 1, "mx.b.example"))))
 		if _, ok := pol.Match(host("mx.a.example")); ok {

@@ -8,7 +8,7 @@ import (
 )
 
 // When a kept policy is fetched again in the background, whatever DNS says (RFC 8461
-// sections 3.3 and 10.2): an attacker who can hide one refresh must not be able to tell
+// sections 3.3 and 10.2): an attacker who can hide one refresh must not be able to predict
 // which one decides, nor to wait for the end of the policy.
 const (
 	// refreshEvery is the longest pause between two fetches that succeed.
@@ -61,9 +61,9 @@ func isEnding(fetched, expires, now time.Time) bool {
 	return expires.Sub(now) < min(endingSoon, expires.Sub(fetched)/4)
 }
 
-// seed spreads the domains; it changes with every fetch, so that nobody outside knows the
+// seed spreads the domains; it changes with every fetch, so that no outsider knows the
 // moment.
-func (c *Client) seed(domain rfc6125.Host, k kept) uint64 {
+func (c *Client) seed(domain rfc6125.Host, k storedPolicy) uint64 {
 	return maphash.Comparable(c.hash, struct {
 		d rfc6125.Host
 		t int64

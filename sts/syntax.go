@@ -20,7 +20,7 @@ type SyntaxError struct {
 	Kind  error  // ErrPolicy or ErrNoRecord
 }
 
-// Error tells kind, line, field, rule and offending text, in one line that is safe
+// Error returns kind, line, field, rule and offending text, in one line that is safe
 // for a terminal.
 func (e *SyntaxError) Error() string {
 	var b strings.Builder

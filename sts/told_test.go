@@ -16,7 +16,7 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// What is told of a policy, and taken elsewhere.
+// What is reported a policy, and taken elsewhere.
 
 // TestChangeIsTold: a policy under a new id that says something else, and no other.
 func TestChangeIsTold(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // An update is the outcome of a fetch of a new id.
 type update struct {
-	kept     kept
+	kept     storedPolicy
 	policy   *Policy // nil exactly if err is not
 	err      *FetchError
 	storeErr error
@@ -26,8 +26,8 @@ type updateKey struct {
 	id     string
 }
 
-// updating is an update under way: one for all who ask at the same time.
-type updating struct {
+// policyUpdate is an update under way: one for all who ask at the same time.
+type policyUpdate struct {
 	waiting atomic.Bool   // the fetch waits for a turn
 	repeat  chan struct{} // closed when earlier is set: the fetch is a repeated one
 	done    chan struct{} // closed when update is set
@@ -38,7 +38,7 @@ type updating struct {
 
 // update brings the policy of domain under a new id into the cache. have says that an
 // older one is there. It returns nil if the client is closed.
-func (c *Client) update(domain rfc6125.Host, id string, have bool) *updating {
+func (c *Client) update(domain rfc6125.Host, id string, have bool) *policyUpdate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -48,7 +48,7 @@ func (c *Client) update(domain rfc6125.Host, id string, have bool) *updating {
 	if up := c.updates[key]; up != nil {
 		return up
 	}
-	up := &updating{repeat: make(chan struct{}), done: make(chan struct{})}
+	up := &policyUpdate{repeat: make(chan struct{}), done: make(chan struct{})}
 	c.updates[key] = up
 	c.wg.Add(1)
 	go func() {
@@ -67,7 +67,7 @@ func (c *Client) waitsForAll() bool { return c.wait >= c.timeout }
 
 // await waits for an update as long as a Lookup does. Without an outcome its error wraps
 // ErrNoTurn or ErrPending.
-func (c *Client) await(ctx context.Context, up *updating) update {
+func (c *Client) await(ctx context.Context, up *policyUpdate) update {
 	var over <-chan time.Time
 	var repeat chan struct{}
 	if !c.waitsForAll() {
@@ -97,7 +97,7 @@ func (c *Client) await(ctx context.Context, up *updating) update {
 	return update{err: &FetchError{Kind: ErrPending}}
 }
 
-func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string, have bool, up *updating) update {
+func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string, have bool, up *policyUpdate) update {
 	// Another flight, or another process of the fleet, may have been faster. What is not
 	// there has no id.
 	if k, _, _ := c.cache.fresh(ctx, domain); k.id == id {
@@ -163,7 +163,7 @@ func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string, h
 }
 
 // keep puts k into the cache, and ends the back-offs of the domain if it has any.
-func (c *Client) keep(ctx context.Context, domain rfc6125.Host, k kept, hasFailures bool) error {
+func (c *Client) keep(ctx context.Context, domain rfc6125.Host, k storedPolicy, hasFailures bool) error {
 	err := c.cache.put(ctx, domain, k)
 	if err == nil && hasFailures {
 		err = c.cache.dropFailures(ctx, domain)
@@ -174,8 +174,8 @@ func (c *Client) keep(ctx context.Context, domain rfc6125.Host, k kept, hasFailu
 	return err
 }
 
-// changed tells of a policy that is not the cached one.
-func (c *Client) changed(ctx context.Context, domain rfc6125.Host, old kept, oldPolicy *Policy, u update) {
+// changed reports a policy that is not the cached one.
+func (c *Client) changed(ctx context.Context, domain rfc6125.Host, old storedPolicy, oldPolicy *Policy, u update) {
 	if oldPolicy == nil || oldPolicy.compact().Text == u.kept.text {
 		return
 	}
@@ -192,8 +192,8 @@ func (c *Client) changed(ctx context.Context, domain rfc6125.Host, old kept, old
 }
 
 // keptOf is what is kept of a fetch that was made for id.
-func keptOf(f Fetched, id string) kept {
-	return kept{id: id, fetched: f.At, text: f.Policy.Text, mode: f.Policy.Mode, expires: f.At.Add(f.Policy.MaxAge)}
+func keptOf(f Fetched, id string) storedPolicy {
+	return storedPolicy{id: id, fetched: f.At, text: f.Policy.Text, mode: f.Policy.Mode, expires: f.At.Add(f.Policy.MaxAge)}
 }
 
 // asFetchError returns err, which Fetch has returned, as what it is; a copy, since
@@ -207,7 +207,7 @@ func asFetchError(err error) *FetchError {
 	return &FetchError{Kind: ErrFetch, Cause: err}
 }
 
-// text is what is kept of a failure beside its kind.
+// text is what is kept of a failure in addition to its kind.
 func (e *FetchError) text() string {
 	if e.Detail != "" || e.Cause == nil {
 		return e.Detail

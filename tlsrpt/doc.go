@@ -10,7 +10,7 @@
 // The part of this package is the vocabulary, the record, the report as data in both
 // directions, and a client ([Client]) for the local datagram socket of an existing
 // collector (the one that libtlsrpt, which is linked into Postfix, writes to). So an
-// MTA behind mxauth feeds the collector that it has. Aggregating over a day, and
+// MTA that asks mxauth feeds the collector that it has. Aggregating over a day, and
 // mailing or posting the report, is the collector's work and not done here.
 //
 // A report never carries anything of a message: no addresses, no local parts.

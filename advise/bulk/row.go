@@ -87,7 +87,7 @@ type Row struct {
 	TookMS    float64        `json:"took_ms,omitempty"`
 }
 
-// A Refused is what stands for a line that names no domain.
+// A Refused is the output for a line that names no domain.
 type Refused struct {
 	V     int    `json:"v"`
 	Line  int    `json:"line"`

@@ -149,7 +149,7 @@ type work struct {
 	overdue bool // it has left the window
 }
 
-// A result is what stands for an entry in the output: one of the two.
+// A result is the output for an entry: one of the two.
 type result struct {
 	row     *Row
 	refused *Refused
@@ -207,7 +207,7 @@ func (r *run) loop(ctx, workCtx context.Context, list iter.Seq2[Entry, error]) e
 			err = r.note(ev)
 		case <-r.c.Limits.fetches.grown(): // there may be a place now
 		case <-tick.C:
-			r.tell()
+			r.report()
 		case <-ctx.Done():
 			return r.stop(ctx)
 		}
@@ -335,8 +335,8 @@ func (r *run) stop(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// tell calls Progress.
-func (r *run) tell() {
+// report calls Progress.
+func (r *run) report() {
 	if r.c.Progress == nil {
 		return
 	}

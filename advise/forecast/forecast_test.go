@@ -76,7 +76,7 @@ func ids(events []forecast.Event) map[forecast.ID]forecast.Event {
 	return m
 }
 
-// material makes a self-signed certificate that nobody has published.
+// material makes a self-signed certificate that no one has published.
 func material(t *testing.T) dane.Material {
 	t.Helper()
 	m, err := dane.ReadMaterial("next.pem", certtest.Issue(certtest.Server("next"), nil).PEM())

@@ -22,7 +22,7 @@ type deadline struct {
 	whose []string
 }
 
-// signatures tells when the signatures end that answers rest on, those that end together in
+// signatures adds when the signatures end that answers rest on, those that end together in
 // one event. Zones are signed again days or weeks before; the event is that this does not happen.
 func (f *outlook) signatures() {
 	var all []*deadline
@@ -44,7 +44,7 @@ func (f *outlook) signatures() {
 	}
 }
 
-// ended tells of lookups that fail now, above all because signatures have ended. When they
+// ended adds lookups that fail now, above all because signatures have ended. When they
 // did is not known: what is expired was not taken, so it has no place in an answer.
 func (f *outlook) ended() {
 	dom := f.s.Plan.Orig

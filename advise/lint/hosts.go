@@ -3,12 +3,14 @@ package lint
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -88,7 +90,7 @@ func (r *report) mx() {
 		"The MX records of %s are not signed (DNSSEC), so an attacker on the path can name another host.", dom).saw("%s MX: %s", dom, signed(p.MX.Status))
 }
 
-// mxWrongName tells of an MX record whose name cannot be that of a mail server.
+// mxWrongName reports an MX record whose name cannot be that of a mail server.
 func (r *report) mxWrongName(h rfc6125.Host, why string, preference uint16) {
 	dom := r.snap.Plan.Orig
 	do := "Put the full name of the mail server into the MX record, with a dot at its end."
@@ -106,7 +108,7 @@ func (r *report) implicit() {
 	dom := p.Orig
 	h := &p.Hosts[0]
 	owner, target := dom.Name(), dom.Name()
-	if len(chainOf(&h.DANE)) > 0 { // there is no record beside an alias
+	if len(chainOf(&h.DANE)) > 0 { // an alias can have no other record
 		owner, target = h.DANE.Final, h.DANE.Final
 	}
 	var listed, known rfc6125.Host // by the policy; by a usual name
@@ -179,7 +181,7 @@ func (r *report) hosts() {
 		switch d.Address {
 		case dane.AddressNone:
 			if r.snap.Plan.MX.Row == "M5" || len(chainOf(d)) > 0 {
-				continue // has been told: by the domain, or by the alias that leads nowhere
+				continue // has been reported: by the domain, or by the alias that leads nowhere
 			}
 			r.add(HostNoAddress, h.Name, "Give "+h.Name.String()+" an A or AAAA record, or remove it from the MX records.",
 				"The MX host %s has no address, so senders skip it.", h.Name).saw("%s A and AAAA: none", h.Name).steps(r.mxSteps()...)
@@ -226,7 +228,7 @@ func (r *report) hosts() {
 	}
 }
 
-// special tells of addresses that the rest of the Internet does not reach.
+// special reports addresses that the rest of the Internet does not reach.
 func (r *report) special(h *engine.Host, v *survey.HostView) {
 	if len(v.Special) == 0 {
 		return
@@ -238,8 +240,8 @@ func (r *report) special(h *engine.Host, v *survey.HostView) {
 	}
 }
 
-// aliases tells of names that are aliases (CNAME) for a name without the records that are
-// looked for: no record can be put beside an alias, so what is missing is not just missing.
+// aliases reports names that are aliases (CNAME) for a name without the records that are
+// looked for: an alias can have no other records, so what is missing is not just missing.
 func (r *report) aliases() {
 	p := r.snap.Plan
 	if !p.Orig.IsValid() {
@@ -314,7 +316,7 @@ func chainOf(d *dane.Host) []dnssec.Alias {
 
 // reached judges what connecting came to.
 func (r *report) reached(h *engine.Host, v *survey.HostView) {
-	all := v.Probe.Addresses
+	all := slices.DeleteFunc(slices.Clone(v.Probe.Addresses), func(a probe.AddressResult) bool { return a.Peer.OtherKey })
 	if len(all) == 0 {
 		return
 	}

@@ -47,7 +47,7 @@ type Step struct {
 	// file: what is there now and not among them goes.
 	Records []string `json:"records,omitempty"`
 	// Instead is the type of records at Owner that go in the same change: an alias (CNAME)
-	// can have no other records beside it.
+	// can have no other records.
 	Instead string `json:"instead_of,omitempty"`
 	URL     string `json:"url,omitempty"`
 	// File is the text to serve at URL, line by line.

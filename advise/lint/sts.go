@@ -25,7 +25,7 @@ const (
 	shortMaxAge = 7 * 24 * time.Hour
 	// longTesting is how old an id that is a date may be while the mode is testing.
 	longTesting = 60 * 24 * time.Hour
-	// soon is how near the end of a certificate is told: automatic renewal, which begins a
+	// soon is how near the end of a certificate is reported: automatic renewal, which begins a
 	// month before the end, has then failed for two weeks.
 	soon = 14 * 24 * time.Hour
 )
@@ -113,12 +113,12 @@ func (r *report) sameAsServed(s Step) bool {
 	return err == nil && p.String() == r.snap.Served.Policy.String()
 }
 
-// unannounced tells of a policy that is served and that no record announces.
+// unannounced reports a policy that is served and that no record announces.
 func (r *report) unannounced() {
 	served := r.snap.Served
 	c := r.snap.STSRecord.Answer
 	if served == nil || r.recordThere() || r.snap.Plan.STS.TXTErr == nil || len(c.Chain) > 0 && c.Chain[0].Type == dnssec.TypeCNAME && c.Kind == dnssec.NXDomain {
-		return // or told: by what is there, or by the alias that leads nowhere
+		return // or reported: by what is there, or by the alias that leads nowhere
 	}
 	if slices.ContainsFunc(r.snap.Elsewhere, func(m survey.Misplaced) bool { return m.Standard == "MTA-STS" }) {
 		return
@@ -152,7 +152,7 @@ func otherText(texts []string) string {
 	return ""
 }
 
-// misplaced tells of records at names where senders do not look.
+// misplaced reports records at names where senders do not look.
 func (r *report) misplaced() {
 	dom := r.snap.Plan.Orig
 	for _, m := range r.snap.Elsewhere {
@@ -196,7 +196,7 @@ func (r *report) stsFetch(s *sts.Result) {
 	errors.As(s.FetchErr, &fe)
 	switch {
 	case errors.Is(s.FetchErr, sts.ErrFetchDNS) && r.policyHostAlias() != "":
-		return // the alias that leads nowhere has been told
+		return // the alias that leads nowhere has been reported
 	case errors.Is(s.FetchErr, sts.ErrFetchDNS):
 		f = r.add(STSNoHost, rfc6125.Host{}, "Give mta-sts."+dom.String()+" the A and AAAA records of a web server that serves the policy, or remove the record _mta-sts."+dom.String()+".",
 			"%s announces an MTA-STS policy, and mta-sts.%s, which should serve it, has no address.", dom, dom)
@@ -265,7 +265,7 @@ func location(fe *sts.FetchError) string {
 	return " to " + strings.Trim(strconv.QuoteToASCII(fe.Location), `"`)
 }
 
-// certificateOfPolicyHost tells why the policy host does not prove its name.
+// certificateOfPolicyHost reports why the policy host does not prove its name.
 func (r *report) certificateOfPolicyHost(s *sts.Result) *Finding {
 	host := "mta-sts." + r.snap.Plan.Orig.String()
 	text, do := "is not one that senders trust", "Get a certificate of a public CA that names "+host+" (also where that is an alias of another host), and send the whole chain."
@@ -288,7 +288,7 @@ func (r *report) certificateOfPolicyHost(s *sts.Result) *Finding {
 	return f
 }
 
-// stsInvalid tells of a policy that does not parse.
+// stsInvalid reports a policy that does not parse.
 func (r *report) stsInvalid(err error) {
 	dom := r.snap.Plan.Orig
 	var found []sts.Finding
@@ -435,7 +435,7 @@ func (f *Finding) stars(p *sts.Policy, h rfc6125.Host) *Finding {
 	return f
 }
 
-// deadPolicyHost tells of addresses of the policy host that do not answer.
+// deadPolicyHost reports addresses of the policy host that do not answer.
 func (r *report) deadPolicyHost() {
 	for _, d := range r.snap.DeadPolicyHost {
 		typ := "AAAA"
@@ -458,6 +458,9 @@ func patterns(p *sts.Policy) string {
 
 // stsCertificate judges the host's certificate as a sender under the policy does.
 func (r *report) stsCertificate(h *engine.Host, v *survey.HostView) {
+	if r.stsOfOneKey(h, v) {
+		return
+	}
 	for _, a := range v.Probe.Addresses {
 		if a.Peer.Event != engine.HandshakeDone || len(a.Peer.Chain) == 0 || r.snap.Roots == nil {
 			continue

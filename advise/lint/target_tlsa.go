@@ -132,7 +132,7 @@ func (r *report) tlsaTarget(h *engine.Host, peers []dane.Peer) (recs []dane.Reco
 		return rec.Usage == dane.DANEEE && rec.Selector == dane.SPKI && rec.MatchingType == dane.SHA2_512
 	}
 	// Where there is a SHA2-512 digest of another key, one of this key takes its place: a
-	// weaker one beside it would not count (RFC 7671 section 9).
+	// weaker one of the same kind would not count (RFC 7671 section 9).
 	digest, replace := dane.SHA2_256, false
 	if slices.ContainsFunc(known, strong) {
 		digest, replace = dane.SHA2_512, !slices.ContainsFunc(keep, strong)

@@ -121,7 +121,7 @@ func (r *report) together() {
 	case p.MX.Row == "M5" && p.Hosts[0].DANE.Address == dane.AddressNone:
 		// No host takes the mail yet.
 	case elsewhere:
-		// What is there and does not count has been told.
+		// What is there and does not count has been reported.
 	case usable == 0 && unsigned == 0 && !usingSTS && none && !anyTLSA(p):
 		f := r.add(Nothing, rfc6125.Host{}, "Take the steps below in their order. Each is safe by itself; MTA-STS needs a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+", DANE needs signed zones.",
 			"%s publishes neither DANE nor MTA-STS: mail to it is encrypted at best, and a forged host goes unnoticed.", p.Orig)
@@ -160,7 +160,7 @@ func anyTLSA(p *engine.Plan) bool {
 	return false
 }
 
-// daneOnlyCertificate tells of a certificate that DANE takes and MTA-STS refuses, which is
+// daneOnlyCertificate reports a certificate that DANE takes and MTA-STS refuses, which is
 // hidden from a sender that does both.
 func (r *report) daneOnlyCertificate(h *engine.Host, v *survey.HostView) {
 	pol := r.snap.Plan.STS.Policy
@@ -211,7 +211,7 @@ func (r *report) tlsrpt() {
 		}
 		f.steps(r.reportsStep())
 	case slices.ContainsFunc(r.snap.Elsewhere, func(m survey.Misplaced) bool { return m.Standard == "TLSRPT" }), len(r.snap.TLSRPTRecord.Answer.Chain) > 0 && r.snap.TLSRPTRecord.Answer.Kind == dnssec.NXDomain:
-		// has been told
+		// has been reported
 	case !errors.Is(err, tlsrpt.ErrNoRecord):
 		r.add(TLSRPTFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _smtp._tls."+p.Orig.String()+" must be answered.",
 			"Whether %s asks for reports of failures (TLSRPT) cannot be found out.", p.Orig).saw("%s", explain.Cause(err))

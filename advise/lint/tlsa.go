@@ -90,7 +90,7 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 		f := r.add(TLSAAllUnusable, h.Name, "Publish a record of usage 3 (3 1 1, DANE-EE) for the host.",
 			"%s has TLSA records, and none of them counts for mail: senders require TLS and cannot check who the server is.", h.Name)
 		for _, u := range uses {
-			f.saw("%s: %s", text.Cut(u.Record.String(), maxRecord), u.Why)
+			f.saw("%s: %s", text.Cut(u.Record.String(), maxRecord), explain.RecordUse(u))
 		}
 		f.steps(r.tlsaOf(h, v)...)
 	}
@@ -100,15 +100,15 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 		switch {
 		case u.Usable:
 			usable++
-		case rec.Usage == dane.PKIXTA || rec.Usage == dane.PKIXEE:
+		case u.Fault == dane.FaultPKIXUsage:
 			r.add(TLSAPKIXUsage, h.Name, "Replace it: usage 3 (DANE-EE) in place of 1, usage 2 (DANE-TA) in place of 0.",
-				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", text.Cut(rec.String(), maxRecord), u.Why).steps(r.tlsaOf(h, v)...)
+				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
 		case rec.Usage > dane.DANEEE || rec.Selector > dane.SPKI || rec.MatchingType > dane.SHA2_512:
 			r.add(TLSAUnknown, h.Name, "Remove the record, or replace it by this one.",
-				"A TLSA record of %s has a number that does not exist, so senders ignore it.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), u.Why).steps(r.tlsaOf(h, v)...)
+				"A TLSA record of %s has a number that does not exist, so senders ignore it.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
 		case badData(rec):
 			r.add(TLSABadData, h.Name, "Replace the record by this one, made of the certificate in use.",
-				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), u.Why).steps(r.tlsaOf(h, v)...)
+				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
 		}
 		// A whole authority (usage 2) may be in DNS because the server does not send it: a
 		// digest of it would match nothing.
@@ -131,6 +131,9 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 			}
 		}
 	}
+	if usable > 0 && r.tlsaOfOneKey(h, v) {
+		return
+	}
 	for _, a := range v.Probe.Addresses {
 		if a.Peer.Event == engine.HandshakeDone && usable > 0 {
 			r.tlsaAgainst(h, v, a.Peer)
@@ -150,7 +153,7 @@ func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Pee
 	}
 	for _, t := range res.Trace {
 		u := use(h.DANE.Set, t.Record)
-		if t.Depth < 0 && u.Usable && !matchesAny(t.Record, dp, o) {
+		if t.Depth < 0 && u.Usable && !matchesAny(t.Record, dp, o) && !shown(v, t.Record) {
 			r.add(TLSAStale, h.Name, "Keep it if it is for the next key; else remove it.",
 				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s", text.Cut(t.Record.String(), maxRecord))
 		}
@@ -204,8 +207,8 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 			r.anchorUnsent(h)
 		}
 	}
-	for _, t := range res.Trace {
-		why := t.Why
+	for i, t := range res.Trace {
+		why := explain.RecordResult(h.DANE.Set, i, t)
 		if errors.Is(t.Err, dane.ErrPath) {
 			why = explain.Cause(t.Err)
 		}
@@ -213,7 +216,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 	}
 }
 
-// anchorUnsent tells of DANE-TA digest records when nothing matched: most often the
+// anchorUnsent reports DANE-TA digest records when nothing matched: most often the
 // certificate that they name is not in the chain that the server sends.
 func (r *report) anchorUnsent(h *engine.Host) {
 	for _, rec := range h.DANE.Set.Usable() {

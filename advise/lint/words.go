@@ -36,7 +36,7 @@ func renew(own bool, host string) string {
 }
 
 // namesOf lists the names of a certificate as [rfc6125.Presented.Names] prints them. A
-// Common Name that is one of the others is not told twice.
+// Common Name that is one of the others is not listed twice.
 func namesOf(names []string) string {
 	var out []string
 	for _, n := range names {

@@ -30,7 +30,7 @@ import (
 // thousand faults.
 const (
 	maxFaults  = 10_000  // further ones only count as [Summary.Left]
-	maxSenders = 1_000   // organizations that are told apart
+	maxSenders = 1_000   // organizations that are listed one by one
 	maxIDs     = 200_000 // report ids that are known again
 	maxNamed   = 10      // senders and reason codes that one fault names
 	maxText    = 253     // bytes of a name or word of a report
@@ -45,7 +45,7 @@ type Summary struct {
 	End        time.Time `json:"end"`                  // of the last day
 	Domains    []Domain  `json:"domains"`
 	Faults     []Fault   `json:"faults"` // by domain; the most sessions first
-	// Left counts failures beyond the number of faults that are told apart.
+	// Left counts failures beyond the number of faults that are listed one by one.
 	Left uint64 `json:"left,omitempty"`
 }
 
@@ -75,7 +75,7 @@ type Fault struct {
 	Cure    string    `json:"cure"`
 }
 
-// key tells faults apart.
+// key identifies a fault.
 type key struct {
 	domain string
 	policy tlsrpt.PolicyType

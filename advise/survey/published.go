@@ -17,7 +17,7 @@ import (
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
-// What a domain publishes beyond what a sender asks for: records at names where nobody
+// What a domain publishes beyond what a sender asks for: records at names where no sender
 // looks, a policy that nothing announces, the addresses of the policy host one by one.
 
 // dialTimeout is how long an address of the policy host has to accept a connection; a sender

@@ -91,7 +91,7 @@ type Misplaced struct {
 // A HostView is what one host shows.
 type HostView struct {
 	Probe probe.HostResult
-	// Unsigned are TLSA records that stand at the host's name in a zone that is not signed,
+	// Unsigned are TLSA records at the host's name in a zone that is not signed,
 	// so that DANE does not apply.
 	Unsigned []dane.Record
 	// Special are addresses of the host that are set aside for another use, with that use:
@@ -195,7 +195,7 @@ func Given(domain rfc6125.Host, mx []rfc6125.Host, at time.Time) Snapshot {
 }
 
 // plan makes the plan that a sender makes, with the policy that such a plan may leave
-// behind where DANE decides without it (row S12): a publisher wants to hear of that too.
+// out where DANE decides without it (row S12): a publisher wants to hear of that too.
 // Only a plan that needs both waits for the policy, and it alone has the policy host's
 // chain, so it is made first.
 func plan(ctx context.Context, c *mxauth.Client, domain string) (*engine.Plan, error) {
@@ -212,7 +212,7 @@ func plan(ctx context.Context, c *mxauth.Client, domain string) (*engine.Plan, e
 	return &whole, nil
 }
 
-// unsigned asks for TLSA records that no sender asks for (RFC 7672 section 2.2.2), to tell
+// unsigned asks for TLSA records that no sender asks for (RFC 7672 section 2.2.2), to report
 // their publisher.
 func unsigned(ctx context.Context, r dnssec.Resolver, h rfc6125.Host, port uint16) []dane.Record {
 	owner, err := dane.Owner(h, port)

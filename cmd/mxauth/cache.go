@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"os"
@@ -95,7 +96,7 @@ func who() string {
 func parseDomains(args []string) ([]rfc6125.Host, error) {
 	out := make([]rfc6125.Host, len(args))
 	for i, a := range args {
-		if err := noDomain(a); err != nil {
+		if err := cmp.Or(fileTyped(a), noDomain(a)); err != nil {
 			return nil, usageError("%w", err)
 		}
 		h, err := rfc6125.ParseHost(a)

@@ -65,7 +65,7 @@ func readSocket(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
 }
 
-// TestFullCollector: a collector that takes nothing away holds up nobody, and is told of in
+// TestFullCollector: a collector that takes nothing away holds up no delivery, and is reported in
 // one line.
 func TestFullCollector(t *testing.T) {
 	i := slices.IndexFunc(lab.Worlds(), func(w lab.World) bool { return w.Name == "dane-ee" })

@@ -11,7 +11,7 @@ import (
 	"github.com/mxauth/mxauth/engine/mtapolicy"
 )
 
-// A fate is what would have become of deliveries that a log tells of.
+// A fate is what would have become of the deliveries in a log.
 type fate string
 
 // Fates, the worst first.

@@ -74,6 +74,8 @@ type storeStatus struct {
 	Where     string `json:"where"`
 	Failures  uint64 `json:"failures"`  // calls that failed
 	Unwritten int    `json:"unwritten"` // entries that wait
+	// Unavailable says why a store on a server could not be used when it was last asked.
+	Unavailable string `json:"unavailable,omitempty"`
 }
 
 type policyStatus struct {
@@ -107,6 +109,9 @@ func (d *service) status(ctx context.Context) statusRow {
 	if d.front != nil {
 		st := d.front.Stats()
 		r.Store.Failures, r.Store.Unwritten = st.Failed, st.Unwritten
+		if err := d.front.Unavailable(); err != nil {
+			r.Store.Unavailable = errorText(err)
+		}
 	}
 	var err error
 	r.Policies.Kept, r.Policies.Stale, r.Policies.List, err = d.listPolicies(ctx, maxStale)

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/postfixconf"
 	"github.com/mxauth/mxauth/conformance/peers"
@@ -25,6 +26,16 @@ func needPostconf(t *testing.T) string {
 		t.Skip(err)
 	}
 	return p
+}
+
+// settle makes main.cf an hour old. Postfix waits for a second before it reads a file that has
+// just been changed, since another change may follow.
+func settle(t *testing.T, dir string) {
+	t.Helper()
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "main.cf"), old, old); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // outcome runs mxauth in this process.
@@ -49,6 +60,7 @@ func TestPostconf(t *testing.T) {
 			t.Fatalf("config postfix: %d %s", code, stderr)
 		}
 		write(t, filepath.Join(dir, "main.cf"), lines)
+		settle(t, dir)
 		cmd := exec.CommandContext(t.Context(), postconf, "-c", dir, "-n")
 		if out, err := cmd.CombinedOutput(); err != nil || bytes.Contains(out, []byte("warning")) {
 			t.Errorf("postconf: %v\n%s", err, out)
@@ -65,6 +77,7 @@ func TestPostconf(t *testing.T) {
 				if out, err := exec.CommandContext(t.Context(), postconf, "-c", dir, "-e", line).CombinedOutput(); err != nil {
 					t.Fatalf("postconf -e %q: %v\n%s", line, err, out)
 				}
+				settle(t, dir)
 			}
 			edit(breaks)
 			code, stdout, _ := outcome(t, "doctor", "--live=false", "--postfix-dir", dir, "--json")

@@ -15,7 +15,7 @@ import (
 	"github.com/mxauth/mxauth/engine/exception"
 )
 
-// endsSoon is how long before its end an exception is told of: a week's work days.
+// endsSoon is how long before its end an exception is reported: a week's work days.
 const endsSoon = 7 * 24 * time.Hour
 
 // maxExceptionsFile bounds a file of exceptions.

@@ -10,7 +10,7 @@ import (
 )
 
 // TestExceptionsReload: a file that changes is read again; one that has become bad, or is
-// gone, leaves the exceptions as they were and is told of.
+// gone, leaves the exceptions as they were and is reported.
 func TestExceptionsReload(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.toml")
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

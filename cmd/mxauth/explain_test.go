@@ -56,7 +56,7 @@ func TestExplainGolden(t *testing.T) {
 			golden(t, filepath.Join("testdata", "explain", w.Name), plainChain(got))
 			golden(t, filepath.Join("testdata", "explain", w.Name+".svg"), plainChain(picture))
 
-			// The same from the evidence, where nobody can be reached.
+			// The same from the evidence, where no host can be reached.
 			inProcess(t, l.Dial, goldenClock, slices.Concat([]string{"check", "--evidence", evidence}, flags, w.Args())...)
 			again, _, codeAgain := inProcess(t, nobodyThere, goldenClock, "explain", "--svg", svg, "--evidence", evidence, "--trust-anchor", l.anchor, "--ca-file", l.ca)
 			if plainChain(again) != plainChain(out) || codeAgain != code {

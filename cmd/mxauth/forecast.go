@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ configuration.`,
 			if asICal && e.flags.json {
 				return usageError("--ical and --json exclude each other")
 			}
-			if err := checkDomain(args[0]); err != nil {
+			if err := cmp.Or(fileTyped(args[0]), checkDomain(args[0])); err != nil {
 				return usageError("%w", err)
 			}
 			e.policyHostNote("mxauth forecast", args[0])

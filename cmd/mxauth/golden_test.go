@@ -43,6 +43,8 @@ var goldens = []struct {
 	{"lint-tlsa-mismatch.json", "tlsa-mismatch", []string{"lint", "--json"}},
 	{"lint-reports-malformed", "lint-reports-malformed", []string{"lint"}},
 	{"lint-no-spare", "lint-no-spare", []string{"lint"}},
+	{"lint-two-keys", "two-keys-only-ecdsa", []string{"lint"}},
+	{"lint-two-keys-expired", "two-keys-enforce-expired", []string{"lint"}},
 	{"lint-long-ttl", "lint-long-ttl", []string{"lint"}},
 	{"lint-certificate-pinned", "lint-certificate-pinned", []string{"lint"}},
 	{"lint-some-hosts", "lint-some-hosts", []string{"lint"}},
@@ -168,7 +170,8 @@ func golden(t *testing.T, path, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("the answer has changed (go test ./cmd/mxauth -run TestGolden -update): -want +got\n%s", diff)
+		test, _, _ := strings.Cut(t.Name(), "/")
+		t.Errorf("the answer has changed (go test ./cmd/mxauth -run %s -update): -want +got\n%s", test, diff)
 	}
 }
 

@@ -26,8 +26,10 @@ type httpDoor struct {
 	ready   readiness
 }
 
-// httpSecrets are the files of one listener that a reload reads again; nil where it has none.
+// httpSecrets are the files of one listener that a reload reads again; access and tls are nil
+// where it has none.
 type httpSecrets struct {
+	listen settings.Listen
 	access *httpdoor.Access
 	tls    *httpdoor.TLSFiles
 }
@@ -40,20 +42,14 @@ func (d *service) openHTTP() error {
 	if t := d.s.CheckTime; t > 0 {
 		d.base.CheckTimeout = min(t, httpCheckTime)
 	}
-	for i := range d.s.Listen {
-		l := &d.s.Listen[i]
+	for _, l := range d.s.Listen {
 		if l.Door != "http" {
 			continue
 		}
-		f := &httpSecrets{}
+		f := &httpSecrets{listen: l}
 		d.http.secrets[l.Address] = f
-		for _, name := range []string{l.TokenFile, l.Key} {
-			if name == "" {
-				continue
-			}
-			if err := checkSecret(name); err != nil {
-				return configError("chmod 0640 "+name, "%s: %w", name, err)
-			}
+		if err := errors.Join(f.checkToken(), f.checkTLS()); err != nil {
+			return err
 		}
 		var err error
 		if l.TokenFile != "" {
@@ -70,14 +66,51 @@ func (d *service) openHTTP() error {
 	return nil
 }
 
-// reload reads the files again.
+// checkToken refuses tokens that other users may read or write.
+func (s *httpSecrets) checkToken() error {
+	return checkFile("listen.token-file", s.listen.TokenFile, checkSecret)
+}
+
+// checkTLS refuses a key that other users may read or write, and a certificate and
+// authorities of clients that they may write.
+func (s *httpSecrets) checkTLS() error {
+	return errors.Join(checkFile("listen.key", s.listen.Key, checkSecret), checkFile("listen.certificate", s.listen.Certificate, checkOwned),
+		checkFile("listen.client-ca", s.listen.ClientCA, checkOwned))
+}
+
+// checkFile checks who may use the file of a setting; "" is no file.
+func checkFile(setting, name string, check func(string) error) error {
+	if name == "" {
+		return nil
+	}
+	err := check(name)
+	if err == nil {
+		return nil
+	}
+	hint := ""
+	if errors.Is(err, errReadable) || errors.Is(err, errWritable) {
+		hint = "chmod 0640 " + name
+	}
+	return configError(hint, "%s: %s: %w", setting, name, err)
+}
+
+// reload reads the files again. Tokens and TLS do not wait for each other: where one of them
+// has a fault, the other counts.
 func (s *httpSecrets) reload() error {
 	var errs []error
 	if s.access != nil {
-		errs = append(errs, s.access.Reload())
+		err := s.checkToken()
+		if err == nil {
+			err = s.access.Reload()
+		}
+		errs = append(errs, err)
 	}
 	if s.tls != nil {
-		errs = append(errs, s.tls.Reload())
+		err := s.checkTLS()
+		if err == nil {
+			err = s.tls.Reload()
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -138,7 +171,18 @@ func (b httpBackend) Told(ctx context.Context, form mtapolicy.Form, key, host st
 	return b.d.answers.Ask(ctx, form, key)
 }
 
-func (b httpBackend) Ready() error { return *b.d.http.ready.lacks.Load() }
+func (b httpBackend) Ready() error {
+	lacks := *b.d.http.ready.lacks.Load()
+	if lacks == nil && b.d.front != nil {
+		if err := b.d.front.Unavailable(); err != nil {
+			lacks = storeLost(err)
+		}
+	}
+	return lacks
+}
+
+// storeLost is what a daemon lacks whose store fails.
+func storeLost(err error) error { return fmt.Errorf("the store is lost: %s", errorText(err)) }
 
 // httpRows makes JSON objects.
 type httpRows struct{ d *service }
@@ -200,9 +244,9 @@ func (d *service) watchReady() {
 		if !proved {
 			proved, lacks = d.prove()
 		}
-		if proved && d.front != nil {
+		if proved && d.front != nil && !d.shares() { // a server is watched
 			if err := d.front.Check(d.run); err != nil {
-				lacks = fmt.Errorf("the store is lost: %s", errorText(err))
+				lacks = storeLost(err)
 			}
 		}
 		if d.run.Err() != nil {

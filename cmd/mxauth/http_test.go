@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -8,8 +9,14 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/mxauth/mxauth/internal/dnsfake"
 )
 
 // An httpClient asks the door for HTTP of a daemon.
@@ -61,9 +68,110 @@ func (c *httpClient) ask(method, path, body string, header ...string) (status in
 
 // startHTTP starts a daemon with a unix socket for HTTP.
 func startHTTP(t *testing.T, l *testLab, extra string) (*served, *httpClient) {
+	t.Helper()
+	return startHTTPAt(t, l, nil, extra)
+}
+
+// startHTTPAt is startHTTP with a clock; nil is the real one.
+func startHTTPAt(t *testing.T, l *testLab, now func() time.Time, extra string) (*served, *httpClient) {
+	t.Helper()
+	d, c := newHTTP(t, l, extra)
+	d.now = now
+	d.startAll()
+	return d, c
+}
+
+// newHTTP is startHTTP without the start.
+func newHTTP(t *testing.T, l *testLab, extra string) (*served, *httpClient) {
+	t.Helper()
 	d := newServed(t, l, "")
 	path := filepath.Join(d.dir, "h")
 	d.config, d.socket, d.control = writeConfig(t, l, d.dir, fmt.Sprintf("[[listen]]\ndoor = \"http\"\naddress = \"unix:%s\"\n%s", path, extra))
-	d.start()
 	return d, newHTTPClient(t, path)
+}
+
+// startAll starts the daemon and waits until all its listeners are open, not only the first.
+func (d *served) startAll() {
+	d.t.Helper()
+	d.start()
+	d.log.await(d.t, "msg=serving ", 1)
+}
+
+// TestClientLeaves: of two clients that ask for the same plan, which was not asked for
+// before, the one that began the lookup goes away. The other gets its answer, and nothing was
+// looked up twice.
+func TestClientLeaves(t *testing.T) {
+	l := startLab(t, serveWorlds(t, "dane-ee"), nil)
+	var mu sync.Mutex // guards asked
+	asked := map[string]int{}
+	began, release := make(chan struct{}, 10), make(chan struct{})
+	srv := dnsfake.Start(t, func(r *dnsfake.Request) {
+		q := r.Msg.Question[0]
+		mu.Lock()
+		asked[r.Network+" "+q.String()]++
+		mu.Unlock()
+		if q.Qtype == dns.TypeMX {
+			began <- struct{}{}
+			<-release
+		}
+		answer, _, err := (&dns.Client{Net: r.Network, UDPSize: 4096}).Exchange(r.Msg, l.Plain().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		r.Reply(answer)
+	})
+	d, c := newHTTP(t, l, "")
+	d.env["MXAUTH_RESOLVER_SERVERS"] = srv.Addr.String()
+	d.startAll()
+	const text = "GET /v1/plan?domain=dane-ee.test HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	ask := func() net.Conn {
+		conn, err := net.Dial("unix", filepath.Join(d.dir, "h"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	counted := func(status string) func() bool {
+		return func() bool {
+			_, metrics, _ := c.ask("GET", "/metrics", "")
+			return strings.Contains(metrics, `mxauth_http_requests_total{path="/v1/plan",status="`+status+`"} 1`)
+		}
+	}
+	goer := ask()
+	<-began
+	stayer := ask()
+	goer.Close()
+	eventually(t, "the end of the first client's wait", counted("503"))
+	select {
+	case <-began:
+		t.Error("the MX records were asked for twice")
+	default:
+	}
+	close(release)
+	resp, err := http.ReadResponse(bufio.NewReader(stayer), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), `"requirement":"dane"`) {
+		t.Errorf("%d %v %s", resp.StatusCode, err, body)
+	}
+	eventually(t, "the count of the second client", counted("200"))
+	mu.Lock()
+	defer mu.Unlock()
+	for q, n := range asked {
+		if n != 1 {
+			t.Errorf("%s: asked %d times", q, n)
+		}
+	}
+	if len(asked) < 5 {
+		t.Errorf("%d questions", len(asked))
+	}
 }

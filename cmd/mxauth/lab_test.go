@@ -52,7 +52,7 @@ func testFile(t testing.TB, name string, text []byte) string {
 	return path
 }
 
-// newSPKI is a public key that nobody has published.
+// newSPKI is a public key that is not published.
 func newSPKI(t *testing.T) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"context"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -173,21 +169,12 @@ func TestMetricsDocumented(t *testing.T) {
 		d.ask("QUERYwithTLSRPT", key)
 	}
 	d.ask("QUERY", ".test")
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", metrics) }}}
-	resp, err := c.Get("http://mxauth/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := scrape(t, metrics)
 	has := map[string][]string{}
-	for _, m := range regexp.MustCompile(`(?m)^# TYPE (mxauth_\w+) `).FindAllStringSubmatch(string(b), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (mxauth_\w+) `).FindAllStringSubmatch(b, -1) {
 		has[m[1]] = []string{}
 	}
-	for _, m := range regexp.MustCompile(`(?m)^(mxauth_\w+?)(?:_bucket|_sum|_count)?\{([^}]*)\}`).FindAllStringSubmatch(string(b), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^(mxauth_\w+?)(?:_bucket|_sum|_count)?\{([^}]*)\}`).FindAllStringSubmatch(b, -1) {
 		for _, l := range regexp.MustCompile(`(\w+)="([^"]*)"`).FindAllStringSubmatch(m[2], -1) {
 			if l[1] == "le" {
 				continue
@@ -219,7 +206,7 @@ func TestMetricsDocumented(t *testing.T) {
 		`mxauth_answers_total{door="postfix",kind="not-found",row="P1"} 1`, // a parent domain
 		`mxauth_upstreams 1`,
 	} {
-		if !strings.Contains(string(b), line+"\n") {
+		if !strings.Contains(b, line+"\n") {
 			t.Errorf("no %s in\n%s", line, b)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/page"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/docs"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
@@ -113,7 +114,7 @@ func (d *service) trust() trust {
 // maxToldHosts is for how many hosts the page says what Exim is told.
 const maxToldHosts = 4
 
-// toldOf is what each kind of mail server is told of a plan.
+// toldOf returns the answer that each kind of mail server gets for a plan.
 func toldOf(p *engine.Plan, o mtapolicy.Options) ([]page.Told, error) {
 	var out []page.Told
 	for _, f := range []struct {
@@ -127,7 +128,7 @@ func toldOf(p *engine.Plan, o mtapolicy.Options) ([]page.Told, error) {
 		}
 		out = append(out, toldReply(f.server, "the domain", r))
 	}
-	if a, b := &out[0], &out[1]; a.Reply == b.Reply && a.Note == b.Note {
+	if a, b := &out[0], &out[1]; a.Reply == b.Reply && a.Note == b.Note && slices.Equal(a.Differs, b.Differs) {
 		a.About += ", every version"
 		out = out[:1]
 	}
@@ -162,11 +163,11 @@ func toldReply(server, about string, r mtapolicy.Reply) page.Told {
 		t.Note = "Try later: the message stays in the queue."
 	}
 	for _, dev := range r.Deviations {
-		than := "more"
+		word := "Stricter"
 		if dev.Weaker {
-			than = "less"
+			word = "Weaker"
 		}
-		t.Note = strings.TrimSpace(fmt.Sprintf("%s By this reply the mail server demands %s than this page says (`%s`).", t.Note, than, dev.ID))
+		t.Differs = append(t.Differs, fmt.Sprintf("%s than this page says (`%s`). %s.", word, dev.ID, docs.Deviation(string(dev.ID))))
 	}
 	return t
 }

@@ -22,9 +22,13 @@ var pageWorlds = []struct {
 	world, domain, verdict string
 	shots                  bool
 }{
-	{"one-of-two", "one-of-two.test", "authenticated by dane-ee; 1 of 2 hosts would be authenticated", true},
+	{"one-of-two", "one-of-two.test", "authenticated by dane-ee; 1 of 2 hosts would be authenticated", false},
 	{"tlsa-mismatch", "tlsa-mismatch.test", "refused (4.7.5)", false},
-	{"classic-mismatch", "classic.example", "encrypted, not authenticated; 0 of 5 hosts would be authenticated", true},
+	{"classic-mismatch", "classic.example", "encrypted, not authenticated; 0 of 5 hosts would be authenticated", false},
+	{"dane-ee", "dane-ee.test", "authenticated by dane-ee", true},
+	{"stripped-sts", "stripped-sts.test", "refused (4.7.4)", true},
+	{"sts-syntax", "sts-syntax.test", "encrypted, not authenticated", true},
+	{"half-dane", "half-dane.test", "encrypted, not authenticated", true},
 	{"idn", "bücher.test", "authenticated by dane-ee", false},
 	{"null-mx", "null-mx.test", "bounced (5.1.10)", false},
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mxauth/mxauth/advise/ladder"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
+	"github.com/mxauth/mxauth/docs"
 )
 
 // A pageServer is a daemon with the page.
@@ -88,7 +89,7 @@ func TestPagePlain(t *testing.T) {
 		"tlsa-mismatch.test":  "refused (4.7.5)",
 		"classic.example":     "encrypted, not authenticated; 0 of 5 hosts would be authenticated",
 		"bücher.test":         "xn--bcher-kva.test",
-		" sts-enforce.test\n": "req=sts",
+		" sts-enforce.test\n": "passes by its Common Name",
 	} {
 		p.later()
 		resp, page := send(t, "POST", p.base+"/", url.Values{"domain": {domain}}.Encode())
@@ -219,5 +220,20 @@ func TestPageDoc(t *testing.T) {
 	}
 	if n < 3 {
 		t.Errorf("%d commands", n)
+	}
+}
+
+// TestDeviationTexts: the page has a text for each deviation that a world of the lab has.
+func TestDeviationTexts(t *testing.T) {
+	seen := 0
+	for _, m := range regexp.MustCompile(`(?m)^\S+: [PX]\d.*$`).FindAllString(readFile(t, "testdata/replies.txt"), -1) {
+		for _, id := range regexp.MustCompile(` [+-]([a-z0-9-]+)`).FindAllStringSubmatch(m, -1) {
+			if seen++; docs.Deviation(id[1]) == "" {
+				t.Errorf("no text for %s: %s", id[1], m)
+			}
+		}
+	}
+	if seen < 50 || docs.Deviation("no-such-deviation") != "" {
+		t.Errorf("%d deviations", seen)
 	}
 }

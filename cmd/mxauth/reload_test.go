@@ -178,6 +178,17 @@ func TestServeRefuses(t *testing.T) {
 			}
 		}
 	}
+	loose, _, _ := writeConfig(t, l, shortDir(t), "")
+	if err := os.Chmod(loose, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"serve", "--config", loose}, {"serve", "--config", loose, "--check"}} {
+		var out strings.Builder
+		e := newEnv(strings.NewReader(""), &out, &out, func(string) string { return "" })
+		if code := run(t.Context(), args, e); code != exitConfig || !strings.Contains(out.String(), "other users may write to it") {
+			t.Errorf("a configuration that others may write (%v): status %d: %s", args, code, out.String())
+		}
+	}
 	// A check creates no store, and one that the running daemon holds is good.
 	fresh := filepath.Join(dir, "fresh.db")
 	file, _, _ := writeConfig(t, l, shortDir(t), "[store]\npath = \"bolt:"+fresh+"\"\n")

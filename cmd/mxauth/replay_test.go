@@ -130,7 +130,7 @@ func inProcess(t *testing.T, dial func(context.Context, netip.AddrPort) (net.Con
 	return out.String(), errOut.String(), code
 }
 
-// nobodyThere is a network of nobody.
+// nobodyThere is a network without hosts.
 func nobodyThere(context.Context, netip.AddrPort) (net.Conn, error) {
 	return nil, errors.New("there is no network")
 }

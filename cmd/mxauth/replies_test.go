@@ -23,7 +23,7 @@ import (
 	"github.com/mxauth/mxauth/store"
 )
 
-// repliesFile has what mail servers are told of each world of the lab.
+// repliesFile has the answers to mail servers for each world of the lab.
 const repliesFile = "testdata/replies.txt"
 
 // besides are shapes that no world of the lab has: a host with DANE beside one that only
@@ -140,7 +140,8 @@ func repliesOf(w lab.World, p *engine.Plan, o mtapolicy.Options, err error) stri
 
 // TestReplies: what each world of the lab is answered in each form, as written in
 // testdata/replies.txt; `go test ./cmd/mxauth -run TestReplies -update` writes it.
-// Each row but P12 is hit, and every reply parses.
+// Each row but P12 is hit, every reply parses, and what keeps mail is explained in
+// docs/operations.md.
 func TestReplies(t *testing.T) {
 	e := newEnv(strings.NewReader(""), io.Discard, io.Discard, func(string) string { return "" })
 	e.flags.dnssec = modeValidate
@@ -152,6 +153,7 @@ func TestReplies(t *testing.T) {
 	defer d.close()
 	worlds = d.lab.Worlds()
 	x := exceptedHosts(t)
+	rows := waitRows(t)
 	texts := make([]string, len(worlds))
 	turns := make(chan struct{}, demoConcurrency)
 	var wg sync.WaitGroup
@@ -161,6 +163,12 @@ func TestReplies(t *testing.T) {
 			defer func() { <-turns }()
 			p, o, err := d.planWorld(t.Context(), w, x)
 			texts[i] = repliesOf(w, p, o, err)
+			if err != nil {
+				return
+			}
+			if r, err := mtapolicy.Postfix(p, o); err == nil && r.Kind == mtapolicy.TryLater {
+				onWaitPage(t, rows, r)
+			}
 		})
 	}
 	wg.Wait()

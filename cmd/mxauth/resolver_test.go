@@ -123,7 +123,7 @@ func TestResolverVerbUsage(t *testing.T) {
 }
 
 func TestResolverVerbSilence(t *testing.T) {
-	// Nobody listens there: status 3, and the cure.
+	// Nothing listens there: status 3, and the cure.
 	out, _, code := runVerb(t, "resolver", "--timeout", time.Second.String(), "127.0.0.1:9")
 	if code != exitDeferred || !strings.Contains(out, "start a resolver") || !strings.Contains(out, "not usable") {
 		t.Errorf("exit %d\n%s", code, out)

@@ -86,10 +86,12 @@ out and which rule decided. It never sends mail.`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		DisableAutoGenTag: true,
-		Version:           version(),
 		Args:              cobra.ArbitraryArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return e.prepare(cmd) },
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if asked, _ := cmd.Flags().GetBool("version"); asked {
+				return printVersion(e)
+			}
 			if len(args) > 0 {
 				return noVerb(cmd, args[0], whereElse(cmd, args))
 			}
@@ -101,7 +103,7 @@ out and which rule decided. It never sends mail.`,
 	root.SetIn(e.stdin)
 	root.SetOut(e.out.stdout())
 	root.SetErr(e.out.stderr())
-	root.SetVersionTemplate("mxauth {{.Version}}\n")
+	root.Flags().Bool("version", false, "version for mxauth")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
 	root.SetHelpFunc(showHelp)

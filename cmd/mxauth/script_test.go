@@ -246,7 +246,7 @@ func followed(line string, args []string) []string {
 	return nil // refused as a command line without a verb
 }
 
-// nobody is the address of a port that was free a moment ago.
+// The address of a port at which nothing listens.
 func nobody(t *testing.T) string {
 	t.Helper()
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 9, 9}), 53053).String()
@@ -277,7 +277,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestPanic: a fault of ours is reported as one.
+// TestPanic: a fault of this program is reported as one.
 func TestPanic(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	e := newEnv(strings.NewReader(""), &stdout, &stderr, func(string) string { return "" })

@@ -107,7 +107,7 @@ func (d *service) serve(ctx context.Context) error {
 		}
 	}
 	run, err := daemon.Open(daemon.Config{Settings: d.s, Answers: d.answers, Metrics: d.metrics, Reload: d.reload, Alive: d.alive,
-		Control: d.control(), HTTP: d.newHTTP, Logger: d.log})
+		Control: d.control(), HTTP: d.newHTTP, Now: d.e.now, Logger: d.log})
 	if err != nil {
 		return configError("", "%w", err)
 	}

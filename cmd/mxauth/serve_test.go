@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -336,4 +337,69 @@ func TestServe(t *testing.T) {
 	if code, out, errOut := d.mxauth("ask", "dane-ee.test"); code != 0 || !strings.Contains(out, "OK dane-only") || !strings.Contains(out, "no daemon was asked") {
 		t.Errorf("%d %s %s", code, out, errOut)
 	}
+}
+
+// TestNotRefreshed: a policy that is kept and can no longer be fetched goes on being enforced, and an
+// administrator sees that it is: in the log, in the status and in the metrics.
+func TestNotRefreshed(t *testing.T) {
+	was := lab.World{Name: "gone", Domain: "gone.test", Zones: []lab.Zone{{Apex: "gone.test", Sign: lab.Unsigned}},
+		Hosts: []lab.Host{{Name: "mx.gone.test", Pref: 10}}, STS: &lab.STS{Mode: "enforce"}}
+	now := was
+	now.STS, now.Was = nil, &was
+	now.About, now.Want = "a policy that is published no more", lab.Want{Outcome: "authenticated"}
+	l := startLab(t, []lab.World{now}, nil)
+	const enforced = "OK secure match=mx.gone.test servername=hostname protocols=>=TLSv1.2"
+	store := fmt.Sprintf("[store]\npath = \"bolt:%s/p.db\"\n", shortDir(t))
+	d := startServe(t, l, store)
+	if got := d.ask("QUERY", "gone.test"); got != enforced {
+		t.Fatal(got)
+	}
+	d.stop()
+	if err := l.Forge("gone"); err != nil {
+		t.Fatal(err)
+	}
+	d = newServed(t, l, store)
+	d.now = func() time.Time { return time.Now().Add(30 * time.Hour) } // a refresh is due every day
+	metrics := filepath.Join(d.dir, "m")
+	d.env["MXAUTH_SERVE_METRICS"] = "unix:" + metrics
+	d.start()
+	var row statusRow
+	eventually(t, "a refresh that fails", func() bool {
+		_, out, _ := d.mxauth("status", "--json")
+		if err := json.Unmarshal([]byte(out), &row); err != nil {
+			t.Fatal(err)
+		}
+		return row.Policies.Stale == 1
+	})
+	if row.Policies.Kept != 1 || len(row.Policies.List) != 1 || row.Policies.List[0].Domain.String() != "gone.test" || row.Policies.List[0].Failures != 1 {
+		t.Errorf("%+v", row.Policies)
+	}
+	if _, out, _ := d.mxauth("status"); !strings.Contains(out, "policies      1 kept, 1 of them not refreshed") || !strings.Contains(out, "gone.test: 1 refreshes failed, fetched ") {
+		t.Error(out)
+	}
+	if log := d.log.String(); !strings.Contains(log, "level=WARN") || !strings.Contains(log, "gone.test") {
+		t.Error(log)
+	}
+	if got := d.ask("QUERY", "gone.test"); got != enforced {
+		t.Errorf("the kept policy: %q", got)
+	}
+	if m := scrape(t, metrics); !strings.Contains(m, "\nmxauth_sts_refresh_failures_total 1\n") {
+		t.Error(m)
+	}
+}
+
+// scrape reads the metrics of a daemon at a unix socket.
+func scrape(t *testing.T, socket string) string {
+	t.Helper()
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
+	resp, err := c.Get("http://mxauth/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -11,12 +11,15 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,7 +73,7 @@ func (s benchSTS) Cached(_ context.Context, d rfc6125.Host) (sts.Result, bool) {
 	return s.result(d), true
 }
 
-// mainBenchServer is a server to measure, until it is killed.
+// mainBenchServer is a server to measure, until it gets SIGUSR1.
 func mainBenchServer() {
 	kind, dir, ok := strings.Cut(os.Getenv(benchServer), ":")
 	if !ok {
@@ -108,7 +111,7 @@ func mainBenchServer() {
 			}()
 		}
 		ready(tcp)
-		select {}
+		untilSignalled(kind)
 	}
 	e, err := engine.New(engine.Config{Resolver: benchResolver{}, STS: benchSTS{}})
 	fail(err)
@@ -130,7 +133,26 @@ func mainBenchServer() {
 	fail(err)
 	go func() { fail(d.Run(context.Background(), nil)) }()
 	ready(tcp)
-	select {}
+	untilSignalled(kind)
+}
+
+// untilSignalled ends the process at SIGUSR1, and writes a CPU profile until then into the folder of
+// MXAUTH_BENCH_PROFILE.
+func untilSignalled(kind string) {
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGUSR1)
+	if folder := os.Getenv("MXAUTH_BENCH_PROFILE"); folder != "" {
+		file, err := os.Create(filepath.Join(folder, kind+".pprof"))
+		if err == nil {
+			err = pprof.StartCPUProfile(file)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	<-end
+	pprof.StopCPUProfile()
+	os.Exit(0)
 }
 
 func netstringOf(s string) string { return strconv.Itoa(len(s)) + ":" + s + "," }
@@ -267,6 +289,9 @@ func median(list []float64) float64 {
 // machine has two):
 //
 //	go test ./cmd/mxauth -run '^$' -bench ServeWarm -benchtime 1x
+//
+// MXAUTH_BENCH_PROFILE=DIR writes a CPU profile of each server into a folder, most useful with one of
+// the loads, such as -bench ServeWarm/unix64.
 func BenchmarkServeWarm(b *testing.B) {
 	dir, err := os.MkdirTemp("", "mxb")
 	if err != nil {
@@ -291,7 +316,7 @@ func BenchmarkServeWarm(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer func() {
-			_ = cmd.Process.Kill()
+			_ = cmd.Process.Signal(syscall.SIGUSR1)
 			_ = cmd.Wait()
 		}()
 		pids[kind] = cmd.Process.Pid
@@ -309,32 +334,34 @@ func BenchmarkServeWarm(b *testing.B) {
 		}
 	}
 	const rounds = 7
-	for b.Loop() {
-		for _, c := range []struct {
-			name, network string
-			conns, depth  int
-		}{{"tcp64", "tcp", 64, 1}, {"unix64", "unix", 64, 1}, {"deep64", "tcp", 1, 64}} {
-			var rate, p99, cpu, own []float64
-			for range rounds {
-				got := map[string]benchRun{}
-				for _, kind := range []string{"echo", "mxauth"} {
-					addr := tcp[kind]
-					if c.network == "unix" {
-						addr = filepath.Join(dir, kind)
+	for _, c := range []struct {
+		name, network string
+		conns, depth  int
+	}{{"tcp64", "tcp", 64, 1}, {"unix64", "unix", 64, 1}, {"deep64", "tcp", 1, 64}} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				var rate, p99, cpu, own []float64
+				for range rounds {
+					got := map[string]benchRun{}
+					for _, kind := range []string{"echo", "mxauth"} {
+						addr := tcp[kind]
+						if c.network == "unix" {
+							addr = filepath.Join(dir, kind)
+						}
+						got[kind] = load(b, c.network, addr, c.conns, c.depth, pids[kind], len(sample))
 					}
-					got[kind] = load(b, c.network, addr, c.conns, c.depth, pids[kind], len(sample))
+					m, e := got["mxauth"], got["echo"]
+					rate = append(rate, m.rate/e.rate)
+					p99 = append(p99, float64(m.p99)/float64(e.p99))
+					cpu = append(cpu, float64(m.cpu)/float64(e.cpu))
+					own = append(own, float64(m.cpu))
 				}
-				m, e := got["mxauth"], got["echo"]
-				rate = append(rate, m.rate/e.rate)
-				p99 = append(p99, float64(m.p99)/float64(e.p99))
-				cpu = append(cpu, float64(m.cpu)/float64(e.cpu))
-				own = append(own, float64(m.cpu))
+				b.ReportMetric(median(rate), "rate")
+				b.ReportMetric(median(p99), "p99")
+				b.ReportMetric(median(cpu), "cpu")
+				b.ReportMetric(median(own), "server-ns")
 			}
-			b.ReportMetric(median(rate), c.name+"-rate")
-			b.ReportMetric(median(p99), c.name+"-p99")
-			b.ReportMetric(median(cpu), c.name+"-cpu")
-			b.ReportMetric(median(own), c.name+"-ns")
-		}
+		})
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pids["mxauth"]))
 	if err == nil {

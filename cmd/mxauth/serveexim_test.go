@@ -78,7 +78,7 @@ func TestServeExim(t *testing.T) {
 }
 
 // freeAddress is an address of loopback whose port was free a moment ago.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

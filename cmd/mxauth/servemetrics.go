@@ -11,7 +11,7 @@ func (d *service) register() {
 	m := d.metrics
 	m.Info("mxauth_build_info", "The version of the program; always 1.", "version", version())
 	m.Gauge("mxauth_lookups", "Questions of mail servers that are looked up or wait for that now.", func() float64 { return float64(d.answers.Lookups()) })
-	m.Gauge("mxauth_replies", "Next hops whose replies are kept.", func() float64 { n, _ := d.answers.Kept(); return float64(n) })
+	m.Gauge("mxauth_replies", "Replies that are kept.", func() float64 { n, _ := d.answers.Kept(); return float64(n) })
 	m.Gauge("mxauth_replies_bytes", "Estimated bytes of the kept replies.", func() float64 { _, n := d.answers.Kept(); return float64(n) })
 	m.Gauge("mxauth_exceptions", "Exceptions in force.", func() float64 { return float64(len(inForce(d.inForce().List(), d.e.now()))) })
 	m.Gauge("mxauth_sts_policies", "MTA-STS policies that are kept, as last counted.", func() float64 { return float64(d.policies.kept.Load()) })
@@ -49,6 +49,12 @@ func (d *service) register() {
 	m.Counter("mxauth_memory_lost_total", "States of domains that could not be written.", remembered(func(s memory.Stats) uint64 { return s.Lost }))
 	m.Counter("mxauth_memory_unread_total", "Times that the store could not say what a domain once proved.", remembered(func(s memory.Stats) uint64 { return s.Unread }))
 
+	m.Gauge("mxauth_store_unavailable", "1 if a store on a server could not be used when it was last asked, else 0.", func() float64 {
+		if d.front == nil || d.front.Unavailable() == nil {
+			return 0
+		}
+		return 1
+	})
 	front := func(f func(store.FrontStats) uint64) func() float64 {
 		return func() float64 {
 			if d.front == nil {

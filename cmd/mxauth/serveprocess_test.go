@@ -189,7 +189,7 @@ func (c *tableClient) close() {
 const killed = 20
 
 // TestKill: a daemon that is killed under load, 20 times, loses no policy that an answer has
-// rested on, although nobody publishes the policy any more, and no answer is weaker than before.
+// rested on, although the policy is not published any more, and no answer is weaker than before.
 func TestKill(t *testing.T) {
 	var worlds []lab.World
 	for i := range killed {

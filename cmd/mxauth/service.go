@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -109,7 +108,7 @@ func openDaemon(ctx context.Context, e *env, s *settings.Settings, check bool) (
 	if check {
 		err = d.checkStore(ctx)
 	} else {
-		err = d.openStore()
+		err = d.openStore(ctx, false)
 	}
 	if err != nil {
 		return nil, err
@@ -213,7 +212,7 @@ func (d *service) inForce() *exception.Set {
 
 // openStore opens the store. It is opened once: a file belongs to one process, and what
 // waits to be written must outlive a reload.
-func (d *service) openStore() (err error) {
+func (d *service) openStore(ctx context.Context, check bool) (err error) {
 	if d.store, err = d.e.openStoreOnly(storeFills); err != nil {
 		if errors.Is(err, bolt.ErrLocked) {
 			return configError("another mxauth holds the store; stop it, or use a store on a server (redis://)", "%w", err)
@@ -224,11 +223,14 @@ func (d *service) openStore() (err error) {
 	if _, forgets := d.store.(*store.Memory); forgets {
 		return nil
 	}
-	if d.front, err = store.NewFront(store.FrontConfig{Behind: d.store, Now: d.e.now, Logger: d.log}); err != nil {
+	// An answer that is kept may be a day old: an absence on which it rests may be as old while
+	// a server is down. Without that most mail would wait until it is back.
+	c := store.FrontConfig{Behind: d.store, AbsentWhileDown: answers.MaxHold, Now: d.e.now, Logger: d.log}
+	if d.front, err = store.NewFront(c); err != nil {
 		return err
 	}
 	d.base.Store = d.front
-	return nil
+	return d.tryStore(ctx, check)
 }
 
 // checkStore says whether the store could be opened. It creates no file: that would belong to
@@ -247,7 +249,7 @@ func (d *service) checkStore(ctx context.Context) error {
 			return d.useMemory()
 		}
 	}
-	err := d.openStore()
+	err := d.openStore(ctx, true)
 	if errors.Is(err, bolt.ErrLocked) && d.s.Control != "" && newDaemonClient(d.s.Control).holds(ctx, d.s.Store) {
 		d.e.out.Notef("the daemon that runs has the store open")
 		return d.useMemory()
@@ -332,6 +334,9 @@ func (d *service) forget(domain rfc6125.Host) {
 func (d *service) start() {
 	d.current.refresh(d.run, d.log)
 	d.wg.Go(d.countPolicies)
+	if d.shares() {
+		d.wg.Go(d.watchStore)
+	}
 	if d.follower != nil {
 		d.wg.Go(func() { d.follower.Run(d.run) })
 	}
@@ -508,7 +513,10 @@ func (d *service) close() {
 }
 
 // policyCounts are what the store holds of policies, counted now and then.
-type policyCounts struct{ kept, stale atomic.Int64 }
+type policyCounts struct {
+	kept, stale atomic.Int64
+	shared      atomic.Pointer[policyCount] // of a fleet; nil until known
+}
 
 // countEvery is how often the kept policies are counted: as often as they are refreshed.
 const countEvery = sts.BackOff
@@ -518,10 +526,18 @@ func (d *service) countPolicies() {
 	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
 	for {
-		kept, stale, _, err := d.listPolicies(d.run, 0)
+		var c policyCount
+		var err error
+		if d.shares() {
+			if c, err = d.sharedCount(d.run); err == nil {
+				d.policies.shared.Store(&c)
+			}
+		} else {
+			c.Kept, c.Stale, _, err = d.scanPolicies(d.run, 0)
+		}
 		if err == nil {
-			d.policies.kept.Store(int64(kept))
-			d.policies.stale.Store(int64(stale))
+			d.policies.kept.Store(int64(c.Kept))
+			d.policies.stale.Store(int64(c.Stale))
 		}
 		select {
 		case <-d.run.Done():
@@ -531,21 +547,15 @@ func (d *service) countPolicies() {
 	}
 }
 
-// listPolicies counts the kept policies and those that could not be refreshed, and returns
-// up to limit of these, the one that ends first at the front.
+// listPolicies counts the kept policies and those that could not be refreshed, and returns up
+// to limit of these, the one that ends first at the front. In a fleet that is the last count.
 func (d *service) listPolicies(ctx context.Context, limit int) (kept, stale int, list []sts.Item, err error) {
-	client, done := d.use()
-	defer done()
-	err = client.Policies().Cache().List(ctx, func(i sts.Item) bool {
-		kept++
-		if i.Failures > 0 && i.Mode != sts.ModeNone {
-			stale++
-			if len(list) < limit {
-				list = append(list, i)
-			}
-		}
-		return ctx.Err() == nil
-	})
-	slices.SortFunc(list, func(a, b sts.Item) int { return a.Expires.Compare(b.Expires) })
-	return kept, stale, list, err
+	if !d.shares() {
+		return d.scanPolicies(ctx, limit)
+	}
+	c := d.policies.shared.Load()
+	if c == nil {
+		return 0, 0, nil, errNotCounted
+	}
+	return c.Kept, c.Stale, c.List[:min(len(c.List), limit)], nil
 }

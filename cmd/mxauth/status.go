@@ -80,13 +80,16 @@ func (e *env) printStatus(r *statusRow) {
 		}
 		o.Linef("                %s", text)
 	}
-	o.Linef("  replies kept  %d next hops, %d kB; %d lookups under way", r.Replies.Entries, r.Replies.Bytes>>10, r.Lookups)
+	o.Linef("  replies kept  %d, %d kB; %d lookups under way", r.Replies.Entries, r.Replies.Bytes>>10, r.Lookups)
 	o.Linef("  DNS answers   %d, %d kB", r.DNS.Entries, r.DNS.Bytes>>10)
 	text := r.Store.Where
 	if r.Store.Failures > 0 || r.Store.Unwritten > 0 {
 		text += fmt.Sprintf(": %d calls failed, %d entries wait to be written", r.Store.Failures, r.Store.Unwritten)
 	}
 	o.Linef("  store         %s", text)
+	if r.Store.Unavailable != "" {
+		o.Linef("                %s", paint(bad, "cannot be used now: "+r.Store.Unavailable))
+	}
 	o.Linef("  policies      %d kept, %d of them not refreshed", r.Policies.Kept, r.Policies.Stale)
 	if r.Policies.Error != "" {
 		o.Linef("                not all could be read: %s", r.Policies.Error)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 		return err
 	}
 	var meant *meantError
-	if err := noDomain(arg); errors.As(err, &meant) && (meant.host == "" || meant.domain == "" || strings.HasPrefix(arg, "_")) {
+	if err := cmp.Or(fileTyped(arg), noDomain(arg)); errors.As(err, &meant) && (meant.host == "" || meant.domain == "" || strings.HasPrefix(arg, "_")) {
 		return usageError("%w", err)
 	}
 	req := engine.Request{NextHop: arg, Level: engine.LevelDANE, Port: f.port, Sorted: true}
@@ -99,7 +100,7 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q is no domain", arg), hint: "the file goes after --cert: mxauth tlsa check DOMAIN --cert " + arg}
 		}
 	}
-	if err := checkNextHop(req.NextHop); err != nil {
+	if err := checkArgument(req.NextHop); err != nil {
 		return usageError("%w", err)
 	}
 	c := tlsaChecker{e: e, f: f, since: since}
@@ -182,6 +183,7 @@ type tlsaUse struct {
 // A tlsaAddress is what one address showed.
 type tlsaAddress struct {
 	Address string `json:"address"`
+	Key     string `json:"key,omitempty"` // of one of two certificates
 	Event   string `json:"event"`
 	// Handshake is not complete where Go's TLS library is in the way; Note says why.
 	Handshake engine.Handshake `json:"handshake,omitzero"`
@@ -256,7 +258,7 @@ func (c *tlsaChecker) host(h engine.Host, shown probe.HostResult) *tlsaRow {
 		row.Base = h.DANE.Base.String()
 	}
 	for _, u := range h.DANE.Set.Uses() {
-		row.Records = append(row.Records, tlsaUse{u.Record.String(), u.Usable, u.Why})
+		row.Records = append(row.Records, tlsaUse{u.Record.String(), u.Usable, explain.RecordUse(u)})
 	}
 	ttl := c.ttl(h)
 	row.TTL = int64(ttl / time.Second)
@@ -295,7 +297,7 @@ func (c *tlsaChecker) ttl(h engine.Host) time.Duration {
 // address judges what one address showed.
 func (c *tlsaChecker) address(h engine.Host, r probe.AddressResult) tlsaAddress {
 	peer := r.Peer
-	out := tlsaAddress{Address: r.Address.String(), Event: peer.Event.String(), Depth: -1}
+	out := tlsaAddress{Address: r.Address.String(), Key: explain.KeyOf(&peer), Event: peer.Event.String(), Depth: -1}
 	out.Handshake, out.Note = peer.Handshake, ownNote(r.Decision)
 	if peer.Event != engine.HandshakeDone {
 		out.Error = peer.Detail
@@ -309,8 +311,8 @@ func (c *tlsaChecker) address(h engine.Host, r probe.AddressResult) tlsaAddress 
 	} else {
 		out.Error = daneText(err)
 	}
-	for _, t := range res.Trace {
-		out.Trace = append(out.Trace, tlsaResult{t.Record.String(), t.OK, t.Depth, t.Why})
+	for i, t := range res.Trace {
+		out.Trace = append(out.Trace, tlsaResult{t.Record.String(), t.OK, t.Depth, explain.RecordResult(h.DANE.Set, i, t)})
 	}
 	return out
 }

@@ -48,7 +48,7 @@ var recordNames = []struct{ labels, what string }{
 }
 
 // noDomain says why a text given as a domain is none, and what may have been meant;
-// nil for what can be one.
+// nil for what can be one. It looks at the text alone: a daemon is asked about texts, too.
 func noDomain(s string) error {
 	t := strings.Trim(strings.TrimSpace(s), "<>\"',;")
 	low := strings.ToLower(t)
@@ -69,9 +69,6 @@ func noDomain(s string) error {
 		return meantBy(fmt.Errorf("%w (want the part after the @)", err), t[strings.LastIndex(t, "@")+1:], "")
 	case strings.Contains(t, "/"):
 		host, _, _ := strings.Cut(t, "/")
-		if st, err := os.Stat(s); err == nil && st.Mode().IsRegular() {
-			return fileGiven(s)
-		}
 		return meantBy(fmt.Errorf("%.200q is a URL or a file, not a domain", s), domainOfHost(host), "")
 	case strings.HasPrefix(low, "version:"):
 		return &exitError{code: exitUsage, err: fmt.Errorf("%.80q is a line of an MTA-STS policy, not a domain", s), hint: "to check a policy file: mxauth sts lint FILE, or mxauth sts lint - for standard input"}
@@ -127,6 +124,26 @@ func domainOfHost(host string) string {
 		return rest
 	}
 	return host
+}
+
+// checkArgument is checkNextHop for an argument of the command line, which may name a file.
+func checkArgument(s string) error {
+	if err := fileTyped(s); err != nil {
+		return err
+	}
+	return checkNextHop(s)
+}
+
+// fileTyped is for an argument of the command line that names a file in a folder in place of
+// a domain; nil if it does not. Texts of other origin must not be looked for among the files.
+func fileTyped(s string) error {
+	if !strings.Contains(s, "/") || strings.Contains(s, "://") || strings.Contains(s, "@") {
+		return nil
+	}
+	if st, err := os.Stat(s); err != nil || !st.Mode().IsRegular() {
+		return nil
+	}
+	return fileGiven(s)
 }
 
 // fileGiven is for a file in place of a domain.

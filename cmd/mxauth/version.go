@@ -23,8 +23,7 @@ version is tested with.`,
 		Args: arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if !e.flags.json {
-				e.out.Linef("mxauth %s", version())
-				return e.out.flushed()
+				return printVersion(e)
 			}
 			row, err := newVersionRow()
 			if err != nil {
@@ -34,6 +33,12 @@ version is tested with.`,
 			return e.out.flushed()
 		},
 	}
+}
+
+// printVersion prints the version alone.
+func printVersion(e *env) error {
+	e.out.Linef("mxauth %s", version())
+	return e.out.flushed()
 }
 
 // A versionRow is the JSON object of version.

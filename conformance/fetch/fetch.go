@@ -1,6 +1,6 @@
 // Package fetch brings together a folder of test vectors for people who do not have one:
 // it downloads those published files that can be had unmodified, at fixed commits and by
-// their sha256, and puts beside them the tables that are mxauth's own. What it makes is
+// their sha256, and adds the tables that are mxauth's own. What it makes is
 // laid out as [github.com/mxauth/mxauth/conformance] reads it.
 package fetch
 
@@ -54,7 +54,7 @@ type Source struct {
 	URL       string
 }
 
-// A Set tells where a set comes from.
+// A Set says where a set comes from.
 type Set struct {
 	Name    string
 	Licence string
@@ -321,7 +321,7 @@ func download(ctx context.Context, c Config, from, file string) error {
 		}
 		have = 0
 	case http.StatusRequestedRangeNotSatisfiable:
-		return nil // all of it is there; the sum will tell
+		return nil // all of it is there; the sum will show it
 	default:
 		return fmt.Errorf("%w: HTTP status %s", ErrFetch, resp.Status)
 	}
@@ -344,7 +344,7 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// watched tells of every read that brought something.
+// watched reports every read that returned bytes.
 type watched struct {
 	r  io.Reader
 	on func()

@@ -17,7 +17,7 @@ type step struct {
 	next              string   // where an alias leads; "" if the answer is complete
 	weak              bool     // insecure even so: opt-out, or too many iterations
 	broken            bool
-	brokenSOA         bool     // beside the proof; it is no part of the proof that a zone is unsigned
+	brokenSOA         bool     // in addition to the proof; it is no part of the proof that a zone is unsigned
 	lies              bool     // the rcode is the wrong one
 	spared            bool     // what is broken is not needed
 	marks             []string // what is special about it

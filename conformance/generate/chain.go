@@ -73,7 +73,7 @@ func (z *zone) linkSet(l dnstree.Link) *set {
 var linkFaults = []Fault{Expired, Flipped, NoSignature, Altered, StrangerTag, LabelsMore, OriginalTTL, BadBeside, TTLRaised}
 
 // spotOnLink chooses the fault of the record of a name: mostly none. The apex has none,
-// since its record stands in nearly every proof.
+// since its record is in nearly every proof.
 func (z *zone) spotOnLink(name string) Fault {
 	d := dice(z.seed, "link", z.Apex, name)
 	if name == z.Apex || d%4 != 0 {

@@ -55,7 +55,7 @@ func rare() (out []string) {
 	return out
 }
 
-// Lacking tells which shapes, algorithms and faults the questions with these truths are
+// Lacking lists which shapes, algorithms and faults the questions with these truths are
 // too few of. It is for two thousand questions or more.
 func Lacking(truths []Truth) (out []string) {
 	counts := map[string]int{}

@@ -33,7 +33,7 @@ const (
 	DSStandby       DSKind = "of-unsigning-key" // of a published key that has not signed the keys
 )
 
-// dsKinds tell what a DS set makes of the zone, and how it is made.
+// dsKinds say how a DS set is made, and which status it gives the zone.
 var dsKinds = map[DSKind]struct {
 	status Status
 	make   func(z *zone) []*dns.DS
@@ -129,13 +129,13 @@ const (
 	KeysExpired  KeyFault = "expired"
 	KeysEarly    KeyFault = "early"
 	KeysFlipped  KeyFault = "flipped"
-	KeysByZSK    KeyFault = "by-zsk"   // not signed by the key that the DS stands for
+	KeysByZSK    KeyFault = "by-zsk"   // not signed by the key that the DS names
 	KeyRevoked   KeyFault = "revoked"  // RFC 5011 section 2.1
 	KeyNoZone    KeyFault = "no-zone"  // without the zone flag (RFC 4034 section 2.1.1)
 	KeyProtocol  KeyFault = "protocol" // not 3 (RFC 4034 section 2.1.2)
 )
 
-// keyFaults tell how each is made; all of them make the zone bogus.
+// keyFaults say how each is made; all of them make the zone bogus.
 var keyFaults = map[KeyFault]struct {
 	set  Fault
 	edit func(*dns.DNSKEY)

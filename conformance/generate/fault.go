@@ -32,9 +32,9 @@ const (
 	WrongAlgorithm  Fault = "wrong-algorithm"  // a supported one
 	UnknownSigned   Fault = "unknown-signed"   // only under an unknown algorithm
 	TTLRaised       Fault = "ttl-raised"       // harmless: above the original TTL (RFC 4035 section 5.3.3)
-	BadBeside       Fault = "bad-beside"       // harmless: a bad signature beside the good one
+	BadBeside       Fault = "bad-beside"       // harmless: a bad signature in addition to the good one
 	ExpiredBeside   Fault = "expired-beside"   // harmless
-	UnknownBeside   Fault = "unknown-beside"   // harmless: one of an unknown algorithm beside it
+	UnknownBeside   Fault = "unknown-beside"   // harmless: one of an unknown algorithm in addition to it
 	SignedBySEP     Fault = "signed-by-sep"    // harmless: by the key that signs keys
 	ShuffledRecords Fault = "shuffled-records" // harmless: another order, and one record twice
 )

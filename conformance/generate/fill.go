@@ -181,7 +181,7 @@ func (f *filler) wildcards() {
 	f.worth("x%d.far", dns.TypeA, dns.TypeCNAME)
 	if open := f.at("open"); f.cuts[open] != nil {
 		f.add("%s CNAME %s", f.at("*.into"), dnstree.Join("nowhere", open))
-		for range 4 { // what comes of two zones, one below the other, in one answer
+		for range 4 { // the result of two zones, one below the other, in one answer
 			f.worth("x%d.into", dns.TypeA, dns.TypeMX)
 		}
 	}

@@ -4,7 +4,7 @@
 // comparing validators: who asks a [World] gets the same records, and the world
 // knows by construction what DNSSEC must make of each answer (RFC 4033 section 5).
 //
-// The truth is told from what was done to the zones, never by looking at a signature,
+// The truth is derived from what was done to the zones, never by looking at a signature,
 // so that a fault which two validators share is noticed too. It does not depend on the
 // order of questions: a fault belongs to an RRset, or to a question, and stays there.
 //
@@ -102,7 +102,7 @@ func (w *World) serving(name string) *zone {
 	}
 }
 
-// holding is the zone that answers a question: a DS stands in the parent.
+// holding is the zone that answers a question: a DS is in the parent.
 func (w *World) holding(name string, typ uint16) *zone {
 	z := w.serving(name)
 	if typ == dns.TypeDS && z.Apex == name && z.parent != nil {

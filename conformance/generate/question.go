@@ -44,7 +44,7 @@ func (w *World) Questions(n int) []Question {
 			q.Type = a.types[rng.IntN(len(a.types))]
 		}
 		if q.Name == "." && q.Type == dns.TypeDS || seen[q] {
-			continue // nobody holds the DS of the root
+			continue // no zone holds the DS of the root
 		}
 		seen[q] = true
 		out = append(out, q)

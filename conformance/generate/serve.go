@@ -44,8 +44,8 @@ func (w *World) ServeDNS(rw dns.ResponseWriter, query *dns.Msg) {
 	_ = rw.WriteMsg(m) // who has gone needs no answer
 }
 
-// told is the rcode that is sent.
-func (s *step) told() int {
+// sentRcode returns the rcode that is sent.
+func (s *step) sentRcode() int {
 	switch {
 	case !s.lies || len(s.records) > 0 || s.next != "":
 		return s.rcode
@@ -57,7 +57,7 @@ func (s *step) told() int {
 
 // into adds the step to a message.
 func (s *step) into(m *dns.Msg) {
-	m.Rcode = s.told()
+	m.Rcode = s.sentRcode()
 	m.Answer = append(m.Answer, s.answer...)
 	m.Ns = append(m.Ns, s.authority...)
 }

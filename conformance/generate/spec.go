@@ -22,7 +22,7 @@ type Spec struct {
 	Handed     Fault // of its DS set, in the parent
 	Keys       KeyFault
 	Sets       Fault      // of every RRset but the keys
-	SOA        Fault      // of the SOA record, which stands beside every denial
+	SOA        Fault      // of the SOA record, which is in every denial
 	Chain      ChainFault // of every NSEC3 record
 	Spots      bool       // faults of single RRsets and answers, all over the zone
 	Cased      bool       // names in upper and lower case

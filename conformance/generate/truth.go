@@ -22,7 +22,7 @@ type Truth struct {
 	// lie below an unsigned delegation that an opt-out span leaves out, or in a zone whose
 	// denials do not count, and a forger could leave out what is broken.
 	Hidden bool
-	// Marks tell what is special about the question, its answer and its zones.
+	// Marks say what is special about the question, its answer and its zones.
 	Marks []string
 }
 
@@ -34,7 +34,7 @@ func (t Truth) Has(mark string) bool {
 // maxSteps bounds an alias chain; those of a world are shorter.
 const maxSteps = 12
 
-// Truth tells what must come of a question.
+// Truth says what the result of a question must be.
 func (w *World) Truth(name string, typ uint16) Truth {
 	t := Truth{Status: Secure, Final: name}
 	for i := range maxSteps {
@@ -49,7 +49,7 @@ func (w *World) Truth(name string, typ uint16) Truth {
 		if s.next == "" {
 			t.Rcode, t.Data = s.rcode, Data(s.records)
 			if z.worth != Secure || s.weak { // nothing proves another one
-				t.Rcode = s.told()
+				t.Rcode = s.sentRcode()
 			}
 			return t
 		}
@@ -82,7 +82,7 @@ func (t *Truth) judge(z *zone, s *step, typ uint16) {
 	}
 }
 
-// weigh tells what the keys of a zone are worth. Its parent is weighed before.
+// weigh says what the keys of a zone are worth. Its parent is weighed before.
 func (z *zone) weigh() Status {
 	if z.parent == nil {
 		return Secure
@@ -93,7 +93,7 @@ func (z *zone) weigh() Status {
 		return p
 	}
 	switch way := z.parent.way(dnstree.Parent(z.Apex)); {
-	case z.Denial == Unsigned && way != Secure: // nothing tells where the cut is but going down
+	case z.Denial == Unsigned && way != Secure: // only going down shows where the cut is
 		return way
 	case ds.broken:
 		return Bogus
@@ -124,7 +124,7 @@ func (z *zone) way(name string) Status {
 	return Secure
 }
 
-// marks tell what is special about a zone and those above it.
+// marks say what is special about a zone and those above it.
 func (z *zone) marks() []string {
 	out := []string{"denied-by/" + string(z.Denial), fmt.Sprintf("algorithm/%d", z.Algorithm), "zone/" + string(z.worth)}
 	if z.Sets != "" {
@@ -144,7 +144,7 @@ func (z *zone) marks() []string {
 	return append(out, z.lineage...)
 }
 
-// inherit tells what is special about the keys of the zone and of those above it, and
+// inherit says what is special about the keys of the zone and of those above it, and
 // about how it is delegated.
 func (z *zone) inherit(delegation *step) []string {
 	out := slices.Clone(z.parent.lineage)

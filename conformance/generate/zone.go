@@ -20,7 +20,7 @@ type zone struct {
 	parent *zone
 	cuts   map[string]*zone // delegations, by owner
 	keys   []*dnstree.Key   // all that are published
-	sep    *dnstree.Key     // the one that the DS stands for, which signs the keys
+	sep    *dnstree.Key     // the one that the DS names, which signs the keys
 	zsk    *dnstree.Key     // signs the data
 	second *dnstree.Key     // signs everything too; nil if there is none
 

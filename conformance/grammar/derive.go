@@ -129,7 +129,7 @@ func (c *choice) draw(rng *rand.Rand) int {
 // Of a repetition the ends are derived more often than chance would, and otherwise few.
 const (
 	few  = 6
-	long = 60 // what now and then stands for "without end"
+	long = 60 // what is sometimes used for "without end"
 )
 
 func (r *repeat) derive(d *deriver, n *Node) {

@@ -81,7 +81,7 @@ func every(rule string, texts ...string) edit {
 	}
 }
 
-// between gives a delimiter that stands between two fields, or behind the version of a
+// between gives a delimiter between two fields, or after the version of a
 // record, another text. The field before it is not of the rule but, which may be "", and the
 // first of its kind: what becomes of the value of a repeated one may not matter.
 func between(but string, texts ...string) edit {
@@ -113,7 +113,7 @@ func (n *Node) isLike(m *Node) bool {
 	return n.Rule != "" && n.Rule == m.Rule && n.Kids[0].Rule == m.Kids[0].Rule
 }
 
-// start puts a text before the whole, finish behind it.
+// start puts a text before the whole, finish after it.
 func start(texts ...string) edit {
 	return func(e *editor) bool {
 		e.tree.Kids = slices.Insert(e.tree.Kids, 0, leaf(turn(e, texts)))
@@ -149,7 +149,7 @@ func then(edits ...edit) edit {
 	}
 }
 
-// without takes out every field of that rule, each with a delimiter beside it.
+// without takes out every field of that rule, each with a delimiter next to it.
 func without(rule string) edit {
 	return func(e *editor) bool {
 		any := false
@@ -183,7 +183,7 @@ func (e *editor) cut(i int) {
 	e.tree.Kids = slices.Delete(kids, i, i+1)
 }
 
-// add puts a field before or behind any other; after, if not "", is a rule behind whose
+// add puts a field before or after any other; after, if not "", is a rule after whose
 // first field it comes.
 func add(after string, makes func(e *editor) *Node) edit {
 	return func(e *editor) bool {
@@ -229,7 +229,7 @@ func rename(rule, was string, names ...string) edit {
 	}
 }
 
-// beside puts further records at the name.
+// beside adds further records at the name.
 func beside(texts ...string) edit {
 	return func(e *editor) bool {
 		e.beside = append(e.beside, turn(e, texts))

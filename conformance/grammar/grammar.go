@@ -112,7 +112,7 @@ func times(min, max int, e expr) *repeat { return &repeat{min: min, max: max, of
 func many(min int, e expr) *repeat       { return times(min, unbounded, e) }
 func maybe(e expr) *repeat               { return times(0, 1, e) }
 
-// A rule is a right side, and what the prose beside the grammar takes out of it.
+// A rule is a right side, and what the prose of the RFC takes out of it.
 type rule struct {
 	is expr
 	// not reports a text that the prose excludes; nil: none. It is not derived, and the
@@ -134,7 +134,7 @@ func join(all ...rules) rules {
 	return out
 }
 
-// number gives every choice and repetition a name after the rule in which it stands, and
+// number gives every choice and repetition a name after the rule in which it is, and
 // lists what a set of derivations must pass through: each alternative of each choice, and
 // of each repetition its ends.
 func (r rules) number() []string {

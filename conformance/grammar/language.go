@@ -79,13 +79,13 @@ func (f Fate) Accepted() bool { return f == Valid || f == Tolerated }
 // A Case is one text and what must come of it.
 type Case struct {
 	Text string
-	// Set is the text among the others that stand at the same name in DNS; of a policy it is
+	// Set is the text among the others at the same name in DNS; of a policy it is
 	// the text alone.
 	Set  []string
 	Fate Fate
 	Want Meaning // if it is accepted
 	// Mutation is the name of the change, "" of a text that was left as derived; Source says
-	// who decides what comes of it.
+	// that decides its result.
 	Mutation, Source string
 	Derivation       *Node
 	steps            []int // how often each was taken

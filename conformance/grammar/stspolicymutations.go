@@ -18,12 +18,12 @@ func simplePolicyField(rule, name, value string) *Node {
 	return node("sts-policy-field", node(rule, leaf(name), node("sts-policy-field-delim", leaf(": ")), node(rule+"-value", leaf(value))))
 }
 
-// policyField adds a field of that kind behind the first one.
+// policyField adds a field of that kind after the first one.
 func policyField(rule, name string, values ...string) edit {
 	return add(rule, func(e *editor) *Node { return simplePolicyField(rule, name, turn(e, values)) })
 }
 
-// enforced makes the mode, each time it is told, one that needs an mx.
+// enforced makes the mode, each time it is given, one that needs an mx.
 var enforced = every("sts-policy-mode-value", "enforce", "testing")
 
 func policyFields() []Mutation {

@@ -99,7 +99,7 @@ func extensionFaults(source string) []Mutation {
 	}
 }
 
-// sets are about the records that stand at one name.
+// sets are about the records at one name.
 func (t txt) sets() []Mutation {
 	drops := t.source + ": texts that do not begin as a record are dropped before counting"
 	return []Mutation{

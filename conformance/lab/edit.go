@@ -40,7 +40,7 @@ func (s *policyState) get() (body string, how HTTP) {
 
 // Publish makes the edits of each world, in their order, and signs its zones again. An edit
 // that no name server or web server could carry out is not made, and its error is that at
-// its place in errs: the owner is in no zone of the world, a record is beside an alias, a
+// its place in errs: the owner is in no zone of the world, a record is at the name of an alias, a
 // line does not parse, or no policy host has the URL. Worlds with Was are edited as they are
 // now.
 func (l *Lab) Publish(edits []Edit) (errs []error, err error) {

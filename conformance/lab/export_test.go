@@ -11,7 +11,7 @@ func ReasonedWorlds() []string {
 	return out
 }
 
-// AllSpoken is what [Lab.Spoken] tells of every server together.
+// AllSpoken is what [Lab.Spoken] reports every server together.
 func AllSpoken(l *Lab) []string {
 	var out []string
 	for at := range l.ports {

@@ -204,8 +204,8 @@ func TestChainOfTrust(t *testing.T) {
 }
 
 // Through a resolver that loses DNSSEC records, and through one that claims everything
-// to be authentic, a validator authenticates nobody and calls nothing insecure: all is
-// deferred, but for the address literal, which asks nobody.
+// to be authentic, a validator authenticates no one and calls nothing insecure: all is
+// deferred, but for the address literal, which asks no one.
 func TestWithoutDNSSEC(t *testing.T) {
 	for name, front := range map[string]func(*lab.Lab) netip.AddrPort{"strips": (*lab.Lab).Strips, "lies": (*lab.Lab).Lies} {
 		t.Run(name, func(t *testing.T) {

@@ -10,7 +10,7 @@
 //
 // The DNS tree has a signed root and four top-level domains: `test` (NSEC), `example`
 // (NSEC3), `optout` (NSEC3 with opt-out) and `unsigned` (no DNSSEC). Five recursive
-// servers stand in front of it:
+// servers are in front of it:
 //
 //   - [Lab.Resolver] behaves as one that validates: it sets AD, or answers SERVFAIL
 //     with an extended error, by what the *specification* of the zones says, not by
@@ -18,7 +18,7 @@
 //   - [Lab.Plain] never validates; with DO it passes signatures and proofs as they are;
 //   - [Lab.Strips] loses everything of DNSSEC on the way;
 //   - [Lab.Lies] does the same, and sets AD on everything;
-//   - [Lab.IgnoresCD] validates, and gives bogus data to nobody.
+//   - [Lab.IgnoresCD] validates, and gives bogus data to no client.
 //
 // Nothing here imports the packages that it is made to judge: the lab's idea of
 // DNSSEC, DANE and MTA-STS is its own.
@@ -166,7 +166,7 @@ func (l *Lab) Forge(names ...string) error {
 	return l.relink()
 }
 
-// zones is the tree as it stands now.
+// zones is the tree as it is now.
 func (l *Lab) zones() *tree {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -245,7 +245,7 @@ func (l *Lab) Dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 }
 
 // Spoken returns the SMTP commands, one a line as they came, that clients have sent to
-// the host of that address so far (for a test that nobody sends MAIL FROM).
+// the host of that address so far (for a test that no client sends MAIL FROM).
 func (l *Lab) Spoken(addr netip.AddrPort) []string {
 	ep := l.ports[addr]
 	if ep == nil {

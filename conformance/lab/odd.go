@@ -15,7 +15,7 @@ import (
 	"github.com/mxauth/mxauth/internal/tlstest"
 )
 
-// oddCA signs the odd certificates. Nobody trusts it.
+// oddCA signs the odd certificates. No client trusts it.
 var oddCA = sync.OnceValue(func() *certtest.CA { return certtest.NewCA() })
 
 // oddChain makes a certificate of a kind.
@@ -39,7 +39,7 @@ func oddChain(kind, host string) (*chain, error) {
 	return nil, fmt.Errorf("no kind of certificate %q", kind)
 }
 
-// ExtraRoot is the kind of [Chain].Odd whose leaf is in order, and behind it stands a root
+// ExtraRoot is the kind of [Chain].Odd whose leaf is in order, and after it comes a root
 // that crypto/x509 does not parse.
 const ExtraRoot = "extra-root"
 

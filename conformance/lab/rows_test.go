@@ -55,7 +55,7 @@ func met(w lab.World, v mxauth.Verdict) map[string]bool {
 }
 
 // columns are the columns of the C rows that a host's MTA-STS part may be in: any, if
-// nobody waited for the policy.
+// no one waited for the policy.
 func columns(p *engine.Plan, h *engine.Host) []string {
 	switch {
 	case p.STS.Pending:

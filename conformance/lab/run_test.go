@@ -231,7 +231,7 @@ func resolver(t *testing.T, l *lab.Lab, at netip.AddrPort, trustAD bool) dnssec.
 }
 
 // Every world comes out as it says, through the front door and over real sockets, with
-// a validator that asks a resolver which does not validate. Nobody hears of mail.
+// a validator that asks a resolver which does not validate. No one hears of mail.
 func TestValidated(t *testing.T) {
 	l := start(t, lab.Worlds()...)
 	runAll(t, l, resolver(t, l, l.Plain(), false), nil)

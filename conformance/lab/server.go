@@ -31,7 +31,7 @@ type session struct {
 	lab *Lab
 }
 
-// sessionLimit ends a connection that nobody ended; it is longer than any client's
+// sessionLimit ends a connection that no client ended; it is longer than any client's
 // patience in a test, since a client's own timeout is to be met first.
 const sessionLimit = time.Minute
 

@@ -27,7 +27,7 @@ type World struct {
 	// TLSRPT is the TXT record at _smtp._tls of the domain (RFC 8460); "" is none.
 	TLSRPT string `json:"tlsrpt,omitempty"`
 	// Records are further records, a line of a zone file each, with full names. What
-	// stands in braces is filled in: {A host} is the first address of a host, {3 1 1
+	// is in braces is filled in: {A host} is the first address of a host, {3 1 1
 	// leaf host} the data of a TLSA record made from its chain.
 	Records []string `json:"records,omitempty"`
 	// Faults are lookups that every resolver of the lab fails.
@@ -53,6 +53,9 @@ type World struct {
 	Lint  []string `json:"lint,omitempty"`
 	Clean bool     `json:"lint_clean,omitempty"`
 	Want  Want     `json:"want,omitzero"`
+	// Once is what a program comes to that makes one connection to each address, where that
+	// is not Want: it sees one of two certificates. Nil: it is Want.
+	Once *Want `json:"want_once,omitempty"`
 }
 
 // Want is the expected answer, in the words of `mxauth check --json`.
@@ -119,7 +122,7 @@ type Zone struct {
 	Apex string  `json:"apex"`
 	Sign Signing `json:"signing"`
 	// Algorithm of its keys; 0: 13 (ECDSA P-256). 8, 10, 13, 14 and 15 are really
-	// signed; any other number is one that nobody implements.
+	// signed; any other number is one that no validator implements.
 	Algorithm uint8  `json:"algorithm,omitempty"`
 	Split     bool   `json:"split_keys,omitempty"` // a KSK and a ZSK in place of one key
 	DS        DSWord `json:"ds,omitempty"`         // what the parent publishes
@@ -157,9 +160,9 @@ const (
 	DSWrong DSWord = "wrong"
 	// DSOtherAlgorithm: of an algorithm that is supported, and that no key has.
 	DSOtherAlgorithm DSWord = "other-algorithm"
-	// DSUnsupported: of an algorithm that nobody implements.
+	// DSUnsupported: of an algorithm that no validator implements.
 	DSUnsupported DSWord = "unsupported"
-	// DSUnknownDigest: of a digest type that nobody implements.
+	// DSUnknownDigest: of a digest type that no validator implements.
 	DSUnknownDigest DSWord = "unknown-digest"
 	// DSOfNothing: a DS though the zone is not signed (signatures were lost).
 	DSOfNothing DSWord = "of-nothing"
@@ -203,10 +206,14 @@ type Host struct {
 	V6        bool  `json:"ipv6,omitempty"`    // has an IPv6 address as well, served alike
 	NoV4      bool  `json:"no_ipv4,omitempty"` // has no IPv4 address
 	Chain     Chain `json:"chain"`
+	// Second is the chain, with an RSA key, that is shown to clients that take no ECDSA key;
+	// nil: they get none.
+	Second *Chain `json:"second_chain,omitempty"`
 	// BySNI are other chains, for those who ask for that name.
 	BySNI map[string]Chain `json:"chain_by_sni,omitempty"`
 	// TLSA are records at _<port>._tcp.<Name>: "3 1 1 leaf", "2 0 1 ca", "2 1 1 root",
-	// "3 1 1 other" (of a key that is never shown), "3 1 1 short" (a digest cut).
+	// "3 1 1 other" (of a key that is never shown), "3 1 1 short" (a digest cut),
+	// "3 1 1 second" (the leaf of Second).
 	// A name and "@" before it puts it at _<port>._tcp of that name.
 	TLSA []string `json:"tlsa,omitempty"`
 	// TLSATTL is the TTL of those records in seconds; 0: that of all others.
@@ -222,13 +229,14 @@ type Issuer string
 // Issuers.
 const (
 	WebPKI     Issuer = ""        // the lab's public CA, by its intermediate
-	PrivateCA  Issuer = "private" // a CA that nobody trusts, root and intermediate
+	PrivateCA  Issuer = "private" // a CA that no client trusts, root and intermediate
 	SelfSigned Issuer = "self"
 )
 
 // A Chain says what a server presents.
 type Chain struct {
 	By    Issuer   `json:"issuer"`
+	Key   KeyWord  `json:"key,omitempty"`
 	Names []string `json:"names,omitempty"`  // DNS-IDs of the leaf; nil: the host's name
 	NoSAN bool     `json:"no_san,omitempty"` // no subjectAltName at all
 	CN    string   `json:"cn,omitempty"`     // Common Name; "" none
@@ -238,10 +246,19 @@ type Chain struct {
 	Send   Sending    `json:"send"`
 	Fault  ChainFault `json:"fault,omitempty"`
 	// Odd is a kind of package certtest: a certificate that no library would write, of a CA
-	// that nobody trusts. Its server speaks TLS 1.2 and goes no further than its first
+	// that no client trusts. Its server speaks TLS 1.2 and goes no further than its first
 	// flight. By, Names, CN, Starts, Ends, Send and Fault are not looked at.
 	Odd string `json:"odd,omitempty"`
 }
+
+// A KeyWord is the kind of key of a leaf.
+type KeyWord string
+
+// Kinds of keys.
+const (
+	KeyECDSA KeyWord = ""    // P-256
+	KeyRSA   KeyWord = "rsa" // 2,048 bits
+)
 
 // A Sending says which certificates are sent.
 type Sending string
@@ -264,7 +281,7 @@ const (
 	IssuerExcludes  ChainFault = "issuer-excludes"  // name constraints exclude the leaf's names
 	ClientOnly      ChainFault = "client-only"      // the leaf is for clients
 	LeafBadSig      ChainFault = "bad-signature"    // the issuer did not sign this leaf
-	CriticalUnknown ChainFault = "critical-unknown" // the leaf has a critical extension nobody knows
+	CriticalUnknown ChainFault = "critical-unknown" // the leaf has an unknown critical extension
 )
 
 // An SMTP says how a mail server behaves. The zero SMTP is a good server: greeting,
@@ -293,6 +310,7 @@ const (
 	TLS10Only         SMTPState = "tls-1.0"
 	TLS11Only         SMTPState = "tls-1.1"
 	TLS12Only         SMTPState = "tls-1.2"
+	TLS13Only         SMTPState = "tls-1.3"
 	CloseInHandshake  SMTPState = "close-in-handshake"
 	CloseAtGreeting   SMTPState = "close-at-greeting"
 	CloseAfterEHLO    SMTPState = "close-after-ehlo"
@@ -345,11 +363,11 @@ const (
 	HTTPHang        HTTP = "hang"     // no answer
 	HTTPHangInBody  HTTP = "hang-in-body"
 	HTTPClose       HTTP = "close"   // the connection ends
-	HTTPRefused     HTTP = "refused" // nobody listens
+	HTTPRefused     HTTP = "refused" // nothing listens
 	HTTPTLS10       HTTP = "tls-1.0"
 	HTTPHangInHello HTTP = "hang-in-handshake"
-	HTTP304         HTTP = "304"        // not modified, though nobody asked
-	HTTPGzip        HTTP = "gzip"       // compressed, though nobody asked
+	HTTP304         HTTP = "304"        // not modified, though not asked for
+	HTTPGzip        HTTP = "gzip"       // compressed, though not asked for
 	HTTPBigHeader   HTTP = "big-header" // a header of a hundred kilobytes
 	HTTPAlert       HTTP = "alert"      // no certificate for that name
 )

@@ -148,7 +148,7 @@ func TestArgs(t *testing.T) {
 }
 
 // With real ports a program needs nothing of the lab but addresses. It takes the right
-// to bind them, and that nobody else has them: another lab may have for a while.
+// to bind them, and that no one else has them: another lab may have for a while.
 func TestRealPorts(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("ports below 1024 take root")

@@ -6,7 +6,7 @@ import (
 	"github.com/mxauth/mxauth/internal/dnstree"
 )
 
-// What DNSSEC must make of an answer is told here from the *specification* of the
+// What DNSSEC must make of an answer is derived here from the *specification* of the
 // zones: which are signed, which DS their parents have, what is broken. No signature
 // is looked at, so that a validator can be compared with it.
 
@@ -45,7 +45,7 @@ const maxIterations = 150
 // zone of the lab has few or very many.
 const maxColliding = 2
 
-// failures tells which words make a signature fail, and how that is called.
+// failures lists which words make a signature fail, and how that is called.
 var failures = []struct {
 	word BreakWord
 	ede  uint16

@@ -166,6 +166,11 @@ func (b *builder) host(n int, h Host) error {
 	if err != nil {
 		return err
 	}
+	if h.Second != nil {
+		if c.second, err = b.lab.pki.chain(*h.Second, strings.TrimSuffix(name, ".")); err != nil {
+			return err
+		}
+	}
 	if b.st.chains[name] == nil {
 		b.st.chains[name] = c
 	}
@@ -304,7 +309,7 @@ func (b *builder) policy(s *STS) string {
 
 var macro = regexp.MustCompile(`\{([^}]*)\}`)
 
-// expand replaces what stands in braces in a record or a request: addresses always, the data
+// expand replaces what is in braces in a record or a request: addresses always, the data
 // of TLSA records if tlsa says so.
 func expand(line string, st *state, tlsa bool) (string, error) {
 	var err error

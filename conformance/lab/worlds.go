@@ -7,7 +7,7 @@ import "slices"
 // the worlds in it, not what these hold by reference.
 func Worlds() []World {
 	return withReasons(slices.Concat(firstWorlds(), mxWorlds(), stsWorlds(), hostWorlds(), combineWorlds(),
-		tlsWorlds(), requireTLSWorlds(), dnssecWorlds(), lintWorlds(), nearWorlds(), memoryWorlds(), ownTLSWorlds()))
+		tlsWorlds(), requireTLSWorlds(), dnssecWorlds(), lintWorlds(), nearWorlds(), memoryWorlds(), ownTLSWorlds(), twoKeysWorlds()))
 }
 
 // Answers that come up again and again.
@@ -23,7 +23,7 @@ var (
 	bounced     = Want{Outcome: "bounced"}
 )
 
-// selfSigned is the certificate that a mail server comes with: nobody's, of no name
+// selfSigned is the certificate that a mail server comes with: of no CA and of no name
 // that matters.
 var selfSigned = Chain{By: SelfSigned, Names: []string{"localhost.invalid"}, CN: "localhost.invalid"}
 

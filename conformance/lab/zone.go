@@ -245,7 +245,7 @@ func (t *tree) deepest(name string) *zone {
 	}
 }
 
-// serving is the zone that answers the question: a DS stands in the parent.
+// serving is the zone that answers the question: a DS is in the parent.
 func (t *tree) serving(name string, typ uint16) *zone {
 	z := t.deepest(name)
 	if typ == dns.TypeDS && z.apex == name && z.parent != nil {

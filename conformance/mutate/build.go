@@ -59,7 +59,7 @@ func (b *builder) build(ctx context.Context) error {
 	return fmt.Errorf("%w: too many mutants do not compile", ErrSetup)
 }
 
-// write lays out the changed files and the overlay, and says which mutants stand on which
+// write lays out the changed files and the overlay, and says which mutants are on which
 // line of a file.
 func (b *builder) write() (map[string]map[int]map[int]bool, error) {
 	replace := map[string]string{}

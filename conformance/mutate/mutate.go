@@ -2,7 +2,7 @@
 // package: turns a comparison, drops a check, skips a case, widens a bound. A mutant that
 // no test notices (it survives) is a rule without a test.
 //
-// All mutants of a package are compiled into one test binary, each behind a switch that
+// All mutants of a package are compiled into one test binary, each under a switch that
 // an environment variable throws, so that a mutant costs one run of the tests and no
 // compilation. The checkout is never written to: the changed files are laid over it for
 // the compiler (`go build -overlay`).
@@ -156,7 +156,7 @@ func (c *collector) visit(n ast.Node) bool {
 		}
 	case *ast.IfStmt:
 		c.add(n.Cond, "check dropped", "(", ") && !ON")
-		// Nor can what stands before the condition; its expressions may be broken.
+		// Nor can what precedes the condition; its expressions may be broken.
 		c.initial(n.Init)
 		ast.Inspect(n.Cond, c.visit)
 		ast.Inspect(n.Body, c.visit)

@@ -107,7 +107,7 @@ func (o opinion) String() string {
 	return "no"
 }
 
-// A verdict is ours, beside what a peer says.
+// A verdict is that of mxauth, with what a peer says.
 type verdict struct {
 	c    daneCase
 	set  dane.Set
@@ -194,7 +194,7 @@ func strayKey(res dane.Result) bool {
 func weakerMatches(c daneCase) bool {
 	for _, u := range dane.NewSet(c.records, dane.UsePolicy{}).Uses() {
 		r := u.Record
-		if u.Usable || !strings.Contains(u.Why, "stronger digest") {
+		if u.Fault != dane.FaultOutranked {
 			continue
 		}
 		for i, n := range c.chain.sent {

@@ -329,9 +329,9 @@ func atEnd(q generate.Question, answer []dns.RR) (final string, records []dns.RR
 	return final, records
 }
 
-// A tally is what has come of all trials.
+// A tally counts the results of all trials.
 type tally struct {
-	statuses  map[string]int // of ours
+	statuses  map[string]int // of the validator
 	explained map[string]int
 	toDelv    int
 	truths    []generate.Truth

@@ -228,7 +228,7 @@ func unboundVerdict(ctx context.Context, t *testing.T, name string, typ uint16) 
 	return "insecure"
 }
 
-// delvVerdict runs delv, which validates by itself what the plain Unbound hands on.
+// delvVerdict runs delv, which validates by itself what the plain Unbound passes through.
 func delvVerdict(ctx context.Context, t *testing.T, anchors, name, typ string) string {
 	t.Helper()
 	return delvSays(runDelv(ctx, anchors, dnssecPlain, name, typ))
@@ -237,7 +237,7 @@ func delvVerdict(ctx context.Context, t *testing.T, anchors, name, typ string) s
 // runDelv asks a server by delv and returns what it prints.
 func runDelv(ctx context.Context, anchors, server, name, typ string) string {
 	cmd := exec.CommandContext(ctx, "delv", "@"+server, "-a", anchors, "+root=.", name, typ)
-	out, _ := cmd.CombinedOutput() // a failed validation is no failure of ours
+	out, _ := cmd.CombinedOutput() // a failed validation is no failure of mxauth
 	return string(out)
 }
 

@@ -25,7 +25,7 @@ type SMTPD struct {
 }
 
 // StartPostfix starts one Postfix with the given servers. It takes mail for every
-// domain and discards it; received lines stand in its log ([Daemon.Output]).
+// domain and discards it; received lines are in its log ([Daemon.Output]).
 func StartPostfix(tb testing.TB, dir string, servers []SMTPD) *Daemon {
 	tb.Helper()
 	dir = filepath.Join(dir, "postfix")

@@ -1,5 +1,5 @@
 // Package peers starts real mail and DNS programs on loopback for tests: NSD with
-// zones signed by ldns, Unbound in front of it, Postfix's smtpd behind 127.x
+// zones signed by ldns, Unbound in front of it, Postfix's smtpd at 127.x
 // addresses, each with a certificate of its own, and an HTTPS policy host. What
 // mxauth says of them is then held against what was set up.
 //

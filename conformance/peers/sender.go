@@ -8,6 +8,7 @@ import (
 	"net/smtp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,7 +174,7 @@ func StartSender(tb testing.TB, c SenderConfig) *Sender {
 	s.Version = compiled("mail_version")
 	main := senderConf + fmt.Sprintf("queue_directory = %[1]s/queue\ndata_directory = %[1]s/data\ndaemon_directory = %[2]s\nmaillog_file = %[1]s/mail.log\nsmtp_tls_CAfile = %[1]s/ca.pem\ntransport_maps = texthash:%[1]s/conf/transport\n",
 		inside, compiled("daemon_directory"))
-	write(tb, filepath.Join(conf, "main.cf"), "%s%s\n", main, strings.Join(c.Options, "\n"))
+	write(tb, filepath.Join(conf, "main.cf"), "%s%s\n", without(main, c.Options), strings.Join(c.Options, "\n"))
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s inet n - n - - smtpd\n", c.Address)
 	for _, r := range c.Routes {
@@ -222,6 +223,20 @@ smtp unix - - y - - smtp
 		return err
 	})
 	return s
+}
+
+// without leaves out the lines of main.cf that options replace. Of a name that it has twice
+// Postfix 3.10 warns, and its postlogd, started again by a reload, writes such warnings to
+// its own socket until that is full, and waits for itself.
+func without(main string, options []string) string {
+	var b strings.Builder
+	for line := range strings.Lines(main) {
+		name, _, _ := strings.Cut(line, " ")
+		if !slices.ContainsFunc(options, func(o string) bool { return strings.HasPrefix(o, name+" =") }) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // injectors is how many sessions hand messages to a sender at once.

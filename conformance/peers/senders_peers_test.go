@@ -161,7 +161,7 @@ func (w *mailWorld) routeOf(v variant, group string) peers.Route {
 	return r
 }
 
-// ship sends a message for each situation and variant, and returns what came of them.
+// ship sends a message for each situation and variant, and returns their results.
 func (w *mailWorld) ship(t *testing.T, root *peers.DebianRoot) []*shipment {
 	t.Helper()
 	var out []*shipment

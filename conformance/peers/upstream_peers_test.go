@@ -282,7 +282,7 @@ func TestUpstreams(t *testing.T) {
 		{"Unbound without validation", upPlain, "good for validation"},
 		{"Knot Resolver", resolvers["Knot Resolver"].dns, "good for validation, good for trust-ad (on this host)"},
 		{"BIND", resolvers["BIND"].dns, "good for validation, good for trust-ad (on this host)"},
-		// It hands on signatures, but keeps AD to itself.
+		// It passes signatures through, but keeps AD to itself.
 		{"dnsmasq", upDnsmasq, "good for validation"},
 		{"dnsmasq that validates", upMasqSec, "good for validation, good for trust-ad (on this host)"},
 	} {

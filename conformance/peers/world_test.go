@@ -70,7 +70,7 @@ func weaker(outcome, requirement, host string) want {
 	return w
 }
 
-// other is the hash of a key that nobody has.
+// other is the hash of a key that no one has.
 const other = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 var enforce = "version: STSv1\r\nmode: enforce\r\nmx: mx.%s.test\r\nmax_age: 604800\r\n"

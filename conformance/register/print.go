@@ -107,7 +107,7 @@ func evidence(r Row) string {
 	return strings.Join(names, ", ")
 }
 
-// WriteHTML prints the table as a page that stands alone.
+// WriteHTML prints the table as a page of its own.
 func (t Table) WriteHTML(w io.Writer) error {
 	return page.Execute(w, t)
 }

@@ -131,7 +131,7 @@ func IDs(name string, known func(string) bool) []string {
 	last := name[strings.LastIndexByte(name, '/')+1:]
 	var out []string
 	for _, w := range strings.FieldsFunc(last, func(c rune) bool { return c == '_' || c == ' ' || c == ',' }) {
-		// A name that is there twice gets #01 behind it.
+		// A name that is there twice gets #01 after it.
 		w, _, _ = strings.Cut(w, "#")
 		w = strings.TrimSuffix(w, ":")
 		if !known(w) {

@@ -22,7 +22,7 @@ const (
 // minOldRSABits is the floor for RSA keys of old test data.
 const minOldRSABits = 512
 
-// Algorithms returns the default algorithms of a validator and, beside them, those
+// Algorithms returns the default algorithms of a validator and those
 // that published test data of 2006 to 2015 was signed with: RSA with SHA-1, RSA keys
 // from 512 bits on, and DSA.
 //

@@ -53,7 +53,7 @@ func (e *entry) judge(name string, typ uint16) int {
 	return isEmpty
 }
 
-// refers reports whether e is a referral to the zone that tells whether it has a DS.
+// refers reports whether e is a referral to the zone that says whether it has a DS.
 func (e *entry) refers(zone string) bool {
 	if e.rcode != dns.RcodeSuccess || len(e.answer) > 0 {
 		return false

@@ -74,7 +74,7 @@ type scenario struct {
 	answer dnssec.Answer
 	err    error
 	checks int
-	// partial is set if the answer checked last is an alias without what is behind it.
+	// partial is set if the answer checked last is an alias without its target.
 	partial bool
 	waits   bool // there was a step in which nothing happens
 }
@@ -137,7 +137,7 @@ func (s *scenario) restart() (err error) {
 }
 
 // someTime is the time at which most signatures of the scenario are valid: the last
-// of their inceptions that is not behind the first expiration.
+// of their inceptions that is not after the first expiration.
 func someTime(f *rpl.File) time.Time {
 	var starts, ends []uint32
 	for _, rg := range f.Ranges {
@@ -216,7 +216,7 @@ func (s *scenario) explain(err error) error {
 		return fmt.Errorf("%w: no server answers a question, so the answer is to come from what the resolver remembers of others (%s %s: %v)", ErrNotApplicable, name, dns.Type(typ), err)
 	}
 	if s.partial {
-		return fmt.Errorf("%w: the expected answer ends at an alias without saying what is behind it; we ask on, or fail (%v)", ErrNotApplicable, err)
+		return fmt.Errorf("%w: the expected answer ends at an alias without its target; we ask on, or fail (%v)", ErrNotApplicable, err)
 	}
 	if s.err == nil && s.answer.Reason.Code == dnssec.ReasonUnsupportedAlgorithm {
 		return fmt.Errorf("%w: it needs an algorithm or a digest that is not supported, here or by mxauth (%v)", ErrNotApplicable, err)
@@ -252,7 +252,7 @@ var features = []struct{ name, value, why string }{
 	{"val-sig-skew-max", "", "dates are taken with a tolerance, which we do not have"},
 }
 
-// feature tells which option of the scenario switches such a feature on; "" for none.
+// feature returns which option of the scenario switches such a feature on; "" for none.
 func (s *scenario) feature() string {
 	for _, o := range s.file.Options {
 		for _, f := range features {

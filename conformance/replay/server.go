@@ -339,7 +339,7 @@ func (r *recursor) candidates(name string, typ uint16) []candidate {
 }
 
 // denyDS answers a DS question that no server answers, by a denial that some server gave
-// beside another answer, as a recursive server with aggressive use of NSEC does (RFC
+// with another answer, as a recursive server with aggressive use of NSEC does (RFC
 // 8198).
 func (r *recursor) denyDS(name string) (entry, bool) {
 	for _, s := range r.servers {
@@ -383,7 +383,7 @@ func (e *entry) firstTarget(name string, typ uint16) string {
 	return target
 }
 
-// upTo leaves out of the answer what is behind the alias at name.
+// upTo leaves out of the answer what follows the alias at name.
 func (e *entry) upTo(name string) entry {
 	out := *e
 	out.rcode = dns.RcodeSuccess

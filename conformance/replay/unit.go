@@ -14,8 +14,8 @@ import (
 )
 
 // RunUnits judges a file of entries for the units below a resolver. What a file is
-// about is seen from what stands in it: DS records beside keys, hashes of names as
-// owners of AAAA records beside an NSEC3 record, or messages whose signatures are to be
+// about is seen from its records: DS records with keys, hashes of names as
+// owners of AAAA records with an NSEC3 record, or messages whose signatures are to be
 // checked with the keys of the first entry.
 func RunUnits(file string, r io.Reader) ([]sets.Result, error) {
 	entries, err := rpl.ParseEntries(r)

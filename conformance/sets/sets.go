@@ -29,7 +29,7 @@ type Result struct {
 	Case string // stable for the same data; rows that are alike have the same
 	Got  string
 	Want string
-	// Skip says why the case does not apply, by what stands in it; "" if it does.
+	// Skip says why the case does not apply, by its content; "" if it does.
 	Skip string
 }
 

@@ -15,7 +15,7 @@ import (
 const RequireEnv = "MXAUTH_REQUIRE_VECTORS"
 
 // Dir returns the folder of one set, such as "mta-sts" or "dnssec/rfc", below
-// the folder `shared/vectors` that stands beside the checkout. Where there is
+// the folder `shared/vectors` next to the checkout. Where there is
 // none the test is skipped, or fails if [RequireEnv] is set to a non-empty value.
 func Dir(tb testing.TB, set string) string {
 	tb.Helper()
@@ -36,8 +36,8 @@ func Dir(tb testing.TB, set string) string {
 		}
 	}
 	if os.Getenv(RequireEnv) != "" {
-		tb.Fatalf("the vectors %s are not in shared/vectors beside the checkout, and %s is set", set, RequireEnv)
+		tb.Fatalf("the vectors %s are not in shared/vectors next to the checkout, and %s is set", set, RequireEnv)
 	}
-	tb.Skipf("the vectors %s are not in shared/vectors beside the checkout", set)
+	tb.Skipf("the vectors %s are not in shared/vectors next to the checkout", set)
 	return ""
 }

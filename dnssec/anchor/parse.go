@@ -130,7 +130,7 @@ func statements(text string) ([]statement, error) {
 				}
 				cur = statement{}
 			case w == ";":
-				// behind a closing brace
+				// after a closing brace
 			case w == "(":
 				depth++
 			case w == ")":

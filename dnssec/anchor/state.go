@@ -101,7 +101,7 @@ func stateLine(n int, line string) (KeyState, Anchor, error) {
 	return k, a, nil
 }
 
-// number finds the decimal number behind a mark.
+// number finds the decimal number after a mark.
 func number(line, mark string) (int64, bool) {
 	_, rest, ok := strings.Cut(line, mark)
 	if !ok {

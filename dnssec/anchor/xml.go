@@ -32,7 +32,7 @@ type keyDigestXML struct {
 }
 
 // parseXML reads IANA's root-anchors.xml. An entry whose digest is not that of the
-// public key beside it makes the whole file unusable (RFC 9718, security
+// public key next to it makes the whole file unusable (RFC 9718, security
 // considerations: such an entry is not to be used; and who writes one writes others).
 func parseXML(b []byte) ([]Anchor, error) {
 	var doc trustAnchorXML

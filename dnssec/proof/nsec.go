@@ -25,7 +25,7 @@ func ParseNSEC(owner rfc6125.Name, data []byte) (n NSEC, ok bool) {
 	return NSEC{owner, next, t}, true
 }
 
-// covers reports whether name falls into the gap behind the owner, so that it has
+// covers reports whether name falls into the gap after the owner, so that it has
 // no records of its own. It is false where the record may not speak of name: it
 // belongs to another zone, or its owner is a cut or has a DNAME above name.
 func (n NSEC) covers(zone, name rfc6125.Name) bool {

@@ -20,7 +20,7 @@ type NSEC3 struct {
 	Types      Types
 }
 
-// OptOut reports whether unsigned delegations may lie in the gap behind the owner
+// OptOut reports whether unsigned delegations may lie in the gap after the owner
 // (RFC 5155 section 6).
 func (n NSEC3) OptOut() bool { return n.Flags&1 != 0 }
 
@@ -67,7 +67,7 @@ func HashName(name rfc6125.Name, iterations uint16, salt []byte) [sha1.Size]byte
 	return h
 }
 
-// covers reports whether the hash falls into the gap behind the owner's.
+// covers reports whether the hash falls into the gap after the owner's.
 func (n *NSEC3) covers(h [sha1.Size]byte) bool {
 	after := bytes.Compare(n.Hash[:], h[:]) < 0
 	before := bytes.Compare(h[:], n.Next[:]) < 0

@@ -17,7 +17,7 @@
 // nothing, and would keep the next server from being asked.
 //
 // What this package promises of an answer is little: that it answers this
-// question, and that its records can be told apart. Whether its content is true
+// question, and that its records can be separated. Whether its content is true
 // is not known here. Over plain DNS anyone on the path could have written it, and
 // over TLS the server still could: [github.com/mxauth/mxauth/dnssec] has the
 // validator that need not trust either, and the stub for a resolver that is

@@ -132,12 +132,12 @@ func rcode(msg []byte) int { return int(msg[3] & 0x0f) }
 
 func truncated(msg []byte) bool { return msg[2]&0x02 != 0 }
 
-// errRecords says that the records of a message cannot be told apart.
+// errRecords says that the records of a message cannot be separated.
 var errRecords = &failure{dnssec.ErrMalformed, errors.New("records run past the end of the message")}
 
-// walk calls f, which may be nil, with the offset of the TYPE field of each record behind
+// walk calls f, which may be nil, with the offset of the TYPE field of each record after
 // the questions of msg. It fails if there are fewer records than the header promises.
-// Octets behind them are left alone.
+// Octets after them are left alone.
 func walk(msg []byte, f func(at int)) error {
 	if len(msg) < headerLen {
 		return errRecords

@@ -67,7 +67,7 @@ type Server struct {
 //	tls://192.0.2.1?pin=BASE64   (more with &pin=)
 //	https://host/dns-query   https://192.0.2.1/dns-query
 //
-// The name behind '#' is what a DNS over TLS server must prove by a
+// The name after '#' is what a DNS over TLS server must prove by a
 // subjectAltName of its certificate; without it the host in the address itself, be
 // it name or address. A pin is the base64 form of the SHA-256 hash of a
 // SubjectPublicKeyInfo (RFC 7858 section 4.2). With an address, pins and no name the

@@ -175,7 +175,7 @@ func TestStreamTimes(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		// The late answer is nobody's; the connection is as idle as before.
+		// The late answer is no one's; the connection is as idle as before.
 		time.Sleep(5 * time.Second)
 		s.reply(q)
 		s.after(t, idle-5*time.Second)

@@ -23,7 +23,7 @@ func authentic(r *dnsfake.Request) {
 }
 
 // TestStubOverTransports puts the AD-trusting stub on the real transports: AD counts where
-// nobody but the server could have set it.
+// no one but the server could have set it.
 func TestStubOverTransports(t *testing.T) {
 	ca := newAuthority()
 	n, err := rfc6125.ParseName("mx.example.org")

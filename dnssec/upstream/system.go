@@ -7,7 +7,7 @@ import (
 // System returns the servers of a resolv.conf file ("" for that of the host), as
 // [SystemServers] reads it: plain DNS at port 53, in the order of the file, and
 // 127.0.0.1 where it names none or does not exist. The SystemConfig comes with them for
-// what it says beside the addresses.
+// what it says in addition to the addresses.
 func System(path string) ([]Server, SystemConfig, error) {
 	cfg, err := SystemServers(path)
 	if err != nil {

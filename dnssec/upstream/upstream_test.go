@@ -332,7 +332,7 @@ func only(t testing.TB, err, kind error) {
 
 func TestErrorKinds(t *testing.T) {
 	// One server refuses the connection, the other answers rubbish or nothing: one kind
-	// for the question as a whole, and a text that tells of both.
+	// for the question as a whole, and a text that reports both.
 	dead, _ := upstream.PlainServer(freeAddr(t))
 	for _, tt := range []struct {
 		name string
@@ -498,7 +498,7 @@ func TestErrors(t *testing.T) {
 	})
 }
 
-// freeAddr is an address where nobody listens (at least a moment ago).
+// freeAddr is an address where no one listens (at least a moment ago).
 func freeAddr(t testing.TB) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -133,7 +133,7 @@ func (m *Message) RecursionAvailable() bool { return m.flags&flagRA != 0 }
 func (m *Message) Opcode() int { return int(m.flags>>11) & 15 }
 
 // Parse reads a message. It keeps no reference to b. Records of a class other
-// than IN are left out. Octets behind the last record are ignored, as everyone
+// than IN are left out. Octets after the last record are ignored, as everyone
 // does. Errors wrap [ErrMessage].
 func Parse(b []byte) (*Message, error) {
 	if len(b) < headerLen || len(b) > MaxMessage {
@@ -208,7 +208,7 @@ type parser struct {
 	nseen int
 }
 
-// name reads a possibly compressed name and moves on behind it.
+// name reads a possibly compressed name and moves on after it.
 func (p *parser) name() (rfc6125.Name, error) {
 	at := p.off
 	if at+1 < len(p.msg) && p.msg[at]&0xc0 == 0xc0 {

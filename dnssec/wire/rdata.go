@@ -178,7 +178,7 @@ func appendName(dst, msg []byte, off, end int, keep bool) (out []byte, next int,
 }
 
 // NameAt reads the uncompressed name at the front of data and returns what comes
-// behind it. Errors wrap [rfc6125.ErrName].
+// after it. Errors wrap [rfc6125.ErrName].
 func NameAt(data []byte) (n rfc6125.Name, rest []byte, err error) {
 	end := 0
 	for end < len(data) && data[end] != 0 && data[end] < 64 && end < 255 {

@@ -288,7 +288,7 @@ func (d *decoder) copy(most, values int) error {
 			return err
 		}
 		if depth == 0 && !inText && (blank(c) || c == ',' || c == ']' || c == '}') {
-			d.unread() // behind a number or a word
+			d.unread() // after a number or a word
 			return nil
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
@@ -19,11 +20,9 @@ import (
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/memory"
-	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/store"
-	"github.com/mxauth/mxauth/sts"
 )
 
 // A taped is the evidence of one world and what is believed there.
@@ -39,7 +38,7 @@ type taped struct {
 func tape(t *testing.T, l *lab.Lab, w lab.World, mode string) taped {
 	t.Helper()
 	if w.Request.Memory == "" {
-		return tapeWith(t, l, w, mode, nil)
+		return tapeWith(t, l, w, mode, nil, nil)
 	}
 	kept, err := store.NewMemory(store.MemoryConfig{})
 	if err != nil {
@@ -50,20 +49,17 @@ func tape(t *testing.T, l *lab.Lab, w lab.World, mode string) taped {
 	if err := action.UnmarshalText([]byte(w.Request.Memory)); err != nil {
 		t.Fatal(err)
 	}
-	m, err := memory.New(memory.Config{Store: kept, Action: action})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	tapeWith(t, l, w, mode, m)
+	m := &memory.Config{Action: action}
+	tapeWith(t, l, w, mode, kept, m)
 	if err := l.Forge(w.Name); err != nil {
 		t.Fatal(err)
 	}
-	return tapeWith(t, l, w, mode, m)
+	return tapeWith(t, l, w, mode, kept, m)
 }
 
-func tapeWith(t *testing.T, l *lab.Lab, w lab.World, mode string, m *memory.Memory) taped {
+func tapeWith(t *testing.T, l *lab.Lab, w lab.World, mode string, kept store.Store, m *memory.Config) taped {
 	t.Helper()
+	out := taped{roots: pkix.NewRoots(l.CA())}
 	front := l.Plain()
 	if mode == evidence.ModeTrustAD {
 		front = l.Resolver()
@@ -72,52 +68,24 @@ func tapeWith(t *testing.T, l *lab.Lab, w lab.World, mode string, m *memory.Memo
 	if err != nil {
 		t.Fatal(err)
 	}
-	up, err := upstream.New(upstream.Config{Servers: []upstream.Server{srv}, Timeout: 2 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer up.Close()
-	out := taped{roots: pkix.NewRoots(l.CA())}
 	if out.anchors, err = anchor.Parse(strings.NewReader(l.TrustAnchor())); err != nil {
 		t.Fatal(err)
 	}
-	var rec evidence.Recorder
-	var resolver dnssec.Resolver
-	if mode == evidence.ModeTrustAD {
-		resolver, err = dnssec.NewStub(dnssec.StubConfig{Upstream: rec.Upstream(up), TrustPath: true})
-	} else {
-		resolver, err = dnssec.NewValidator(dnssec.ValidatorConfig{Upstream: rec.Upstream(up), Anchors: out.anchors})
-	}
+	client, err := mxauth.New(mxauth.Config{
+		Servers: []upstream.Server{srv}, TrustAD: mode == evidence.ModeTrustAD, Anchors: out.anchors, Roots: out.roots,
+		Record: new(evidence.Recorder), Store: kept, Memory: m, AwaitPolicies: true, CachedPlans: -1,
+		AllowAddresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")},
+		Dial:           l.Dial, Timeout: 2 * time.Second,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	policies, err := sts.NewClient(sts.Config{Resolver: resolver, Roots: out.roots, Dial: l.Dial, Timeout: 2 * time.Second, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00:6d78::/32")}})
+	defer client.Close()
+	v, err := client.Check(t.Context(), w.Domain)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer policies.Close()
-	cfg := engine.Config{Resolver: resolver, STS: rec.STS(policies), Roots: out.roots, AwaitSTS: true}
-	if m != nil {
-		cfg.Memory = m
-	}
-	e, err := engine.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := e.Plan(t.Context(), engine.Request{NextHop: w.Domain, Sorted: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	prober := probe.New(probe.Config{Dial: l.Dial, Timeout: 2 * time.Second})
-	hosts := make([]probe.HostResult, len(p.Hosts))
-	decisions := make([]engine.Decision, len(p.Hosts))
-	for i := range p.Hosts {
-		hosts[i] = prober.Host(t.Context(), e, p, i)
-		e.Remember(p, i, hosts[i].Decision)
-		decisions[i] = hosts[i].Decision
-	}
-	out.summary = engine.Summarise(p, decisions)
-	out.file = rec.File(t.Context(), time.Now(), evidence.Setup{Mode: mode, Memory: m}, p, hosts, out.summary)
+	out.summary, out.file = v.Summary, client.Evidence(t.Context(), v)
 	return out
 }
 
@@ -292,7 +260,7 @@ func TestNothingIsBelieved(t *testing.T) {
 }
 
 // TestRemembered: what was remembered is in the file, and a replay comes to the same; when
-// the hold is over nobody waits any more.
+// the hold is over no one waits any more.
 func TestRemembered(t *testing.T) {
 	for name, reason := range map[string]reason.ID{
 		"memory-dane-defer": reason.MemoryDANE, "memory-tls-defer": reason.MemoryTLS, "memory-dane-alert": "encrypted-name-mismatch",
@@ -403,7 +371,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		if file.Mode == evidence.ModeTrustAD {
-			return // statuses are the word of whoever wrote the file
+			return // statuses are the word of the file's author
 		}
 		r, err := file.Replay(t.Context(), evidence.ReplayConfig{Roots: pkix.NewRoots()})
 		if err == nil && r.Summary.Outcome == engine.Authenticated {

@@ -92,7 +92,7 @@ func TestClaims(t *testing.T) {
 	})
 }
 
-// TestTrustADIsRefused: in such a file every status is the word of whoever wrote it.
+// TestTrustADIsRefused: in such a file every status is the word of its author.
 func TestTrustADIsRefused(t *testing.T) {
 	c := one(t, "dane-ee")
 	f := written(t, c.file)
@@ -195,7 +195,7 @@ func TestTLSAPolicy(t *testing.T) {
 	for _, m := range c.file.DNS {
 		if m.Type == uint16(dnssec.TypeTLSA) && len(m.Response) > 0 {
 			if i := bytes.Index(m.Response, []byte{3, 1, 1}); i > 0 {
-				rec, _ = dane.RecordFromWire(m.Response[i : i+35])
+				rec, _ = dane.RecordFromDNS(dnssec.Record{Type: dnssec.TypeTLSA, Data: m.Response[i : i+35]})
 			}
 		}
 	}

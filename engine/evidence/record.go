@@ -34,7 +34,7 @@ const (
 	maxNoted        = 11 << 20
 	maxRecordedHost = maxHostJSON - 256<<10 // chains of one host
 	maxRecordedAll  = 3 << 20               // chains of all hosts
-	// overhead is what a message or a connection takes beside its texts: the names of the
+	// overhead is what a message or a connection takes in addition to its texts: the names of the
 	// fields, numbers, times, indentation.
 	overhead = 400
 )
@@ -189,7 +189,7 @@ type Setup struct {
 }
 
 // File makes the evidence of a plan and what its hosts showed. at is the clock. What the
-// connections showed is told to the engine before ([engine.Engine.Remember]).
+// connections showed is given to the engine before ([engine.Engine.Remember]).
 func (r *Recorder) File(ctx context.Context, at time.Time, set Setup, plan *engine.Plan, hosts []probe.HostResult, summary engine.Summary) *File {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -241,7 +241,7 @@ func hostOf(plan *engine.Host, r *probe.HostResult, room *int, left *LeftOut) Ho
 		out := Peer{
 			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Ending: p.Ending, EHLOName: clip(p.DoubtedName), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: presented(p), RawKey: p.RawKey, TLS: clip(p.TLS), TLSVersion: p.Version, RequireTLS: p.RequireTLS, At: a.At.UTC(),
-			Handshake: p.Handshake,
+			Handshake: p.Handshake, OtherKey: p.OtherKey,
 		}
 		if o := p.OwnTLS; o != nil {
 			out.OwnTLS = &OwnTLS{Obstacle: o.Obstacle, Detail: clip(o.Detail), Chain: o.Chain, Unproved: clip(o.Unproved)}
@@ -373,7 +373,7 @@ func presented(p engine.Peer) [][]byte {
 	return p.Raw
 }
 
-// failedOther stands for a failed fetch of a kind that has no word.
+// failedOther is the word for a failed fetch of a kind that has no word.
 const failedOther = "other"
 
 func ders(chain []*x509.Certificate) [][]byte {

@@ -221,7 +221,7 @@ type tapedResolver struct {
 
 	failing map[rfc6125.Name]bool // names whose addresses are not known
 
-	mu      sync.Mutex // held while a question is resolved, which waits for nobody; guards lacking
+	mu      sync.Mutex // held while a question is resolved, which does not block; guards lacking
 	lacking map[dnssec.Question]bool
 }
 

@@ -27,10 +27,10 @@ type Account struct {
 	Hints  []Hint   // for who asks; the program adds the words
 }
 
-// Tell says what a domain came to: the cause of its verdict, what else is wrong, and what
+// Tell explains the verdict on a domain: the cause of its verdict, what else is wrong, and what
 // each side can do. All cures together lead to a state in which nothing of it is left.
 func Tell(p *engine.Plan, ds []engine.Decision, s engine.Summary) Account {
-	b := &teller{p: p, a: Account{RFC: rfcOf(s.Reason)}}
+	b := &accountBuilder{p: p, a: Account{RFC: rfcOf(s.Reason)}}
 	t := all(s.Reason)
 	b.a.Cause = t.cause
 	if ev, ok := s.Reason.Evidence.(*reason.LookupFailed); ok {
@@ -52,13 +52,13 @@ func Tell(p *engine.Plan, ds []engine.Decision, s engine.Summary) Account {
 	}
 	b.mx()
 	for i := range p.Drops {
-		b.fault(drop(engine.Reason{Domain: p.Orig}, &p.Drops[i]), told{})
+		b.fault(drop(engine.Reason{Domain: p.Orig}, &p.Drops[i]), statement{})
 	}
 	return b.a
 }
 
-// all is told of any reason; what only the table says included.
-func all(r engine.Reason) told {
+// all explains every reason, also those that only the table explains.
+func all(r engine.Reason) statement {
 	inner := engine.Reason{}
 	switch ev := r.Evidence.(type) {
 	case *engine.Overridden:
@@ -74,10 +74,10 @@ func all(r engine.Reason) told {
 		}
 		return t
 	}
-	if t, ok := tell(r); ok {
+	if t, ok := explainReason(r); ok {
 		return t
 	}
-	t := told{cause: Text(r)}
+	t := statement{cause: Text(r)}
 	i := byID[r.ID]
 	if i == nil {
 		return t
@@ -109,8 +109,8 @@ func all(r engine.Reason) told {
 // nothing begins advice that is not given.
 const nothing = "Nothing"
 
-// A teller puts an account together.
-type teller struct {
+// An accountBuilder puts an account together.
+type accountBuilder struct {
 	p     *engine.Plan
 	a     Account
 	said  []string    // sentences of faults
@@ -124,7 +124,7 @@ type zoneFault struct {
 }
 
 // again reports whether a lookup failed by a fault of its zone that was named.
-func (b *teller) again(err error) bool {
+func (b *accountBuilder) again(err error) bool {
 	le := lookupOf(err)
 	if le == nil || !le.Reason.Zone.IsValid() {
 		return false
@@ -138,7 +138,7 @@ func (b *teller) again(err error) bool {
 }
 
 // take adds the advice of a fault, each once.
-func (b *teller) take(t told, owner bool) {
+func (b *accountBuilder) take(t statement, owner bool) {
 	if owner {
 		for _, c := range t.owner {
 			if !slices.ContainsFunc(b.a.Owner, func(o Cure) bool { return o.Text == c.Text && slices.Equal(o.Lines, c.Lines) }) {
@@ -159,11 +159,11 @@ func (b *teller) take(t told, owner bool) {
 }
 
 // fault adds a further fault, unless that was said.
-func (b *teller) fault(text string, t told) {
+func (b *accountBuilder) fault(text string, t statement) {
 	first, _, _ := strings.Cut(text, ". ")
 	if text == "" || strings.Contains(strings.ToLower(b.a.Cause), strings.ToLower(strings.TrimSuffix(first, "."))) || slices.Contains(b.said, first) {
 		if b.p.STS.Cached {
-			// What is wrong with the published policy is said beside the kept one.
+			// What is wrong with the published policy is said in addition to that of the kept one.
 			b.take(t, true)
 		}
 		return
@@ -174,10 +174,10 @@ func (b *teller) fault(text string, t told) {
 }
 
 // also adds a further reason.
-func (b *teller) also(r engine.Reason) { b.alsoOf(r, nil) }
+func (b *accountBuilder) also(r engine.Reason) { b.alsoOf(r, nil) }
 
 // alsoOf adds a further reason about a host; d is what its connection showed.
-func (b *teller) alsoOf(r engine.Reason, d *engine.Decision) {
+func (b *accountBuilder) alsoOf(r engine.Reason, d *engine.Decision) {
 	if b.covered(r) {
 		return
 	}
@@ -194,7 +194,7 @@ func (b *teller) alsoOf(r engine.Reason, d *engine.Decision) {
 
 // repeats reports whether a detail says of another policy what the verdict on the host
 // says: that there is no TLS, or that no TLSA record can be used.
-func (b *teller) repeats(d *engine.Decision, r engine.Reason) bool {
+func (b *accountBuilder) repeats(d *engine.Decision, r engine.Reason) bool {
 	of := d.Reason
 	if u, ok := of.Evidence.(*engine.Underlying); ok {
 		of = u.Reason
@@ -209,7 +209,7 @@ func (b *teller) repeats(d *engine.Decision, r engine.Reason) bool {
 }
 
 // covered reports whether the sentence of the verdict speaks of the reason already.
-func (b *teller) covered(r engine.Reason) bool {
+func (b *accountBuilder) covered(r engine.Reason) bool {
 	if ev, ok := r.Evidence.(*reason.PolicyFailed); ok && r.ID == reason.STSRecordFail && b.again(ev.Err) {
 		return true
 	}
@@ -227,7 +227,7 @@ func (b *teller) covered(r engine.Reason) bool {
 // A group is hosts of which the same is true.
 type group struct {
 	kind  faultKind
-	told  told
+	told  statement
 	hosts []string
 	main  bool // it is the fault of the verdict
 	lost  bool // no mail goes there
@@ -235,7 +235,7 @@ type group struct {
 }
 
 // hosts adds what is different about the other hosts, hosts with the same fault together.
-func (b *teller) hosts(ds []engine.Decision, s engine.Summary) {
+func (b *accountBuilder) hosts(ds []engine.Decision, s engine.Summary) {
 	var groups []group
 	for i := range ds {
 		if i >= len(b.p.Hosts) || ds[i].Reason.IsZero() {
@@ -311,6 +311,7 @@ type faultKind struct {
 	ending  engine.Ending
 	trouble certTrouble
 	names   string
+	pair    bool
 	code    dnssec.ReasonCode
 	err     string
 }
@@ -328,6 +329,7 @@ func kindOf(r engine.Reason) faultKind {
 	case *engine.NoTLS:
 		k.part, k.ending, k.err = ev.Part, ev.Peer.Ending, fmt.Sprint(ev.Peer.Code)
 	case *reason.Shown:
+		k.pair = ev.Pair != nil
 		k.trouble, k.names = judgeChain(ev).trouble, strings.Join(ev.Presented, " ")
 		if k.trouble != certName {
 			k.names = ""
@@ -345,7 +347,7 @@ func kindOf(r engine.Reason) faultKind {
 }
 
 // families adds an address family that cannot be looked up, where the other one can.
-func (b *teller) families() {
+func (b *accountBuilder) families() {
 	for i := range b.p.Hosts {
 		h := &b.p.Hosts[i]
 		if h.DANE.Address != dane.AddressOK {
@@ -359,7 +361,7 @@ func (b *teller) families() {
 				continue
 			}
 			what := fmt.Sprintf("the address records (%s) of the mail host %s", l.t, h)
-			var t told
+			var t statement
 			if own := OwnFault(l.l.Err); own != NoHint {
 				t.hints = append(t.hints, own)
 			} else if fix := lookupCure(l.l.Err); fix.text != "" {
@@ -370,8 +372,8 @@ func (b *teller) families() {
 	}
 }
 
-// unread adds TLSA records that do not count beside others that do.
-func (b *teller) unread(d *engine.Decision, i int) {
+// unread adds TLSA records that do not count where others do.
+func (b *accountBuilder) unread(d *engine.Decision, i int) {
 	if i >= len(b.p.Hosts) {
 		return
 	}
@@ -380,16 +382,16 @@ func (b *teller) unread(d *engine.Decision, i int) {
 		return
 	}
 	if text := tooMany(h.DANE.Set); text != "" {
-		b.fault(text, told{owner: []Cure{cure(fmt.Sprintf("Delete the TLSA records at %s that are not needed: two to four are enough.", tlsaOwner(h, h.DANE.Base)))}})
+		b.fault(text, statement{owner: []Cure{cure(fmt.Sprintf("Delete the TLSA records at %s that are not needed: two to four are enough.", tlsaOwner(h, h.DANE.Base)))}})
 		return
 	}
 	for _, u := range h.DANE.Set.Uses() {
-		if u.Usable || u.Agility {
+		if u.Usable || u.Fault == dane.FaultOutranked {
 			continue
 		}
 		owner := tlsaOwner(h, h.DANE.Base)
 		b.fault(fmt.Sprintf("One of the TLSA records at %s cannot be used for mail, and others can: %s, %s.", owner, recordOf(u.Record), whyUnusable(u)),
-			told{owner: []Cure{cure(by(b.p, h.DANE.Base.String(), fmt.Sprintf("Delete the record `%s` at %s.", recordOf(u.Record), owner)))}})
+			statement{owner: []Cure{cure(by(b.p, h.DANE.Base.String(), fmt.Sprintf("Delete the record `%s` at %s.", recordOf(u.Record), owner)))}})
 	}
 }
 
@@ -403,9 +405,9 @@ func recordOf(r dane.Record) string {
 }
 
 // mx adds MX records that are not used.
-func (b *teller) mx() {
+func (b *accountBuilder) mx() {
 	for _, u := range b.p.MX.Unused {
-		var t told
+		var t statement
 		switch u.Why {
 		case reason.MXNotHost:
 			t.owner = []Cure{cure(fmt.Sprintf("Let each MX record of %s name a host (`10 mail.example.org.`); an IP address cannot stand there.", b.p.Orig))}
@@ -414,7 +416,7 @@ func (b *teller) mx() {
 			t.owner = []Cure{cure(fmt.Sprintf("Delete the MX record of %s that names the root (`.`): it says that the domain takes no mail, and the others say that it does.", b.p.Orig))}
 			b.fault(fmt.Sprintf("%s has an MX record that says that it takes no mail (`.`) beside others; it is not used.", b.p.Orig), t)
 		case reason.MXMalformed:
-			b.fault(fmt.Sprintf("An MX record of %s is malformed and is not used.", b.p.Orig), told{owner: []Cure{cure("Correct the MX record.")}})
+			b.fault(fmt.Sprintf("An MX record of %s is malformed and is not used.", b.p.Orig), statement{owner: []Cure{cure("Correct the MX record.")}})
 		case reason.MXTooMany:
 			b.fault(fmt.Sprintf("%s has more than %d mail hosts; only the first are looked at.", b.p.Orig, engine.MaxHosts), t)
 		}

@@ -12,7 +12,7 @@ import (
 
 // publish is what makes a host count as authenticated: what is published and does not count
 // is put right first.
-func (c reading) publish(s *reason.Shown, f certFault) (out []Cure) {
+func (c reasonView) publish(s *reason.Shown, f certFault) (out []Cure) {
 	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
 	switch {
 	case m.there:
@@ -31,7 +31,7 @@ func (c reading) publish(s *reason.Shown, f certFault) (out []Cure) {
 }
 
 // daneCures is the way to DANE from what there is.
-func (c reading) daneCures(s *reason.Shown, d mechanism) (out []Cure) {
+func (c reasonView) daneCures(s *reason.Shown, d mechanism) (out []Cure) {
 	out = append(out, d.cures...)
 	if c.h == nil || c.h.Literal.IsValid() {
 		return out
@@ -48,17 +48,17 @@ func (c reading) daneCures(s *reason.Shown, d mechanism) (out []Cure) {
 	}
 	switch {
 	case c.h.NoDANE == reason.NoDANEUnusable:
-		return append(out, c.replace(s, fmt.Sprintf("Replace the TLSA records at %s by this one, which is made from the key that %s shows now", c.owner(), c.host), dane.Recommended(dane.DANEEE), true))
+		return append(out, c.replace(s, fmt.Sprintf("Replace the TLSA records at %s %s", c.owner(), c.madeNow(s)), dane.Recommended(dane.DANEEE), true))
 	case !ok:
 		return append(out, cure(by(c.p, c.host, fmt.Sprintf("Publish a TLSA record at %s: `mxauth tlsa make %s` prints it.", owner, c.host))))
 	case len(d.cures) > 0:
-		return append(out, cure(by(c.p, c.host, fmt.Sprintf("The record of the key that %s shows now (compare it with the key on the server before you publish it):", c.host)), fmt.Sprintf("%s. IN TLSA %s", owner, rec)))
+		return append(out, cure(by(c.p, c.host, publishNow(s, "The", c.host, "before you publish it")), recordLines(s, owner, rec)...))
 	}
-	return append(out, cure(by(c.p, c.host, fmt.Sprintf("Publish the TLSA record of the key that %s shows now (compare it with the key on the server first):", c.host)), fmt.Sprintf("%s. IN TLSA %s", owner, rec)))
+	return append(out, cure(by(c.p, c.host, publishNow(s, "Publish the TLSA", c.host, "first")), recordLines(s, owner, rec)...))
 }
 
 // orDANE names DANE as the other way, for a zone that is not signed.
-func (c reading) orDANE(s *reason.Shown, d mechanism) []Cure {
+func (c reasonView) orDANE(s *reason.Shown, d mechanism) []Cure {
 	if len(d.cures) == 0 || c.h == nil {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (c reading) orDANE(s *reason.Shown, d mechanism) []Cure {
 
 // certificateFirst is the step before a policy may be enforced; "" where the certificate
 // fits.
-func (c reading) certificateFirst(f certFault) string {
+func (c reasonView) certificateFirst(f certFault) string {
 	if f.trouble == certFine || f.trouble == certRoots || f.trouble == certBudget {
 		return ""
 	}
@@ -76,7 +76,7 @@ func (c reading) certificateFirst(f certFault) string {
 }
 
 // announce is the way to MTA-STS where nothing is published; or says that it is another.
-func (c reading) announce(f certFault, other bool) []Cure {
+func (c reasonView) announce(f certFault, other bool) []Cure {
 	if c.p == nil || !c.p.Orig.IsValid() || stsOf(c.p, c.h).there {
 		return nil
 	}
@@ -95,7 +95,7 @@ func (c reading) announce(f certFault, other bool) []Cure {
 }
 
 // policyLines are the lines of a policy that lists all hosts of the domain.
-func (c reading) policyLines() []string {
+func (c reasonView) policyLines() []string {
 	lines := []string{"version: STSv1", "mode: enforce"}
 	for i := range c.p.Hosts {
 		if n := c.p.Hosts[i].Name; n.IsValid() {
@@ -107,7 +107,7 @@ func (c reading) policyLines() []string {
 
 // policyCures puts right what is published for MTA-STS. A policy that has no effect today
 // stops mail once it has: so the certificates come first.
-func (c reading) policyCures(s *reason.Shown, f certFault) (out []Cure) {
+func (c reasonView) policyCures(s *reason.Shown, f certFault) (out []Cure) {
 	m := stsOf(c.p, c.h)
 	first := c.certificateFirst(f)
 	var steps []Cure
@@ -144,7 +144,7 @@ func (c reading) policyCures(s *reason.Shown, f certFault) (out []Cure) {
 }
 
 // unlisted are the mx lines of hosts that the policy does not list.
-func (c reading) unlisted() (out []string) {
+func (c reasonView) unlisted() (out []string) {
 	pol := c.p.STS.Policy
 	for i := range c.p.Hosts {
 		if n := c.p.Hosts[i].Name; n.IsValid() {

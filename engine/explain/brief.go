@@ -111,7 +111,7 @@ func HostLines(p *engine.Plan, i int, d *engine.Decision, at time.Time) (out []L
 			out = append(out, Line{"key", key})
 		}
 	}
-	return out
+	return append(out, otherLines(d, at)...)
 }
 
 // tlsaLines are the TLSA records with what each came to.
@@ -131,10 +131,15 @@ func tlsaLines(h *engine.Host, d *engine.Decision) (out []Line) {
 			result = "not used: " + whyUnusable(u)
 		case d.TLSA.OK && u.Record == d.TLSA.Matched:
 			result = "matches"
+			if kind := KeyOf(&d.Peer); kind != "" {
+				result += " the " + kind + " certificate"
+			}
+		case matchesOther(d, u.Record):
+			result = "matches the " + d.Peer.Other.KeyKind().String() + " certificate"
 		default:
-			for _, t := range d.TLSA.Trace {
+			for i, t := range d.TLSA.Trace {
 				switch {
-				case t.Record != u.Record || t.Why == "":
+				case t.Record != u.Record || t.Fault == dane.NoFault:
 				case t.Depth < 0 && t.Err == nil:
 					result = "no match"
 				case errors.Is(t.Err, dane.ErrName):
@@ -142,7 +147,7 @@ func tlsaLines(h *engine.Host, d *engine.Decision) (out []Line) {
 				case t.Err != nil:
 					result = "the chain is not valid"
 				default:
-					result = clip(t.Why)
+					result = clip(RecordResult(h.DANE.Set, i, t))
 				}
 			}
 		}

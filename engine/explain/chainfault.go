@@ -15,8 +15,9 @@ import (
 // Certificates that prove nothing.
 
 // shown is what was made of a certificate.
-func (c reading) shown(s *reason.Shown) (t told, ok bool) {
+func (c reasonView) shown(s *reason.Shown) (t statement, ok bool) {
 	f := judgeChain(s)
+	f.key = c.key
 	switch c.r.ID {
 	case reason.DANENoMatch:
 		return c.noMatch(s), true
@@ -36,33 +37,33 @@ func (c reading) shown(s *reason.Shown) (t told, ok bool) {
 		if c.h != nil && c.h.Ground == reason.GroundNoPolicy {
 			return c.encrypted(s, f), true
 		}
-		return told{cause: fmt.Sprintf("The connection to %s is encrypted, and who the server is was not checked.", c.host)}, true
+		return statement{cause: fmt.Sprintf("The connection to %s is encrypted, and who the server is was not checked.", c.host)}, true
 	}
-	return told{}, false
+	return statement{}, false
 }
 
 // chainCure is what puts a chain right.
-func (c reading) chainCure(f certFault, public bool) string {
+func (c reasonView) chainCure(f certFault, public bool) string {
 	switch f.trouble {
 	case certNone:
 		return fmt.Sprintf("Let %s show a certificate.", c.host)
 	case certName:
-		return fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s.", c.host, c.host)
+		return fmt.Sprintf("Give %s %scertificate whose subjectAltName has the name %s.", c.host, c.a(), c.host)
 	case certSelf:
-		return fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, c.host)
+		return fmt.Sprintf("Give %s %scertificate of a public CA for the name %s.", c.host, c.a(), c.host)
 	case certExpired:
 		if f.also != "" && public {
-			return fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, c.host)
+			return fmt.Sprintf("Give %s %scertificate of a public CA for the name %s.", c.host, c.a(), c.host)
 		}
-		return fmt.Sprintf("Renew the certificate of %s, and reload the mail server so that it uses the new one.", c.host)
+		return fmt.Sprintf("Renew the %scertificate of %s, and reload the mail server so that it uses the new one.", c.key, c.host)
 	case certIssuerOld:
-		return fmt.Sprintf("Replace the expired issuing certificate %s in the chain file of %s by the one that the CA uses now; the certificate of %s itself has not expired.", called(f.cert), c.host, c.host)
+		return fmt.Sprintf("Replace the expired issuing certificate %s in the chain file of %s by the one that the CA uses now; the %scertificate of %s itself has not expired.", called(f.cert), c.host, c.key, c.host)
 	case certEarly:
 		return "Use a certificate that is valid already, or wait until it begins; if the date is right, correct the clock of the machine that issued it."
 	case certIncomplete:
-		return fmt.Sprintf("Let %s send the intermediate certificate with its own (the file that CAs call fullchain.pem; Postfix: `smtpd_tls_chain_files`). If the issuer %s is no public CA, get a certificate of one.", c.host, quoted(issuerOf(f.cert)))
+		return fmt.Sprintf("Let %s send the intermediate certificate with its %s (the file that CAs call fullchain.pem; Postfix: `smtpd_tls_chain_files`). If the issuer %s is no public CA, get a certificate of one.", c.host, c.own(), quoted(issuerOf(f.cert)))
 	case certUnknownCA:
-		return fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, c.host)
+		return fmt.Sprintf("Give %s %scertificate of a public CA for the name %s.", c.host, c.a(), c.host)
 	}
 	return c.otherCure(f, public)
 }
@@ -70,7 +71,7 @@ func (c reading) chainCure(f certFault, public bool) string {
 // otherCure is what puts a chain right that fails for a property of one of its
 // certificates: who issues the new one, which property it needs, and the command that shows
 // that property of the certificate in use.
-func (c reading) otherCure(f certFault, public bool) string {
+func (c reasonView) otherCure(f certFault, public bool) string {
 	if f.leaf == nil {
 		return fmt.Sprintf("Give %s another certificate; to look at the one in use: %s.", c.host, c.openssl())
 	}
@@ -98,11 +99,11 @@ func (c reading) otherCure(f certFault, public bool) string {
 	case pkix.ErrSignature:
 		need = ", and put it into the chain file together with the issuing certificates that come with it"
 	}
-	return fmt.Sprintf("Get from %s a new certificate for %s%s. To look at the one in use: %s.", ca, c.host, need, strings.TrimSuffix(c.openssl(), "`")+" </dev/null | openssl x509 -noout "+look+"`")
+	return fmt.Sprintf("Get from %s a new %scertificate for %s%s. To look at the one in use: %s.", ca, c.key, c.host, need, strings.TrimSuffix(c.openssl(), "`")+" </dev/null | openssl x509 -noout "+look+"`")
 }
 
 // stsChain is a certificate that an enforced policy does not accept.
-func (c reading) stsChain(s *reason.Shown, f certFault) (t told) {
+func (c reasonView) stsChain(s *reason.Shown, f certFault) (t statement) {
 	testing := c.p != nil && c.p.STS.Policy != nil && c.p.STS.Policy.Mode.String() == "testing"
 	demands := fmt.Sprintf("The MTA-STS policy of %s (mode enforce) requires a valid certificate that names %s.", c.domain, c.host)
 	if testing {
@@ -111,9 +112,9 @@ func (c reading) stsChain(s *reason.Shown, f certFault) (t told) {
 	clause := f.of(c.host)
 	switch {
 	case f.trouble == certName && s.CommonName == reason.CommonNameNever:
-		clause = fmt.Sprintf("the certificate of %s has that name as Common Name only%s", c.host, commonName(s.CommonName))
+		clause = fmt.Sprintf("the %scertificate of %s has that name as Common Name only%s", c.key, c.host, commonName(s.CommonName))
 	case f.trouble == certName:
-		clause = fmt.Sprintf("the certificate of %s is for %s, not for %s", c.host, presented(s.Presented), c.host)
+		clause = fmt.Sprintf("the %scertificate of %s is for %s, not for %s", c.key, c.host, presented(s.Presented), c.host)
 	}
 	t.cause = sentences(capital(clause)+".", demands, c.kept())
 	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, true)))}
@@ -127,14 +128,14 @@ func (c reading) stsChain(s *reason.Shown, f certFault) (t told) {
 }
 
 // pkixChain is a certificate that the operator, or REQUIRETLS, does not accept.
-func (c reading) pkixChain(s *reason.Shown, f certFault) (t told) {
+func (c reasonView) pkixChain(s *reason.Shown, f certFault) (t statement) {
 	why := "This check demands a certificate of a trusted CA with the name " + list(texts(s.References)) + "."
 	// The names may be those that the operator chose, with which the host has nothing to do.
 	chosen := !slices.ContainsFunc(s.References, func(r rfc6125.Reference) bool { return r.String() == c.host })
 	if c.r.ID == reason.PKIXName {
-		t.cause = sentences(fmt.Sprintf("The certificate of %s is for %s%s.", c.host, presented(s.Presented), commonName(s.CommonName)), why)
+		t.cause = sentences(fmt.Sprintf("The %scertificate of %s is for %s%s.", c.key, c.host, presented(s.Presented), commonName(s.CommonName)), why)
 		if !chosen {
-			t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s.", c.host, c.host)))}
+			t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s %scertificate whose subjectAltName has the name %s.", c.host, c.a(), c.host)))}
 			t.hints = append(t.hints, HintNames)
 			return t
 		}
@@ -155,8 +156,8 @@ func (c reading) pkixChain(s *reason.Shown, f certFault) (t told) {
 	return t
 }
 
-// encrypted is a session that authenticates nobody, because nothing asks for that.
-func (c reading) encrypted(s *reason.Shown, f certFault) (t told) {
+// encrypted is a session without authentication, because nothing asks for that.
+func (c reasonView) encrypted(s *reason.Shown, f certFault) (t statement) {
 	d, m := daneOf(c.p, c.h), stsOf(c.p, c.h)
 	effect := fmt.Sprintf("So the connection to %s is encrypted, but the server is not verified", c.host)
 	if c.r.ID == reason.EncryptedName && f.trouble != certName && f.trouble != certNone {
@@ -176,7 +177,8 @@ func (c reading) encrypted(s *reason.Shown, f certFault) (t told) {
 		f.trouble = certUnknownCA
 	}
 	if f.clause != "" && f.trouble != certRoots && f.trouble != certBudget {
-		effect += " (" + f.clause + commonName(s.CommonName) + ")"
+		clause := strings.Replace(f.clause, "its certificate", "its "+c.key+"certificate", 1)
+		effect += " (" + clause + commonName(s.CommonName) + ")"
 	}
 	effect += "."
 	switch {
@@ -199,7 +201,7 @@ func (c reading) encrypted(s *reason.Shown, f certFault) (t told) {
 }
 
 // other is the mechanism that is not the cause, in a sentence.
-func (c reading) other(m mechanism) string {
+func (c reasonView) other(m mechanism) string {
 	if !m.known && !m.there {
 		return ""
 	}

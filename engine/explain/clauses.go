@@ -37,7 +37,7 @@ func domain(r engine.Reason) string {
 	return "the next hop"
 }
 
-// exceptionClause tells of an exception.
+// exceptionClause is about an exception.
 func exceptionClause(x *exception.Exception) string {
 	if x == nil {
 		return ""
@@ -45,7 +45,7 @@ func exceptionClause(x *exception.Exception) string {
 	return clip(fmt.Sprintf("exception %s of %s, until %s: %s", x.ID, x.Author, x.Ends.UTC().Format(time.DateOnly), x.Reason))
 }
 
-// drop tells of a lost protection.
+// drop is about a lost protection.
 func drop(r engine.Reason, d *memory.Drop) string {
 	since, dom := d.Since.UTC().Format(time.DateOnly), r.Domain
 	switch d.Kind {
@@ -114,7 +114,7 @@ func commonName(c reason.CommonName) string {
 }
 
 // presented lists presented names for a sentence: a Common Name that is one of the
-// DNS names is not told twice.
+// DNS names is not said twice.
 func presented(names []string) string {
 	if len(names) == 0 {
 		return "no name"
@@ -158,23 +158,23 @@ func unusable(s dane.Set) string {
 // whyUnusable says in a clause why a record does not count.
 func whyUnusable(u dane.RecordUse) string {
 	r := u.Record
-	switch {
-	case u.Agility:
+	switch u.Fault {
+	case dane.FaultOutranked:
 		return "a record with a stronger digest is there"
-	case r.Usage == dane.PKIXTA || r.Usage == dane.PKIXEE:
+	case dane.FaultPKIXUsage:
 		return fmt.Sprintf("usage %d (%s) does not count for mail", r.Usage, r.Usage)
-	case r.Usage > dane.DANEEE:
+	case dane.FaultUnknownUsage:
 		return fmt.Sprintf("usage %d does not exist", r.Usage)
-	case r.Selector > dane.SPKI:
+	case dane.FaultUnknownSelector:
 		return fmt.Sprintf("selector %d does not exist", r.Selector)
-	case r.MatchingType > dane.SHA2_512:
+	case dane.FaultUnknownMatching:
 		return fmt.Sprintf("matching type %d does not exist", r.MatchingType)
-	case r.MatchingType == dane.Full && r.Selector == dane.Cert:
+	case dane.FaultNotCert:
 		return "its data is no certificate (matching type 0 takes a whole one)"
-	case r.MatchingType == dane.Full:
+	case dane.FaultNotKey:
 		return "its data is no public key (matching type 0 takes a whole one)"
 	}
-	return clip(u.Why)
+	return clip(RecordUse(u))
 }
 
 // clipAt is how many octets of a foreign text go into a line for people.

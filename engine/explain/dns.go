@@ -360,7 +360,7 @@ func unsignedCure(r dnssec.Reason) dnsCure {
 	case dnssec.ReasonUnsignedDelegation:
 		name := r.Name
 		if name.IsRoot() || name.NumLabels() == 1 {
-			return dnsCure{} // nobody below can do anything about it
+			return dnsCure{} // the owners of zones below cannot correct it
 		}
 		return dnsCure{name, fmt.Sprintf("sign the zone %s, unless it is signed already, and give its DS record to the parent zone %s (through the registrar)", name, bareParent(r))}
 	case dnssec.ReasonUnsupportedAlgorithm:

@@ -12,7 +12,7 @@ import (
 // Lookups without which nothing goes.
 
 // what is what a lookup was for.
-func (c reading) what(ev *reason.LookupFailed) string {
+func (c reasonView) what(ev *reason.LookupFailed) string {
 	le := lookupOf(ev.Err)
 	switch c.r.ID {
 	case reason.MXBogus, reason.MXLookupFailed:
@@ -33,7 +33,7 @@ func (c reading) what(ev *reason.LookupFailed) string {
 	return c.whatTLSA(ev)
 }
 
-func (c reading) whatTLSA(ev *reason.LookupFailed) string {
+func (c reasonView) whatTLSA(ev *reason.LookupFailed) string {
 	owner := tlsaOwnerOf(c.h)
 	if ev.Owner.IsValid() {
 		owner = ev.Owner.String()
@@ -49,9 +49,9 @@ func tlsaOwnerOf(h *engine.Host) string {
 }
 
 // lookupFailed is a lookup without which nothing goes.
-func (c reading) lookupFailed(ev *reason.LookupFailed) told {
+func (c reasonView) lookupFailed(ev *reason.LookupFailed) statement {
 	what := c.what(ev)
-	var t told
+	var t statement
 	effect := ""
 	switch c.r.ID {
 	case reason.MXBogus, reason.MXLookupFailed:
@@ -87,7 +87,7 @@ func (c reading) lookupFailed(ev *reason.LookupFailed) told {
 }
 
 // through says by which aliases the lookup came to the name that failed.
-func (c reading) through(ev *reason.LookupFailed) string {
+func (c reasonView) through(ev *reason.LookupFailed) string {
 	le := lookupOf(ev.Err)
 	if le == nil || c.h == nil || !le.Reason.Zone.IsValid() || le.Question.Name.IsSubdomainOf(le.Reason.Zone) {
 		return ""

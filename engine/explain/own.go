@@ -30,7 +30,7 @@ const (
 	HintRoots        Hint = "roots"         // the file of root certificates may be out of date
 	HintStore        Hint = "store"         // the store cannot be read
 	HintException    Hint = "exception"     // an exception lets the message go
-	HintForget       Hint = "forget"        // the memory can be told that a change is intended
+	HintForget       Hint = "forget"        // the domain can be forgotten if the change was intended
 	HintLevel        Hint = "level"         // another level would demand more, or less
 	HintNames        Hint = "names"         // names can be configured
 	HintOtherNames   Hint = "other-names"   // the names that were configured are not the host's
@@ -79,5 +79,5 @@ func ownLookup(err error, what string, p *engine.Plan) string {
 	return text + "."
 }
 
-// ownSide is said behind every fault of this side.
+// ownSide follows every fault of this side.
 const ownSide = "This says nothing about the domain."

@@ -40,7 +40,7 @@ func ownVariant(l *engine.Library) variant {
 	return variantNone
 }
 
-// own is what stands for a name in braces.
+// own is the text in place of a name in braces.
 func own(r engine.Reason, l *engine.Library, name string) string {
 	switch name {
 	case "obstacle":
@@ -58,8 +58,8 @@ func own(r engine.Reason, l *engine.Library, name string) string {
 // maxFaults bounds the faults that a text names: a certificate can have one a field.
 const maxFaults = 3
 
-// Obstacle says in a clause what stands between the host and the TLS library of this
-// program.
+// Obstacle says in a clause why the TLS library of this program has no session with the
+// host.
 func Obstacle(l *engine.Library) string {
 	switch l.Obstacle {
 	case engine.ObstacleCertificate:

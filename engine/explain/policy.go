@@ -259,7 +259,7 @@ func webCertificate(host, url string, f certFault, in string) fileFault {
 	return fileFault{fmt.Sprintf("the policy %s does not count, because %s", url, clause), cure}
 }
 
-// kept says in a sentence that a kept copy of the policy is applied, and how it stands to
+// kept says in a sentence that a kept copy of the policy is applied, and how it compares with
 // what is published; "" where it is not.
 func kept(p *engine.Plan) string {
 	r := &p.STS

@@ -11,9 +11,9 @@ import (
 // MTA-STS policies, and hosts that they do not list.
 
 // policyFailed is a policy, or its record, that does not count.
-func (c reading) policyFailed(ev *reason.PolicyFailed) (t told) {
+func (c reasonView) policyFailed(ev *reason.PolicyFailed) (t statement) {
 	if c.p == nil {
-		return told{cause: fmt.Sprintf("The MTA-STS policy of %s does not count (%s).", c.domain, clause(ev.Err))}
+		return statement{cause: fmt.Sprintf("The MTA-STS policy of %s does not count (%s).", c.domain, clause(ev.Err))}
 	}
 	switch c.r.ID {
 	case reason.STSRecordGone:
@@ -50,7 +50,7 @@ func (c reading) policyFailed(ev *reason.PolicyFailed) (t told) {
 }
 
 // policyUnknown is what this program has not found out.
-func (c reading) policyUnknown(ev *reason.PolicyUnknown) (t told, ok bool) {
+func (c reasonView) policyUnknown(ev *reason.PolicyUnknown) (t statement, ok bool) {
 	switch c.r.ID {
 	case reason.STSPending:
 		if ev.Record {
@@ -89,9 +89,9 @@ func shortage(err error) string {
 }
 
 // undetermined is a record that cannot be looked up, where this check waits for that.
-func (c reading) undetermined() (t told) {
+func (c reasonView) undetermined() (t statement) {
 	if c.p == nil {
-		return told{cause: fmt.Sprintf("Whether %s has an MTA-STS policy is not known.", c.domain)}
+		return statement{cause: fmt.Sprintf("Whether %s has an MTA-STS policy is not known.", c.domain)}
 	}
 	err := c.p.STS.TXTErr
 	what := whatRecord(c.domain)
@@ -108,7 +108,7 @@ func (c reading) undetermined() (t told) {
 }
 
 // notListed is a host that the policy does not name.
-func (c reading) notListed(ev *reason.PolicyHosts) (t told) {
+func (c reasonView) notListed(ev *reason.PolicyHosts) (t statement) {
 	var lists, note string
 	if ev == nil && c.p != nil && c.p.STS.Policy != nil {
 		ev = &reason.PolicyHosts{Patterns: c.p.STS.Policy.MX}
@@ -138,7 +138,7 @@ func (c reading) notListed(ev *reason.PolicyHosts) (t told) {
 	return t
 }
 
-func (c reading) listLines() []string {
+func (c reasonView) listLines() []string {
 	lines := []string{"mx: " + c.host}
 	if c.p != nil {
 		lines = append(lines, recordLine(c.p))
@@ -147,7 +147,7 @@ func (c reading) listLines() []string {
 }
 
 // kept is kept of the plan.
-func (c reading) kept() string {
+func (c reasonView) kept() string {
 	if c.p == nil {
 		return ""
 	}

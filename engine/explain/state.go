@@ -15,7 +15,7 @@ import (
 
 // What the domain publishes now, as far as sentences and advice depend on it.
 
-// A mechanism is what DANE, or MTA-STS, came to where it authenticates nobody.
+// A mechanism is the result of DANE or MTA-STS where it authenticates no host.
 type mechanism struct {
 	clause string // why not: "mx.example.org has no TLSA records"
 	there  bool   // something is published for it, which does not count
@@ -232,7 +232,7 @@ func stsOf(p *engine.Plan, h *engine.Host) mechanism {
 	return mechanism{clause: "MTA-STS is not used at this level"}
 }
 
-// patternNote explains why a wildcard of the policy does not stand for the host, where
+// patternNote explains why a wildcard of the policy does not match the host, where
 // that is a likely mistake.
 func patternNote(p *engine.Plan, h *engine.Host, patterns []sts.Pattern) string {
 	for _, q := range patterns {

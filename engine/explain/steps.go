@@ -340,7 +340,7 @@ func Steps(p *engine.Plan, i int, d engine.Decision) []Step {
 		if d.Event == engine.HandshakeDone {
 			out = append(out, Step{Step: StepCertificate, Host: name, Result: certificateShown(&d), RFC: "9525 s.6"})
 		}
-		out = append(out, compared(name, &d)...)
+		out = append(out, compared(h, name, &d)...)
 		if d.Lost != nil {
 			out = append(out, Step{Step: StepMemory, Host: name, Result: drop(engine.Reason{Domain: p.Orig}, d.Lost), RFC: byID[reason.MemoryTLS].RFC})
 		}
@@ -373,6 +373,9 @@ func connection(name string, d *engine.Decision) Step {
 		result = "TLS established"
 		if d.Peer.TLS != "" {
 			result = clip(d.Peer.TLS) + " established"
+		}
+		if d.Peer.OtherKey {
+			result = clip(d.Peer.TLS) + " (second connection, for the " + KeyOf(&d.Peer) + " certificate)"
 		}
 		if d.Peer.Handshake == engine.HandshakeRead {
 			result = clip(d.Peer.TLS) + " handshake read as far as the signature that proves the key, not completed"
@@ -413,13 +416,13 @@ func certificateShown(d *engine.Decision) string {
 
 // compared lists the TLSA records that were held against the peer: the one that matches,
 // or why none does.
-func compared(name string, d *engine.Decision) (out []Step) {
+func compared(h *engine.Host, name string, d *engine.Decision) (out []Step) {
 	if d.TLSA.OK {
 		return []Step{{Step: StepTLSARecord, Host: name, Name: record(d.TLSA.Matched), Type: "TLSA", Result: "matches", RFC: "7672 s.3"}}
 	}
-	for _, t := range d.TLSA.Trace {
+	for i, t := range d.TLSA.Trace {
 		out = append(out, Step{Step: StepTLSARecord, Host: name, Name: clip(t.Record.String()), Type: "TLSA",
-			Result: clip(t.Why), RFC: "7672 s.3"})
+			Result: clip(RecordResult(h.DANE.Set, i, t)), RFC: "7672 s.3"})
 	}
 	return out
 }

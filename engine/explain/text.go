@@ -28,7 +28,7 @@ func capital(s string) string {
 	return string(unicode.ToUpper(r)) + s[n:]
 }
 
-// lower goes on with a sentence behind a colon, unless it begins with a name.
+// lower continues a sentence after a colon, unless it begins with a name.
 func lower(s string) string {
 	first, _, _ := strings.Cut(s, " ")
 	if len(first) > 1 && strings.ToUpper(first) == first || strings.ContainsAny(first, "._:/[0123456789`") {

@@ -9,24 +9,25 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine/reason"
+	"github.com/mxauth/mxauth/pkix"
 )
 
 // TLSA records that do not match, or cannot be used.
 
 // tlsaUnusable is a TLSA RRset of which no record can be used for mail.
-func (c reading) tlsaUnusable(s *reason.Shown) (t told) {
+func (c reasonView) tlsaUnusable(s *reason.Shown) (t statement) {
 	set := dane.Set{}
 	if c.h != nil {
 		set = c.h.DANE.Set
 	}
 	if len(set.Usable()) > 0 { // the option insecure-mx = encrypt
-		return told{cause: fmt.Sprintf("%s, and this check then asks %s for no more than TLS, although it has TLSA records (at %s).", capital(unsignedMX(c.p, c.h)), c.host, c.owner()), owner: signMX(c.p)}
+		return statement{cause: fmt.Sprintf("%s, and this check then asks %s for no more than TLS, although it has TLSA records (at %s).", capital(unsignedMX(c.p, c.h)), c.host, c.owner()), owner: signMX(c.p)}
 	}
 	t.cause = sentences(fmt.Sprintf("None of the TLSA records of %s (at %s) can be used for mail: %s.%s So TLS is required, and who the server is cannot be checked.", c.host, c.owner(), unusable(set), c.alias()), tooMany(set))
 	if c.h != nil && stsOf(c.p, c.h).there {
 		t.cause = sentences(t.cause, sentence(stsOf(c.p, c.h).clause))
 	}
-	t.owner = []Cure{c.replace(s, fmt.Sprintf("Replace the TLSA records at %s by this one, which is made from the key that %s shows now", c.owner(), c.host), dane.Recommended(dane.DANEEE), true)}
+	t.owner = []Cure{c.replace(s, fmt.Sprintf("Replace the TLSA records at %s %s", c.owner(), c.madeNow(s)), dane.Recommended(dane.DANEEE), true)}
 	return t
 }
 
@@ -39,7 +40,7 @@ func tooMany(s dane.Set) string {
 }
 
 // replace is the cure to publish a record of what the server shows now.
-func (c reading) replace(s *reason.Shown, text string, r dane.Recipe, tlsa bool) Cure {
+func (c reasonView) replace(s *reason.Shown, text string, r dane.Recipe, tlsa bool) Cure {
 	rec, ok := dane.Record{}, false
 	if s != nil {
 		rec, ok = tlsaNow(s, r)
@@ -51,12 +52,12 @@ func (c reading) replace(s *reason.Shown, text string, r dane.Recipe, tlsa bool)
 	if !ok {
 		return cure(by(fmt.Sprintf("%s: `mxauth tlsa make %s` prints it.", strings.Replace(text, "this one, which is made", "one that is made", 1), c.host)))
 	}
-	return cure(by(text+" (compare it with the key on the server before you publish it):"), fmt.Sprintf("%s. IN TLSA %s", c.owner(), rec))
+	return cure(by(text+" (compare it with the key on the server before you publish it):"), recordLines(s, c.owner(), rec)...)
 }
 
 // matching is the record of the set that the presented certificate or key matches although
 // it does not count, because a stronger digest is there; ok is false if there is none.
-func (c reading) outranked(s *reason.Shown) (weak, strong dane.Record, ok bool) {
+func (c reasonView) outranked(s *reason.Shown) (weak, strong dane.Record, ok bool) {
 	if c.h == nil || leaf(s.Chain) == nil {
 		return weak, strong, false
 	}
@@ -79,7 +80,7 @@ func (c reading) outranked(s *reason.Shown) (weak, strong dane.Record, ok bool) 
 }
 
 // noMatch is a key or certificate that matches no TLSA record.
-func (c reading) noMatch(s *reason.Shown) (t told) {
+func (c reasonView) noMatch(s *reason.Shown) (t statement) {
 	owner := c.owner()
 	set := dane.Set{}
 	if c.h != nil {
@@ -107,9 +108,9 @@ func (c reading) noMatch(s *reason.Shown) (t told) {
 			break
 		}
 	}
-	it := "key"
+	it := c.key + "key"
 	if recipe.Selector == dane.Cert {
-		it = "certificate"
+		it = c.key + "certificate"
 	}
 	var published []string
 	for _, r := range usable {
@@ -120,13 +121,15 @@ func (c reading) noMatch(s *reason.Shown) (t told) {
 	switch {
 	case len(s.Chain) == 0 && len(s.RawKey) == 0:
 		shows = fmt.Sprintf("%s shows no certificate", c.host)
-	case s.Fault != "":
-		shows = fmt.Sprintf("the %s that is shown could not be compared (%s)", it, clip(s.Fault))
+	case s.Unread != "":
+		shows = fmt.Sprintf("the %s that is shown could not be compared (%s)", it, clip(s.Unread))
 	case ok:
 		shows = fmt.Sprintf("the one shown is %s", record(now))
 	}
 	t.cause = sentences(fmt.Sprintf("The %s that %s shows matches none of the TLSA records at %s (published: %s; %s).", it, c.host, owner, list(published), shows), strings.TrimSpace(c.alias()), tooMany(set))
-	if ok {
+	if s.Pair != nil && ok {
+		t.owner = []Cure{c.recordsOfPair(s, recipe, now, usable)}
+	} else if ok {
 		stale := "the published records"
 		if len(usable) == 1 {
 			stale = "the published record"
@@ -156,7 +159,7 @@ func compareCommand(r dane.Recipe) string {
 func short(r dane.Record) string { return record(r) }
 
 // noAnchorMatch is a chain without the authority that TLSA records of usage 2 name.
-func (c reading) noAnchorMatch(s *reason.Shown, usable []dane.Record) (t told) {
+func (c reasonView) noAnchorMatch(s *reason.Shown, usable []dane.Record) (t statement) {
 	owner := c.owner()
 	var published []string
 	for _, r := range usable {
@@ -185,8 +188,8 @@ func (c reading) noAnchorMatch(s *reason.Shown, usable []dane.Record) (t told) {
 	return t
 }
 
-// halfDANE is a match behind an unsigned MX record.
-func (c reading) halfDANE() (t told) {
+// halfDANE is a match of a host found by an unsigned MX record.
+func (c reasonView) halfDANE() (t statement) {
 	t.cause = sentences(fmt.Sprintf("%s proves itself by its TLSA records (at %s), but %s: so it is not proven that mail of %s belongs there.", c.host, c.owner(), unsignedMX(c.p, c.h), c.domain))
 	s := stsOf(c.p, c.h)
 	if s.there {
@@ -202,9 +205,9 @@ func (c reading) halfDANE() (t told) {
 }
 
 // daneName is a certificate of the right CA and another name.
-func (c reading) daneName(s *reason.Shown) (t told) {
+func (c reasonView) daneName(s *reason.Shown) (t statement) {
 	why := commonName(s.CommonName)
-	t.cause = fmt.Sprintf("The certificate of %s is from the CA that its TLSA records at %s name, but it is for %s%s; one of these names is needed: %s.", c.host, c.owner(), presented(s.Presented), why, list(texts(s.References)))
+	t.cause = fmt.Sprintf("The %scertificate of %s is from the CA that its TLSA records at %s name, but it is for %s%s; one of these names is needed: %s.", c.key, c.host, c.owner(), presented(s.Presented), why, list(texts(s.References)))
 	if c.p != nil && c.p.MX.Status != dnssec.Secure && c.p.Orig.IsValid() && slices.Contains(s.Presented, c.domain) {
 		t.cause = sentences(t.cause, fmt.Sprintf("The name %s does not count here: %s, so anybody could have put %s in its place.", c.domain, unsignedMX(c.p, c.h), c.host))
 	}
@@ -213,8 +216,10 @@ func (c reading) daneName(s *reason.Shown) (t told) {
 	if len(s.References) > 0 {
 		want = s.References[0].String()
 	}
-	text := fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s", c.host, want)
-	if now, ok := tlsaNow(s, dane.Recommended(dane.DANEEE)); ok {
+	text := fmt.Sprintf("Give %s %scertificate whose subjectAltName has the name %s", c.host, c.a(), want)
+	if now, ok := tlsaNow(s, dane.Recommended(dane.DANEEE)); ok && s.Pair != nil {
+		t.owner = []Cure{cure(c.hostBy(text+"; or publish a record of that key as well, with which no name is needed (compare it with the key on the server first):"), fmt.Sprintf("%s. IN TLSA %s", c.owner(), now))}
+	} else if ok {
 		t.owner = []Cure{cure(c.hostBy(text+"; or publish a record of the server's own key in place of that of the CA, with which no name is needed (compare it with the key on the server first):"), fmt.Sprintf("%s. IN TLSA %s", c.owner(), now))}
 	} else {
 		t.owner = []Cure{cure(c.hostBy(text + "."))}
@@ -223,9 +228,9 @@ func (c reading) daneName(s *reason.Shown) (t told) {
 }
 
 // daneChain is a path to a CA of the TLSA records that is not valid.
-func (c reading) daneChain(s *reason.Shown, f certFault) (t told) {
-	if errors.Is(s.Err, dane.ErrKey) {
-		t.cause = fmt.Sprintf("The key of %s matches its TLSA record at %s, and proves nothing, because it is %s.", c.host, c.owner(), clip(s.Fault))
+func (c reasonView) daneChain(s *reason.Shown, f certFault) (t statement) {
+	if weak := (*pkix.KeyError)(nil); errors.Is(s.Err, dane.ErrKey) && errors.As(s.Err, &weak) {
+		t.cause = fmt.Sprintf("The %skey of %s matches its TLSA record at %s, and proves nothing, because it is %s.", c.key, c.host, c.owner(), weak)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s an ECDSA P-256 key or an RSA key of at least 2048 bits; publish its TLSA record first.", c.host)))}
 		return t
 	}

@@ -12,7 +12,7 @@ import (
 // Connections that came to no TLS session.
 
 // demand says which policy requires TLS.
-func (c reading) demand(part engine.Requirement) string {
+func (c reasonView) demand(part engine.Requirement) string {
 	switch part {
 	case engine.DANE, engine.HalfDANE, engine.Encrypt:
 		return fmt.Sprintf("the TLSA records at %s require it", c.owner())
@@ -53,7 +53,7 @@ func address(p *engine.Peer) string {
 }
 
 // openssl is the command that shows what the server does in TLS.
-func (c reading) openssl() string {
+func (c reasonView) openssl() string {
 	port := uint16(dane.DefaultPort)
 	if c.h != nil && c.h.Port != 0 {
 		port = c.h.Port
@@ -62,18 +62,18 @@ func (c reading) openssl() string {
 }
 
 // noTLS is a connection that came to no TLS session.
-func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
+func (c reasonView) noTLS(ev *engine.NoTLS) (t statement, ok bool) {
 	switch c.r.ID {
 	case reason.NoConnection:
 		return c.noConnection(&ev.Peer), true
 	case reason.NotTried:
 		if ev.Peer.Ending != engine.EndedFamily {
-			return told{}, false
+			return statement{}, false
 		}
 		t.cause = fmt.Sprintf("%s was not tried: %s.", c.host, clip(ev.Peer.Detail))
 		t.sender = []string{"Check over both families; a mail server uses the one that the host has."}
 	case reason.Unconfirmed:
-		return told{}, false
+		return statement{}, false
 	case reason.NoSTARTTLS:
 		t.cause = fmt.Sprintf("%s does not offer STARTTLS, and %s.", c.host, c.demand(ev.Part))
 		t.owner = c.startTLS()
@@ -103,18 +103,18 @@ func (c reading) noTLS(ev *engine.NoTLS) (t told, ok bool) {
 }
 
 // startTLS is what makes a server offer STARTTLS.
-func (c reading) startTLS() []Cure {
+func (c reasonView) startTLS() []Cure {
 	return []Cure{cure(c.hostBy(fmt.Sprintf("Switch STARTTLS on at %s (Postfix: `smtpd_tls_security_level = may`). If it is on there, a firewall or filter before the server removes the offer (\"SMTP inspection\"): switch that off.", c.host)))}
 }
 
 // HandshakeFault returns the clause that says how the TLS handshake with a host failed, and
 // the sentence that says what to look at.
 func HandshakeFault(h *engine.Host, p *engine.Peer) (fault, cure string) {
-	return reading{h: h, host: host(h)}.handshake(p)
+	return reasonView{h: h, host: host(h)}.handshake(p)
 }
 
 // handshake says how a handshake failed, and what to look at.
-func (c reading) handshake(p *engine.Peer) (clause, fix string) {
+func (c reasonView) handshake(p *engine.Peer) (clause, fix string) {
 	logs := fmt.Sprintf("The log of %s says why; try %s from outside.", c.host, c.openssl())
 	switch {
 	case p.Event == engine.HandshakeDone && p.Outdated():
@@ -140,7 +140,7 @@ func (c reading) handshake(p *engine.Peer) (clause, fix string) {
 }
 
 // clear is a message that goes in the clear, since nothing requires TLS.
-func (c reading) clear(ev *engine.NoTLS) (t told) {
+func (c reasonView) clear(ev *engine.NoTLS) (t statement) {
 	clause := fmt.Sprintf("%s does not offer STARTTLS", c.host)
 	t.owner = c.startTLS()
 	switch c.r.ID {
@@ -164,7 +164,7 @@ func (c reading) clear(ev *engine.NoTLS) (t told) {
 }
 
 // free says in a clause why nothing is demanded.
-func (c reading) free() string {
+func (c reasonView) free() string {
 	ground := reason.GroundNoPolicy
 	if c.h != nil {
 		ground = c.h.Ground
@@ -186,7 +186,7 @@ func (c reading) free() string {
 
 // mechanisms says in sentences what DANE and MTA-STS came to, the one first that is
 // published and does not count.
-func (c reading) mechanisms() string {
+func (c reasonView) mechanisms() string {
 	d, s := daneOf(c.p, c.h), stsOf(c.p, c.h)
 	if s.there {
 		return sentences(sentence(s.clause), sentence(d.clause))
@@ -195,7 +195,7 @@ func (c reading) mechanisms() string {
 }
 
 // noConnection is a server that was not reached, or takes no mail.
-func (c reading) noConnection(p *engine.Peer) (t told) {
+func (c reasonView) noConnection(p *engine.Peer) (t statement) {
 	where := c.host + address(p)
 	need := ""
 	if c.h != nil && c.h.Requirement.NeedsTLS() {
@@ -244,7 +244,7 @@ func (c reading) noConnection(p *engine.Peer) (t told) {
 	return t
 }
 
-func (c reading) port() uint16 {
+func (c reasonView) port() uint16 {
 	if c.h != nil && c.h.Port != 0 {
 		return c.h.Port
 	}
@@ -252,7 +252,7 @@ func (c reading) port() uint16 {
 }
 
 // needs says what would be required of the host.
-func (c reading) needs() string {
+func (c reasonView) needs() string {
 	r := c.h.Requirement
 	switch {
 	case r.Has(engine.DANE), r.Has(engine.HalfDANE):

@@ -107,7 +107,7 @@ func transient(code string) string {
 }
 
 // rfcOf is the section of the rule: of the policy that requires TLS, where a reason can
-// belong to several, and of the reason behind one that only passes it on.
+// belong to several, and of the reason that another one wraps.
 func rfcOf(r engine.Reason) string {
 	i := byID[r.ID]
 	if i == nil {
@@ -202,7 +202,7 @@ func Text(r engine.Reason) string {
 	if i == nil {
 		return ""
 	}
-	if t, ok := tell(r); ok {
+	if t, ok := explainReason(r); ok {
 		return t.cause
 	}
 	text := i.Text
@@ -222,7 +222,7 @@ func Text(r engine.Reason) string {
 	}
 }
 
-// field is what stands for a name in braces.
+// field is the text in place of a name in braces.
 func field(r engine.Reason, name string) string {
 	switch name {
 	case "domain":
@@ -298,7 +298,7 @@ func field(r engine.Reason, name string) string {
 	return ""
 }
 
-// shown is what stands for a name in braces where a certificate was judged.
+// shown is the text in place of a name in braces where a certificate was judged.
 func shown(s *reason.Shown, name string) string {
 	switch name {
 	case "presented":

@@ -109,7 +109,7 @@ func (p Policy) endFuture(past *Past, now time.Time) {
 
 // A Config configures a [Memory]. Store is required.
 type Config struct {
-	// Store keeps what is remembered, beside the policies of MTA-STS if it is the same
+	// Store keeps what is remembered, with the policies of MTA-STS if it is the same
 	// (under other keys), in classes below [store.Enforce]. The Memory does not close it.
 	Store  store.Store
 	Action Action
@@ -123,7 +123,7 @@ type Config struct {
 // it is noticed (RFC 3207 section 6 suggests as much for STARTTLS; DANE and MTA-STS leave
 // it to local policy). It may be used by many goroutines at once, and by several engines.
 //
-// It reads from its store while a plan is made, and writes behind it: nobody waits for a
+// It reads from its store while a plan is made, and writes later: no plan waits for a
 // write. What cannot be written is kept and tried again; what has not been written when
 // the process dies is learned again. When the store
 // cannot be read, the plan says so and goes on as if nothing were remembered; under
@@ -136,9 +136,9 @@ type Memory struct {
 	turn   chan struct{} // held, as a token, by who changes the store
 
 	mu      sync.Mutex // guards what follows
-	dirty   map[string]*news
-	busy    map[string]*news // what the writer is at
-	forgets uint64           // calls of Forget: what was read before one is not written after it
+	dirty   map[string]*pendingWrite
+	busy    map[string]*pendingWrite // what the writer is at
+	forgets uint64                   // calls of Forget: what was read before one is not written after it
 	stats   Stats
 	ended   bool
 }
@@ -181,7 +181,7 @@ func New(c Config) (*Memory, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Memory{c: c, wake: make(chan struct{}, 1), closed: make(chan struct{}), done: make(chan struct{}), turn: make(chan struct{}, 1), dirty: map[string]*news{}}
+	m := &Memory{c: c, wake: make(chan struct{}, 1), closed: make(chan struct{}), done: make(chan struct{}), turn: make(chan struct{}, 1), dirty: map[string]*pendingWrite{}}
 	go m.write()
 	return m, nil
 }
@@ -225,7 +225,7 @@ func (m *Memory) Past(ctx context.Context, domain rfc6125.Host, port uint16) (p 
 		return Past{}, false, fmt.Errorf("memory of %s: %w", domain, err)
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock() // news change under it
+	defer m.mu.Unlock() // pending writes change under it
 	p, _ = busy.apply(p)
 	p, _ = dirty.apply(p)
 	return p, ok || busy != nil || dirty != nil, nil
@@ -279,7 +279,7 @@ func (m *Memory) Restore(p Past) error {
 		return fault.Errorf("memory", "%w", err)
 	}
 	q := p.clone()
-	m.learn(h, p.Port, func(n *news) { *n = news{all: &q, domain: n.domain, port: n.port} })
+	m.learn(h, p.Port, func(n *pendingWrite) { *n = pendingWrite{all: &q, domain: n.domain, port: n.port} })
 	return nil
 }
 

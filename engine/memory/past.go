@@ -45,7 +45,7 @@ type DropKind string
 
 // Drop kinds.
 const (
-	DropDANE       DropKind = "dane-gone"       // no host has signed TLSA records behind a signed MX any more
+	DropDANE       DropKind = "dane-gone"       // no host has signed TLSA records found by a signed MX any more
 	DropDANEPartly DropKind = "dane-partly"     // all hosts had them, and some have not
 	DropSTS        DropKind = "sts-gone"        // no MTA-STS policy is published and none is kept
 	DropSTSUnknown DropKind = "sts-unreachable" // record or policy cannot be had, and none is kept
@@ -110,7 +110,7 @@ type TLSHost struct {
 // to [Precision], so that not every delivery is a write.
 //
 // DANE counts where TLSA records and the MX record are signed; MTA-STS where a policy was
-// fetched over HTTPS from the policy host. Nobody who merely sits on the network can plant
+// fetched over HTTPS from the policy host. An attacker on the network cannot plant
 // either.
 type Past struct {
 	V      int       `json:"v"` // 1

@@ -12,20 +12,20 @@ import (
 	"github.com/mxauth/mxauth/store"
 )
 
-// News are what is to be remembered of one domain: how its plan, and then how each of its
+// A pendingWrite is one pending write to the memory of a domain: how its plan, and then how each of its
 // hosts changes what is known.
-type news struct {
+type pendingWrite struct {
 	all     *Past // in place of what is there
 	plan    *Past // DANE, MTA-STS and their drops
 	domain  string
 	port    uint16
 	hosts   map[string]Sighting
-	noticed func(Drop)          // told of a host that stopped to speak TLS
-	told    map[string]struct{} // hosts of which noticed was told
+	noticed func(Drop)          // called for a host that stopped to speak TLS
+	told    map[string]struct{} // hosts for which noticed was called
 }
 
 // apply brings news to what is known, and returns drops that were not known.
-func (n *news) apply(p Past) (Past, []Drop) {
+func (n *pendingWrite) apply(p Past) (Past, []Drop) {
 	if n == nil {
 		return p, nil
 	}
@@ -50,7 +50,7 @@ func (n *news) apply(p Past) (Past, []Drop) {
 }
 
 // learn has news of a domain written soon. It returns false if there is no room for it.
-func (m *Memory) learn(domain rfc6125.Host, port uint16, f func(*news)) bool {
+func (m *Memory) learn(domain rfc6125.Host, port uint16, f func(*pendingWrite)) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.note(domain, port, f)
@@ -73,13 +73,13 @@ func (m *Memory) LearnPlan(domain rfc6125.Host, u Update, forgets uint64) bool {
 	defer m.mu.Unlock()
 	m.stats.Drops += uint64(len(u.Fresh))
 	next := u.Next.clone()
-	return m.forgets == forgets && m.note(domain, next.Port, func(n *news) { n.plan = &next })
+	return m.forgets == forgets && m.note(domain, next.Port, func(n *pendingWrite) { n.plan = &next })
 }
 
 // LearnTLS has it written soon whether a host spoke TLS. If that is a drop that was not
 // known, lost is called with it once, from a goroutine of the memory.
 func (m *Memory) LearnTLS(domain rfc6125.Host, port uint16, s Sighting, lost func(Drop)) {
-	m.learn(domain, port, func(n *news) {
+	m.learn(domain, port, func(n *pendingWrite) {
 		if n.hosts == nil {
 			n.hosts = map[string]Sighting{}
 		}
@@ -89,7 +89,7 @@ func (m *Memory) LearnTLS(domain rfc6125.Host, port uint16, s Sighting, lost fun
 }
 
 // note is learn for who holds mu.
-func (m *Memory) note(domain rfc6125.Host, port uint16, f func(*news)) bool {
+func (m *Memory) note(domain rfc6125.Host, port uint16, f func(*pendingWrite)) bool {
 	if port == smtpPort {
 		port = 0
 	}
@@ -100,7 +100,7 @@ func (m *Memory) note(domain rfc6125.Host, port uint16, f func(*news)) bool {
 		return false
 	}
 	if n == nil {
-		n = &news{domain: domain.String(), port: port}
+		n = &pendingWrite{domain: domain.String(), port: port}
 		m.dirty[key] = n
 	}
 	f(n)
@@ -112,7 +112,7 @@ func (m *Memory) note(domain rfc6125.Host, port uint16, f func(*news)) bool {
 }
 
 // over puts n on top of older news of the same domain.
-func (n *news) over(older *news) *news {
+func (n *pendingWrite) over(older *pendingWrite) *pendingWrite {
 	if n == nil {
 		return older
 	}
@@ -127,7 +127,7 @@ func (n *news) over(older *news) *news {
 	if merged.noticed == nil {
 		merged.noticed = older.noticed
 	}
-	merged.told = older.told // what is newer has not been told of yet
+	merged.told = older.told // what is newer has not been reported yet
 	if merged.hosts == nil {
 		merged.hosts = n.hosts
 	} else {
@@ -176,7 +176,7 @@ func (m *Memory) loseAll() {
 	clear(m.dirty)
 }
 
-// flush writes what waits and tells of the drops in it. What could not be written waits
+// flush writes what waits and reports the drops in it. What could not be written waits
 // again, and flush returns false.
 func (m *Memory) flush() bool {
 	tell, ok := m.writeDirty()
@@ -187,12 +187,12 @@ func (m *Memory) flush() bool {
 }
 
 // writeDirty writes what waits. It stays visible to [Memory.Past] until the store has it.
-// tell are the calls of observers.
+// tell holds the calls of observers.
 func (m *Memory) writeDirty() (tell []func(), ok bool) {
 	m.turn <- struct{}{}
 	defer func() { <-m.turn }()
 	m.mu.Lock()
-	m.busy, m.dirty = m.dirty, map[string]*news{}
+	m.busy, m.dirty = m.dirty, map[string]*pendingWrite{}
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), writePatience)
 	defer cancel()

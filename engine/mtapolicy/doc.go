@@ -129,8 +129,8 @@ const (
 	WeakerTLSAHost       DeviationID = "tlsa-host-used"        // dane-only uses every host whose TLSA records match, also one that the plan excludes
 	WeakerSTSUnchecked   DeviationID = "sts-unchecked"         // dane-and-sts = both: MTA-STS is not checked
 	WeakerTLSAUnchecked  DeviationID = "tlsa-unchecked"        // half-dane+sts: the TLSA records are not checked
-	WeakerOldInsecureMX  DeviationID = "old-insecure-mx"       // Postfix before 3.6.17, 3.7.13, 3.8.8, 3.9.2 with another default than dane ignores "dane" behind an unsigned MX
-	WeakerNextHopName    DeviationID = "half-dane-nexthop"     // usage 2 behind an unsigned MX: the name of the next hop counts as well
+	WeakerOldInsecureMX  DeviationID = "old-insecure-mx"       // Postfix before 3.6.17, 3.7.13, 3.8.8, 3.9.2 with another default than dane ignores "dane" where the MX is unsigned
+	WeakerNextHopName    DeviationID = "half-dane-nexthop"     // usage 2 where the MX is unsigned: the name of the next hop counts as well
 	WeakerTADates        DeviationID = "ta-dates"              // usage 2: the certificate of the authority may have expired
 	WeakerTACommonName   DeviationID = "ta-common-name"        // no-cn-id: with usage 2 a certificate without DNS names passes by its Common Name
 	WeakerCommonName     DeviationID = "common-name"           // a certificate without DNS names passes by its Common Name
@@ -138,13 +138,13 @@ const (
 	WeakerAudit          DeviationID = "audit-host-used"       // audit mode: a host is used although a lookup failed or an option excludes it
 	StrongerAudit        DeviationID = "audit-dane"            // audit mode: the default level dane goes on refusing
 	StrongerException    DeviationID = "exception-partly"      // an exception that does not cover all hosts has no effect
-	StrongerHostUnused   DeviationID = "host-unused"           // a usable host is not used beside hosts with TLSA records
-	StrongerInsecureMX   DeviationID = "insecure-mx-checked"   // TLSA records behind an unsigned MX are checked although the options do not ask for it
+	StrongerHostUnused   DeviationID = "host-unused"           // a usable host is not used together with hosts with TLSA records
+	StrongerInsecureMX   DeviationID = "insecure-mx-checked"   // TLSA records of an unsigned MX are checked although the options do not ask for it
 	StrongerDefaultLevel DeviationID = "default-level-applies" // the default level dane checks TLSA records that the plan does not look at
 	StrongerTLSDemanded  DeviationID = "tls-demanded"          // TLS is demanded of a host that may do without
 )
 
-// A Deviation says that the reply cannot tell all that the plan says.
+// A Deviation says that the reply cannot say all that the plan says.
 type Deviation struct {
 	ID DeviationID `json:"id"`
 	// Weaker: the mail server checks less than the plan demands. Otherwise it is stricter.
@@ -159,14 +159,14 @@ var weakerIDs = map[DeviationID]bool{
 	WeakerEximAgility: true, WeakerEximPurpose: true, WeakerCommonName: true, WeakerSharedName: true,
 }
 
-// A Reply is what the mail server is told. The zero Reply is TryLater without a text.
+// A Reply is the answer to the mail server. The zero Reply is TryLater without a text.
 type Reply struct {
 	Kind Kind `json:"kind"`
 	// Text is the policy of a Found reply, or one clause with host and cause of a TryLater
 	// reply: printable ASCII, at most 180 bytes there. It is empty for NotFound.
 	Text string `json:"text,omitempty"`
 	Row  Row    `json:"row"`
-	// Reason is the id of the engine's reason behind a TryLater reply; "" if there is none.
+	// Reason is the id of the engine's reason for a TryLater reply; "" if there is none.
 	Reason     reason.ID   `json:"reason,omitempty"`
 	Deviations []Deviation `json:"deviations,omitempty"`
 	// Would is the row that had fitted without audit mode; "" in every other reply.

@@ -11,7 +11,7 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// Rows of Exim, which asks once per host and can be told what the plan says of it.
+// Rows of Exim, which asks once per host and can do what the plan says of it.
 const (
 	X1 Row = "X1" // a host of the plan
 	X2 Row = "X2" // the domain as a whole
@@ -31,13 +31,13 @@ const (
 
 // Deviations of Exim.
 const (
-	WeakerEximHalfDANE   DeviationID = "exim-half-dane"    // Exim does no DANE behind an unsigned MX: TLS is demanded, TLSA records are not checked
+	WeakerEximHalfDANE   DeviationID = "exim-half-dane"    // Exim does no DANE where the MX is unsigned: TLS is demanded, TLSA records are not checked
 	WeakerEximAgility    DeviationID = "exim-agility"      // of two digests of a certificate the weaker is enough
 	WeakerEximPurpose    DeviationID = "exim-purpose"      // a certificate that is for clients only passes
 	StrongerEximUsage2   DeviationID = "exim-usage-2"      // usage 2: the CA has to be sent and to be another certificate, and the host's own name to be shown
 	StrongerEximAlias    DeviationID = "exim-alias-tlsa"   // the host is an alias, and Exim does not find the TLSA records at its name
 	StrongerEximSNI      DeviationID = "exim-alias-sni"    // the host is an alias, and is asked for the certificate of the name that it leads to
-	StrongerEximNames    DeviationID = "exim-names"        // configured names cannot be told: the host waits
+	StrongerEximNames    DeviationID = "exim-names"        // Exim cannot take configured names: the host waits
 	StrongerEximExcepted DeviationID = "exim-no-exception" // an exception for a host that must prove itself has no effect
 )
 
@@ -105,7 +105,7 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	q := h.Requirement
 	switch {
 	case h.lowered:
-		// The exception acts after the check, which Exim cannot repeat: its effect is told.
+		// The exception acts after the check, which Exim cannot repeat: the reply has its effect.
 		word = q.String()
 	case h.state == barred && h.Reason.ID == reason.Audit, h.state == open && p.Request.Options.Audit:
 		// Audit mode lets a connection go on after a check that failed, and Exim does not.
@@ -162,7 +162,7 @@ func eximHost(p *engine.Plan, h *host) Reply {
 // with Exim 4.96 and 4.98.2 and GnuTLS.
 func eximTLSA(reply *Reply, h *host) {
 	for _, u := range h.DANE.Set.Uses() {
-		if u.Agility {
+		if u.Fault == dane.FaultOutranked {
 			reply.deviate(WeakerEximAgility, h.label())
 		}
 	}

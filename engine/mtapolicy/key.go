@@ -14,7 +14,7 @@ import (
 // Errors of [ParseKey].
 var (
 	// ErrKey: the key is no domain, host or address literal in the notation of Postfix. The
-	// mail server is told that there is no entry (row P1): it asks for parent domains with
+	// mail server gets the answer that there is no entry (row P1): it asks for parent domains with
 	// a leading dot, too.
 	ErrKey = errors.New("mtapolicy: not a next hop")
 	// ErrKeyName: the key is an internationalized name that IDNA does not allow. The mail

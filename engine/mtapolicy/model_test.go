@@ -27,7 +27,7 @@ const (
 	tlsaMismatch
 	tlsaUnusable
 	tlsaServfail
-	tlsaOursFails // our lookup fails for a reason of ours; Postfix finds matching records
+	tlsaOursFails // our lookup fails for a reason of this program; Postfix finds matching records
 )
 
 // A server is one mail host as it is, and what is special about the plan's view of it.

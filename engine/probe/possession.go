@@ -54,9 +54,9 @@ func possession(f *tlswire.Flight) (unproved string, ok bool) {
 			key, err = k, nil
 		}
 	}
-	if rsaKey, is := key.(*rsa.PublicKey); is && pkix.KeyFault(rsaKey) != "" {
-		if rsaKey.N.BitLen() > maxOwnRSABits {
-			return pkix.KeyFault(rsaKey), true
+	if weak := pkix.CheckKey(key); weak != nil {
+		if key.(*rsa.PublicKey).N.BitLen() > maxOwnRSABits {
+			return weak.Error(), true
 		}
 		return "", false
 	}

@@ -66,13 +66,24 @@ type Shown struct {
 	References []rfc6125.Reference // of which one had to match
 	CommonName CommonName
 	Err        error       // of the path; nil if it is good
-	Fault      string      // of the key, or why it could not be read; "" if none
+	Unread     string      // what pkix.Certificate.Unread returns of the leaf, if that is why nothing matched
 	Record     dane.Record // the TLSA record that matched; zero if none
 	Name       string      // the name that was proved, safe for a terminal; "" if none
 	// Chain is what was presented, leaf first; RawKey is in its place for a bare key.
 	Chain  []*x509.Certificate
 	RawKey []byte
 	At     time.Time // of the judgement
+	// Pair is set where the host has shown two certificates, of which this is one.
+	Pair *Pair
+}
+
+// A Pair are the two certificates of a host of which a client sees one or the other, by the
+// kind of key that it takes.
+type Pair struct {
+	Key, Other    x509.PublicKeyAlgorithm // of the one that is judged, of the other one
+	OtherChain    []*x509.Certificate     // leaf first
+	OtherAccepted bool                    // no check of the other one fails
+	OtherMatched  dane.Record             // the TLSA record that the other one matches; zero if none
 }
 
 // CommonName says why a reference that is the subject's Common Name did not count. The

@@ -67,7 +67,7 @@ type MXFault uint8
 const (
 	MXMalformed MXFault = iota
 	MXNotHost           // the target is no host name (M8)
-	MXRoot              // the root beside other hosts (M7)
+	MXRoot              // the root among other hosts (M7)
 	MXTooMany           // hosts beyond engine.MaxHosts
 	MXSelf              // this server, and what is no better (M10)
 )

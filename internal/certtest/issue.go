@@ -98,3 +98,12 @@ func (p *Pair) TLSA() string {
 func (p *Pair) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Cert.Raw})
 }
+
+// KeyPEM returns the key in PEM form (PKCS #8).
+func (p *Pair) KeyPEM() []byte {
+	der, err := x509.MarshalPKCS8PrivateKey(p.Key)
+	if err != nil {
+		panic(fmt.Sprintf("certtest: %v", err))
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}

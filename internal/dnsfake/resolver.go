@@ -334,7 +334,7 @@ func name(s string) rfc6125.Name {
 	return n
 }
 
-// rdata packs rr and returns what comes behind its header: owner, type, class, TTL
+// rdata packs rr and returns what follows its header: owner, type, class, TTL
 // and length.
 func rdata(rr dns.RR) []byte {
 	buf := make([]byte, 65535)

@@ -1,6 +1,6 @@
 // Package smtptest is a small SMTP server for the tests of package engine and those
-// below it: it listens on loopback, speaks as it is told, and writes down what it was
-// told.
+// below it: it listens on loopback, speaks as configured, and records what it was
+// sent.
 package smtptest
 
 import (
@@ -25,7 +25,7 @@ type Server struct {
 	Greeting   string      // "" means "220 test ESMTP"; "-" none, and the connection hangs
 	EHLO       string      // a reply to the first EHLO in place of the usual one
 	STARTTLS   string      // the reply to STARTTLS; "" means "220 go"; "-" closes
-	Inject     string      // sent in the same write behind the reply to STARTTLS
+	Inject     string      // sent in the same write after the reply to STARTTLS
 	Late       string      // sent after that reply, in place of a handshake
 	Before     []string    // extensions offered before TLS
 	Inside     []string    // extensions offered inside

@@ -7,9 +7,10 @@
 // The owner of a domain says in DNS to which address we connect, so without this check
 // anybody could make us send requests into our own network (server-side request forgery).
 // What is refused are the blocks of the IANA special-purpose address registries (RFC 6890,
-// https://www.iana.org/assignments/iana-ipv4-special-registry and
-// https://www.iana.org/assignments/iana-ipv6-special-registry) that are not plain global
-// unicast, multicast, and everything outside the global unicast space that IANA hands out.
+// RFC 8190; testdata/README.md has their rows and where they are from), multicast, and
+// everything outside the global unicast space that IANA hands out. Blocks that the
+// registries call globally reachable, such as those of AS112, are refused, too: none of
+// them is the address of a mail server.
 //
 // Some IPv6 blocks carry an IPv4 address inside: IPv4-mapped, NAT64, 6to4, Teredo.
 // IPv4-mapped addresses are judged as the IPv4 address that they are. The other
@@ -67,6 +68,7 @@ var special6 = specials(
 	[2]string{"64:ff9b::/96", "NAT64"},
 	[2]string{"64:ff9b:1::/48", "local NAT64"},
 	[2]string{"100::/64", "discard-only"},
+	[2]string{"100:0:0:1::/64", "dummy prefix"},
 	[2]string{"2001::/32", "Teredo"},
 	[2]string{"2001::/23", "IETF protocol assignment"},
 	[2]string{"2001:db8::/32", "documentation"},
@@ -181,7 +183,7 @@ func inner(a netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// Embedded returns the IPv4 address in a, behind a NAT64 prefix of that length (RFC 6052
+// Embedded returns the IPv4 address in a, after a NAT64 prefix of that length (RFC 6052
 // section 2.2): bits 64 to 71 are passed over.
 func Embedded(a netip.Addr, length int) netip.Addr {
 	b := a.As16()

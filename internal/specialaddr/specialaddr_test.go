@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,37 +16,59 @@ func vet(a netip.Addr, allow ...netip.Prefix) error { return specialaddr.Rules{A
 // TestRegistries: no address of a block of the IANA registries is public, nor is the same
 // address written in another way.
 func TestRegistries(t *testing.T) {
-	for _, name := range []string{"iana-ipv4-special-registry.tsv", "iana-ipv6-special-registry.tsv"} {
+	for name, want := range map[string]int{"iana-ipv4-special-registry.tsv": 26, "iana-ipv6-special-registry.tsv": 25} {
 		text, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		blocks := 0
+		seen := map[netip.Prefix]bool{}
 		for line := range strings.Lines(string(text)) {
 			if strings.HasPrefix(line, "#") {
 				continue
 			}
 			f := strings.Split(strings.TrimSpace(line), "\t")
 			p, err := netip.ParsePrefix(f[0])
-			if err != nil || len(f) != 3 {
+			if err != nil || len(f) != 4 || p != p.Masked() {
 				t.Fatalf("%s: %q: %v", name, line, err)
 			}
+			if !regexp.MustCompile(`^(True|False|N/A|terminated \d{4}-\d\d)$`).MatchString(f[3]) || !regexp.MustCompile(`^RFC \d+$`).MatchString(f[2]) {
+				t.Errorf("%s: %q", name, line)
+			}
+			if seen[p] {
+				t.Errorf("%s: %s comes twice", name, p)
+			}
+			seen[p] = true
 			blocks++
+			last := lastOf(p)
 			a := p.Addr()
 			if f[1] == "IPv4-mapped Address" { // judged as the address that it holds
 				a = netip.MustParseAddr("::ffff:127.0.0.1")
+				last = a
 			}
-			if err := vet(a); err == nil || specialaddr.Purpose(a) == "" {
-				t.Errorf("%s: %s (%s) counts as public", name, p, f[1])
+			for _, a := range []netip.Addr{a, last} {
+				if err := vet(a); err == nil || specialaddr.Purpose(a) == "" {
+					t.Errorf("%s: %s of %s (%s) counts as public", name, a, p, f[1])
+				}
 			}
 			if a.Is4() && vet(netip.AddrFrom16(a.As16())) == nil {
 				t.Errorf("%s: %s counts as public where it is mapped into IPv6", name, p)
 			}
 		}
-		if blocks < 20 {
-			t.Errorf("%s has only %d blocks", name, blocks)
+		if blocks != want {
+			t.Errorf("%s has %d blocks, want %d", name, blocks, want)
 		}
 	}
+}
+
+// lastOf is the last address of a block.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for bit := p.Bits(); bit < len(b)*8; bit++ {
+		b[bit/8] |= 1 << (7 - bit%8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
 }
 
 // TestVetAddresses: the first and last address of every block, and its neighbours.
@@ -75,6 +98,8 @@ func TestVetAddresses(t *testing.T) {
 		{"64:ff9b::", "64:ff9b::ffff:ffff", "NAT64"},
 		{"64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "NAT64"},
 		{"100::", "100::ffff:ffff:ffff:ffff", "discard"},
+		{"100:0:0:1::", "100::1:ffff:ffff:ffff:ffff", "dummy"},
+		{"100:0:0:2::", "1ff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "not global unicast"},
 		{"1000::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "not global unicast"},
 		{"2001::", "2001:0:ffff:ffff:ffff:ffff:ffff:ffff", "Teredo"},
 		{"2001:1::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "IETF"},

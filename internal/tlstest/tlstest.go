@@ -1,7 +1,7 @@
 // Package tlstest is a TLS 1.2 server for tests and for the lab that shows any
 // certificate and any cipher suite, and goes no further than its first flight:
 // ServerHello, Certificate, ServerKeyExchange, ServerHelloDone. What a client makes of
-// these is for the client; no session ever comes of it.
+// these is for the client; no session is ever made with it.
 package tlstest
 
 import (
@@ -225,7 +225,7 @@ func (s *Server) params(suite, group uint16) ([]byte, error) {
 		}
 		point = key.PublicKey().Bytes()
 	default:
-		point = make([]byte, 56) // X448; nobody computes with it
+		point = make([]byte, 56) // X448; no key exchange is computed with it
 		rand.Read(point)
 	}
 	b.AddUint8(3)

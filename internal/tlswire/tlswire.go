@@ -13,7 +13,7 @@
 // sent after the ClientHello but an alert: this is not a TLS stack.
 //
 // The offer holds what mail servers are seen to ask for and crypto/tls does not have
-// (DHE, CBC with SHA-384, Camellia, X448), beside what it has. Certificates are not
+// (DHE, CBC with SHA-384, Camellia, X448), in addition to its own. Certificates are not
 // parsed here, and signatures are not checked here.
 package tlswire
 

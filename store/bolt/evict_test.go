@@ -153,7 +153,7 @@ func TestFlood(t *testing.T) {
 		if err := s.PutAll(ctx, es); err != nil {
 			t.Fatal(err)
 		}
-		c.Advance(6 * 24 * time.Hour) // nobody has used them since
+		c.Advance(6 * 24 * time.Hour) // unused since then
 		for i := range 50 {
 			var flood []store.Entry
 			for k := range 100 {

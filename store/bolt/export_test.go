@@ -10,7 +10,7 @@ import (
 func Verify(b []byte) error { return verify(bytes.NewReader(b), int64(len(b))) }
 
 // Used marks the octets of a sound file that mean something, but for a few of bbolt's own
-// that nobody reads: the sequence number of a bucket, and the id and overflow of a page
+// that are never read: the sequence number of a bucket, and the id and overflow of a page
 // inside another.
 func Used(b []byte) []bool {
 	r, err := newReader(bytes.NewReader(b), int64(len(b)))

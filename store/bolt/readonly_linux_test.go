@@ -12,7 +12,7 @@ import (
 	"github.com/mxauth/mxauth/store/bolt"
 )
 
-// nobody is a user who owns nothing.
+// nobody is a Unix user who owns nothing.
 const nobody = 65534
 
 // TestReadOnlyFolder: where a file cannot be made the error says so. Root, who may write

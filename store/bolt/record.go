@@ -121,9 +121,9 @@ func (r record) stale(now time.Time) bool {
 	return r.used == 0 || now.Sub(timeOf(r.used)) >= store.UsePrecision || timeOf(r.used).After(now)
 }
 
-// Totals are kept in the file beside the entries and changed with every transaction, so
+// Totals are kept in the file with the entries and changed with every transaction, so
 // that a record which is lost as a whole (a page that damage has cut off the tree) is
-// missed when the file is opened: a checksum a record cannot tell that.
+// missed when the file is opened: a checksum a record cannot show that.
 type totals struct {
 	entries uint64
 	bytes   uint64 // of keys and values

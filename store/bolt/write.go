@@ -22,7 +22,7 @@ import (
 // lone writer pays for its own commit and no more.
 
 // maxBatch bounds the changes of one transaction, and with them how long a writer waits
-// behind others.
+// after others.
 const maxBatch = 4096
 
 // An op is the change that one caller asks for.

@@ -524,6 +524,13 @@ func (s *suite) lock() {
 
 func (s *suite) lockEnds() {
 	l := s.locker()
+	kept, ok, err := l.Lock(s.ctx, "kept", 200*time.Millisecond)
+	if err != nil || !ok {
+		s.Fatalf("Lock: %v, %v", ok, err)
+	}
+	if held, err := kept.Renew(s.ctx, time.Hour); err != nil || !held {
+		s.Errorf("Renew: %v, %v", held, err)
+	}
 	a, ok, err := l.Lock(s.ctx, "work", 200*time.Millisecond)
 	if err != nil || !ok {
 		s.Fatalf("Lock: %v, %v", ok, err)
@@ -536,11 +543,17 @@ func (s *suite) lockEnds() {
 		return ok
 	})
 	// The first holder comes late: the lock of the second stays.
+	if held, err := a.Renew(s.ctx, time.Minute); err != nil || held {
+		s.Errorf("Renew of a lock that has ended: %v, %v", held, err)
+	}
 	if err := a.Unlock(s.ctx); err != nil {
 		s.Error(err)
 	}
 	if _, ok, err := l.Lock(s.ctx, "work", time.Minute); err != nil || ok {
 		s.Errorf("Lock while the second holder has it: %v, %v", ok, err)
+	}
+	if _, ok, err := l.Lock(s.ctx, "kept", time.Minute); err != nil || ok {
+		s.Errorf("Lock of what was renewed: %v, %v", ok, err)
 	}
 }
 

@@ -1,5 +1,7 @@
-// Package valkey is a [store.Store] on a Valkey or Redis server (6 or later) that the
-// processes of a fleet share.
+// Package valkey is a [store.Store] on a Valkey or Redis server (6 or later), or on a cluster
+// of them, that the processes of a fleet share.
+//
+//	rediss://mxauth:PASSWORD@valkey1.example.org:6379?addr=valkey2.example.org:6379
 //
 // It connects when it is first used and not before, so a program starts while its server
 // is down. Every call has a deadline, nothing is retried by itself, and after a failed
@@ -7,7 +9,7 @@
 // the [store.Front] before it. Entries end on the server by themselves when they expire.
 //
 // Where the server can (RESP3), reads are served from a copy in this process that the
-// server invalidates; such a copy is milliseconds behind another process's write, and
+// server invalidates; such a copy is milliseconds older than another process's write, and
 // never older than [DefaultCopyAge]. What this process has written it reads back itself.
 //
 // As durable as the server is what Put has stored; a server that keeps nothing on disk
@@ -23,12 +25,11 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -61,18 +62,26 @@ const (
 	cacheBytes = 16 << 20
 	// multiplex is the power of two of the connections.
 	multiplex = 1
+	// topologyEvery is how often a cluster is asked which server has which keys, besides
+	// after each error: a primary that hangs gives no error by which that could be noticed.
+	topologyEvery = 10 * time.Second
+	// maxRedirections bounds how often a cluster may send one command elsewhere.
+	maxRedirections = 4
 )
 
 // Config is the configuration of a [Store].
 type Config struct {
 	// URL of the server: redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// over TLS
-	// (also valkey:// and valkeys://, unix://). Required.
+	// (also valkey:// and valkeys://, unix://). A server that is part of a cluster leads to
+	// the others; "?addr=HOST:PORT", repeatable, names more of them, for when the first is
+	// down. Required.
 	URL string
 	// Prefix of all keys on the server; "" means DefaultPrefix. Fleets that share a server
 	// but not their policies have different ones.
 	Prefix string
-	// TLS is used with rediss://; ServerName is that of the URL unless set. nil: the
-	// system's roots, TLS 1.2 and later.
+	// TLS is used with rediss://; ServerName is the host of the URL unless set, and the
+	// certificate of each server of a cluster has to have that name. nil: the system's
+	// roots, TLS 1.2 and later.
 	TLS     *tls.Config
 	Timeout time.Duration // of one call; 0 means DefaultTimeout
 	// NoCopies turns the copies in this process off.
@@ -114,6 +123,9 @@ func Open(c Config) (*Store, error) {
 	if c.Timeout < 0 {
 		errs = append(errs, fault.Errorf("store", "Timeout is %s", c.Timeout))
 	}
+	if err == nil {
+		errs = append(errs, checkQuery(c.URL)...)
+	}
 	if c.TLS != nil && err == nil && option.TLSConfig == nil {
 		errs = append(errs, fault.New("store", "TLS is given, and the URL is not rediss://"))
 	}
@@ -147,7 +159,7 @@ func Open(c Config) (*Store, error) {
 	option.DisableCache = c.NoCopies
 	option.CacheSizeEachConn = cacheBytes
 	option.PipelineMultiplex = multiplex
-	option.ForceSingleClient = true
+	option.ClusterOption = valkey.ClusterOption{ShardsRefreshInterval: topologyEvery, MaxMovedRedirections: maxRedirections}
 	option.ClientSetInfo = valkey.DisableClientSetInfo
 	s.option = option
 	return s, nil
@@ -160,6 +172,9 @@ func (s *Store) Shared() bool { return true }
 func unavailable(err error) error {
 	if err == nil || errors.Is(err, store.ErrUnavailable) {
 		return err
+	}
+	if r := refusal(err); errors.Is(r, ErrRefused) {
+		return r
 	}
 	return fmt.Errorf("%w: valkey: %w", store.ErrUnavailable, err)
 }
@@ -237,21 +252,58 @@ func (s *Store) dial() (valkey.Client, error) {
 	if c != nil {
 		return c, nil
 	}
-	option := s.option
-	c, err := valkey.NewClient(option)
-	if errors.Is(err, valkey.ErrNoCache) {
-		s.log.Info("the store's server cannot invalidate copies; every read goes to it")
-		option.DisableCache = true
-		c, err = valkey.NewClient(option)
-	}
+	c, copies, err := s.newClient()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dialErr, s.dialAt = err, time.Now()
 	if err != nil {
 		return nil, err
 	}
-	s.client, s.copies = c, !option.DisableCache
+	s.client, s.copies = c, copies
 	return c, nil
+}
+
+// newClient connects to the first server of the URL that answers, and to its cluster if it
+// is part of one.
+func (s *Store) newClient() (c valkey.Client, copies bool, err error) {
+	var errs []error
+	for _, address := range s.option.InitAddress {
+		one := s.option
+		one.InitAddress, one.ForceSingleClient = []string{address}, true
+		c, copies, err = s.withCopies(one)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		mode, err := s.modeOf(c)
+		switch {
+		case err != nil:
+			c.Close()
+			errs = append(errs, err)
+			continue
+		case mode == modeCluster:
+			c.Close()
+			many := s.option
+			many.InitAddress = slices.Concat(one.InitAddress, slices.DeleteFunc(slices.Clone(many.InitAddress), func(a string) bool { return a == address }))
+			return s.withCopies(many)
+		case len(s.option.InitAddress) > 1:
+			c.Close()
+			return nil, false, fmt.Errorf("%w: the URL names several servers, and the one at %s is not part of a cluster", ErrRefused, address)
+		}
+		return c, copies, nil
+	}
+	return nil, false, errors.Join(errs...)
+}
+
+// withCopies connects, without copies in this process if the server cannot invalidate them.
+func (s *Store) withCopies(option valkey.ClientOption) (c valkey.Client, copies bool, err error) {
+	c, err = valkey.NewClient(option)
+	if errors.Is(err, valkey.ErrNoCache) {
+		s.log.Info("the store's server cannot invalidate copies; every read goes to it")
+		option.DisableCache = true
+		c, err = valkey.NewClient(option)
+	}
+	return c, !option.DisableCache, err
 }
 
 // Get implements [store.Store].
@@ -395,47 +447,55 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 // each few hundred entries. A damaged value does not hide the others: the first error about
 // one is returned in the end.
 func (s *Store) All(ctx context.Context, prefix string, f func(store.Entry) bool) error {
+	var servers []valkey.Client
+	err := s.do(ctx, func(ctx context.Context, c valkey.Client) (err error) {
+		servers, err = primaries(ctx, c)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	match := globEscape(s.entries+prefix) + "*"
-	var cursor uint64
 	var damaged error
-	for {
-		var es []store.Entry
-		var bad error
-		err := s.do(ctx, func(ctx context.Context, c valkey.Client) (err error) {
-			es, bad, cursor, err = s.scan(ctx, c, cursor, match)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		damaged = cmp.Or(damaged, bad)
-		for _, e := range es {
-			if !f(e) {
-				return nil
+	for _, server := range servers {
+		for cursor := uint64(0); ; {
+			var es []store.Entry
+			var bad error
+			err := s.do(ctx, func(ctx context.Context, c valkey.Client) (err error) {
+				es, bad, cursor, err = s.scan(ctx, server, c, cursor, match)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			damaged = cmp.Or(damaged, bad)
+			for _, e := range es {
+				if !f(e) {
+					return nil
+				}
+			}
+			if cursor == 0 {
+				break
 			}
 		}
-		if cursor == 0 {
-			return damaged
-		}
 	}
+	return damaged
 }
 
-// scan returns some entries, the first error about a damaged one, and where to go on.
-func (s *Store) scan(ctx context.Context, c valkey.Client, from uint64, match string) (es []store.Entry, bad error, cursor uint64, err error) {
-	page, err := c.Do(ctx, c.B().Scan().Cursor(from).Match(match).Count(pipeline).Build()).AsScanEntry()
+// scan returns some entries of one server, the first error about a damaged one, and where
+// to go on. c reads them: a cluster may have moved a key since.
+func (s *Store) scan(ctx context.Context, server, c valkey.Client, from uint64, match string) (es []store.Entry, bad error, cursor uint64, err error) {
+	page, err := server.Do(ctx, c.B().Scan().Cursor(from).Match(match).Count(pipeline).Build()).AsScanEntry()
 	if err != nil || len(page.Elements) == 0 {
 		return nil, nil, page.Cursor, err
 	}
-	values, err := c.Do(ctx, c.B().Mget().Key(page.Elements...).Build()).ToArray()
-	if err != nil {
-		return nil, nil, 0, err
-	}
-	if len(values) != len(page.Elements) {
-		return nil, nil, 0, fmt.Errorf("%d values for %d keys", len(values), len(page.Elements))
+	cmds := make(valkey.Commands, len(page.Elements))
+	for i, name := range page.Elements {
+		cmds[i] = c.B().Get().Key(name).Build()
 	}
 	now := s.now()
-	for i, v := range values {
-		b, err := v.AsBytes()
+	for i, r := range c.DoMulti(ctx, cmds...) {
+		b, err := r.AsBytes()
 		if valkey.IsValkeyNil(err) {
 			continue // it ended in between
 		}
@@ -467,6 +527,9 @@ type lock struct {
 	name, token string
 }
 
+// renew prolongs a lock if it is still the one that was taken.
+var renew = valkey.NewLuaScript(`if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("PEXPIRE", KEYS[1], ARGV[2]) end return 0`)
+
 // Lock implements [store.Locker].
 func (s *Store) Lock(ctx context.Context, name string, ttl time.Duration) (store.Lock, bool, error) {
 	l := &lock{s, s.locks + name, rand.Text()}
@@ -483,6 +546,15 @@ func (s *Store) Lock(ctx context.Context, name string, ttl time.Duration) (store
 		return nil, false, err
 	}
 	return l, true, nil
+}
+
+func (l *lock) Renew(ctx context.Context, ttl time.Duration) (held bool, err error) {
+	err = l.s.do(ctx, func(ctx context.Context, c valkey.Client) error {
+		n, err := renew.Exec(ctx, c, []string{l.name}, []string{l.token, strconv.FormatInt(max(1, ttl.Milliseconds()), 10)}).AsInt64()
+		held = n == 1
+		return err
+	})
+	return held && err == nil, err
 }
 
 func (l *lock) Unlock(ctx context.Context) error {
@@ -507,38 +579,4 @@ func (s *Store) Close() error {
 		c.Close()
 	}
 	return nil
-}
-
-// The value on the server, numbers big-endian:
-//
-//	4 octets  CRC-32C of the key and all that follows
-//	1 octet   version, 1
-//	1 octet   class
-//	8 octets  expires, Unix nanoseconds
-//	the rest  value
-const (
-	valueVersion = 1
-	valueHead    = 4 + 1 + 1 + 8
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func checksum(key string, rest []byte) uint32 {
-	return crc32.Update(crc32.Checksum([]byte(key), castagnoli), castagnoli, rest)
-}
-
-func encode(e store.Entry) []byte {
-	b := make([]byte, valueHead, valueHead+len(e.Value))
-	b[4], b[5] = valueVersion, byte(e.Class)
-	binary.BigEndian.PutUint64(b[6:], uint64(e.Expires.UnixNano()))
-	b = append(b, e.Value...)
-	binary.BigEndian.PutUint32(b, checksum(e.Key, b[4:]))
-	return b
-}
-
-func decode(key string, b []byte) (store.Entry, error) {
-	if len(b) < valueHead || b[4] != valueVersion || b[5] >= store.Classes || binary.BigEndian.Uint32(b) != checksum(key, b[4:]) {
-		return store.Entry{}, fmt.Errorf("%w: the value of %.80q on the server is not what was stored", store.ErrDamaged, key)
-	}
-	return store.Entry{Key: key, Value: slices.Clone(b[valueHead:]), Class: store.Class(b[5]), Expires: time.Unix(0, int64(binary.BigEndian.Uint64(b[6:])))}, nil
 }

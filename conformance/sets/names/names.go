@@ -97,7 +97,7 @@ func matchWord(p rfc6125.Presented, host string, o rfc6125.Options) string {
 }
 
 // judgeName asserts whether a name may be a reference and a presented identifier. Three
-// rules of the suites are not RFC 9525's; they are told by the name's form.
+// rules of the suites are not RFC 9525's; they are recognised by the name's form.
 func judgeName(r hostmatch.NameRow) sets.Result {
 	res := sets.Result{Case: fmt.Sprintf("namevalid %s %q", r.Source, r.Name)}
 	var got, want []string

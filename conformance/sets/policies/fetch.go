@@ -170,7 +170,7 @@ func newAuthority(name string) (*certtest.Pair, error) {
 	return certtest.Sign(template, nil, nil)
 }
 
-// forRow issues the certificate that a row tells of in words.
+// forRow issues the certificate that a row describes in words.
 func forRow(row mtasts.Fetch, own string, a, other *certtest.Pair) (tls.Certificate, error) {
 	names, end := []string{own}, a.Cert.NotAfter
 	switch c := row.Cert; {

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/vectors/danetest"
 	"github.com/mxauth/mxauth/conformance/vectors/tlsawild"
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -188,7 +189,7 @@ func judgeGnuTLS(r tlsawild.Row) sets.Result {
 	}
 	var records []dane.Record
 	for _, b := range rdata {
-		rec, err := dane.RecordFromWire(b)
+		rec, err := dane.RecordFromDNS(dnssec.Record{Type: dnssec.TypeTLSA, Data: b})
 		if err != nil {
 			res.Got = "malformed"
 			return res

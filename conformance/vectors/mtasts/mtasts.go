@@ -1,6 +1,6 @@
 // Package mtasts reads the published facts about MTA-STS: TXT records, policies,
 // MX patterns, fetch outcomes and media types. Each file holds one JSON object a
-// line; what the fields mean is told in the README beside the files.
+// line; the README of the files says what the fields mean.
 package mtasts
 
 import (
@@ -72,9 +72,9 @@ type Fetch struct {
 	Source      string  `json:"source"`
 	Status      int     `json:"status"`
 	Body        *string `json:"body"`
-	BodyBytes   int     `json:"body_bytes"` // a body of this many octets, content not told
+	BodyBytes   int     `json:"body_bytes"` // a body of this many octets, content not given
 	ContentType *string `json:"content_type"`
-	// HasContentType: the row tells of the header; with a nil ContentType it was absent.
+	// HasContentType: the row is about the header; with a nil ContentType it was absent.
 	HasContentType bool   `json:"-"`
 	Transfer       string `json:"transfer"` // "chunked", or ""
 	Cert           string `json:"cert"`     // in words

@@ -143,7 +143,7 @@ func parse(b []byte, chain func(string) ([]byte, error)) (Scenario, error) {
 	for _, h := range strings.Split(l.Host, "+") {
 		s.Hosts = append(s.Hosts, strings.TrimSpace(h))
 	}
-	// "secure (at the CNAME target)" says in words where the records stand.
+	// "secure (at the CNAME target)" says in words where the records are.
 	s.TLSAStatus, _, _ = strings.Cut(l.Status, " ")
 	switch s.RFC7672 {
 	case Authenticated, Fail, TempFail, NoDANE:

@@ -15,7 +15,7 @@ type Set struct {
 	Source   string `json:"source"`
 	Owner    string `json:"owner"`
 	Host     string `json:"host"`
-	Chain    string `json:"chain"`     // PEM file beside the table
+	Chain    string `json:"chain"`     // PEM file next to the table
 	DropLeaf bool   `json:"drop_leaf"` // remove the first certificate
 	TLSA     []struct {
 		Usage    uint8  `json:"usage"`

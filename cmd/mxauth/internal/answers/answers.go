@@ -120,7 +120,8 @@ func New(c Config) *Answers {
 	if c.NoName == nil {
 		c.NoName = func(mtapolicy.Form) {}
 	}
-	a := &Answers{c: c, cache: newCache(c.MaxEntries, c.MaxBytes), turns: make(chan struct{}, c.MaxLookups), calls: map[callID]*call{}}
+	a := &Answers{c: c, turns: make(chan struct{}, c.MaxLookups), calls: map[callID]*call{}}
+	a.cache = newCache(c.MaxEntries, c.MaxBytes, &a.shapes)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a
 }
@@ -163,15 +164,14 @@ func (a *Answers) Lookups() int {
 	return len(a.calls)
 }
 
-// Kept returns the number of next hops with a kept reply and their estimated bytes.
+// Kept returns the number of kept replies and their estimated bytes.
 func (a *Answers) Kept() (entries, bytes int) { return a.cache.size() }
 
-// Cached returns kind and text of the kept reply for a key, if one holds. It does not block.
-func (a *Answers) Cached(form mtapolicy.Form, key []byte) (kind mtapolicy.Kind, text string, ok bool) {
-	var k keptReply
-	if canonical(key) {
-		k, ok = a.cache.getBytes(key, variant{form: form}, a.c.Now())
-	} else {
+// Cached returns kind and text of the kept reply for a key, if one holds now. It does not block, and
+// may miss a reply at the moment in which another is kept or dropped; Answer does not.
+func (a *Answers) Cached(form mtapolicy.Form, key []byte, now time.Time) (kind mtapolicy.Kind, text string, ok bool) {
+	v := variant{form: form}
+	if !canonical(key) {
 		parsed, err := mtapolicy.ParseKey(string(key))
 		switch {
 		case errors.Is(err, mtapolicy.ErrKeyName):
@@ -181,13 +181,12 @@ func (a *Answers) Cached(form mtapolicy.Form, key []byte) (kind mtapolicy.Kind, 
 			a.c.NoName(form)
 			return mtapolicy.NotFound, "", true
 		}
-		k, ok = a.cache.get(parsed.NextHop, variant{form: form, port: parsed.Port}, a.c.Now())
+		key, v.port = []byte(parsed.NextHop), parsed.Port
 	}
-	if !ok {
-		return 0, "", false
+	if kind, text, ok = a.cache.peek(key, v, now); ok {
+		a.c.Warm(form, kind)
 	}
-	a.c.Warm(form, k.kind)
-	return k.kind, k.text, true
+	return kind, text, ok
 }
 
 // canonical reports whether a key is a domain in the form in which the cache has it, without

@@ -86,16 +86,16 @@ func TestAnswer(t *testing.T) {
 		}
 		n := c.n.Load()
 		for _, k := range []string{"dane.example.org", "DANE.example.org", "plain.example.org", ".org", "[192.0.2.9]", "none.example.org"} {
-			if _, _, ok := a.Cached(mtapolicy.Plain, []byte(k)); !ok {
+			if _, _, ok := a.Cached(mtapolicy.Plain, []byte(k), time.Now()); !ok {
 				t.Errorf("%q is not kept", k)
 			}
 		}
 		for _, k := range []string{"other.example.org", "dane.example.org:26", "[dane.example.org]"} {
-			if _, _, ok := a.Cached(mtapolicy.Plain, []byte(k)); ok {
+			if _, _, ok := a.Cached(mtapolicy.Plain, []byte(k), time.Now()); ok {
 				t.Errorf("%q is kept", k)
 			}
 		}
-		if _, _, ok := a.Cached(mtapolicy.Extended, []byte("dane.example.org")); ok {
+		if _, _, ok := a.Cached(mtapolicy.Extended, []byte("dane.example.org"), time.Now()); ok {
 			t.Error("the other form is kept")
 		}
 		if c.n.Load() != n {
@@ -115,11 +115,11 @@ func TestHold(t *testing.T) {
 			defer a.Close()
 			a.Answer(t.Context(), mtapolicy.Plain, "dane.example.org")
 			time.Sleep(x.holds - time.Millisecond)
-			if _, _, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org")); !ok {
+			if _, _, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org"), time.Now()); !ok {
 				t.Errorf("ttl %d: not kept for %v", x.ttl, x.holds)
 			}
 			time.Sleep(time.Millisecond)
-			if _, _, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org")); ok {
+			if _, _, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org"), time.Now()); ok {
 				t.Errorf("ttl %d: kept beyond %v", x.ttl, x.holds)
 			}
 		})
@@ -149,7 +149,7 @@ func TestPatience(t *testing.T) {
 		}
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
-		if k, text, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org")); !ok || k != mtapolicy.Found {
+		if k, text, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org"), time.Now()); !ok || k != mtapolicy.Found {
 			t.Errorf("%q, %v", text, ok)
 		}
 		if n := c.n.Load(); n != 1 {
@@ -174,10 +174,10 @@ func TestForget(t *testing.T) {
 		a.Answer(t.Context(), mtapolicy.Extended, "dane.example.org:25")
 		a.Answer(t.Context(), mtapolicy.Plain, "plain.example.org")
 		a.Forget("dane.example.org")
-		if _, _, ok := a.Cached(mtapolicy.Extended, []byte("dane.example.org:25")); ok {
+		if _, _, ok := a.Cached(mtapolicy.Extended, []byte("dane.example.org:25"), time.Now()); ok {
 			t.Error("kept")
 		}
-		if _, _, ok := a.Cached(mtapolicy.Plain, []byte("plain.example.org")); !ok {
+		if _, _, ok := a.Cached(mtapolicy.Plain, []byte("plain.example.org"), time.Now()); !ok {
 			t.Error("another domain is gone")
 		}
 		done := make(chan struct{})
@@ -188,7 +188,7 @@ func TestForget(t *testing.T) {
 		time.Sleep(time.Second / 2)
 		a.Forget("")
 		<-done
-		if _, _, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org")); ok {
+		if _, _, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org"), time.Now()); ok {
 			t.Error("a lookup from before Forget is kept")
 		}
 		if n, b := a.Kept(); n != 0 || b != 0 {
@@ -239,6 +239,6 @@ func BenchmarkCached(b *testing.B) {
 	a.Answer(b.Context(), mtapolicy.Plain, string(key))
 	b.ReportAllocs()
 	for b.Loop() {
-		a.Cached(mtapolicy.Plain, key)
+		a.Cached(mtapolicy.Plain, key, time.Now())
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/mxauth/mxauth/internal/text"
 )
 
-// Limits of what is told of TryLater replies.
+// Limits of what is logged of TryLater replies.
 const (
 	// tempQuiet is how long the same domain and cause are not logged again.
 	tempQuiet = 10 * time.Minute

@@ -143,7 +143,7 @@ func TestForgetUnderWay(t *testing.T) {
 			if n := c.n.Load(); n != 2 {
 				t.Errorf("%d lookups", n)
 			}
-			if _, _, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org")); !ok {
+			if _, _, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org"), time.Now()); !ok {
 				t.Error("the second lookup is not kept")
 			}
 		})
@@ -157,11 +157,11 @@ func TestClock(t *testing.T) {
 		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		a := answers.New(answers.Config{Plan: domains(t, 300).Plan, Now: func() time.Time { return at }})
 		a.Answer(t.Context(), mtapolicy.Plain, "plain.example.org")
-		if _, _, ok := a.Cached(mtapolicy.Plain, []byte("plain.example.org")); !ok {
+		if _, _, ok := a.Cached(mtapolicy.Plain, []byte("plain.example.org"), at); !ok {
 			t.Error("not kept")
 		}
 		at = at.Add(jump)
-		if _, _, ok := a.Cached(mtapolicy.Plain, []byte("plain.example.org")); ok {
+		if _, _, ok := a.Cached(mtapolicy.Plain, []byte("plain.example.org"), at); ok {
 			t.Errorf("kept after the clock jumped %v", jump)
 		}
 		a.Close()

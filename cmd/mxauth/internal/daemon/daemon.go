@@ -38,6 +38,7 @@ type Config struct {
 	HTTP func(settings.Listen) *httpdoor.Server
 	// Control handles requests at the control socket; nil: there is none.
 	Control http.Handler
+	Now     func() time.Time // nil: the real clock
 	Logger  *slog.Logger
 }
 

@@ -46,8 +46,8 @@ func maps(l settings.Listen) map[string]string {
 // tableHandler answers socketmap requests.
 type tableHandler struct{ answers *answers.Answers }
 
-func (h tableHandler) Cached(m string, key []byte) (socketmap.Reply, bool) {
-	kind, text, ok := h.answers.Cached(formOf(m), key)
+func (h tableHandler) Cached(m string, key []byte, now time.Time) (socketmap.Reply, bool) {
+	kind, text, ok := h.answers.Cached(formOf(m), key, now)
 	return tableReply(kind, text), ok
 }
 
@@ -73,7 +73,7 @@ func (d *Daemon) newDoor(l settings.Listen) (server, error) {
 	a, log := d.c.Answers, d.c.Logger
 	switch l.Door {
 	case "socketmap":
-		return socketmap.New(socketmap.Config{Handler: tableHandler{a}, Maps: maps(l), MaxConns: d.c.Settings.MaxConnections, Logger: log}), nil
+		return socketmap.New(socketmap.Config{Handler: tableHandler{a}, Maps: maps(l), MaxConns: d.c.Settings.MaxConnections, Now: d.c.Now, Logger: log}), nil
 	case "exim":
 		return exim.New(exim.Config{Answer: a.AnswerHost, Logger: log}), nil
 	case "http":

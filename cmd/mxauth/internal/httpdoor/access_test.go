@@ -1,14 +1,8 @@
 package httpdoor_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 const (
@@ -119,52 +114,11 @@ func TestTokenFiles(t *testing.T) {
 	}
 }
 
-// A pair is a certificate with its key.
-type pair struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-// issue makes a certificate by parent, or an authority if parent is nil.
-func issue(t *testing.T, name string, parent *pair, client bool) *pair {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	if client {
-		tmpl.ExtKeyUsage[0] = x509.ExtKeyUsageClientAuth
-	}
-	by := parent
-	if parent == nil {
-		tmpl.IsCA, tmpl.BasicConstraintsValid, tmpl.ExtKeyUsage, tmpl.KeyUsage = true, true, nil, x509.KeyUsageCertSign
-		by = &pair{tmpl, key}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, by.cert, key.Public(), by.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &pair{cert, key}
-}
-
-// write writes certificate and key to files.
-func (p *pair) write(t *testing.T, cert, key string) {
-	t.Helper()
-	write(t, cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.cert.Raw}))
-	if key == "" {
-		return
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(p.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+// issue makes a certificate by an authority.
+func issue(name string, by *certtest.Pair, usage x509.ExtKeyUsage) *certtest.Pair {
+	tmpl := certtest.Server(name)
+	tmpl.ExtKeyUsage, tmpl.IPAddresses = []x509.ExtKeyUsage{usage}, []net.IP{net.IPv4(127, 0, 0, 1)}
+	return certtest.Issue(tmpl, by)
 }
 
 // TestClientCertificates: with authorities of clients, only who shows a certificate of them
@@ -172,9 +126,13 @@ func (p *pair) write(t *testing.T, cert, key string) {
 func TestClientCertificates(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile, caFile := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem"), filepath.Join(dir, "ca.pem")
-	serverCA, clientCA, otherCA := issue(t, "server CA", nil, false), issue(t, "client CA", nil, false), issue(t, "other CA", nil, false)
-	issue(t, "first", serverCA, false).write(t, certFile, keyFile)
-	clientCA.write(t, caFile, "")
+	serverCA, clientCA, otherCA := certtest.Issue(certtest.Authority("server CA"), nil), certtest.Issue(certtest.Authority("client CA"), nil), certtest.Issue(certtest.Authority("other CA"), nil)
+	replace := func(p *certtest.Pair) {
+		write(t, certFile, p.PEM())
+		write(t, keyFile, p.KeyPEM())
+	}
+	replace(issue("first", serverCA, x509.ExtKeyUsageServerAuth))
+	write(t, caFile, clientCA.PEM())
 	files, err := httpdoor.OpenTLS(certFile, keyFile, caFile)
 	if err != nil {
 		t.Fatal(err)
@@ -190,12 +148,12 @@ func TestClientCertificates(t *testing.T) {
 	go func() { done <- s.Serve(l) }()
 	defer func() { s.Close(); <-done }()
 
-	ask := func(p *pair, most uint16) (server string, err error) {
+	ask := func(p *certtest.Pair, most uint16) (server string, err error) {
 		pool := x509.NewCertPool()
-		pool.AddCert(serverCA.cert)
+		pool.AddCert(serverCA.Cert)
 		cfg := &tls.Config{RootCAs: pool, MaxVersion: most, MinVersion: tls.VersionTLS10}
 		if p != nil {
-			cfg.Certificates = []tls.Certificate{{Certificate: [][]byte{p.cert.Raw}, PrivateKey: p.key}}
+			cfg.Certificates = []tls.Certificate{p.TLS()}
 		}
 		tr := &http.Transport{TLSClientConfig: cfg, ForceAttemptHTTP2: true}
 		defer tr.CloseIdleConnections()
@@ -209,14 +167,14 @@ func TestClientCertificates(t *testing.T) {
 		}
 		return resp.TLS.PeerCertificates[0].Subject.CommonName, nil
 	}
-	good, bad := issue(t, "good", clientCA, true), issue(t, "bad", otherCA, true)
+	good, bad := issue("good", clientCA, x509.ExtKeyUsageClientAuth), issue("bad", otherCA, x509.ExtKeyUsageClientAuth)
 	for name, x := range map[string]struct {
-		p    *pair
+		p    *certtest.Pair
 		most uint16
 		ok   bool
 	}{
 		"good": {good, 0, true}, "TLS 1.2": {good, tls.VersionTLS12, true}, "TLS 1.1": {good, tls.VersionTLS11, false},
-		"none": {nil, 0, false}, "of another authority": {bad, 0, false}, "of a server": {issue(t, "server", clientCA, false), 0, false},
+		"none": {nil, 0, false}, "of another authority": {bad, 0, false}, "of a server": {issue("server", clientCA, x509.ExtKeyUsageServerAuth), 0, false},
 	} {
 		if _, err := ask(x.p, x.most); (err == nil) != x.ok {
 			t.Errorf("%s: %v", name, err)
@@ -234,8 +192,8 @@ func TestClientCertificates(t *testing.T) {
 		conn.Close()
 	}
 
-	issue(t, "second", serverCA, false).write(t, certFile, keyFile)
-	otherCA.write(t, caFile, "")
+	replace(issue("second", serverCA, x509.ExtKeyUsageServerAuth))
+	write(t, caFile, otherCA.PEM())
 	if err := files.Reload(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
 	"github.com/mxauth/mxauth/internal/certtest"
@@ -78,6 +80,37 @@ func TestDecide(t *testing.T) {
 	if status, body, _ := answer(s, post("/v1/decide", `{"request":{"next_hop":"[192.0.2.9]"},"host":"[192.0.2.9]","event":"no-starttls"}`)); status != 200 || !strings.Contains(body, `"outcome":"cleartext"`) {
 		t.Errorf("a literal: %d %s", status, body)
 	}
+}
+
+// TestJudges: four decisions are computed at a time. One that waits longer than an answer may
+// take is 504, and one that gets a place is answered.
+func TestJudges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, b := config(t)
+		b.judge = make(chan struct{})
+		s := httpdoor.New(c)
+		ask := func() (int, string) {
+			status, body, _ := answer(s, post("/v1/decide", decide("mx.example.org", `"event":"no-starttls"`)))
+			return status, body
+		}
+		statuses := make(chan int, 5)
+		for range 4 {
+			go func() { status, _ := ask(); statuses <- status }()
+		}
+		synctest.Wait()
+		begun := time.Now()
+		if status, body := ask(); status != 504 || reasonOf(t, status, body) != "late" || time.Since(begun) != httpdoor.AnswerTime {
+			t.Errorf("the fifth: %d %s after %v", status, body, time.Since(begun))
+		}
+		go func() { status, _ := ask(); statuses <- status }()
+		synctest.Wait()
+		close(b.judge)
+		for range 5 {
+			if status := <-statuses; status != 200 {
+				t.Errorf("%d", status)
+			}
+		}
+	})
 }
 
 // TestRequestFields: the fields that the schemas describe are those that are read.

@@ -25,15 +25,21 @@ import (
 	"github.com/mxauth/mxauth/pkix"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http waits half a second before it closes a connection whose request it did not read
+	// to the end, and Close does not wait for that.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // A backend plans with an engine over records that the test has.
 type backend struct {
 	engine  *engine.Engine
+	dns     *dnsfake.Resolver
 	planned atomic.Int64
 	// before is called before a plan is made; nil: nothing is.
 	before func(ctx context.Context) error
 	ready  error
+	judge  chan struct{} // decisions wait for it; nil: they do not
 }
 
 func newBackend(t testing.TB) *backend {
@@ -43,11 +49,11 @@ func newBackend(t testing.TB) *backend {
 	r.SetClock(time.Now)
 	r.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN A 192.0.2.1",
 		"_25._tcp.mx.example.org. 300 IN TLSA 3 1 1 "+strings.Repeat("ab", 32))
-	e, err := engine.New(engine.Config{Resolver: r, Roots: pkix.NewRoots()})
+	e, err := engine.New(engine.Config{Resolver: dnssec.NewCached(r, dnssec.CacheConfig{}), Roots: pkix.NewRoots()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &backend{engine: e}
+	return &backend{engine: e, dns: r}
 }
 
 func (b *backend) Defaults() engine.Request { return engine.Request{Sorted: true} }
@@ -65,6 +71,9 @@ func (b *backend) Check(ctx context.Context, r engine.Request) (mxauth.Verdict, 
 	return mxauth.Verdict{Plan: p}, err
 }
 func (b *backend) Decide(p *engine.Plan, i int, peer engine.Peer) engine.Decision {
+	if b.judge != nil {
+		<-b.judge
+	}
 	return b.engine.Decide(p, i, peer, time.Now())
 }
 func (b *backend) Told(_ context.Context, form mtapolicy.Form, key, _ string) answers.Event {
@@ -180,6 +189,12 @@ func TestRefused(t *testing.T) {
 		{"a slash at the end", get("/v1/plan/?domain=example.org"), 404, "not-found"},
 		{"capitals", get("/V1/plan?domain=example.org"), 404, "not-found"},
 		{"a NUL", get("/v1/plan%00?domain=example.org"), 404, "not-found"},
+		{"a parameter of the path", get("/v1/plan;x=1?domain=example.org"), 404, "not-found"},
+		{"backslashes", get("/v1%5cplan?domain=example.org"), 404, "not-found"},
+		{"a question mark escaped", get("/v1/plan%3Fdomain=example.org"), 404, "not-found"},
+		{"dots in overlong UTF-8", get("/%c0%ae%c0%ae/etc/passwd"), 404, "not-found"},
+		{"a file of docs that is not served", get("/serve.md"), 404, "not-found"},
+		{"a space", get("/v1/plan%20?domain=example.org"), 404, "not-found"},
 		{"out of the folder", get("/..%2f..%2fetc/passwd"), 404, "not-found"},
 		{"a schema by a path", get("/schemas/../plan.schema.json"), 404, "not-found"},
 		{"method", httptest.NewRequest("DELETE", "http://localhost/v1/plan?domain=example.org", nil), 405, "method-not-allowed"},
@@ -239,7 +254,14 @@ func TestAdmitted(t *testing.T) {
 		{[]string{"Host", "[::1]:8461"}, true, true},
 		{[]string{"Host", "[::1]"}, true, true},
 		{[]string{"Host", "192.0.2.7"}, true, true},
-		{[]string{"Host", "mxauth"}, true, false}, // no page has that name, and none reaches a socket
+		{[]string{"Host", "mxauth"}, true, false},     // no page has that name, and none reaches a socket
+		{[]string{"Host", "2130706433"}, true, false}, // 127.0.0.1 as some programs read it
+		{[]string{"Host", "0x7f.1"}, false, false},
+		{[]string{"Host", "localhost."}, false, false},
+		{[]string{"Host", "localhost:80:80"}, false, false},
+		{[]string{"Host", "localhost@attacker.example"}, false, false},
+		{[]string{"Host", "attacker.example#localhost"}, false, false},
+		{[]string{"Host", "[::1%25lo]"}, false, false},
 		{[]string{"Host", "mx.example.com"}, true, true},
 		{[]string{"Host", "MX.example.com:443"}, true, true},
 		{[]string{"Host", "other.example.com:8443"}, true, true},
@@ -260,8 +282,8 @@ func TestAdmitted(t *testing.T) {
 	}
 }
 
-// TestPlanKept: the answer to a plan that is kept is the same, and one that is made anew is
-// answered anew.
+// TestPlanKept: the answer to a plan that is kept is the same, and one that is made again is
+// answered again.
 func TestPlanKept(t *testing.T) {
 	c, b := config(t)
 	s := httpdoor.New(c)

@@ -97,7 +97,7 @@ func (s *Server) servePlan(w http.ResponseWriter, r *http.Request) *problem {
 // planProblem is the problem of a delivery that was not planned.
 func planProblem(err error) *problem {
 	if errors.Is(err, engine.ErrRequest) {
-		return newProblem(http.StatusBadRequest, idBadRequest, plain(err))
+		return newProblem(http.StatusBadRequest, idBadRequest, strings.TrimPrefix(plain(err), "bad request: "))
 	}
 	return late(err)
 }

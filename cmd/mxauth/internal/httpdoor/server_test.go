@@ -3,7 +3,6 @@ package httpdoor_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
+	"github.com/mxauth/mxauth/dnssec"
 )
 
 // listen serves on a unix socket.
@@ -70,6 +70,20 @@ func TestSmuggling(t *testing.T) {
 		"a list of lengths":    chunked("Content-Length: 5, 6\r\n"),
 		"a length with a sign": chunked("Content-Length: +5\r\n"),
 		"a space in the name":  chunked("Content-Length : 5\r\n"),
+		"a hexadecimal length": chunked("Content-Length: 0x5\r\n"),
+		"an empty length":      chunked("Content-Length:\r\n"),
+		"a negative length":    chunked("Content-Length: -5\r\n"),
+		"a tab in the name":    chunked("Content-Length\t: 5\r\n"),
+		"a NUL in a header":    chunked("X: a\x00b\r\nContent-Length: 5\r\n"),
+		"a NUL in a name":      chunked("X\x00: b\r\nContent-Length: 5\r\n"),
+		"a coding with a VT":   chunked("Transfer-Encoding: \x0bchunked\r\n"),
+		"a coding in a list":   chunked("Transfer-Encoding: gzip, chunked\r\n"),
+		"a coding in capitals": chunked("Transfer-Encoding: CHUNKED\r\n"),
+		"an empty coding":      chunked("Transfer-Encoding:\r\nContent-Length: 5\r\n"),
+		"a header without end": "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX",
+		"a space before Host":  "GET /healthz HTTP/1.1\r\n Host: localhost\r\n\r\n" + inner,
+		"a CR LF in the path":  "GET /healthz\r\nX: a HTTP/1.1\r\nHost: localhost\r\n\r\n" + inner,
+		"a host with a path":   "GET /healthz HTTP/1.1\r\nHost: localhost/v1\r\n\r\n",
 		"an odd coding":        chunked("Transfer-Encoding: xchunked\r\n"),
 		"two codings":          chunked("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
 		"a folded header":      chunked("X: a\r\n b\r\nTransfer-Encoding: chunked\r\n"),
@@ -98,6 +112,10 @@ func TestSmuggling(t *testing.T) {
 	const honest = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	if got := raw(t, path, honest+honest); strings.Count(got, " 200 OK") != 2 {
 		t.Errorf("two honest requests: %s", got)
+	}
+	// No other protocol is switched to.
+	if got := raw(t, path, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"); strings.Contains(got, " 101 ") || strings.Count(got, " 200 OK") != 1 {
+		t.Errorf("an upgrade to HTTP/2: %s", got)
 	}
 	if got := raw(t, path, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"); !strings.Contains(got, " 404 ") {
 		t.Errorf("OPTIONS *: %s", got)
@@ -255,47 +273,45 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestClientLeaves: a client that goes away ends its own wait, and not that of another who
-// asks the same.
+// TestClientLeaves: two clients wait for one lookup of the engine, and the one that began it
+// goes away. That ends its own wait; the other is answered, and the lookup was made once.
 func TestClientLeaves(t *testing.T) {
-	c, b := config(t)
-	gate, began, left := make(chan struct{}), make(chan struct{}, 2), make(chan error, 2)
-	b.before = func(ctx context.Context) error {
-		began <- struct{}{}
-		select {
-		case <-gate:
-			return nil
-		case <-ctx.Done():
-			left <- ctx.Err()
-			return context.Cause(ctx)
+	synctest.Test(t, func(t *testing.T) {
+		c, b := config(t)
+		s := httpdoor.New(c)
+		l := newPipeListener()
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(l) }()
+		defer func() { s.Close(); <-done }()
+		release := b.dns.Hold("example.org", dnssec.TypeMX)
+		ask := func() net.Conn {
+			conn := l.dial()
+			if _, err := io.WriteString(conn, "GET /v1/plan?domain=example.org HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // until the request waits for the lookup
+			return conn
 		}
-	}
-	_, path := listen(t, c)
-	const text = "GET /v1/plan?domain=example.org HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-	goer, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprint(goer, text)
-	stayer, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stayer.Close()
-	stayer.SetDeadline(time.Now().Add(30 * time.Second))
-	fmt.Fprint(stayer, text)
-	<-began
-	<-began
-	goer.Close()
-	if err := <-left; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	close(gate)
-	resp, err := http.ReadResponse(bufio.NewReader(stayer), nil)
-	if err != nil || resp.StatusCode != 200 {
-		t.Errorf("%v %v", resp, err)
-	}
-	if len(left) > 0 {
-		t.Error("the other's wait ended, too")
-	}
+		goer, stayer := ask(), ask()
+		defer stayer.Close()
+		goer.Close()
+		synctest.Wait()
+		if now, _, _ := s.Counts(); now != 1 {
+			t.Errorf("%d connections are open", now)
+		}
+		release()
+		resp, err := http.ReadResponse(bufio.NewReader(stayer), nil)
+		if err != nil || resp.StatusCode != 200 {
+			t.Errorf("%v %v", resp, err)
+		}
+		lookups := 0
+		for _, q := range b.dns.Asked() {
+			if q.Type == dnssec.TypeMX {
+				lookups++
+			}
+		}
+		if lookups != 1 || b.planned.Load() != 2 {
+			t.Errorf("%d lookups for %d plans", lookups, b.planned.Load())
+		}
+	})
 }

@@ -71,12 +71,14 @@ type Answer struct {
 	At         time.Time
 }
 
-// Told is what one kind of mail server is told of the domain.
+// Told is the answer that one kind of mail server gets for the domain.
 type Told struct {
 	Server string // "Postfix"
 	About  string // "the domain", or a host
 	Reply  string // as it is told; "" if there is no entry
 	Note   string
+	// Differs says where that lets the mail server do something else than the answer says.
+	Differs []string
 }
 
 // Config of a [Page]. Source is required.
@@ -287,7 +289,7 @@ func (p *Page) fail(w http.ResponseWriter, status int, domain, fault string) {
 func (p *Page) show(w http.ResponseWriter, status int, v *view) {
 	v.Version = p.c.Version
 	var b bytes.Buffer
-	if err := pages.Execute(&b, v); err != nil {
+	if err := pages().Execute(&b, v); err != nil {
 		p.c.Logger.Error("internal error; this is a bug of mxauth", "err", err)
 		http.Error(w, "an internal error; the log of the daemon has more", http.StatusInternalServerError)
 		return

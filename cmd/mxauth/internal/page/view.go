@@ -2,12 +2,13 @@ package page
 
 import (
 	"cmp"
-	"embed"
+	_ "embed"
 	"fmt"
 	"html/template"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mxauth/mxauth/advise/ladder"
 	"github.com/mxauth/mxauth/advise/lint"
@@ -18,14 +19,17 @@ import (
 )
 
 //go:embed page.html
-var files embed.FS
+var pageText string
 
 //go:embed page.css
 var css string
 
-var pages = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"rfc": rfcLink, "source": source, "code": code,
-}).ParseFS(files, "page.html"))
+// pages is parsed when it is first used: other verbs of the program do not need it.
+var pages = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page.html").Funcs(template.FuncMap{
+		"rfc": rfcLink, "source": source, "code": code,
+	}).Parse(pageText))
+})
 
 // A view is what the template shows. The zero view is the form.
 type view struct {
@@ -39,7 +43,8 @@ type view struct {
 type result struct {
 	*Answer
 	Status  string // class of the verdict
-	Names   []string
+	Name    string // in Unicode
+	ASCII   string // as in DNS; "" if it is the same
 	Lines   []explain.Line
 	Columns int
 	Host    []hostView
@@ -75,9 +80,9 @@ func newView(a *Answer) *view {
 	}
 	l := ladder.New(a.Plan, ds)
 	r := &result{Answer: a, Status: class(l.Verdict.Status), Lines: labelled(explain.PlanLines(a.Plan)), When: a.At.UTC().Format("2006-01-02 15:04 UTC")}
-	r.Names = []string{l.Domain}
+	r.Name = l.Domain
 	if l.Unicode != "" {
-		r.Names = []string{l.Unicode, l.Domain}
+		r.Name, r.ASCII = l.Unicode, l.Domain
 	}
 	r.Columns = len(l.Hosts)
 	if len(l.Folded) > 0 {
@@ -121,7 +126,7 @@ func viewHost(a *Answer, i int, steps []ladder.Step) hostView {
 	v.Lines = labelled(explain.HostLines(a.Plan, i, &r.Decision, a.Plan.Made))
 	if r.Differ() {
 		for _, each := range r.Addresses {
-			v.Addresses = append(v.Addresses, explain.Line{Label: each.Address.String(), Text: each.Decision.Outcome.String() + ": " + explain.Text(each.Decision.Reason)})
+			v.Addresses = append(v.Addresses, explain.Line{Label: explain.AddressName(each.Address, &each.Peer), Text: each.Decision.Outcome.String() + ": " + explain.Text(each.Decision.Reason)})
 		}
 	}
 	return v

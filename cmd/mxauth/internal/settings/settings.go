@@ -186,7 +186,7 @@ var table = []Setting{
 	{Key: "serve.max-connections", Type: Int, Default: "1000", Least: 1, Most: 100000, Serve: true, to: func(s *Settings) any { return &s.MaxConnections },
 		Help: "connections of one listener at a time"},
 	{Key: "serve.kept-replies", Type: Int, Default: "1000000", Least: 1, Most: 10000000, Serve: true, to: func(s *Settings) any { return &s.KeptReplies },
-		Help: "next hops whose replies are kept"},
+		Help: "replies that are kept"},
 	{Key: "serve.allow-deviation", Type: Bool, Serve: true, to: func(s *Settings) any { return &s.AllowDeviation },
 		Help: "start although mx-alias = refuse or dane-and-sts = both cannot be told to Postfix"},
 	{Key: "serve.metrics", Type: String, Serve: true, to: func(s *Settings) any { return &s.Metrics },

@@ -23,7 +23,7 @@ type conn struct {
 	lastName []byte // of a map, in the request before
 	lastMap  string
 
-	writeBy time.Time // the write deadline as it is set now; of the goroutine that writes
+	writeBy time.Time // the write deadline as it is set now, by the server's clock; of the goroutine that writes
 
 	queue  chan *slot // to the writer; nil until it is needed
 	writer sync.WaitGroup
@@ -45,21 +45,24 @@ func (c *conn) serve() {
 			c.writer.Wait()
 		}
 	}()
+	// All times are those of the server's clock, which may be another than the deadlines have.
 	var (
 		buf      = make([]byte, 0, readSize)
 		out      []byte
-		now      = time.Now()
+		now      = c.server.c.Now()
 		deadline time.Time // as it is set now
 		begun    time.Time // when the first byte of an incomplete request came
 		drainEnd time.Time // set when the server shuts down
 	)
+	step := min(deadlineStep, c.server.c.Idle/8)
+	readWithin := func(d time.Duration) { c.nc.SetReadDeadline(time.Now().Add(d)) }
 	for {
 		want := now.Add(c.server.c.Idle)
 		if !begun.IsZero() {
 			want = begun.Add(requestTime)
 		}
-		if d := want.Sub(deadline); d > deadlineStep || d < 0 {
-			c.nc.SetReadDeadline(want)
+		if d := want.Sub(deadline); d > step || d < 0 {
+			readWithin(want.Sub(now))
 			deadline = want
 		}
 		// Looked at after the deadline is set, which is then not that of stop.
@@ -68,18 +71,18 @@ func (c *conn) serve() {
 			return
 		case c.server.closing.Load() && drainEnd.IsZero():
 			drainEnd = now.Add(drainAll)
-			c.nc.SetReadDeadline(now.Add(drainTime))
+			readWithin(drainTime)
 		case !drainEnd.IsZero():
 			// What has arrived is read. A client that sends one request after the other is
 			// left at the moment in which it has its reply.
-			c.nc.SetReadDeadline(earlier(drainEnd, now.Add(drainStep)))
+			readWithin(min(drainEnd.Sub(now), drainStep))
 		}
 		n, err := c.nc.Read(buf[len(buf):cap(buf)])
 		if n == 0 && err != nil {
 			c.gone.Store(true)
 			return
 		}
-		now = time.Now()
+		now = c.server.c.Now()
 		c.active.Store(now.UnixNano())
 		buf = buf[:len(buf)+n]
 		rest, need, perr := c.batch(buf, &out, now)
@@ -109,13 +112,6 @@ func (c *conn) serve() {
 	}
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
 // maxOut is how many bytes of replies are written together.
 const maxOut = 64 << 10
 
@@ -136,7 +132,7 @@ func (c *conn) batch(b []byte, out *[]byte, now time.Time) (rest []byte, need in
 		case !ok:
 			reply.Text = "a request is a map name, a blank and a key"
 		case m != "":
-			reply, known = c.server.c.Handler.Cached(m, key)
+			reply, known = c.server.c.Handler.Cached(m, key, now)
 		}
 		direct := known && c.pending.Load() == 0
 		if direct {
@@ -195,7 +191,7 @@ func (c *conn) writeQueued() {
 	n := int32(0) // replies in out
 	flush := func() {
 		if n > 0 && !c.failed.Load() {
-			c.write(out, time.Now())
+			c.write(out, c.server.c.Now())
 		}
 		out = out[:0]
 		c.pending.Add(-n)
@@ -224,7 +220,7 @@ func (c *conn) writeQueued() {
 		}
 		out = appendNetstring(out, s.reply.Status, s.reply.Text)
 		n++
-		c.active.Store(time.Now().UnixNano())
+		c.active.Store(c.server.c.Now().UnixNano())
 		if len(out) >= maxOut {
 			flush()
 		}
@@ -234,9 +230,9 @@ func (c *conn) writeQueued() {
 // write sends b. A client has between one and two times writeTime for it: setting a deadline
 // for every reply would be a tenth of the work. After a failure the connection is of no use.
 func (c *conn) write(b []byte, now time.Time) bool {
-	if c.writeBy.Sub(now) < writeTime {
+	if d := c.writeBy.Sub(now); d < writeTime || d > 2*writeTime {
 		c.writeBy = now.Add(2 * writeTime)
-		c.nc.SetWriteDeadline(c.writeBy)
+		c.nc.SetWriteDeadline(time.Now().Add(2 * writeTime))
 	}
 	if _, err := c.nc.Write(b); err != nil {
 		c.failed.Store(true)

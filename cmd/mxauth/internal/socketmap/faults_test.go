@@ -19,7 +19,7 @@ import (
 // large answers every key with a text that is as long as a reply can be.
 type large struct{ text string }
 
-func (h large) Cached(string, []byte) (socketmap.Reply, bool) {
+func (h large) Cached(string, []byte, time.Time) (socketmap.Reply, bool) {
 	return socketmap.Reply{Status: socketmap.OK, Text: h.text}, true
 }
 func (h large) Answer(context.Context, string, string) socketmap.Reply { return socketmap.Reply{} }
@@ -120,7 +120,7 @@ func TestGarbage(t *testing.T) {
 			go io.Copy(io.Discard, c)
 			chunk := []byte(strings.Repeat(unit, 1+4096/len(unit)))
 			ended := false
-			for range 4096 { // 16 MB
+			for range 1024 { // 4 MB
 				if _, err := c.Write(chunk); err != nil {
 					ended = true
 					break

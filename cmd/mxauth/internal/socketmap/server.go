@@ -65,9 +65,9 @@ type Reply struct {
 
 // A Handler answers. Its methods are called by many goroutines at once.
 type Handler interface {
-	// Cached returns the reply for a key if it is known already. It does not block and must
-	// not keep key.
-	Cached(m string, key []byte) (Reply, bool)
+	// Cached returns the reply for a key if it is known already and may be given at now. It
+	// does not block and must not keep key.
+	Cached(m string, key []byte, now time.Time) (Reply, bool)
 	// Answer returns the reply for a key. ctx ends when the server is closed.
 	Answer(ctx context.Context, m, key string) Reply
 }
@@ -80,7 +80,10 @@ type Config struct {
 	Maps     map[string]string
 	MaxConns int           // 0: DefaultMaxConns
 	Idle     time.Duration // 0: DefaultIdle
-	Logger   *slog.Logger  // nil: discard
+	// Now is the clock by which replies are given, and which is read once for all that arrives
+	// together; nil: the real one.
+	Now    func() time.Time
+	Logger *slog.Logger // nil: discard
 }
 
 // A Server answers on any number of listeners. It may be used by many goroutines at once.
@@ -114,6 +117,9 @@ func New(c Config) *Server {
 	}
 	if c.Idle <= 0 {
 		c.Idle = DefaultIdle
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -174,7 +180,7 @@ func (s *Server) Serve(l net.Listener) error {
 // many. Postfix opens a closed connection again.
 func (s *Server) start(nc net.Conn) {
 	c := &conn{server: s, nc: nc}
-	c.active.Store(time.Now().UnixNano())
+	c.active.Store(s.c.Now().UnixNano())
 	s.mu.Lock()
 	full := len(s.conns) >= s.c.MaxConns
 	s.mu.Unlock()

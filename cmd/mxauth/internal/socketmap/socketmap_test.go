@@ -26,7 +26,7 @@ type handler struct {
 	started chan struct{} // a cold request is under way; may be nil
 }
 
-func (h *handler) Cached(m string, key []byte) (socketmap.Reply, bool) {
+func (h *handler) Cached(m string, key []byte, _ time.Time) (socketmap.Reply, bool) {
 	if strings.HasPrefix(string(key), "warm") {
 		return socketmap.Reply{Status: socketmap.OK, Text: m + "/" + string(key)}, true
 	}
