@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unicode/utf16"
@@ -200,24 +199,6 @@ func itself(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Env = append(os.Environ(), asMxauth+"=1")
 	return cmd
-}
-
-// TestClosedOutput: where the answer is not read any more, as in a pipe to head, the program ends
-// without a word, as others do (SIGPIPE).
-func TestClosedOutput(t *testing.T) {
-	cmd := itself(t, "reason")
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Close()
-	var stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = w, &stderr
-	err = cmd.Run()
-	w.Close()
-	if s, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); err == nil || !ok || !s.Signaled() || s.Signal() != syscall.SIGPIPE || stderr.Len() != 0 {
-		t.Errorf("%v, standard error %q", err, stderr.String())
-	}
 }
 
 // TestInterruptWaiting: Ctrl-C ends a check that waits for its standard input, or for a

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth"
-	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
+	"github.com/mxauth/mxauth/cmd/internal/near"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth/advise/lint"
-	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
+	"github.com/mxauth/mxauth/cmd/internal/near"
 	"github.com/mxauth/mxauth/engine/explain"
 )
 

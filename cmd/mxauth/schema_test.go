@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -203,10 +204,12 @@ func printedJSON(args []string) (verb string, ok bool) {
 	return verb, verbSchemas[verb] != ""
 }
 
-// A printed counts the lines of JSON that were held against the schema of their verb.
+// A printed counts the lines of JSON that were held against the schema of their verb, and notes
+// the properties that they had.
 type printed struct {
 	mu    sync.Mutex
-	lines map[string]int // by verb
+	lines map[string]int  // by verb
+	seen  map[string]bool // as schema.seen, of all schemas
 }
 
 // validate holds what a command line has printed against the schema of its verb.
@@ -227,8 +230,64 @@ func (p *printed) validate(args []string, stdout []byte) error {
 		p.lines[verb]++
 		p.mu.Unlock()
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.Copy(p.seen, s.seen)
 	return nil
 }
+
+// unprinted are properties that no script prints: those of what only a daemon or another policy
+// server causes (status and the rows of compare, as a whole, are printed by TestServe and
+// TestCompareWith), of a build with version control, and of situations for which a script is still to
+// be written. A property that a script prints must not be here.
+var unprinted = strings.Fields(`
+	ask.plan_error
+	ask.reason_id
+	ask.would
+	ask/properties/deviations/items.host
+	cache.tried
+	check/$defs/replay.differences
+	check/$defs/replay.ignored
+	check/$defs/replay.missing
+	compare/oneOf/1.deferred
+	demo.wrong
+	forecast/$defs/event.steps
+	memory.port
+	memory/properties/drops/items.host
+	memory/properties/drops/items.until
+	plan/$defs/drop.host
+	plan/$defs/host.exception
+	plan/$defs/host.waived
+	plan/$defs/past.port
+	plan/$defs/past.sts
+	plan/$defs/past.sts_at
+	plan/$defs/sts.cached
+	plan/$defs/sts.pending
+	resolver.software
+	sts-make/properties/problems/items.caution
+	sts-make/properties/problems/items.file
+	sts-make/properties/problems/items.instead_of
+	sts-make/properties/problems/items.owner
+	sts-make/properties/problems/items.records
+	sts-make/properties/problems/items.type
+	sts-make/properties/problems/items.url
+	sts-make/properties/problems/items.wait_seconds
+	sts-make/properties/steps/items.caution
+	sts-make/properties/steps/items.instead_of
+	sts-make/properties/steps/items.wait_seconds
+	survey/$defs/provider.providers
+	tlsa-check/$defs/address.handshake
+	tlsa-check/$defs/address.note
+	tlsa-check/$defs/next.earliest
+	tlsa-check/$defs/next.latest
+	tlsa-next/oneOf/0/properties/ways/items/properties/steps/items.before
+	tlsrpt-read.duplicates
+	tlsrpt-read.left
+	tlsrpt-read/properties/faults/items.codes
+	tlsrpt-read/properties/faults/items.reason_id
+	version.revision
+	version.time
+`)
 
 // complete reports the verbs of which nothing was printed, if all scripts were run.
 func (p *printed) complete(t *testing.T) {
@@ -238,6 +297,25 @@ func (p *printed) complete(t *testing.T) {
 	for verb := range verbSchemas {
 		if p.lines[verb] == 0 && verb != "status" { // it wants a daemon: TestServe
 			t.Errorf("no script prints a line of mxauth %s --json", verb)
+		}
+	}
+	missing := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Values(verbSchemas)) {
+		s := &schema{name: name + ".schema.json", seen: p.seen}
+		for _, property := range s.unseen() {
+			at := name + property
+			if name == "status" || strings.HasPrefix(at, "compare/oneOf/0") {
+				continue
+			}
+			missing[at] = true
+			if !slices.Contains(unprinted, at) {
+				t.Errorf("no script prints the property %s", at)
+			}
+		}
+	}
+	for _, at := range unprinted {
+		if !missing[at] && !strings.HasPrefix(at, "version.") { // which a build may have
+			t.Errorf("a script prints the property %s: it is listed as unprinted", at)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -68,7 +69,7 @@ type lastExit struct{}
 // sets AD on everything, $NOBODY is a port where nothing listens.
 func TestScripts(t *testing.T) {
 	l := startLab(t, slices.Concat(lab.Worlds(), reported, []lab.World{terminal, ending}), nil)
-	p := &printed{lines: map[string]int{}}
+	p := &printed{lines: map[string]int{}, seen: map[string]bool{}}
 	// t.Run waits for the scripts, which run in parallel, before the lab is closed.
 	t.Run("script", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
@@ -117,6 +118,14 @@ func TestScripts(t *testing.T) {
 					}
 					ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 				},
+				// worlds FILE: writes the domains of all worlds of the lab.
+				"worlds": func(ts *testscript.TestScript, _ bool, args []string) {
+					var b strings.Builder
+					for _, w := range lab.Worlds() {
+						b.WriteString(w.Domain + "\n")
+					}
+					ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+				},
 				// status N: the last mxauth ended with this exit status.
 				"status": func(ts *testscript.TestScript, neg bool, args []string) {
 					if got := strconv.Itoa(*ts.Value(lastExit{}).(*int)); neg || !slices.Equal(args, []string{got}) {
@@ -142,7 +151,15 @@ func TestScripts(t *testing.T) {
 				// collected FILE: writes the datagrams that have come into a file, a line each.
 				"collected": readSocket,
 				// validsurvey FILE: it holds rows or a summary as docs/survey.schema.json says.
-				"validsurvey": validSurvey,
+				"validsurvey": func(ts *testscript.TestScript, neg bool, args []string) {
+					validSurvey(ts, neg, args)
+					if strings.HasSuffix(args[0], "rows.json") { // lines, which mxauth has validated
+						return
+					}
+					var b bytes.Buffer
+					ts.Check(json.Compact(&b, []byte(ts.ReadFile(args[0]))))
+					ts.Check(p.validate([]string{"survey", "--json"}, b.Bytes()))
+				},
 				// cmpdomains A B: two files of rows are of the same domains, in the same order.
 				"cmpdomains": cmpDomains,
 				// valid FILE: every line is a JSON object as docs/check.schema.json says.

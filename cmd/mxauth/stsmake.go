@@ -198,6 +198,9 @@ type proposalRow struct {
 }
 
 func (e *env) printProposal(domain rfc6125.Host, p lint.Proposal, servers []string) {
+	if p.Then == nil {
+		p.Then = []lint.Stage{} // a list in JSON, too
+	}
 	row := proposalRow{V: 1, Domain: domain, Proposal: p, Commands: []string{}}
 	for _, s := range p.Then {
 		row.Commands = append(row.Commands, stageCommand(domain, s))

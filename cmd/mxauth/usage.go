@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
+	"github.com/mxauth/mxauth/cmd/internal/near"
 )
 
 // many is no bound on the arguments of a verb.

@@ -29,14 +29,16 @@ A second run goes on where the first one ended. "mxconform run --vectors DIR" th
 			for _, name := range c.Only {
 				chosen[name] = true
 			}
+			var names []string
 			for _, set := range sets {
+				names = append(names, set.Name)
 				if len(c.Only) == 0 || chosen[set.Name] {
 					fmt.Fprintf(s.out, "%-20s %s\n%-20s licence: %s\n", set.Name, set.Origin, "", set.Licence)
 				}
 				delete(chosen, set.Name)
 			}
 			for name := range chosen {
-				return usageError{fmt.Errorf("no set is called %q", name)}
+				return usageError{fmt.Errorf("no set is called %q%s", name, meant(name, names, "", ""))}
 			}
 			if list {
 				return nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mxauth/mxauth/cmd/internal/near"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/reason"
@@ -53,6 +54,24 @@ func writeWorlds(to io.Writer, worlds []lab.World) error {
 	return nil
 }
 
+// noWorld says which names no world has, and which may be meant.
+func noWorld(missing []string, worlds []lab.World) error {
+	names := make([]string, len(worlds))
+	for i, w := range worlds {
+		names[i] = w.Name
+	}
+	var meant []string
+	for _, m := range missing {
+		if n := near.Name(strings.TrimSuffix(m, ".test"), names); n != "" && !slices.Contains(meant, n) {
+			meant = append(meant, n)
+		}
+	}
+	if len(meant) > 0 {
+		return usageError{fmt.Errorf("no world %.100q; did you mean %s?", strings.Join(missing, " "), strings.Join(meant, " "))}
+	}
+	return usageError{fmt.Errorf("no world %.100q (mxconform lab --list prints all)", strings.Join(missing, " "))}
+}
+
 // runList prints the worlds of these names, in the order of the lab; all if there are none.
 func runList(ctx context.Context, s streams, names []string) error {
 	// All are described, since the place of a world in the lab decides its addresses.
@@ -65,7 +84,7 @@ func runList(ctx context.Context, s streams, names []string) error {
 			return slices.ContainsFunc(worlds, func(w lab.World) bool { return w.Name == n })
 		})
 		if len(missing) > 0 {
-			return usageError{fmt.Errorf("no world %.100q (mxconform lab --list prints all)", strings.Join(missing, " "))}
+			return noWorld(missing, worlds)
 		}
 		worlds = slices.DeleteFunc(worlds, func(w lab.World) bool { return !slices.Contains(names, w.Name) })
 	}

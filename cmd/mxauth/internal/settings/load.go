@@ -15,7 +15,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
 
-	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
+	"github.com/mxauth/mxauth/cmd/internal/near"
 )
 
 // SystemFile is the configuration of the machine.

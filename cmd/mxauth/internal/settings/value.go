@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
+	"github.com/mxauth/mxauth/cmd/internal/near"
 )
 
 // set reads a value as a variable or a flag has it. A list is separated by commas.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mxauth/mxauth/cmd/mxauth/internal/near"
+	"github.com/mxauth/mxauth/cmd/internal/near"
 )
 
 func TestName(t *testing.T) {
