@@ -117,6 +117,9 @@ type Config struct {
 	// Network bounds the mail hosts' addresses that [Client.Check] connects to: "tcp4", "tcp6",
 	// or "" for both. A host without such an address is deferred as [reason.NotTried].
 	Network string
+	// Certificates says of which mail hosts a check looks for a second certificate, with the
+	// other kind of key, by one more connection; 0: of those whose certificate counts.
+	Certificates probe.Certificates
 	// ForOthers is for checks that others ask for, as over HTTP: of mail hosts too, only
 	// public addresses are connected to, besides AllowAddresses and without DenyAddresses,
 	// and what the hosts show is not remembered. False: a check is the operator's own.
@@ -190,7 +193,7 @@ func New(c Config) (_ *Client, err error) {
 	if err != nil {
 		return nil, fault.Errorf("mxauth", "%w", err)
 	}
-	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Network: c.Network,
+	k.prober = probe.New(probe.Config{Dial: c.Dial, HELO: c.HELO, Timeout: c.Timeout, PlanTimeout: c.CheckTimeout, Network: c.Network, Certificates: c.Certificates,
 		PublicOnly: c.ForOthers, AllowAddresses: c.AllowAddresses, DenyAddresses: c.DenyAddresses, Logger: c.Logger})
 	return k, nil
 }

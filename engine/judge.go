@@ -21,6 +21,8 @@ type judgeOptions struct {
 	beforeEHLO bool // EHLO inside TLS has not been said: whether REQUIRETLS is offered is not known
 	// unconfirmed: TLS was started, and whether it was completed was not reported.
 	unconfirmed bool
+	// pair says which of two certificates is judged; nil where one is known.
+	pair *reason.Pair
 }
 
 // local is what a decision depends on in addition to plan and connection.
@@ -267,7 +269,7 @@ func (c *connection) unreadLeaf() string {
 
 // shown is the evidence of a certificate that proves nothing.
 func (c *connection) shown(refs []rfc6125.Reference, cn reason.CommonName, err error) *reason.Shown {
-	return &reason.Shown{Presented: c.presented, References: refs, CommonName: cn, Err: err, Chain: c.peer.Chain, RawKey: c.peer.RawKey, At: c.at}
+	return &reason.Shown{Presented: c.presented, References: refs, CommonName: cn, Err: err, Chain: c.peer.Chain, RawKey: c.peer.RawKey, At: c.at, Pair: c.how.pair}
 }
 
 // webpki proves the chain against the WebPKI anchors and one of the names.

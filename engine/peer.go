@@ -156,6 +156,12 @@ type Peer struct {
 	// OwnTLS says why the handshake with the usual settings failed (E3, or E4 of another
 	// Handshake), where the TLS library of this program is at fault; nil if it is not.
 	OwnTLS *OwnTLS
+	// OtherKey says that the connection offered one kind of key only ([TLSChoice].Key), after
+	// one with the usual settings had shown a certificate with a key of another kind.
+	OtherKey bool
+	// Other is what the address showed on the other one of these two connections; nil if
+	// there was one. The outcome of a decision does not depend on it: it is for the words.
+	Other *Peer
 }
 
 // Certificates returns what the peer presented, leaf first, from Chain or Raw.

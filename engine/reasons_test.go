@@ -214,6 +214,12 @@ func TestEveryReason(t *testing.T) {
 	took(newWorld(t).signed().tlsa(noMatch).decide(engine.Request{}, own).Reason)
 	took(newWorld(t).signed().decide(engine.Request{}, own).Reason)
 	took(newWorld(t).signed().decide(engine.Request{Options: engine.Options{NoClearFallback: true}}, own).Reason)
+	// What one of two certificates is worth.
+	pair := shows(certtest.Issue(certtest.Server("mx.example.org"), nil))
+	other := shows(rsaPair(t))
+	pair.Other = &other
+	two := newWorld(t).signed().tlsa(noMatch).decide(engine.Request{}, pair)
+	took(two.Details[len(two.Details)-1])
 	// What was there once.
 	for _, lost := range []struct{ first, then func(w *world) }{{protected, bare}, {twoHosts, oneOfTwo}, {enforced, plain}, {enforced, none}, {enforced, testing_}, {enforced, unreachable}, {plain, plain}} {
 		for _, action := range []memory.Action{memory.Alert, memory.Defer} {

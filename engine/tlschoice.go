@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"slices"
 )
 
@@ -38,6 +39,10 @@ type TLSChoice struct {
 	NoMLKEM bool
 	// Suites are the cipher suites of TLS 1.2; nil: those of crypto/tls. TLS 1.3 has its own.
 	Suites []uint16
+	// Key offers one kind of key only, x509.RSA or x509.ECDSA, to a server that may have a
+	// certificate of each: TLS 1.2, since in TLS 1.3 crypto/tls has no choice of it, and the
+	// cipher suites for that kind, in place of Suites. 0: every kind.
+	Key x509.PublicKeyAlgorithm
 }
 
 // WiderSuites lists the cipher suites of crypto/tls that encrypt properly, those first
@@ -71,6 +76,9 @@ func (t TLSChoice) apply(c *tls.Config) {
 	}
 	if t.Suites != nil {
 		c.CipherSuites = slices.Clone(t.Suites)
+	}
+	if t.Key != x509.UnknownPublicKeyAlgorithm {
+		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, suitesFor(t.Key)
 	}
 }
 

@@ -4,23 +4,23 @@ import (
 	_ "embed"
 	"html/template"
 	"io"
-
-	"github.com/mxauth/mxauth/internal/htmlpage"
+	"sync"
 )
 
 //go:embed report.html
 var reportText string
 
-// report makes the page of a summary. It refers to nothing outside, and runs no script.
-var report = htmlpage.Must("report.html", reportText, reportFuncs)
-
-var reportFuncs = template.FuncMap{
-	"percent":   percent,
-	"width":     barLength,
-	"mechanism": func(m Mechanism) string { return mechanismText[m] },
-	"strength":  strength,
-	"counted":   counted,
-}
+// report makes the page of a summary. It refers to nothing outside, and runs no script. It
+// is parsed when it is first used: most programs that import this package do not need it.
+var report = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"percent":   percent,
+		"width":     barLength,
+		"mechanism": func(m Mechanism) string { return mechanismText[m] },
+		"strength":  strength,
+		"counted":   counted,
+	}).Parse(reportText))
+})
 
 // svgWidth is the width of the longest bar, in the units of the page's drawings.
 const svgWidth = 320
@@ -67,5 +67,5 @@ func (s *Summary) WriteHTML(w io.Writer, title string) error {
 	for _, c := range s.Providers {
 		p.MostProvider = max(p.MostProvider, c.Domains)
 	}
-	return report.Execute(w, p)
+	return report().Execute(w, p)
 }

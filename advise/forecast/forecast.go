@@ -17,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -141,19 +142,22 @@ func (f *outlook) certificates(h *engine.Host, v *survey.HostView) {
 			continue
 		}
 		seen[string(a.Peer.Chain[0].Raw)] = true
-		leaf := a.Peer.Chain[0]
+		leaf, whose := a.Peer.Chain[0], "certificate of "+h.String()
+		if key := explain.KeyOf(&a.Peer); key != "" {
+			whose = key + " " + whose
+		}
 		underSTS := h.Requirement.Has(engine.STS) || h.Report.Has(engine.STS) && enforced(f.s.Plan)
 		switch {
 		case a.Decision.Method == engine.MethodDANETA:
-			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "7671 s.5.2.3", f.renew(leaf), "The certificate of %s %s; its TLSA records (DANE-TA) make senders look at dates, so mail waits from then on.", h.String(), f.ends(leaf))
+			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "7671 s.5.2.3", f.renew(leaf), "The %s %s; its TLSA records (DANE-TA) make senders look at dates, so mail waits from then on.", whose, f.ends(leaf))
 			f.chain(h, a.Peer.Chain, "7671 s.5.2.3")
 		case underSTS:
-			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "8461 s.4.2", f.renew(leaf), "The certificate of %s %s; senders that honour the MTA-STS policy do not deliver from then on.", h.String(), f.ends(leaf))
+			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "8461 s.4.2", f.renew(leaf), "The %s %s; senders that honour the MTA-STS policy do not deliver from then on.", whose, f.ends(leaf))
 			f.chain(h, a.Peer.Chain, "8461 s.4.2")
 		case a.Decision.Method == engine.MethodDANEEE:
-			f.add(PinnedCertificate, leaf.NotAfter, Notice, h.Name, "7672 s.3.1.1", renewal(h.DANE.Set), "The certificate of %s %s; its TLSA records (DANE-EE) look at no dates, so mail goes on.", h.String(), f.ends(leaf))
+			f.add(PinnedCertificate, leaf.NotAfter, Notice, h.Name, "7672 s.3.1.1", renewal(h.DANE.Set), "The %s %s; its TLSA records (DANE-EE) look at no dates, so mail goes on.", whose, f.ends(leaf))
 		default:
-			f.add(HostCertificate, leaf.NotAfter, Notice, h.Name, "7435 s.3", f.renew(leaf), "The certificate of %s %s; no policy in force obliges senders to look, so mail goes on.", h.String(), f.ends(leaf))
+			f.add(HostCertificate, leaf.NotAfter, Notice, h.Name, "7435 s.3", f.renew(leaf), "The %s %s; no policy in force obliges senders to look, so mail goes on.", whose, f.ends(leaf))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -323,16 +324,34 @@ func (k *keyChange) enough(next dane.Peer, missing []dane.Record) ([]dane.Record
 }
 
 // leftOver are the records of the present key that say nothing of the next one, and those
-// that match neither.
+// that match neither. Those of a second certificate with another kind of key stay.
 func (k *keyChange) leftOver(next dane.Peer, r dane.Rollover) []dane.Record {
 	keep := k.matches(next, k.f.s.At)
-	out := slices.Clone(r.Stale)
+	for _, a := range k.probed.Addresses {
+		if a.Peer.Other != nil && !isOfKind(next, a.Peer.KeyKind()) {
+			keep = append(keep, k.matches(dane.Peer{Chain: a.Peer.Chain}, k.f.s.At)...)
+		}
+	}
+	out := slices.DeleteFunc(slices.Clone(r.Stale), func(rec dane.Record) bool { return slices.Contains(keep, rec) })
 	for _, rec := range k.matches(k.current, k.f.s.At) {
 		if !slices.Contains(keep, rec) && !slices.Contains(out, rec) {
 			out = append(out, rec)
 		}
 	}
 	return out
+}
+
+// isOfKind reports whether a certificate or key is of a kind of key.
+func isOfKind(p dane.Peer, kind x509.PublicKeyAlgorithm) bool {
+	if len(p.Chain) > 0 {
+		return p.Chain[0].PublicKeyAlgorithm == kind
+	}
+	key, err := x509.ParsePKIXPublicKey(p.RawKey)
+	if err != nil {
+		return false
+	}
+	_, isRSA := key.(*rsa.PublicKey)
+	return isRSA == (kind == x509.RSA)
 }
 
 // renewals are the ways in which a certificate can be renewed.

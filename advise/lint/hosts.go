@@ -3,12 +3,14 @@ package lint
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -314,7 +316,7 @@ func chainOf(d *dane.Host) []dnssec.Alias {
 
 // reached judges what connecting came to.
 func (r *report) reached(h *engine.Host, v *survey.HostView) {
-	all := v.Probe.Addresses
+	all := slices.DeleteFunc(slices.Clone(v.Probe.Addresses), func(a probe.AddressResult) bool { return a.Peer.OtherKey })
 	if len(all) == 0 {
 		return
 	}

@@ -21,6 +21,7 @@ const (
 	HostMixedStatus  ID = "host-addresses-mixed"
 	HostUnreachable  ID = "host-unreachable"
 	HostDiffer       ID = "host-addresses-differ"
+	HostTwoKeys      ID = "host-certificates-differ"
 
 	TLSAFailed       ID = "tlsa-lookup-failed"
 	TLSAIterations   ID = "tlsa-denial-unproved"
@@ -115,6 +116,7 @@ var kinds = func() map[ID]Kind {
 		{HostMixedStatus, Warning, "One address family of an MX host is signed and the other is not.", "7672 s.2.2.2"},
 		{HostUnreachable, Warning, "An MX host does not answer.", "5321 s.5.1"},
 		{HostDiffer, Warning, "The addresses of an MX host show different things.", "7672 s.2.2"},
+		{HostTwoKeys, Error, "An MX host has an RSA and an ECDSA certificate, and one of them is not accepted.", "7672 s.2.2"},
 		{TLSAFailed, Error, "The TLSA lookup fails, so nothing is delivered to the host.", "7672 s.2.1.2"},
 		{TLSAIterations, Error, "That there are no TLSA records is denied with too many NSEC3 iterations.", "9276 s.3.1"},
 		{TLSAUnsigned, Error, "TLSA records are in a zone that is not signed and do not count.", "7672 s.2.2"},

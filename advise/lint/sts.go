@@ -458,6 +458,9 @@ func patterns(p *sts.Policy) string {
 
 // stsCertificate judges the host's certificate as a sender under the policy does.
 func (r *report) stsCertificate(h *engine.Host, v *survey.HostView) {
+	if r.stsOfOneKey(h, v) {
+		return
+	}
 	for _, a := range v.Probe.Addresses {
 		if a.Peer.Event != engine.HandshakeDone || len(a.Peer.Chain) == 0 || r.snap.Roots == nil {
 			continue

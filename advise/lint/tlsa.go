@@ -131,6 +131,9 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 			}
 		}
 	}
+	if usable > 0 && r.tlsaOfOneKey(h, v) {
+		return
+	}
 	for _, a := range v.Probe.Addresses {
 		if a.Peer.Event == engine.HandshakeDone && usable > 0 {
 			r.tlsaAgainst(h, v, a.Peer)
@@ -150,7 +153,7 @@ func (r *report) tlsaAgainst(h *engine.Host, v *survey.HostView, peer engine.Pee
 	}
 	for _, t := range res.Trace {
 		u := use(h.DANE.Set, t.Record)
-		if t.Depth < 0 && u.Usable && !matchesAny(t.Record, dp, o) {
+		if t.Depth < 0 && u.Usable && !matchesAny(t.Record, dp, o) && !shown(v, t.Record) {
 			r.add(TLSAStale, h.Name, "Keep it if it is for the next key; else remove it.",
 				"A TLSA record of %s matches nothing that the host shows now.", h.Name).saw("%s", text.Cut(t.Record.String(), maxRecord))
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/probe"
 )
 
 // newCheck makes the verb check.
@@ -52,6 +53,12 @@ many exceptions as are wanted:
 first and then only for what changes: an outcome, its reason, a host, a certificate. Each
 round is a check of its own, with nothing cached but what --store keeps. Ctrl-C ends it
 with the exit status of the last round.
+
+A mail host can have two certificates, one with an RSA key and one with an ECDSA key,
+and shows the one that a sender's TLS library prefers. Where the certificate counts,
+check connects once more to each host for the other one, and the weaker of the two
+decides. A host that has one, or that refuses the second connection, is judged by the
+first. --one-certificate leaves the second connection out.
 
 -4 and -6 connect to mail hosts over one family of addresses only; a host without an
 address of it is not tried, and the answer says so.
@@ -185,6 +192,9 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l domainVerb) (*checkR
 		r.config.Record = &evidence.Recorder{Now: e.now}
 	}
 	r.config.Network = d.monitor.network()
+	if d.monitor.oneCertificate {
+		r.config.Certificates = probe.CertificatesFirst
+	}
 	r.config.Policies, r.config.Trace = r.waits.policies(), r.waits.plans()
 	return r, nil
 }

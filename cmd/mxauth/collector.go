@@ -100,7 +100,9 @@ func sessions(v *verdict) [][]tlsrpt.Entry {
 			add(i, h.Decision)
 		}
 		for _, a := range h.Addresses {
-			add(i, a.Decision)
+			if !a.Peer.OtherKey { // a sender connects once
+				add(i, a.Decision)
+			}
 		}
 	}
 	return out

@@ -68,8 +68,8 @@ func (d *service) tryStore(ctx context.Context, check bool) error {
 	return nil
 }
 
-// storeWarnings says what lets others write to a store on a server: who does so writes the
-// policies that decide where mail may go.
+// storeWarnings lists what lets others write to a store on a server, and so write the policies
+// that decide where mail may go.
 func storeWarnings(s *settings.Settings, config string) (list []string) {
 	u, err := url.Parse(s.Store)
 	if err != nil || u.Host == "" && u.Path == "" {
@@ -80,7 +80,7 @@ func storeWarnings(s *settings.Settings, config string) (list []string) {
 	case "redis", "valkey":
 		for _, host := range append([]string{u.Host}, u.Query()["addr"]...) {
 			if !isLoopback(host) {
-				list = append(list, fmt.Sprintf("the store %s is reached without TLS: whoever is on the way to %s reads the password and can write policies; use rediss://", where, host))
+				list = append(list, fmt.Sprintf("the store %s is reached without TLS: anyone on the way to %s reads the password and can write policies; use rediss://", where, host))
 				break
 			}
 		}
@@ -90,7 +90,7 @@ func storeWarnings(s *settings.Settings, config string) (list []string) {
 	}
 	password, has := u.User.Password()
 	if !has || password == "" {
-		return append(list, fmt.Sprintf("the URL of the store %s has no password: whoever reaches the server can write policies; give it an ACL user, and write USER:PASSWORD@ before its name", where))
+		return append(list, fmt.Sprintf("the URL of the store %s has no password: anyone who reaches the server can write policies; give it an ACL user, and write USER:PASSWORD@ before its name", where))
 	}
 	if st, err := os.Stat(config); err == nil && st.Mode().Perm()&0o004 != 0 && strings.HasPrefix(s.Origin("store.path"), config) {
 		list = append(list, fmt.Sprintf("%s has the password of the store and can be read by every user of this machine: chmod o-r %s", config, shellWord(config)))

@@ -291,13 +291,17 @@ func TestFleetRefresh(t *testing.T) {
 	}
 	const lockCommand = `"SET" "` + lockKey + `"`
 	commands := r.monitor(t)
-	var fleet []*member
-	for range 3 {
-		m := newMember(t, l, r.url(""), "")
-		m.now = later(25 * time.Hour)
-		m.start()
-		fleet = append(fleet, m)
+	// three daemons, a day later.
+	three := func() (list []*member) {
+		for range 3 {
+			m := newMember(t, l, r.url(""), "")
+			m.now = later(25 * time.Hour)
+			m.start()
+			list = append(list, m)
+		}
+		return list
 	}
+	fleet := three()
 	commands.await(t, lockCommand, 3)
 	if n := refreshed(fleet); n != 0 {
 		t.Errorf("%v refreshes while another has the lock", n)
@@ -309,13 +313,7 @@ func TestFleetRefresh(t *testing.T) {
 		t.Fatal(held, err)
 	}
 	eventually(t, "the end of the lock", func() bool { return r.do("EXISTS", lockKey) == ":0" })
-	fleet = nil
-	for range 3 {
-		m := newMember(t, l, r.url(""), "")
-		m.now = later(25 * time.Hour)
-		m.start()
-		fleet = append(fleet, m)
-	}
+	fleet = three()
 	commands.await(t, lockCommand, 6)
 	// It is left in place after the sweep of the one that got it.
 	eventually(t, "the end of the refreshes", func() bool {
@@ -476,7 +474,7 @@ func TestFleetWarnings(t *testing.T) {
 	l := startLab(t, serveWorlds(t, "dane-ee"), nil)
 	d := newServed(t, l, fmt.Sprintf("[store]\npath = %q\n", "redis://"+r.address))
 	code, stderr := d.run("serve", "--check")
-	if code != 0 || !strings.Contains(stderr, "warning: the URL of the store redis://"+r.address+" has no password: whoever reaches the server can write policies") {
+	if code != 0 || !strings.Contains(stderr, "warning: the URL of the store redis://"+r.address+" has no password: anyone who reaches the server can write policies") {
 		t.Errorf("status %d, %s", code, stderr)
 	}
 	m := startMember(t, l, "redis://"+r.address, "")

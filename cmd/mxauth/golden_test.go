@@ -43,6 +43,8 @@ var goldens = []struct {
 	{"lint-tlsa-mismatch.json", "tlsa-mismatch", []string{"lint", "--json"}},
 	{"lint-reports-malformed", "lint-reports-malformed", []string{"lint"}},
 	{"lint-no-spare", "lint-no-spare", []string{"lint"}},
+	{"lint-two-keys", "two-keys-only-ecdsa", []string{"lint"}},
+	{"lint-two-keys-expired", "two-keys-enforce-expired", []string{"lint"}},
 	{"lint-long-ttl", "lint-long-ttl", []string{"lint"}},
 	{"lint-certificate-pinned", "lint-certificate-pinned", []string{"lint"}},
 	{"lint-some-hosts", "lint-some-hosts", []string{"lint"}},

@@ -239,7 +239,7 @@ func (v *verdict) host(c *console, i int) {
 	}
 	if r.Differ() {
 		for _, a := range r.Addresses {
-			block(c, 4, pad("address"), a.Address.String()+": "+a.Decision.Outcome.String()+": "+firstSentence(explain.Text(a.Decision.Reason)))
+			block(c, 4, pad("address"), explain.AddressName(a.Address, &a.Peer)+": "+a.Decision.Outcome.String()+": "+firstSentence(explain.Text(a.Decision.Reason)))
 		}
 	}
 	if n := r.Untried(); n > 0 && n < len(r.Addresses) {

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/internal/text"
 )
 
@@ -87,7 +88,7 @@ func runLint(ctx context.Context, e *env, args []string) error {
 // what a store keeps has no part in it.
 func (e *env) openSurvey(ctx context.Context) (*client, survey.Config, error) {
 	e.flags.store = storeMemory
-	c, err := e.open(ctx, storeFills, mxauth.Config{})
+	c, err := e.open(ctx, storeFills, mxauth.Config{Certificates: probe.CertificatesAll})
 	if err != nil {
 		return nil, survey.Config{}, err
 	}

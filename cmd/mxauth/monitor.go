@@ -14,6 +14,7 @@ type monitorFlags struct {
 	warnDays, critDays    int
 	watch                 time.Duration // 0: once
 	only4, only6          bool
+	oneCertificate        bool
 }
 
 // minWatch bounds --watch: a mail host takes connections from mail servers, which come back
@@ -30,6 +31,7 @@ func (m *monitorFlags) add(cmd *cobra.Command) {
 	f.IntVar(&m.critDays, "crit-days", defaultCritDays, "with --nagios: CRITICAL if a certificate ends in fewer `DAYS`")
 	f.DurationVar(&m.watch, "watch", 0, "check again after each `TIME`, such as 10m, and print only what changes")
 	f.BoolVarP(&m.only4, "ipv4", "4", false, "connect to IPv4 addresses of mail hosts only")
+	f.BoolVar(&m.oneCertificate, "one-certificate", false, "take the first certificate that a host shows for its only one: one connection less")
 	f.BoolVarP(&m.only6, "ipv6", "6", false, "connect to IPv6 addresses of mail hosts only")
 }
 

@@ -103,8 +103,6 @@ out and which rule decided. It never sends mail.`,
 	root.SetIn(e.stdin)
 	root.SetOut(e.out.stdout())
 	root.SetErr(e.out.stderr())
-	// Not Command.Version: its template would link text/template, and with it every method of
-	// every type; see internal/htmlpage.
 	root.Flags().Bool("version", false, "version for mxauth")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())

@@ -65,9 +65,11 @@ type hostRow struct {
 	Findings    []findingRow      `json:"findings,omitempty"`
 }
 
-// An addressRow is one address of a host, given where they differ.
+// An addressRow is one address of a host, or one of two certificates that it has shown.
+// They are given where they differ, and where there are two certificates.
 type addressRow struct {
 	Address    netip.Addr        `json:"address"`
+	Key        string            `json:"key,omitempty"` // "RSA", "ECDSA", "Ed25519": of one of two certificates
 	Outcome    string            `json:"outcome"`
 	Method     string            `json:"method"`
 	Deliver    bool              `json:"deliver"`
@@ -113,12 +115,12 @@ func (v *verdict) checkRow() checkRow {
 			r.Via = h.String()
 		}
 		row := hostRowOf(h, d)
-		if v.Hosts[i].Differ() {
+		if v.Hosts[i].Differ() || v.Hosts[i].Paired() {
 			for _, a := range v.Hosts[i].Addresses {
 				ad := a.Decision
 				said := explain.Decision(ad)
 				row.Addresses = append(row.Addresses, addressRow{
-					a.Address, ad.Outcome.String(), string(ad.Method), ad.Deliver,
+					a.Address, explain.KeyOf(&ad.Peer), ad.Outcome.String(), string(ad.Method), ad.Deliver,
 					said.Text, string(ad.Reason.ID), said.RFC, said.ResultType, ad.Peer.Handshake,
 				})
 			}

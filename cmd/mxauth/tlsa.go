@@ -17,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -156,7 +157,7 @@ func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, formatSet bool, 
 		}
 		owners = append(owners, h)
 	}
-	m, live, err := e.material(ctx, f, arg)
+	all, live, err := e.material(ctx, f, arg)
 	if err != nil {
 		return err
 	}
@@ -164,21 +165,33 @@ func runTLSAMake(ctx context.Context, e *env, f *tlsaMakeFlags, formatSet bool, 
 		owners = []rfc6125.Host{live}
 	}
 	if len(owners) == 0 {
-		if owners = hostNames(m); len(owners) == 0 {
-			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q: the %s names no host", arg, m.Kind), hint: "name the mail host by --host"}
+		if owners = hostNames(all[0]); len(owners) == 0 {
+			return &exitError{code: exitUsage, err: fmt.Errorf("%.200q: the %s names no host", arg, all[0].Kind), hint: "name the mail host by --host"}
 		}
 	}
-	rec, err := m.Generate(recipe)
-	if err != nil {
-		return usageError("%w", err)
+	var recs []dane.Record
+	for _, m := range all {
+		rec, err := m.Generate(recipe)
+		if err != nil {
+			return usageError("%w", err)
+		}
+		if slices.Contains(recs, rec) {
+			continue // of the authority of both keys
+		}
+		recs = append(recs, rec)
+		e.remark(m, rec, live)
 	}
-	e.remark(m, rec, live)
+	if len(recs) > 1 {
+		e.out.Notef("%s has two certificates, with keys of two kinds (RSA and ECDSA), and each needs its record", live)
+	}
 	for _, h := range owners {
 		owner, err := dane.Owner(h, f.port)
 		if err != nil {
 			return usageError("%w", err)
 		}
-		e.printEntry(dane.Entry{Owner: owner, TTL: f.ttl, Record: rec}, format)
+		for _, rec := range recs {
+			e.printEntry(dane.Entry{Owner: owner, TTL: f.ttl, Record: rec}, format)
+		}
 	}
 	if format == "nsupdate" {
 		e.out.Linef("send")
@@ -199,10 +212,10 @@ func checkTTL(ttl time.Duration) error {
 
 // material reads arg, a file or standard input, or asks the host of that name, which it
 // then returns.
-func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.Material, rfc6125.Host, error) {
+func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) ([]dane.Material, rfc6125.Host, error) {
 	if isFile(arg) {
 		m, err := e.readMaterial(arg)
-		return m, rfc6125.Host{}, err
+		return []dane.Material{m}, rfc6125.Host{}, err
 	}
 	next, err := bracketed(arg, f.port)
 	if err != nil {
@@ -211,23 +224,23 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.
 		if errors.As(noDomain(arg), &meant) && meant.domain != "" {
 			x.hint = "type mxauth tlsa make " + meant.domain + ", with the name of the mail host"
 		}
-		return dane.Material{}, rfc6125.Host{}, x
+		return nil, rfc6125.Host{}, x
 	}
-	c, err := e.open(ctx, storeSpare, mxauth.Config{})
+	c, err := e.open(ctx, storeSpare, mxauth.Config{Certificates: probe.CertificatesAll})
 	if err != nil {
-		return dane.Material{}, rfc6125.Host{}, err
+		return nil, rfc6125.Host{}, err
 	}
 	defer c.close()
 	p, err := c.Plan(ctx, engine.Request{NextHop: next, Level: engine.LevelOpportunistic})
 	if err != nil {
-		return dane.Material{}, rfc6125.Host{}, usageError("%w", err)
+		return nil, rfc6125.Host{}, usageError("%w", err)
 	}
 	defer c.faults.complain(e.out)
 	h := p.Hosts[0]
 	f.port = h.Port
 	v, err := c.Probe(ctx, p)
 	if err != nil {
-		return dane.Material{}, rfc6125.Host{}, err
+		return nil, rfc6125.Host{}, err
 	}
 	err = &exitError{code: exitDeferred, err: fmt.Errorf("%s has no address that could be found", arg)}
 	for _, a := range v.Hosts[0].Addresses {
@@ -236,16 +249,21 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) (dane.
 			if note := ownNote(a.Decision); note != "" {
 				e.out.Notef("%s", note)
 			}
-			return dane.Material{Chain: c, SPKI: c[0].SPKI(), Kind: "certificate"}, h.Name, nil
+			out := []dane.Material{{Chain: c, SPKI: c[0].SPKI(), Kind: "certificate"}}
+			if peer.Other != nil {
+				c := peer.Other.Certificates()
+				out = append(out, dane.Material{Chain: c, SPKI: c[0].SPKI(), Kind: "certificate"})
+			}
+			return out, h.Name, nil
 		}
 		if o := peer.OwnTLS; o != nil && len(o.Chain) > 0 {
 			e.out.Notef("%s", ownNote(a.Decision))
 			c := pkix.ReadChain(o.Chain)
-			return dane.Material{Chain: c, SPKI: c[0].SPKI(), Kind: "certificate"}, h.Name, nil
+			return []dane.Material{{Chain: c, SPKI: c[0].SPKI(), Kind: "certificate"}}, h.Name, nil
 		}
 		err = &exitError{code: exitDeferred, err: fmt.Errorf("%s at %s shows no certificate (%s): %s", arg, peer.Address, peer.Event, peer.Detail)}
 	}
-	return dane.Material{}, rfc6125.Host{}, err
+	return nil, rfc6125.Host{}, err
 }
 
 // isFile reports whether arg is meant to be a file: there is one, or it looks like the

@@ -183,6 +183,7 @@ type tlsaUse struct {
 // A tlsaAddress is what one address showed.
 type tlsaAddress struct {
 	Address string `json:"address"`
+	Key     string `json:"key,omitempty"` // of one of two certificates
 	Event   string `json:"event"`
 	// Handshake is not complete where Go's TLS library is in the way; Note says why.
 	Handshake engine.Handshake `json:"handshake,omitzero"`
@@ -296,7 +297,7 @@ func (c *tlsaChecker) ttl(h engine.Host) time.Duration {
 // address judges what one address showed.
 func (c *tlsaChecker) address(h engine.Host, r probe.AddressResult) tlsaAddress {
 	peer := r.Peer
-	out := tlsaAddress{Address: r.Address.String(), Event: peer.Event.String(), Depth: -1}
+	out := tlsaAddress{Address: r.Address.String(), Key: explain.KeyOf(&peer), Event: peer.Event.String(), Depth: -1}
 	out.Handshake, out.Note = peer.Handshake, ownNote(r.Decision)
 	if peer.Event != engine.HandshakeDone {
 		out.Error = peer.Detail

@@ -51,6 +51,9 @@ func (r *tlsaRow) human(c *console) {
 }
 
 func (r *tlsaRow) address(c *console, a tlsaAddress) {
+	if a.Key != "" {
+		a.Address += " (" + a.Key + " certificate)"
+	}
 	switch {
 	case a.OK:
 		c.Linef("  %s: %s by %s (depth %d)", a.Address, paint(good, "match"), text.Cut(a.Matched, maxRecord), a.Depth)

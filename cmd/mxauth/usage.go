@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -133,11 +134,13 @@ func newHelp() *cobra.Command {
 }
 
 // goWords are what the errors of flags say of the language that mxauth is written in.
-var goWords = regexp.MustCompile(`strconv\.\w+: parsing "(?:[^"\\]|\\.)*": |time: `)
+var goWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`strconv\.\w+: parsing "(?:[^"\\]|\\.)*": |time: `)
+})
 
 // flagError makes a usage error of what is wrong with a flag.
 func flagError(cmd *cobra.Command, err error) error {
-	text := goWords.ReplaceAllString(err.Error(), "")
+	text := goWords().ReplaceAllString(err.Error(), "")
 	hint := "the flags of this verb: " + cmd.CommandPath() + " --help"
 	if meant := nearFlag(cmd, err); meant != "" {
 		hint = "did you mean " + meant + "? " + hint

@@ -90,12 +90,15 @@ func (p *pki) ca(name string, by signer, fault ChainFault) (signer, error) {
 }
 
 // sign makes a certificate of a fresh key; self-signed if by is zero.
-func (p *pki) sign(t *x509.Certificate, by signer) (signer, error) {
+func (p *pki) sign(t *x509.Certificate, by signer) (signer, error) { return p.signFor(t, nil, by) }
+
+// signFor is sign with a key; nil is a fresh one.
+func (p *pki) signFor(t *x509.Certificate, key crypto.Signer, by signer) (signer, error) {
 	var issuer *certtest.Pair
 	if by.cert != nil {
 		issuer = &certtest.Pair{Cert: by.cert, Key: by.key}
 	}
-	c, err := certtest.Sign(t, nil, issuer)
+	c, err := certtest.Sign(t, key, issuer)
 	if err != nil {
 		return signer{}, err
 	}
@@ -133,6 +136,7 @@ type chain struct {
 	ca, root *x509.Certificate // of a self-signed leaf both are the leaf
 	tls      tls.Certificate
 	flight   *tlstest.Server // not nil: the server goes no further than its first flight
+	second   *chain          // for clients that do not take the kind of key of this one; nil: none
 }
 
 // unknownExtension is an extension that no verifier knows: an arc of the documentation
@@ -177,7 +181,15 @@ func (p *pki) chain(spec Chain, names ...string) (*chain, error) {
 			return nil, err
 		}
 	}
-	leaf, err := p.sign(t, issuing)
+	var key crypto.Signer
+	if spec.Key == KeyRSA {
+		k, err := rsaKey()
+		if err != nil {
+			return nil, err
+		}
+		key = k
+	}
+	leaf, err := p.signFor(t, key, issuing)
 	if err != nil {
 		return nil, err
 	}
@@ -210,6 +222,9 @@ func (c *chain) tlsa(spec string) (string, error) {
 	var what string
 	if n, err := fmt.Sscanf(spec, "%d %d %d %s", &u, &s, &m, &what); n != 4 {
 		return "", fmt.Errorf("TLSA %q: %v", spec, err)
+	}
+	if what == "second" && c.second != nil {
+		c, what = c.second, "leaf"
 	}
 	var data []byte
 	cut := false

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 )
 
@@ -198,6 +199,9 @@ func (m *mailServer) tlsConfig() *tls.Config {
 			if other := m.bySNI[strings.ToLower(h.ServerName)]; other != nil {
 				return &other.tls, nil
 			}
+			if second := m.chain.second; second != nil && !takesECDSA(h) {
+				return &second.tls, nil
+			}
 			return &m.chain.tls, nil
 		},
 	}
@@ -208,10 +212,20 @@ func (m *mailServer) tlsConfig() *tls.Config {
 		c.MinVersion, c.MaxVersion = tls.VersionTLS11, tls.VersionTLS11
 	case TLS12Only:
 		c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
+	case TLS13Only:
+		c.MinVersion = tls.VersionTLS13
 	case RSAExchangeOnly:
 		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384}
 	}
 	return c
+}
+
+// takesECDSA reports whether a client takes a certificate with an ECDSA key.
+// [tls.ClientHelloInfo.SupportsCertificate] would look at names as well.
+func takesECDSA(h *tls.ClientHelloInfo) bool {
+	return slices.Contains(h.SupportedVersions, tls.VersionTLS13) || slices.ContainsFunc(h.CipherSuites, func(id uint16) bool {
+		return strings.HasPrefix(tls.CipherSuiteName(id), "TLS_ECDHE_ECDSA_")
+	})
 }
 
 // say writes a reply in one packet. A client that has gone is met at the next read.

@@ -53,6 +53,9 @@ type World struct {
 	Lint  []string `json:"lint,omitempty"`
 	Clean bool     `json:"lint_clean,omitempty"`
 	Want  Want     `json:"want,omitzero"`
+	// Once is what a program comes to that makes one connection to each address, where that
+	// is not Want: it sees one of two certificates. Nil: it is Want.
+	Once *Want `json:"want_once,omitempty"`
 }
 
 // Want is the expected answer, in the words of `mxauth check --json`.
@@ -203,10 +206,14 @@ type Host struct {
 	V6        bool  `json:"ipv6,omitempty"`    // has an IPv6 address as well, served alike
 	NoV4      bool  `json:"no_ipv4,omitempty"` // has no IPv4 address
 	Chain     Chain `json:"chain"`
+	// Second is the chain, with an RSA key, that is shown to clients that take no ECDSA key;
+	// nil: they get none.
+	Second *Chain `json:"second_chain,omitempty"`
 	// BySNI are other chains, for those who ask for that name.
 	BySNI map[string]Chain `json:"chain_by_sni,omitempty"`
 	// TLSA are records at _<port>._tcp.<Name>: "3 1 1 leaf", "2 0 1 ca", "2 1 1 root",
-	// "3 1 1 other" (of a key that is never shown), "3 1 1 short" (a digest cut).
+	// "3 1 1 other" (of a key that is never shown), "3 1 1 short" (a digest cut),
+	// "3 1 1 second" (the leaf of Second).
 	// A name and "@" before it puts it at _<port>._tcp of that name.
 	TLSA []string `json:"tlsa,omitempty"`
 	// TLSATTL is the TTL of those records in seconds; 0: that of all others.
@@ -229,6 +236,7 @@ const (
 // A Chain says what a server presents.
 type Chain struct {
 	By    Issuer   `json:"issuer"`
+	Key   KeyWord  `json:"key,omitempty"`
 	Names []string `json:"names,omitempty"`  // DNS-IDs of the leaf; nil: the host's name
 	NoSAN bool     `json:"no_san,omitempty"` // no subjectAltName at all
 	CN    string   `json:"cn,omitempty"`     // Common Name; "" none
@@ -242,6 +250,15 @@ type Chain struct {
 	// flight. By, Names, CN, Starts, Ends, Send and Fault are not looked at.
 	Odd string `json:"odd,omitempty"`
 }
+
+// A KeyWord is the kind of key of a leaf.
+type KeyWord string
+
+// Kinds of keys.
+const (
+	KeyECDSA KeyWord = ""    // P-256
+	KeyRSA   KeyWord = "rsa" // 2,048 bits
+)
 
 // A Sending says which certificates are sent.
 type Sending string
@@ -293,6 +310,7 @@ const (
 	TLS10Only         SMTPState = "tls-1.0"
 	TLS11Only         SMTPState = "tls-1.1"
 	TLS12Only         SMTPState = "tls-1.2"
+	TLS13Only         SMTPState = "tls-1.3"
 	CloseInHandshake  SMTPState = "close-in-handshake"
 	CloseAtGreeting   SMTPState = "close-at-greeting"
 	CloseAfterEHLO    SMTPState = "close-after-ehlo"

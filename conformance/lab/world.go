@@ -166,6 +166,11 @@ func (b *builder) host(n int, h Host) error {
 	if err != nil {
 		return err
 	}
+	if h.Second != nil {
+		if c.second, err = b.lab.pki.chain(*h.Second, strings.TrimSuffix(name, ".")); err != nil {
+			return err
+		}
+	}
 	if b.st.chains[name] == nil {
 		b.st.chains[name] = c
 	}

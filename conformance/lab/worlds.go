@@ -7,7 +7,7 @@ import "slices"
 // the worlds in it, not what these hold by reference.
 func Worlds() []World {
 	return withReasons(slices.Concat(firstWorlds(), mxWorlds(), stsWorlds(), hostWorlds(), combineWorlds(),
-		tlsWorlds(), requireTLSWorlds(), dnssecWorlds(), lintWorlds(), nearWorlds(), memoryWorlds(), ownTLSWorlds()))
+		tlsWorlds(), requireTLSWorlds(), dnssecWorlds(), lintWorlds(), nearWorlds(), memoryWorlds(), ownTLSWorlds(), twoKeysWorlds()))
 }
 
 // Answers that come up again and again.

@@ -25,7 +25,7 @@ var reasons = []struct{ reason, worlds string }{
 		lint-dane-certificate lint-mixed-addresses lint-tls12`},
 	{"dane-ee-match", `
 		own-serial own-extra-root own-rsa-1023 own-dhe own-cbc-sha384 own-camellia own-x448
-		own-rsa-exchange own-short-hello`},
+		own-rsa-exchange own-short-hello two-keys two-keys-tls13`},
 	{"dane-ta-match", `
 		dane-ta relay-dane implicit-mx-ta ta-certificate ta-sha512 ta-root-sent ta-root-in-dns
 		ta-ca-in-dns ta-key-in-dns ta-name-domain ta-name-wildcard ta-name-cn ta-self ta-or-ee-ta
@@ -36,7 +36,7 @@ var reasons = []struct{ reason, worlds string }{
 		cached-txt-gone-good alias-sts unusable-enforce signed-enforce half-dane-enforce level-sts
 		level-secure-sts mx-root-sent mx-name-wildcard mx-name-second mx-sni requiretls-sts
 		lint-host-expiring lint-policy-host-expiring lint-field-repeated lint-short-max-age
-		lint-pattern-unused memory-unused`},
+		lint-pattern-unused memory-unused two-keys-enforce`},
 	{"pkix-match", `level-secure-names requiretls-pkix requiretls-unusable`},
 
 	// encrypted
@@ -53,7 +53,7 @@ var reasons = []struct{ reason, worlds string }{
 		tlsa-alias-insecure level-dane level-sts-none may-tls12 requiretls-bounce ds-missing
 		ds-unsupported ds-unknown-digest zone-unknown-algorithm tlsa-none-nsec tlsa-none-nsec3
 		tlsa-none-opt-out tlsa-other-port nsec3-150
-		lint-certificate-cn memory-dane-alert memory-sts-alert own-short-hello-may`},
+		lint-certificate-cn memory-dane-alert memory-sts-alert own-short-hello-may two-keys-bare`},
 	{"encrypted-tlsa-unusable", `
 		unusable-pkix-ee unusable-pkix-ta unusable-short unusable-matching unusable-selector
 		unusable-usage unusable-junk unusable-testing half-dane-unusable insecure-mx-encrypt`},
@@ -62,7 +62,7 @@ var reasons = []struct{ reason, worlds string }{
 		unsigned-tld
 		lint-testing-long`},
 	{"encrypted-untrusted", `
-		lint-certificate-expired own-serial-may own-dhe-may own-rsa-exchange-may`},
+		lint-certificate-expired own-serial-may own-dhe-may own-rsa-exchange-may two-keys-testing`},
 	{"half-dane-match", `mx-alias-insecure half-dane half-dane-ta`},
 	{"opportunistic", `level-opportunistic level-opportunistic-no-match`},
 	{"tls-required-no", `tls-required-no-mismatch tls-required-no-servfail tls-required-no-sts`},
@@ -86,15 +86,16 @@ var reasons = []struct{ reason, worlds string }{
 		tlsa-mismatch two-addresses-one-bad agility-weak both-strict-dane-fails half-dane-mismatch
 		half-dane-enforce-mismatch level-dane-mismatch level-dane-only-mismatch
 		level-secure-mismatch ta-root-not-sent ta-incomplete ta-other ee-ca
-		tls-required-no-dane-only own-serial-other own-two-addresses`},
+		tls-required-no-dane-only own-serial-other own-two-addresses two-keys-only-rsa
+		two-keys-only-ecdsa two-keys-neither`},
 	{"dane-untrusted", `ta-no-ca ta-constraint ta-client ta-signature ta-critical`},
 	{"handshake-failed", `
 		both-strict-alert half-dane-alert level-secure-names-alert dane-alert dane-unknown-name
 		dane-tls10 dane-tls11 dane-close dane-hang encrypt-tls10 enforce-alert enforce-tls10
 		own-rsa-512`},
 	{"own-tls", `own-ed448 own-requiretls`},
-	{"mta-sts-expired", `mx-expired mx-ca-expired`},
-	{"mta-sts-name-mismatch", `mx-name mx-name-domain mx-name-cn`},
+	{"mta-sts-expired", `mx-expired mx-ca-expired two-keys-enforce-expired`},
+	{"mta-sts-name-mismatch", `mx-name mx-name-domain mx-name-cn two-keys-enforce-name`},
 	{"mta-sts-untrusted", `
 		cached-new-fails cached-new-webpki cached-new-invalid cached-txt-gone cached-txt-fails
 		cached-not-expired both-strict-sts-fails unusable-enforce-fails half-dane-enforce-bad

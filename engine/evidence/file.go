@@ -188,6 +188,9 @@ type Peer struct {
 	// settings, or only read, and why.
 	Handshake engine.Handshake `json:"handshake,omitzero"`
 	OwnTLS    *OwnTLS          `json:"own_tls,omitempty"`
+	// OtherKey: a second connection to the address, which offered only the kind of key that
+	// the first one had not shown.
+	OtherKey bool `json:"other_key,omitempty"`
 	// ChainLeftOut: the chain is not in the file ([LeftOut]).
 	ChainLeftOut bool      `json:"chain_left_out,omitempty"`
 	At           time.Time `json:"at,omitzero"` // when it was decided
@@ -328,6 +331,9 @@ func (h *Host) check() error {
 		}
 		if err := p.checkOwnTLS(); err != nil {
 			return err
+		}
+		if p.OtherKey && (p.Event != engine.HandshakeDone || p.Handshake != engine.HandshakeComplete || p.OwnTLS != nil) {
+			return fmt.Errorf("a second certificate of a connection %q", p.Event)
 		}
 	}
 	return nil

@@ -241,7 +241,7 @@ func hostOf(plan *engine.Host, r *probe.HostResult, room *int, left *LeftOut) Ho
 		out := Peer{
 			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Ending: p.Ending, EHLOName: clip(p.DoubtedName), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: presented(p), RawKey: p.RawKey, TLS: clip(p.TLS), TLSVersion: p.Version, RequireTLS: p.RequireTLS, At: a.At.UTC(),
-			Handshake: p.Handshake,
+			Handshake: p.Handshake, OtherKey: p.OtherKey,
 		}
 		if o := p.OwnTLS; o != nil {
 			out.OwnTLS = &OwnTLS{Obstacle: o.Obstacle, Detail: clip(o.Detail), Chain: o.Chain, Unproved: clip(o.Unproved)}

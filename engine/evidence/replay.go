@@ -274,10 +274,11 @@ func (f *File) hostAt(h *engine.Host) time.Time {
 
 // shown lists what the addresses of a host showed, and how many of the plan's showed
 // nothing. A connection to an address that is not the plan's proves nothing about the host
-// and is ignored; so is a second one to the same address, of which the file chose one.
+// and is ignored. A second one to the same address is an error, of which the file chose one,
+// except one for the other kind of key after the first.
 func (s *session) shown(r *Replayed, i int) (out []probe.Shown, left int, err error) {
 	h := &r.Plan.Hosts[i]
-	seen := map[netip.Addr]bool{}
+	seen, other := map[netip.Addr]bool{}, map[netip.Addr]bool{}
 	cut := slices.ContainsFunc(s.f.peers(h), func(p Peer) bool { return p.ChainLeftOut })
 	for _, p := range s.f.peers(h) {
 		addr := p.Address.Addr()
@@ -287,10 +288,11 @@ func (s *session) shown(r *Replayed, i int) (out []probe.Shown, left int, err er
 		case !slices.Contains(h.Addresses, addr), p.Address.Port() != h.Port:
 			r.Ignored = append(r.Ignored, fmt.Sprintf("%s is not an address of %s in this plan", p.Address, hostName(h)))
 			continue
-		case seen[addr]:
-			return nil, 0, fmt.Errorf("%w: two connections to %s", ErrFile, p.Address)
+		case p.OtherKey && (!seen[addr] || other[addr]), !p.OtherKey && seen[addr]:
+			return nil, 0, fmt.Errorf("%w: the connections to %s are not one, or one for each kind of key", ErrFile, p.Address)
 		}
 		seen[addr] = true
+		other[addr] = other[addr] || p.OtherKey
 		if cut {
 			// What a host proves at all its addresses is not known if it is not known at one.
 			out = append(out, probe.Shown{At: s.at(p.At), Peer: engine.Peer{Address: p.Address, Detail: "the evidence leaves out a certificate chain of this host"}})
@@ -309,7 +311,7 @@ func (s *session) shown(r *Replayed, i int) (out []probe.Shown, left int, err er
 			own = &engine.OwnTLS{Obstacle: o.Obstacle, Detail: o.Detail, Chain: o.Chain, Unproved: o.Unproved}
 		}
 		out = append(out, probe.Shown{At: s.at(p.At), Peer: engine.Peer{
-			Handshake: p.Handshake, OwnTLS: own,
+			Handshake: p.Handshake, OwnTLS: own, OtherKey: p.OtherKey,
 			Address: p.Address, Event: p.Event, Detail: p.Detail, Ending: p.Ending, DoubtedName: p.EHLOName, Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: chain, Raw: p.Chain, RawKey: p.RawKey, TLS: p.TLS, Version: p.TLSVersion, RequireTLS: p.RequireTLS,
 		}})

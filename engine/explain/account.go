@@ -311,6 +311,7 @@ type faultKind struct {
 	ending  engine.Ending
 	trouble certTrouble
 	names   string
+	pair    bool
 	code    dnssec.ReasonCode
 	err     string
 }
@@ -328,6 +329,7 @@ func kindOf(r engine.Reason) faultKind {
 	case *engine.NoTLS:
 		k.part, k.ending, k.err = ev.Part, ev.Peer.Ending, fmt.Sprint(ev.Peer.Code)
 	case *reason.Shown:
+		k.pair = ev.Pair != nil
 		k.trouble, k.names = judgeChain(ev).trouble, strings.Join(ev.Presented, " ")
 		if k.trouble != certName {
 			k.names = ""

@@ -48,13 +48,13 @@ func (c reasonView) daneCures(s *reason.Shown, d mechanism) (out []Cure) {
 	}
 	switch {
 	case c.h.NoDANE == reason.NoDANEUnusable:
-		return append(out, c.replace(s, fmt.Sprintf("Replace the TLSA records at %s by this one, which is made from the key that %s shows now", c.owner(), c.host), dane.Recommended(dane.DANEEE), true))
+		return append(out, c.replace(s, fmt.Sprintf("Replace the TLSA records at %s %s", c.owner(), c.madeNow(s)), dane.Recommended(dane.DANEEE), true))
 	case !ok:
 		return append(out, cure(by(c.p, c.host, fmt.Sprintf("Publish a TLSA record at %s: `mxauth tlsa make %s` prints it.", owner, c.host))))
 	case len(d.cures) > 0:
-		return append(out, cure(by(c.p, c.host, fmt.Sprintf("The record of the key that %s shows now (compare it with the key on the server before you publish it):", c.host)), fmt.Sprintf("%s. IN TLSA %s", owner, rec)))
+		return append(out, cure(by(c.p, c.host, publishNow(s, "The", c.host, "before you publish it")), recordLines(s, owner, rec)...))
 	}
-	return append(out, cure(by(c.p, c.host, fmt.Sprintf("Publish the TLSA record of the key that %s shows now (compare it with the key on the server first):", c.host)), fmt.Sprintf("%s. IN TLSA %s", owner, rec)))
+	return append(out, cure(by(c.p, c.host, publishNow(s, "Publish the TLSA", c.host, "first")), recordLines(s, owner, rec)...))
 }
 
 // orDANE names DANE as the other way, for a zone that is not signed.

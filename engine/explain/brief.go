@@ -111,7 +111,7 @@ func HostLines(p *engine.Plan, i int, d *engine.Decision, at time.Time) (out []L
 			out = append(out, Line{"key", key})
 		}
 	}
-	return out
+	return append(out, otherLines(d, at)...)
 }
 
 // tlsaLines are the TLSA records with what each came to.
@@ -131,6 +131,11 @@ func tlsaLines(h *engine.Host, d *engine.Decision) (out []Line) {
 			result = "not used: " + whyUnusable(u)
 		case d.TLSA.OK && u.Record == d.TLSA.Matched:
 			result = "matches"
+			if kind := KeyOf(&d.Peer); kind != "" {
+				result += " the " + kind + " certificate"
+			}
+		case matchesOther(d, u.Record):
+			result = "matches the " + d.Peer.Other.KeyKind().String() + " certificate"
 		default:
 			for i, t := range d.TLSA.Trace {
 				switch {

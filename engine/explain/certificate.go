@@ -86,6 +86,9 @@ func certificateLine(d *engine.Decision, at time.Time) string {
 		return "none, but a bare public key"
 	}
 	var b strings.Builder
+	if kind := KeyOf(&d.Peer); kind != "" {
+		b.WriteString(kind + ": ")
+	}
 	b.WriteString(namesShown(d.Presented))
 	switch {
 	case selfSigned(c):
@@ -149,7 +152,8 @@ type certFault struct {
 	cert    *x509.Certificate
 	also    string // a second fault: the certificate is also self-signed, has also expired
 	leaf    *x509.Certificate
-	kind    error // of [pkix.Error], where the trouble is certOther
+	kind    error  // of [pkix.Error], where the trouble is certOther
+	key     string // "RSA " of one of two certificates
 }
 
 // of is the clause about the certificate of a named host.
@@ -157,8 +161,8 @@ func (f certFault) of(host string) string {
 	if rest, ok := strings.CutPrefix(f.clause, "it "); ok {
 		return host + " " + rest
 	}
-	clause := strings.Replace(f.clause, "its certificate", "the certificate of "+host, 1)
-	return strings.Replace(clause, "its self-signed certificate", "the self-signed certificate of "+host, 1)
+	clause := strings.Replace(f.clause, "its certificate", "the "+f.key+"certificate of "+host, 1)
+	return strings.Replace(clause, "its self-signed certificate", "the self-signed "+f.key+"certificate of "+host, 1)
 }
 
 // judgeChain says what is wrong with a chain that WebPKI, or DANE-TA, does not accept.

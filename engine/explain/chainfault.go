@@ -17,6 +17,7 @@ import (
 // shown is what was made of a certificate.
 func (c reasonView) shown(s *reason.Shown) (t statement, ok bool) {
 	f := judgeChain(s)
+	f.key = c.key
 	switch c.r.ID {
 	case reason.DANENoMatch:
 		return c.noMatch(s), true
@@ -47,22 +48,22 @@ func (c reasonView) chainCure(f certFault, public bool) string {
 	case certNone:
 		return fmt.Sprintf("Let %s show a certificate.", c.host)
 	case certName:
-		return fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s.", c.host, c.host)
+		return fmt.Sprintf("Give %s %scertificate whose subjectAltName has the name %s.", c.host, c.a(), c.host)
 	case certSelf:
-		return fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, c.host)
+		return fmt.Sprintf("Give %s %scertificate of a public CA for the name %s.", c.host, c.a(), c.host)
 	case certExpired:
 		if f.also != "" && public {
-			return fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, c.host)
+			return fmt.Sprintf("Give %s %scertificate of a public CA for the name %s.", c.host, c.a(), c.host)
 		}
-		return fmt.Sprintf("Renew the certificate of %s, and reload the mail server so that it uses the new one.", c.host)
+		return fmt.Sprintf("Renew the %scertificate of %s, and reload the mail server so that it uses the new one.", c.key, c.host)
 	case certIssuerOld:
-		return fmt.Sprintf("Replace the expired issuing certificate %s in the chain file of %s by the one that the CA uses now; the certificate of %s itself has not expired.", called(f.cert), c.host, c.host)
+		return fmt.Sprintf("Replace the expired issuing certificate %s in the chain file of %s by the one that the CA uses now; the %scertificate of %s itself has not expired.", called(f.cert), c.host, c.key, c.host)
 	case certEarly:
 		return "Use a certificate that is valid already, or wait until it begins; if the date is right, correct the clock of the machine that issued it."
 	case certIncomplete:
-		return fmt.Sprintf("Let %s send the intermediate certificate with its own (the file that CAs call fullchain.pem; Postfix: `smtpd_tls_chain_files`). If the issuer %s is no public CA, get a certificate of one.", c.host, quoted(issuerOf(f.cert)))
+		return fmt.Sprintf("Let %s send the intermediate certificate with its %s (the file that CAs call fullchain.pem; Postfix: `smtpd_tls_chain_files`). If the issuer %s is no public CA, get a certificate of one.", c.host, c.own(), quoted(issuerOf(f.cert)))
 	case certUnknownCA:
-		return fmt.Sprintf("Give %s a certificate of a public CA for the name %s.", c.host, c.host)
+		return fmt.Sprintf("Give %s %scertificate of a public CA for the name %s.", c.host, c.a(), c.host)
 	}
 	return c.otherCure(f, public)
 }
@@ -98,7 +99,7 @@ func (c reasonView) otherCure(f certFault, public bool) string {
 	case pkix.ErrSignature:
 		need = ", and put it into the chain file together with the issuing certificates that come with it"
 	}
-	return fmt.Sprintf("Get from %s a new certificate for %s%s. To look at the one in use: %s.", ca, c.host, need, strings.TrimSuffix(c.openssl(), "`")+" </dev/null | openssl x509 -noout "+look+"`")
+	return fmt.Sprintf("Get from %s a new %scertificate for %s%s. To look at the one in use: %s.", ca, c.key, c.host, need, strings.TrimSuffix(c.openssl(), "`")+" </dev/null | openssl x509 -noout "+look+"`")
 }
 
 // stsChain is a certificate that an enforced policy does not accept.
@@ -111,9 +112,9 @@ func (c reasonView) stsChain(s *reason.Shown, f certFault) (t statement) {
 	clause := f.of(c.host)
 	switch {
 	case f.trouble == certName && s.CommonName == reason.CommonNameNever:
-		clause = fmt.Sprintf("the certificate of %s has that name as Common Name only%s", c.host, commonName(s.CommonName))
+		clause = fmt.Sprintf("the %scertificate of %s has that name as Common Name only%s", c.key, c.host, commonName(s.CommonName))
 	case f.trouble == certName:
-		clause = fmt.Sprintf("the certificate of %s is for %s, not for %s", c.host, presented(s.Presented), c.host)
+		clause = fmt.Sprintf("the %scertificate of %s is for %s, not for %s", c.key, c.host, presented(s.Presented), c.host)
 	}
 	t.cause = sentences(capital(clause)+".", demands, c.kept())
 	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, true)))}
@@ -132,9 +133,9 @@ func (c reasonView) pkixChain(s *reason.Shown, f certFault) (t statement) {
 	// The names may be those that the operator chose, with which the host has nothing to do.
 	chosen := !slices.ContainsFunc(s.References, func(r rfc6125.Reference) bool { return r.String() == c.host })
 	if c.r.ID == reason.PKIXName {
-		t.cause = sentences(fmt.Sprintf("The certificate of %s is for %s%s.", c.host, presented(s.Presented), commonName(s.CommonName)), why)
+		t.cause = sentences(fmt.Sprintf("The %scertificate of %s is for %s%s.", c.key, c.host, presented(s.Presented), commonName(s.CommonName)), why)
 		if !chosen {
-			t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s.", c.host, c.host)))}
+			t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s %scertificate whose subjectAltName has the name %s.", c.host, c.a(), c.host)))}
 			t.hints = append(t.hints, HintNames)
 			return t
 		}
@@ -176,7 +177,8 @@ func (c reasonView) encrypted(s *reason.Shown, f certFault) (t statement) {
 		f.trouble = certUnknownCA
 	}
 	if f.clause != "" && f.trouble != certRoots && f.trouble != certBudget {
-		effect += " (" + f.clause + commonName(s.CommonName) + ")"
+		clause := strings.Replace(f.clause, "its certificate", "its "+c.key+"certificate", 1)
+		effect += " (" + clause + commonName(s.CommonName) + ")"
 	}
 	effect += "."
 	switch {

@@ -374,6 +374,9 @@ func connection(name string, d *engine.Decision) Step {
 		if d.Peer.TLS != "" {
 			result = clip(d.Peer.TLS) + " established"
 		}
+		if d.Peer.OtherKey {
+			result = clip(d.Peer.TLS) + " (second connection, for the " + KeyOf(&d.Peer) + " certificate)"
+		}
 		if d.Peer.Handshake == engine.HandshakeRead {
 			result = clip(d.Peer.TLS) + " handshake read as far as the signature that proves the key, not completed"
 		}

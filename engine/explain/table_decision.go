@@ -254,6 +254,12 @@ var certificateReasons = []Info{
 		ResultType: tlsrpt.CertificateNotTrusted, Code: "4.7.5",
 		Sender: "If it is a private CA, add it to the file of root certificates.", Recipient: "Use a certificate of a public CA and send the intermediate certificates with it.",
 	},
+	{
+		ID:     reason.TwoCertificates,
+		About:  "The mail host has two certificates, with keys of two kinds (RSA and ECDSA), and shows the one that the sender's TLS library prefers. One of them is not accepted, so whether mail is delivered depends on the sender. The weaker one decides.",
+		RFC:    "7671 s.8.1",
+		Sender: "Nothing.", Recipient: "Put that certificate right; with DANE publish a TLSA record for each of the two keys.",
+	},
 }
 
 // Reasons for what becomes of a message.

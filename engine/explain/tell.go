@@ -23,10 +23,15 @@ type reasonView struct {
 	h      *engine.Host
 	domain string
 	host   string
+	key    string // "RSA " where the host has two certificates and this is about one of them
 }
 
 func read(r engine.Reason) reasonView {
-	return reasonView{r: r, p: r.Plan, h: r.Host, domain: domain(r), host: host(r.Host)}
+	c := reasonView{r: r, p: r.Plan, h: r.Host, domain: domain(r), host: host(r.Host)}
+	if s, ok := r.Evidence.(*reason.Shown); ok && s.Pair != nil {
+		c.key = s.Pair.Key.String() + " "
+	}
+	return c
 }
 
 // explainReason says what is to be said about a reason; ok is false where its entry in the table
@@ -46,6 +51,8 @@ func explainReason(r engine.Reason) (t statement, ok bool) {
 		return c.policyUnknown(ev)
 	case *reason.PolicyHosts:
 		return c.notListed(ev), true
+	case *engine.Paired:
+		return c.paired(ev), true
 	}
 	switch r.ID {
 	case reason.NoConnection:

@@ -27,7 +27,7 @@ func (c reasonView) tlsaUnusable(s *reason.Shown) (t statement) {
 	if c.h != nil && stsOf(c.p, c.h).there {
 		t.cause = sentences(t.cause, sentence(stsOf(c.p, c.h).clause))
 	}
-	t.owner = []Cure{c.replace(s, fmt.Sprintf("Replace the TLSA records at %s by this one, which is made from the key that %s shows now", c.owner(), c.host), dane.Recommended(dane.DANEEE), true)}
+	t.owner = []Cure{c.replace(s, fmt.Sprintf("Replace the TLSA records at %s %s", c.owner(), c.madeNow(s)), dane.Recommended(dane.DANEEE), true)}
 	return t
 }
 
@@ -52,7 +52,7 @@ func (c reasonView) replace(s *reason.Shown, text string, r dane.Recipe, tlsa bo
 	if !ok {
 		return cure(by(fmt.Sprintf("%s: `mxauth tlsa make %s` prints it.", strings.Replace(text, "this one, which is made", "one that is made", 1), c.host)))
 	}
-	return cure(by(text+" (compare it with the key on the server before you publish it):"), fmt.Sprintf("%s. IN TLSA %s", c.owner(), rec))
+	return cure(by(text+" (compare it with the key on the server before you publish it):"), recordLines(s, c.owner(), rec)...)
 }
 
 // matching is the record of the set that the presented certificate or key matches although
@@ -108,9 +108,9 @@ func (c reasonView) noMatch(s *reason.Shown) (t statement) {
 			break
 		}
 	}
-	it := "key"
+	it := c.key + "key"
 	if recipe.Selector == dane.Cert {
-		it = "certificate"
+		it = c.key + "certificate"
 	}
 	var published []string
 	for _, r := range usable {
@@ -127,7 +127,9 @@ func (c reasonView) noMatch(s *reason.Shown) (t statement) {
 		shows = fmt.Sprintf("the one shown is %s", record(now))
 	}
 	t.cause = sentences(fmt.Sprintf("The %s that %s shows matches none of the TLSA records at %s (published: %s; %s).", it, c.host, owner, list(published), shows), strings.TrimSpace(c.alias()), tooMany(set))
-	if ok {
+	if s.Pair != nil && ok {
+		t.owner = []Cure{c.recordsOfPair(s, recipe, now, usable)}
+	} else if ok {
 		stale := "the published records"
 		if len(usable) == 1 {
 			stale = "the published record"
@@ -205,7 +207,7 @@ func (c reasonView) halfDANE() (t statement) {
 // daneName is a certificate of the right CA and another name.
 func (c reasonView) daneName(s *reason.Shown) (t statement) {
 	why := commonName(s.CommonName)
-	t.cause = fmt.Sprintf("The certificate of %s is from the CA that its TLSA records at %s name, but it is for %s%s; one of these names is needed: %s.", c.host, c.owner(), presented(s.Presented), why, list(texts(s.References)))
+	t.cause = fmt.Sprintf("The %scertificate of %s is from the CA that its TLSA records at %s name, but it is for %s%s; one of these names is needed: %s.", c.key, c.host, c.owner(), presented(s.Presented), why, list(texts(s.References)))
 	if c.p != nil && c.p.MX.Status != dnssec.Secure && c.p.Orig.IsValid() && slices.Contains(s.Presented, c.domain) {
 		t.cause = sentences(t.cause, fmt.Sprintf("The name %s does not count here: %s, so anybody could have put %s in its place.", c.domain, unsignedMX(c.p, c.h), c.host))
 	}
@@ -214,8 +216,10 @@ func (c reasonView) daneName(s *reason.Shown) (t statement) {
 	if len(s.References) > 0 {
 		want = s.References[0].String()
 	}
-	text := fmt.Sprintf("Give %s a certificate whose subjectAltName has the name %s", c.host, want)
-	if now, ok := tlsaNow(s, dane.Recommended(dane.DANEEE)); ok {
+	text := fmt.Sprintf("Give %s %scertificate whose subjectAltName has the name %s", c.host, c.a(), want)
+	if now, ok := tlsaNow(s, dane.Recommended(dane.DANEEE)); ok && s.Pair != nil {
+		t.owner = []Cure{cure(c.hostBy(text+"; or publish a record of that key as well, with which no name is needed (compare it with the key on the server first):"), fmt.Sprintf("%s. IN TLSA %s", c.owner(), now))}
+	} else if ok {
 		t.owner = []Cure{cure(c.hostBy(text+"; or publish a record of the server's own key in place of that of the CA, with which no name is needed (compare it with the key on the server first):"), fmt.Sprintf("%s. IN TLSA %s", c.owner(), now))}
 	} else {
 		t.owner = []Cure{cure(c.hostBy(text + "."))}
@@ -226,7 +230,7 @@ func (c reasonView) daneName(s *reason.Shown) (t statement) {
 // daneChain is a path to a CA of the TLSA records that is not valid.
 func (c reasonView) daneChain(s *reason.Shown, f certFault) (t statement) {
 	if weak := (*pkix.KeyError)(nil); errors.Is(s.Err, dane.ErrKey) && errors.As(s.Err, &weak) {
-		t.cause = fmt.Sprintf("The key of %s matches its TLSA record at %s, and proves nothing, because it is %s.", c.host, c.owner(), weak)
+		t.cause = fmt.Sprintf("The %skey of %s matches its TLSA record at %s, and proves nothing, because it is %s.", c.key, c.host, c.owner(), weak)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("Give %s an ECDSA P-256 key or an RSA key of at least 2048 bits; publish its TLSA record first.", c.host)))}
 		return t
 	}

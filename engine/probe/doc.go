@@ -18,6 +18,10 @@
 // handshake without completing it ([engine.HandshakeRead], [engine.OwnTLS]). What is not
 // proved that way keeps the reason that it has.
 //
+// Where a host may have an RSA and an ECDSA certificate, [Prober.Hosts] makes one more
+// connection that offers only the other kind of key ([Certificates]). Each certificate is
+// decided as each address is.
+//
 // SMTP servers are foreign: replies are bounded in lines and octets, every step has
 // a deadline, and nothing that a server sent before TLS is remembered after it (RFC
 // 3207 section 4.2).

@@ -34,6 +34,9 @@ type task struct {
 // those that do. What was not reached within PlanTimeout is [engine.Peer].Untried. No connection is
 // opened to a host that the plan skips (RFC 7672 section 10). It waits for all that it
 // began.
+//
+// Then it asks the hosts that [Config].Certificates says for a certificate with the other
+// kind of key. The weaker of two certificates decides.
 func (p *Prober) Hosts(ctx context.Context, e *engine.Engine, plan *engine.Plan) []HostResult {
 	all := make([]int, len(plan.Hosts))
 	for i := range all {
@@ -71,6 +74,7 @@ func (p *Prober) hosts(ctx context.Context, e *engine.Engine, plan *engine.Plan,
 	p.run(tasks, func(t task) {
 		results[t.host].Addresses[t.n] = p.address(ctx, e, plan, which[t.host], t.target, end)
 	})
+	p.otherKeys(ctx, e, plan, which, results)
 	for k := range results {
 		if len(results[k].Addresses) > 0 {
 			results[k].Decision = weakest(results[k].Addresses)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/mxauth/mxauth/engine"
@@ -52,7 +53,10 @@ type Config struct {
 	// not connected to is [engine.Peer].Untried.
 	PublicOnly                    bool
 	AllowAddresses, DenyAddresses []netip.Prefix
-	Logger                        *slog.Logger // nil: discard
+	// Certificates says of which hosts a second certificate is looked for, with the other kind
+	// of key; it costs one more connection a host.
+	Certificates Certificates
+	Logger       *slog.Logger // nil: discard
 }
 
 // family is the family that Network names, for people.
@@ -166,8 +170,11 @@ func (p *Prober) connect(ctx context.Context, c *engine.Conversation, target net
 type HostResult struct {
 	// Decision is the weakest of the addresses that could be reached. Where none
 	// could, or there was none to probe, that of an address that could not.
-	Decision  engine.Decision
-	Addresses []AddressResult // in the order of the plan; empty where nothing was dialled
+	Decision engine.Decision
+	// Addresses are in the order of the plan; empty where nothing was dialled. An address
+	// that has shown a second certificate is there once more at the end, with
+	// [engine.Peer].OtherKey.
+	Addresses []AddressResult
 	// Left counts the addresses beyond the limit, which were not probed.
 	Left int
 	// At is when the host was decided, if nothing was dialled.
@@ -186,15 +193,20 @@ type AddressResult struct {
 }
 
 // Differ reports whether the addresses came to different outcomes, methods or
-// reasons.
+// reasons. Second certificates are not looked at.
 func (r HostResult) Differ() bool {
 	for _, a := range r.Addresses {
 		f := r.Addresses[0].Decision
-		if a.Decision.Outcome != f.Outcome || a.Decision.Method != f.Method || a.Decision.Reason.ID != f.Reason.ID {
+		if !a.Peer.OtherKey && (a.Decision.Outcome != f.Outcome || a.Decision.Method != f.Method || a.Decision.Reason.ID != f.Reason.ID) {
 			return true
 		}
 	}
 	return false
+}
+
+// Paired reports whether an address has shown two certificates, with keys of two kinds.
+func (r HostResult) Paired() bool {
+	return slices.ContainsFunc(r.Addresses, func(a AddressResult) bool { return a.Peer.OtherKey })
 }
 
 // Untried counts the addresses that were not reached because the time for the hosts of
@@ -240,6 +252,7 @@ func JudgeShown(e *engine.Engine, plan *engine.Plan, i int, shown []Shown, left 
 	for _, s := range shown {
 		r.Addresses = append(r.Addresses, AddressResult{Address: s.Peer.Address.Addr(), Peer: s.Peer, Decision: e.Decide(plan, i, s.Peer, s.At), At: s.At})
 	}
+	pair(e, plan, i, r.Addresses)
 	r.Decision = weakest(r.Addresses)
 	return r
 }
@@ -256,14 +269,18 @@ func Summarise(plan *engine.Plan, hosts []HostResult) engine.Summary {
 }
 
 // weakest is the decision of the address that promises least among those that could
-// be reached; of those that promise alike, the first.
+// be reached; of those that promise alike, the first. A second certificate counts as a
+// further address does, and comes before the first one where it alone has a fault that is
+// evaluated for a report.
 func weakest(all []AddressResult) engine.Decision {
 	best := -1
 	for n := range all {
-		if all[n].Decision.Event == engine.NoConnection {
+		d := &all[n].Decision
+		if d.Event == engine.NoConnection {
 			continue
 		}
-		if best < 0 || all[n].Decision.Outcome.Weaker(all[best].Decision.Outcome) {
+		if best < 0 || d.Outcome.Weaker(all[best].Decision.Outcome) ||
+			all[n].Peer.OtherKey && d.Outcome == all[best].Decision.Outcome && !d.CertificateFault().IsZero() && all[best].Decision.CertificateFault().IsZero() {
 			best = n
 		}
 	}

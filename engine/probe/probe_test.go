@@ -139,7 +139,7 @@ func TestRequirements(t *testing.T) {
 	t.Run("STARTTLS3207-4.1-02 QUIT where it does not suffice", func(t *testing.T) {
 		s := smtptest.Server{TLS: serverTLS()}
 		e, plan := planned(t, "3 1 1 "+strings.Repeat("00", 32))
-		r := probe.New(probe.Config{Dial: dialTo(s.Start(t)), HELO: "probe.example"}).Host(t.Context(), e, plan, 0)
+		r := probe.New(probe.Config{Dial: dialTo(s.Start(t)), HELO: "probe.example", Certificates: probe.CertificatesFirst}).Host(t.Context(), e, plan, 0)
 		if r.Decision.Outcome != engine.Refused || !strings.HasSuffix(s.Said(), "QUIT") {
 			t.Errorf("%s: %s", r.Decision.Outcome, s.Said())
 		}
@@ -215,7 +215,7 @@ func TestRequirements(t *testing.T) {
 		var dials atomic.Int32
 		for network, want := range map[string]int32{"tcp4": 2, "tcp6": 0, "": 2} {
 			dials.Store(0)
-			r := probe.New(probe.Config{HELO: "probe.example", Network: network,
+			r := probe.New(probe.Config{HELO: "probe.example", Network: network, Certificates: probe.CertificatesFirst,
 				Dial: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 					dials.Add(1)
 					return dialTo(to)(ctx, a)
@@ -277,7 +277,7 @@ func TestRequirements(t *testing.T) {
 	})
 }
 
-// planned is a plan for example.org with a TLSA record, none if it is empty.
+// planned is a plan for example.org with TLSA records, which commas separate.
 func planned(t *testing.T, tlsa string, addrs ...string) (*engine.Engine, *engine.Plan) {
 	t.Helper()
 	r := dnsfake.New()
@@ -290,8 +290,8 @@ func planned(t *testing.T, tlsa string, addrs ...string) (*engine.Engine, *engin
 	for _, a := range addrs {
 		r.Add("mx.example.org. 300 IN A " + a)
 	}
-	if tlsa != "" {
-		r.Add("_25._tcp.mx.example.org. 300 IN TLSA " + tlsa)
+	for _, record := range strings.FieldsFunc(tlsa, func(c rune) bool { return c == ',' }) {
+		r.Add("_25._tcp.mx.example.org. 300 IN TLSA " + record)
 	}
 	e, err := engine.New(engine.Config{Resolver: r, Roots: pkix.NewRoots()})
 	if err != nil {

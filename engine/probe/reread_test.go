@@ -56,7 +56,7 @@ func lookedAt(t *testing.T, s *smtptest.Server, tlsa string) engine.Decision {
 	t.Helper()
 	var n atomic.Int32
 	e, plan := planned(t, tlsa)
-	p := probe.New(probe.Config{Dial: counting(dialTo(s.Start(t)), &n), HELO: "probe.example", Timeout: 2 * time.Second})
+	p := probe.New(probe.Config{Dial: counting(dialTo(s.Start(t)), &n), HELO: "probe.example", Timeout: 2 * time.Second, Certificates: probe.CertificatesFirst})
 	d := p.Host(t.Context(), e, plan, 0).Decision
 	if n.Load() > 3 {
 		t.Errorf("%d connections", n.Load())

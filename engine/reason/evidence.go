@@ -73,6 +73,17 @@ type Shown struct {
 	Chain  []*x509.Certificate
 	RawKey []byte
 	At     time.Time // of the judgement
+	// Pair is set where the host has shown two certificates, of which this is one.
+	Pair *Pair
+}
+
+// A Pair are the two certificates of a host of which a client sees one or the other, by the
+// kind of key that it takes.
+type Pair struct {
+	Key, Other    x509.PublicKeyAlgorithm // of the one that is judged, of the other one
+	OtherChain    []*x509.Certificate     // leaf first
+	OtherAccepted bool                    // no check of the other one fails
+	OtherMatched  dane.Record             // the TLSA record that the other one matches; zero if none
 }
 
 // CommonName says why a reference that is the subject's Common Name did not count. The

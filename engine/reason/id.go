@@ -119,6 +119,7 @@ const (
 	PKIXName          ID = "pkix-name-mismatch"
 	PKIXExpired       ID = "pkix-expired"
 	PKIXUntrusted     ID = "pkix-untrusted"
+	TwoCertificates   ID = "two-certificates"
 )
 
 // Reasons for what happens to a message.

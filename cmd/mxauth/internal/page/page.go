@@ -289,7 +289,7 @@ func (p *Page) fail(w http.ResponseWriter, status int, domain, fault string) {
 func (p *Page) show(w http.ResponseWriter, status int, v *view) {
 	v.Version = p.c.Version
 	var b bytes.Buffer
-	if err := pages.Execute(&b, v); err != nil {
+	if err := pages().Execute(&b, v); err != nil {
 		p.c.Logger.Error("internal error; this is a bug of mxauth", "err", err)
 		http.Error(w, "an internal error; the log of the daemon has more", http.StatusInternalServerError)
 		return

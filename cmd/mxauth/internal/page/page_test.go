@@ -73,19 +73,6 @@ func TestHostile(t *testing.T) {
 		t.Error("a character that is not seen as what it is")
 	}
 	checkHTML(t, w.Body.String())
-	if want, err := page.Reference(&a, "", ""); err != nil || w.Body.String() != want {
-		t.Errorf("%v; html/template has\n%s\nnot\n%s", err, want, w.Body)
-	}
-}
-
-// TestFaultIsThatOfTemplate: the form with a fault has the bytes that html/template makes.
-func TestFaultIsThatOfTemplate(t *testing.T) {
-	p := page.New(page.Config{Source: source(func(context.Context, string) (page.Answer, error) { return page.Answer{}, engine.ErrRequest })})
-	got := post(p, "/", "a+b.example").Body.String()
-	want, err := page.Reference(nil, "a+b.example", "This is not a domain. Type the part after the @ of an address, such as example.org.")
-	if err != nil || got != want {
-		t.Errorf("%v; html/template has\n%s\nnot\n%s", err, want, got)
-	}
 }
 
 // allowed are the elements of the page.

@@ -8,12 +8,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mxauth/mxauth/advise/ladder"
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
-	"github.com/mxauth/mxauth/internal/htmlpage"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -24,13 +24,12 @@ var pageText string
 //go:embed page.css
 var css string
 
-var (
-	pageFuncs = template.FuncMap{"rfc": rfcLink, "source": source, "code": code, "place": stepPlace, "wait": stepWait}
-	pages     = htmlpage.Must("page.html", pageText, pageFuncs)
-)
-
-func stepPlace(s lint.Step) string { return s.Place() }
-func stepWait(s lint.Step) string  { return s.WaitText() }
+// pages is parsed when it is first used: other verbs of the program do not need it.
+var pages = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page.html").Funcs(template.FuncMap{
+		"rfc": rfcLink, "source": source, "code": code,
+	}).Parse(pageText))
+})
 
 // A view is what the template shows. The zero view is the form.
 type view struct {
@@ -127,7 +126,7 @@ func viewHost(a *Answer, i int, steps []ladder.Step) hostView {
 	v.Lines = labelled(explain.HostLines(a.Plan, i, &r.Decision, a.Plan.Made))
 	if r.Differ() {
 		for _, each := range r.Addresses {
-			v.Addresses = append(v.Addresses, explain.Line{Label: each.Address.String(), Text: each.Decision.Outcome.String() + ": " + explain.Text(each.Decision.Reason)})
+			v.Addresses = append(v.Addresses, explain.Line{Label: explain.AddressName(each.Address, &each.Peer), Text: each.Decision.Outcome.String() + ": " + explain.Text(each.Decision.Reason)})
 		}
 	}
 	return v

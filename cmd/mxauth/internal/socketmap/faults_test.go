@@ -120,7 +120,7 @@ func TestGarbage(t *testing.T) {
 			go io.Copy(io.Discard, c)
 			chunk := []byte(strings.Repeat(unit, 1+4096/len(unit)))
 			ended := false
-			for range 4096 { // 16 MB
+			for range 1024 { // 4 MB
 				if _, err := c.Write(chunk); err != nil {
 					ended = true
 					break
