@@ -96,7 +96,7 @@ var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 // snippets reads the blocks of the pages that speak of commands.
 func snippets(t *testing.T) (out []snippet) {
 	t.Helper()
-	for _, page := range []string{"README.md", "docs/check.md", "docs/survey.md", "docs/development.md", "docs/from-postfix-tlspol.md", "docs/from-mta-sts-resolver.md"} {
+	for _, page := range []string{"README.md", "docs/check.md", "docs/install.md", "docs/operations.md", "docs/survey.md", "docs/development.md", "docs/from-postfix-tlspol.md", "docs/from-mta-sts-resolver.md"} {
 		b, err := os.ReadFile(filepath.Join("..", "..", page))
 		if err != nil {
 			t.Fatal(err)
@@ -190,6 +190,7 @@ func TestReadmeCommands(t *testing.T) {
 			line = strings.Replace(line, "go run ./cmd/mxauth ", "mxauth ", 1)
 			line, _, _ = strings.Cut(line, " < ")
 			line, _, _ = strings.Cut(line, " > ")
+			line, _, _ = strings.Cut(line, " | ")
 			args, ok := strings.CutPrefix(line, "mxauth ")
 			if !ok {
 				continue

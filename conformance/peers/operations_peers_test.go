@@ -151,6 +151,11 @@ func (m *machine) run(line string) {
 	if strings.HasPrefix(line, "tar -C / -xzf") {
 		m.lose()
 	}
+	if strings.HasPrefix(line, "cp -p /var/backups/mxauth-policies.db ") {
+		if err := os.Remove(filepath.Join(m.root.Dir, "var/lib/mxauth/policies.db")); err != nil {
+			m.t.Fatal(err)
+		}
+	}
 	if line == "mxauth resolver" {
 		// The zones of the Internet that it tries are not in the lab.
 		line += " --signed dane-ee.test --unsigned sts-enforce.test --broken ds-wrong.test"
@@ -200,7 +205,7 @@ func (m *machine) said(line, out string) {
 		"mxauth ask dane-ee.test":     "OK dane-only",
 		"mxauth ask sts-enforce.test": "OK secure",
 		"mxauth cache list":           "sts-enforce.test",
-		"mxauth exceptions list":      "while-they-mend",
+		"mxauth exceptions list":      "until-repaired",
 		"postmap -q dane-ee.test":     "dane-only",
 		"postmap -q sts-enforce.test": "secure match=mx.sts-enforce.test",
 	} {
@@ -337,7 +342,7 @@ func (m *machine) after(heading string) {
 			m.t.Fatal(err)
 		}
 		writeFile(m.t, in("etc/mxauth/mxauth.toml"), string(b)+"\n[exceptions]\nfile = \"/etc/mxauth/exceptions.toml\"\n")
-		writeFile(m.t, in("etc/mxauth/exceptions.toml"), fmt.Sprintf("[[exception]]\nid = \"while-they-mend\"\ndomain = \"broken.example\"\neffect = \"encrypt\"\nreason = \"test\"\nauthor = \"test\"\nends = %s\n",
+		writeFile(m.t, in("etc/mxauth/exceptions.toml"), fmt.Sprintf("[[exception]]\nid = \"until-repaired\"\ndomain = \"broken.example\"\neffect = \"encrypt\"\nreason = \"test\"\nauthor = \"test\"\nends = %s\n",
 			time.Now().Add(time.Hour).UTC().Format(time.RFC3339)))
 	case "Backup and restore":
 		// The policies are those of the backup, with the time at which they were fetched.
