@@ -55,7 +55,7 @@ func eximRoute(nextHop string) string {
 	return nextHop + "/mx"
 }
 
-// exims sends a message about every situation by an Exim that asks no daemon, and returns what
+// exims sends a message about every situation by an Exim without mxauth, and returns what
 // became of each and the version of Exim.
 func (w *mailWorld) exims(t *testing.T, list []*situation) (out map[*situation]peers.Fate, version string) {
 	t.Helper()
