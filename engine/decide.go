@@ -12,14 +12,6 @@ import (
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-// judge decides on a peer with what is known of its certificates.
-func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {
-	if peer.Other != nil && p != nil && i >= 0 && i < len(p.Hosts) {
-		return judgePair(l, p, i, peer, at, how)
-	}
-	return judgeOne(l, p, i, peer, at, how)
-}
-
 // judgeOne is section 7 of the table.
 func judgeOne(l local, p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {
 	if p == nil || i < 0 || i >= len(p.Hosts) {

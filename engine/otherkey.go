@@ -93,6 +93,14 @@ func isCertificateFault(r Reason) bool {
 	return false
 }
 
+// judge decides on a peer with what is known of its certificates.
+func judge(l local, p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {
+	if peer.Other != nil && p != nil && i >= 0 && i < len(p.Hosts) {
+		return judgePair(l, p, i, peer, at, how)
+	}
+	return judgeOne(l, p, i, peer, at, how)
+}
+
 // judgePair judges a peer of which another certificate is known. The outcome is that of
 // peer; its reasons name the kind of key, and a detail says what the other one came to.
 func judgePair(l local, p *Plan, i int, peer Peer, at time.Time, how judgeOptions) Decision {

@@ -29,7 +29,7 @@ func oddChain(kind, host string) (*chain, error) {
 		c.flight = tlstest.For(kind, [][]byte{s.DER, oddCA().DER}, s.Key)
 		return c, nil
 	}
-	if kind == ExtraRoot {
+	if kind == extraRoot {
 		key := certtest.NewKey()
 		der := oddCA().Issue(certtest.New(host, key.SPKI))
 		c := bare(der, key.SPKI)
@@ -39,9 +39,9 @@ func oddChain(kind, host string) (*chain, error) {
 	return nil, fmt.Errorf("no kind of certificate %q", kind)
 }
 
-// ExtraRoot is the kind of [Chain].Odd whose leaf is in order, and after it comes a root
+// extraRoot is the kind of [Chain].Odd whose leaf is in order, and after it comes a root
 // that crypto/x509 does not parse.
-const ExtraRoot = "extra-root"
+const extraRoot = "extra-root"
 
 // bare is a chain of which only the bytes and the key of the leaf are known.
 func bare(der, spki []byte) *chain {

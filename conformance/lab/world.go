@@ -52,14 +52,14 @@ const (
 	stsHosts   = 200
 )
 
-// MaxWorlds is how many worlds one lab can hold: as many as 127.16.0.0 to
+// maxWorlds is how many worlds one lab can hold: as many as 127.16.0.0 to
 // 127.255.255.255 have networks, cut to what file descriptors bear with RealPorts.
-const MaxWorlds = 2000
+const maxWorlds = 2000
 
 // realise makes the i-th world.
 func (l *Lab) realise(i int, spec World) (*world, error) {
-	if i >= MaxWorlds {
-		return nil, fmt.Errorf("more than %d worlds", MaxWorlds)
+	if i >= maxWorlds {
+		return nil, fmt.Errorf("more than %d worlds", maxWorlds)
 	}
 	ascii, err := idna.Lookup.ToASCII(spec.Domain)
 	if err != nil {

@@ -20,7 +20,7 @@ func ownTLSWorlds() []World {
 		dane("own-serial-may", "a negative serial number, and the domain publishes nothing", Zone{}, encrypted, odd("serial-negative"), free, own, rows("7/may/E4")),
 		dane("own-ed448", "DANE, and an Ed448 key: the certificate matches, the key cannot be proved", Zone{}, wantRefused, odd("ed448"), own, rows("7/dane/E3")),
 		dane("own-ed448-may", "an Ed448 key, and the domain publishes nothing", Zone{}, inTheClear, odd("ed448"), free, own, rows("7/may/E3")),
-		dane("own-extra-root", "DANE, and the chain ends with a root with a secp256k1 key", Zone{}, byDANEEE, odd(ExtraRoot), own, rows("7/dane/E4")),
+		dane("own-extra-root", "DANE, and the chain ends with a root with a secp256k1 key", Zone{}, byDANEEE, odd(extraRoot), own, rows("7/dane/E4")),
 		dane("own-rsa-1023", "DANE, and an RSA key of 1,023 bits", Zone{}, byDANEEE, odd("rsa-1023"), own, rows("7/dane/E4")),
 		dane("own-rsa-512", "DANE, and an RSA key of 512 bits, which no program accepts", Zone{}, wantRefused, odd("rsa-512"), rows("7/dane/E3")),
 		dane("own-dhe", "DANE, and DHE only", Zone{}, byDANEEE, smtp(DHEOnly), own, rows("7/dane/E4")),
