@@ -176,7 +176,7 @@ var kinds = func() map[ID]Kind {
 		{DANEOnlyCert, Warning, "A certificate satisfies DANE and not the MTA-STS policy.", "8461 s.2"},
 		{Nothing, Warning, "The domain publishes neither DANE nor MTA-STS.", "7672 s.1.3"},
 		{DANEOnly, Note, "The domain publishes DANE and no MTA-STS policy.", "8461 s.2"},
-		{TLSRPTMissing, Warning, "The domain publishes a policy and asks for no reports.", "8460 s.3"},
+		{TLSRPTMissing, Warning, "Senders check the domain's mail by DANE or MTA-STS, and it asks for no reports.", "8460 s.3"},
 		{TLSRPTBad, Error, "The TLSRPT record is malformed, or there are several.", "8460 s.3"},
 		{TLSRPTMisplaced, Error, "The TLSRPT record is at a name where senders do not look.", "8460 s.3"},
 		{TLSRPTNowhere, Error, "The TLSRPT record names no address that a report can be sent to.", "8460 s.3"},

@@ -159,7 +159,11 @@ func (r *report) policyStep(mode sts.Mode, age time.Duration) (s Step, ok bool) 
 // record fills the step that publishes the MTA-STS record.
 func (r *report) record(s *Step, stage int) {
 	owner, instead := ownerOf(r.snap.STSRecord, "_mta-sts."+r.snap.Plan.Orig.String()+".")
-	id := PolicyID(r.snap.At.Add(time.Duration(stage) * time.Second))
+	at := r.snap.Plan.Made // as in engine/explain, so that both propose one id
+	if at.IsZero() {
+		at = r.snap.At // nothing was looked up
+	}
+	id := PolicyID(at.Add(time.Duration(stage) * time.Second))
 	s.Owner, s.Type, s.Instead = owner, "TXT", instead
 	s.Records = append(r.others(r.snap.STSRecord, sts.MeansRecord, owner), PolicyRecord(owner, id))
 }

@@ -215,9 +215,9 @@ func (r *report) tlsrpt() {
 	case !errors.Is(err, tlsrpt.ErrNoRecord):
 		r.add(TLSRPTFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _smtp._tls."+p.Orig.String()+" must be answered.",
 			"Whether %s asks for reports of failures (TLSRPT) cannot be found out.", p.Orig).saw("%s", explain.Cause(err))
-	case r.publishes():
+	case r.checkedBy() != "":
 		f := r.add(TLSRPTMissing, rfc6125.Host{}, "Publish a TLSRPT record with the address of a mailbox that somebody reads: it is how a domain hears of mail that its own policy keeps away.",
-			"%s publishes a policy for its mail and does not ask senders to report failures.", p.Orig)
+			"Senders check %s by %s, and it does not ask them to report failures.", p.Orig, r.checkedBy())
 		if o := otherText(survey.Texts(r.snap.TLSRPTRecord)); o != "" {
 			f.saw("_smtp._tls.%s TXT: %s", p.Orig, o)
 		} else {
@@ -227,16 +227,21 @@ func (r *report) tlsrpt() {
 	}
 }
 
-// publishes reports whether the domain publishes a policy of either kind.
-func (r *report) publishes() bool {
+// checkedBy names what senders check mail of the domain by, also where it does not hold; ""
+// for nothing.
+func (r *report) checkedBy() string {
 	p := r.snap.Plan
-	if p.STS.Policy != nil || p.STS.TXTErr == nil && p.STS.Record.ID != "" {
-		return true
+	policy := p.STS.Policy != nil || p.STS.TXTErr == nil && p.STS.Record.ID != ""
+	records := slices.ContainsFunc(p.Hosts, func(h engine.Host) bool {
+		return h.DANE.State == dane.Usable || h.DANE.State == dane.Unusable
+	})
+	switch {
+	case policy && records:
+		return "its MTA-STS policy and by the TLSA records of its mail hosts"
+	case policy:
+		return "its MTA-STS policy"
+	case records:
+		return "the TLSA records of its mail hosts"
 	}
-	for i := range p.Hosts {
-		if s := p.Hosts[i].DANE.State; s == dane.Usable || s == dane.Unusable {
-			return true
-		}
-	}
-	return false
+	return ""
 }

@@ -306,9 +306,6 @@ func listError(err error) error {
 	return err
 }
 
-// maxShown is how much of a text that is no domain is shown.
-const maxShown = 80
-
 // print prints a verdict as the user asked for it: JSON, one line, or in full; more says
 // that there is one above it.
 func (e *env) print(v *verdict, l domainVerb, short, more bool) {

@@ -298,8 +298,8 @@ func (g *httpGoldens) ask(t *testing.T, c *httpClient, x *httpCase) {
 		method, target, _ := strings.Cut(x.ask, " ")
 		c.t = t
 		body := x.body
-		if strings.Contains(body, itsChain) {
-			body = strings.Replace(body, itsChain, strings.Join(g.chain(t, c, x.host), `","`), 1)
+		if before, after, ok := strings.Cut(body, itsChain); ok {
+			body = before + strings.Join(g.chain(t, c, x.host), `","`) + after
 		}
 		header := x.header
 		var status int

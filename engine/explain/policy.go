@@ -92,13 +92,9 @@ func countRecords(texts []string) (n int) {
 	return n
 }
 
-// newRecord is a record with a new id: that of the day, or one more if that is taken.
+// newRecord is a record with an id that says when the plan was made, as advise/lint has it.
 func newRecord(p *engine.Plan) string {
-	id := p.Made.UTC().Format("20060102")
-	if strings.HasPrefix(p.STS.Record.ID, id) || strings.HasPrefix(p.STS.ID, id) {
-		id = p.Made.UTC().Format("20060102T1504")
-	}
-	return "v=STSv1; id=" + id
+	return sts.Record{ID: p.Made.UTC().Format("20060102150405")}.String()
 }
 
 // recordLine is the line of a zone file of the record with a new id.
