@@ -10,6 +10,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/internal/zonefile"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -159,11 +160,10 @@ func (r *report) policyStep(mode sts.Mode, age time.Duration) (s Step, ok bool) 
 // record fills the step that publishes the MTA-STS record.
 func (r *report) record(s *Step, stage int) {
 	owner, instead := ownerOf(r.snap.STSRecord, "_mta-sts."+r.snap.Plan.Orig.String()+".")
-	at := r.snap.Plan.Made // as in engine/explain, so that both propose one id
-	if at.IsZero() {
-		at = r.snap.At // nothing was looked up
+	id := PolicyID(r.snap.At.Add(time.Duration(stage) * time.Second))
+	if now := explain.NewPolicyID(r.snap.Plan); now != "" && stage == 0 {
+		id = now // the same as in what check says
 	}
-	id := PolicyID(at.Add(time.Duration(stage) * time.Second))
 	s.Owner, s.Type, s.Instead = owner, "TXT", instead
 	s.Records = append(r.others(r.snap.STSRecord, sts.MeansRecord, owner), PolicyRecord(owner, id))
 }

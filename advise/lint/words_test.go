@@ -175,8 +175,8 @@ func TestAdvice(t *testing.T) {
 		{"agility-weak", lint.TLSAAgility, "_25._tcp.mx.agility-weak.test. 3600 IN TLSA 3 1 1 HASH | _25._tcp.mx.agility-weak.test. 3600 IN TLSA 3 1 2 HASH"},
 		{"implicit-mx-alias", lint.MXImplicit, "real.implicit-mx-alias.test. 3600 IN MX 10 real.implicit-mx-alias.test."},
 		{"implicit-mx-alias", lint.HostAlias, ""},
-		{"lint-testing-long", lint.STSTestingLong, `_mta-sts.lint-testing-long.test. 3600 IN TXT "v=STSv1; id=20260601090000;" | version: STSv1 | mode: enforce | mx: mx.lint-testing-long.test | max_age: 31536000`},
-		{"lint-short-max-age", lint.STSShort, `_mta-sts.lint-short-max-age.test. 3600 IN TXT "v=STSv1; id=20260601090000;" | version: STSv1 | mode: enforce | mx: mx.lint-short-max-age.test | max_age: 2592000`},
+		{"lint-testing-long", lint.STSTestingLong, `_mta-sts.lint-testing-long.test. 3600 IN TXT "v=STSv1; id=20260601000000;" | version: STSv1 | mode: enforce | mx: mx.lint-testing-long.test | max_age: 31536000`},
+		{"lint-short-max-age", lint.STSShort, `_mta-sts.lint-short-max-age.test. 3600 IN TXT "v=STSv1; id=20260601000000;" | version: STSv1 | mode: enforce | mx: mx.lint-short-max-age.test | max_age: 2592000`},
 	} {
 		t.Run(c.world, func(t *testing.T) {
 			w := named(t, c.world)

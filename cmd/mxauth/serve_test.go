@@ -203,7 +203,7 @@ func (d *served) mxauth(args ...string) (code int, stdout, stderr string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	code = run(ctx, append(args, "--config", d.config), e)
-	if err := (&printed{lines: map[string]int{}}).validate(args, []byte(out.String())); err != nil {
+	if err := (&printed{lines: map[string]int{}, seen: map[string]bool{}}).validate(args, []byte(out.String())); err != nil {
 		d.t.Error(err)
 	}
 	return code, out.String(), errOut.String()

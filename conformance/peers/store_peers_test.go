@@ -117,7 +117,7 @@ func redisTLS(t *testing.T) {
 	file := leaf.ChainFile(t, dir, "redis")
 	writeFile(t, filepath.Join(dir, "ca.pem"), string(ca.PEM()))
 	acl := filepath.Join(dir, "users.acl")
-	writeFile(t, acl, "user default off\nuser mxauth on >secret ~TestRedis* &* +get +set +del +mget +scan +eval +evalsha +hello +select +ping +client|tracking +client|caching +client|setname +script|load\n")
+	writeFile(t, acl, "user default off\nuser mxauth on >secret ~TestRedis* &* +get +set +del +mget +scan +eval +evalsha +pexpire +hello +select +ping +client|tracking +client|caching +client|setname +script|load\n")
 	port := freePort(t)
 	d := peers.Start(t, "redis-server", "--port", "0", "--tls-port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir,
 		"--tls-cert-file", file, "--tls-key-file", file, "--tls-ca-cert-file", filepath.Join(dir, "ca.pem"), "--tls-auth-clients", "no", "--aclfile", acl)

@@ -92,9 +92,25 @@ func countRecords(texts []string) (n int) {
 	return n
 }
 
-// newRecord is a record with an id that says when the plan was made, as advise/lint has it.
+// NewPolicyID returns an id for the record of a policy that is published now: the day on which
+// the plan was made, or the second where an id of that day is published or kept already. It is
+// empty for a plan without a time (RFC 8461 section 3.1).
+func NewPolicyID(p *engine.Plan) string {
+	if p.Made.IsZero() {
+		return ""
+	}
+	at := p.Made.UTC()
+	day := at.Format("20060102")
+	taken := func(id string) bool { return strings.Contains(id, day) }
+	if taken(p.STS.Record.ID) || taken(p.STS.ID) || slices.ContainsFunc(recordTexts(p.STS.Answer), taken) {
+		return at.Format("20060102150405")
+	}
+	return day + "000000"
+}
+
+// newRecord is a record with a new id.
 func newRecord(p *engine.Plan) string {
-	return sts.Record{ID: p.Made.UTC().Format("20060102150405")}.String()
+	return sts.Record{ID: NewPolicyID(p)}.String()
 }
 
 // recordLine is the line of a zone file of the record with a new id.
