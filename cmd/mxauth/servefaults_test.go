@@ -204,6 +204,7 @@ func TestResolverFaults(t *testing.T) {
 	if code, out, errOut := d.mxauth("status"); code != 0 {
 		t.Errorf("%d %s %s", code, out, errOut)
 	}
+	boundedHeap(t)
 }
 
 // eventually repeats f until it is true, as long as a resolver that failed is left alone.
@@ -239,6 +240,7 @@ func TestSlowResolver(t *testing.T) {
 			return got == want
 		})
 	}
+	boundedHeap(t)
 }
 
 // TestPolicyHostHangs: a policy host that does not answer holds no other domain, its own
@@ -265,6 +267,18 @@ func TestPolicyHostHangs(t *testing.T) {
 		}
 	}
 	wg.Wait()
+	boundedHeap(t)
+}
+
+// boundedHeap: a fault takes a bounded amount of memory, of this process with the lab and with the
+// tests before it.
+func boundedHeap(t *testing.T) {
+	t.Helper()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapInuse > 512<<20 {
+		t.Errorf("%d MiB of heap are in use", m.HeapInuse>>20)
+	}
 }
 
 // TestStoreDown: a store on a server that goes away takes no policy with it that the daemon
@@ -293,6 +307,7 @@ func TestStoreDown(t *testing.T) {
 	if code := d.stop(); code != 0 {
 		t.Errorf("status %d", code)
 	}
+	boundedHeap(t)
 }
 
 // TestDiskFull: a policy that finds no room on the disk is kept in memory, and answered.
@@ -325,6 +340,7 @@ func TestDiskFull(t *testing.T) {
 		d.reload()
 	}
 	d.stop()
+	boundedHeap(t)
 }
 
 // TestClockJumps: a clock that is set a day forward or back makes no answer weaker.
@@ -354,6 +370,7 @@ func TestClockJumps(t *testing.T) {
 		}
 		d.stop()
 	}
+	boundedHeap(t)
 }
 
 // costly are worlds that cost as much as they can.
@@ -440,11 +457,7 @@ func TestHostileBeside(t *testing.T) {
 	if beside > 2*alone+time.Second {
 		t.Errorf("p99 of honest answers %v alone, %v beside hostile ones", alone, beside)
 	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	if m.HeapInuse > 512<<20 {
-		t.Errorf("%d MiB", m.HeapInuse>>20)
-	}
+	boundedHeap(t)
 	close(stop)
 	d.stop()
 	wg.Wait()

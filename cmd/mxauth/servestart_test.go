@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -100,16 +101,24 @@ func startOnce(b *testing.B, program, config, socket string) (took time.Duration
 	}
 	took = time.Since(begun)
 	<-time.After(time.Second)
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	mib, err := resident(cmd.Process.Pid)
 	if err != nil {
 		b.Fatal(err)
 	}
+	return took, mib
+}
+
+// resident returns the resident memory of a process in MiB.
+func resident(pid int) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
-			kib, _ := strconv.ParseFloat(f[1], 64)
-			return took, kib / 1024
+			kib, err := strconv.ParseFloat(f[1], 64)
+			return kib / 1024, err
 		}
 	}
-	b.Fatal("no VmRSS")
-	return 0, 0
+	return 0, errors.New("no VmRSS")
 }
