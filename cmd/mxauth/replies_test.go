@@ -65,7 +65,7 @@ func exceptedHosts(t *testing.T) *exception.Set {
 }
 
 // planWorld makes the plan of a world as the demo does, without connecting to a mail host.
-func (d *demo) planWorld(ctx context.Context, w lab.World, x *exception.Set) (*engine.Plan, mtapolicy.Options, error) {
+func (d *demo) planWorld(ctx context.Context, w lab.World, x *exception.Set, timeout time.Duration) (*engine.Plan, mtapolicy.Options, error) {
 	var o mtapolicy.Options
 	known, err := d.prime(ctx, w)
 	if err != nil {
@@ -83,7 +83,7 @@ func (d *demo) planWorld(ctx context.Context, w lab.World, x *exception.Set) (*e
 	if err != nil {
 		return nil, o, err
 	}
-	config.Timeout, config.Exceptions = demoTimeout, func() *exception.Set { return x }
+	config.Timeout, config.Exceptions = timeout, func() *exception.Set { return x }
 	c, err := mxauth.New(config)
 	if err != nil {
 		return nil, o, err
@@ -154,6 +154,10 @@ func TestReplies(t *testing.T) {
 	worlds = d.lab.Worlds()
 	x := exceptedHosts(t)
 	rows := waitRows(t)
+	want, err := os.ReadFile(repliesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
 	texts := make([]string, len(worlds))
 	turns := make(chan struct{}, demoConcurrency)
 	var wg sync.WaitGroup
@@ -161,8 +165,12 @@ func TestReplies(t *testing.T) {
 		wg.Go(func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			p, o, err := d.planWorld(t.Context(), w, x)
+			p, o, err := d.planWorld(t.Context(), w, x, demoTimeout)
 			texts[i] = repliesOf(w, p, o, err)
+			if !strings.Contains(string(want), texts[i]) { // as the demo does: once more, with time for a busy machine
+				p, o, err = d.planWorld(t.Context(), w, x, demoPatience)
+				texts[i] = repliesOf(w, p, o, err)
+			}
 			if err != nil {
 				return
 			}
@@ -187,9 +195,8 @@ func TestReplies(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(repliesFile)
-	if err != nil {
-		t.Fatal(err)
+	if *update {
+		want = []byte(got)
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("the replies have changed (go test ./cmd/mxauth -run TestReplies -update): -want +got\n%s", diff)
