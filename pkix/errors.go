@@ -58,6 +58,8 @@ type Error struct {
 	Unnamed bool
 	// Issuer says, for ErrNoAnchor, where the path of the certificate ends.
 	Issuer Issuer
+	// NotServer says, for ErrPurpose, that the extended key usage has no serverAuth.
+	NotServer bool
 	// Presented holds, for ErrName, the names that the leaf offers.
 	Presented []string
 	// All holds every failure that was met on the way, Kind's own first, for a

@@ -138,7 +138,9 @@ func judgePurpose(c *Certificate) *Error {
 			return nil
 		}
 	}
-	return failure(ErrPurpose, c.view, "its extended key usage has no serverAuth")
+	fail := failure(ErrPurpose, c.view, "its extended key usage has no serverAuth")
+	fail.NotServer = true
+	return fail
 }
 
 // judgeExtensions refuses critical extensions that are not processed here

@@ -202,7 +202,11 @@ func TestCAs(t *testing.T) {
 			{[]x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection, x509.ExtKeyUsageCodeSigning}, pkix.ErrPurpose},
 			{nil, nil},
 		} {
-			want(t, verify(certs(r.cert), r.leaf(eku(c.usages...))), c.kind)
+			err := verify(certs(r.cert), r.leaf(eku(c.usages...)))
+			want(t, err, c.kind)
+			if e := (*pkix.Error)(nil); errors.As(err, &e) && !e.NotServer {
+				t.Errorf("%v: %+v", c.usages, e)
+			}
 			a := r.ca("a", eku(c.usages...))
 			want(t, verify(certs(r.cert), a.leaf(), a.cert), c.kind)
 			want(t, verify(certs(a.cert), a.leaf()), c.kind)

@@ -246,7 +246,7 @@ func chainWords(e *pkix.Error) string {
 		return "there is no time to judge it by"
 	}
 	switch {
-	case strings.Contains(detail, "serverAuth"):
+	case e.NotServer:
 		return "it is not made for servers (its extended key usage lacks serverAuth)"
 	case word == "" && detail == "":
 		return "it cannot be used for a server"
