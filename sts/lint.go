@@ -18,6 +18,8 @@ type Finding struct {
 	// Fatal: senders that keep to the RFC do not take the text. Otherwise it is valid, and
 	// the finding is advice.
 	Fatal bool
+	// Missing: Why says that the text has no Field.
+	Missing bool
 }
 
 // shortAge is what an advisable max_age does not go below: RFC 8461 section 3.2 expects
@@ -86,7 +88,7 @@ func Lint(body []byte) []Finding {
 }
 
 func fatal(e *SyntaxError) Finding {
-	return Finding{Line: e.Line, Field: e.Field, Text: e.Text, Why: e.Why, Cure: e.Cure, Fatal: true}
+	return Finding{Line: e.Line, Field: e.Field, Text: e.Text, Why: e.Why, Cure: e.Cure, Fatal: true, Missing: e.missing}
 }
 
 // LintRecord lists what is wrong with the TXT records of a domain's _mta-sts name, each
@@ -100,7 +102,7 @@ func LintRecord(txt []string) []Finding {
 		f := fatal(e)
 		record := txt[slices.IndexFunc(txt, isRecord)]
 		if name, at, odd := oddRune(record); odd {
-			f.Text, f.Why = cutText(record), fmt.Sprintf("character %d is %s", at, name)
+			f.Text, f.Why, f.Missing = cutText(record), fmt.Sprintf("character %d is %s", at, name), false
 		} else if e.Field == "id" && !strings.HasPrefix(e.Text, recordVersion) {
 			f.Why = badIDChar(e.Text)
 		}

@@ -62,6 +62,9 @@ func TestLint(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", d)
 			}
 			for _, f := range fs {
+				if missing := f.Fatal && strings.HasPrefix(f.Why, "no "+f.Field) && f.Field != ""; f.Missing != missing {
+					t.Errorf("line %d: missing is %t of %q", f.Line, f.Missing, f.Why)
+				}
 				if f.Cure == "" && f.Field != "q" && f.Line != 11 {
 					t.Errorf("line %d: no cure for %q", f.Line, f.Why)
 				}

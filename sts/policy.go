@@ -218,7 +218,7 @@ func readPolicy(text string, report func(*SyntaxError) bool) Policy {
 		{!seenAge, "max_age", "no max_age", "add a line such as \"max_age: 604800\""},
 		{!seenMX && seenMode && p.Mode != ModeNone, "mx", "no mx, which only mode none may lack", "add a line \"mx:\" for each MX host"},
 	} {
-		if m.missing && !report(&SyntaxError{Field: m.field, Why: m.why, Cure: m.cure, Kind: ErrPolicy}) {
+		if m.missing && !report(&SyntaxError{Field: m.field, Why: m.why, Cure: m.cure, Kind: ErrPolicy, missing: true}) {
 			break
 		}
 	}

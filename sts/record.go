@@ -89,7 +89,7 @@ func isRecord(s string) bool {
 //	"v=STSv1" 1*(delim field) [delim]     delim = *WSP ";" *WSP
 func parseRecord(text string) (Record, error) {
 	r := Record{Text: text}
-	bad := func(field, what, why, cure string) (Record, error) {
+	bad := func(field, what, why, cure string) (Record, *SyntaxError) {
 		return Record{}, &SyntaxError{Field: field, Text: cutText(what), Why: why, Cure: cure, Kind: ErrNoRecord}
 	}
 	for rest := text[strings.IndexByte(text, ';'):]; rest != ""; {
@@ -137,7 +137,9 @@ func parseRecord(text string) (Record, error) {
 		}
 	}
 	if r.ID == "" {
-		return bad("id", text, "no id", "add a field such as id=20240101T000000, new with every change of the policy")
+		r, err := bad("id", text, "no id", "add a field such as id=20240101T000000, new with every change of the policy")
+		err.missing = true
+		return r, err
 	}
 	return r, nil
 }

@@ -18,6 +18,8 @@ type SyntaxError struct {
 	Why   string // the rule that is broken, lower case, safe for a terminal
 	Cure  string // what to write instead, for the domain's owner; "" if that is plain
 	Kind  error  // ErrPolicy or ErrNoRecord
+
+	missing bool // see [Finding].Missing
 }
 
 // Error returns kind, line, field, rule and offending text, in one line that is safe

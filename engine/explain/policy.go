@@ -58,7 +58,11 @@ func recordFault(p *engine.Plan) (clause, cure string, ok bool) {
 		if whole := meant(texts); f.Field != "" && whole != f.Text {
 			text = quoted(whole)
 		}
-		return fmt.Sprintf("the TXT record at %s, %s, does not count: %s", name, text, strings.Replace(clip(f.Why), "no id", "it has no id", 1)),
+		why := clip(f.Why)
+		if f.Missing {
+			why = "it has no " + clip(f.Field)
+		}
+		return fmt.Sprintf("the TXT record at %s, %s, does not count: %s", name, text, why),
 			"Correct the TXT record so that it reads (the id is any new sequence of letters and digits):", true
 	}
 	return "", "", false
