@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,7 +87,14 @@ func TestReadEntryLife(t *testing.T) {
 	}
 }
 
-// failureValue writes back-offs by the layout in entry.go.
+// noted is a back-off of version 2, made of one of version 1.
+func noted(v []byte, note byte) []byte {
+	v = slices.Insert(slices.Clone(v), 11, note)
+	v[0] = 2
+	return v
+}
+
+// failureValue writes back-offs by version 1 of the layout in entry.go.
 func failureValue(until time.Time, parts ...string) []byte {
 	b := []byte{1}
 	b = binary.BigEndian.AppendUint64(b, uint64(until.UnixNano()))
@@ -110,7 +118,10 @@ func TestReadFailures(t *testing.T) {
 		{"two", twice, 2},
 		{"none", []byte{1}, 0},
 		{"empty", nil, -1},
-		{"of another version", []byte{2}, -1},
+		{"of another version", []byte{3}, -1},
+		{"with a note", noted(good, byte(sts.NoteAlert)), 1},
+		{"with a note that there is not", noted(good, byte(sts.NoteAlert)+1), -1},
+		{"cut at the note", noted(good, 0)[:11], -1},
 		{"with nothing in detail", failureValue(now.Add(time.Minute), "one", "dns", ""), 1},
 		{"with nothing at all", failureValue(now.Add(time.Minute), "", "", ""), 1},
 		{"cut in the time", good[:10], -1},

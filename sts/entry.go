@@ -172,8 +172,12 @@ type failure struct {
 	until  time.Time
 	word   string // of the kind, see fetchKinds
 	status uint16
+	note   FetchNote
 	detail string
 }
+
+// failuresVersion is the version of the store's entry of failures.
+const failuresVersion = 2
 
 // maxBackOffText bounds the text that is kept with a failure.
 const maxBackOffText = 200
@@ -181,15 +185,17 @@ const maxBackOffText = 200
 // encodeFailures makes the store's entry; it ends when the last failure is forgotten. fs
 // is not empty.
 //
-//	1 octet   version, 1
-//	then for each: 8 octets until (Unix nanoseconds), 2 octets status, and id, word and
-//	detail, each with 1 octet of length before it
+//	1 octet   version, 2
+//	then for each: 8 octets until (Unix nanoseconds), 2 octets status, 1 octet note, and id,
+//	word and detail, each with 1 octet of length before it
+//
+// Version 1 has no note.
 func encodeFailures(domain rfc6125.Host, fs []failure) store.Entry {
-	b := []byte{entryVersion}
+	b := []byte{failuresVersion}
 	var end time.Time
 	for _, f := range fs {
 		b = binary.BigEndian.AppendUint64(b, uint64(f.until.UnixNano()))
-		b = binary.BigEndian.AppendUint16(b, f.status)
+		b = append(binary.BigEndian.AppendUint16(b, f.status), byte(f.note))
 		for _, s := range []string{f.id, f.word, f.detail[:min(len(f.detail), maxBackOffText)]} {
 			b = append(append(b, byte(len(s))), s...)
 		}
@@ -203,16 +209,26 @@ func encodeFailures(domain rfc6125.Host, fs []failure) store.Entry {
 // decodeFailures returns those that are remembered at now.
 func decodeFailures(e store.Entry, now time.Time) ([]failure, error) {
 	v := e.Value
-	if len(v) == 0 || v[0] != entryVersion {
+	if len(v) == 0 || v[0] != 1 && v[0] != failuresVersion {
 		return nil, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+	}
+	head := 10 // octets before the id
+	if v[0] == failuresVersion {
+		head++
 	}
 	var fs []failure
 	for v = v[1:]; len(v) > 0; {
-		if len(v) < 10 {
+		if len(v) < head {
 			return nil, fmt.Errorf("%w: %.100q", errEntry, e.Key)
 		}
 		f := failure{until: time.Unix(0, int64(binary.BigEndian.Uint64(v))), status: binary.BigEndian.Uint16(v[8:])}
-		v = v[10:]
+		if head > 10 {
+			f.note = FetchNote(v[10])
+		}
+		if int(f.note) >= len(noteWords) {
+			return nil, fmt.Errorf("%w: %.100q", errEntry, e.Key)
+		}
+		v = v[head:]
 		for _, s := range []*string{&f.id, &f.word, &f.detail} {
 			if len(v) < 1 || len(v) < 1+int(v[0]) {
 				return nil, fmt.Errorf("%w: %.100q", errEntry, e.Key)
@@ -273,6 +289,6 @@ func (f failure) again(host rfc6125.Host) *FetchError {
 }
 
 func (f failure) err(host rfc6125.Host) *FetchError {
-	return &FetchError{Host: host, Kind: fetchKind(f.word), Status: int(f.status), Detail: f.detail, Until: f.until, Repeated: true,
+	return &FetchError{Host: host, Kind: fetchKind(f.word), Status: int(f.status), Note: f.note, Detail: f.detail, Until: f.until, Repeated: true,
 		Cause: errors.New("back-off")}
 }

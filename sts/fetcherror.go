@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -47,6 +48,26 @@ const (
 	NoteHeader                        // ErrFetchHTTP: the response header is too large
 	NoteAlert                         // ErrFetchTLS: the host ended the handshake with an alert
 )
+
+var noteWords = [...]string{"", "encoding", "header", "alert"}
+
+// MarshalText prints "encoding", "header" or "alert"; "" for the zero FetchNote.
+func (n FetchNote) MarshalText() ([]byte, error) {
+	if int(n) >= len(noteWords) {
+		return nil, fault.Errorf("sts", "no such note: %d", n)
+	}
+	return []byte(noteWords[n]), nil
+}
+
+// UnmarshalText reads what [FetchNote.MarshalText] prints.
+func (n *FetchNote) UnmarshalText(b []byte) error {
+	i := slices.Index(noteWords[:], string(b))
+	if i < 0 {
+		return fault.Errorf("sts", "no such note: %.20q (one of %q)", b, noteWords[1:])
+	}
+	*n = FetchNote(i)
+	return nil
+}
 
 // What keeps a fetch from having an outcome. Neither wraps [ErrFetch], because neither
 // says anything about the domain: RFC 8461 section 3.3 lets a sender go on without a

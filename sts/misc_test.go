@@ -127,7 +127,7 @@ func TestBackOffKinds(t *testing.T) {
 				if !errors.As(first.FetchErr, &a) || !errors.As(again.FetchErr, &b) {
 					t.Fatalf("%v, %v", first.FetchErr, again.FetchErr)
 				}
-				if a.Repeated || !b.Repeated || a.Kind != b.Kind || a.Status != b.Status || a.Host != b.Host || !a.Until.Equal(b.Until) || a.Until.Before(time.Now()) {
+				if a.Repeated || !b.Repeated || a.Kind != b.Kind || a.Status != b.Status || a.Note != b.Note || a.Host != b.Host || !a.Until.Equal(b.Until) || a.Until.Before(time.Now()) {
 					t.Errorf("first %+v, again %+v", a, b)
 				}
 				if b.Detail == "" {

@@ -25,19 +25,23 @@ type SyntaxError struct {
 // Error returns kind, line, field, rule and offending text, in one line that is safe
 // for a terminal.
 func (e *SyntaxError) Error() string {
-	var b strings.Builder
+	kind := "sts: syntax"
 	if e.Kind != nil {
-		b.WriteString(e.Kind.Error())
-	} else {
-		b.WriteString("sts: syntax")
+		kind = e.Kind.Error()
 	}
+	return kind + ": " + e.place()
+}
+
+// place is Error without the kind.
+func (e *SyntaxError) place() string {
+	var b strings.Builder
 	if e.Line > 0 {
-		fmt.Fprintf(&b, ": line %d", e.Line)
+		fmt.Fprintf(&b, "line %d: ", e.Line)
 	}
 	if e.Field != "" {
-		fmt.Fprintf(&b, ": field %s", e.Field)
+		fmt.Fprintf(&b, "field %s: ", e.Field)
 	}
-	b.WriteString(": " + e.Why)
+	b.WriteString(e.Why)
 	if e.Text != "" {
 		fmt.Fprintf(&b, ": %q", e.Text)
 	}

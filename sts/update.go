@@ -145,7 +145,7 @@ func (c *Client) doUpdate(ctx context.Context, domain rfc6125.Host, id string, h
 		c.log.LogAttrs(ctx, slog.LevelWarn, "mta-sts policy not fetched", slog.String("domain", domain.String()),
 			slog.String("id", id), slog.String("row", row.String()), slog.String("error", u.err.Error()))
 		failures = slices.DeleteFunc(failures, func(f failure) bool { return f.id == id })
-		failures = append(failures, failure{id: id, until: u.err.Until, word: FetchWord(u.err), status: uint16(u.err.Status), detail: u.err.text()})
+		failures = append(failures, failure{id: id, until: u.err.Until, word: FetchWord(u.err), status: uint16(u.err.Status), note: u.err.Note, detail: u.err.text()})
 		if err := c.cache.putFailures(ctx, domain, failures); err != nil {
 			u.storeErr = err
 			c.storeFailed(ctx, domain, err)
@@ -209,8 +209,12 @@ func asFetchError(err error) *FetchError {
 
 // text is what is kept of a failure in addition to its kind.
 func (e *FetchError) text() string {
-	if e.Detail != "" || e.Cause == nil {
+	var syntax *SyntaxError
+	switch {
+	case e.Detail != "" || e.Cause == nil:
 		return e.Detail
+	case errors.As(e.Cause, &syntax):
+		return safeText(syntax.place())
 	}
 	return safeText(e.Cause.Error())
 }

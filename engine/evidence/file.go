@@ -131,6 +131,8 @@ type Policy struct {
 	Failed       string `json:"failed,omitempty"`
 	FailedStatus int    `json:"failed_status,omitempty"` // HTTP status, if it got so far
 	FailedDetail string `json:"failed_detail,omitempty"`
+	// FailedNote says more than Failed.
+	FailedNote sts.FetchNote `json:"failed_note,omitzero"`
 	// FailedSyntax says where the policy is malformed.
 	FailedSyntax *Syntax `json:"failed_syntax,omitempty"`
 	// FailedAddress is the address that was tried last. FailedBefore says that the failure

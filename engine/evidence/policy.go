@@ -111,7 +111,7 @@ func (t *tapedSTS) failure(domain rfc6125.Host) error {
 	p := t.f.STS
 	host, _ := rfc6125.ParseHost("mta-sts." + domain.String())
 	// As a cause, since the text is a stranger's: it is escaped when it is printed.
-	e := &sts.FetchError{Host: host, Kind: sts.FetchKind(p.Failed), Addr: p.FailedAddress, Status: p.FailedStatus,
+	e := &sts.FetchError{Host: host, Kind: sts.FetchKind(p.Failed), Addr: p.FailedAddress, Status: p.FailedStatus, Note: p.FailedNote,
 		Cause: errors.New(p.FailedDetail), Until: p.FailedUntil, Repeated: p.FailedBefore}
 	switch y := p.FailedSyntax; {
 	case y != nil && errors.Is(e.Kind, sts.ErrPolicy):

@@ -351,7 +351,7 @@ func policyOf(s sts.Result) *Policy {
 		p.FailedDetail = clip(s.FetchErr.Error())
 		return p
 	}
-	p.FailedStatus, p.FailedAddress, p.FailedDetail = fe.Status, fe.Addr, clip(fe.Detail)
+	p.FailedStatus, p.FailedAddress, p.FailedNote, p.FailedDetail = fe.Status, fe.Addr, fe.Note, clip(fe.Detail)
 	if fe.Detail == "" && fe.Cause != nil {
 		p.FailedDetail = clip(fe.Cause.Error())
 	}

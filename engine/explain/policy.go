@@ -180,7 +180,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 		}
 		return fileFault{fmt.Sprintf("the policy file %s is malformed%s: %s", url, where, what), cure + "."}
 	case errors.Is(err, sts.ErrPolicy):
-		return fileFault{fmt.Sprintf("the policy file %s is malformed%s", url, strings.Replace(in, sts.ErrPolicy.Error()+": ", "", 1)), fmt.Sprintf("Correct the file %s: `mxauth lint %s` shows each line that is wrong.", url, domain)}
+		return fileFault{fmt.Sprintf("the policy file %s is malformed%s", url, in), fmt.Sprintf("Correct the file %s: `mxauth lint %s` shows each line that is wrong.", url, domain)}
 	case errors.Is(err, sts.ErrFetchRedirect):
 		return fileFault{fmt.Sprintf("the web server answers %s with a redirect%s, and redirects do not count for a policy", url, in),
 			fmt.Sprintf("Let the web server %s deliver the file itself with status 200, without redirect.", host)}
@@ -192,7 +192,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 		return fileFault{fmt.Sprintf("the web server answers %s%s in place of the policy file", url, status),
 			fmt.Sprintf("Put the policy file at %s, so that it is delivered with status 200.", url)}
 	case errors.Is(err, sts.ErrFetchMediaType):
-		if strings.Contains(detail, "Content-Encoding") {
+		if f != nil && f.Note == sts.NoteEncoding {
 			return fileFault{fmt.Sprintf("the web server delivers %s compressed%s", url, in),
 				fmt.Sprintf("Let the web server %s deliver the file uncompressed to clients that do not ask for compression.", host)}
 		}
