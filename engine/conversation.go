@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"net/textproto"
 	"os"
 	"sync"
+
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // errForeignSession ends a handshake that resumes a session of another plan.
@@ -150,7 +153,7 @@ func (c *Conversation) peer() (p Peer, unconfirmed bool) {
 	p, unconfirmed = c.result()
 	p.Address = c.address
 	if p.Event != HandshakeDone && !p.Untried {
-		p.Ending = endingOf(c.err)
+		p.Ending, p.Junk = endingOf(c.err), cmp.Or(p.Junk, junk(c.err))
 	}
 	if c.doubted != "" {
 		p.DoubtedName = c.doubted
@@ -210,7 +213,7 @@ func (c *Conversation) session() Peer {
 		// server that closes with data unread can overtake its alert.
 		return Peer{Event: HandshakeFailed, Detail: errText(c.err)}
 	}
-	return Peer{Detail: errNoEHLO.Error() + ": " + errText(c.err)}
+	return Peer{Detail: errNoEHLO.Error() + ": " + errText(c.err), Awaited: reason.AwaitedEHLOInside}
 }
 
 // handshakeError is what a handshake came to that is not known to be complete.

@@ -233,6 +233,17 @@ func TestConversation(t *testing.T) {
 			if (len(p.Chain) > 0) != (c.want == engine.HandshakeDone) {
 				t.Errorf("%d certificates", len(p.Chain))
 			}
+			// What the words of the detail say is in the fields.
+			awaited := reason.AwaitedNothing
+			for begin, a := range map[string]reason.Awaited{"no greeting: ": reason.AwaitedGreeting, "no answer to EHLO: ": reason.AwaitedEHLO,
+				"no answer to STARTTLS: ": reason.AwaitedSTARTTLS, "no answer to EHLO inside TLS: ": reason.AwaitedEHLOInside} {
+				if strings.HasPrefix(p.Detail, begin) {
+					awaited = a
+				}
+			}
+			if _, junk, _ := strings.Cut(p.Detail, "not an SMTP reply: "); p.Awaited != awaited || p.Junk != junk {
+				t.Errorf("awaited %q, junk %q of %q", p.Awaited, p.Junk, p.Detail)
+			}
 			if junk := c.name == "junk to STARTTLS"; p.Injected != (strings.HasPrefix(c.detail, "unencrypted data") || junk) {
 				t.Errorf("injected %v", p.Injected)
 			}

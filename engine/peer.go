@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/mxauth/mxauth/engine/internal/enum"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -127,6 +128,12 @@ type Peer struct {
 	Detail  string // for people: the reply, the alert; escaped when printed
 	// Ending is how the connection ended, of E0, E2 and E3.
 	Ending Ending
+	// Awaited is the reply for want of which the conversation ended, of E0 and E3; also
+	// where something else came in its place.
+	Awaited reason.Awaited
+	// Junk is what came in place of an SMTP reply: quoted and cut, or what is wrong with it.
+	// It is "" where nothing came, or a reply.
+	Junk string
 	// DoubtedName is the name that this program gave in EHLO, where the server ended the
 	// conversation then and the name is not a full one; "" otherwise.
 	DoubtedName string

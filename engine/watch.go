@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/mxauth/mxauth/engine/internal/smtpreply"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // maxCommand is how much of a command line is kept: the verbs that matter are short. RFC
@@ -206,14 +207,14 @@ func (w *watchedConn) peer(err error) Peer {
 	answered := func(command string, r *smtpreply.Reply) Peer {
 		return Peer{Code: r.Code, Detail: command + " was answered with " + r.String()}
 	}
-	missing := func(what string) Peer {
+	missing := func(what string, awaited reason.Awaited) Peer {
 		if w.syntax != nil {
 			err = w.syntax
 		}
-		if err == nil {
-			return Peer{Detail: what}
+		if err != nil {
+			what += ": " + errText(err)
 		}
-		return Peer{Detail: what + ": " + errText(err)}
+		return Peer{Detail: what, Awaited: awaited, Junk: junk(err)}
 	}
 	switch {
 	case w.injected:
@@ -226,27 +227,27 @@ func (w *watchedConn) peer(err error) Peer {
 	case w.starttls != nil:
 		return Peer{Event: STARTTLSRefused, Code: w.starttls.Code, Detail: w.starttls.String()}
 	case w.saidSTARTTLS && w.syntax != nil:
-		return Peer{Event: STARTTLSRefused, Injected: true, Detail: "STARTTLS was answered with " + errText(w.syntax)}
+		return Peer{Event: STARTTLSRefused, Injected: true, Detail: "STARTTLS was answered with " + errText(w.syntax), Junk: junk(w.syntax)}
 	case w.closing != nil:
 		return Peer{Code: w.closing.Code, Detail: "the server said " + w.closing.String()}
 	case w.saidSTARTTLS:
 		// The connection is gone: whatever is said next is said on a new one.
-		p := missing("no answer to STARTTLS")
+		p := missing("no answer to STARTTLS", reason.AwaitedSTARTTLS)
 		p.Event = HandshakeFailed
 		return p
 	case w.greeting == nil:
-		return missing("no greeting")
+		return missing("no greeting", reason.AwaitedGreeting)
 	case w.greeting.Code != 220:
 		return Peer{Code: w.greeting.Code, Detail: "greeted with " + w.greeting.String()}
 	case w.ehlo == nil && w.helo == nil:
-		return missing("no answer to EHLO")
+		return missing("no answer to EHLO", reason.AwaitedEHLO)
 	case w.ehlo != nil && w.ehlo.Code != 250 && !noEHLO(w.ehlo.Code):
 		return answered("EHLO", w.ehlo)
 	case w.helo != nil && w.helo.Code != 250:
 		return answered("HELO", w.helo)
 	case w.offersSTARTTLS():
 		// The client did not use the offer; that is no statement about the host.
-		return missing(errUnused.Error())
+		return missing(errUnused.Error(), reason.AwaitedNothing)
 	case w.ehlo != nil && w.ehlo.Code != 250:
 		p := answered("EHLO", w.ehlo)
 		p.Event = NoSTARTTLS
@@ -260,6 +261,15 @@ func (w *watchedConn) peer(err error) Peer {
 // injectedPeer is what a connection showed on which plaintext followed the 220 reply.
 func injectedPeer() Peer {
 	return Peer{Event: STARTTLSRefused, Injected: true, Code: 220, Detail: errPlainData.Error()}
+}
+
+// junk is what came in place of an SMTP reply; "" if err says nothing of it.
+func junk(err error) string {
+	var syntax *smtpreply.SyntaxError
+	if errors.As(err, &syntax) {
+		return syntax.Junk
+	}
+	return ""
 }
 
 // errText says in a few words what ended a conversation; "" for nil.

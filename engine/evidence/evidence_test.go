@@ -391,7 +391,7 @@ func TestSchemaNamesEveryField(t *testing.T) {
 	if err := json.Unmarshal(b, &schema); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"dane-ee", "sts-enforce", "stripped-dane", "memory-dane-defer", "memory-tls-defer"} {
+	for _, name := range []string{"dane-ee", "sts-enforce", "stripped-dane", "greeting-junk", "policy-gzip", "sts-syntax", "memory-dane-defer", "memory-tls-defer"} {
 		c := one(t, name)
 		var out bytes.Buffer
 		if err := c.file.Write(&out); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/internal/fault"
 	"github.com/mxauth/mxauth/internal/text"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -177,6 +178,8 @@ type Peer struct {
 	Event      engine.Event   `json:"event"`
 	Detail     string         `json:"detail,omitempty"`
 	Ending     engine.Ending  `json:"ending,omitzero"`
+	Awaited    reason.Awaited `json:"awaited,omitzero"`
+	Junk       string         `json:"junk,omitempty"`
 	EHLOName   string         `json:"ehlo_name,omitempty"` // where the server may have objected to it
 	Untried    bool           `json:"untried,omitempty"`   // given up for want of time
 	Injected   bool           `json:"injected,omitempty"`
@@ -328,7 +331,7 @@ func (h *Host) check() error {
 		switch {
 		case len(p.Chain) > maxChain:
 			return fmt.Errorf("a chain of more than %d certificates", maxChain)
-		case len(p.Detail) > maxText, len(p.TLS) > maxText, len(p.RawKey) > math.MaxUint16:
+		case len(p.Detail) > maxText, len(p.Junk) > maxText, len(p.TLS) > maxText, len(p.RawKey) > math.MaxUint16:
 			return fmt.Errorf("a text of more than %d bytes", maxText)
 		}
 		if err := p.checkOwnTLS(); err != nil {

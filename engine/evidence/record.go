@@ -239,14 +239,14 @@ func hostOf(plan *engine.Host, r *probe.HostResult, room *int, left *LeftOut) Ho
 	for _, a := range r.Addresses {
 		p := a.Peer
 		out := Peer{
-			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Ending: p.Ending, EHLOName: clip(p.DoubtedName), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
+			Address: p.Address, Event: p.Event, Detail: clip(p.Detail), Ending: p.Ending, Awaited: p.Awaited, Junk: clip(p.Junk), EHLOName: clip(p.DoubtedName), Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: presented(p), RawKey: p.RawKey, TLS: clip(p.TLS), TLSVersion: p.Version, RequireTLS: p.RequireTLS, At: a.At.UTC(),
 			Handshake: p.Handshake, OtherKey: p.OtherKey,
 		}
 		if o := p.OwnTLS; o != nil {
 			out.OwnTLS = &OwnTLS{Obstacle: o.Obstacle, Detail: clip(o.Detail), Chain: o.Chain, Unproved: clip(o.Unproved)}
 		}
-		size, octets := overhead+jsonText(out.Detail)+base64.StdEncoding.EncodedLen(len(p.RawKey)), 0
+		size, octets := overhead+jsonText(out.Detail)+jsonText(out.Junk)+base64.StdEncoding.EncodedLen(len(p.RawKey)), 0
 		for _, c := range out.chains() {
 			size += base64.StdEncoding.EncodedLen(len(c)) + len("\n      \"\",")
 			octets += len(c)

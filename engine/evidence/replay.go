@@ -312,7 +312,7 @@ func (s *session) shown(r *Replayed, i int) (out []probe.Shown, left int, err er
 		}
 		out = append(out, probe.Shown{At: s.at(p.At), Peer: engine.Peer{
 			Handshake: p.Handshake, OwnTLS: own, OtherKey: p.OtherKey,
-			Address: p.Address, Event: p.Event, Detail: p.Detail, Ending: p.Ending, DoubtedName: p.EHLOName, Untried: p.Untried, Injected: p.Injected, Code: p.Code,
+			Address: p.Address, Event: p.Event, Detail: p.Detail, Ending: p.Ending, Awaited: p.Awaited, Junk: p.Junk, DoubtedName: p.EHLOName, Untried: p.Untried, Injected: p.Injected, Code: p.Code,
 			Chain: chain, Raw: p.Chain, RawKey: p.RawKey, TLS: p.TLS, Version: p.TLSVersion, RequireTLS: p.RequireTLS,
 		}})
 	}

@@ -146,7 +146,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 	if f != nil {
 		detail = clip(f.Detail)
 		if detail == "" && f.Cause != nil {
-			detail = strings.TrimPrefix(clip(f.Cause.Error()), "remote error: tls: ")
+			detail = strings.TrimPrefix(clip(f.Cause.Error()), alertWords)
 		}
 	} else if err != nil {
 		detail = clip(err.Error())

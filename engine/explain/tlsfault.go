@@ -22,9 +22,14 @@ func (c reasonView) demand(part engine.Requirement) string {
 	return "this check requires it"
 }
 
+// alertWords begins the text of a TLS alert that the peer sent. It is of crypto/tls and of
+// package net: the alert on a connection has no exported type (tls.AlertError is for QUIC),
+// and its own text has "tls: " before the name of the alert.
+const alertWords = "remote error: tls: "
+
 // endedBy says how a connection ended, in brackets.
 func endedBy(p *engine.Peer) string {
-	detail := strings.TrimPrefix(clip(p.Detail), "remote error: tls: ")
+	detail := strings.TrimPrefix(clip(p.Detail), alertWords)
 	if detail == "" {
 		return ""
 	}
@@ -33,15 +38,14 @@ func endedBy(p *engine.Peer) string {
 
 // said is what a server that does not speak SMTP answered, in brackets.
 func said(p *engine.Peer) string {
-	detail := clip(p.Detail)
-	_, reply, ok := strings.Cut(detail, "not an SMTP reply: ")
-	switch {
-	case ok && strings.HasPrefix(detail, "no greeting"):
-		return ": it greets with " + reply + " instead of a line that begins with 220"
-	case ok:
-		return ": it answers " + reply + " instead of a reply that begins with three digits"
+	switch junk := clip(p.Junk); {
+	case junk == "":
+		return endedBy(p)
+	case p.Awaited == reason.AwaitedGreeting:
+		return ": it greets with " + junk + " instead of a line that begins with 220"
+	default:
+		return ": it answers " + junk + " instead of a reply that begins with three digits"
 	}
-	return endedBy(p)
 }
 
 // address is where a connection went, " (192.0.2.1:25)".
@@ -218,7 +222,7 @@ func (c reasonView) noConnection(p *engine.Peer) (t statement) {
 		t.cause = fmt.Sprintf("There is no route from this machine to %s%s.%s", where, endedBy(p), need)
 		t.owner = []Cure{cure(c.hostBy(reach))}
 		t.hints = append(t.hints, HintPort)
-	case p.Ending == engine.EndedTimeout && strings.HasPrefix(p.Detail, "no "):
+	case p.Ending == engine.EndedTimeout && p.Awaited != reason.AwaitedNothing:
 		t.cause = fmt.Sprintf("%s accepts the connection and then does not answer in time%s.%s", where, endedBy(p), need)
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See why the server is slow: perhaps it is overloaded, waits for a DNS or block list lookup, or delays its greeting on purpose (Postfix: postscreen). The log of %s says which.", c.host)))}
 		t.hints = append(t.hints, HintTime)

@@ -26,6 +26,21 @@ const (
 // ErrSyntax is wrapped by the errors of [Parser.Feed].
 var ErrSyntax = errors.New("not an SMTP reply")
 
+// A SyntaxError is an error of [Parser.Feed]. It wraps [ErrSyntax].
+type SyntaxError struct {
+	Junk string // what came, quoted and cut, or what is wrong with it
+}
+
+// Error returns the text of ErrSyntax, and Junk.
+func (e *SyntaxError) Error() string { return ErrSyntax.Error() + ": " + e.Junk }
+
+// Unwrap returns ErrSyntax.
+func (e *SyntaxError) Unwrap() error { return ErrSyntax }
+
+func syntaxError(format string, args ...any) error {
+	return &SyntaxError{Junk: fmt.Sprintf(format, args...)}
+}
+
 // blanks separate an extension keyword from its parameters. RFC 5321 section 4.1.1.1
 // has a space; servers send tabs as well.
 const blanks = " \t\v\f\r"
@@ -68,7 +83,7 @@ type Parser struct {
 
 // Feed parses b up to the end of one reply. It returns the number of bytes used, and
 // done if the reply, which is then that of [Parser.Reply], is complete. After an error,
-// which wraps [ErrSyntax], the parser must not be used.
+// which is a [*SyntaxError], the parser must not be used.
 func (p *Parser) Feed(b []byte) (n int, done bool, err error) {
 	for n < len(b) {
 		end := bytes.IndexByte(b[n:], '\n')
@@ -77,7 +92,7 @@ func (p *Parser) Feed(b []byte) (n int, done bool, err error) {
 			part = b[n : n+end+1]
 		}
 		if len(p.line)+len(part) > MaxLine {
-			return n, false, fmt.Errorf("%w: a line of more than %d octets", ErrSyntax, MaxLine)
+			return n, false, syntaxError("a line of more than %d octets", MaxLine)
 		}
 		p.line = append(p.line, part...)
 		n += len(part)
@@ -106,14 +121,14 @@ func (p *Parser) Partial() bool { return len(p.line) > 0 || len(p.reply.Lines) >
 // add parses one line; last means that the reply ends with it.
 func (p *Parser) add(line string) (last bool, err error) {
 	if len(line) < 3 || !digits(line[:3]) || len(line) > 3 && !strings.ContainsRune(" \t-", rune(line[3])) {
-		return false, fmt.Errorf("%w: %.60q", ErrSyntax, line)
+		return false, syntaxError("%.60q", line)
 	}
 	code := int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
 	if len(p.reply.Lines) > 0 && code != p.reply.Code {
-		return false, fmt.Errorf("%w: lines of different codes", ErrSyntax)
+		return false, syntaxError("lines of different codes")
 	}
 	if len(p.reply.Lines) == MaxLines {
-		return false, fmt.Errorf("%w: more than %d lines", ErrSyntax, MaxLines)
+		return false, syntaxError("more than %d lines", MaxLines)
 	}
 	p.reply.Code = code
 	text := ""
