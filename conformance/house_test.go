@@ -34,7 +34,7 @@ var floors = map[string][]string{
 	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile", "internal/specialaddr"},
 	"engine/exception":     {"engine/internal/enum", "tlsrpt", "rfc6125", "internal/fault"},
 	"engine/memory":        {"engine/internal/enum", "sts", "store", "rfc6125", "internal/fault"},
-	"engine/reason":        {"engine/memory", "dane", "sts", "tlsrpt", "dnssec", "rfc6125"},
+	"engine/reason":        {"engine/internal/enum", "engine/memory", "dane", "sts", "tlsrpt", "dnssec", "rfc6125"},
 	"advise":               {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "internal"},
 	"conformance/vectors":  {},
 	"conformance/sets":     {"engine", "dane", "sts", "tlsrpt", "dnssec", "pkix", "rfc6125", "conformance/vectors", "internal/certtest", "internal/dnsfake"},
