@@ -61,6 +61,100 @@ func TestDecidersMakeNoSentences(t *testing.T) {
 	}
 }
 
+// TestExplainReadsNoTexts: engine/explain reads the fields and the kinds of an error, and looks
+// for no words in its text, which the package that makes the error may change.
+func TestExplainReadsNoTexts(t *testing.T) {
+	files := goFiles(t, "engine/explain")
+	for _, name := range files {
+		for _, s := range readTexts(t, name) {
+			t.Errorf("%s: %s", name, s)
+		}
+	}
+	if len(files) == 0 {
+		t.Error("no files")
+	}
+	for src, want := range map[string]int{
+		`var x = strings.Contains(e.Detail, "serverAuth")`:                                                  1,
+		`var x = strings.HasPrefix(err.Error(), "no ")`:                                                     1,
+		`func f() { detail := clip(e.Detail); g(strings.Contains(detail, "serverAuth")) }`:                  1,
+		`func f() { var d = ""; if e != nil { d = clip(e.Why) }; in := " " + d; strings.Cut(in, ": ") }`:    1,
+		`func f() { detail := clip(p.Detail); strings.Replace(detail, sts.ErrPolicy.Error()+": ", "", 1) }`: 1,
+		`const phrase = "no "; var x = strings.HasPrefix(e.Detail, phrase)`:                                 1,
+		`var x = strings.TrimPrefix(clip(p.Detail), alertWords)`:                                            0,
+		`func f() { detail := clip(e.Detail); g(strings.Contains(detail, e.Field)) }`:                       0,
+		`func f() { detail := e.Kind; g(strings.Contains(detail, "a")) }`:                                   0,
+	} {
+		name := filepath.Join(t.TempDir(), "a.go")
+		if err := os.WriteFile(name, []byte("package a\n\n"+src+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := readTexts(t, name); len(got) != want {
+			t.Errorf("%s: %q", src, got)
+		}
+	}
+}
+
+// seekers are the functions of package strings that find words in a text.
+var seekers = []string{
+	"Contains", "Count", "Cut", "CutPrefix", "CutSuffix", "EqualFold", "HasPrefix", "HasSuffix", "Index", "LastIndex",
+	"Replace", "ReplaceAll", "Split", "SplitN", "TrimPrefix", "TrimSuffix",
+}
+
+// readTexts lists the calls of seekers with words of the program's own, by which it looks into
+// the text of an error: what Error returns or a field such as Detail holds, or a variable that
+// was made of one.
+func readTexts(t *testing.T, name string) (out []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]bool{} // variables of the function that hold the text of an error
+	isText := func(e ast.Expr) (is bool) {
+		ast.Inspect(e, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				is = is || slices.Contains([]string{"Error", "Detail", "Why"}, n.Sel.Name)
+			case *ast.Ident:
+				is = is || made[n.Name]
+			}
+			return true
+		})
+		return is
+	}
+	hasWords := func(e ast.Expr) (has bool) {
+		if i, ok := e.(*ast.Ident); ok {
+			return i.Name != "alertWords" // of crypto/tls, which has no type for them
+		}
+		ast.Inspect(e, func(n ast.Node) bool {
+			_, ok := n.(*ast.BasicLit)
+			has = has || ok
+			return true
+		})
+		return has
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			clear(made)
+		case *ast.AssignStmt:
+			for i, l := range n.Lhs {
+				if v, ok := l.(*ast.Ident); ok && len(n.Lhs) == len(n.Rhs) && isText(n.Rhs[i]) {
+					made[v.Name] = true
+				}
+			}
+		case *ast.CallExpr:
+			s, ok := n.Fun.(*ast.SelectorExpr)
+			if ok && types.ExprString(s.X) == "strings" && slices.Contains(seekers, s.Sel.Name) && isText(n.Args[0]) && hasWords(n.Args[1]) {
+				out = append(out, fmt.Sprintf("line %d: %s", fset.Position(n.Pos()).Line, types.ExprString(n)))
+			}
+		}
+		return true
+	})
+	return out
+}
+
 // goFiles lists the files of a package, without its tests.
 func goFiles(t *testing.T, dir string) []string {
 	t.Helper()

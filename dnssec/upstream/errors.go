@@ -7,8 +7,17 @@ import (
 
 // An attempt is one that failed.
 type attempt struct {
-	what string // server and way
-	err  error
+	server string // its label
+	w      way
+	err    error
+}
+
+// what is the server and the way; "" if the error is of none.
+func (a attempt) what() string {
+	if a.server == "" {
+		return ""
+	}
+	return a.server + a.w.String()
 }
 
 // An exchangeError says why a question has no answer. It wraps one of the errors of
@@ -24,8 +33,8 @@ func (e *exchangeError) Error() string {
 	seen := map[string]bool{}
 	for _, a := range e.attempts {
 		s := a.err.Error()
-		if a.what != "" {
-			s = a.what + ": " + s
+		if what := a.what(); what != "" {
+			s = what + ": " + s
 		}
 		if seen[s] {
 			continue
@@ -37,6 +46,15 @@ func (e *exchangeError) Error() string {
 		b.WriteString(s)
 	}
 	return b.String()
+}
+
+// Tried returns the server that was tried first, over UDP or TCP; "" if that was over HTTPS.
+// engine/explain finds it by an interface.
+func (e *exchangeError) Tried() string {
+	if len(e.attempts) == 0 || e.attempts[0].w == viaHTTPS {
+		return ""
+	}
+	return e.attempts[0].server
 }
 
 // Unwrap returns the kind and the causes of the attempts, but not their kinds: of those

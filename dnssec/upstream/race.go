@@ -212,7 +212,7 @@ func (r *race) afford(w way) (release func(), ok bool) {
 func (r *race) judge(o outcome) bool {
 	if o.err != nil {
 		if r.ctx.Err() == nil { // else it failed by the end of the question, which is reported by itself
-			r.errors = append(r.errors, attempt{o.s.label + o.w.String(), o.err})
+			r.errors = append(r.errors, attempt{o.s.label, o.w, o.err})
 			o.s.cfg.Logger.DebugContext(r.ctx, "attempt failed", "server", o.s.label, "error", o.err)
 		}
 		if errors.Is(o.err, dnssec.ErrUnreachable) {
@@ -246,7 +246,7 @@ func (r *race) over() (dnssec.Response, error) {
 		if !errors.Is(context.Cause(r.ctx), ErrClosed) {
 			kind = dnssec.ErrTimeout
 		}
-		r.errors = append(r.errors, attempt{what: "", err: context.Cause(r.ctx)})
+		r.errors = append(r.errors, attempt{err: context.Cause(r.ctx)})
 	} else {
 		for _, k := range []error{dnssec.ErrTimeout, dnssec.ErrMalformed} {
 			if slices.ContainsFunc(r.errors, func(a attempt) bool { return errors.Is(a.err, k) }) {

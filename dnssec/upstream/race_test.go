@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -164,6 +165,25 @@ func TestRaceLate(t *testing.T) {
 	})
 }
 
+// tried is the server that an error says was tried first.
+func tried(err error) string {
+	if e := interface{ Tried() string }(nil); errors.As(err, &e) {
+		return e.Tried()
+	}
+	return ""
+}
+
+// TestTriedOverHTTPS: of a server with a URL the whole text is shown.
+func TestTriedOverHTTPS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeNet{refuse: func(string, string) bool { return true }}
+		err, _, _ := raced(t, f, upstream.Config{}, "https://192.0.2.3/dns-query")
+		if s := tried(err); !errors.Is(err, dnssec.ErrUnreachable) || s != "" {
+			t.Errorf("%q was tried first: %v", s, err)
+		}
+	})
+}
+
 func TestRaceRefused(t *testing.T) {
 	// What fails hard is not waited for, nor tried twice.
 	synctest.Test(t, func(t *testing.T) {
@@ -171,6 +191,9 @@ func TestRaceRefused(t *testing.T) {
 		err, took, dials := raced(t, f, upstream.Config{}, "192.0.2.1", "tls://192.0.2.2#dns.example", "https://192.0.2.3/dns-query")
 		if !errors.Is(err, dnssec.ErrUnreachable) || took != 0 {
 			t.Errorf("%v after %v", err, took)
+		}
+		if s := tried(err); s == "" || !strings.HasPrefix(err.Error(), s+" over UDP: ") {
+			t.Errorf("%q was tried first: %v", s, err)
 		}
 		check(t, dials, "0s udp 192.0.2.1:53", "0s tcp 192.0.2.1:53", "0s tcp 192.0.2.2:853", "0s tcp 192.0.2.3:443")
 	})

@@ -52,7 +52,7 @@ func (c *clock) advance(t time.Time) {
 }
 
 // errLacking: the file has no answer to a question.
-var errLacking = fmt.Errorf("%w: the evidence has no answer to this question", dnssec.ErrUnreachable)
+var errLacking error = &recordedError{kind: dnssec.ErrUnreachable, text: "the evidence has no answer to this question"}
 
 // A tape plays recorded messages.
 type tape struct {

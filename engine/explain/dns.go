@@ -176,10 +176,12 @@ func reached(le *dnssec.LookupError) string {
 	if le.Cause == nil {
 		return at(le)
 	}
-	text := strings.ReplaceAll(clip(le.Cause.Error()), dnssec.ErrUnreachable.Error()+": ", "")
-	where, _, ok := strings.Cut(text, " over ")
+	text, where := clip(le.Cause.Error()), ""
+	if t := interface{ Tried() string }(nil); errors.As(le.Cause, &t) {
+		where = clip(t.Tried())
+	}
 	switch {
-	case !ok:
+	case where == "":
 		return " (" + text + ")"
 	case errors.Is(le.Cause, syscall.ECONNREFUSED):
 		return " (" + where + ", connection refused)"
