@@ -69,7 +69,7 @@ type lastExit struct{}
 // sets AD on everything, $NOBODY is a port where nothing listens, $SILENT one that answers nothing.
 func TestScripts(t *testing.T) {
 	l := startLab(t, slices.Concat(lab.Worlds(), reported, []lab.World{terminal, ending}), nil)
-	p := &printed{lines: map[string]int{}, seen: map[string]bool{}}
+	p := &printed{lines: map[string]int{}, seen: map[string]bool{}, ended: map[string]map[int]int{}}
 	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -209,6 +209,7 @@ func runScripted(ts *testscript.TestScript, l *testLab, p *printed, args []strin
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	code := run(ctx, args, e)
+	p.end(args, code)
 	ts.Check(p.validate(args, stdout.Bytes()))
 	return code
 }
