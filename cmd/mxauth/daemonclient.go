@@ -32,6 +32,10 @@ type daemonClient struct {
 // Limits of the client.
 const (
 	dialControl = 2 * time.Second
+	// answerControl bounds the wait for the beginning of an answer: the daemon may look up a plan first.
+	answerControl = time.Minute
+	// answerStatus bounds the wait for a status, for which the daemon looks up nothing.
+	answerStatus = 5 * time.Second
 	// maxControlError bounds the text of an error.
 	maxControlError = 4 << 10
 )
@@ -43,7 +47,8 @@ func newDaemonClient(path string) *daemonClient {
 			d := net.Dialer{Timeout: dialControl}
 			return d.DialContext(ctx, "unix", path)
 		},
-		DisableKeepAlives: true,
+		DisableKeepAlives:     true,
+		ResponseHeaderTimeout: answerControl,
 	}}}
 }
 
@@ -85,8 +90,15 @@ func (e *env) daemon() (*settings.Settings, *daemonClient, error) {
 
 // holds reports whether the daemon has a store open, which --store has named.
 func (c *daemonClient) holds(ctx context.Context, where string) bool {
-	var row statusRow
-	return c.get(ctx, "/v1/status", &row) == nil && row.Store.Where == withoutPassword(where)
+	row, err := c.status(ctx)
+	return err == nil && row.Store.Where == withoutPassword(where)
+}
+
+// status asks how the daemon is doing.
+func (c *daemonClient) status(ctx context.Context) (row statusRow, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerStatus)
+	defer cancel()
+	return row, c.get(ctx, "/v1/status", &row)
 }
 
 // errNotKeptThere is what a daemon says of what it does not have.
@@ -103,7 +115,7 @@ func (c *daemonClient) do(ctx context.Context, method, path string, body io.Read
 		return nil
 	}
 	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
-		return fmt.Errorf("the daemon's answer at %s cannot be read: %w", c.path, err)
+		return configError("is this path serve.control of mxauth serve?", "the daemon's answer at %s cannot be read: %w", c.path, err)
 	}
 	return nil
 }
@@ -125,7 +137,10 @@ func (c *daemonClient) send(ctx context.Context, method, path string, body io.Re
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		return nil, configError("", "the daemon at %s: %w", c.path, err)
+		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
+			return nil, configError("its process may be stopped or stuck: restart it", "the daemon at %s does not answer", c.path)
+		}
+		return nil, configError("is this path serve.control of mxauth serve?", "the daemon at %s: %w", c.path, err)
 	}
 	if resp.StatusCode/100 == 2 {
 		return resp, nil

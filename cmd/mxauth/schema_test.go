@@ -204,12 +204,35 @@ func printedJSON(args []string) (verb string, ok bool) {
 	return verb, verbSchemas[verb] != ""
 }
 
+// verbOf returns the verb of a command line, "" if it has none.
+func verbOf(args []string) string {
+	root := newRoot(newEnv(nil, io.Discard, io.Discard, func(string) string { return "" }))
+	root.InitDefaultHelpCmd()
+	cmd, _, err := root.Find(args)
+	if err != nil || !cmd.HasParent() {
+		return ""
+	}
+	return strings.TrimPrefix(cmd.CommandPath(), "mxauth ")
+}
+
 // A printed counts the lines of JSON that were held against the schema of their verb, and notes
-// the properties that they had.
+// the properties that they had and the exit statuses of each verb.
 type printed struct {
 	mu    sync.Mutex
-	lines map[string]int  // by verb
-	seen  map[string]bool // as schema.seen, of all schemas
+	lines map[string]int         // by verb
+	seen  map[string]bool        // as schema.seen, of all schemas
+	ended map[string]map[int]int // by verb and exit status
+}
+
+// end notes the exit status of a command line.
+func (p *printed) end(args []string, code int) {
+	verb := verbOf(args)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended[verb] == nil {
+		p.ended[verb] = map[int]int{}
+	}
+	p.ended[verb][code]++
 }
 
 // validate holds what a command line has printed against the schema of its verb.
@@ -299,6 +322,15 @@ func (p *printed) complete(t *testing.T) {
 			t.Errorf("no script prints a line of mxauth %s --json", verb)
 		}
 	}
+	everyVerb(testRoot(), func(cmd *cobra.Command) {
+		verb := strings.TrimPrefix(cmd.CommandPath(), "mxauth ")
+		if p.ended[verb][exitUsage] == 0 {
+			t.Errorf("no script uses mxauth %s wrongly: none ends with status %d", verb, exitUsage)
+		}
+		if p.ended[verb][0] == 0 && !cmd.HasSubCommands() && verb != "status" { // it wants a daemon: TestServe
+			t.Errorf("in no script mxauth %s succeeds", verb)
+		}
+	})
 	missing := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Values(verbSchemas)) {
 		s := &schema{name: name + ".schema.json", seen: p.seen}

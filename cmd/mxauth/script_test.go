@@ -66,10 +66,15 @@ type lastExit struct{}
 // TestScripts runs the scripts of testdata/script: what a user types, and what he
 // reads. They run against one lab with all its worlds; its dialler takes the place of
 // the network. $RESOLVER validates, $PLAIN does not, $STRIPS loses all DNSSEC, $LIES
-// sets AD on everything, $NOBODY is a port where nothing listens.
+// sets AD on everything, $NOBODY is a port where nothing listens, $SILENT one that answers nothing.
 func TestScripts(t *testing.T) {
 	l := startLab(t, slices.Concat(lab.Worlds(), reported, []lab.World{terminal, ending}), nil)
-	p := &printed{lines: map[string]int{}, seen: map[string]bool{}}
+	p := &printed{lines: map[string]int{}, seen: map[string]bool{}, ended: map[string]map[int]int{}}
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
 	// t.Run waits for the scripts, which run in parallel, before the lab is closed.
 	t.Run("script", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
@@ -80,7 +85,7 @@ func TestScripts(t *testing.T) {
 				e.Values[lastExit{}], e.Values[socketKey{}] = new(int), new(*net.UnixConn)
 				for name, value := range map[string]string{
 					"RESOLVER": l.Resolver().String(), "PLAIN": l.Plain().String(), "STRIPS": l.Strips().String(),
-					"LIES": l.Lies().String(), "NOBODY": nobody(t), "ANCHOR": l.anchor, "CA": l.ca,
+					"LIES": l.Lies().String(), "NOBODY": nobody(t), "SILENT": silent.LocalAddr().String(), "ANCHOR": l.anchor, "CA": l.ca,
 					"LAB": "", // see mxauth below
 				} {
 					e.Setenv(name, value)
@@ -146,6 +151,9 @@ func TestScripts(t *testing.T) {
 						ts.Fatalf("%v", err)
 					}
 				},
+				// peer hangs|closes|lies PATH: opens a socket that reads nothing, closes each connection,
+				// or answers with a web page.
+				"peer": openPeer,
 				// collector PATH: opens the socket of a TLSRPT collector.
 				"collector": openSocket,
 				// collected FILE: writes the datagrams that have come into a file, a line each.
@@ -201,8 +209,31 @@ func runScripted(ts *testscript.TestScript, l *testLab, p *printed, args []strin
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	code := run(ctx, args, e)
+	p.end(args, code)
 	ts.Check(p.validate(args, stdout.Bytes()))
 	return code
+}
+
+// openPeer is the script command peer.
+func openPeer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 || !slices.Contains([]string{"hangs", "closes", "lies"}, args[0]) {
+		ts.Fatalf("usage: peer hangs|closes|lies PATH")
+	}
+	ln, err := net.Listen("unix", ts.MkAbs(args[1]))
+	ts.Check(err)
+	ts.Defer(func() { _ = ln.Close() })
+	if args[0] == "hangs" {
+		return
+	}
+	go func() {
+		for c, err := ln.Accept(); err == nil; c, err = ln.Accept() {
+			if args[0] == "lies" {
+				_, _ = c.Read(make([]byte, 4096))
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
+			}
+			c.Close()
+		}
+	}()
 }
 
 // exampleOf returns the command line of the one example of a help text that has the expression.

@@ -31,8 +31,8 @@ and the resolver cannot, 78 if no daemon answers.`,
 			if c == nil {
 				return configError("start it by mxauth serve, with serve.control in its configuration; or name the socket by --control PATH", "%w", errNoDaemon)
 			}
-			var row statusRow
-			if err := c.get(cmd.Context(), "/v1/status", &row); err != nil {
+			row, err := c.status(cmd.Context())
+			if err != nil {
 				return err
 			}
 			switch {

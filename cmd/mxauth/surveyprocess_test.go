@@ -164,6 +164,49 @@ func TestSurveyKilled(t *testing.T) {
 	}
 }
 
+// TestSurveyDiskFull: a journal for which there is no more room ends the survey with what to do, and
+// with room the same command continues without asking again for what is finished.
+func TestSurveyDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("mxauth-test", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("no file system can be mounted: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	const domains, room = 200, 8 << 10
+	filler, journal := filepath.Join(dir, "full"), filepath.Join(dir, "j")
+	if err := os.WriteFile(filler, make([]byte, 64<<10-room), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startSurvey(t, domains, domains*policyEvery+1, "--resume", journal)
+	p.endList()
+	err := p.Wait()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitConfig ||
+		!strings.Contains(p.stderr.String(), syscall.ENOSPC.Error()+"\nmxauth: hint: make room on the disk, and give the same command again: what is finished is kept\n") {
+		t.Errorf("%v: %s", err, p.stderr.String())
+	}
+	done := int64(kept(journal))
+	if done == 0 || done >= domains {
+		t.Fatalf("%d of %d rows are kept", done, domains)
+	}
+
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	again := startSurvey(t, domains, domains*policyEvery+1, "--resume", journal)
+	again.endList()
+	if err := again.Wait(); err != nil || !strings.HasPrefix(again.stdout.String(), "200 domains, ") {
+		t.Errorf("%v: %s%s", err, again.stdout.String(), again.stderr.String())
+	}
+	if n := again.asked.Load(); n != domains-done {
+		t.Errorf("%d domains were asked for, want %d", n, domains-done)
+	}
+}
+
 // TestSurveyHead: a reader that has enough ends the survey, and the journal has what was
 // finished.
 func TestSurveyHead(t *testing.T) {
