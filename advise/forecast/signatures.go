@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -78,7 +79,14 @@ func (f *outlook) ended() {
 			"The DNSSEC signatures of %s, or of a zone above, have ended, so these lookups fail and mail waits.", &deadline{whose: expired})
 	}
 	if len(failed) > 0 {
-		f.add(LookupFails, f.s.At, Broken, host, "7672 s.2.1.2", "Repair the zone or its name servers first; what ends later cannot be seen until then. mxauth lint says more.",
+		do := "Repair the zone or its name servers first; what ends later cannot be seen until then. mxauth lint says more."
+		switch {
+		case errors.Is(f.s.MX.Err, dnssec.ErrTimeout):
+			do = "If other domains cannot be looked up either, put the resolver of this machine in order (`mxauth resolver` tests it). Else see that every name server of the zone answers."
+		case explain.OwnFault(f.s.MX.Err) != explain.NoHint:
+			do = "Put the resolver of this machine in order, or name another one (`mxauth resolver` tests it), and look again. Nothing is known about the domain."
+		}
+		f.add(LookupFails, f.s.At, Broken, host, "7672 s.2.1.2", do,
 			"The lookup of %s fails now: %s.", &deadline{whose: failed}, why)
 	}
 }

@@ -20,8 +20,14 @@ func (r *report) mx() {
 	p := r.snap.Plan
 	dom := p.Orig
 	if p.MX.Row == "M3" {
-		r.add(MXFailed, rfc6125.Host{}, "Repair the zone or its name servers: a resolver that checks DNSSEC must be able to answer for the MX records of "+dom.String()+".",
-			"The MX records of %s cannot be looked up, or fail the DNSSEC check, so mail to it waits.", dom).saw("%s", mxCause(r.snap))
+		do := "Repair the zone or its name servers: a resolver that checks DNSSEC must be able to answer for the MX records of " + dom.String() + "."
+		switch {
+		case explain.OwnFault(r.snap.MX.Err) != explain.NoHint:
+			do = "Put the resolver of this machine in order, or name another one (`mxauth resolver` tests it), and look again. Nothing is known about the domain."
+		case errors.Is(r.snap.MX.Err, dnssec.ErrTimeout):
+			do = "If other domains cannot be looked up either, put the resolver of this machine in order (`mxauth resolver` tests it). Else see that every name server of the zone of " + dom.String() + " answers."
+		}
+		r.add(MXFailed, rfc6125.Host{}, do, "%s", explain.Text(p.MX.Reason)).saw("%s", mxCause(r.snap))
 		return
 	}
 	if p.MX.Row == "M4" {

@@ -212,6 +212,8 @@ func (r *report) tlsrpt() {
 		f.steps(r.reportsStep())
 	case slices.ContainsFunc(r.snap.Elsewhere, func(m survey.Misplaced) bool { return m.Standard == "TLSRPT" }), len(r.snap.TLSRPTRecord.Answer.Chain) > 0 && r.snap.TLSRPTRecord.Answer.Kind == dnssec.NXDomain:
 		// has been reported
+	case !errors.Is(err, tlsrpt.ErrNoRecord) && p.MX.Row == "M3" && explain.OwnFault(r.snap.MX.Err) != explain.NoHint:
+		// No lookup succeeds, which has been reported.
 	case !errors.Is(err, tlsrpt.ErrNoRecord):
 		r.add(TLSRPTFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _smtp._tls."+p.Orig.String()+" must be answered.",
 			"Whether %s asks for reports of failures (TLSRPT) cannot be found out.", p.Orig).saw("%s", explain.Cause(err))

@@ -36,8 +36,8 @@ TLSA records. With --ical it prints a calendar with a reminder a week before eac
 
 The exit status is 0 if all of this is to come, 1 if something protects less already, 2
 if mail is delayed or refused already, 3 if a lookup fails, so that not all can be seen;
-with --ical it is 0. What --cert plans does not count. 64: bad usage, 78: bad
-configuration.`,
+with --ical it is 0. What --cert plans does not count. 64: bad usage, 69: nothing could
+be looked up through a fault on this side, 78: bad configuration.`,
 		Example: `  mxauth forecast example.org
   mxauth forecast --cert next.pem --ttl 1h example.org
   mxauth forecast --ical example.org > mail.ics`,
@@ -85,7 +85,12 @@ configuration.`,
 			if asICal {
 				return nil
 			}
-			return exitWith(forecastExit(events, snap.At))
+			code := forecastExit(events, snap.At)
+			c.faults.complain(e.out)
+			if code == exitDeferred && c.faults.nothing() {
+				code = exitUnavailable
+			}
+			return exitWith(code)
 		},
 	}
 	f := cmd.Flags()

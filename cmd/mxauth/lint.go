@@ -36,7 +36,8 @@ what is inconsistent, missing or about to hurt, with the exact record or file to
 instead. It sends no mail. With "-" domains are read from standard input, one a line.
 
 The exit status is 0 if there are notes at the most, 1 if there is a warning, 2 if there
-is an error; over several domains the highest. 64: bad usage, 78: bad configuration.`,
+is an error; over several domains the highest. 64: bad usage, 69: nothing could be
+looked up through a fault on this side, 78: bad configuration.`,
 		Example: `  mxauth lint example.org
   mxauth lint --json - < domains.txt`,
 		Args: arguments(1, many),
@@ -80,6 +81,9 @@ func runLint(ctx context.Context, e *env, args []string) error {
 	}
 	if count == 0 {
 		return errNoDomains
+	}
+	if code == exitBroken && c.faults.nothing() {
+		code = exitUnavailable
 	}
 	return exitWith(code)
 }
