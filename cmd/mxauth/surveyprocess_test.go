@@ -254,24 +254,7 @@ func TestInterruptTwice(t *testing.T) {
 		last = n
 		return stalled == 40
 	})
-	ended := make(chan error, 1)
-	go func() { ended <- p.Wait() }()
-	_ = p.Process.Signal(os.Interrupt)
-	select {
-	case err := <-ended:
-		t.Fatalf("the first one ended it: %v", err)
-	case <-time.After(300 * time.Millisecond):
-	}
-	_ = p.Process.Signal(os.Interrupt)
-	select {
-	case err := <-ended:
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
-			t.Error(err)
-		}
-	case <-time.After(time.Second):
-		t.Error("it still runs")
-	}
+	interruptTwice(t, p.Cmd)
 }
 
 // TestProgress: a survey on a terminal shows how far it is, in a line that fits; elsewhere it
@@ -292,5 +275,29 @@ func TestProgress(t *testing.T) {
 		if stderr.String() != c.want {
 			t.Errorf("%+v: %q", c, stderr.String())
 		}
+	}
+}
+
+// interruptTwice sends two interrupts: the first lets what is under way go on, the second ends the
+// process at once.
+func interruptTwice(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	_ = cmd.Process.Signal(os.Interrupt)
+	select {
+	case err := <-ended:
+		t.Fatalf("the first one ended it: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	_ = cmd.Process.Signal(os.Interrupt)
+	select {
+	case err := <-ended:
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
+			t.Error(err)
+		}
+	case <-time.After(time.Second):
+		t.Error("it still runs")
 	}
 }

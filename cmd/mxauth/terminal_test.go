@@ -2,18 +2,15 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
 
@@ -206,22 +203,5 @@ func TestInterruptTwiceCheck(t *testing.T) {
 		last = n
 		return stalled == 40
 	})
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	_ = cmd.Process.Signal(os.Interrupt)
-	select {
-	case err := <-ended:
-		t.Fatalf("the first one ended it: %v", err)
-	case <-time.After(300 * time.Millisecond):
-	}
-	_ = cmd.Process.Signal(os.Interrupt)
-	select {
-	case err := <-ended:
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
-			t.Error(err)
-		}
-	case <-time.After(time.Second):
-		t.Error("it still runs")
-	}
+	interruptTwice(t, cmd)
 }
