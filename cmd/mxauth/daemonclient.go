@@ -9,8 +9,10 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -131,6 +133,11 @@ func (c *daemonClient) send(ctx context.Context, method, path string, body io.Re
 		return nil, err
 	}
 	req.Header.Set(whoHeader, who())
+	var connected, answered atomic.Bool // the transport's goroutines set them
+	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:              func(httptrace.GotConnInfo) { connected.Store(true) },
+		GotFirstResponseByte: func() { answered.Store(true) },
+	}))
 	resp, err := c.http.Do(req)
 	if err != nil {
 		var ue *url.Error
@@ -139,6 +146,10 @@ func (c *daemonClient) send(ctx context.Context, method, path string, body io.Re
 		}
 		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
 			return nil, configError("its process may be stopped or stuck: restart it", "the daemon at %s does not answer", c.path)
+		}
+		// The error differs with the moment at which the peer closes: EOF, a reset, a broken pipe.
+		if connected.Load() && !answered.Load() && ctx.Err() == nil {
+			err = errors.New("the connection was closed before an answer came")
 		}
 		return nil, configError("is this path serve.control of mxauth serve?", "the daemon at %s: %w", c.path, err)
 	}
