@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mxauth/mxauth/internal/porttest"
 )
 
 const (
@@ -129,7 +131,7 @@ func ready(t *testing.T, address string) int {
 func TestFleetServerKilled(t *testing.T) {
 	r := startRedis(t)
 	l := startLab(t, append(stsWorlds("out", 4), serveWorlds(t, "dane-ee", "dane-ta", "sts-testing", "stripped-nothing", "classic-mismatch")...), nil)
-	http := freeAddress(t)
+	http := porttest.Address(t).String()
 	const listen = "[[listen]]\ndoor = \"http\"\naddress = \"inet:%s\"\n"
 	var offset atomic.Int64 // of the daemons' clocks
 	start := func(extra string) *member {

@@ -18,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/peers"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
+	"github.com/mxauth/mxauth/internal/porttest"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -26,20 +27,8 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// freePort returns a port of loopback that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
+// freePort returns a port of 127.0.0.1 that is the test's own.
+func freePort(t *testing.T) string { return fmt.Sprint(porttest.Address(t).Port()) }
 
 // openValkey opens a store whose keys are the test's own.
 func openValkey(t *testing.T, c valkey.Config) *valkey.Store {

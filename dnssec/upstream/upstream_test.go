@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/dnssec/wire"
 	"github.com/mxauth/mxauth/internal/dnsfake"
+	"github.com/mxauth/mxauth/internal/porttest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -333,7 +333,7 @@ func only(t testing.TB, err, kind error) {
 func TestErrorKinds(t *testing.T) {
 	// One server refuses the connection, the other answers rubbish or nothing: one kind
 	// for the question as a whole, and a text that reports both.
-	dead, _ := upstream.PlainServer(freeAddr(t))
+	dead, _ := upstream.PlainServer(porttest.Address(t))
 	for _, tt := range []struct {
 		name string
 		h    dnsfake.Handler
@@ -412,7 +412,7 @@ func TestErrors(t *testing.T) {
 	})
 	t.Run("nobody listens", func(t *testing.T) {
 		t.Parallel()
-		srv, _ := upstream.ParseServer(freeAddr(t).String())
+		srv, _ := upstream.ParseServer(porttest.Address(t).String())
 		c := client(t, upstream.Config{Servers: []upstream.Server{srv}})
 		begin := time.Now()
 		_, err := c.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
@@ -498,19 +498,8 @@ func TestErrors(t *testing.T) {
 	})
 }
 
-// freeAddr is an address where no one listens (at least a moment ago).
-func freeAddr(t testing.TB) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
-}
-
 func TestDeadServerRests(t *testing.T) {
-	dead, _ := upstream.PlainServer(freeAddr(t))
+	dead, _ := upstream.PlainServer(porttest.Address(t))
 	alive := dnsfake.Start(t, func(r *dnsfake.Request) { r.Reply(dnsfake.Answer(r.Msg, aRecord)) })
 	var dials atomic.Int32
 	c := client(t, upstream.Config{

@@ -16,6 +16,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"go.uber.org/goleak"
 
+	"github.com/mxauth/mxauth/internal/porttest"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/storetest"
 	"github.com/mxauth/mxauth/store/valkey"
@@ -29,7 +30,7 @@ var ctx = context.Background()
 func server(t *testing.T) *miniredis.Miniredis {
 	t.Helper()
 	m := miniredis.NewMiniRedis()
-	if err := m.StartAddr("127.0.0.1:0"); err != nil {
+	if err := m.StartAddr(porttest.Address(t).String()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
@@ -100,12 +101,7 @@ func TestOpenErrors(t *testing.T) {
 // TestLazy: nothing is connected before the first call; a server that is down is an error
 // in time, and not asked again at once; when it is there, it is used.
 func TestLazy(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	ln.Close()
+	addr := porttest.Address(t).String()
 	s := open(t, valkey.Config{URL: "redis://" + addr})
 	start := time.Now()
 	if _, ok, err := s.Get(ctx, "k"); !errors.Is(err, store.ErrUnavailable) || ok {
