@@ -21,8 +21,9 @@ import (
 const (
 	// storeWait is what store.Front promises: no call of a server waits for longer.
 	storeWait = 500 * time.Millisecond
-	// answerSlack is what a loaded machine may need for the rest of an answer.
-	answerSlack = 2 * time.Second
+	// answerSlack is what a loaded machine may need for the rest of an answer. Without the limit
+	// a question would wait until the server is back, which is after the answers.
+	answerSlack = 8 * time.Second
 )
 
 // A fleetLoad asks daemons steadily until it is stopped, and notes what is wrong.

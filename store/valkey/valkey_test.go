@@ -110,7 +110,7 @@ func TestLazy(t *testing.T) {
 	if err := s.Put(ctx, entry("k", "v")); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("Put: %v", err)
 	}
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > 15*time.Second {
 		t.Errorf("took %s", took)
 	}
 	m := miniredis.NewMiniRedis()
@@ -128,7 +128,7 @@ func eventually(t *testing.T, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(10 * time.Second); !f(); <-tick.C {
+	for end := time.Now().Add(time.Minute); !f(); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatal("it has not happened in time")
 		}
@@ -148,7 +148,7 @@ func TestHang(t *testing.T) {
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > 15*time.Second {
 		t.Errorf("took %s", took)
 	}
 	cctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
