@@ -133,7 +133,7 @@ func TestFleetCluster(t *testing.T) {
 		n := 0
 		storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store {
 			n++
-			return open(t, valkey.Config{Prefix: fmt.Sprintf("suite%d/", n)})
+			return open(t, valkey.Config{Prefix: fmt.Sprintf("suite%d/", n), Timeout: 20 * time.Second})
 		}})
 	})
 	kept := open(t, valkey.Config{NoCopies: true})

@@ -63,7 +63,7 @@ func TestValkey(t *testing.T) {
 	storetest.Run(t, storetest.Options{
 		Open: func(t *testing.T) store.Store {
 			n++
-			return open(t, valkey.Config{URL: url(m), Prefix: fmt.Sprint("t", n, "/"), Now: clock})
+			return open(t, valkey.Config{URL: url(m), Prefix: fmt.Sprint("t", n, "/"), Now: clock, Timeout: 20 * time.Second})
 		},
 		Advance: func(d time.Duration) {
 			mu.Lock()
