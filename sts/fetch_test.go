@@ -519,3 +519,76 @@ func TestFetchLargest(t *testing.T) {
 		}
 	})
 }
+
+// TestFetchIsPastTheCache: Fetch neither reads nor changes what is kept.
+func TestFetchIsPastTheCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		c := w.client()
+		for range 2 {
+			if _, err := c.Fetch(context.Background(), host("example.org")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, ok := c.Cached(context.Background(), host("example.org")); ok || w.fetches() != 2 {
+			t.Errorf("cached %v, %d requests", ok, w.fetches())
+		}
+	})
+}
+
+// TestFirstOfEqualFailures: of failures of one rank the first is told.
+func TestFirstOfEqualFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		w.dns.Add("mta-sts.example.org. 300 IN A 9.9.9.11")
+		w.dialErr = func(a netip.AddrPort) error { return fmt.Errorf("no route to %s", a) }
+		_, err := w.client().Fetch(context.Background(), host("example.org"))
+		var fe *sts.FetchError
+		if !errors.As(err, &fe) || fe.Addr.String() != "9.9.9.10:443" || len(w.attempts()) != 2 {
+			t.Errorf("got %v", err)
+		}
+		w.dialErr = nil
+		setCert(evilCA.leaf(nil, "mta-sts.example.org"))(w)
+		_, err = w.client().Fetch(context.Background(), host("example.org"))
+		if !errors.As(err, &fe) || fe.Addr.String() != "9.9.9.10:443" || fe.Kind != sts.ErrFetchWebPKI {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestConnectionsAreClosed: however a fetch ends, its connections are closed when it
+// returns.
+func TestConnectionsAreClosed(t *testing.T) {
+	everyFetch(t, func(t *testing.T, w *world) {
+		w.client().Fetch(context.Background(), host("example.org"))
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i, e := range w.ends {
+			h := e.(*end).in // what the client writes
+			h.mu.Lock()
+			closed := h.closed
+			h.mu.Unlock()
+			if !closed {
+				t.Errorf("connection %d is open", i)
+			}
+		}
+	})
+}
+
+// everyFetch calls f with a world for each way in which a fetch of example.org fails, and
+// with one in which it does not.
+func everyFetch(t *testing.T, f func(t *testing.T, w *world)) {
+	cases := append([]fetchCase{{name: "good", breaks: func(*world) {}}}, fetchCases...)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.domain("example.org", "one", enforce)
+				c.breaks(w)
+				f(t, w)
+			})
+		})
+	}
+}

@@ -2,26 +2,18 @@ package sts_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/mxauth/mxauth/sts"
+
 	"github.com/mxauth/mxauth/store"
 )
-
-// gated answers only after the gate is open.
-func gated(gate <-chan struct{}, h http.HandlerFunc) http.HandlerFunc {
-	return func(rw http.ResponseWriter, r *http.Request) {
-		<-gate
-		h(rw, r)
-	}
-}
-
-// synctestWait is synctest.Wait for a goroutine beside the test's own.
-func synctestWait() { synctest.Wait() }
 
 // A brokenStore is never available.
 type brokenStore struct{}
@@ -124,4 +116,58 @@ func (l *sharedLock) Unlock(context.Context) error {
 		delete(l.s.locks, l.name)
 	}
 	return nil
+}
+
+// TestCachedSaysWhenTheStoreFails: not known is not absent.
+func TestCachedSaysWhenTheStoreFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ev := &events{}
+		w := newWorld(t)
+		c := w.client(func(c *sts.Config) { c.Store, c.Observer = &brokenStore{}, ev.observer() })
+		r, ok := c.Cached(context.Background(), host("example.org"))
+		if ok || !errors.Is(r.StoreErr, store.ErrUnavailable) || r.Domain != host("example.org") {
+			t.Errorf("%v, %+v", ok, r)
+		}
+		if ev.take() != "store failed" || !strings.Contains(w.logs.String(), "mta-sts store failed") {
+			t.Error("not told")
+		}
+		// Who leaves before the store has answered says nothing of it.
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, ok := c.Cached(ctx, host("example.org")); ok || ev.take() != "" {
+			t.Error("told of a store that was not waited for")
+		}
+	})
+}
+
+// A readOnlyStore can be read and not written.
+type readOnlyStore struct{ *store.Memory }
+
+func (readOnlyStore) Put(context.Context, store.Entry) error { return errBroken }
+
+// TestUnwritableStore: what cannot be written applies, is reported, and is in the result.
+func TestUnwritableStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		w.domain("example.net", "one", "junk")
+		ev := &events{}
+		cfg := w.cfg
+		cfg.Store, cfg.Observer = readOnlyStore{newMemory(t)}, ev.observer()
+		c := must(sts.NewClient(cfg))
+		defer c.Close()
+		r := c.Lookup(context.Background(), host("example.org"))
+		if r.Row != sts.S3 || !errors.Is(r.StoreErr, store.ErrUnavailable) {
+			t.Errorf("row %s, %v", r.Row, r.StoreErr)
+		}
+		if got := ev.take(); got != "fetched example.org S3 ; store failed" {
+			t.Errorf("told %q", got)
+		}
+		if r := c.Lookup(context.Background(), host("example.net")); r.Row != sts.S4 {
+			t.Errorf("row %s", r.Row)
+		}
+		if got := ev.take(); got != "fetched example.net S4 syntax; store failed" {
+			t.Errorf("told %q", got)
+		}
+	})
 }
