@@ -539,3 +539,77 @@ func TestFrontAbsentWhileDown(t *testing.T) {
 		t.Error("a negative AbsentWhileDown")
 	}
 }
+
+func TestFrontDefaults(t *testing.T) {
+	ctx := context.Background()
+	f, err := store.NewFront(store.FrontConfig{Behind: memory(t, store.MemoryConfig{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Put(ctx, store.Entry{Key: "k", Class: store.Enforce, Expires: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := f.Get(ctx, "k"); !ok || err != nil {
+		t.Errorf("%v, %v", ok, err)
+	}
+	// A store that is no Locker is this process's own.
+	for range 2 {
+		l, ok, err := f.Lock(ctx, "x", time.Minute)
+		if !ok || err != nil {
+			t.Fatalf("%v, %v", ok, err)
+		}
+		defer l.Unlock(ctx)
+	}
+	if err := f.Put(ctx, store.Entry{Key: "bad"}); !errors.Is(err, store.ErrEntry) {
+		t.Errorf("got %v", err)
+	}
+	if s := f.Stats(); s.Unwritten != 0 || s.Failed != 0 {
+		t.Errorf("a bad entry counts as a failure of the store: %+v", s)
+	}
+}
+
+func TestFrontLogsTheFirstFailure(t *testing.T) {
+	w := newFrontWorld(t, true)
+	w.behind.down.Store(true)
+	w.get(w.front, "n")
+	if n := strings.Count(w.log.String(), "unavailable;"); n != 1 {
+		t.Errorf("logged %d times after the first failure", n)
+	}
+	w.c.Advance(time.Minute)
+	w.get(w.front, "n")
+	if n := strings.Count(w.log.String(), "unavailable;"); n != 1 || strings.Contains(w.log.String(), "available again") {
+		t.Errorf("log:\n%s", w.log.String())
+	}
+	w.behind.down.Store(false)
+	w.c.Advance(time.Minute)
+	w.get(w.front, "n")
+	w.get(w.front, "m")
+	if n := strings.Count(w.log.String(), "available again"); n != 1 {
+		t.Errorf("the return is logged %d times", n)
+	}
+}
+
+// TestFrontSyncKeepsNewer: what was put while a Sync writes the older state still waits.
+func TestFrontSyncKeepsNewer(t *testing.T) {
+	w := newFrontWorld(t, true)
+	w.behind.down.Store(true)
+	w.put(w.front, "k", "old")
+	w.behind.down.Store(false)
+	w.c.Advance(time.Minute)
+	w.behind.onPut = func() {
+		w.behind.onPut = nil
+		w.behind.down.Store(true)
+		w.put(w.front, "k", "new")
+		w.behind.down.Store(false)
+	}
+	w.front.Sync(w.ctx)
+	if s := w.front.Stats(); s.Unwritten != 1 {
+		t.Errorf("stats %+v", s)
+	}
+	w.c.Advance(time.Minute)
+	if err := w.front.Sync(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.want("behind", w.get(w.behind, "k"), "new")
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/storetest"
@@ -222,13 +224,50 @@ func TestMemoryNeverDropsPrecious(t *testing.T) {
 	}
 }
 
-func TestClassString(t *testing.T) {
-	for c, want := range map[store.Class]string{store.Negative: "negative", store.None: "none", store.Testing: "testing", store.Enforce: "enforce", 4: "invalid"} {
-		if c.String() != want {
-			t.Errorf("%d is %q", c, c)
-		}
+// TestMemoryAllEnds: a walk ends with the caller and with the store.
+func TestMemoryAllEnds(t *testing.T) {
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := memory(t, store.MemoryConfig{}).All(gone, "", nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("an empty store and a caller that has left: %v", err)
 	}
-	if !errors.Is(store.ErrDamaged, store.ErrUnavailable) {
-		t.Error("damage must not be taken for absence")
+	for name, end := range map[string]func(*store.Memory, context.CancelFunc){
+		"caller": func(_ *store.Memory, cancel context.CancelFunc) { cancel() },
+		"store":  func(m *store.Memory, _ context.CancelFunc) { m.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClock()
+			m := memory(t, store.MemoryConfig{Now: c.Now})
+			p := putter{t, m, c}
+			p.put("a", store.Enforce, time.Hour)
+			p.put("b", store.Enforce, time.Hour)
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			shown := 0
+			err := m.All(ctx, "", func(store.Entry) bool { shown++; end(m, cancel); return true })
+			if shown != 1 || !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("%d shown, %v", shown, err)
+			}
+		})
 	}
+}
+
+func TestMemoryCloseFrees(t *testing.T) {
+	m := memory(t, store.MemoryConfig{})
+	value := make([]byte, 4096)
+	kept := weak.Make(&value[0])
+	if err := m.Put(context.Background(), store.Entry{Key: "k", Value: value, Class: store.Enforce, Expires: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	value = nil
+	runtime.GC()
+	if kept.Value() == nil {
+		t.Fatal("an open store has lost its entry")
+	}
+	m.Close()
+	runtime.GC()
+	if kept.Value() != nil {
+		t.Error("a closed store keeps its entries")
+	}
+	runtime.KeepAlive(m)
 }
