@@ -328,3 +328,46 @@ func TestValidatorSignatures(t *testing.T) {
 		}
 	})
 }
+
+func TestValidatorTypes(t *testing.T) {
+	any := func(t *testing.T, edit func(m *dns.Msg)) *tree {
+		tr := newTree(t)
+		z := tr.zones["example.test."]
+		tr.hook = func(q dns.Question) (*dns.Msg, error) {
+			if q.Qtype != dns.TypeANY {
+				return nil, nil
+			}
+			m := &dns.Msg{Answer: append(z.signed(tr, "mx.example.test.", dns.TypeA), z.signed(tr, "mx.example.test.", dns.TypeAAAA)...)}
+			edit(m)
+			return m, nil
+		}
+		return tr
+	}
+	t.Run("ANY: every set is proved", func(t *testing.T) {
+		a, err := any(t, func(*dns.Msg) {}).get("mx.example.test. ANY")
+		if outcome(a, err) != "secure data" || len(a.Records) != 2 || !a.Expires.Equal(testTime.Add(time.Hour)) {
+			t.Errorf("%s %v", outcome(a, err), a.Records)
+		}
+		any(t, func(m *dns.Msg) { m.Answer = drop(m.Answer, covers(dns.TypeAAAA)) }).want("mx.example.test. ANY", "bogus signature-missing")
+		any(t, func(m *dns.Msg) { // what belongs to other names does not matter
+			rr, _ := dns.NewRR("other.example.test. 1 IN A 192.0.2.1")
+			m.Answer = append(m.Answer, rr)
+		}).want("mx.example.test. ANY", "secure data")
+		newTree(t).want("mx.unsigned.test. ANY", "insecure nodata unsigned-delegation")
+	})
+	t.Run("RRSIG: nothing is known of signatures", func(t *testing.T) {
+		tr := newTree(t)
+		z := tr.zones["example.test."]
+		tr.hook = func(q dns.Question) (*dns.Msg, error) {
+			if q.Qtype != dns.TypeRRSIG {
+				return nil, nil
+			}
+			return &dns.Msg{Answer: z.signed(tr, "mx.example.test.", dns.TypeA)[1:]}, nil
+		}
+		a, err := tr.get("mx.example.test. RRSIG")
+		if outcome(a, err) != "insecure data unsigned-type" || len(a.Records) != 1 || !a.Expires.Equal(testTime.Add(time.Hour)) {
+			t.Errorf("%s %v %s", outcome(a, err), a.Records, a.Expires)
+		}
+		tr.want("other.example.test. RRSIG", "bogus denial-missing")
+	})
+}
