@@ -8,7 +8,7 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-func TestExactFaults(t *testing.T) {
+func TestPolicySyntaxFaults(t *testing.T) {
 	for body, want := range map[string]string{
 		": a\n":                                  "field name is not",
 		"a\n":                                    `no ":"`,
@@ -46,7 +46,7 @@ func TestExactFaults(t *testing.T) {
 	}
 }
 
-func TestExactRecordFaults(t *testing.T) {
+func TestRecordSyntaxFaults(t *testing.T) {
 	for txt, want := range map[string]string{
 		"v=STSv1":            "no TXT record begins",
 		"v=STSv1;":           "no id",

@@ -221,7 +221,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func TestEdges(t *testing.T) {
+func TestLimits(t *testing.T) {
 	broken := errors.New("broken")
 	if a, err := anchor.Parse(iotest.ErrReader(broken)); !errors.Is(err, broken) || !errors.Is(err, anchor.ErrAnchor) || a != nil {
 		t.Errorf("%v %v", a, err)

@@ -353,7 +353,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-func TestKeyEdges(t *testing.T) {
+func TestShortKeys(t *testing.T) {
 	if got := proof.KeyTag([]byte{1, 0, 3, 1}); got != 0 {
 		t.Errorf("algorithm 1 without a key: %d", got)
 	}
