@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // overDialer in the environment is the path of a socket over which mxauth as a process of
@@ -66,47 +67,33 @@ func serveDialer(t *testing.T, l *testLab) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				r := bufio.NewReader(c)
-				line, err := r.ReadString('\n')
-				if err != nil {
-					return
-				}
-				addr, err := netip.ParseAddrPort(strings.TrimSpace(line))
-				if err != nil {
-					return
-				}
-				ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-				defer cancel()
-				u, err := l.Dial(ctx, addr)
-				if err != nil {
-					return
-				}
-				defer u.Close()
-				c.Write([]byte{1})
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					io.Copy(u, r)
-					u.Close()
-				}()
-				io.Copy(c, u)
-				c.Close()
-				<-done
-			})
+	servetest.Connections(t, ln, func(c net.Conn) {
+		r := bufio.NewReader(c)
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
 		}
-	})
-	t.Cleanup(func() {
-		ln.Close()
-		wg.Wait()
+		addr, err := netip.ParseAddrPort(strings.TrimSpace(line))
+		if err != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		u, err := l.Dial(ctx, addr)
+		if err != nil {
+			return
+		}
+		defer u.Close()
+		c.Write([]byte{1})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			io.Copy(u, r)
+			u.Close()
+		}()
+		io.Copy(c, u)
+		c.Close()
+		<-done
 	})
 	return path
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/conformance/peers"
+	"github.com/mxauth/mxauth/internal/servetest"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -162,28 +163,13 @@ type recorder struct {
 // record starts a recorder in front of a socketmap server.
 func record(t *testing.T, server string) *recorder {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &recorder{address: l.Addr().String()}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { r.pass(c, server) })
-		}
-	})
-	t.Cleanup(func() { l.Close() })
+	r := &recorder{}
+	r.address = servetest.TCP(t, func(c net.Conn) { r.pass(c, server) })
 	return r
 }
 
 // pass hands one connection on.
 func (r *recorder) pass(c net.Conn, server string) {
-	defer c.Close()
 	up, err := net.Dial("tcp", server)
 	if err != nil {
 		return
