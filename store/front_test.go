@@ -116,14 +116,14 @@ func (l *heldLock) Unlock(context.Context) error {
 	return nil
 }
 
-func newFaulty(t *testing.T, c *clock, shared bool) *faulty {
+func newFaulty(t *testing.T, c *storetest.Clock, shared bool) *faulty {
 	return &faulty{Memory: memory(t, store.MemoryConfig{Now: c.Now}), shared: shared, now: c.Now, locks: map[string]*heldLock{}}
 }
 
 func TestFront(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		t.Run(fmt.Sprintf("shared %v", shared), func(t *testing.T) {
-			c := newClock()
+			c := storetest.NewClock()
 			open := func(t *testing.T) store.Store {
 				front, err := store.NewFront(store.FrontConfig{Behind: newFaulty(t, c, shared), Now: c.Now})
 				if err != nil {
@@ -144,7 +144,7 @@ func TestFrontConfig(t *testing.T) {
 
 type frontWorld struct {
 	*testing.T
-	c      *clock
+	c      *storetest.Clock
 	behind *faulty
 	front  *store.Front
 	log    bytes.Buffer
@@ -152,7 +152,7 @@ type frontWorld struct {
 }
 
 func newFrontWorld(t *testing.T, shared bool) *frontWorld {
-	w := &frontWorld{T: t, c: newClock(), ctx: context.Background()}
+	w := &frontWorld{T: t, c: storetest.NewClock(), ctx: context.Background()}
 	w.behind = newFaulty(t, w.c, shared)
 	w.front = w.another()
 	return w

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/store/storetest"
 )
 
 func TestMemoryExpired(t *testing.T) {
 	ctx := context.Background()
-	c := newClock()
+	c := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{MaxEntries: 3, Now: c.Now})
 	p := putter{t, m, c}
 	p.put("a", store.Enforce, time.Minute)
@@ -52,7 +53,7 @@ func TestMemoryExpired(t *testing.T) {
 }
 
 func TestMemoryPutExpired(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{Now: c.Now})
 	p := putter{t, m, c}
 	for _, d := range []time.Duration{0, -1, -time.Hour} {
@@ -70,7 +71,7 @@ func TestMemoryPutExpired(t *testing.T) {
 
 // TestMemorySweepsWhatEndsNow: it goes before anything that is good, of whatever class.
 func TestMemorySweepsWhatEndsNow(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{MaxEntries: 2, Now: c.Now})
 	p := putter{t, m, c}
 	p.put("a", store.Enforce, time.Minute)
@@ -85,7 +86,7 @@ func TestMemorySweepsWhatEndsNow(t *testing.T) {
 // TestMemoryCountsWhatEndsNow: between two sweeps what is dropped for lack of room and has
 // just ended is not evicted.
 func TestMemoryCountsWhatEndsNow(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{MaxEntries: 1, Now: c.Now})
 	p := putter{t, m, c}
 	p.put("a", store.Enforce, time.Hour)

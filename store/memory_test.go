@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 	"weak"
@@ -13,26 +12,6 @@ import (
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/storetest"
 )
-
-// A clock that tests move.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func newClock() *clock { return &clock{t: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
 
 func memory(t *testing.T, c store.MemoryConfig) *store.Memory {
 	t.Helper()
@@ -44,7 +23,7 @@ func memory(t *testing.T, c store.MemoryConfig) *store.Memory {
 }
 
 func TestMemory(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	storetest.Run(t, storetest.Options{
 		Open: func(t *testing.T) store.Store { return memory(t, store.MemoryConfig{Now: c.Now}) }, Advance: c.Advance, Now: c.Now,
 	})
@@ -63,7 +42,7 @@ func TestMemoryConfig(t *testing.T) {
 type putter struct {
 	t  *testing.T
 	st store.Store
-	c  *clock
+	c  *storetest.Clock
 }
 
 func (p putter) put(key string, class store.Class, d time.Duration) {
@@ -142,7 +121,7 @@ func TestMemoryEviction(t *testing.T) {
 		}, "bcd", [4]uint64{store.Enforce: 1}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			clk := newClock()
+			clk := storetest.NewClock()
 			m := memory(t, store.MemoryConfig{MaxEntries: 3, Now: clk.Now})
 			c.f(putter{t, m, clk})
 			s := m.Stats()
@@ -155,7 +134,7 @@ func TestMemoryEviction(t *testing.T) {
 		})
 	}
 	t.Run("expired between sweeps", func(t *testing.T) {
-		clk := newClock()
+		clk := storetest.NewClock()
 		m := memory(t, store.MemoryConfig{MaxEntries: 2, Now: clk.Now})
 		p := putter{t, m, clk}
 		p.put("a", store.Enforce, time.Hour)
@@ -175,7 +154,7 @@ func TestMemoryEviction(t *testing.T) {
 }
 
 func TestMemoryBytes(t *testing.T) {
-	clk := newClock()
+	clk := storetest.NewClock()
 	// Three entries of one octet of key and ten of value.
 	m := memory(t, store.MemoryConfig{MaxBytes: 33, Now: clk.Now})
 	p := putter{t, m, clk}
@@ -205,7 +184,7 @@ func TestMemoryBytes(t *testing.T) {
 // TestMemoryNeverDropsPrecious: in a random history no unexpired entry is gone while one
 // of a lower class is there.
 func TestMemoryNeverDropsPrecious(t *testing.T) {
-	clk := newClock()
+	clk := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{MaxEntries: 50, Now: clk.Now})
 	p := putter{t, m, clk}
 	for i := range 5000 {
@@ -236,7 +215,7 @@ func TestMemoryAllEnds(t *testing.T) {
 		"store":  func(m *store.Memory, _ context.CancelFunc) { m.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newClock()
+			c := storetest.NewClock()
 			m := memory(t, store.MemoryConfig{Now: c.Now})
 			p := putter{t, m, c}
 			p.put("a", store.Enforce, time.Hour)

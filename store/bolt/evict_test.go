@@ -13,6 +13,7 @@ import (
 
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
+	"github.com/mxauth/mxauth/store/storetest"
 )
 
 // version1 writes the file that the first version of this package has made.
@@ -81,7 +82,7 @@ func TestVersion1(t *testing.T) {
 	}
 	check(open(t, bolt.Config{Path: to}), 0)
 	// When it is full, its entries count as used when it was opened.
-	c := newClock()
+	c := storetest.NewClock()
 	s = open(t, bolt.Config{Path: version1(t), MaxEntries: 60, Now: c.Now})
 	c.Advance(48 * time.Hour)
 	s.Get(ctx, "sts/p/d03.example")
@@ -96,7 +97,7 @@ func TestVersion1(t *testing.T) {
 func TestFlood(t *testing.T) {
 	for _, group := range []string{"", "hostile.example", "own"} {
 		t.Run("group "+group, func(t *testing.T) {
-			c := newClock()
+			c := storetest.NewClock()
 			path := filepath.Join(t.TempDir(), "s.db")
 			cfg := bolt.Config{Path: path, MaxBytes: 16 << 20, Now: c.Now}
 			s := open(t, cfg)
@@ -143,7 +144,7 @@ func TestFlood(t *testing.T) {
 	}
 	// Small ones: a share for each registrable domain.
 	t.Run("small", func(t *testing.T) {
-		c := newClock()
+		c := storetest.NewClock()
 		s := open(t, bolt.Config{Path: filepath.Join(t.TempDir(), "s.db"), MaxEntries: 2000, Now: c.Now})
 		var es []store.Entry
 		for i := range 1000 {
@@ -179,7 +180,7 @@ func TestFlood(t *testing.T) {
 
 // TestUses: uses are written with the next change, when there are many, and at the end.
 func TestUses(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	path := filepath.Join(t.TempDir(), "s.db")
 	s := open(t, bolt.Config{Path: path, Now: c.Now})
 	start := c.Now()
