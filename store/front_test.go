@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,17 +22,8 @@ type faulty struct {
 	down   atomic.Bool
 	hang   atomic.Bool
 	calls  atomic.Int64
-	now    func() time.Time
+	locks  storetest.Locks
 	onPut  func() // called at the beginning of a Put
-
-	mu    sync.Mutex
-	locks map[string]*heldLock
-}
-
-type heldLock struct {
-	f    *faulty
-	name string
-	end  time.Time
 }
 
 var errDown = fmt.Errorf("%w: down on purpose", store.ErrUnavailable)
@@ -87,37 +77,11 @@ func (f *faulty) Lock(ctx context.Context, name string, ttl time.Duration) (stor
 	if err := f.call(ctx); err != nil {
 		return nil, false, err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if l := f.locks[name]; l != nil && f.now().Before(l.end) {
-		return nil, false, nil
-	}
-	l := &heldLock{f, name, f.now().Add(ttl)}
-	f.locks[name] = l
-	return l, true, nil
-}
-
-func (l *heldLock) Renew(_ context.Context, ttl time.Duration) (bool, error) {
-	l.f.mu.Lock()
-	defer l.f.mu.Unlock()
-	if l.f.locks[l.name] != l || !l.f.now().Before(l.end) {
-		return false, nil
-	}
-	l.end = l.f.now().Add(ttl)
-	return true, nil
-}
-
-func (l *heldLock) Unlock(context.Context) error {
-	l.f.mu.Lock()
-	defer l.f.mu.Unlock()
-	if l.f.locks[l.name] == l {
-		delete(l.f.locks, l.name)
-	}
-	return nil
+	return f.locks.Lock(ctx, name, ttl)
 }
 
 func newFaulty(t *testing.T, c *storetest.Clock, shared bool) *faulty {
-	return &faulty{Memory: memory(t, store.MemoryConfig{Now: c.Now}), shared: shared, now: c.Now, locks: map[string]*heldLock{}}
+	return &faulty{Memory: memory(t, store.MemoryConfig{Now: c.Now}), shared: shared, locks: storetest.Locks{Now: c.Now}}
 }
 
 func TestFront(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mxauth/mxauth/store/storetest"
 	"github.com/mxauth/mxauth/sts"
 
 	"github.com/mxauth/mxauth/store"
@@ -32,19 +33,19 @@ func (*brokenStore) Close() error                                              {
 // told to.
 type sharedStore struct {
 	*store.Memory
+	locks storetest.Locks
 	mu    sync.Mutex
 	err   error
-	locks map[string]*sharedLock
 }
 
+// A sharedLock cannot be renewed while its store fails.
 type sharedLock struct {
-	s    *sharedStore
-	name string
-	end  time.Time
+	store.Lock
+	s *sharedStore
 }
 
 func newSharedStore(t *testing.T) *sharedStore {
-	return &sharedStore{Memory: newMemory(t), locks: map[string]*sharedLock{}}
+	return &sharedStore{Memory: newMemory(t)}
 }
 
 func (s *sharedStore) fail(err error) {
@@ -79,43 +80,18 @@ func (s *sharedStore) Lock(ctx context.Context, name string, ttl time.Duration) 
 	if err := s.failing(); err != nil {
 		return nil, false, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l := s.locks[name]; l != nil && time.Now().Before(l.end) {
-		return nil, false, nil
+	l, ok, err := s.locks.Lock(ctx, name, ttl)
+	if !ok {
+		return nil, false, err
 	}
-	l := &sharedLock{s, name, time.Now().Add(ttl)}
-	s.locks[name] = l
-	return l, true, nil
+	return sharedLock{l, s}, true, nil
 }
 
-// steal gives a lock to another, as if it had ended in between.
-func (s *sharedStore) steal(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.locks[name] = &sharedLock{s, name, time.Now().Add(time.Hour)}
-}
-
-func (l *sharedLock) Renew(_ context.Context, ttl time.Duration) (bool, error) {
+func (l sharedLock) Renew(ctx context.Context, ttl time.Duration) (bool, error) {
 	if err := l.s.failing(); err != nil {
 		return false, err
 	}
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	if l.s.locks[l.name] != l || !time.Now().Before(l.end) {
-		return false, nil
-	}
-	l.end = time.Now().Add(ttl)
-	return true, nil
-}
-
-func (l *sharedLock) Unlock(context.Context) error {
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	if l.s.locks[l.name] == l {
-		delete(l.s.locks, l.name)
-	}
-	return nil
+	return l.Lock.Renew(ctx, ttl)
 }
 
 // TestCachedSaysWhenTheStoreFails: not known is not absent.
