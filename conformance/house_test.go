@@ -74,6 +74,7 @@ var owners = map[string][]string{
 	module + "/internal/dnstree":            {"conformance", "internal/dnsfake"},
 	module + "/internal/certtest":           {"conformance"},
 	module + "/internal/tlstest":            {"conformance"},
+	module + "/internal/nametest":           testsOnly,
 	module + "/internal/servetest":          testsOnly,
 	module + "/internal/smtptest":           testsOnly,
 	module + "/cmd/mxauth/internal/manpage": testsOnly,

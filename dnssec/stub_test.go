@@ -18,17 +18,11 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/internal/dnsfake"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-func name(t testing.TB, s string) rfc6125.Name {
-	t.Helper()
-	n, err := rfc6125.ParseName(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
+var name = nametest.Name
 
 func question(t testing.TB, s string, typ dnssec.Type) dnssec.Question {
 	t.Helper()

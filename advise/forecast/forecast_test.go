@@ -19,8 +19,8 @@ import (
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/internal/certtest"
+	"github.com/mxauth/mxauth/internal/nametest"
 	mxpkix "github.com/mxauth/mxauth/pkix"
-	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // surveyOf looks at one world of the lab.
@@ -259,14 +259,7 @@ func signedUntil(end time.Time) dane.Lookup {
 	return dane.Lookup{Answer: dnssec.Answer{Status: dnssec.Secure, SignaturesEnd: end}}
 }
 
-func parseHost(t *testing.T, s string) rfc6125.Host {
-	t.Helper()
-	h, err := rfc6125.ParseHost(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
+var parseHost = nametest.Host
 
 // TestSignatures: what ends together is one event, and a list stays short.
 func TestSignatures(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -117,16 +118,7 @@ func TestForge(t *testing.T) {
 
 // Args are flags of mxauth check, and what is checked.
 func TestArgs(t *testing.T) {
-	hosts := func(names ...string) (out []rfc6125.Host) {
-		for _, n := range names {
-			h, err := rfc6125.ParseHost(n)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out = append(out, h)
-		}
-		return out
-	}
+	hosts := func(names ...string) []rfc6125.Host { return nametest.Hosts(t, names...) }
 	for _, c := range []struct {
 		w    lab.World
 		want string

@@ -24,6 +24,7 @@ import (
 
 	"github.com/mxauth/mxauth/conformance/peers"
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/internal/servetest"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -364,11 +365,4 @@ func certificates(nodes []*daneNode) []*x509.Certificate {
 	return out
 }
 
-func host(t *testing.T, s string) rfc6125.Host {
-	t.Helper()
-	h, err := rfc6125.ParseHost(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
+var host = nametest.Host

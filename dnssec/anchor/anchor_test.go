@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 
 	"github.com/google/go-cmp/cmp"
@@ -276,11 +277,4 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func mustName(t *testing.T, s string) rfc6125.Name {
-	t.Helper()
-	n, err := rfc6125.ParseName(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
+var mustName = nametest.Name

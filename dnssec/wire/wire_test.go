@@ -10,17 +10,11 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-func name(tb testing.TB, s string) rfc6125.Name {
-	tb.Helper()
-	n, err := rfc6125.ParseName(s)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return n
-}
+var name = nametest.Name
 
 // message packs a response with the records, names compressed.
 func message(tb testing.TB, answer, authority []string, edit func(m *dns.Msg)) []byte {
