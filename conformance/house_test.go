@@ -79,6 +79,7 @@ var owners = map[string][]string{
 	module + "/internal/smtptest":           testsOnly,
 	module + "/cmd/mxauth/internal/manpage": testsOnly,
 	module + "/internal/eachfield":          testsOnly,
+	module + "/conformance/lab/labtest":     testsOnly,
 	module + "/conformance/sets/setstest":   testsOnly,
 	module + "/store/storetest":             testsOnly,
 	module + "/conformance/peers":           testsOnly,

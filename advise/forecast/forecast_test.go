@@ -13,6 +13,7 @@ import (
 	"github.com/mxauth/mxauth/advise/forecast"
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
@@ -26,16 +27,7 @@ import (
 // surveyOf looks at one world of the lab.
 func surveyOf(t *testing.T, name string) survey.Snapshot {
 	t.Helper()
-	var world lab.World
-	for _, w := range lab.Worlds() {
-		if w.Name == name {
-			world = w
-		}
-	}
-	if world.Name == "" {
-		t.Fatalf("no world %q", name)
-	}
-	return surveyWorld(t, world)
+	return surveyWorld(t, labtest.World(t, name))
 }
 
 // surveyWorld looks at a world.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 // TestAcronyms: the words of RFC 7218 are taken in place of numbers, and printed beside them.
@@ -46,12 +47,7 @@ func TestAcronyms(t *testing.T) {
 		}
 	})
 	t.Run("on the lab", func(t *testing.T) {
-		var world lab.World
-		for _, w := range lab.Worlds() {
-			if w.Name == "unusable-beside" {
-				world = w
-			}
-		}
+		world := labtest.World(t, "unusable-beside")
 		l := startLab(t, []lab.World{world}, time.Now)
 		out, said, _ := inProcess(t, l.Dial, time.Now, append([]string{"tlsa", "check", "--no-connect", world.Domain}, l.flags...)...)
 		if !strings.Contains(out, " (DANE-EE, SPKI, SHA2-256)\n") || !strings.Contains(out, " (PKIX-EE, SPKI, SHA2-256)\n") {

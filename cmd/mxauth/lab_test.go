@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 // A testLab is a running lab with the files that lead mxauth to it.
@@ -24,15 +25,7 @@ type testLab struct {
 // startLab starts a lab that ends with the test; no clock is the real one.
 func startLab(t testing.TB, worlds []lab.World, now func() time.Time) *testLab {
 	t.Helper()
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: worlds, Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := labtest.Start(t, lab.Config{Worlds: worlds, Now: now})
 	out := &testLab{
 		Lab:    l,
 		anchor: testFile(t, "root.ds", []byte(l.TrustAnchor())),

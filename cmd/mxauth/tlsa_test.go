@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/dane"
 )
 
@@ -21,15 +22,11 @@ func TestTLSARollover(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file, ca, anchor := filepath.Join(dir, "next.pem"), filepath.Join(dir, "ca.pem"), filepath.Join(dir, "root.ds")
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{{
+	l := labtest.Start(t, lab.Config{Worlds: []lab.World{{
 		Name: "rollover", Domain: "rollover.test",
 		Hosts:   []lab.Host{{Name: "mx.rollover.test", Pref: 10, Chain: lab.Chain{By: lab.SelfSigned}, TLSA: []string{"3 1 1 leaf", "3 1 1 other"}}},
 		Records: []string{"_25._tcp.mx.rollover.test. TLSA " + next.String()},
 	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	for name, b := range map[string][]byte{
 		file:   pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}),
 		ca:     pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.CA().Raw}),

@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/conformance/peers"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/servetest"
@@ -72,11 +73,7 @@ func TestPostfixJudges(t *testing.T) {
 			fmt.Sprintf("_25._tcp.%s. TLSA 3 1 1 %x", host, sha256.Sum256(s.spki)))
 		front(t, address+":25", s)
 	}
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{zone}, RealPorts: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	l := labtest.Start(t, lab.Config{Worlds: []lab.World{zone}, RealPorts: true})
 	ours := mxauthSays(t, dir, l, suspects)
 	theirs := postfixSays(t, dir, l, suspects)
 	verified, same := 0, 0

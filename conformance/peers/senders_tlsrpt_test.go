@@ -3,7 +3,6 @@ package peers_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/conformance/peers"
 	"github.com/mxauth/mxauth/internal/servetest"
 	"github.com/mxauth/mxauth/tlsrpt"
@@ -213,7 +213,7 @@ func (r *recorder) keys() []string {
 // and sends in the clear where the policy forbids it; for another it asks, and it asks for
 // the parents of a domain that has no entry (row P1).
 func tlsRequired(t *testing.T, root *peers.DebianRoot) {
-	w := startMail(t, worldsNamed("stripped-sts", "stripped-nothing"), nil)
+	w := startMail(t, labtest.Worlds(t, "stripped-sts", "stripped-nothing"), nil)
 	r := record(t, w.tables[""])
 	messages := []peers.Message{
 		{ID: "no", Domain: "stripped-sts.test", Route: "v", Header: "TLS-Required: No\r\n"},
@@ -250,17 +250,4 @@ func tlsRequired(t *testing.T, root *peers.DebianRoot) {
 			}
 		})
 	}
-}
-
-// worldsNamed are those worlds of the lab.
-func worldsNamed(names ...string) (out []lab.World) {
-	for _, w := range lab.Worlds() {
-		if slices.Contains(names, w.Name) {
-			out = append(out, w)
-		}
-	}
-	if len(out) != len(names) {
-		panic(fmt.Sprintf("the lab has %d of %v", len(out), names))
-	}
-	return out
 }
