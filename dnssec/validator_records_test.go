@@ -231,34 +231,24 @@ func TestValidatorSignatures(t *testing.T) {
 			}
 		})
 	}
-	t.Run("DNSSEC4034-2.1.1-01 a key without the zone flag verifies nothing", func(t *testing.T) {
-		tr := newTree(t)
-		z := tr.zones["example.test."].withKeys(t, "keys", "data")
-		z.keys[1].Flags = 1
-		z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
-		tr.want(q, "bogus signature-key")
-	})
-	t.Run("DNSSEC4034-2.1.1-02 SEP and reserved flags mean nothing", func(t *testing.T) {
-		tr := newTree(t)
-		z := tr.zones["example.test."].withKeys(t, "keys", "data")
-		z.keys[0].Flags, z.keys[1].Flags = 256, 258
-		z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
-		tr.want(q, "secure data")
-	})
-	t.Run("DNSSEC4034-2.1.2-01 protocol is 3", func(t *testing.T) {
-		tr := newTree(t)
-		z := tr.zones["example.test."].withKeys(t, "keys", "data")
-		z.keys[1].Protocol = 2
-		z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
-		tr.want(q, "bogus signature-key")
-	})
-	t.Run("a revoked key signs nothing", func(t *testing.T) {
-		tr := newTree(t)
-		z := tr.zones["example.test."].withKeys(t, "keys", "data")
-		z.keys[1].Flags |= 0x80
-		z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
-		tr.want(q, "bogus signature-key")
-	})
+	for _, c := range []struct {
+		name string
+		edit func(z *testZone) // keys[0] signs the keys, keys[1] the data
+		want string
+	}{
+		{"DNSSEC4034-2.1.1-01 a key without the zone flag verifies nothing", func(z *testZone) { z.keys[1].Flags = 1 }, "bogus signature-key"},
+		{"DNSSEC4034-2.1.1-02 SEP and reserved flags mean nothing", func(z *testZone) { z.keys[0].Flags, z.keys[1].Flags = 256, 258 }, "secure data"},
+		{"DNSSEC4034-2.1.2-01 protocol is 3", func(z *testZone) { z.keys[1].Protocol = 2 }, "bogus signature-key"},
+		{"a revoked key signs nothing", func(z *testZone) { z.keys[1].Flags |= 0x80 }, "bogus signature-key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := newTree(t)
+			z := tr.zones["example.test."].withKeys(t, "keys", "data")
+			c.edit(z)
+			z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
+			tr.want(q, c.want)
+		})
+	}
 	t.Run("DNSSEC4035-5.3.3-02 TTL and end", func(t *testing.T) {
 		tr := newTree(t)
 		tr.on(q, func(m *dns.Msg) {
