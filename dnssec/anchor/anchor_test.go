@@ -237,7 +237,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%d digests: %d, %v", n, len(a), err)
 		}
 	}
-	key := newSigner(t)
+	key := newKey(t)
 	line := func(rest string) string { return key.String() + " " + rest + "\n" }
 	for text, want := range map[string]string{
 		line(";;state=6"):                         "",
@@ -257,7 +257,7 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	// A state follows DNSKEY anchors of its zone, a bounded number.
-	own := key.anchor(t)
+	own := anchorOf(t, key)
 	other := own
 	other.Zone = mustName(t, "test.")
 	var many []anchor.Anchor
