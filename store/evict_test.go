@@ -65,22 +65,22 @@ func TestMemoryUses(t *testing.T) {
 	m := memory(t, store.MemoryConfig{MaxEntries: 3, Now: clk.Now})
 	p := putter{t, m, clk}
 	for _, k := range []string{"a", "b", "c"} {
-		p.put(k, store.Enforce, time.Hour)
+		p.put(store.Enforce, time.Hour, k)
 		clk.Advance(time.Second)
 	}
 	m.Get(ctx, "a")
 	m.Peek(ctx, "b")
-	p.put("b", store.Enforce, time.Hour)
+	p.put(store.Enforce, time.Hour, "b")
 	if e, ok, err := m.Peek(ctx, "b"); err != nil || !ok || clk.Now().Sub(e.Used) != 2*time.Second {
 		t.Errorf("%v %v, used %s before", ok, err, clk.Now().Sub(e.Used))
 	}
-	p.put("d", store.Enforce, time.Hour)
+	p.put(store.Enforce, time.Hour, "d")
 	if got := p.keys(); got != "acd" {
 		t.Errorf("left %q", got)
 	}
 	// Another class or size keeps its place too.
-	p.put("c", store.Testing, time.Hour)
-	p.put("c", store.Enforce, time.Hour)
+	p.put(store.Testing, time.Hour, "c")
+	p.put(store.Enforce, time.Hour, "c")
 	if e, _, _ := m.Peek(ctx, "c"); clk.Now().Sub(e.Used) != 0 { // keys above were uses
 		t.Errorf("used %s before", clk.Now().Sub(e.Used))
 	}

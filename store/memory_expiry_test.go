@@ -14,8 +14,7 @@ func TestMemoryExpired(t *testing.T) {
 	c := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{MaxEntries: 3, Now: c.Now})
 	p := putter{t, m, c}
-	p.put("a", store.Enforce, time.Minute)
-	p.put("b", store.Enforce, time.Minute)
+	p.put(store.Enforce, time.Minute, "a", "b")
 	c.Advance(time.Minute)
 	if err := m.All(ctx, "", func(e store.Entry) bool { t.Errorf("All shows the expired %q", e.Key); return true }); err != nil {
 		t.Error(err)
@@ -30,23 +29,21 @@ func TestMemoryExpired(t *testing.T) {
 		t.Errorf("stats %+v: what has been met expired is removed", s)
 	}
 	// A sweep takes what ends just now.
-	p.put("c", store.Enforce, time.Hour)
-	p.put("d", store.Enforce, time.Hour)
-	p.put("e", store.Enforce, time.Hour)
+	p.put(store.Enforce, time.Hour, "c", "d", "e")
 	if s := m.Stats(); s.Entries != 3 || s.Expired != 2 || s.Evicted != [4]uint64{} {
 		t.Errorf("stats %+v", s)
 	}
 	// The next sweep is a minute after the last, not sooner.
-	p.put("c", store.Enforce, 30*time.Second)
+	p.put(store.Enforce, 30*time.Second, "c")
 	c.Advance(time.Minute - 1)
 	m.Get(ctx, "d")
-	p.put("d", store.Enforce, time.Hour)
-	p.put("f", store.Negative, time.Hour)
+	p.put(store.Enforce, time.Hour, "d")
+	p.put(store.Negative, time.Hour, "f")
 	if s := m.Stats(); s.Evicted[store.Negative] != 1 || s.Expired != 2 {
 		t.Errorf("stats %+v", s)
 	}
 	c.Advance(1)
-	p.put("f", store.Negative, time.Hour)
+	p.put(store.Negative, time.Hour, "f")
 	if s := m.Stats(); s.Evicted[store.Negative] != 1 || s.Expired != 3 {
 		t.Errorf("stats %+v", s)
 	}
@@ -57,13 +54,13 @@ func TestMemoryPutExpired(t *testing.T) {
 	m := memory(t, store.MemoryConfig{Now: c.Now})
 	p := putter{t, m, c}
 	for _, d := range []time.Duration{0, -1, -time.Hour} {
-		p.put("a", store.Enforce, time.Hour)
-		p.put("a", store.Enforce, d)
+		p.put(store.Enforce, time.Hour, "a")
+		p.put(store.Enforce, d, "a")
 		if s := m.Stats(); s.Entries != 0 || s.Bytes != 0 {
 			t.Errorf("%s: stats %+v: what has expired replaces, and is not kept", d, s)
 		}
 	}
-	p.put("a", store.Enforce, 1)
+	p.put(store.Enforce, 1, "a")
 	if s := m.Stats(); s.Entries != 1 {
 		t.Errorf("stats %+v", s)
 	}
@@ -74,10 +71,10 @@ func TestMemorySweepsWhatEndsNow(t *testing.T) {
 	c := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{MaxEntries: 2, Now: c.Now})
 	p := putter{t, m, c}
-	p.put("a", store.Enforce, time.Minute)
-	p.put("b", store.Negative, time.Hour)
+	p.put(store.Enforce, time.Minute, "a")
+	p.put(store.Negative, time.Hour, "b")
 	c.Advance(time.Minute)
-	p.put("c", store.Enforce, time.Hour)
+	p.put(store.Enforce, time.Hour, "c")
 	if s := m.Stats(); p.keys() != "bc" || s.Expired != 1 || s.Evicted != [store.Classes]uint64{} {
 		t.Errorf("left %q, stats %+v", p.keys(), s)
 	}
@@ -89,10 +86,10 @@ func TestMemoryCountsWhatEndsNow(t *testing.T) {
 	c := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{MaxEntries: 1, Now: c.Now})
 	p := putter{t, m, c}
-	p.put("a", store.Enforce, time.Hour)
-	p.put("b", store.Enforce, time.Second) // the sweep is now
+	p.put(store.Enforce, time.Hour, "a")
+	p.put(store.Enforce, time.Second, "b") // the sweep is now
 	c.Advance(time.Second)
-	p.put("c", store.Enforce, time.Hour)
+	p.put(store.Enforce, time.Hour, "c")
 	if s := m.Stats(); s.Expired != 1 || s.Evicted[store.Enforce] != 1 {
 		t.Errorf("stats %+v", s)
 	}

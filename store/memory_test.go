@@ -45,10 +45,13 @@ type putter struct {
 	c  *storetest.Clock
 }
 
-func (p putter) put(key string, class store.Class, d time.Duration) {
+// put writes entries of a class, one after the other, that live for d.
+func (p putter) put(class store.Class, d time.Duration, keys ...string) {
 	p.t.Helper()
-	if err := p.st.Put(context.Background(), store.Entry{Key: key, Value: []byte("0123456789"), Class: class, Expires: p.c.Now().Add(d)}); err != nil {
-		p.t.Fatal(err)
+	for _, k := range keys {
+		if err := p.st.Put(context.Background(), store.Entry{Key: k, Value: []byte("0123456789"), Class: class, Expires: p.c.Now().Add(d)}); err != nil {
+			p.t.Fatal(err)
+		}
 	}
 }
 
@@ -73,51 +76,43 @@ func TestMemoryEviction(t *testing.T) {
 		expired uint64
 	}{
 		{"the lowest class goes, whatever its age", func(p putter) {
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Testing, time.Hour)
-			p.put("c", store.None, time.Hour)
-			p.put("d", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "a")
+			p.put(store.Testing, time.Hour, "b")
+			p.put(store.None, time.Hour, "c")
+			p.put(store.Enforce, time.Hour, "d")
 		}, "abd", [4]uint64{store.None: 1}, 0},
 		{"within a class the least recently used", func(p putter) {
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Enforce, time.Hour)
-			p.put("c", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "a", "b", "c")
 			p.st.Get(context.Background(), "a")
-			p.put("d", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "d")
 		}, "acd", [4]uint64{store.Enforce: 1}, 0},
 		{"a cheap entry does not drive out precious ones", func(p putter) {
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Enforce, time.Hour)
-			p.put("c", store.Testing, time.Hour)
-			p.put("d", store.Negative, time.Hour)
+			p.put(store.Enforce, time.Hour, "a", "b")
+			p.put(store.Testing, time.Hour, "c")
+			p.put(store.Negative, time.Hour, "d")
 		}, "abc", [4]uint64{store.Negative: 1}, 0},
 		{"expired entries first", func(p putter) {
-			p.put("a", store.Negative, time.Hour)
-			p.put("b", store.Enforce, time.Second)
-			p.put("c", store.Enforce, time.Hour)
+			p.put(store.Negative, time.Hour, "a")
+			p.put(store.Enforce, time.Second, "b")
+			p.put(store.Enforce, time.Hour, "c")
 			p.c.Advance(time.Minute)
-			p.put("d", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "d")
 		}, "acd", [4]uint64{}, 1},
 		{"between two sweeps an expired entry is not counted as evicted", func(p putter) {
-			p.put("a", store.Negative, time.Second)
-			p.put("b", store.Enforce, time.Hour)
-			p.put("c", store.Enforce, time.Hour)
-			p.put("d", store.Enforce, time.Hour) // sweeps, finds nothing, drops a
-			p.put("e", store.Negative, time.Second)
+			p.put(store.Negative, time.Second, "a")
+			p.put(store.Enforce, time.Hour, "b", "c")
+			p.put(store.Enforce, time.Hour, "d") // sweeps, finds nothing, drops a
+			p.put(store.Negative, time.Second, "e")
 		}, "bcd", [4]uint64{store.Negative: 2}, 0},
 		{"a replaced entry leaves its place", func(p putter) {
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Enforce, time.Hour)
-			p.put("c", store.Testing, time.Hour)
-			p.put("c", store.Enforce, time.Hour)
-			p.put("c", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "a", "b")
+			p.put(store.Testing, time.Hour, "c")
+			p.put(store.Enforce, time.Hour, "c", "c")
 		}, "abc", [4]uint64{}, 0},
 		{"walking is not using", func(p putter) {
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Enforce, time.Hour)
-			p.put("c", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "a", "b", "c")
 			p.st.All(context.Background(), "a", func(store.Entry) bool { return true })
-			p.put("d", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "d")
 		}, "bcd", [4]uint64{store.Enforce: 1}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -137,16 +132,15 @@ func TestMemoryEviction(t *testing.T) {
 		clk := storetest.NewClock()
 		m := memory(t, store.MemoryConfig{MaxEntries: 2, Now: clk.Now})
 		p := putter{t, m, clk}
-		p.put("a", store.Enforce, time.Hour)
-		p.put("b", store.Enforce, time.Hour)
-		p.put("c", store.Negative, time.Hour) // the sweep is now
+		p.put(store.Enforce, time.Hour, "a", "b")
+		p.put(store.Negative, time.Hour, "c") // the sweep is now
 		if s := m.Stats(); s.Evicted[store.Negative] != 1 {
 			t.Fatalf("stats %+v", s)
 		}
 		m.Delete(context.Background(), "a")
-		p.put("d", store.Negative, time.Second)
+		p.put(store.Negative, time.Second, "d")
 		clk.Advance(2 * time.Second)
-		p.put("e", store.Enforce, time.Hour)
+		p.put(store.Enforce, time.Hour, "e")
 		if s := m.Stats(); s.Expired != 1 || s.Evicted[store.Negative] != 1 || p.keys() != "be" {
 			t.Errorf("stats %+v, left %q", s, p.keys())
 		}
@@ -158,13 +152,12 @@ func TestMemoryBytes(t *testing.T) {
 	// Three entries of one octet of key and ten of value.
 	m := memory(t, store.MemoryConfig{MaxBytes: 33, Now: clk.Now})
 	p := putter{t, m, clk}
-	p.put("a", store.Negative, time.Hour)
-	p.put("b", store.Enforce, time.Hour)
-	p.put("c", store.Enforce, time.Hour)
+	p.put(store.Negative, time.Hour, "a")
+	p.put(store.Enforce, time.Hour, "b", "c")
 	if s := m.Stats(); s.Bytes != 33 || s.Entries != 3 {
 		t.Fatalf("stats %+v", s)
 	}
-	p.put("d", store.Testing, time.Hour)
+	p.put(store.Testing, time.Hour, "d")
 	if p.keys() != "bcd" {
 		t.Errorf("left %q", p.keys())
 	}
@@ -188,9 +181,9 @@ func TestMemoryNeverDropsPrecious(t *testing.T) {
 	m := memory(t, store.MemoryConfig{MaxEntries: 50, Now: clk.Now})
 	p := putter{t, m, clk}
 	for i := range 5000 {
-		p.put(fmt.Sprint("e", i%30), store.Enforce, time.Hour)
-		p.put(fmt.Sprint("t", i), store.Testing, time.Hour)
-		p.put(fmt.Sprint("n", i), store.Negative, time.Hour)
+		p.put(store.Enforce, time.Hour, fmt.Sprint("e", i%30))
+		p.put(store.Testing, time.Hour, fmt.Sprint("t", i))
+		p.put(store.Negative, time.Hour, fmt.Sprint("n", i))
 		clk.Advance(time.Millisecond)
 	}
 	for i := range 30 {
@@ -218,8 +211,7 @@ func TestMemoryAllEnds(t *testing.T) {
 			c := storetest.NewClock()
 			m := memory(t, store.MemoryConfig{Now: c.Now})
 			p := putter{t, m, c}
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "a", "b")
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			shown := 0

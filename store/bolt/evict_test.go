@@ -92,6 +92,19 @@ func TestVersion1(t *testing.T) {
 	}
 }
 
+// putHonest stores policies of many domains, which end in a week.
+func putHonest(t *testing.T, s *bolt.Store, c *storetest.Clock) (es []store.Entry) {
+	t.Helper()
+	for i := range 1000 {
+		es = append(es, store.Entry{Key: fmt.Sprintf("sts/p/honest%d.example", i), Value: bytes.Repeat([]byte("v"), 300), Class: store.Enforce,
+			Expires: c.Now().Add(7 * 24 * time.Hour), Group: fmt.Sprintf("honest%d.example", i)})
+	}
+	if err := s.PutAll(ctx, es); err != nil {
+		t.Fatal(err)
+	}
+	return es
+}
+
 // TestFlood: policies that their owner makes large and long-lived drive none out that is in
 // use (issue 14, C1), whether they are of one registrable domain or of many.
 func TestFlood(t *testing.T) {
@@ -101,14 +114,7 @@ func TestFlood(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s.db")
 			cfg := bolt.Config{Path: path, MaxBytes: 16 << 20, Now: c.Now}
 			s := open(t, cfg)
-			var es []store.Entry
-			for i := range 1000 {
-				es = append(es, store.Entry{Key: fmt.Sprintf("sts/p/honest%d.example", i), Value: bytes.Repeat([]byte("v"), 300), Class: store.Enforce,
-					Expires: c.Now().Add(7 * 24 * time.Hour), Group: fmt.Sprintf("honest%d.example", i)})
-			}
-			if err := s.PutAll(ctx, es); err != nil {
-				t.Fatal(err)
-			}
+			es := putHonest(t, s, c)
 			c.Advance(24 * time.Hour)
 			for _, e := range es {
 				s.Get(ctx, e.Key)
@@ -146,14 +152,7 @@ func TestFlood(t *testing.T) {
 	t.Run("small", func(t *testing.T) {
 		c := storetest.NewClock()
 		s := open(t, bolt.Config{Path: filepath.Join(t.TempDir(), "s.db"), MaxEntries: 2000, Now: c.Now})
-		var es []store.Entry
-		for i := range 1000 {
-			es = append(es, store.Entry{Key: fmt.Sprintf("sts/p/honest%d.example", i), Value: bytes.Repeat([]byte("v"), 300), Class: store.Enforce,
-				Expires: c.Now().Add(7 * 24 * time.Hour), Group: fmt.Sprintf("honest%d.example", i)})
-		}
-		if err := s.PutAll(ctx, es); err != nil {
-			t.Fatal(err)
-		}
+		es := putHonest(t, s, c)
 		c.Advance(6 * 24 * time.Hour) // unused since then
 		for i := range 50 {
 			var flood []store.Entry
