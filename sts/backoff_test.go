@@ -13,28 +13,22 @@ import (
 
 // TestBackOffKinds: the failure that is remembered is the failure that was, in every kind.
 func TestBackOffKinds(t *testing.T) {
-	for _, c := range fetchCases {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.domain("example.org", "one", enforce)
-				c.breaks(w)
-				cl := w.client()
-				first := cl.Lookup(context.Background(), host("example.org"))
-				again := cl.Lookup(context.Background(), host("example.org"))
-				var a, b *sts.FetchError
-				if !errors.As(first.FetchErr, &a) || !errors.As(again.FetchErr, &b) {
-					t.Fatalf("%v, %v", first.FetchErr, again.FetchErr)
-				}
-				if a.Repeated || !b.Repeated || a.Kind != b.Kind || a.Status != b.Status || a.Note != b.Note || a.Host != b.Host || !a.Until.Equal(b.Until) || a.Until.Before(time.Now()) {
-					t.Errorf("first %+v, again %+v", a, b)
-				}
-				if b.Detail == "" {
-					t.Errorf("nothing is told of the failure: %v", b)
-				}
-			})
-		})
-	}
+	eachFetch(t, fetchCases, func(t *testing.T, w *world, c fetchCase) {
+		c.breaks(w)
+		cl := w.client()
+		first := cl.Lookup(context.Background(), host("example.org"))
+		again := cl.Lookup(context.Background(), host("example.org"))
+		var a, b *sts.FetchError
+		if !errors.As(first.FetchErr, &a) || !errors.As(again.FetchErr, &b) {
+			t.Fatalf("%v, %v", first.FetchErr, again.FetchErr)
+		}
+		if a.Repeated || !b.Repeated || a.Kind != b.Kind || a.Status != b.Status || a.Note != b.Note || a.Host != b.Host || !a.Until.Equal(b.Until) || a.Until.Before(time.Now()) {
+			t.Errorf("first %+v, again %+v", a, b)
+		}
+		if b.Detail == "" {
+			t.Errorf("nothing is told of the failure: %v", b)
+		}
+	})
 }
 
 // TestUntil: a policy, an answer and a failure each say when to ask again.
