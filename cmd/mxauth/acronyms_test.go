@@ -9,12 +9,13 @@ import (
 
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/conformance/lab/labtest"
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 // TestAcronyms: the words of RFC 7218 are taken in place of numbers, and printed beside them.
 func TestAcronyms(t *testing.T) {
 	t.Run("TLSA7218-2-01 acronyms and numbers", func(t *testing.T) {
-		file := testFile(t, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: newSPKI(t)}))
+		file := testFile(t, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: certtest.NewKey().SPKI}))
 		make := func(usage, selector, matching string) string {
 			t.Helper()
 			out, said, code := inProcess(t, nobodyThere, time.Now, "tlsa", "make", "--host", "mx.example.org", "--usage", usage, "--selector", selector, "--matching-type", matching, file)

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -43,18 +39,4 @@ func testFile(t testing.TB, name string, text []byte) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// newSPKI is a public key that is not published.
-func newSPKI(t *testing.T) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	spki, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return spki
 }

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/internal/servetest"
 )
 
@@ -178,18 +177,7 @@ const killed = 20
 // TestKill: a daemon that is killed under load, 20 times, loses no policy that an answer has
 // rested on, although the policy is not published any more, and no answer is weaker than before.
 func TestKill(t *testing.T) {
-	var worlds []lab.World
-	for i := range killed {
-		name := fmt.Sprintf("kill-%d", i)
-		domain := name + ".test"
-		was := lab.World{Name: name, Domain: domain, Zones: []lab.Zone{{Apex: domain, Sign: lab.Unsigned}},
-			Hosts: []lab.Host{{Name: "mx." + domain, Pref: 10}}, STS: &lab.STS{Mode: "enforce"}}
-		now := was
-		now.STS, now.Was = nil, &was
-		now.About, now.Want = "a policy that is published no more", lab.Want{Outcome: "authenticated"}
-		worlds = append(worlds, now)
-	}
-	l := startLab(t, append(worlds, serveWorlds(t, "dane-ee", "sts-testing")...), nil)
+	l := startLab(t, append(stsWorlds("kill", killed), serveWorlds(t, "dane-ee", "sts-testing")...), nil)
 	dialer := serveDialer(t, l)
 	dir := shortDir(t)
 	config, socket, _ := writeConfig(t, l, dir, fmt.Sprintf("[store]\npath = \"bolt:%s/p.db\"\n", dir))

@@ -10,12 +10,13 @@ import (
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 // TestTLSARollover plays the change of a key as RFC 7671 section 8.1 has it: current and
 // next records stand side by side, and time goes by.
 func TestTLSARollover(t *testing.T) {
-	spki := newSPKI(t)
+	spki := certtest.NewKey().SPKI
 	next, err := dane.GenerateFromKey(dane.Recommended(dane.DANEEE), spki)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func TestTLSARollover(t *testing.T) {
 
 func TestTLSAMakePrints(t *testing.T) {
 	t.Run("TLSA6698-2.2-01 what make prints is presentation format, and reads back", func(t *testing.T) {
-		spki := newSPKI(t)
+		spki := certtest.NewKey().SPKI
 		file := testFile(t, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}))
 		for matching, m := range map[string]dane.MatchingType{"0": dane.Full, "SHA2-256": dane.SHA2_256, "2": dane.SHA2_512} {
 			want, err := dane.GenerateFromKey(dane.Recipe{Usage: dane.DANEEE, Selector: dane.SPKI, MatchingType: m}, spki)
