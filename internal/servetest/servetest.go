@@ -26,6 +26,19 @@ func Start(tb testing.TB, s Server) (path string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	serve(tb, s, l)
+	return path
+}
+
+// StartPipes serves on connections in memory until the test ends. The test fails if Serve
+// returns an error.
+func StartPipes(tb testing.TB, s Server) *Pipes {
+	l := NewPipes()
+	serve(tb, s, l)
+	return l
+}
+
+func serve(tb testing.TB, s Server, l net.Listener) {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	tb.Cleanup(func() {
@@ -34,7 +47,6 @@ func Start(tb testing.TB, s Server) (path string) {
 			tb.Errorf("Serve: %v", err)
 		}
 	})
-	return path
 }
 
 // TCP calls f for each connection to a port of 127.0.0.1, as [Connections] does, and returns

@@ -113,9 +113,7 @@ func TestTimes(t *testing.T) {
 		t.Run(x.about, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := exim.New(exim.Config{Answer: func(context.Context, string, string) string { return "req=may" }})
-				l := servetest.NewPipes()
-				served := make(chan error)
-				go func() { served <- s.Serve(l) }()
+				l := servetest.StartPipes(t, s)
 				begun, ended := time.Now(), make(chan time.Time, 1)
 				here, there := net.Pipe()
 				l.Hand(&closeNoted{there, sync.OnceFunc(func() { ended <- time.Now() })})
@@ -126,10 +124,6 @@ func TestTimes(t *testing.T) {
 				}
 				here.Close()
 				said.Wait()
-				s.Close()
-				if err := <-served; err != nil {
-					t.Error(err)
-				}
 			})
 		})
 	}
@@ -157,13 +151,7 @@ func FuzzLine(f *testing.F) {
 		}
 		return "req=may"
 	}})
-	l := servetest.NewPipes()
-	served := make(chan error)
-	go func() { served <- s.Serve(l) }()
-	f.Cleanup(func() {
-		s.Close()
-		<-served
-	})
+	l := servetest.StartPipes(f, s)
 	f.Fuzz(func(t *testing.T, line []byte) {
 		here := l.Dial()
 		go func() {

@@ -132,10 +132,7 @@ func TestFloods(t *testing.T) {
 func TestSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := config(t)
-		s := httpdoor.New(c)
-		l := servetest.NewPipes()
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
+		l := servetest.StartPipes(t, httpdoor.New(c))
 		for _, x := range []struct {
 			name, text string
 			most       time.Duration
@@ -153,8 +150,6 @@ func TestSlow(t *testing.T) {
 			}
 			conn.Close()
 		}
-		s.Close()
-		<-done
 	})
 }
 
@@ -233,10 +228,7 @@ func TestClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, b := config(t)
 		s := httpdoor.New(c)
-		l := servetest.NewPipes()
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
-		defer func() { s.Close(); <-done }()
+		l := servetest.StartPipes(t, s)
 		release := b.dns.Hold("example.org", dnssec.TypeMX)
 		ask := func() net.Conn {
 			conn := l.Dial()

@@ -20,16 +20,9 @@ func inTime(t *testing.T, c socketmap.Config, f func(t *testing.T, s *socketmap.
 	synctest.Test(t, func(t *testing.T) {
 		c.Maps = map[string]string{"QUERY": "plain"}
 		s := socketmap.New(c)
-		l := servetest.NewPipes()
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
-		client := l.Dial()
+		client := servetest.StartPipes(t, s).Dial()
 		f(t, s, client)
 		client.Close()
-		s.Close()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 	})
 }
 
