@@ -113,14 +113,4 @@ var eximReasons = []boardReason{
 
 // endOfFate is how a message ended that Exim was given. A certificate that it finds good and
 // does not demand proves nothing.
-func endOfFate(f peers.Fate) end {
-	switch {
-	case !f.Delivered:
-		return heldBack
-	case f.Verified == "dane":
-		return "authenticated"
-	case f.TLS != "":
-		return "encrypted"
-	}
-	return "cleartext"
-}
+func endOfFate(f peers.Fate) end { return endBy(f.Delivered, f.Verified == "dane", f.TLS) }
