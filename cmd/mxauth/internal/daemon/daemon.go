@@ -109,10 +109,10 @@ func (d *Daemon) open() error {
 	if s.Metrics != "" && d.c.Metrics != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", d.c.Metrics.Handler())
-		d.addHTTP(&errs, "metrics", settings.Listen{Door: "http", Address: s.Metrics}, mux)
+		d.addHTTP(&errs, "metrics", s.MetricsListen(), mux)
 	}
 	if s.Control != "" && d.c.Control != nil {
-		d.addHTTP(&errs, "control", settings.Listen{Door: "http", Address: "unix:" + s.Control, Mode: "0600"}, d.c.Control)
+		d.addHTTP(&errs, "control", s.ControlListen(), d.c.Control)
 	}
 	if len(d.doors) == 0 && len(errs) == 0 {
 		errs = append(errs, errors.New("nothing to listen at: the configuration has no [[listen]]"))

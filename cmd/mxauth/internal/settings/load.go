@@ -336,19 +336,39 @@ func (s *Settings) check() (errs []error) {
 		bad("policy.names", "only means something at policy.level secure, which is %s (%s)", s.Level, s.Origin("policy.level"))
 	}
 	seen := map[string]string{}
+	use := func(where, key string, l *Listen) {
+		network, addr, err := l.Network()
+		if err != nil {
+			return
+		}
+		if o := seen[network+addr]; o != "" {
+			errs = append(errs, &Problem{Where: where, Key: key, Why: fmt.Sprintf("%s is used already (%s)", l.Address, o)})
+		}
+		seen[network+addr] = where
+	}
 	for i := range s.Listen {
 		l := &s.Listen[i]
 		errs = append(errs, l.faults()...)
-		network, addr, err := l.Network()
-		if err != nil {
-			continue
+		use(l.where, "listen.address", l)
+	}
+	if l := s.MetricsListen(); s.Metrics != "" {
+		if _, _, err := l.Network(); err != nil {
+			bad("serve.metrics", "%v", err)
 		}
-		if o := seen[network+addr]; o != "" {
-			errs = append(errs, &Problem{Where: l.where, Key: "listen.address", Why: fmt.Sprintf("%s is used already (%s)", l.Address, o)})
-		}
-		seen[network+addr] = l.where
+		use(s.Origin("serve.metrics"), "serve.metrics", &l)
+	}
+	if l := s.ControlListen(); s.Control != "" {
+		use(s.Origin("serve.control"), "serve.control", &l)
 	}
 	return errs
+}
+
+// MetricsListen is the listener of the metrics.
+func (s *Settings) MetricsListen() Listen { return Listen{Door: "http", Address: s.Metrics} }
+
+// ControlListen is the control socket, which is for the user of the daemon alone.
+func (s *Settings) ControlListen() Listen {
+	return Listen{Door: "http", Address: "unix:" + s.Control, Mode: "0600"}
 }
 
 // A lineIndex knows the lines of keys.
