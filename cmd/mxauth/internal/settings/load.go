@@ -165,16 +165,20 @@ func (s *Settings) Parse(name, text string) error {
 		}
 		for _, k := range slices.Sorted(maps.Keys(sub)) {
 			key := table + "." + k
-			r := find(key)
+			r := find(strings.ReplaceAll(key, "_", "-"))
 			if r == nil {
 				bad(key, unknown(key, keys()))
+				continue
+			}
+			if _, twice := sub[strings.ReplaceAll(k, "_", "-")]; twice && strings.Contains(k, "_") {
+				bad(key, "is "+r.Key+", which is given, too")
 				continue
 			}
 			if err := r.setTOML(s, sub[k]); err != nil {
 				bad(key, err.Error())
 				continue
 			}
-			s.origins[key] = at(name, lines.of(key))
+			s.origins[r.Key] = at(name, lines.of(key))
 		}
 	}
 	return errors.Join(errs...)

@@ -15,7 +15,8 @@ import (
 func Example(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# Configuration of mxauth. Every line that is commented out shows the default.\n" +
-		"# A setting can also be given by the variable MXAUTH_TABLE_KEY, and most by a flag.\n")
+		"# A setting can also be given by the variable MXAUTH_TABLE_KEY, and most by a flag.\n" +
+		"# Keys may have _ in place of -.\n")
 	last := ""
 	for i := range table {
 		r := &table[i]

@@ -113,6 +113,19 @@ F:20: listen.mode: "999" is not an octal mode such as 0660`
 	}
 }
 
+// TestUnderscores: a key may have _ in place of -, as the settings of Postfix and of other policy
+// servers have, but not both.
+func TestUnderscores(t *testing.T) {
+	s, err := load(t, "[policy]\nmin_tls = \"off\"\n[serve]\nallow_deviation = true\n", nil)
+	if err != nil || s.MinTLS != "off" || !s.AllowDeviation || filepath.Base(s.Origin("serve.allow-deviation")) != "mxauth.toml:4" {
+		t.Error(s, err)
+	}
+	_, err = load(t, "[serve]\nallow-deviation = false\nallow_deviation = true\n", nil)
+	if err == nil || !strings.Contains(err.Error(), "mxauth.toml:3: serve.allow_deviation: is serve.allow-deviation, which is given, too") {
+		t.Error(err)
+	}
+}
+
 func TestSyntax(t *testing.T) {
 	_, err := load(t, "[resolver]\nservers = [\n", nil)
 	if err == nil || !strings.Contains(err.Error(), "mxauth.toml:2:") && !strings.Contains(err.Error(), "mxauth.toml:3:") {
