@@ -82,6 +82,9 @@ func runServe(cmd *cobra.Command, e *env, f *serveFlags) error {
 	defer d.close()
 	d.load = load
 	if f.check {
+		if err := daemon.Check(s); err != nil {
+			return configError("", "%w", err)
+		}
 		e.out.Linef("the daemon can start")
 		return nil
 	}
@@ -146,13 +149,11 @@ func (f *serveFlags) override(s *settings.Settings) error {
 
 // configFile is the configuration file that is read; "" if there is none.
 func (e *env) configFile() string {
-	if e.flags.config != "" {
-		return e.flags.config
+	name := settings.Source{File: e.flags.config, Getenv: e.getenv}.Path()
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return ""
 	}
-	if _, err := os.Stat(settings.SystemFile); !errors.Is(err, fs.ErrNotExist) {
-		return settings.SystemFile
-	}
-	return ""
+	return name
 }
 
 // newDaemonLog logs to standard error as the settings say.

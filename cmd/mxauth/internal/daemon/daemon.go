@@ -114,8 +114,8 @@ func (d *Daemon) open() error {
 	if s.Control != "" && d.c.Control != nil {
 		d.addHTTP(&errs, "control", s.ControlListen(), d.c.Control)
 	}
-	if len(d.doors) == 0 && len(errs) == 0 {
-		errs = append(errs, errors.New("nothing to listen at: the configuration has no [[listen]]"))
+	if len(s.Listen) == 0 {
+		errs = append(errs, errNoListen)
 	}
 	return errors.Join(errs...)
 }

@@ -146,10 +146,16 @@ var Doors = []string{"socketmap", "exim", "http"}
 // Maps are the maps of a socketmap listener.
 var Maps = []string{"QUERY", "QUERYwithTLSRPT", "sts"}
 
+// maxSocketPath is the longest path of a unix socket in bytes: sun_path without its NUL.
+const maxSocketPath = 107
+
 // Network returns network and address for package net: "unix" with a path, or "tcp" with a
 // loopback address. Other addresses are refused except for the door http.
 func (l *Listen) Network() (network, address string, err error) {
 	if path, ok := strings.CutPrefix(l.Address, "unix:"); ok && path != "" {
+		if len(path) > maxSocketPath {
+			return "", "", fmt.Errorf("the path of a unix socket has at most %d bytes, this has %d", maxSocketPath, len(path))
+		}
 		return "unix", path, nil
 	}
 	a, ok := strings.CutPrefix(l.Address, "inet:")

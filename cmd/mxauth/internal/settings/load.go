@@ -96,17 +96,22 @@ func Load(src Source) (*Settings, error) {
 	return s, errors.Join(errs...)
 }
 
+// Path is the file that is read if it exists; "" if there is none to look for.
+func (src Source) Path() string {
+	if src.File != "" {
+		return src.File
+	}
+	if _, err := os.Stat(SystemFile); !errors.Is(err, fs.ErrNotExist) {
+		return SystemFile
+	}
+	return userFile(src.Getenv)
+}
+
 // loadFile reads the file of the source, if there is one.
 func (s *Settings) loadFile(src Source) error {
-	name, named := src.File, src.File != ""
-	if !named {
-		name = SystemFile
-		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-			name = userFile(src.Getenv)
-		}
-		if name == "" {
-			return nil
-		}
+	name, named := src.Path(), src.File != ""
+	if name == "" {
+		return nil
 	}
 	b, err := os.ReadFile(name)
 	if !named && errors.Is(err, fs.ErrNotExist) {
@@ -362,6 +367,9 @@ func (s *Settings) check() (errs []error) {
 		use(s.Origin("serve.metrics"), "serve.metrics", &l)
 	}
 	if l := s.ControlListen(); s.Control != "" {
+		if _, _, err := l.Network(); err != nil {
+			bad("serve.control", "%v", err)
+		}
 		use(s.Origin("serve.control"), "serve.control", &l)
 	}
 	return errs

@@ -254,11 +254,13 @@ func TestMapNames(t *testing.T) {
 func TestServeAddresses(t *testing.T) {
 	const listen = "[[listen]]\ndoor = \"exim\"\naddress = \"unix:/run/x\"\n"
 	for in, want := range map[string]string{
-		`metrics = "inet:127.0.0.1:9100"`: "",
-		`metrics = "unix:/run/m"`:         "",
-		`metrics = "127.0.0.1:9100"`:      "mxauth.toml:2: serve.metrics: \"127.0.0.1:9100\" is neither unix:PATH nor inet:HOST:PORT",
-		`metrics = "unix:/run/x"`:         "mxauth.toml:2: serve.metrics: unix:/run/x is used already",
-		`control = "/run/x"`:              "mxauth.toml:2: serve.control: unix:/run/x is used already",
+		`metrics = "inet:127.0.0.1:9100"`:                    "",
+		`metrics = "unix:/run/m"`:                            "",
+		`metrics = "127.0.0.1:9100"`:                         "mxauth.toml:2: serve.metrics: \"127.0.0.1:9100\" is neither unix:PATH nor inet:HOST:PORT",
+		`metrics = "unix:/run/x"`:                            "mxauth.toml:2: serve.metrics: unix:/run/x is used already",
+		`metrics = "unix:/` + strings.Repeat("m", 107) + `"`: "mxauth.toml:2: serve.metrics: the path of a unix socket has at most 107 bytes, this has 108",
+		`control = "/` + strings.Repeat("m", 107) + `"`:      "mxauth.toml:2: serve.control: the path of a unix socket has at most 107 bytes, this has 108",
+		`control = "/run/x"`:                                 "mxauth.toml:2: serve.control: unix:/run/x is used already",
 	} {
 		_, err := load(t, "[serve]\n"+in+"\n"+listen, nil)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
