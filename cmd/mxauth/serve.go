@@ -75,6 +75,13 @@ func runServe(cmd *cobra.Command, e *env, f *serveFlags) error {
 	if err := refuse(s, e.configFile()); err != nil {
 		return err
 	}
+	if e.hup == nil && !f.check {
+		// From here on until the process ends: a SIGHUP that comes while the store is opened, or
+		// while it is closed, must not end the process at once.
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGHUP)
+		e.hup = c
+	}
 	d, err := openDaemon(cmd.Context(), e, s, f.check)
 	if err != nil {
 		return err
@@ -115,14 +122,7 @@ func (d *service) serve(ctx context.Context) error {
 		return configError("", "%w", err)
 	}
 	d.addresses = run.Addresses()
-	hup := d.e.hup
-	if hup == nil {
-		c := make(chan os.Signal, 1)
-		signal.Notify(c, syscall.SIGHUP)
-		defer signal.Stop(c)
-		hup = c
-	}
-	if err := run.Run(ctx, hup); err != nil {
+	if err := run.Run(ctx, d.e.hup); err != nil {
 		return err
 	}
 	return errStopped
