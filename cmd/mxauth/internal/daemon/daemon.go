@@ -171,6 +171,7 @@ func (d *Daemon) Run(ctx context.Context, hup <-chan os.Signal) error {
 	wg.Go(func() { d.watchdog(ctx) })
 	d.c.Logger.Info("serving", "listeners", d.Addresses())
 	d.notify(sd.SdNotifyReady)
+	releaseStartPages()
 	for done := false; !done; {
 		select {
 		case s := <-hup:
