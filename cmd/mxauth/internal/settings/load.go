@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -340,6 +341,11 @@ func (s *Settings) check() (errs []error) {
 	}
 	if s.Memory != "accept" && s.Store == "memory" {
 		bad("memory.action", "%s: a store in memory forgets at the end; name one that stays, such as bolt:FILE (store.path is that of: %s)", s.Memory, s.Origin("store.path"))
+	}
+	if u, err := url.Parse(s.Store); err == nil && s.StorePassword != "" {
+		if _, has := u.User.Password(); has {
+			bad("store.password-file", "the URL of store.path has a password, too (%s)", s.Origin("store.path"))
+		}
 	}
 	if len(s.Names) > 0 && s.Level != "secure" && s.Origin("policy.names") != "--name" {
 		bad("policy.names", "only means something at policy.level secure, which is %s (%s)", s.Level, s.Origin("policy.level"))

@@ -126,6 +126,16 @@ func TestUnderscores(t *testing.T) {
 	}
 }
 
+// TestTwoPasswords: the password of a store is in its URL or in a file.
+func TestTwoPasswords(t *testing.T) {
+	for url, want := range map[string]string{"redis://u:p@h": "mxauth.toml:3: store.password-file: the URL of store.path has a password, too", "redis://u@h": "", "redis://h": ""} {
+		_, err := load(t, "[store]\npath = \""+url+"\"\npassword-file = \"f\"\n", nil)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", url, err, want)
+		}
+	}
+}
+
 func TestSyntax(t *testing.T) {
 	_, err := load(t, "[resolver]\nservers = [\n", nil)
 	if err == nil || !strings.Contains(err.Error(), "mxauth.toml:2:") && !strings.Contains(err.Error(), "mxauth.toml:3:") {
