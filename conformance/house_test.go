@@ -89,6 +89,8 @@ var owners = map[string][]string{
 	module + "/conformance/mutate":          {"cmd/devtool"},
 	module + "/cmd/mxconform":               {},
 	"github.com/chromedp":                   testsOnly,
+
+	module + "/cmd/mxauth/internal/listener/listenertest": testsOnly,
 }
 
 var (

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/exim"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/listener/listenertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -100,19 +101,6 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// A pipe listener hands out connections without a kernel, for the clock of synctest.
-type pipeListener chan net.Conn
-
-func (l pipeListener) Accept() (net.Conn, error) {
-	c, ok := <-l
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return c, nil
-}
-func (l pipeListener) Close() error   { return nil }
-func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
-
 // A client that sends no line is cut off after 5 s, also one that goes on sending, and one
 // that does not read the answer 5 s after that.
 func TestTimes(t *testing.T) {
@@ -139,12 +127,12 @@ func TestTimes(t *testing.T) {
 		t.Run(x.about, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := exim.New(exim.Config{Answer: func(context.Context, string, string) string { return "req=may" }})
-				l := make(pipeListener, 1)
+				l := listenertest.New()
 				served := make(chan error)
 				go func() { served <- s.Serve(l) }()
 				begun, ended := time.Now(), make(chan time.Time, 1)
 				here, there := net.Pipe()
-				l <- &closeNoted{there, sync.OnceFunc(func() { ended <- time.Now() })}
+				l.Give(&closeNoted{there, sync.OnceFunc(func() { ended <- time.Now() })})
 				var said sync.WaitGroup
 				said.Go(func() { x.say(here) })
 				if got := (<-ended).Sub(begun); got != x.want {
@@ -153,7 +141,6 @@ func TestTimes(t *testing.T) {
 				here.Close()
 				said.Wait()
 				s.Close()
-				close(l)
 				if err := <-served; err != nil {
 					t.Error(err)
 				}
@@ -184,17 +171,15 @@ func FuzzLine(f *testing.F) {
 		}
 		return "req=may"
 	}})
-	l := make(pipeListener)
+	l := listenertest.New()
 	served := make(chan error)
 	go func() { served <- s.Serve(l) }()
 	f.Cleanup(func() {
 		s.Close()
-		close(l)
 		<-served
 	})
 	f.Fuzz(func(t *testing.T, line []byte) {
-		here, there := net.Pipe()
-		l <- there
+		here := l.Dial()
 		go func() {
 			here.Write(append(line, '\n'))
 			here.SetReadDeadline(time.Now().Add(time.Minute))

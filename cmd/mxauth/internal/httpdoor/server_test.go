@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/listener/listenertest"
 	"github.com/mxauth/mxauth/dnssec"
 )
 
@@ -146,7 +147,7 @@ func TestSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := config(t)
 		s := httpdoor.New(c)
-		l := newPipeListener()
+		l := listenertest.New()
 		done := make(chan error, 1)
 		go func() { done <- s.Serve(l) }()
 		for _, x := range []struct {
@@ -157,7 +158,7 @@ func TestSlow(t *testing.T) {
 			{"a header", "GET /healthz HTTP/1.1\r\nHost: loc", 10 * time.Second},
 			{"a body", "POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", 20 * time.Second},
 		} {
-			conn := l.dial()
+			conn := l.Dial()
 			begun := time.Now()
 			go conn.Write([]byte(x.text))
 			io.Copy(io.Discard, conn)
@@ -170,39 +171,6 @@ func TestSlow(t *testing.T) {
 		<-done
 	})
 }
-
-// A pipeListener accepts connections in memory.
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func newPipeListener() *pipeListener { return &pipeListener{make(chan net.Conn), make(chan struct{})} }
-
-func (l *pipeListener) dial() net.Conn {
-	a, b := net.Pipe()
-	l.conns <- b
-	return a
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	select {
-	case <-l.closed:
-	default:
-		close(l.closed)
-	}
-	return nil
-}
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // TestConnections: beyond the limit the connection that is idle longest makes room; where
 // all are busy, the new one is closed.
@@ -279,13 +247,13 @@ func TestClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, b := config(t)
 		s := httpdoor.New(c)
-		l := newPipeListener()
+		l := listenertest.New()
 		done := make(chan error, 1)
 		go func() { done <- s.Serve(l) }()
 		defer func() { s.Close(); <-done }()
 		release := b.dns.Hold("example.org", dnssec.TypeMX)
 		ask := func() net.Conn {
-			conn := l.dial()
+			conn := l.Dial()
 			if _, err := io.WriteString(conn, "GET /v1/plan?domain=example.org HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}

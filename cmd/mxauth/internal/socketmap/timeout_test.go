@@ -6,34 +6,13 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/listener/listenertest"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/socketmap"
 )
-
-// A pipeListener accepts pipes, whose deadlines are those of imitated time.
-type pipeListener struct {
-	conns chan net.Conn
-	close func()
-}
-
-func newPipeListener() *pipeListener {
-	conns := make(chan net.Conn)
-	return &pipeListener{conns, sync.OnceFunc(func() { close(conns) })}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	c, ok := <-l.conns
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return c, nil
-}
-func (l *pipeListener) Close() error   { l.close(); return nil }
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // inTime runs f with a connection to a server, in imitated time.
 func inTime(t *testing.T, c socketmap.Config, f func(t *testing.T, s *socketmap.Server, c net.Conn)) {
@@ -41,11 +20,10 @@ func inTime(t *testing.T, c socketmap.Config, f func(t *testing.T, s *socketmap.
 	synctest.Test(t, func(t *testing.T) {
 		c.Maps = map[string]string{"QUERY": "plain"}
 		s := socketmap.New(c)
-		l := newPipeListener()
+		l := listenertest.New()
 		done := make(chan error, 1)
 		go func() { done <- s.Serve(l) }()
-		client, server := net.Pipe()
-		l.conns <- server
+		client := l.Dial()
 		f(t, s, client)
 		client.Close()
 		s.Close()
