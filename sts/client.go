@@ -1,6 +1,7 @@
 package sts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,15 +93,9 @@ func NewClient(c Config) (*Client, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultFetchTimeout
-	}
-	if c.Wait == 0 {
-		c.Wait = DefaultWait
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	c.Timeout = cmp.Or(c.Timeout, DefaultFetchTimeout)
+	c.Wait = cmp.Or(c.Wait, DefaultWait)
 	if c.NAT64 == nil {
 		c.NAT64 = c.Resolver
 	}

@@ -132,19 +132,13 @@ func Open(c Config) (*Store, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	if c.Prefix == "" {
-		c.Prefix = DefaultPrefix
-	}
+	c.Prefix = cmp.Or(c.Prefix, DefaultPrefix)
 	s := &Store{entries: c.Prefix + "e/", locks: c.Prefix + "l/", timeout: c.Timeout, now: c.Now, log: c.Logger, own: map[string]time.Time{}}
-	if s.timeout == 0 {
-		s.timeout = DefaultTimeout
-	}
+	s.timeout = cmp.Or(s.timeout, DefaultTimeout)
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s.log = cmp.Or(s.log, slog.New(slog.DiscardHandler))
 	if c.TLS != nil {
 		name := option.TLSConfig.ServerName
 		option.TLSConfig = c.TLS.Clone()

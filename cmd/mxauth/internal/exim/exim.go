@@ -55,9 +55,7 @@ type Server struct {
 
 // New makes a server that listens nowhere yet.
 func New(c Config) *Server {
-	if c.MaxConns <= 0 {
-		c.MaxConns = DefaultMaxConns
-	}
+	c.MaxConns = cmp.Or(max(c.MaxConns, 0), DefaultMaxConns)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	s := &Server{c: c, turns: make(chan struct{}, c.MaxConns), conns: map[net.Conn]struct{}{}}
 	s.group = listener.New(c.Logger, listener.Hooks{Start: s.start, Cut: s.cut})

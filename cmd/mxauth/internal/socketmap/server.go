@@ -107,12 +107,8 @@ type mapName struct {
 
 // New makes a server that listens nowhere yet.
 func New(c Config) *Server {
-	if c.MaxConns <= 0 {
-		c.MaxConns = DefaultMaxConns
-	}
-	if c.Idle <= 0 {
-		c.Idle = DefaultIdle
-	}
+	c.MaxConns = cmp.Or(max(c.MaxConns, 0), DefaultMaxConns)
+	c.Idle = cmp.Or(max(c.Idle, 0), DefaultIdle)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
