@@ -18,6 +18,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/inflight"
 	"github.com/mxauth/mxauth/internal/specialaddr"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -78,10 +79,10 @@ type Client struct {
 	life context.Context
 	end  context.CancelFunc
 
-	mu      sync.Mutex // guards closed, updates and the Add side of wg
-	closed  bool
+	calls inflight.Group // what Close waits for
+
+	mu      sync.Mutex                  // guards updates
 	updates map[updateKey]*policyUpdate // under way
-	wg      sync.WaitGroup
 }
 
 // NewClient checks c and returns a client. It starts no goroutine. The error reports
@@ -154,11 +155,9 @@ func (c *Client) Cache() *Cache { return c.cache }
 // it was given, but tries once more to write what that did not take; the error is that of
 // this attempt. Lookups that come later answer from the cache and fetch nothing.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
+	c.calls.Close()
 	c.end()
-	c.wg.Wait()
+	c.calls.Wait()
 	switch {
 	case c.own != nil:
 		return c.own.Close()
@@ -168,17 +167,6 @@ func (c *Client) Close() error {
 		return c.front.Sync(ctx)
 	}
 	return nil
-}
-
-// begin notes that work starts that Close has to wait for; false if it is too late.
-func (c *Client) begin() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.wg.Add(1)
-	return true
 }
 
 // Cached returns the unexpired cached policy of domain without asking anybody; ok is
@@ -406,7 +394,7 @@ func (c *Client) record(ctx context.Context, domain rfc6125.Host) (Record, dnsse
 
 // goOn does a lookup for a caller that has left.
 func (c *Client) goOn(domain rfc6125.Host) {
-	if !c.begin() {
+	if !c.calls.Enter() {
 		return
 	}
 	ch := c.flights.DoChan("look\x00"+domain.String(), func() (any, error) {
@@ -422,7 +410,7 @@ func (c *Client) goOn(domain rfc6125.Host) {
 		return nil, nil
 	})
 	go func() {
-		defer c.wg.Done()
+		defer c.calls.Leave()
 		<-ch
 	}()
 }

@@ -9,11 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/inflight"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -58,11 +58,7 @@ type Client struct {
 	servers []*server
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
-
-	// mu guards closed. It is never held across I/O.
-	mu      sync.Mutex
-	closed  bool
-	running sync.WaitGroup // one for each Exchange under way
+	running inflight.Group // one for each Exchange under way
 }
 
 var (
@@ -122,26 +118,13 @@ func (c *Client) Servers() []Server {
 // net/http, which serve DNS over HTTPS, end with their connections by themselves.
 // Exchanges under way fail. It may be called more than once.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
+	c.running.Close()
 	c.cancel()
 	c.running.Wait() // the connections are not used from here on
 	for _, s := range c.servers {
 		s.close()
 	}
 	return nil
-}
-
-// enter counts one Exchange in; false after Close.
-func (c *Client) enter() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.running.Add(1)
-	return true
 }
 
 // Exchange implements [dnssec.Upstream].
@@ -156,10 +139,10 @@ func (c *Client) Exchange(ctx context.Context, msg []byte) (dnssec.Response, err
 	if err != nil {
 		return dnssec.Response{}, err
 	}
-	if !c.enter() {
+	if !c.running.Enter() {
 		return dnssec.Response{}, &failure{dnssec.ErrUnreachable, ErrClosed}
 	}
-	defer c.running.Done()
+	defer c.running.Leave()
 	if err := ctx.Err(); err != nil {
 		return dnssec.Response{}, &failure{dnssec.ErrTimeout, context.Cause(ctx)}
 	}
