@@ -81,13 +81,16 @@ func gather(lines []string) ([]proof.RRset, []proof.Key, error) {
 
 // RunDS judges whether a DS is the digest of a key.
 func RunDS(row dnssecfacts.DS) sets.Result {
-	res := sets.Result{Case: "ds " + row.DS, Want: match(row.Match)}
 	got, err := dsMatches(row.DS, row.DNSKEY)
+	return compared("ds "+row.DS, match, row.Match, got, err)
+}
+
+// compared is the result of a case that is true or false, in the words for both.
+func compared(name string, word func(bool) string, want, got bool, err error) sets.Result {
+	res := sets.Result{Case: name, Want: word(want), Got: word(got)}
 	if err != nil {
 		res.Got = err.Error()
-		return res
 	}
-	res.Got = match(got)
 	return res
 }
 
@@ -96,6 +99,13 @@ func match(ok bool) string {
 		return "match"
 	}
 	return "no match"
+}
+
+func covering(ok bool) string {
+	if ok {
+		return "covered"
+	}
+	return "not covered"
 }
 
 func dsMatches(dsLine, keyLine string) (bool, error) {
@@ -145,21 +155,8 @@ func readSalt(s string) ([]byte, error) {
 
 // RunCover judges whether an NSEC3 record covers a name.
 func RunCover(row dnssecfacts.Cover) sets.Result {
-	res := sets.Result{Case: fmt.Sprintf("nsec3cover %s %s", row.Owner, row.Name), Want: covering(row.Covers)}
 	got, err := covers(row)
-	if err != nil {
-		res.Got = err.Error()
-		return res
-	}
-	res.Got = covering(got)
-	return res
-}
-
-func covering(ok bool) string {
-	if ok {
-		return "covered"
-	}
-	return "not covered"
+	return compared(fmt.Sprintf("nsec3cover %s %s", row.Owner, row.Name), covering, row.Covers, got, err)
 }
 
 // covers builds the record and asks whether it covers the name. A record that is none
