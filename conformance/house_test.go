@@ -26,13 +26,13 @@ const module = "github.com/mxauth/mxauth"
 // room that is not here may import everything.
 var floors = map[string][]string{
 	"rfc6125":              {"internal/text", "internal/fault"},
-	"store":                {"internal/fault"},
-	"dnssec":               {"rfc6125", "internal/tlsfloor", "internal/text", "internal/fault"},
+	"store":                {"internal/fault", "internal/inflight"},
+	"dnssec":               {"rfc6125", "internal/tlsfloor", "internal/text", "internal/fault", "internal/inflight"},
 	"pkix":                 {"rfc6125", "internal/text", "internal/fault"},
 	"dane":                 {"dnssec", "pkix", "rfc6125", "internal/text", "internal/fault"},
-	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr", "internal/fault"},
+	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr", "internal/fault", "internal/inflight"},
 	"tlsrpt":               {"dnssec", "rfc6125", "internal/fault"},
-	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile", "internal/specialaddr"},
+	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile", "internal/specialaddr", "internal/literal"},
 	"engine/exception":     {"engine/internal/enum", "tlsrpt", "rfc6125", "internal/fault"},
 	"engine/memory":        {"engine/internal/enum", "sts", "store", "rfc6125", "internal/fault"},
 	"engine/reason":        {"engine/internal/enum", "engine/memory", "dane", "sts", "tlsrpt", "dnssec", "rfc6125"},
