@@ -277,7 +277,7 @@ func followed(line string, args []string) []string {
 	return nil // refused as a command line without a verb
 }
 
-// nobody returns an address at which nothing listens: the kernel gives port 1 to no socket.
+// The address of a port at which nothing listens: the kernel gives port 1 to no socket.
 func nobody(t *testing.T) string {
 	t.Helper()
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 9, 9}), 1).String()
