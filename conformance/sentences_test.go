@@ -212,7 +212,6 @@ var proseFields = map[string]string{
 	"sts.Record.Text":                    "the record as it is in the zone",
 	"tlsrpt.Record.Text":                 "the record as it is in the zone",
 	"engine.Peer.Detail":                 "the text of a network error; Ending is for rules",
-	"engine/evidence.Claim.Text":         "what replay prints; ID is for rules",
 	"engine/evidence.Syntax.Text":        "the line at fault of sts.SyntaxError in a file",
 	"engine/evidence.Syntax.Why":         "sts.SyntaxError.Why in a file",
 	"engine/exception.Exception.Reason":  "the operator's own words",

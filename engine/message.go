@@ -67,8 +67,8 @@ var actionWords = [...]string{"retry", "delivered", "bounce", "look-again"}
 // String returns "retry", "delivered", "bounce" or "look-again".
 func (a Action) String() string { return enum.Word(actionWords[:], int(a)) }
 
-// A Fate is what becomes of the message now.
-type Fate struct {
+// A MessageAction says whether to deliver, queue or bounce the message, and why.
+type MessageAction struct {
 	Action Action
 	Reason Reason
 	// Host is the host whose decision is the record of the delivery, or that spoke for
@@ -87,10 +87,10 @@ type Circumstances struct {
 	Looked  bool // [Engine.LookAgain] has been called for it and said no
 }
 
-// Message says what becomes of a message after the tries of its hosts, in the order
+// Message returns what to do with a message after the tries of its hosts, in the order
 // of the plan (section 10). Hosts that are missing at the end were not tried.
-func (e *Engine) Message(p *Plan, tries []Try, c Circumstances) Fate {
-	f := fate(p, tries, c)
+func (e *Engine) Message(p *Plan, tries []Try, c Circumstances) MessageAction {
+	f := messageAction(p, tries, c)
 	if f.Action == Bounce && p.Request.RequireTLS {
 		// REQTLS-5-01: RFC 8689 section 5; REQTLS-5-03: RFC 8689 section 5
 		f.HeadersOnly, f.RequireTLS = true, true
@@ -98,16 +98,16 @@ func (e *Engine) Message(p *Plan, tries []Try, c Circumstances) Fate {
 	return f
 }
 
-func fate(p *Plan, tries []Try, c Circumstances) Fate {
+func messageAction(p *Plan, tries []Try, c Circumstances) MessageAction {
 	if p.MX.Outcome == Bounced { // O3
-		return Fate{Action: Bounce, Reason: p.MX.Reason, Host: -1}
+		return MessageAction{Action: Bounce, Reason: p.MX.Reason, Host: -1}
 	}
 	tries = tries[:min(len(tries), len(p.Hosts))]
 	for i := range tries { // O1, O2: the first that took or rejected it ends the matter
 		t := &tries[i]
 		switch t.Status {
 		case HostDelivered:
-			return Fate{Action: Delivered, Host: i, Reason: p.reason(reason.Delivered, underlying(&t.Decision)).about(&p.Hosts[i])}
+			return MessageAction{Action: Delivered, Host: i, Reason: p.reason(reason.Delivered, underlying(&t.Decision)).about(&p.Hosts[i])}
 		case HostRejected:
 			return rejected(p, i, t)
 		}
@@ -124,35 +124,35 @@ func fate(p *Plan, tries []Try, c Circumstances) Fate {
 	why := blame(p, tries)
 	if !c.Expired {
 		// SMTP5321-4.5.4.1-01: RFC 5321 section 4.5.4.1
-		return Fate{Action: Retry, Host: n.first, Reason: p.reason(reason.Retry, why)}
+		return MessageAction{Action: Retry, Host: n.first, Reason: p.reason(reason.Retry, why)}
 	}
 	// STS-5-04: RFC 8461 section 5
 	if n.byPolicy && !c.Looked { // O8
 		return lookAgain(p, n)
 	}
-	return Fate{Action: Bounce, Host: n.first, Reason: p.reason(reason.QueueExpired, why)}
+	return MessageAction{Action: Bounce, Host: n.first, Reason: p.reason(reason.QueueExpired, why)}
 }
 
 // rejected is O2.
-func rejected(p *Plan, i int, t *Try) Fate {
+func rejected(p *Plan, i int, t *Try) MessageAction {
 	id := reason.Rejected
 	if t.Reply == 530 && p.Request.weakened() && t.Decision.Outcome == Cleartext {
 		id = reason.TLSDemanded // REQTLS-4.2.2-02: RFC 8689 section 4.2.2
 	}
-	return Fate{Action: Bounce, Host: i, Reason: p.reason(id, &reason.Reply{Code: t.Reply, Text: t.Text}).about(&p.Hosts[i])}
+	return MessageAction{Action: Bounce, Host: i, Reason: p.reason(id, &reason.Reply{Code: t.Reply, Text: t.Text}).about(&p.Hosts[i])}
 }
 
 // noAddresses is O6.
-func noAddresses(p *Plan, c Circumstances) Fate {
+func noAddresses(p *Plan, c Circumstances) MessageAction {
 	why := p.Hosts[0].Reason
 	if p.Request.Options.NoAddressDefer && !c.Expired {
-		return Fate{Action: Retry, Host: 0, Reason: why}
+		return MessageAction{Action: Retry, Host: 0, Reason: why}
 	}
-	return Fate{Action: Bounce, Host: 0, Reason: why}
+	return MessageAction{Action: Bounce, Host: 0, Reason: why}
 }
 
 // unmet is O4: no host meets REQUIRETLS.
-func unmet(p *Plan, tries []Try, n counts, c Circumstances) Fate {
+func unmet(p *Plan, tries []Try, n counts, c Circumstances) MessageAction {
 	if n.byPolicy && !c.Looked {
 		return lookAgain(p, n)
 	}
@@ -164,12 +164,12 @@ func unmet(p *Plan, tries []Try, n counts, c Circumstances) Fate {
 		}
 	}
 	// REQTLS-4.2.1-02: RFC 8689 section 4.2.1; REQTLS-4.2.1-03: RFC 8689 section 4.2.1
-	return Fate{Action: Bounce, Host: n.first, Reason: p.reason(reason.RequireTLSFails, underlying(why))}
+	return MessageAction{Action: Bounce, Host: n.first, Reason: p.reason(reason.RequireTLSFails, underlying(why))}
 }
 
 // lookAgain is the first half of O8.
-func lookAgain(p *Plan, n counts) Fate {
-	return Fate{Action: LookAgain, Host: n.first, Reason: p.reason(reason.PolicyLastLook, nil)}
+func lookAgain(p *Plan, n counts) MessageAction {
+	return MessageAction{Action: LookAgain, Host: n.first, Reason: p.reason(reason.PolicyLastLook, nil)}
 }
 
 // counts are what the tries come to together.

@@ -64,7 +64,7 @@ func TestTable10(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := c.world(t)
 			f := w.engine().Message(w.plan(c.r), c.tries, c.c)
-			got := f.Action.String() + " " + string(f.Reason.ID) + " " + explain.Fate(f).Code
+			got := f.Action.String() + " " + string(f.Reason.ID) + " " + explain.MessageAction(f).Code
 			if got != c.want || f.Host != c.host {
 				t.Errorf("%q host %d, want %q host %d (%s)", got, f.Host, c.want, c.host, explain.Text(f.Reason))
 			}
@@ -86,7 +86,7 @@ func TestTable10(t *testing.T) {
 				t.Errorf("%s %s", tries[i].Status, d.Outcome)
 			}
 		}
-		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.4" || f.Reason.ID != reason.NoAddress {
+		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || explain.MessageAction(f).Code != "5.4.4" || f.Reason.ID != reason.NoAddress {
 			t.Errorf("%+v", f)
 		}
 		if s := engine.Summarise(p, ds); s.Outcome != engine.Bounced || explain.Summary(p, s).Code != "5.4.4" {
@@ -96,7 +96,7 @@ func TestTable10(t *testing.T) {
 		p = w.plan(r)
 		ds = []engine.Decision{w.engine().Decide(p, 0, engine.Peer{}, w.now), w.engine().Decide(p, 1, engine.Peer{}, w.now)}
 		tries = []engine.Try{p.TryOf(0, ds[0]), p.TryOf(1, ds[1])}
-		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Retry || explain.Fate(f).Code != "4.4.4" {
+		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Retry || explain.MessageAction(f).Code != "4.4.4" {
 			t.Errorf("%+v", f)
 		}
 		if f := w.engine().Message(p, tries, engine.Circumstances{Expired: true}); f.Action != engine.Bounce {
@@ -108,7 +108,7 @@ func TestTable10(t *testing.T) {
 		// With REQUIRETLS too: there is no host that could fail it.
 		p = w.plan(strict)
 		tries = []engine.Try{p.TryOf(0, w.engine().Decide(p, 0, engine.Peer{}, w.now)), p.TryOf(1, w.engine().Decide(p, 1, engine.Peer{}, w.now))}
-		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.4" {
+		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Bounce || explain.MessageAction(f).Code != "5.4.4" {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -125,9 +125,9 @@ func TestTable10(t *testing.T) {
 		if f.Action != engine.Retry || !strings.Contains(explain.Text(f.Reason), "No mail server answers at ") {
 			t.Errorf("%+v", f)
 		}
-		var zero engine.Fate
+		var zero engine.MessageAction
 		if zero.Action != engine.Retry {
-			t.Error("the zero Fate loses the message")
+			t.Error("the zero MessageAction loses the message")
 		}
 	})
 	t.Run("what a decision alone says of a try", func(t *testing.T) {

@@ -337,7 +337,7 @@ func TestRequirementsMX(t *testing.T) {
 			w := newWorld(t)
 			w.dns.Deny("example.org", dnssec.TypeMX, dnssec.NXDomain, s, dnssec.Reason{})
 			p := w.plan(engine.Request{})
-			if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.1.2" {
+			if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Bounce || explain.MessageAction(f).Code != "5.1.2" {
 				t.Errorf("%s: %+v", s, f)
 			}
 		}
@@ -346,7 +346,7 @@ func TestRequirementsMX(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Fail("example.org", dnssec.TypeMX, dnssec.ErrServFail)
 		p := w.plan(engine.Request{})
-		if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Retry || explain.Fate(f).Code != "4.4.3" {
+		if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Retry || explain.MessageAction(f).Code != "4.4.3" {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -363,7 +363,7 @@ func TestRequirementsMX(t *testing.T) {
 		p := w.plan(engine.Request{})
 		d := w.engine().Decide(p, 0, engine.Peer{}, w.now)
 		f := w.engine().Message(p, []engine.Try{p.TryOf(0, d)}, engine.Circumstances{})
-		if f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.4" || hostNames(p) != "mx.example.org" || w.asked("example.org", dnssec.TypeA) {
+		if f.Action != engine.Bounce || explain.MessageAction(f).Code != "5.4.4" || hostNames(p) != "mx.example.org" || w.asked("example.org", dnssec.TypeA) {
 			t.Errorf("%+v %q %v", f, hostNames(p), w.dns.Asked())
 		}
 		// The same for an implicit MX without address.
@@ -434,7 +434,7 @@ func TestRequirementsMX(t *testing.T) {
 		w := newWorld(t).signed()
 		w.cfg.OwnHosts = []rfc6125.Host{host(t, "mx.example.org")}
 		p := w.plan(engine.Request{})
-		if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.6" {
+		if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Bounce || explain.MessageAction(f).Code != "5.4.6" {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -456,7 +456,7 @@ func TestRequirementsMX(t *testing.T) {
 		w := newWorld(t)
 		w.dns.Add("example.org. 300 IN MX 0 .")
 		p := w.plan(engine.Request{})
-		if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.1.10" {
+		if f := w.engine().Message(p, nil, engine.Circumstances{}); f.Action != engine.Bounce || explain.MessageAction(f).Code != "5.1.10" {
 			t.Errorf("%+v", f)
 		}
 	})

@@ -291,7 +291,7 @@ func TestRequirementsSTS(t *testing.T) {
 			}
 			tries = append(tries, p.TryOf(i, d))
 		}
-		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Retry || explain.Fate(f).Code[:2] != "4." {
+		if f := w.engine().Message(p, tries, engine.Circumstances{}); f.Action != engine.Retry || explain.MessageAction(f).Code[:2] != "4." {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -334,7 +334,7 @@ func TestRequirementsSTS(t *testing.T) {
 		if next, changed, err := e.LookAgain(context.Background(), p); changed || next != nil || err != nil || len(w.sts.asked) != asked+1 {
 			t.Errorf("unchanged: %v %v, asked %v", changed, err, w.sts.asked)
 		}
-		if f := e.Message(p, tries, engine.Circumstances{Expired: true, Looked: true}); f.Action != engine.Bounce || explain.Fate(f).Code != "5.4.7" {
+		if f := e.Message(p, tries, engine.Circumstances{Expired: true, Looked: true}); f.Action != engine.Bounce || explain.MessageAction(f).Code != "5.4.7" {
 			t.Errorf("%+v", f)
 		}
 		// A new id means a new plan and one more attempt.
@@ -380,7 +380,7 @@ func TestRequirementsSTS(t *testing.T) {
 		w := newWorld(t).unsigned().policy("enforce", "mx.example.org")
 		p := w.plan(engine.Request{})
 		d := w.engine().Decide(p, 0, shows(w.wrong), w.now)
-		if f := w.engine().Message(p, []engine.Try{p.TryOf(0, d)}, engine.Circumstances{}); f.Action != engine.Retry || explain.Fate(f).Code != "4.7.5" {
+		if f := w.engine().Message(p, []engine.Try{p.TryOf(0, d)}, engine.Circumstances{}); f.Action != engine.Retry || explain.MessageAction(f).Code != "4.7.5" {
 			t.Errorf("%+v", f)
 		}
 	})

@@ -194,7 +194,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		w.dns.Add("example.org. 3600 IN MX 20 mx2.example.org.", "mx2.example.org. 3600 IN A 192.0.2.2")
 		return w
 	}
-	fateOf := func(w *world, r engine.Request, peers ...engine.Peer) engine.Fate {
+	fateOf := func(w *world, r engine.Request, peers ...engine.Peer) engine.MessageAction {
 		p := w.plan(r)
 		var tries []engine.Try
 		for i, peer := range peers {
@@ -224,10 +224,10 @@ func TestRequirementsRequireTLS(t *testing.T) {
 	})
 	t.Run("REQTLS-4.2.1-04 the codes", func(t *testing.T) {
 		w := two(t)
-		if f := fateOf(w, strict, shows(w.good), offering(w.wrong)); explain.Fate(f).Code != "5.7.30" {
+		if f := fateOf(w, strict, shows(w.good), offering(w.wrong)); explain.MessageAction(f).Code != "5.7.30" {
 			t.Errorf("%+v", f)
 		}
-		if f := fateOf(w, strict, engine.Peer{Event: engine.NoSTARTTLS}, offering(w.wrong)); explain.Fate(f).Code != "5.7.10" {
+		if f := fateOf(w, strict, engine.Peer{Event: engine.NoSTARTTLS}, offering(w.wrong)); explain.MessageAction(f).Code != "5.7.10" {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -254,7 +254,7 @@ func TestRequirementsRequireTLS(t *testing.T) {
 		p := w.plan(engine.Request{TLSRequiredNo: true})
 		d := w.engine().Decide(p, 0, engine.Peer{Event: engine.HandshakeFailed}, w.now)
 		f := w.engine().Message(p, []engine.Try{{Decision: d, Status: engine.HostRejected, Reply: 530, Text: "5.7.0 Must issue a STARTTLS command first\r\n"}}, engine.Circumstances{})
-		if f.Action != engine.Bounce || f.Reason.ID != reason.TLSDemanded || explain.Fate(f).Code != "5.7.10" || strings.ContainsAny(explain.Text(f.Reason), "\r\n") {
+		if f.Action != engine.Bounce || f.Reason.ID != reason.TLSDemanded || explain.MessageAction(f).Code != "5.7.10" || strings.ContainsAny(explain.Text(f.Reason), "\r\n") {
 			t.Errorf("%+v", f)
 		}
 		// Another rejection is one, and 530 inside TLS is not about TLS.

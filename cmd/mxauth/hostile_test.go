@@ -184,7 +184,7 @@ func TestHostileDomains(t *testing.T) {
 			domains = append(domains, d, hostile.Domain{Name: fmt.Sprintf("honest%d.test", i), Hosts: 4, Depth: 1})
 			names = append(names, d.Name, fmt.Sprintf("honest%d.test", i))
 		}
-		p := against(t, path, 3*time.Second, domains...)
+		p := against(t, path, patience(t, path), domains...)
 		rows := p.run(names...)
 		p.within(16*time.Second, 90*time.Second, 256)
 		for _, row := range rows {
@@ -201,4 +201,13 @@ func TestHostileDomains(t *testing.T) {
 			}
 		}
 	})
+}
+
+// patience is how long an answer may take while hostile domains are looked up: 3 s, or
+// 30 times what one honest domain takes alone, where the machine is so
+// busy that this is more.
+func patience(t *testing.T, path string) time.Duration {
+	p := against(t, path, 20*time.Second, hostile.Domain{Name: "honest.test", Hosts: 4, Depth: 1})
+	p.run("honest.test")
+	return min(max(3*time.Second, 30*p.wall), 15*time.Second)
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/engine/evidence"
+	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 )
 
 // exitDiffers is the exit status of replay where the verdict is another one than the file
@@ -36,8 +38,8 @@ func newReplay(e *env) *cobra.Command {
 		Use:   "replay FILE",
 		Short: "Decide again, offline, by the evidence that check has written",
 		Long: `Replay reads a file of mxauth check --evidence ("-": standard input) and decides again
-by what is in it, without asking anybody. It prints the answer as check does, and then
-what of it was proved again and what rests on the word of the file.
+by what is in it, without network. It prints the answer as check does, and then
+what of it was proved again, and what is taken from the file without a proof.
 
 Proved again, from the trust anchors and certification authorities of this machine (or
 of --trust-anchor and --ca-file):
@@ -60,9 +62,9 @@ Not proved by anything that a file can hold:
   - DNS answers without signatures, what servers replied, what did not answer, and the
     sender's settings, exceptions and memory
 
-So replay shows what must be believed; it cannot make a file out of unknown hands a
-proof. Evidence of a check with --dnssec trust-ad is refused unless --allow-trust-ad is
-given: there every DNSSEC status is the word of the file. Connections to addresses that
+So replay shows what must be believed; a file from an unknown author proves nothing
+more. Evidence of a check with --dnssec trust-ad is refused unless --allow-trust-ad is
+given: there every DNSSEC status is taken from the file. Connections to addresses that
 are not the host's are ignored, and what a file of a very large check left out
 (it has at most 16 MiB) counts as not known: the host is deferred.
 
@@ -156,12 +158,27 @@ type replayVerdict struct {
 
 // A replayRow is what the JSON of a replay has beyond that of a check.
 type replayRow struct {
-	At          time.Time        `json:"at"`
-	Proved      []evidence.Claim `json:"proved"`
-	Rests       []evidence.Claim `json:"rests_on_file"`
-	Missing     []string         `json:"missing,omitempty"`
-	Ignored     []string         `json:"ignored,omitempty"`
-	Differences []string         `json:"differences,omitempty"`
+	At          time.Time  `json:"at"`
+	Proved      []claimRow `json:"proved"`
+	Rests       []claimRow `json:"rests_on_file"`
+	Missing     []string   `json:"missing,omitempty"`
+	Ignored     []string   `json:"ignored,omitempty"`
+	Differences []string   `json:"differences,omitempty"`
+}
+
+// A claimRow is a claim in JSON.
+type claimRow struct {
+	ID   reason.ClaimID `json:"id"`
+	Text string         `json:"text"` // for people, without a full stop
+}
+
+// claimRows is empty, not nil, for no claims.
+func claimRows(claims []reason.Claim) []claimRow {
+	rows := make([]claimRow, len(claims))
+	for i, c := range claims {
+		rows[i] = claimRow{c.ID, explain.Claim(c)}
+	}
+	return rows
 }
 
 // verb prints a replay as check prints its answer.
@@ -171,7 +188,7 @@ func (a replayVerdict) verb() domainVerb {
 		short: func(v *verdict) string { return v.short() + a.short() },
 		row: func(v *verdict) any {
 			row := v.checkRow()
-			row.Replay = &replayRow{At: a.r.At.UTC(), Proved: append([]evidence.Claim{}, a.r.Proved...), Rests: append([]evidence.Claim{}, a.r.Rests...),
+			row.Replay = &replayRow{At: a.r.At.UTC(), Proved: claimRows(a.r.Proved), Rests: claimRows(a.r.Rests),
 				Missing: a.r.Unasked, Ignored: a.r.Ignored, Differences: a.r.Differences}
 			return row
 		},
@@ -180,11 +197,11 @@ func (a replayVerdict) verb() domainVerb {
 
 // human prints what the verdict rests on.
 func (a replayVerdict) human(c *console) {
-	list := func(title string, claims []evidence.Claim) {
+	list := func(title string, claims []reason.Claim) {
 		c.Linef("")
 		block(c, 2, "", title)
 		for _, l := range claims {
-			block(c, 4, "- ", l.Text)
+			block(c, 4, "- ", explain.Claim(l))
 		}
 	}
 	if len(a.r.Proved) == 0 {
@@ -192,12 +209,12 @@ func (a replayVerdict) human(c *console) {
 	} else {
 		list("Proved again:", a.r.Proved)
 	}
-	list("On the word of the file, which its author can have made up:", a.r.Rests)
+	list("Not proved; the author of the file can have made this up:", a.r.Rests)
 }
 
 // short is the same in the words of the claims.
 func (a replayVerdict) short() string {
-	words := func(claims []evidence.Claim) string {
+	words := func(claims []reason.Claim) string {
 		var all []string
 		for _, c := range claims {
 			all = append(all, string(c.ID))
@@ -207,5 +224,5 @@ func (a replayVerdict) short() string {
 		}
 		return strings.Join(all, ", ")
 	}
-	return " (proved again: " + words(a.r.Proved) + "; on the word of the file: " + words(a.r.Rests) + ")"
+	return " (proved again: " + words(a.r.Proved) + "; not proved: " + words(a.r.Rests) + ")"
 }

@@ -9,7 +9,7 @@ import (
 // A Mutation is one change of a valid text.
 type Mutation struct {
 	Name   string
-	Fate   Fate   // of what comes out
+	MessageAction   MessageAction   // of what comes out
 	Source string // the RFC and section that decide it, or whose decision it is
 	edit   edit
 }

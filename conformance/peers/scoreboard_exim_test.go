@@ -57,7 +57,7 @@ func eximRoute(nextHop string) string {
 
 // exims sends a message about every situation by an Exim without mxauth, and returns what
 // became of each and the version of Exim.
-func (w *mailWorld) exims(t *testing.T, list []*situation) (out map[*situation]peers.Fate, version string) {
+func (w *mailWorld) exims(t *testing.T, list []*situation) (out map[*situation]peers.MessageAction, version string) {
 	t.Helper()
 	e := peers.NewExim(t, "trixie")
 	e.Write(t, "/etc/resolv.conf", "nameserver "+labResolver+"\noptions trust-ad edns0\n")
@@ -70,7 +70,7 @@ func (w *mailWorld) exims(t *testing.T, list []*situation) (out map[*situation]p
 	}
 	e.Write(t, "/etc/exim4/routes", routes.String())
 	version = e.Configure(t, eximAlone)
-	out = map[*situation]peers.Fate{}
+	out = map[*situation]peers.MessageAction{}
 	var mu sync.Mutex
 	var g errgroup.Group
 	g.SetLimit(16)
@@ -113,4 +113,6 @@ var eximReasons = []boardReason{
 
 // endOfFate is how a message ended that Exim was given. A certificate that it finds good and
 // does not demand proves nothing.
-func endOfFate(f peers.Fate) end { return endBy(f.Delivered, f.Verified == "dane", f.TLS) }
+func endOfFate(f peers.MessageAction) end {
+	return endBy(f.Delivered, f.Verified == "dane", f.TLS)
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -104,7 +105,7 @@ func TestRecorderIsBounded(t *testing.T) {
 					t.Errorf("%d messages", len(g.DNS))
 				}
 				var r *evidence.Replayed
-				if r, err = g.Replay(t.Context(), evidence.ReplayConfig{Roots: pkix.NewRoots()}); err == nil && has(r.Rests, evidence.RestsLeftOut) == c.whole {
+				if r, err = g.Replay(t.Context(), evidence.ReplayConfig{Roots: pkix.NewRoots()}); err == nil && has(r.Rests, reason.RestsLeftOut) == c.whole {
 					t.Errorf("rests: %+v", r.Rests)
 				}
 			})

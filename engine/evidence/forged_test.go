@@ -16,6 +16,8 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/exception"
+	"github.com/mxauth/mxauth/engine/explain"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 )
 
@@ -32,9 +34,9 @@ func again(t *testing.T, c taped, change func(f *evidence.File)) *evidence.Repla
 }
 
 // has reports whether a claim is in a list.
-func has(claims []evidence.Claim, ids ...evidence.ClaimID) bool {
-	return !slices.ContainsFunc(ids, func(id evidence.ClaimID) bool {
-		return !slices.ContainsFunc(claims, func(c evidence.Claim) bool { return c.ID == id && c.Text != "" })
+func has(claims []reason.Claim, ids ...reason.ClaimID) bool {
+	return !slices.ContainsFunc(ids, func(id reason.ClaimID) bool {
+		return !slices.ContainsFunc(claims, func(c reason.Claim) bool { return c.ID == id && explain.Claim(c) != "" })
 	})
 }
 
@@ -43,30 +45,30 @@ func TestClaims(t *testing.T) {
 	same := func(*evidence.File) {}
 	t.Run("DANE", func(t *testing.T) {
 		r := again(t, one(t, "dane-ee"), same)
-		if !has(r.Proved, evidence.ProvedDNSSEC, evidence.ProvedDANE) || has(r.Proved, evidence.ProvedCA) || has(r.Proved, evidence.ProvedPolicyHost) {
+		if !has(r.Proved, reason.ProvedDNSSEC, reason.ProvedDANE) || has(r.Proved, reason.ProvedCA) || has(r.Proved, reason.ProvedPolicyHost) {
 			t.Errorf("proved: %+v", r.Proved)
 		}
-		if !has(r.Rests, evidence.RestsTime, evidence.RestsKey, evidence.RestsServers, evidence.RestsSettings, evidence.RestsNoPolicy) ||
-			has(r.Rests, evidence.RestsPolicyText) || has(r.Rests, evidence.RestsTrustAD) || has(r.Rests, evidence.RestsLeftOut) {
+		if !has(r.Rests, reason.RestsTime, reason.RestsKey, reason.RestsServers, reason.RestsSettings, reason.RestsNoPolicy) ||
+			has(r.Rests, reason.RestsPolicyText) || has(r.Rests, reason.RestsTrustAD) || has(r.Rests, reason.RestsLeftOut) {
 			t.Errorf("rests: %+v", r.Rests)
 		}
 	})
 	t.Run("MTA-STS", func(t *testing.T) {
 		r := again(t, one(t, "sts-enforce"), same)
-		if !has(r.Proved, evidence.ProvedPolicyHost, evidence.ProvedCA) || !has(r.Rests, evidence.RestsPolicyText, evidence.RestsKey) || has(r.Rests, evidence.RestsKept) {
+		if !has(r.Proved, reason.ProvedPolicyHost, reason.ProvedCA) || !has(r.Rests, reason.RestsPolicyText, reason.RestsKey) || has(r.Rests, reason.RestsKept) {
 			t.Errorf("proved: %+v, rests: %+v", r.Proved, r.Rests)
 		}
 	})
 	t.Run("a policy that the file says was kept", func(t *testing.T) {
 		r := again(t, one(t, "sts-enforce"), func(f *evidence.File) { f.STS.Cached, f.STS.Chain, f.STS.Row = true, nil, "S5" })
-		if has(r.Proved, evidence.ProvedPolicyHost) || !has(r.Rests, evidence.RestsPolicyText, evidence.RestsKept) {
+		if has(r.Proved, reason.ProvedPolicyHost) || !has(r.Rests, reason.RestsPolicyText, reason.RestsKept) {
 			t.Errorf("proved: %+v, rests: %+v", r.Proved, r.Rests)
 		}
 	})
 	t.Run("another time", func(t *testing.T) {
 		c := one(t, "dane-ee")
 		r, err := c.file.Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots, At: c.file.At.Add(time.Minute)})
-		if err != nil || has(r.Rests, evidence.RestsTime) {
+		if err != nil || has(r.Rests, reason.RestsTime) {
 			t.Errorf("%+v, %v", r.Rests, err)
 		}
 	})
@@ -77,16 +79,16 @@ func TestClaims(t *testing.T) {
 			f.LeftOut = &evidence.LeftOut{Messages: 1, Bytes: 5}
 			f.STS = nil
 		})
-		if !has(r.Rests, evidence.RestsExceptions, evidence.RestsMemory, evidence.RestsLeftOut, evidence.RestsNoSTS) {
+		if !has(r.Rests, reason.RestsExceptions, reason.RestsMemory, reason.RestsLeftOut, reason.RestsNoSTS) {
 			t.Errorf("rests: %+v", r.Rests)
 		}
 	})
 	t.Run("nothing answered", func(t *testing.T) {
 		r := again(t, one(t, "sts-enforce"), func(f *evidence.File) { f.Hosts = nil })
-		if !has(r.Rests, evidence.RestsNotReached) {
+		if !has(r.Rests, reason.RestsNotReached) {
 			t.Errorf("rests: %+v", r.Rests)
 		}
-		if r := again(t, one(t, "stripped-dane"), same); has(r.Proved, evidence.ProvedDANE) {
+		if r := again(t, one(t, "stripped-dane"), same); has(r.Proved, reason.ProvedDANE) {
 			t.Errorf("proved: %+v", r.Proved)
 		}
 	})
@@ -107,7 +109,7 @@ func TestTrustADIsRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	r, err := f.Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots, AllowTrustAD: true})
-	if err != nil || has(r.Proved, evidence.ProvedDNSSEC) || !has(r.Rests, evidence.RestsTrustAD) {
+	if err != nil || has(r.Proved, reason.ProvedDNSSEC) || !has(r.Rests, reason.RestsTrustAD) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -120,7 +122,7 @@ func TestForgedConnections(t *testing.T) {
 		if r.Summary.Outcome != engine.Deferred || len(r.Ignored) != 1 || !strings.Contains(r.Ignored[0], "192.0.2.9:25") || len(r.Differences) == 0 {
 			t.Errorf("%s, not judged %q", r.Summary.Outcome, r.Ignored)
 		}
-		if has(r.Rests, evidence.RestsKey) || r.Hosts[0].Left != 0 && len(r.Hosts[0].Addresses) != 0 {
+		if has(r.Rests, reason.RestsKey) || r.Hosts[0].Left != 0 && len(r.Hosts[0].Addresses) != 0 {
 			t.Errorf("%+v", r.Rests)
 		}
 	})
@@ -147,7 +149,7 @@ func TestForgedConnections(t *testing.T) {
 	})
 	t.Run("an address that the file leaves out is counted", func(t *testing.T) {
 		r := again(t, c, func(f *evidence.File) { f.Hosts[0].Peers, f.Hosts[0].Left = nil, 0 })
-		if r.Summary.Outcome != engine.Deferred || !has(r.Rests, evidence.RestsNotReached) && r.Hosts[0].Left == 0 {
+		if r.Summary.Outcome != engine.Deferred || !has(r.Rests, reason.RestsNotReached) && r.Hosts[0].Left == 0 {
 			t.Errorf("%s: %+v", r.Summary.Outcome, r.Rests)
 		}
 	})

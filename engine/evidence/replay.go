@@ -16,6 +16,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/probe"
+	"github.com/mxauth/mxauth/engine/reason"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -44,7 +45,7 @@ type Replayed struct {
 	// Proved is what was proved again from the trust anchors and certification authorities
 	// of the replay. Rests is what the verdict takes from the file without a proof:
 	// the author of the file can have made it up.
-	Proved, Rests []Claim
+	Proved, Rests []reason.Claim
 	// Differences says, a line each, where it is not what the file says was concluded.
 	Differences []string
 	// Unasked are questions that were asked in the replay and are not in the file: it was

@@ -22,7 +22,7 @@ type Words struct {
 }
 
 // Reason puts a reason into words. Code is that of the reason alone: [Decision], [Summary]
-// and [Fate] know better.
+// and [MessageAction] know better.
 func Reason(r engine.Reason) Words {
 	i := byID[r.ID]
 	if i == nil {
@@ -56,8 +56,8 @@ func Summary(p *engine.Plan, s engine.Summary) Words {
 	return w
 }
 
-// Fate puts the reason of a fate into words.
-func Fate(f engine.Fate) Words {
+// MessageAction puts the reason of a message action into words.
+func MessageAction(f engine.MessageAction) Words {
 	w := Reason(f.Reason)
 	u, _ := f.Reason.Evidence.(*engine.Underlying)
 	switch {

@@ -36,12 +36,12 @@ type message struct {
 }
 
 // send plans the delivery that r asks for and makes one attempt: hosts in the order of
-// the plan, each of a host's addresses until one answers. The Fate says what the queue
+// the plan, each of a host's addresses until one answers. The MessageAction says what the queue
 // does with the message. An error is that of [engine.Engine.Plan].
-func (s *sender) send(ctx context.Context, r engine.Request, m message) (engine.Fate, error) {
+func (s *sender) send(ctx context.Context, r engine.Request, m message) (engine.MessageAction, error) {
 	plan, err := s.engine.Plan(ctx, r)
 	if err != nil {
-		return engine.Fate{}, err
+		return engine.MessageAction{}, err
 	}
 	var tries []engine.Try
 	for i := range plan.Hosts {

@@ -227,7 +227,7 @@ func TestSend(t *testing.T) {
 		n := newNetwork()
 		n.dns.Add("example.org. 300 IN MX 0 .")
 		fate, err := n.client(t).send(t.Context(), engine.Request{NextHop: "example.org"}, hello)
-		if err != nil || fate.Action != engine.Bounce || explain.Fate(fate).Code != "5.1.10" {
+		if err != nil || fate.Action != engine.Bounce || explain.MessageAction(fate).Code != "5.1.10" {
 			t.Errorf("%+v %v", fate, err)
 		}
 	})
