@@ -327,3 +327,33 @@ func TestSignalsUnderLoad(t *testing.T) {
 	}
 	t.Logf("%d answers", answered.Load())
 }
+
+// TestHangupAtEnds: a SIGHUP that comes while the daemon starts or ends does not end it at once,
+// with what waits to be written lost.
+func TestHangupAtEnds(t *testing.T) {
+	l := startLab(t, serveWorlds(t, "dane-ee"), nil)
+	dialer := serveDialer(t, l)
+	dir := shortDir(t)
+	config, socket, _ := writeConfig(t, l, dir, fmt.Sprintf("[store]\npath = \"bolt:%s/p.db\"\n", dir))
+	for range 10 {
+		p := startProcess(t, dialer, config, nil)
+		c := &tableClient{path: socket}
+		eventually(t, "an answer: "+p.log.String(), func() bool {
+			reply, err := c.ask(1, "dane-ee.test")
+			return err == nil && reply == daneReply
+		})
+		c.close()
+		ended := make(chan error, 1)
+		go func() { ended <- p.signal(syscall.SIGTERM) }()
+		for done := false; !done; {
+			select {
+			case err := <-ended:
+				if done = true; err != nil {
+					t.Fatalf("after SIGTERM and SIGHUP: %v\n%s", err, p.log)
+				}
+			default:
+				p.signal(syscall.SIGHUP)
+			}
+		}
+	}
+}

@@ -61,7 +61,7 @@ func (s *eximSite) reuse(t *testing.T) {
 		s.waits(t, from, "shared-sts.test")
 		s.forgetRetries(t)
 		s.goes(t, from+"-open", "shared-open.test", "no")
-		f, err := s.MessageAction(from + "@sender.example")
+		f, err := s.Result(from + "@sender.example")
 		if err != nil || f.Delivered != reused {
 			t.Errorf("%q in the transport: %v; after a message of another domain: %s, %v", line, !reused, f, err)
 		}

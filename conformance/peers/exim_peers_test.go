@@ -223,7 +223,7 @@ func TestExim(t *testing.T) {
 func (s *eximSite) situations(t *testing.T) {
 	documented := deviationsOf(t)
 	worlds := s.lab.Worlds()[:len(eximWorlds)+1] // and the first of eximsOwn
-	fates := make([]peers.MessageAction, len(worlds))
+	fates := make([]peers.DeliveryResult, len(worlds))
 	var g errgroup.Group
 	g.SetLimit(4)
 	for i, w := range worlds {
@@ -273,7 +273,7 @@ const (
 
 // compare says how the fate of a message compares with the row of mxauth check. Refused
 // and deferred are one: the message waits.
-func compare(row want, f peers.MessageAction) string {
+func compare(row want, f peers.DeliveryResult) string {
 	waits := row.Outcome == "refused" || row.Outcome == "deferred"
 	switch {
 	case f.Bounced:

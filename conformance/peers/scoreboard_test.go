@@ -157,7 +157,7 @@ func (w *mailWorld) scoreboard(t *testing.T, root *peers.DebianRoot, shipments [
 	fates, exim := w.exims(t, list)
 	byExim := map[*situation]end{}
 	for s, fate := range fates {
-		byExim[s] = endOfFate(fate)
+		byExim[s] = endOfResult(fate)
 	}
 	columns := []*column{
 		{name: "`mxauth check`"},
