@@ -76,6 +76,7 @@ var owners = map[string][]string{
 	module + "/internal/dnstree":            {"conformance", "internal/dnsfake"},
 	module + "/internal/certtest":           {"conformance"},
 	module + "/internal/tlstest":            {"conformance"},
+	module + "/internal/filetest":           testsOnly,
 	module + "/internal/nametest":           testsOnly,
 	module + "/internal/servetest":          testsOnly,
 	module + "/internal/smtptest":           testsOnly,
