@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -40,18 +39,11 @@ func citations(t *testing.T, root string, reqs []register.Requirement) (out []ci
 	slices.SortFunc(prefixes, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	id := regexp.MustCompile(`\b((?:` + strings.Join(prefixes, "|") + `)-[0-9A-Za-z.-]*-[0-9]{2,3})\b(?:: RFC ([0-9]+) section ([0-9A-Z.]*[0-9A-Z]))?`)
 	files := token.NewFileSet()
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (path == filepath.Join(root, "conformance") || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != root):
-			return filepath.SkipDir
-		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
-			return nil
-		}
+	skip := func(path string) bool { return path == filepath.Join(root, "conformance") || isTest(path) }
+	eachGoFile(t, root, skip, func(path string) {
 		f, err := parser.ParseFile(files, path, nil, parser.ParseComments)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		for _, group := range f.Comments {
 			for _, c := range group.List {
@@ -60,11 +52,7 @@ func citations(t *testing.T, root string, reqs []register.Requirement) (out []ci
 				}
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return out
 }
 

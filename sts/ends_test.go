@@ -262,3 +262,40 @@ func TestOwnStoreIsClosed(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseEndsAFetch: Close does not wait for a policy host, and what it cut off is no
+// failure of that host.
+func TestCloseEndsAFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		gate := make(chan struct{})
+		defer close(gate)
+		w.serve("example.org", gated(gate, text(enforce)))
+		st := newMemory(t)
+		ev := &events{}
+		c := w.client(func(c *sts.Config) { c.Store, c.Observer = st, ev.observer() })
+		got := make(chan sts.Result, 1)
+		go func() { got <- c.Lookup(context.Background(), host("example.org")) }()
+		synctest.Wait()
+		start := time.Now()
+		c.Close()
+		if time.Since(start) != 0 {
+			t.Errorf("Close took %s", time.Since(start))
+		}
+		r := <-got
+		if r.Row != sts.S13 || !r.Pending || r.Policy != nil || !errors.Is(r.FetchErr, sts.ErrNoTurn) {
+			t.Errorf("row %s, %v", r.Row, r.FetchErr)
+		}
+		if n := st.Stats().Entries; n != 0 {
+			t.Errorf("%d entries: a back-off was noted", n)
+		}
+		var fe *sts.FetchError
+		if !errors.As(r.FetchErr, &fe) || !fe.Until.IsZero() || r.StoreErr != nil {
+			t.Errorf("%+v, %v", fe, r.StoreErr)
+		}
+		if told := ev.take(); told != "fetched example.org S13 no-turn" || strings.Contains(w.logs.String(), "not fetched") {
+			t.Errorf("told %q; log:\n%s", told, w.logs.String())
+		}
+	})
+}

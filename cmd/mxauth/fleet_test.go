@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/conformance/peers"
+	"github.com/mxauth/mxauth/internal/porttest"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/valkey"
 )
@@ -36,7 +36,7 @@ type redis struct {
 func startRedis(t testing.TB, args ...string) *redis {
 	t.Helper()
 	peers.Require(t, "redis-server")
-	r := &redis{t: t, dir: t.TempDir(), address: freeAddress(t), password: "secret", args: args}
+	r := &redis{t: t, dir: t.TempDir(), address: porttest.Address(t).String(), password: "secret", args: args}
 	r.start()
 	return r
 }
@@ -156,17 +156,7 @@ func startMember(t *testing.T, l *testLab, store, extra string) *member {
 // metric is the sum of a metric over those of its labels that match.
 func (m *member) metric(name, labels string) (sum float64) {
 	m.t.Helper()
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", m.metrics) }}}
-	resp, err := c.Get("http://mxauth/metrics")
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	for _, x := range regexp.MustCompile(`(?m)^`+name+`(?:\{([^}]*)\})? (\S+)$`).FindAllStringSubmatch(string(b), -1) {
+	for _, x := range regexp.MustCompile(`(?m)^`+name+`(?:\{([^}]*)\})? (\S+)$`).FindAllStringSubmatch(scrape(m.t, m.metrics), -1) {
 		n, err := strconv.ParseFloat(x[2], 64)
 		if err != nil {
 			m.t.Fatal(err)
@@ -352,7 +342,7 @@ func TestFleetRefused(t *testing.T) {
 	ca := peers.NewCA(t, "redis root")
 	dir := t.TempDir()
 	file := ca.Issue(t, time.Hour, "localhost").ChainFile(t, dir, "redis")
-	address := freeAddress(t)
+	address := porttest.Address(t).String()
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
@@ -403,7 +393,7 @@ func TestFleetRefused(t *testing.T) {
 		}
 	}
 	t.Run("down", func(t *testing.T) {
-		url := "redis://:secret@" + freeAddress(t)
+		url := "redis://:secret@" + porttest.Address(t).String()
 		d := newServed(t, l, fmt.Sprintf("[store]\npath = %q\n", url))
 		if code, stderr := d.run("serve", "--check"); code != exitConfig || !strings.Contains(stderr, "cannot be used now") || !strings.Contains(stderr, "connection refused") {
 			t.Errorf("status %d, %s", code, stderr)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 // A served is a daemon in this process that answers about a lab.
@@ -122,6 +123,8 @@ func newServed(t *testing.T, l *testLab, extra string) *served {
 	return d
 }
 
+// start starts the daemon and waits until all its listeners are open, of which the control
+// socket is the last.
 func (d *served) start(args ...string) {
 	d.t.Helper()
 	e := newEnv(strings.NewReader(""), io.Discard, d.log, func(name string) string { return d.env[name] })
@@ -136,7 +139,7 @@ func (d *served) start(args ...string) {
 	d.t.Cleanup(func() { d.stop() })
 	timeout := time.After(30 * time.Second)
 	for tick := time.Tick(10 * time.Millisecond); ; {
-		if c, err := net.Dial("unix", d.socket); err == nil {
+		if c, err := net.Dial("unix", d.control); err == nil {
 			c.Close()
 			return
 		}
@@ -210,21 +213,7 @@ func (d *served) mxauth(args ...string) (code int, stdout, stderr string) {
 }
 
 // serveWorlds are those of the lab that the tests of serve ask about.
-func serveWorlds(t testing.TB, names ...string) []lab.World {
-	t.Helper()
-	var out []lab.World
-	for _, w := range lab.Worlds() {
-		for _, n := range names {
-			if w.Name == n {
-				out = append(out, w)
-			}
-		}
-	}
-	if len(out) != len(names) {
-		t.Fatalf("%d of %d worlds", len(out), len(names))
-	}
-	return out
-}
+var serveWorlds = labtest.Worlds
 
 func TestServe(t *testing.T) {
 	l := startLab(t, serveWorlds(t, "dane-ee", "sts-enforce", "sts-testing", "stripped-nothing", "tlsa-servfail", "null-mx"), nil)

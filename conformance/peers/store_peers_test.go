@@ -18,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/peers"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
+	"github.com/mxauth/mxauth/internal/porttest"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -26,20 +27,11 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// freePort returns a port of loopback that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
+// freePort returns a port of 127.0.0.1 that is the test's own.
+func freePort(t *testing.T) string { return fmt.Sprint(porttest.Address(t).Port()) }
+
+// suiteTimeout bounds a call of the suite for stores, which is not about time, on a loaded machine.
+const suiteTimeout = 20 * time.Second
 
 // openValkey opens a store whose keys are the test's own.
 func openValkey(t *testing.T, c valkey.Config) *valkey.Store {
@@ -73,7 +65,9 @@ func TestRedis(t *testing.T) {
 	plain.WaitFor(t, "answer", answers(openValkey(t, valkey.Config{URL: url})))
 	for name, noCopies := range map[string]bool{"copies": false, "no copies": true} {
 		t.Run(name, func(t *testing.T) {
-			storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store { return openValkey(t, valkey.Config{URL: url, NoCopies: noCopies}) }})
+			storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store {
+				return openValkey(t, valkey.Config{URL: url, NoCopies: noCopies, Timeout: suiteTimeout})
+			}})
 		})
 	}
 	t.Run("a copy follows another process's write", func(t *testing.T) {
@@ -86,7 +80,7 @@ func TestRedis(t *testing.T) {
 		}
 		for i := range 20 {
 			put(fmt.Sprint(i))
-			eventually(t, func() bool {
+			storetest.Eventually(t, func() bool {
 				e, ok, err := b.Get(t.Context(), "k")
 				return err == nil && ok && string(e.Value) == fmt.Sprint(i)
 			})
@@ -97,17 +91,6 @@ func TestRedis(t *testing.T) {
 	})
 	t.Run("TLS and an ACL user", func(t *testing.T) { redisTLS(t) })
 	t.Run("killed and started again", func(t *testing.T) { redisKilled(t) })
-}
-
-func eventually(t *testing.T, f func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(20 * time.Second); !f(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatal("it has not happened in time")
-		}
-	}
 }
 
 func redisTLS(t *testing.T) {
@@ -125,7 +108,11 @@ func redisTLS(t *testing.T) {
 	pool.AddCert(ca.Cert)
 	good := valkey.Config{URL: "rediss://mxauth:secret@127.0.0.1:" + port, TLS: &tls.Config{RootCAs: pool, ServerName: "redis.test"}}
 	d.WaitFor(t, "answer", answers(openValkey(t, good)))
-	storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store { return openValkey(t, good) }})
+	storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store {
+		patient := good
+		patient.Timeout = suiteTimeout
+		return openValkey(t, patient)
+	}})
 	for name, c := range map[string]valkey.Config{
 		"another name":     {URL: good.URL, TLS: &tls.Config{RootCAs: pool}},
 		"another root":     {URL: good.URL, TLS: &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "redis.test"}},
@@ -177,12 +164,12 @@ func redisKilled(t *testing.T) {
 	}
 	// It comes back without its data: what memory knows is written back.
 	begin()
-	eventually(t, func() bool {
+	storetest.Eventually(t, func() bool {
 		now = now.Add(10 * time.Second)
 		return f.Sync(t.Context()) == nil
 	})
 	// The first command on a connection that has died fails, so this may take a few looks.
-	eventually(t, func() bool {
+	storetest.Eventually(t, func() bool {
 		now = now.Add(10 * time.Minute)
 		for i := range 101 {
 			if e, ok, err := f.Get(t.Context(), fmt.Sprint("k", i)); err != nil || !ok || string(e.Value) != fmt.Sprint(i) {

@@ -79,19 +79,22 @@ func gather(lines []string) ([]proof.RRset, []proof.Key, error) {
 	return proof.Group(rrs), keys, nil
 }
 
-// RunDS judges whether a DS is the digest of a key.
-func RunDS(row dnssecfacts.DS) sets.Result {
-	got, err := dsMatches(row.DS, row.DNSKEY)
-	return compared("ds "+row.DS, match, row.Match, got, err)
-}
-
-// compared is the result of a case that is true or false, in the words for both.
-func compared(name string, word func(bool) string, want, got bool, err error) sets.Result {
-	res := sets.Result{Case: name, Want: word(want), Got: word(got)}
-	if err != nil {
+// judged is the result of a case whose outcome is a word, or an error.
+func judged(name, want string, got func() (string, error)) sets.Result {
+	res := sets.Result{Case: name, Want: want}
+	var err error
+	if res.Got, err = got(); err != nil {
 		res.Got = err.Error()
 	}
 	return res
+}
+
+// RunDS judges whether a DS is the digest of a key.
+func RunDS(row dnssecfacts.DS) sets.Result {
+	return judged("ds "+row.DS, match(row.Match), func() (string, error) {
+		ok, err := dsMatches(row.DS, row.DNSKEY)
+		return match(ok), err
+	})
 }
 
 func match(ok bool) string {
@@ -99,13 +102,6 @@ func match(ok bool) string {
 		return "match"
 	}
 	return "no match"
-}
-
-func covering(ok bool) string {
-	if ok {
-		return "covered"
-	}
-	return "not covered"
 }
 
 func dsMatches(dsLine, keyLine string) (bool, error) {
@@ -131,19 +127,17 @@ func dsMatches(dsLine, keyLine string) (bool, error) {
 
 // RunHash judges one NSEC3 hash.
 func RunHash(row dnssecfacts.Hash) sets.Result {
-	res := sets.Result{Case: fmt.Sprintf("nsec3hash %s %d %s", row.Name, row.Iterations, row.Salt), Want: row.Hash}
-	n, err := rfc6125.ParseName(row.Name)
-	if err != nil {
-		res.Got = err.Error()
-		return res
-	}
-	salt, err := readSalt(row.Salt)
-	if err != nil {
-		res.Got = err.Error()
-		return res
-	}
-	res.Got = proof.HashString(proof.HashName(n, row.Iterations, salt))
-	return res
+	return judged(fmt.Sprintf("nsec3hash %s %d %s", row.Name, row.Iterations, row.Salt), row.Hash, func() (string, error) {
+		n, err := rfc6125.ParseName(row.Name)
+		if err != nil {
+			return "", err
+		}
+		salt, err := readSalt(row.Salt)
+		if err != nil {
+			return "", err
+		}
+		return proof.HashString(proof.HashName(n, row.Iterations, salt)), nil
+	})
 }
 
 func readSalt(s string) ([]byte, error) {
@@ -155,8 +149,17 @@ func readSalt(s string) ([]byte, error) {
 
 // RunCover judges whether an NSEC3 record covers a name.
 func RunCover(row dnssecfacts.Cover) sets.Result {
-	got, err := covers(row)
-	return compared(fmt.Sprintf("nsec3cover %s %s", row.Owner, row.Name), covering, row.Covers, got, err)
+	return judged(fmt.Sprintf("nsec3cover %s %s", row.Owner, row.Name), covering(row.Covers), func() (string, error) {
+		ok, err := covers(row)
+		return covering(ok), err
+	})
+}
+
+func covering(ok bool) string {
+	if ok {
+		return "covered"
+	}
+	return "not covered"
 }
 
 // covers builds the record and asks whether it covers the name. A record that is none

@@ -7,35 +7,21 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
-	"github.com/mxauth/mxauth/cmd/mxauth/internal/listener/listenertest"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // listen serves on a unix socket.
 func listen(t *testing.T, c httpdoor.Config) (*httpdoor.Server, string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := httpdoor.New(c)
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	t.Cleanup(func() {
-		s.Close()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return s, path
+	return s, servetest.Start(t, s)
 }
 
 // raw sends bytes and returns all that is answered until the server closes.
@@ -146,10 +132,7 @@ func TestFloods(t *testing.T) {
 func TestSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := config(t)
-		s := httpdoor.New(c)
-		l := listenertest.New()
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
+		l := servetest.StartPipes(t, httpdoor.New(c))
 		for _, x := range []struct {
 			name, text string
 			most       time.Duration
@@ -167,8 +150,6 @@ func TestSlow(t *testing.T) {
 			}
 			conn.Close()
 		}
-		s.Close()
-		<-done
 	})
 }
 
@@ -247,10 +228,7 @@ func TestClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, b := config(t)
 		s := httpdoor.New(c)
-		l := listenertest.New()
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
-		defer func() { s.Close(); <-done }()
+		l := servetest.StartPipes(t, s)
 		release := b.dns.Hold("example.org", dnssec.TypeMX)
 		ask := func() net.Conn {
 			conn := l.Dial()

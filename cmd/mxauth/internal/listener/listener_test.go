@@ -11,8 +11,25 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/listener"
-	"github.com/mxauth/mxauth/cmd/mxauth/internal/listener/listenertest"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
+
+// A failing listener fails that many times before each connection.
+type failing struct {
+	*servetest.Pipes
+	fails []int
+}
+
+func (l *failing) Accept() (net.Conn, error) {
+	if len(l.fails) > 0 && l.fails[0] > 0 {
+		l.fails[0]--
+		return nil, errors.New("too many open files")
+	}
+	if len(l.fails) > 0 {
+		l.fails = l.fails[1:]
+	}
+	return l.Pipes.Accept()
+}
 
 // A connection that cannot be accepted is tried again after a pause, which doubles up to a
 // second and which a shutdown ends. An accepted connection makes it short again.
@@ -26,16 +43,11 @@ func TestPause(t *testing.T) {
 			Cut:    func() {},
 			Failed: func() { failed = append(failed, time.Since(last)); last = time.Now() },
 		})
-		l := listenertest.New()
+		l := &failing{Pipes: servetest.NewPipes(), fails: []int{10, 2}}
 		served := make(chan error)
 		go func() { served <- g.Serve(l) }()
-		err := errors.New("too many open files")
-		for range 10 {
-			l.Fail(err)
-		}
 		l.Dial()
-		l.Fail(err)
-		l.Fail(err)
+		time.Sleep(7 * time.Millisecond) // until the last failure, and into the pause after it
 		began := time.Now()
 		if err := g.Shutdown(context.Background()); err != nil || time.Since(began) != 0 {
 			t.Errorf("Shutdown after %v: %v", time.Since(began), err)
@@ -53,13 +65,13 @@ func TestPause(t *testing.T) {
 // A listener that is closed by another than the group ends Serve with that error.
 func TestForeignClose(t *testing.T) {
 	g := listener.New(slog.New(slog.DiscardHandler), listener.Hooks{Cut: func() {}})
-	l := listenertest.New()
+	l := servetest.NewPipes()
 	l.Close()
 	if err := g.Serve(l); !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
 	}
 	g.Close()
-	late := listenertest.New()
+	late := servetest.NewPipes()
 	if err := g.Serve(late); err != nil {
 		t.Errorf("Serve after Close: %v", err)
 	}

@@ -71,13 +71,30 @@ func (l *Listen) faults() (errs []error) {
 	if len(l.Maps) > 0 && l.Door != "socketmap" {
 		fault("maps", "only a socketmap listener has maps")
 	}
-	for alias, m := range l.Maps {
+	l.mapFaults(fault)
+	l.httpFaults(network, address, fault)
+	return errs
+}
+
+// mapFaults are those of the names of maps. Names are compared without regard to case.
+func (l *Listen) mapFaults(fault func(key, format string, args ...any)) {
+	meant := map[string]string{}
+	for _, m := range Maps {
+		meant[strings.ToLower(m)] = m
+	}
+	for _, alias := range slices.Sorted(maps.Keys(l.Maps)) {
+		m, low := l.Maps[alias], strings.ToLower(alias)
 		if !slices.Contains(Maps, m) {
 			fault("maps", "%s = %.40q is not %s", alias, m, words(Maps))
 		}
+		if alias == "" || strings.Contains(alias, " ") {
+			fault("maps", "%.40q is no name of a map: a request is the name, a blank and a key", alias)
+		}
+		if o := meant[low]; o != "" && o != m {
+			fault("maps", "%s = %.40q contradicts %s, which the same name without regard to case means", alias, m, o)
+		}
+		meant[low] = m
 	}
-	l.httpFaults(network, address, fault)
-	return errs
 }
 
 // httpFaults are those of what the door http has alone.
@@ -129,10 +146,16 @@ var Doors = []string{"socketmap", "exim", "http"}
 // Maps are the maps of a socketmap listener.
 var Maps = []string{"QUERY", "QUERYwithTLSRPT", "sts"}
 
+// maxSocketPath is the longest path of a unix socket in bytes: sun_path without its NUL.
+const maxSocketPath = 107
+
 // Network returns network and address for package net: "unix" with a path, or "tcp" with a
 // loopback address. Other addresses are refused except for the door http.
 func (l *Listen) Network() (network, address string, err error) {
 	if path, ok := strings.CutPrefix(l.Address, "unix:"); ok && path != "" {
+		if len(path) > maxSocketPath {
+			return "", "", fmt.Errorf("the path of a unix socket has at most %d bytes, this has %d", maxSocketPath, len(path))
+		}
 		return "unix", path, nil
 	}
 	a, ok := strings.CutPrefix(l.Address, "inet:")

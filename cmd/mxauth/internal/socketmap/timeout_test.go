@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mxauth/mxauth/cmd/mxauth/internal/listener/listenertest"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/socketmap"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // inTime runs f with a connection to a server, in imitated time.
@@ -20,16 +20,9 @@ func inTime(t *testing.T, c socketmap.Config, f func(t *testing.T, s *socketmap.
 	synctest.Test(t, func(t *testing.T) {
 		c.Maps = map[string]string{"QUERY": "plain"}
 		s := socketmap.New(c)
-		l := listenertest.New()
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
-		client := l.Dial()
+		client := servetest.StartPipes(t, s).Dial()
 		f(t, s, client)
 		client.Close()
-		s.Close()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 	})
 }
 
