@@ -182,7 +182,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 	case errors.Is(err, sts.ErrPolicy):
 		return fileFault{fmt.Sprintf("the policy file %s is malformed%s", url, in), fmt.Sprintf("Correct the file %s: `mxauth lint %s` shows each line that is wrong.", url, domain)}
 	case errors.Is(err, sts.ErrFetchRedirect):
-		return fileFault{fmt.Sprintf("the web server answers %s with a redirect%s, and redirects do not count for a policy", url, in),
+		return fileFault{fmt.Sprintf("the web server answers %s with a redirect%s, and senders do not follow redirects for a policy", url, in),
 			fmt.Sprintf("Let the web server %s deliver the file itself with status 200, without redirect.", host)}
 	case errors.Is(err, sts.ErrFetchStatus):
 		status := ""

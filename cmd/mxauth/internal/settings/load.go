@@ -330,7 +330,7 @@ func (s *Settings) check() (errs []error) {
 		}
 	}
 	if s.Memory != "accept" && s.Store == "memory" {
-		bad("memory.action", "%s: a store in memory forgets at the end; name one that stays, such as bolt:FILE (store.path is that of: %s)", s.Memory, s.Origin("store.path"))
+		bad("memory.action", "%s: a store in memory is lost at exit; name a persistent one, such as bolt:FILE (store.path is that of: %s)", s.Memory, s.Origin("store.path"))
 	}
 	if len(s.Names) > 0 && s.Level != "secure" && s.Origin("policy.names") != "--name" {
 		bad("policy.names", "only means something at policy.level secure, which is %s (%s)", s.Level, s.Origin("policy.level"))
