@@ -41,6 +41,7 @@ var floors = map[string][]string{
 	"conformance/lab":      {"engine", "rfc6125", "internal/certtest", "internal/dnsfake", "internal/dnstree", "internal/tlstest"}, // engine for the request of a world; it judges by itself
 	"conformance/generate": {"internal/dnsfake", "internal/dnstree"},
 	"internal/certtest":    {},
+	"internal/porttest":    {},
 	"internal/dnstree":     {},
 	"internal/dnsfake":     {"dnssec", "rfc6125", "internal/dnstree"},
 	"conformance/grammar":  {},
@@ -75,6 +76,7 @@ var owners = map[string][]string{
 	module + "/internal/certtest":           {"conformance"},
 	module + "/internal/tlstest":            {"conformance"},
 	module + "/internal/smtptest":           testsOnly,
+	module + "/internal/porttest":           {"conformance/peers"},
 	module + "/cmd/mxauth/internal/manpage": testsOnly,
 	module + "/internal/eachfield":          testsOnly,
 	module + "/conformance/sets/setstest":   testsOnly,

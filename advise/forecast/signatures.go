@@ -87,7 +87,7 @@ func (f *outlook) ended() {
 			do = "Repair the resolver of this machine, or name another one (`mxauth resolver` tests it), and try again. Nothing is known about the domain."
 		}
 		f.add(LookupFails, f.s.At, Broken, host, "7672 s.2.1.2", do,
-			"The lookup of %s fails now: %s.", &deadline{whose: failed}, why)
+			"The lookup of %s fails now: %s.", &deadline{whose: failed}, explain.LookupFault(why, failed[0]))
 	}
 }
 

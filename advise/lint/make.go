@@ -145,11 +145,11 @@ func (r *report) policyBlocked(q PolicyRequest) (why string, failed bool) {
 	case q.Offline:
 		return "", false
 	case r.snap.MX.Err != nil:
-		return fmt.Sprintf("The MX records of %s cannot be looked up, so the hosts that a policy must list are not known: %s.", p.Orig, explain.Cause(r.snap.MX.Err)), true
+		return fmt.Sprintf("The hosts that a policy of %s must list are not known: %s.", p.Orig, explain.LookupFault(r.snap.MX.Err, "the MX records of "+p.Orig.String())), true
 	case p.MX.Outcome != engine.OutcomeNone:
 		return plain.Text(explain.Text(p.MX.Reason)), p.MX.Outcome == engine.Deferred
 	case p.STS.TXTErr != nil && !errors.Is(p.STS.TXTErr, sts.ErrNoRecord):
-		return fmt.Sprintf("Whether %s has a policy is not known: the TXT records of _mta-sts.%s cannot be looked up (%s).", p.Orig, p.Orig, explain.Cause(p.STS.TXTErr)), true
+		return fmt.Sprintf("Whether %s has a policy is not known: %s.", p.Orig, explain.LookupFault(p.STS.TXTErr, "the TXT records of _mta-sts."+p.Orig.String())), true
 	}
 	return "", false
 }

@@ -192,7 +192,7 @@ func runAsk(cmd *cobra.Command, e *env, f *askFlags, key string) error {
 		e.printAsk(&row)
 	}
 	if row.Kind == mtapolicy.TryLater {
-		return exitWith(exitDeferred)
+		return exitWith(a.faults.status(exitDeferred))
 	}
 	return nil
 }

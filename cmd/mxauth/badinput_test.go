@@ -231,7 +231,7 @@ func TestInterruptWaiting(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(stderr.String(), "mxauth: interrupted\n") {
 		t.Errorf("%v, standard error %q", err, stderr.String())
 	}
-	if d := time.Since(begun); d > time.Second {
+	if d := time.Since(begun); d > 10*time.Second { // its input stays open
 		t.Errorf("it took %v", d)
 	}
 }

@@ -137,9 +137,7 @@ func runCheck(ctx context.Context, e *env, d *deliveryFlags, args []string, l do
 	if !r.alone {
 		e.tellExceptions(r.client.Engine().ExceptionUses())
 	}
-	if r.code == exitDeferred && r.client.faults.nothing() {
-		r.code = exitUnavailable
-	}
+	r.code = r.client.faults.status(r.code)
 	return exitWith(r.code)
 }
 

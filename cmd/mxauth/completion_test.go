@@ -77,7 +77,7 @@ func newCompletionShell(t *testing.T, name string) completionShell {
 func (s completionShell) command(t *testing.T, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Dir = s.dir
-	cmd.Env = []string{"PATH=" + s.dir + ":" + os.Getenv("PATH"), "HOME=" + s.dir, "XDG_CONFIG_HOME=" + filepath.Join(s.dir, "config"), "TERM=dumb", "LC_ALL=C.UTF-8", asMxauth + "=1"}
+	cmd.Env = []string{"PATH=" + s.dir + ":" + os.Getenv("PATH"), "HOME=" + s.dir, "XDG_CONFIG_HOME=" + filepath.Join(s.dir, "config"), "TERM=dumb", "LC_ALL=C.UTF-8", asMxauth + "=1", raceOptions + "=" + os.Getenv(raceOptions)}
 	return cmd
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/internal/porttest"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/storetest"
 	"github.com/mxauth/mxauth/store/valkey"
@@ -29,7 +30,7 @@ func startRedisCluster(t *testing.T) *redisCluster {
 	var nodes []*redis
 	buses := map[*redis]string{} // ports on which they speak to each other
 	for range 4 {
-		_, bus, err := net.SplitHostPort(freeAddress(t))
+		_, bus, err := net.SplitHostPort(porttest.Address(t).String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +133,7 @@ func TestFleetCluster(t *testing.T) {
 		n := 0
 		storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store {
 			n++
-			return open(t, valkey.Config{Prefix: fmt.Sprintf("suite%d/", n)})
+			return open(t, valkey.Config{Prefix: fmt.Sprintf("suite%d/", n), Timeout: 20 * time.Second})
 		}})
 	})
 	kept := open(t, valkey.Config{NoCopies: true})

@@ -18,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/conformance/lab"
 	"github.com/mxauth/mxauth/conformance/peers"
+	"github.com/mxauth/mxauth/internal/porttest"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/valkey"
 )
@@ -36,7 +37,7 @@ type redis struct {
 func startRedis(t testing.TB, args ...string) *redis {
 	t.Helper()
 	peers.Require(t, "redis-server")
-	r := &redis{t: t, dir: t.TempDir(), address: freeAddress(t), password: "secret", args: args}
+	r := &redis{t: t, dir: t.TempDir(), address: porttest.Address(t).String(), password: "secret", args: args}
 	r.start()
 	return r
 }
@@ -352,7 +353,7 @@ func TestFleetRefused(t *testing.T) {
 	ca := peers.NewCA(t, "redis root")
 	dir := t.TempDir()
 	file := ca.Issue(t, time.Hour, "localhost").ChainFile(t, dir, "redis")
-	address := freeAddress(t)
+	address := porttest.Address(t).String()
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
@@ -403,7 +404,7 @@ func TestFleetRefused(t *testing.T) {
 		}
 	}
 	t.Run("down", func(t *testing.T) {
-		url := "redis://:secret@" + freeAddress(t)
+		url := "redis://:secret@" + porttest.Address(t).String()
 		d := newServed(t, l, fmt.Sprintf("[store]\npath = %q\n", url))
 		if code, stderr := d.run("serve", "--check"); code != exitConfig || !strings.Contains(stderr, "cannot be used now") || !strings.Contains(stderr, "connection refused") {
 			t.Errorf("status %d, %s", code, stderr)

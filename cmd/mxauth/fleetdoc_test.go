@@ -11,6 +11,7 @@ import (
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/settings"
 	"github.com/mxauth/mxauth/conformance/peers"
+	"github.com/mxauth/mxauth/internal/porttest"
 )
 
 // fleetBlocks are the blocks of docs/fleet.md by language.
@@ -56,7 +57,7 @@ func TestFleetDoc(t *testing.T) {
 	}
 	peers.Require(t, "redis-server")
 	dir := t.TempDir()
-	address := freeAddress(t)
+	address := porttest.Address(t).String()
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)

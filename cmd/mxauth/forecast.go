@@ -87,10 +87,7 @@ be looked up through a fault on this side, 78: bad configuration.`,
 			}
 			code := forecastExit(events, snap.At)
 			c.faults.complain(e.out)
-			if code == exitDeferred && c.faults.nothing() {
-				code = exitUnavailable
-			}
-			return exitWith(code)
+			return exitWith(c.faults.status(code))
 		},
 	}
 	f := cmd.Flags()

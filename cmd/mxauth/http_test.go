@@ -78,7 +78,7 @@ func startHTTPAt(t *testing.T, l *testLab, now func() time.Time, extra string) (
 	t.Helper()
 	d, c := newHTTP(t, l, extra)
 	d.now = now
-	d.startAll()
+	d.start()
 	return d, c
 }
 
@@ -89,13 +89,6 @@ func newHTTP(t *testing.T, l *testLab, extra string) (*served, *httpClient) {
 	path := filepath.Join(d.dir, "h")
 	d.config, d.socket, d.control = writeConfig(t, l, d.dir, fmt.Sprintf("[[listen]]\ndoor = \"http\"\naddress = \"unix:%s\"\n%s", path, extra))
 	return d, newHTTPClient(t, path)
-}
-
-// startAll starts the daemon and waits until all its listeners are open, not only the first.
-func (d *served) startAll() {
-	d.t.Helper()
-	d.start()
-	d.log.await(d.t, "msg=serving ", 1)
 }
 
 // TestClientLeaves: of two clients that ask for the same plan, which was not asked for
@@ -119,7 +112,7 @@ func TestClientLeaves(t *testing.T) {
 	})
 	d, c := newHTTP(t, l, "")
 	d.env["MXAUTH_RESOLVER_SERVERS"] = srv.Addr.String()
-	d.startAll()
+	d.start()
 	ask := func() net.Conn {
 		conn, err := net.Dial("unix", filepath.Join(d.dir, "h"))
 		if err != nil {

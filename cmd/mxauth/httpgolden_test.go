@@ -228,7 +228,7 @@ func TestHTTPGolden(t *testing.T) {
 		}
 		write(t, d.config, without)
 		d.now, g.d = goldenClock, d
-		d.startAll()
+		d.start()
 		g.ask(t, c, &httpCase{name: "check-private-address", ask: "POST /v1/check", status: 200, body: `{"request":{"next_hop":"stripped-nothing.test"}}`})
 	})
 	t.Run("audit", func(t *testing.T) {

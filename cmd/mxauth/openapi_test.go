@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -272,7 +273,9 @@ func TestOpenAPI(t *testing.T) {
 	if err := os.Chmod(token, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, c := startHTTP(t, l, "")
+	// A fixed clock: an answer says how long to wait for the next check.
+	begun := time.Now()
+	_, c := startHTTPAt(t, l, func() time.Time { return begun }, "")
 	_, closed := startHTTP(t, l, fmt.Sprintf("token-file = %q\n", token))
 	settlePlan(t, c)
 	settlePlan(t, closed, "Authorization", "Bearer "+strings.Repeat("0123456789abcdef", 2))

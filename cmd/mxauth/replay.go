@@ -113,7 +113,7 @@ differences are printed on standard error), 78 if the file cannot be used.`,
 // replayOptions say how a file of evidence is replayed.
 type replayOptions struct {
 	at      time.Time // in place of the recorded time; zero: that
-	trustAD bool      // take statuses that are the word of a resolver
+	trustAD bool      // take statuses that are reported by a resolver
 }
 
 // replayFile decides again by a file of evidence, "-" for standard input.

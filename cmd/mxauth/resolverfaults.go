@@ -71,6 +71,15 @@ func (f *resolverFaults) nothing() bool {
 	return f.lookups > 0 && f.useful == 0
 }
 
+// status returns the exit status for what was looked up: 69 in place of 3 if nothing could
+// be, through a fault on this side. A nil f has looked up nothing.
+func (f *resolverFaults) status(code int) int {
+	if code == exitDeferred && f != nil && f.nothing() {
+		return exitUnavailable
+	}
+	return code
+}
+
 // ofResolver are the failures that the operator of the resolver can correct. A bogus
 // zone, SERVFAIL or an alias loop is usually the fault of the zone's owner.
 var ofResolver = []error{dnssec.ErrUnreachable, dnssec.ErrTimeout, dnssec.ErrRefused, dnssec.ErrIndeterminate}

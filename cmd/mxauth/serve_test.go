@@ -122,6 +122,8 @@ func newServed(t *testing.T, l *testLab, extra string) *served {
 	return d
 }
 
+// start starts the daemon and waits until all its listeners are open, of which the control
+// socket is the last.
 func (d *served) start(args ...string) {
 	d.t.Helper()
 	e := newEnv(strings.NewReader(""), io.Discard, d.log, func(name string) string { return d.env[name] })
@@ -136,7 +138,7 @@ func (d *served) start(args ...string) {
 	d.t.Cleanup(func() { d.stop() })
 	timeout := time.After(30 * time.Second)
 	for tick := time.Tick(10 * time.Millisecond); ; {
-		if c, err := net.Dial("unix", d.socket); err == nil {
+		if c, err := net.Dial("unix", d.control); err == nil {
 			c.Close()
 			return
 		}

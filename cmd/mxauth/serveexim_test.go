@@ -9,13 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mxauth/mxauth/internal/porttest"
 )
 
 // The door for Exim, over a unix socket and over TCP: one line in, one out, and the end. What
 // Exim cannot be told is counted.
 func TestServeExim(t *testing.T) {
 	l := startLab(t, serveWorlds(t, "dane-ee", "sts-enforce", "sts-no-match", "half-dane", "alias-secure", "alias-sts", "tlsa-servfail", "null-mx"), nil)
-	socket, tcp, metrics := filepath.Join(shortDir(t), "e"), freeAddress(t), freeAddress(t)
+	socket, tcp, metrics := filepath.Join(shortDir(t), "e"), porttest.Address(t).String(), porttest.Address(t).String()
 	d := newServed(t, l, fmt.Sprintf("[[listen]]\ndoor = \"exim\"\naddress = \"unix:%s\"\n[[listen]]\ndoor = \"exim\"\naddress = \"inet:%s\"\n", socket, tcp))
 	d.env["MXAUTH_SERVE_METRICS"] = "inet:" + metrics
 	d.start()
@@ -75,15 +77,4 @@ func TestServeExim(t *testing.T) {
 			t.Errorf("%s is not counted", id)
 		}
 	}
-}
-
-// freeAddress is an address of loopback whose port was free a moment ago.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

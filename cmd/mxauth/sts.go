@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -44,7 +46,8 @@ changes no cache.
 
 The exit status is 0 if there is a record and a policy, 1 if there is no record, 2 if the
 policy could not be fetched or is invalid, 3 if the record could not be looked up or a
-limit of this machine kept the policy from being fetched.`,
+limit of this machine kept the policy from being fetched, 69 if nothing could be looked up
+through a fault on this side.`,
 		Args: arguments(1, many),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, err := parseDomains(args)
@@ -60,7 +63,8 @@ limit of this machine kept the policy from being fetched.`,
 			for _, d := range names {
 				code = worse(code, e.fetchOne(cmd.Context(), c.Policies(), d))
 			}
-			return exitWith(code)
+			c.faults.complain(e.out)
+			return exitWith(c.faults.status(code))
 		},
 	}
 }
@@ -85,7 +89,9 @@ type fetchRow struct {
 	Error       string        `json:"error,omitempty"`
 	ErrorKind   string        `json:"error_kind,omitempty"` // a word of sts.FetchWord
 
-	unknown bool // the record could not be looked up
+	unknown bool   // the record could not be looked up
+	record  string // the record's fault in words
+	fetch   string // the fetch's
 }
 
 func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
@@ -99,6 +105,7 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 		row.RecordError, code = errorText(rerr), exitSTSAdvice
 	default:
 		row.RecordError, row.unknown, code = errorText(rerr), true, exitSTSFailed
+		row.record = explain.LookupFault(rerr, "the TXT records of _mta-sts."+d.String())
 	}
 	f, err := c.Fetch(ctx, d)
 	row.Host, row.ContentType, row.TookMS, row.Policy = f.Host, f.ContentType, f.Took.Milliseconds(), f.Policy.Text
@@ -112,7 +119,7 @@ func (e *env) fetchOne(ctx context.Context, c *sts.Client, d rfc6125.Host) int {
 		row.NotAfter = &f.Chain[0].NotAfter
 	}
 	if err != nil {
-		row.Error, row.ErrorKind = errorText(err), sts.FetchWord(err)
+		row.Error, row.ErrorKind, row.fetch = errorText(err), sts.FetchWord(err), explain.FetchFault(d, err, f.Chain, e.now())
 		switch {
 		case !errors.Is(err, sts.ErrFetch):
 			code = exitSTSFailed // by a limit of this machine: nothing is known
@@ -135,23 +142,23 @@ func (e *env) showFetch(r fetchRow) {
 	case r.unknown && r.Error == "":
 		e.out.Linef("%s: a policy of mode %s is served; whether a record announces it could not be looked up", r.Domain, *r.Mode)
 	case r.unknown:
-		e.out.Linef("%s: the record could not be looked up, and the policy cannot be had", r.Domain)
+		e.out.Linef("%s: neither the record could be looked up nor the policy fetched", r.Domain)
 	case r.Error == "" && r.RecordError == "":
 		e.out.Linef("%s: policy of mode %s, id %s", r.Domain, *r.Mode, r.ID)
 	case r.Error == "":
 		e.out.Linef("%s: a policy of mode %s is served, and no record announces it: senders ignore it", r.Domain, *r.Mode)
 	case r.RecordError == "":
-		e.out.Linef("%s: a policy is announced (id %s) and cannot be had", r.Domain, r.ID)
+		e.out.Linef("%s: a policy is announced (id %s) and cannot be fetched", r.Domain, r.ID)
 	default:
 		e.out.Linef("%s: no record and no policy", r.Domain)
 	}
 	if r.RecordError != "" {
-		e.out.Linef("  record   %s", r.RecordError)
+		e.out.Linef("  record   %s", cmp.Or(r.record, r.RecordError))
 	} else {
 		e.out.Linef("  record   %s", r.Record)
 	}
 	if r.Error != "" {
-		e.out.Linef("  fetch    %s", r.Error)
+		e.out.Linef("  fetch    %s", r.fetch)
 	}
 	if r.Address != "" {
 		e.out.Linef("  host     %s at %s", r.Host, r.Address)
@@ -184,7 +191,8 @@ What has a slash in it, or is the name of a file that is there, is a file; all e
 domain.
 
 The exit status is 0 if there is nothing to say, 1 if there is advice, 2 if senders do not
-take what is published, 3 if it could not be looked at.`,
+take what is published, 3 if it could not be looked at, 69 if nothing could be looked up
+through a fault on this side.`,
 		Example: `  mxauth sts lint ./mta-sts.txt
   mxauth sts lint example.org`,
 		Args: arguments(1, many),
@@ -214,6 +222,10 @@ take what is published, 3 if it could not be looked at.`,
 					defer c.close()
 				}
 				code = worse(code, e.lintDomain(cmd.Context(), c.Policies(), names[0]))
+				c.faults.complain(e.out)
+			}
+			if c != nil {
+				code = c.faults.status(code)
 			}
 			return exitWith(code)
 		},
@@ -252,7 +264,7 @@ func (e *env) lintDomain(ctx context.Context, c *sts.Client, d rfc6125.Host) int
 	code := 0
 	switch {
 	case err != nil && !errors.Is(err, sts.ErrNoRecord):
-		e.out.Errorf("%v", err)
+		e.out.Errorf("%s: %s", d, explain.LookupFault(err, "the TXT records of _mta-sts."+d.String()))
 		code = exitSTSFailed
 	default:
 		code = e.printLint(d.String(), "record", sts.LintRecord(recordTexts(ans)))
@@ -263,7 +275,7 @@ func (e *env) lintDomain(ctx context.Context, c *sts.Client, d rfc6125.Host) int
 	case err == nil || errors.Is(err, sts.ErrPolicy):
 		code = worse(code, e.printLint(d.String(), "policy", sts.Lint([]byte(f.Policy.Text))))
 	case errors.As(err, &fe):
-		code = worse(code, e.printLint(d.String(), "fetch", []sts.Finding{{Why: errorText(err), Fatal: true}}))
+		code = worse(code, e.printLint(d.String(), "fetch", []sts.Finding{{Why: explain.FetchFault(d, err, f.Chain, e.now()), Fatal: true}}))
 	}
 	return code
 }

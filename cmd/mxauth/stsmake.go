@@ -105,7 +105,7 @@ func runSTSMake(ctx context.Context, e *env, f *stsMakeFlags, arg string) error 
 	}
 	domain := names[0]
 	e.policyHostNote("mxauth sts make", arg)
-	snap, err := e.lookForPolicy(ctx, f, domain)
+	snap, faults, err := e.lookForPolicy(ctx, f, domain)
 	if err != nil {
 		return err
 	}
@@ -114,18 +114,18 @@ func runSTSMake(ctx context.Context, e *env, f *stsMakeFlags, arg string) error 
 	if err := e.out.flushed(); err != nil {
 		return err
 	}
-	return exitWith(proposalExit(p))
+	return exitWith(faults.status(proposalExit(p)))
 }
 
-// lookForPolicy looks at the domain, or takes its mail hosts from --mx.
-func (e *env) lookForPolicy(ctx context.Context, f *stsMakeFlags, domain rfc6125.Host) (survey.Snapshot, error) {
+// lookForPolicy looks at the domain, or takes its mail hosts from --mx; then faults is nil.
+func (e *env) lookForPolicy(ctx context.Context, f *stsMakeFlags, domain rfc6125.Host) (_ survey.Snapshot, faults *resolverFaults, err error) {
 	if len(f.mx) > 0 {
 		hosts, err := mxFlags(f.mx)
-		return survey.Given(domain, hosts, e.now()), err
+		return survey.Given(domain, hosts, e.now()), nil, err
 	}
 	c, config, err := e.openSurvey(ctx)
 	if err != nil {
-		return survey.Snapshot{}, err
+		return survey.Snapshot{}, nil, err
 	}
 	defer c.close()
 	if config.NoConnect = f.noConnect; f.noConnect {
@@ -133,7 +133,7 @@ func (e *env) lookForPolicy(ctx context.Context, f *stsMakeFlags, domain rfc6125
 	}
 	snap, err := survey.Collect(ctx, config, domain.String())
 	c.faults.complain(e.out)
-	return snap, err
+	return snap, c.faults, err
 }
 
 // mxFlags reads the hosts of --mx.

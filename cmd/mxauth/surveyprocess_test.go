@@ -9,8 +9,10 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -28,9 +30,13 @@ type surveyProcess struct {
 	*exec.Cmd
 	stdin          *os.File // the other end of standard input
 	stdout, stderr bytes.Buffer
-	asked          *atomic.Int64 // MX questions
+	names          sync.Map      // of MX questions; one that is slow to be answered comes again
+	count          atomic.Int64  // of names
 	listed         chan struct{} // closed when the list is written
 }
+
+// asked is how many domains have been asked about.
+func (p *surveyProcess) asked() int64 { return p.count.Load() }
 
 // endList ends the list.
 func (p *surveyProcess) endList() {
@@ -49,11 +55,13 @@ func startSurvey(t *testing.T, n, answered int, args ...string) *surveyProcess {
 func startSurveyTo(t *testing.T, stdout *os.File, n, answered int, args ...string) *surveyProcess {
 	t.Helper()
 	w := &surveyWorld{}
-	p := &surveyProcess{asked: new(atomic.Int64), listed: make(chan struct{})}
+	p := &surveyProcess{listed: make(chan struct{})}
 	addr, stop, err := dnsfake.Serve(netip.MustParseAddrPort("127.0.0.1:0"), dns.HandlerFunc(func(rw dns.ResponseWriter, q *dns.Msg) {
 		i, _ := bareNumber(q.Question[0].Name)
 		if q.Question[0].Qtype == dns.TypeMX {
-			p.asked.Add(1)
+			if _, again := p.names.LoadOrStore(i, true); !again {
+				p.count.Add(1)
+			}
 		}
 		if i < answered {
 			w.ServeDNS(rw, q)
@@ -96,7 +104,7 @@ func startSurveyTo(t *testing.T, stdout *os.File, n, answered int, args ...strin
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for begun := time.Now(); !ok(); {
-		if time.Since(begun) > 20*time.Second {
+		if time.Since(begun) > time.Minute {
 			t.Fatal("no " + what)
 		}
 		<-time.After(5 * time.Millisecond)
@@ -109,20 +117,20 @@ func kept(path string) int {
 	return max(strings.Count(string(b), "\n")-1, 0)
 }
 
-// TestSurveyInterrupted: Ctrl-C ends a survey within a second with what is finished, though the
-// list has not ended and servers are silent; the journal has it, and the next run does not ask
+// TestSurveyInterrupted: Ctrl-C ends a survey with what is finished, and waits neither for the end
+// of the list nor for servers that are silent; the journal has it, and the next run does not ask
 // for it again.
 func TestSurveyInterrupted(t *testing.T) {
 	journal := filepath.Join(t.TempDir(), "j")
 	// d1 to d37 are answered, d41 to d77 are not.
 	p := startSurvey(t, 20, 40, "--resume", journal)
-	until(t, "rows", func() bool { return kept(journal) == 10 && p.asked.Load() >= 20 })
+	until(t, "rows", func() bool { return kept(journal) == 10 && p.asked() >= 20 })
 	begun := time.Now()
 	_ = p.Process.Signal(os.Interrupt)
 	err := p.Wait()
 	took := time.Since(begun)
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitInterrupted || took > time.Second {
+	if !errors.As(err, &exit) || exit.ExitCode() != exitInterrupted || took > 10*time.Second {
 		t.Errorf("%v after %v: %s", err, took, p.stderr.String())
 	}
 	if out := p.stdout.String(); !strings.HasPrefix(out, "10 domains, 0 of them") || !strings.Contains(out, "The survey was ended before the end of the list.") {
@@ -137,7 +145,7 @@ func TestSurveyInterrupted(t *testing.T) {
 	if err := again.Wait(); err != nil || !strings.HasPrefix(again.stdout.String(), "20 domains, ") {
 		t.Errorf("%v: %s%s", err, again.stdout.String(), again.stderr.String())
 	}
-	if n := again.asked.Load(); n != 10 {
+	if n := again.asked(); n != 10 {
 		t.Errorf("%d domains were asked for, want 10", n)
 	}
 }
@@ -159,8 +167,8 @@ func TestSurveyKilled(t *testing.T) {
 	_ = p.Wait()
 	again := startSurvey(t, 20, 1000, "--resume", journal)
 	again.endList()
-	if err := again.Wait(); err != nil || again.asked.Load() != 10 {
-		t.Errorf("%v, %d asked: %s", err, again.asked.Load(), again.stderr.String())
+	if err := again.Wait(); err != nil || again.asked() != 10 {
+		t.Errorf("%v, %d asked: %s", err, again.asked(), again.stderr.String())
 	}
 }
 
@@ -202,7 +210,7 @@ func TestSurveyDiskFull(t *testing.T) {
 	if err := again.Wait(); err != nil || !strings.HasPrefix(again.stdout.String(), "200 domains, ") {
 		t.Errorf("%v: %s%s", err, again.stdout.String(), again.stderr.String())
 	}
-	if n := again.asked.Load(); n != domains-done {
+	if n := again.asked(); n != domains-done {
 		t.Errorf("%d domains were asked for, want %d", n, domains-done)
 	}
 }
@@ -235,6 +243,7 @@ func TestSurveyHead(t *testing.T) {
 // TestInterruptTwice: a second Ctrl-C ends the program at once, even where it waits for a reader
 // of its output.
 func TestInterruptTwice(t *testing.T) {
+	heedInterrupts(t)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +254,7 @@ func TestInterruptTwice(t *testing.T) {
 	var last int64
 	stalled := 0
 	until(t, "end of the output", func() bool { // the pipe is full when no more is asked for
-		n := p.asked.Load()
+		n := p.asked()
 		if n == last && n > 100 {
 			stalled++
 		} else {
@@ -278,26 +287,46 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// interruptTwice sends two interrupts: the first lets what is under way go on, the second ends the
-// process at once.
+// heedInterrupts gives the processes that the test starts the default for an interrupt. A shell
+// that runs go test in the background has it ignored, and they would inherit that.
+func heedInterrupts(t *testing.T) {
+	t.Helper()
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, os.Interrupt)
+	t.Cleanup(func() { signal.Stop(c) })
+}
+
+// interruptTwice sends interrupts: the first lets what is under way go on, the second ends the
+// process. One that comes before the process has taken note of the first counts as the same, so
+// it is sent until the process ends.
 func interruptTwice(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended, waited := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(waited)
+		ended <- cmd.Wait()
+	}()
+	defer func() {
+		_ = cmd.Process.Kill() // it has ended, unless the test fails
+		<-waited
+	}()
 	_ = cmd.Process.Signal(os.Interrupt)
 	select {
 	case err := <-ended:
 		t.Fatalf("the first one ended it: %v", err)
 	case <-time.After(300 * time.Millisecond):
 	}
-	_ = cmd.Process.Signal(os.Interrupt)
-	select {
-	case err := <-ended:
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
-			t.Error(err)
+	until(t, "end after a second interrupt", func() bool {
+		_ = cmd.Process.Signal(os.Interrupt)
+		select {
+		case err := <-ended:
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
+				t.Error(err)
+			}
+			return true
+		case <-time.After(300 * time.Millisecond):
+			return false
 		}
-	case <-time.After(time.Second):
-		t.Error("it still runs")
-	}
+	})
 }

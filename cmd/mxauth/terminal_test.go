@@ -168,6 +168,7 @@ func TestFullOutput(t *testing.T) {
 // TestInterruptTwiceCheck: a second Ctrl-C ends a check at once, even where it waits for a reader
 // of its output.
 func TestInterruptTwiceCheck(t *testing.T) {
+	heedInterrupts(t)
 	cmd := itself(t, "check", "--resolver", nobody(t), "--short", "-")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -193,6 +194,10 @@ func TestInterruptTwiceCheck(t *testing.T) {
 			sent.Add(int64(n))
 		}
 	}()
+	// It runs: until then the first interrupt would end it.
+	if _, err := r.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	var last int64
 	stalled := 0
 	until(t, "end of the output", func() bool { // the pipes are full when no more is read

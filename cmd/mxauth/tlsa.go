@@ -17,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/explain"
 	"github.com/mxauth/mxauth/engine/probe"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -242,7 +243,7 @@ func (e *env) material(ctx context.Context, f *tlsaMakeFlags, arg string) ([]dan
 	if err != nil {
 		return nil, rfc6125.Host{}, err
 	}
-	err = &exitError{code: exitDeferred, err: fmt.Errorf("%s has no address that could be found", arg)}
+	err = &exitError{code: c.faults.status(exitDeferred), err: errors.New(noAddress(h, arg))}
 	for _, a := range v.Hosts[0].Addresses {
 		peer := a.Peer
 		if c := peer.Certificates(); peer.Event == engine.HandshakeDone && len(c) > 0 {
@@ -376,4 +377,14 @@ func (e *env) printEntry(entry dane.Entry, format string) {
 	default:
 		e.out.Linef("%s", entry.Zone())
 	}
+}
+
+// noAddress says why a host has no address to connect to.
+func noAddress(h engine.Host, arg string) string {
+	for _, l := range []dane.Lookup{h.DANE.A, h.DANE.AAAA} {
+		if l.Err != nil {
+			return explain.LookupFault(l.Err, "the addresses of "+arg)
+		}
+	}
+	return arg + " has no address record (A or AAAA)"
 }

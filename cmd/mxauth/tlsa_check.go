@@ -128,7 +128,7 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 	if plan.MX.Outcome != engine.OutcomeNone {
 		c.noHosts(plan, arg)
 		if plan.MX.Outcome == engine.Deferred {
-			return exitWith(exitDeferred)
+			return exitWith(cl.faults.status(exitDeferred))
 		}
 		return exitWith(exitRefused)
 	}
@@ -145,7 +145,7 @@ func runTLSACheck(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) er
 			return err
 		}
 	}
-	return exitWith(code)
+	return exitWith(cl.faults.status(code))
 }
 
 // A tlsaChecker looks at hosts.

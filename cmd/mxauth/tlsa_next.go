@@ -92,7 +92,7 @@ func runTLSANext(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) err
 			e.out.Linef("%s: %s", paint(strong, arg), explain.Text(p.MX.Reason))
 		}
 		if p.MX.Outcome == engine.Deferred {
-			return exitWith(exitDeferred)
+			return exitWith(c.faults.status(exitDeferred))
 		}
 		return exitWith(exitRefused)
 	}
@@ -115,7 +115,7 @@ func runTLSANext(ctx context.Context, e *env, f *tlsaCheckFlags, arg string) err
 	if err := e.out.flushed(); err != nil {
 		return err
 	}
-	return exitWith(code)
+	return exitWith(c.faults.status(code))
 }
 
 // keyPlanExit is the exit status that the plan of a host asks for.

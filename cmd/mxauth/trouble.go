@@ -6,6 +6,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/upstream"
+	"github.com/mxauth/mxauth/engine/explain"
 )
 
 // complain says on standard error which resolvers are not used, which lookups failed by the
@@ -71,12 +72,11 @@ func (f *resolverFaults) explain(t trouble) (text, hint string) {
 	const another = "or " + nameAnother
 	switch {
 	case errors.Is(t.kind, dnssec.ErrUnreachable):
-		cause := reason
-		if t.first.Cause != nil {
-			cause = errorText(t.first.Cause)
+		resolver := "the resolver "
+		if strings.Contains(server, ", ") {
+			resolver = "the resolvers "
 		}
-		cause = strings.ReplaceAll(cause, dnssec.ErrUnreachable.Error()+": ", "")
-		return "the resolver " + server + where + " cannot be reached: " + cause,
+		return resolver + server + where + " cannot be reached: " + explain.Unreachable(&t.first),
 			"start a resolver there, check the firewall between, " + another
 	case errors.Is(t.kind, dnssec.ErrTimeout):
 		return "no answer from the resolver " + server + where + " in time (first to " + q + ")",

@@ -76,9 +76,7 @@ func (w *watcher) round(ctx context.Context, d *deliveryFlags, args []string) (i
 		w.see(v)
 		return w.e.out.flushed()
 	}, nil)
-	if r.code == exitDeferred && r.client.faults.nothing() {
-		r.code = exitUnavailable
-	}
+	r.code = r.client.faults.status(r.code)
 	return r.code, err
 }
 

@@ -1,8 +1,10 @@
 package lab_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -27,9 +29,11 @@ import (
 )
 
 const (
-	// probeTime is the patience with a server. Worlds that hang cost so much each.
-	probeTime = 3 * time.Second
-	atOnce    = 24 // worlds side by side
+	// probeTime is the patience with a server that may not answer: worlds that hang cost so much
+	// each. The others get loadedTime, since so many are checked at once.
+	probeTime  = 3 * time.Second
+	loadedTime = 30 * time.Second
+	atOnce     = 24 // worlds side by side
 )
 
 // A judge checks worlds of a lab through the front door, as `mxauth check` does.
@@ -83,6 +87,9 @@ func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.
 	var bad error
 	c, err := j.client(st, ago, func(c *mxauth.Config) {
 		c.AwaitPolicies = w.Was != nil
+		if !hangs(w) {
+			c.Timeout = loadedTime
+		}
 		if w.Request.Memory != "" {
 			c.Memory = &memory.Config{}
 			bad = c.Memory.Action.UnmarshalText([]byte(w.Request.Memory))
@@ -98,6 +105,12 @@ func (j *judge) look(ctx context.Context, w lab.World, st store.Store, ago time.
 	}
 	defer c.Close()
 	return c.CheckRequest(ctx, request(w))
+}
+
+// hangs reports whether a world, or what it was, has a server that does not answer.
+func hangs(w lab.World) bool {
+	text, err := json.Marshal(w)
+	return err != nil || bytes.Contains(text, []byte("hang")) || bytes.Contains(text, []byte("time-out"))
 }
 
 // request is a world's request.

@@ -18,6 +18,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/peers"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
+	"github.com/mxauth/mxauth/internal/porttest"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
@@ -26,20 +27,11 @@ import (
 	"github.com/mxauth/mxauth/sts"
 )
 
-// freePort returns a port of loopback that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
+// freePort returns a port of 127.0.0.1 that is the test's own.
+func freePort(t *testing.T) string { return fmt.Sprint(porttest.Address(t).Port()) }
+
+// suiteTimeout bounds a call of the suite for stores, which is not about time, on a loaded machine.
+const suiteTimeout = 20 * time.Second
 
 // openValkey opens a store whose keys are the test's own.
 func openValkey(t *testing.T, c valkey.Config) *valkey.Store {
@@ -73,7 +65,9 @@ func TestRedis(t *testing.T) {
 	plain.WaitFor(t, "answer", answers(openValkey(t, valkey.Config{URL: url})))
 	for name, noCopies := range map[string]bool{"copies": false, "no copies": true} {
 		t.Run(name, func(t *testing.T) {
-			storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store { return openValkey(t, valkey.Config{URL: url, NoCopies: noCopies}) }})
+			storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store {
+				return openValkey(t, valkey.Config{URL: url, NoCopies: noCopies, Timeout: suiteTimeout})
+			}})
 		})
 	}
 	t.Run("a copy follows another process's write", func(t *testing.T) {
@@ -125,7 +119,11 @@ func redisTLS(t *testing.T) {
 	pool.AddCert(ca.Cert)
 	good := valkey.Config{URL: "rediss://mxauth:secret@127.0.0.1:" + port, TLS: &tls.Config{RootCAs: pool, ServerName: "redis.test"}}
 	d.WaitFor(t, "answer", answers(openValkey(t, good)))
-	storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store { return openValkey(t, good) }})
+	storetest.Run(t, storetest.Options{Open: func(t *testing.T) store.Store {
+		patient := good
+		patient.Timeout = suiteTimeout
+		return openValkey(t, patient)
+	}})
 	for name, c := range map[string]valkey.Config{
 		"another name":     {URL: good.URL, TLS: &tls.Config{RootCAs: pool}},
 		"another root":     {URL: good.URL, TLS: &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "redis.test"}},

@@ -284,7 +284,7 @@ func TestHTTPSIdentity(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cfg := upstream.Config{Servers: []upstream.Server{srv}, Timeout: 2 * time.Second, Bootstrap: loopback}
+			cfg := upstream.Config{Servers: []upstream.Server{srv}, Timeout: 20 * time.Second, Bootstrap: loopback}
 			cfg.RootCAs = newAuthority().pool
 			if tt.trust {
 				cfg.RootCAs = s.ca.pool

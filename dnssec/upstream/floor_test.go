@@ -50,7 +50,7 @@ func TestFloor(t *testing.T) {
 					cfg.MaxVersion, cfg.CipherSuites = tls.VersionTLS12, []uint16{c.suite}
 				}
 				srv := dnsfake.StartTLS(t, cfg, good)
-				client := dot(t, srv, pattern, upstream.Config{RootCAs: pool, Timeout: 3 * time.Second})
+				client := dot(t, srv, pattern, upstream.Config{RootCAs: pool, Timeout: 20 * time.Second})
 				_, err := client.Exchange(t.Context(), query(t, "mx.example.org", dns.TypeA))
 				if (err == nil) != c.ok || !c.ok && (!errors.Is(err, dnssec.ErrUnreachable) || srv.Requests() != 0) {
 					t.Errorf("%v, %d requests", err, srv.Requests())

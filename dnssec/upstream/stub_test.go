@@ -44,7 +44,7 @@ func TestStubOverTransports(t *testing.T) {
 		}
 	})
 	t.Run("DOT8310-5-01 one that does not says nothing at all", func(t *testing.T) {
-		s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: dot(t, dotServer(t, "other.example"), "tls://%s#dns.example", upstream.Config{RootCAs: ca.pool, Timeout: 2 * time.Second})})
+		s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: dot(t, dotServer(t, "other.example"), "tls://%s#dns.example", upstream.Config{RootCAs: ca.pool, Timeout: 20 * time.Second})})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -96,6 +96,9 @@ func lookupCause(e *dnssec.LookupError) string {
 		parts = append(parts, s)
 	}
 	text := strings.Join(parts, ": ")
+	if errors.Is(e.Kind, dnssec.ErrUnreachable) {
+		return e.Question.String() + ": no resolver can be reached" + reached(e)
+	}
 	if e.Server != "" {
 		text += " (server " + e.Server + ")"
 	}

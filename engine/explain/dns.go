@@ -176,19 +176,32 @@ func reached(le *dnssec.LookupError) string {
 	if le.Cause == nil {
 		return at(le)
 	}
-	text, where := clip(le.Cause.Error()), ""
+	where := ""
 	if t := interface{ Tried() string }(nil); errors.As(le.Cause, &t) {
 		where = clip(t.Tried())
 	}
+	network := networkFault(le.Cause)
 	switch {
-	case where == "":
-		return " (" + text + ")"
-	case errors.Is(le.Cause, syscall.ECONNREFUSED):
-		return " (" + where + ", connection refused)"
-	case errors.Is(le.Cause, syscall.ENETUNREACH), errors.Is(le.Cause, syscall.EHOSTUNREACH):
-		return " (" + where + ", no route)"
+	case where != "" && network != "":
+		return " (" + where + ", " + network + ")"
+	case network != "":
+		return " (" + network + ")"
 	}
-	return " (" + text + ")"
+	return " (" + clip(le.Cause.Error()) + ")"
+}
+
+// networkFault is what the operating system says of a connection that fails; "" if err
+// holds nothing of that kind.
+func networkFault(err error) string {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return "no route"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "connection reset"
+	}
+	return ""
 }
 
 func server(le *dnssec.LookupError) string {

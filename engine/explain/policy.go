@@ -207,6 +207,10 @@ func policyFile(p *engine.Plan, err error) fileFault {
 	case errors.Is(err, sts.ErrFetchSize):
 		return fileFault{fmt.Sprintf("the policy file %s is too large%s", url, in), "Make it smaller: a policy has a few hundred bytes."}
 	case errors.Is(err, sts.ErrFetchDNS):
+		if f != nil && OwnFault(f.Cause) != NoHint {
+			return fileFault{"the policy cannot be fetched: " + failedLookup(f.Cause, "the addresses of "+host),
+				"Repair the resolver of this machine, and look again."}
+		}
 		return fileFault{fmt.Sprintf("the policy host %s has no address that can be looked up%s, so the policy cannot be fetched", host, inDNS(f)),
 			fmt.Sprintf("Give %s an A or AAAA record of the web server that serves %s; or, if there is to be no policy, delete the TXT record at %s.", host, url, recordName(domain))}
 	case errors.Is(err, sts.ErrFetchAddress):

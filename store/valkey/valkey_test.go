@@ -16,6 +16,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"go.uber.org/goleak"
 
+	"github.com/mxauth/mxauth/internal/porttest"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/storetest"
 	"github.com/mxauth/mxauth/store/valkey"
@@ -29,7 +30,7 @@ var ctx = context.Background()
 func server(t *testing.T) *miniredis.Miniredis {
 	t.Helper()
 	m := miniredis.NewMiniRedis()
-	if err := m.StartAddr("127.0.0.1:0"); err != nil {
+	if err := m.StartAddr(porttest.Address(t).String()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
@@ -62,7 +63,7 @@ func TestValkey(t *testing.T) {
 	storetest.Run(t, storetest.Options{
 		Open: func(t *testing.T) store.Store {
 			n++
-			return open(t, valkey.Config{URL: url(m), Prefix: fmt.Sprint("t", n, "/"), Now: clock})
+			return open(t, valkey.Config{URL: url(m), Prefix: fmt.Sprint("t", n, "/"), Now: clock, Timeout: 20 * time.Second})
 		},
 		Advance: func(d time.Duration) {
 			mu.Lock()
@@ -100,12 +101,7 @@ func TestOpenErrors(t *testing.T) {
 // TestLazy: nothing is connected before the first call; a server that is down is an error
 // in time, and not asked again at once; when it is there, it is used.
 func TestLazy(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	ln.Close()
+	addr := porttest.Address(t).String()
 	s := open(t, valkey.Config{URL: "redis://" + addr})
 	start := time.Now()
 	if _, ok, err := s.Get(ctx, "k"); !errors.Is(err, store.ErrUnavailable) || ok {
@@ -114,7 +110,7 @@ func TestLazy(t *testing.T) {
 	if err := s.Put(ctx, entry("k", "v")); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("Put: %v", err)
 	}
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > 15*time.Second {
 		t.Errorf("took %s", took)
 	}
 	m := miniredis.NewMiniRedis()
@@ -132,7 +128,7 @@ func eventually(t *testing.T, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(10 * time.Second); !f(); <-tick.C {
+	for end := time.Now().Add(time.Minute); !f(); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatal("it has not happened in time")
 		}
@@ -152,7 +148,7 @@ func TestHang(t *testing.T) {
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > 15*time.Second {
 		t.Errorf("took %s", took)
 	}
 	cctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
