@@ -157,7 +157,7 @@ func (r *Request) check(haveSTS bool) (nextHop, error) {
 		bad("level", "sts needs an MTA-STS client, and none is configured")
 	}
 	if o.DANEAndSTS == Both && !(r.Level == LevelDefault || r.Level == LevelSecure) {
-		bad("dane-and-sts", "both contradicts the level %s, which looks at one of them at most", r.Level)
+		bad("dane-and-sts", "both contradicts the level %s, which uses one of them at most", r.Level)
 	}
 	if o.LowerAll && !r.Level.mandatory() {
 		bad("lower-all", "only means something at the levels dane-only and secure, not at %s", r.Level)

@@ -112,7 +112,7 @@ func TestPresentedBroken(t *testing.T) {
 			t.Errorf("%v: %+v", der, ids)
 		}
 	}
-	// What was read before the fault counts: the handshake vouches for none of it anyway.
+	// What was read before the fault counts: the handshake confirms none of it anyway.
 	p := rfc6125.ParsePresented(tlv(0x30, dnsName("mx.example"), []byte{0x82, 9, 'x'}), nil)
 	if !p.Match(refs("mx.example"), rfc6125.Options{}).OK {
 		t.Error("the name before the fault is lost")

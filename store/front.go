@@ -310,7 +310,7 @@ func (f *Front) call(ctx context.Context, do func(context.Context) error) error 
 	f.mu.Unlock()
 	switch {
 	case err != nil && !was:
-		f.log.LogAttrs(ctx, slog.LevelError, "the shared store is unavailable; what is known goes on being served from memory", slog.String("error", err.Error()))
+		f.log.LogAttrs(ctx, slog.LevelError, "the shared store is unavailable; known policies are still served from memory", slog.String("error", err.Error()))
 	case err == nil && was:
 		f.log.LogAttrs(ctx, slog.LevelInfo, "the shared store is available again")
 	}

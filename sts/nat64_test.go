@@ -92,7 +92,7 @@ func TestVetRules(t *testing.T) {
 		{"10.0.1.1", "10.0.0.0/8", "10.0.0.0/24", "", ""},
 		{"2a00:64::a00:1", "", "", "", ""}, // not to be seen
 		{"2a00:64::a00:1", "", "2a00:64::/96", "", "denied"},
-		{"2a00:64::a00:1", "", "", "2a00:64::/96", "2a00:64::a00:1 is behind the NAT64 prefix 2a00:64::/96 of this network and holds 10.0.0.1 is private"},
+		{"2a00:64::a00:1", "", "", "2a00:64::/96", "2a00:64::a00:1 is in the NAT64 prefix 2a00:64::/96 of this network and holds 10.0.0.1 is private"},
 		{"2a00:64::7f00:1", "", "", "2a00:64::/96", "loopback"},
 		{"2a00:64::a9fe:a9fe", "", "", "2a00:64::/96", "link-local"},
 		{"2a00:64::909:909", "", "", "2a00:64::/96", ""},

@@ -25,15 +25,15 @@ func newCache(e *env) *cobra.Command {
 	list := group(&cobra.Command{
 		Use:   "cache",
 		Short: "List, show, export, import, delete and fetch the MTA-STS policies that are kept",
-		Long: `Cache works on the policies in the store that --store names. What is kept there is
-protection: while a policy is kept, it cannot be removed through DNS. To delete one is
-to trust DNS once more for that domain.
+		Long: `Cache works on the policies in the store that --store names. Kept policies are
+protection: while a policy is kept, it cannot be removed through DNS. If you delete one,
+the next delivery to that domain depends on unprotected DNS.
 
 A store in a file belongs to one process. Where a daemon has it open, cache asks the
 daemon, at its control socket (serve.control of the configuration, or --control PATH);
 --store names another store than that of the daemon.
 
-Who changed what, and when, goes to standard error. The exit status is 0 if it was done,
+Each change is logged to standard error. The exit status is 0 if it was done,
 1 if there is no such policy, 78 if the store cannot be used.`,
 	}, newCacheList(e), newCacheShow(e), newCacheExport(e), newCacheImport(e), newCacheDelete(e), newCacheWarm(e), newCacheRescue(e))
 	for _, verb := range list.Commands() {
@@ -222,8 +222,9 @@ func newCacheImport(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "import [FILE]",
 		Short: "Keep the policies of an export, read from FILE or standard input",
-		Long: `Import keeps the policies that export has written. What is kept already and was fetched
-later stays; what has ended is left out. A life begins with the fetch, not with the import.`,
+		Long: `Import keeps the policies that export has written. A policy that
+is kept already and was fetched later stays; expired policies are left out. The max_age of
+a policy counts from its fetch, not from the import.`,
 		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := e.input(append(args, "-")[0])

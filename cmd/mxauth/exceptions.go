@@ -75,7 +75,7 @@ func (f *exceptionsFile) current() *exception.Set {
 	}
 	f.looked = now
 	if _, err := f.look(false); err != nil {
-		f.warn("the exceptions stay as they were: %v", err)
+		f.warn("the previous exceptions stay in force: %v", err)
 	}
 	return f.set
 }
@@ -198,7 +198,7 @@ func (e *env) exceptions(_ context.Context) (func() *exception.Set, error) {
 	}
 	f, err := openExceptions(e.flags.exceptions, e.now, e.out.Notef)
 	if err != nil {
-		return nil, configError("each exception wants id, domain, reason, author and ends; see mxauth check --help", "--exceptions: %w", err)
+		return nil, configError("each exception needs id, domain, reason, author and ends; see mxauth check --help", "--exceptions: %w", err)
 	}
 	return f.current, nil
 }

@@ -59,7 +59,7 @@ func runExceptions(cmd *cobra.Command, e *env) error {
 	default:
 		set, err := readExceptions(s.Exceptions)
 		if err != nil {
-			return configError("each exception wants id, domain, reason, author and ends; see mxauth check --help", "%w", err)
+			return configError("each exception needs id, domain, reason, author and ends; see mxauth check --help", "%w", err)
 		}
 		rows = exceptionRows(set.List(), e.now())
 	}

@@ -130,7 +130,7 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	}
 	why, names := said(h.Reason), word == EximPKIX && !ownName(h)
 	if names {
-		word, why.text = EximDefer, "the configured names cannot be told to Exim"
+		word, why.text = EximDefer, "the configured names cannot be expressed in an answer to Exim"
 	}
 	reply := eximReply(p, word, X1, why)
 	switch {

@@ -141,7 +141,7 @@ func (p *Page) other(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/", "/evidence", "/page.css":
 		w.Header().Set("Allow", map[string]string{"/": "GET, HEAD, POST", "/evidence": "POST", "/page.css": "GET, HEAD"}[r.URL.Path])
-		p.fail(w, http.StatusMethodNotAllowed, "", "This page has no answer to "+r.Method+" here. Type a domain.")
+		p.fail(w, http.StatusMethodNotAllowed, "", "This page does not accept "+r.Method+" here. Type a domain.")
 	default:
 		p.fail(w, http.StatusNotFound, "", "There is no such page. Type a domain.")
 	}
@@ -268,7 +268,7 @@ func (p *Page) failed(w http.ResponseWriter, r *http.Request, domain string, err
 	case errors.Is(err, context.DeadlineExceeded):
 		p.fail(w, http.StatusGatewayTimeout, domain, fmt.Sprintf("The servers of %s did not answer within %v. Try again.", domain, p.c.Timeout))
 	default:
-		p.c.Logger.Error("the page could not look at a domain", "domain", domain, "err", err)
+		p.c.Logger.Error("the page could not check a domain", "domain", domain, "err", err)
 		p.fail(w, http.StatusInternalServerError, domain, "The check failed on this side; the log of the daemon has more.")
 	}
 }
