@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -25,13 +26,13 @@ const module = "github.com/mxauth/mxauth"
 // room that is not here may import everything.
 var floors = map[string][]string{
 	"rfc6125":              {"internal/text", "internal/fault"},
-	"store":                {"internal/fault"},
-	"dnssec":               {"rfc6125", "internal/tlsfloor", "internal/text", "internal/fault"},
+	"store":                {"internal/fault", "internal/inflight"},
+	"dnssec":               {"rfc6125", "internal/tlsfloor", "internal/text", "internal/fault", "internal/inflight"},
 	"pkix":                 {"rfc6125", "internal/text", "internal/fault"},
 	"dane":                 {"dnssec", "pkix", "rfc6125", "internal/text", "internal/fault"},
-	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr", "internal/fault"},
+	"sts":                  {"dnssec", "pkix", "store", "rfc6125", "internal/tlsfloor", "internal/specialaddr", "internal/fault", "internal/inflight"},
 	"tlsrpt":               {"dnssec", "rfc6125", "internal/fault"},
-	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile", "internal/specialaddr"},
+	"engine":               {"dane", "sts", "tlsrpt", "dnssec", "pkix", "store", "rfc6125", "internal/text", "internal/fault", "internal/tlswire", "internal/zonefile", "internal/specialaddr", "internal/literal"},
 	"engine/exception":     {"engine/internal/enum", "tlsrpt", "rfc6125", "internal/fault"},
 	"engine/memory":        {"engine/internal/enum", "sts", "store", "rfc6125", "internal/fault"},
 	"engine/reason":        {"engine/internal/enum", "engine/memory", "dane", "sts", "tlsrpt", "dnssec", "rfc6125"},
@@ -75,10 +76,14 @@ var owners = map[string][]string{
 	module + "/internal/dnstree":            {"conformance", "internal/dnsfake"},
 	module + "/internal/certtest":           {"conformance"},
 	module + "/internal/tlstest":            {"conformance"},
+	module + "/internal/filetest":           testsOnly,
+	module + "/internal/nametest":           testsOnly,
+	module + "/internal/servetest":          testsOnly,
 	module + "/internal/smtptest":           testsOnly,
 	module + "/internal/porttest":           {"conformance/peers"},
 	module + "/cmd/mxauth/internal/manpage": testsOnly,
 	module + "/internal/eachfield":          testsOnly,
+	module + "/conformance/lab/labtest":     testsOnly,
 	module + "/conformance/sets/setstest":   testsOnly,
 	module + "/store/storetest":             testsOnly,
 	module + "/conformance/peers":           testsOnly,
@@ -161,25 +166,67 @@ type listed struct {
 
 func list(t *testing.T, args ...string) []listed {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Dir,Imports,TestImports,XTestImports,Deps"}, args...)...)
+	return goList[listed](t, append([]string{"-json=ImportPath,Dir,Imports,TestImports,XTestImports,Deps"}, args...)...)
+}
+
+// goList runs go list, which prints an object for each package.
+func goList[T any](t *testing.T, args ...string) (all []T) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, stderr.String())
 	}
-	var all []listed
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p listed
-		if err := dec.Decode(&p); err == io.EOF {
-			break
+		var p T
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
 		} else if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, p)
 	}
-	return all
 }
+
+// eachGoFile calls f for each Go file below root outside testdata and hidden folders; skip
+// says which other folders and files are left out.
+func eachGoFile(t *testing.T, root string, skip func(path string) bool, f func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != root || skip(path)):
+			return filepath.SkipDir
+		case !d.IsDir() && strings.HasSuffix(path, ".go") && !skip(path):
+			f(path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// parsed returns the syntax of a file; src nil: what the file holds.
+func parsed(t *testing.T, name string, src []byte) (*token.FileSet, *ast.File) {
+	t.Helper()
+	fset := token.NewFileSet()
+	var from any // a nil slice in an interface would be an empty file
+	if src != nil {
+		from = src
+	}
+	f, err := parser.ParseFile(fset, name, from, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fset, f
+}
+
+// isTest reports whether a file is one of tests.
+func isTest(path string) bool { return strings.HasSuffix(path, "_test.go") }
 
 // TestHouse holds every import of every package against the rules.
 func TestHouse(t *testing.T) {
@@ -294,29 +341,16 @@ const maxFileLines = 600
 func TestFiles(t *testing.T) {
 	root := ".."
 	files := 0
-	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || d.Name() == "testdata") {
-			return filepath.SkipDir
-		}
-		if d.IsDir() || !strings.HasSuffix(path, ".go") {
-			return nil
-		}
+	eachGoFile(t, root, func(string) bool { return false }, func(path string) {
 		files++
 		src, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		for _, why := range faults(t, path, src) {
 			t.Errorf("%s: %s", path, why)
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if files < 50 {
 		t.Errorf("only %d files looked at", files)
 	}
@@ -325,8 +359,8 @@ func TestFiles(t *testing.T) {
 // faults lists what is wrong with one file.
 func faults(t *testing.T, path string, src []byte) (out []string) {
 	t.Helper()
-	isTest := strings.HasSuffix(path, "_test.go")
-	if n := bytes.Count(src, []byte("\n")); n > maxFileLines && !isTest {
+	test := isTest(path)
+	if n := bytes.Count(src, []byte("\n")); n > maxFileLines && !test {
 		out = append(out, fmt.Sprintf("%d lines", n))
 	}
 	fset := token.NewFileSet()
@@ -352,7 +386,7 @@ func faults(t *testing.T, path string, src []byte) (out []string) {
 			}
 		case *ast.CallExpr:
 			name := called(n)
-			if isTest && !imitated && name == "time.Sleep" {
+			if test && !imitated && name == "time.Sleep" {
 				out = append(out, at(n)+"a test that sleeps")
 			}
 			if lit, ok := first(n).(*ast.BasicLit); ok && name == "panic" && strings.Contains(lit.Value, "unbuilt") {
@@ -411,27 +445,19 @@ var flagName = regexp.MustCompile(`(^|[^-\pL\pN])--[a-z]`)
 // command line spells it.
 func TestLibrariesKnowNoFlags(t *testing.T) {
 	files := 0
-	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (path == "../cmd" || path == "../conformance" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".."):
-			return filepath.SkipDir
-		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
-			return nil
-		}
+	skip := func(path string) bool { return path == "../cmd" || path == "../conformance" || isTest(path) }
+	eachGoFile(t, "..", skip, func(path string) {
 		files++
 		src, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		for _, s := range flagNames(t, path, src) {
 			t.Errorf("%s: %s", path, s)
 		}
-		return nil
 	})
-	if err != nil || files < 100 {
-		t.Errorf("%d files: %v", files, err)
+	if files < 100 {
+		t.Errorf("%d files", files)
 	}
 	for src, want := range map[string]int{
 		`var s = "name it with --resolver ADDR"`: 1, "var s = `--dnssec`": 1, `var s = "ab--cd.example"`: 0, `var s = "-----BEGIN"`: 0, `var s = "certbot renew --reuse-key, or mxauth --x"`: 1, `var s = "certbot renew --reuse-key"`: 0, "// --comment\nvar s = 1": 0,
@@ -448,11 +474,7 @@ var otherProgram = regexp.MustCompile(`\b(certbot|lego|openssl) [^,;.)]*`)
 // flagNames lists the string literals of a file that name a flag.
 func flagNames(t *testing.T, name string, src []byte) (out []string) {
 	t.Helper()
-	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fset, f := parsed(t, name, src)
 	ast.Inspect(f, func(n ast.Node) bool {
 		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
 			if text, err := strconv.Unquote(lit.Value); err == nil && flagName.MatchString(otherProgram.ReplaceAllString(text, "")) {

@@ -105,11 +105,7 @@ var seekers = []string{
 // was made of one.
 func readTexts(t *testing.T, name string) (out []string) {
 	t.Helper()
-	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fset, f := parsed(t, name, nil)
 	made := map[string]bool{} // variables of the function that hold the text of an error
 	isText := func(e ast.Expr) (is bool) {
 		ast.Inspect(e, func(n ast.Node) bool {
@@ -169,11 +165,7 @@ func goFiles(t *testing.T, dir string) []string {
 // of.
 func sentences(t *testing.T, name string) (out []string) {
 	t.Helper()
-	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fset, f := parsed(t, name, nil)
 	ast.Inspect(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncDecl:

@@ -1,9 +1,6 @@
 package conformance_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"go/ast"
 	"go/importer"
 	"go/parser"
@@ -11,7 +8,6 @@ import (
 	"go/types"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,23 +24,7 @@ type compiled struct {
 // data.
 func compile(t *testing.T) []compiled {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles", module+"/...")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, stderr.String())
-	}
-	var all []compiled
-	for d := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p compiled
-		if err := d.Decode(&p); errors.Is(err, io.EOF) {
-			return all
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, p)
-	}
+	return goList[compiled](t, "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles", module+"/...")
 }
 
 // TestWordsAreNamed: where a package gives words a type of their own, such as the reason

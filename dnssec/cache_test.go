@@ -623,3 +623,50 @@ func TestCacheHitAllocations(t *testing.T) {
 		t.Errorf("%v allocations for a cached answer", n)
 	}
 }
+
+func TestCacheNamesTheQuestionOfItsOwnErrors(t *testing.T) {
+	c := dnssec.NewCached(source(func(_ context.Context, q dnssec.Question) (dnssec.Answer, error) {
+		return dnssec.Answer{Question: q}, nil
+	}), dnssec.CacheConfig{})
+	q := question(t, "mx.example.org", dnssec.TypeTLSA)
+	said := func(what string) {
+		t.Helper()
+		_, err := c.Resolve(context.Background(), q)
+		var le *dnssec.LookupError
+		if !errors.As(err, &le) || le.Question != q || le.Reason.Name != q.Name || le.Reason.Type != q.Type || le.Reason.Text == "" {
+			t.Errorf("%s: %#v", what, err)
+		}
+	}
+	said("no status")
+	c.Close()
+	said("closed")
+}
+
+// lateContext does something when it is asked whether it has ended.
+type lateContext struct {
+	context.Context
+	first func()
+}
+
+func (c lateContext) Err() error {
+	c.first()
+	return c.Context.Err()
+}
+
+// TestCacheFilledMeanwhile: another caller may get the answer between a caller's look into
+// the cache and its turn to ask.
+func TestCacheFilledMeanwhile(t *testing.T) {
+	var asked atomic.Int64
+	c := cached(t, fixed(time.Hour, &asked), dnssec.CacheConfig{})
+	q := question(t, "a.example", dnssec.TypeA)
+	other := 0
+	a, err := c.Resolve(lateContext{t.Context(), func() {
+		other++
+		if _, err := c.Resolve(context.Background(), q); err != nil {
+			t.Error(err)
+		}
+	}}, q)
+	if err != nil || a.Status != dnssec.Secure || other == 0 || asked.Load() != 1 {
+		t.Errorf("%s, asked %d times", brief(a, err), asked.Load())
+	}
+}

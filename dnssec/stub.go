@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,16 +71,12 @@ func NewStub(cfg StubConfig) (*Stub, error) {
 	if !cfg.TrustPath && !(ok && p.ProtectedPath()) {
 		return nil, fmt.Errorf("%w: use a resolver at a loopback address, or by DNS over TLS or HTTPS, or validate here", ErrUnprotectedPath)
 	}
-	if cfg.UnderWay <= 0 {
-		cfg.UnderWay = DefaultUnderWay
-	}
+	cfg.UnderWay = cmp.Or(max(cfg.UnderWay, 0), DefaultUnderWay)
 	s := &Stub{up: cfg.Upstream, now: cfg.Now, log: cfg.Logger, turns: newTurns(cfg.UnderWay)}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s.log = cmp.Or(s.log, slog.New(slog.DiscardHandler))
 	return s, nil
 }
 

@@ -1,10 +1,13 @@
 package dnssec_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,17 +18,11 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/internal/dnsfake"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-func name(t testing.TB, s string) rfc6125.Name {
-	t.Helper()
-	n, err := rfc6125.ParseName(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
+var name = nametest.Name
 
 func question(t testing.TB, s string, typ dnssec.Type) dnssec.Question {
 	t.Helper()
@@ -602,5 +599,116 @@ func TestCheckValidating(t *testing.T) {
 				t.Errorf("%v is both or neither", err)
 			}
 		})
+	}
+}
+
+// failureOf asks a stub for the address of mx.example.org and returns its failure.
+func failureOf(t *testing.T, w *world) *dnssec.LookupError {
+	t.Helper()
+	a, err := stub(t, w).Resolve(t.Context(), question(t, "mx.example.org", dnssec.TypeA))
+	var le *dnssec.LookupError
+	if !errors.As(err, &le) {
+		t.Fatalf("no failure: %s", brief(a, err))
+	}
+	return le
+}
+
+// TestStubSecondServFail: when SERVFAIL is silent at first, the second one may speak.
+func TestStubSecondServFail(t *testing.T) {
+	silent := rcode(dns.RcodeServerFailure, data())
+	for _, tt := range []struct {
+		code uint16
+		kind error
+		want uint16
+	}{
+		{dnssec.EDESignatureExpired, dnssec.ErrBogus, dnssec.EDESignatureExpired},
+		{dnssec.EDEIndeterminate, dnssec.ErrIndeterminate, dnssec.EDEIndeterminate},
+		{dnssec.EDENetworkError, dnssec.ErrBogus, dnssec.EDEBogus},
+	} {
+		w := new(world).on("mx.example.org A", silent, ede(silent, tt.code, "")).on("mx.example.org A +cd", data(mxA))
+		if le := failureOf(t, w); !errors.Is(le, tt.kind) || le.Reason.EDE != tt.want || len(le.EDE) != 1 || le.EDE[0].Code != tt.code {
+			t.Errorf("extended error %d: %v, reason %+v, extended %v", tt.code, le, le.Reason, le.EDE)
+		}
+	}
+}
+
+func TestStubAsksNothingWithoutAName(t *testing.T) {
+	w := new(world)
+	_, err := stub(t, w).Resolve(t.Context(), dnssec.Question{Type: dnssec.TypeA})
+	if !errors.Is(err, dnssec.ErrMalformed) || len(w.asked) != 0 {
+		t.Errorf("%v, asked %q", err, w.asked)
+	}
+}
+
+func TestStubLog(t *testing.T) {
+	var log bytes.Buffer
+	w := new(world).on("mx.example.org A", rcode(dns.RcodeRefused, data())).on("a.example.org A", data("a.example.org. 1 IN A 192.0.2.1"))
+	s, err := dnssec.NewStub(dnssec.StubConfig{Upstream: w, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Resolve(context.Background(), question(t, "a.example.org", dnssec.TypeA)); err != nil || log.Len() != 0 {
+		t.Errorf("%v, log of a success: %s", err, &log)
+	}
+	if _, err := s.Resolve(context.Background(), question(t, "mx.example.org", dnssec.TypeA)); err == nil {
+		t.Error("no failure")
+	}
+	for _, word := range []string{"level=DEBUG", `question="mx.example.org A"`, "refused"} {
+		if !strings.Contains(log.String(), word) {
+			t.Errorf("%s is not in the log: %s", word, &log)
+		}
+	}
+}
+
+// TestStubSOA: a SOA record is good for the lifetime of a denial from its shortest form on
+// (RFC 1035 section 3.3.13, RFC 2308 section 5).
+func TestStubSOA(t *testing.T) {
+	soaOf := func(owner string, ttl uint32, rdata string) dns.RR {
+		return &dns.RFC3597{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: ttl}, Rdata: rdata}
+	}
+	const shortest = "0000" + "00000001" + "00000002" + "00000003" + "00000004" + "0000012c" // 300 s
+	for _, tt := range []struct {
+		name string
+		ns   []dns.RR
+		want time.Duration
+	}{
+		{"the shortest", []dns.RR{soaOf("org.", 600, shortest)}, 300 * time.Second},
+		{"an octet less", []dns.RR{soaOf("org.", 600, shortest[:len(shortest)-2])}, 0},
+		{"one that is cut off beside a whole one", []dns.RR{soaOf("org.", 600, shortest[:8]), soaOf("org.", 200, shortest)}, 200 * time.Second},
+		{"the smallest of two comes first", []dns.RR{soaOf("org.", 100, shortest), soaOf("example.org.", 200, shortest)}, 100 * time.Second},
+		{"the smallest of two comes last", []dns.RR{soaOf("org.", 200, shortest), soaOf("example.org.", 100, shortest)}, 100 * time.Second},
+		{"TTL 0", []dns.RR{soaOf("org.", 0, shortest)}, 0},
+		{"another zone's", []dns.RR{soaOf("net.", 600, shortest)}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := new(world).on("mx.example.org A", secure(response{m: func(q *dns.Msg) *dns.Msg {
+				m := dnsfake.Answer(q)
+				m.Ns = tt.ns
+				return m
+			}}))
+			a, err := stub(t, w).Resolve(t.Context(), question(t, "mx.example.org", dnssec.TypeA))
+			if err != nil || a.Kind != dnssec.NoData || a.Expires.Sub(testNow) != tt.want {
+				t.Errorf("%s, expires after %v, want %v", brief(a, err), a.Expires.Sub(testNow), tt.want)
+			}
+		})
+	}
+}
+
+// TestStubEveryOctetOfForeignText: printable ASCII stays as it is but for the backslash,
+// everything else is escaped.
+func TestStubEveryOctetOfForeignText(t *testing.T) {
+	for c := range 256 {
+		want := string(rune(c))
+		switch {
+		case c == '\\':
+			want = `\\`
+		case c < 0x20 || c > 0x7e:
+			want = strconv.QuoteToASCII(string([]byte{byte(c)}))
+			want = want[1 : len(want)-1]
+		}
+		le := failureOf(t, new(world).on("mx.example.org A", ede(rcode(dns.RcodeRefused, data()), 18, "<"+string([]byte{byte(c)})+">")))
+		if len(le.EDE) != 1 || le.EDE[0].Text != "<"+want+">" {
+			t.Errorf("%#x: %+v, want %q", c, le.EDE, want)
+		}
 	}
 }

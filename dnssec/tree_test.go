@@ -157,7 +157,9 @@ func (tr *tree) validator(edit ...func(*dnssec.ValidatorConfig)) *dnssec.Validat
 	tr.t.Helper()
 	cfg := dnssec.ValidatorConfig{Upstream: tr, Anchors: tr.anchors(), Now: func() time.Time { return testTime }}
 	for _, e := range edit {
-		e(&cfg)
+		if e != nil {
+			e(&cfg)
+		}
 	}
 	v, err := dnssec.NewValidator(cfg)
 	if err != nil {

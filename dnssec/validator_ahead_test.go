@@ -85,11 +85,7 @@ func TestValidatorAhead(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tr := newTree(t)
-				edit := tt.cfg
-				if edit == nil {
-					edit = func(*dnssec.ValidatorConfig) {}
-				}
-				v := tr.validator(edit)
+				v := tr.validator(tt.cfg)
 				for _, w := range tt.warm {
 					if a, err := resolve(t, v, w); err != nil {
 						t.Fatalf("%s: %s", w, outcome(a, err))
@@ -103,22 +99,28 @@ func TestValidatorAhead(t *testing.T) {
 						<-ctx.Done()
 					}
 				}
-				tr.asked = nil
-				ctx, cancel := context.WithCancel(t.Context())
-				n, typ, _ := strings.Cut(tt.q, " ")
-				done := inBackground(ctx, v, question(t, n, dnssec.Type(dns.StringToType[typ])))
-				synctest.Wait()
-				tr.mu.Lock()
-				got := slices.Sorted(slices.Values(tr.asked))
-				tr.mu.Unlock()
-				if want := slices.Sorted(slices.Values(append([]string{tt.q}, tt.want...))); !slices.Equal(got, want) {
-					t.Errorf("at once:\n got %q\nwant %q", got, want)
-				}
-				cancel()
-				<-done
+				askedAtOnce(t, tr, v, tt.q, tt.want)
 			})
 		})
 	}
+}
+
+// askedAtOnce asks v a question and checks what it sends, besides q itself, before it waits.
+func askedAtOnce(t *testing.T, tr *tree, v *dnssec.Validator, q string, want []string) {
+	t.Helper()
+	tr.asked = nil
+	ctx, cancel := context.WithCancel(t.Context())
+	n, typ, _ := strings.Cut(q, " ")
+	done := inBackground(ctx, v, question(t, n, dnssec.Type(dns.StringToType[typ])))
+	synctest.Wait()
+	tr.mu.Lock()
+	got := slices.Sorted(slices.Values(tr.asked))
+	tr.mu.Unlock()
+	if want := slices.Sorted(slices.Values(append([]string{q}, want...))); !slices.Equal(got, want) {
+		t.Errorf("at once:\n got %q\nwant %q", got, want)
+	}
+	cancel()
+	<-done
 }
 
 // TestValidatorTogether says which questions are sent together with one for MX records, before any
@@ -155,28 +157,12 @@ func TestValidatorTogether(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tr := newTree(t)
-				edit := tt.cfg
-				if edit == nil {
-					edit = func(*dnssec.ValidatorConfig) {}
-				}
-				v := tr.validator(edit)
+				v := tr.validator(tt.cfg)
 				for _, w := range tt.warm {
 					resolve(t, v, w) // with one question left it fails
 				}
 				tr.delay = func(ctx context.Context, _ dns.Question) { <-ctx.Done() }
-				tr.asked = nil
-				ctx, cancel := context.WithCancel(t.Context())
-				n, typ, _ := strings.Cut(tt.q, " ")
-				done := inBackground(ctx, v, question(t, n, dnssec.Type(dns.StringToType[typ])))
-				synctest.Wait()
-				tr.mu.Lock()
-				got := slices.Sorted(slices.Values(tr.asked))
-				tr.mu.Unlock()
-				if want := slices.Sorted(slices.Values(append([]string{tt.q}, tt.want...))); !slices.Equal(got, want) {
-					t.Errorf("together:\n got %q\nwant %q", got, want)
-				}
-				cancel()
-				<-done
+				askedAtOnce(t, tr, v, tt.q, tt.want)
 			})
 		})
 	}

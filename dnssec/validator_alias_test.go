@@ -123,3 +123,44 @@ func TestValidatorAliases(t *testing.T) {
 		}
 	})
 }
+
+func TestValidatorAskedForAlias(t *testing.T) {
+	const q = "www.d.example.test. CNAME"
+	answer := func(t *testing.T, edit func(m *dns.Msg)) *tree {
+		tr := newTree(t)
+		tr.hook = func(asked dns.Question) (*dns.Msg, error) {
+			if asked.Qtype != dns.TypeCNAME {
+				return nil, nil
+			}
+			m := new(dns.Msg)
+			tr.answer(m, "www.d.example.test.", dns.TypeA, 0)
+			m.Answer = drop(m.Answer, func(rr dns.RR) bool { return rr.Header().Name == "www.target.example.test." })
+			edit(m)
+			return m, nil
+		}
+		return tr
+	}
+	target := func(s string) func(m *dns.Msg) {
+		return func(m *dns.Msg) {
+			for i, rr := range m.Answer {
+				if c, ok := rr.(*dns.CNAME); ok {
+					c = dns.Copy(c).(*dns.CNAME)
+					c.Target = s
+					m.Answer[i] = c
+				}
+			}
+		}
+	}
+	a, err := answer(t, func(*dns.Msg) {}).get(q)
+	if outcome(a, err) != "secure data" || len(a.Records) != 1 || len(a.Chain) != 0 {
+		t.Errorf("%s %v", outcome(a, err), a.Records)
+	}
+	answer(t, target("mx.example.test.")).want(q, "bogus alias-forged")
+	answer(t, func(m *dns.Msg) { m.Answer = drop(m.Answer, covers(dns.TypeDNAME)) }).want(q, "bogus signature-missing")
+	// Without the DNAME it is asked for; see also TestValidatorDNAMEExpiredInCache.
+	noDNAME := func(m *dns.Msg) { m.Answer = drop(m.Answer, isType(dns.TypeDNAME)) }
+	answer(t, noDNAME).want(q, "secure data")
+	tr := answer(t, noDNAME)
+	tr.edit = func(_ dns.Question, m *dns.Msg) { noDNAME(m) }
+	tr.want(q, "bogus signature-missing")
+}

@@ -231,34 +231,24 @@ func TestValidatorSignatures(t *testing.T) {
 			}
 		})
 	}
-	t.Run("DNSSEC4034-2.1.1-01 a key without the zone flag verifies nothing", func(t *testing.T) {
-		tr := newTree(t)
-		z := tr.zones["example.test."].withKeys(t, "keys", "data")
-		z.keys[1].Flags = 1
-		z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
-		tr.want(q, "bogus signature-key")
-	})
-	t.Run("DNSSEC4034-2.1.1-02 SEP and reserved flags mean nothing", func(t *testing.T) {
-		tr := newTree(t)
-		z := tr.zones["example.test."].withKeys(t, "keys", "data")
-		z.keys[0].Flags, z.keys[1].Flags = 256, 258
-		z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
-		tr.want(q, "secure data")
-	})
-	t.Run("DNSSEC4034-2.1.2-01 protocol is 3", func(t *testing.T) {
-		tr := newTree(t)
-		z := tr.zones["example.test."].withKeys(t, "keys", "data")
-		z.keys[1].Protocol = 2
-		z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
-		tr.want(q, "bogus signature-key")
-	})
-	t.Run("a revoked key signs nothing", func(t *testing.T) {
-		tr := newTree(t)
-		z := tr.zones["example.test."].withKeys(t, "keys", "data")
-		z.keys[1].Flags |= 0x80
-		z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
-		tr.want(q, "bogus signature-key")
-	})
+	for _, c := range []struct {
+		name string
+		edit func(z *testZone) // keys[0] signs the keys, keys[1] the data
+		want string
+	}{
+		{"DNSSEC4034-2.1.1-01 a key without the zone flag verifies nothing", func(z *testZone) { z.keys[1].Flags = 1 }, "bogus signature-key"},
+		{"DNSSEC4034-2.1.1-02 SEP and reserved flags mean nothing", func(z *testZone) { z.keys[0].Flags, z.keys[1].Flags = 256, 258 }, "secure data"},
+		{"DNSSEC4034-2.1.2-01 protocol is 3", func(z *testZone) { z.keys[1].Protocol = 2 }, "bogus signature-key"},
+		{"a revoked key signs nothing", func(z *testZone) { z.keys[1].Flags |= 0x80 }, "bogus signature-key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := newTree(t)
+			z := tr.zones["example.test."].withKeys(t, "keys", "data")
+			c.edit(z)
+			z.ds = []dns.RR{z.keys[0].ToDS(dns.SHA256)}
+			tr.want(q, c.want)
+		})
+	}
 	t.Run("DNSSEC4035-5.3.3-02 TTL and end", func(t *testing.T) {
 		tr := newTree(t)
 		tr.on(q, func(m *dns.Msg) {
@@ -326,5 +316,48 @@ func TestValidatorSignatures(t *testing.T) {
 				t.Errorf("%s: %s %v", q, a.Expires, err)
 			}
 		}
+	})
+}
+
+func TestValidatorTypes(t *testing.T) {
+	any := func(t *testing.T, edit func(m *dns.Msg)) *tree {
+		tr := newTree(t)
+		z := tr.zones["example.test."]
+		tr.hook = func(q dns.Question) (*dns.Msg, error) {
+			if q.Qtype != dns.TypeANY {
+				return nil, nil
+			}
+			m := &dns.Msg{Answer: append(z.signed(tr, "mx.example.test.", dns.TypeA), z.signed(tr, "mx.example.test.", dns.TypeAAAA)...)}
+			edit(m)
+			return m, nil
+		}
+		return tr
+	}
+	t.Run("ANY: every set is proved", func(t *testing.T) {
+		a, err := any(t, func(*dns.Msg) {}).get("mx.example.test. ANY")
+		if outcome(a, err) != "secure data" || len(a.Records) != 2 || !a.Expires.Equal(testTime.Add(time.Hour)) {
+			t.Errorf("%s %v", outcome(a, err), a.Records)
+		}
+		any(t, func(m *dns.Msg) { m.Answer = drop(m.Answer, covers(dns.TypeAAAA)) }).want("mx.example.test. ANY", "bogus signature-missing")
+		any(t, func(m *dns.Msg) { // what belongs to other names does not matter
+			rr, _ := dns.NewRR("other.example.test. 1 IN A 192.0.2.1")
+			m.Answer = append(m.Answer, rr)
+		}).want("mx.example.test. ANY", "secure data")
+		newTree(t).want("mx.unsigned.test. ANY", "insecure nodata unsigned-delegation")
+	})
+	t.Run("RRSIG: nothing is known of signatures", func(t *testing.T) {
+		tr := newTree(t)
+		z := tr.zones["example.test."]
+		tr.hook = func(q dns.Question) (*dns.Msg, error) {
+			if q.Qtype != dns.TypeRRSIG {
+				return nil, nil
+			}
+			return &dns.Msg{Answer: z.signed(tr, "mx.example.test.", dns.TypeA)[1:]}, nil
+		}
+		a, err := tr.get("mx.example.test. RRSIG")
+		if outcome(a, err) != "insecure data unsigned-type" || len(a.Records) != 1 || !a.Expires.Equal(testTime.Add(time.Hour)) {
+			t.Errorf("%s %v %s", outcome(a, err), a.Records, a.Expires)
+		}
+		tr.want("other.example.test. RRSIG", "bogus denial-missing")
 	})
 }

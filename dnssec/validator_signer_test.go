@@ -189,3 +189,43 @@ func TestValidatorUnusableKey(t *testing.T) {
 	delete(z.sigs, "example.test."+fmt.Sprint(dns.TypeDNSKEY))
 	tr.want("mx.example.test. A", "bogus key-unusable")
 }
+
+func TestValidatorMostTelling(t *testing.T) {
+	const q = "mx.example.test. A"
+	sign := func(tr *tree, apex, signer string, broken bool) *dns.RRSIG {
+		z := tr.zones[apex]
+		s := signSet(t, z.keys[0], signer, z.records(tr, "mx.example.test.", dns.TypeA), z.from, z.until)
+		if broken {
+			s.Signature = "AAAA" + s.Signature[4:]
+		}
+		return s
+	}
+	for _, first := range []bool{true, false} {
+		tr := newTree(t)
+		good := tr.zones["example.test."].records(tr, "mx.example.test.", dns.TypeA)
+		bad := sign(tr, "example.test.", "example.test.", true)
+		foreign := signSet(t, tr.zones["hashed.test."].keys[0], "hashed.test.", good, testTime.Add(-time.Hour), testTime.Add(time.Hour))
+		tr.on(q, func(m *dns.Msg) {
+			m.Answer = drop(m.Answer, isType(dns.TypeRRSIG))
+			if first {
+				m.Answer = append(m.Answer, bad, foreign)
+			} else {
+				m.Answer = append(m.Answer, foreign, bad)
+			}
+		})
+		tr.want(q, "bogus signature-invalid")
+	}
+	t.Run("so many signers are tried", func(t *testing.T) {
+		tr := newTree(t)
+		good := tr.zones["example.test."].records(tr, "mx.example.test.", dns.TypeA)
+		tr.on(q, func(m *dns.Msg) {
+			real := m.Answer[len(m.Answer)-1]
+			m.Answer = drop(m.Answer, isType(dns.TypeRRSIG))
+			for i := range 4 {
+				m.Answer = append(m.Answer, signSet(t, tr.zones["hashed.test."].keys[0], fmt.Sprintf("z%d.test.", i), good, testTime.Add(-time.Hour), testTime.Add(time.Hour)))
+			}
+			m.Answer = append(m.Answer, real)
+		})
+		tr.want(q, "bogus signature-signer")
+	})
+}

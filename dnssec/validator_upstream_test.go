@@ -3,6 +3,7 @@ package dnssec_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -155,4 +156,109 @@ func TestValidatorUpstream(t *testing.T) {
 			c.Anchors = append(c.Anchors, tr.anchorsOf("example.test.")...)
 		})
 	})
+}
+
+func TestValidatorAsksAgain(t *testing.T) {
+	// once alters the first response to a question.
+	once := func(tr *tree, q string, edit func(m *dns.Msg)) {
+		n := 0
+		tr.on(q, func(m *dns.Msg) {
+			if n++; n == 1 {
+				edit(m)
+			}
+		})
+	}
+	alter := map[string]func(m *dns.Msg){
+		"unsigned":  func(m *dns.Msg) { m.Answer = drop(m.Answer, isType(dns.TypeRRSIG)) },
+		"malformed": func(m *dns.Msg) { m.Answer = drop(m.Answer, func(dns.RR) bool { return true }) },
+		"broken": func(m *dns.Msg) {
+			for _, rr := range m.Answer {
+				if s, ok := rr.(*dns.RRSIG); ok {
+					s.Signature = "AAAA" + s.Signature[4:]
+				}
+			}
+		},
+	}
+	for _, q := range []string{"mx.example.test. A", "example.test. DNSKEY", "example.test. DS", "test. DNSKEY", ". DNSKEY"} {
+		for what, edit := range alter {
+			t.Run(q+" "+what, func(t *testing.T) {
+				tr := newTree(t)
+				once(tr, q, edit)
+				tr.want("mx.example.test. A", "secure data")
+				if n := tr.count(q); n != 2 {
+					t.Errorf("asked %d times", n)
+				}
+				tr = newTree(t)
+				tr.on(q, edit)
+				a, err := tr.get("mx.example.test. A")
+				if err == nil || tr.count(q) > 3 { // once more for whether the upstream strips
+					t.Errorf("%s, asked %d times", outcome(a, err), tr.count(q))
+				}
+			})
+		}
+	}
+	t.Run("a failure is not asked again", func(t *testing.T) {
+		for _, q := range []string{"mx.example.test. A", "example.test. DNSKEY", "example.test. DS"} {
+			tr := newTree(t)
+			tr.hook = func(asked dns.Question) (*dns.Msg, error) {
+				if asked.Name+" "+dns.Type(asked.Qtype).String() == q {
+					return nil, fmt.Errorf("%w: no answer", dnssec.ErrUnreachable)
+				}
+				return nil, nil
+			}
+			tr.want("mx.example.test. A", "indeterminate unreachable")
+			if n := tr.count(q); n != 1 {
+				t.Errorf("%s: asked %d times", q, n)
+			}
+		}
+	})
+}
+
+func TestValidatorRcodes(t *testing.T) {
+	for _, c := range []struct {
+		q     string
+		rcode int
+		want  string
+	}{
+		{"example.test. DNSKEY", dns.RcodeServerFailure, "indeterminate servfail"},
+		{"example.test. DNSKEY", dns.RcodeRefused, "indeterminate refused"},
+		{"example.test. DNSKEY", dns.RcodeNameError, "bogus keys-missing"},
+		{"example.test. DS", dns.RcodeServerFailure, "indeterminate servfail"},
+		{"example.test. DS", dns.RcodeRefused, "indeterminate refused"},
+		{"example.test. DS", dns.RcodeNameError, "bogus denial-missing"},
+		{"mx.example.test. A", dns.RcodeNotImplemented, "indeterminate rcode"},
+		{"mx.example.test. A", dns.RcodeBadVers, "indeterminate formerr"},
+	} {
+		tr := newTree(t)
+		tr.hook = func(q dns.Question) (*dns.Msg, error) {
+			if q.Name+" "+dns.Type(q.Qtype).String() == c.q {
+				return &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: c.rcode}}, nil
+			}
+			return nil, nil
+		}
+		a, err := tr.get("mx.example.test. A")
+		if got := outcome(a, err); got != c.want {
+			t.Errorf("%s with %s: %s, want %s", c.q, dns.RcodeToString[c.rcode], got, c.want)
+		}
+	}
+	// An unsigned zone: no SOA record, with and without servers.
+	for what, c := range map[string]struct {
+		m    *dns.Msg
+		want string
+	}{
+		"empty":                 {&dns.Msg{}, "insecure nodata unsigned-delegation"},
+		"NXDOMAIN with servers": {&dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeNameError}, Ns: []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: "unsigned.test.", Rrtype: dns.TypeNS, Class: 1, Ttl: 5}, Ns: "a."}}}, "insecure nxdomain unsigned-delegation"},
+	} {
+		tr := newTree(t)
+		tr.hook = func(q dns.Question) (*dns.Msg, error) {
+			if q.Name == "mx.unsigned.test." && q.Qtype == dns.TypeA {
+				return c.m.Copy(), nil
+			}
+			return nil, nil
+		}
+		a, err := tr.get("mx.unsigned.test. A")
+		if got := outcome(a, err); got != c.want || a.Expires.After(testTime) {
+			t.Errorf("%s: %s until %s, want %s", what, got, a.Expires, c.want)
+		}
+	}
 }

@@ -206,3 +206,13 @@ func cpu() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// TestUnreadableRoots: a delivery that needs the roots is refused, with the cause.
+func TestUnreadableRoots(t *testing.T) {
+	w, r, good := plans["sts"](t)
+	p := w.plan(r)
+	w.cfg.Roots, w.eng = nil, nil
+	if d := w.engine().Decide(p, 0, good, w.now); d.Outcome != engine.Refused || !strings.Contains(explain.Text(d.Reason), "(") {
+		t.Errorf("%s", explain.Text(d.Reason))
+	}
+}

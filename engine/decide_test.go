@@ -627,3 +627,37 @@ func TestNoCertificate(t *testing.T) {
 		}
 	}
 }
+
+// TestExpectedNames: which names a decision lists as expected and as presented.
+func TestExpectedNames(t *testing.T) {
+	t.Run("a name is expected once", func(t *testing.T) {
+		w := newWorld(t).unsigned().tlsa("2"+noMatch[1:]).policy("enforce", "mx.example.org")
+		if d := w.decide(engine.Request{}, shows(w.good)); strings.Join(d.Expected, " ") != "mx.example.org" {
+			t.Errorf("%q", d.Expected)
+		}
+		w = newWorld(t).signed().tlsa("2" + noMatch[1:])
+		if d := w.decide(engine.Request{}, shows(w.good)); strings.Join(d.Expected, " ") != "mx.example.org example.org" {
+			t.Errorf("%q", d.Expected)
+		}
+	})
+	t.Run("no name is expected where none counts", func(t *testing.T) {
+		w, r, good := plans["encrypt"](t)
+		if d := w.decide(r, good); d.Expected != nil {
+			t.Errorf("encrypt: %q", d.Expected)
+		}
+		if d := w.decide(engine.Request{NextHop: "[192.0.2.1]"}, good); d.Expected != nil {
+			t.Errorf("literal: %q", d.Expected)
+		}
+		w, r, good = plans["dane"](t)
+		if d := w.decide(r, good); d.Expected != nil {
+			t.Errorf("DANE-EE: %q", d.Expected)
+		}
+	})
+	t.Run("presented names stand in the decision only after a handshake", func(t *testing.T) {
+		w, r, good := plans["may"](t)
+		good.Event = engine.NoSTARTTLS
+		if d := w.decide(r, good); d.Presented != nil || d.Expected != nil {
+			t.Errorf("%q %q", d.Presented, d.Expected)
+		}
+	})
+}

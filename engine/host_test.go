@@ -359,3 +359,16 @@ func TestWhichFailure(t *testing.T) {
 		}
 	}
 }
+
+// TestConfiguredNames: a reason lists six names of a long list, the plan has all of them.
+func TestConfiguredNames(t *testing.T) {
+	w := newWorld(t).signed()
+	var names []rfc6125.Host
+	for i := range 9 {
+		names = append(names, host(t, fmt.Sprintf("n%d.example", i)))
+	}
+	h := w.plan(engine.Request{Level: engine.LevelSecure, Options: engine.Options{Names: names}}).Hosts[0]
+	if !strings.Contains(explain.Text(h.Reason), "n0.example, n1.example, n2.example, n3.example, n4.example, n5.example and 3 more") || len(h.PKIXRefs) != 9 {
+		t.Errorf("%s", explain.Text(h.Reason))
+	}
+}

@@ -589,3 +589,14 @@ func TestEqualOwnHosts(t *testing.T) {
 		t.Errorf("%s: %s", p.MX.Row, explain.Text(p.MX.Reason))
 	}
 }
+
+// TestMostHosts: as many hosts as there may be are all in the plan.
+func TestMostHosts(t *testing.T) {
+	w := newWorld(t)
+	for i := range engine.MaxHosts {
+		w.dns.Add(fmt.Sprintf("example.org. 300 IN MX 10 h%d.example.org.", i))
+	}
+	if p := w.plan(engine.Request{}); len(p.Hosts) != engine.MaxHosts || strings.Contains(steps(explain.Plan(p), explain.StepMX), "only the first") {
+		t.Errorf("%d hosts: %s", len(p.Hosts), steps(explain.Plan(p), explain.StepMX))
+	}
+}

@@ -399,3 +399,15 @@ func TestRequirementsSTS(t *testing.T) {
 		}
 	})
 }
+
+// TestEnforcedPolicyStays: a policy of mode enforce stays when it cannot be fetched again.
+func TestEnforcedPolicyStays(t *testing.T) {
+	w := newWorld(t).unsigned()
+	kept := policy(t, "example.org", "enforce", "mx.example.org")
+	kept.Row, kept.Cached, kept.FetchErr = sts.S7, true, sts.ErrFetchTimeout
+	w.sts.results["example.org"] = kept
+	p := w.plan(engine.Request{})
+	if p.Hosts[0].Requirement != engine.STS || len(p.Findings) != 1 || !strings.Contains(steps(explain.Plan(p), explain.StepSTSPolicy), "kept from 2000-01-01") {
+		t.Errorf("%s %+v", p.Hosts[0].Requirement, p.Findings)
+	}
+}

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -336,4 +337,40 @@ func keyOf(t *testing.T, w *world, c *x509.Certificate) crypto.Signer {
 	}
 	t.Fatal("a certificate without a key")
 	return nil
+}
+
+// failing fails every lookup of one type with an error of its own.
+type failing struct {
+	dnssec.Resolver
+	t   dnssec.Type
+	err error
+}
+
+func (r failing) Resolve(ctx context.Context, q dnssec.Question) (dnssec.Answer, error) {
+	if q.Type == r.t {
+		return dnssec.Answer{Question: q, Final: q.Name}, r.err
+	}
+	return r.Resolver.Resolve(ctx, q)
+}
+
+// TestEvidence looks at what a failed lookup tells a person.
+func TestEvidence(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&dnssec.LookupError{Kind: dnssec.ErrServFail, Server: "192.0.2.53:53", EDE: []dnssec.ExtendedError{{Code: 9, Text: "no key \x1b[1m"}, {Code: 22}}},
+			`answered with SERVFAIL: their name servers fail or cannot be reached; the resolver adds extended error 9 ("no key \x1b[1m"); the resolver adds extended error 22`},
+		{&dnssec.LookupError{Kind: dnssec.ErrBogus, Reason: dnssec.Reason{Code: "signature-expired", At: 1700000000}},
+			`A signature (RRSIG) expired on 2023-11-14 22:13 UTC: that of the MX records of example.org.`},
+		{&dnssec.LookupError{}, "The lookup of the MX records of example.org failed"},
+		{fmt.Errorf("something else\n"), `something else\n`},
+	} {
+		w := newWorld(t).signed()
+		w.cfg.Resolver = failing{w.dns, dnssec.TypeMX, c.err}
+		p := w.plan(engine.Request{})
+		if p.MX.Outcome != engine.Deferred || !strings.Contains(explain.Text(p.MX.Reason), c.want) {
+			t.Errorf("%s\nwant %s", explain.Text(p.MX.Reason), c.want)
+		}
+	}
 }

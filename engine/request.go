@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mxauth/mxauth/internal/literal"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -100,24 +101,13 @@ func parseNextHop(s string) (nextHop, error) {
 		n.host = h
 		return n, err
 	}
-	if a, ok := parseLiteral(inner); ok {
+	if a, ok := literal.Parse(inner); ok {
 		n.kind, n.address = kindLiteral, a
 		return n, nil
 	}
 	h, err := rfc6125.ParseHost(inner)
 	n.kind, n.host = kindHost, h
 	return n, err
-}
-
-// parseLiteral reads the text between the brackets of an address literal (RFC
-// 5321 section 4.1.3). An IPv6 address is accepted without its tag, as MTAs write it.
-func parseLiteral(s string) (netip.Addr, bool) {
-	if tag, rest, ok := strings.Cut(s, ":"); ok && strings.EqualFold(tag, "IPv6") {
-		a, err := netip.ParseAddr(rest)
-		return a, err == nil && a.Is6() && a.Zone() == ""
-	}
-	a, err := netip.ParseAddr(s)
-	return a, err == nil && a.Zone() == ""
 }
 
 // MailPort returns the port that the hosts of a plan for r are connected to. An error wraps

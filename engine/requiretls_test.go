@@ -372,3 +372,15 @@ var addrPort = netip.MustParseAddrPort("192.0.2.1:25")
 
 // w0 is a world whose certificates are used before a test has one.
 var w0 = struct{ *pki }{sharedPKI()}
+
+// TestBounceRequireTLS: a bounce with REQUIRETLS is sent with it only where all parts hold.
+func TestBounceRequireTLS(t *testing.T) {
+	w := newWorld(t).signed().tlsa("1" + noMatch[1:])
+	r := engine.Request{RequireTLS: true, NullReturnPath: true}
+	if d := w.decide(r, offering(w.alien)); !d.Deliver || d.SendRequireTLS || d.Requirement != engine.Encrypt || d.Outcome != engine.Encrypted {
+		t.Errorf("%+v", d)
+	}
+	if d := w.decide(r, offering(w.good)); !d.SendRequireTLS || d.Requirement != engine.PKIX {
+		t.Errorf("%+v", d)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
+	"github.com/mxauth/mxauth/internal/nametest"
 	mxpkix "github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
@@ -236,14 +237,7 @@ func shows(pairs ...*certtest.Pair) engine.Peer {
 	return p
 }
 
-func host(t testing.TB, s string) rfc6125.Host {
-	t.Helper()
-	h, err := rfc6125.ParseHost(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
+var host = nametest.Host
 
 // names of the hosts of a plan.
 func hostNames(p *engine.Plan) string {

@@ -65,6 +65,16 @@ func hostileChains(t testing.TB) []hostileChain {
 		c.Issuer = issuer
 		return c
 	}
+	// below is a chain of a certificate and n issuers of one name, with RSA keys.
+	below := func(first *certtest.Certificate, n, bits int, e int64) [][]byte {
+		chain := [][]byte{junk(first, bits)}
+		for range n {
+			ca := authority("ca", rsaSPKI(bits, e))
+			ca.Issuer = issuer
+			chain = append(chain, junk(ca, bits))
+		}
+		return chain
+	}
 	var all []hostileChain
 	add := func(name string, chain [][]byte, anchors ...pkix.Anchor) {
 		total := 0
@@ -81,12 +91,7 @@ func hostileChains(t testing.TB) []hostileChain {
 		bits, n int
 		e       int64
 	}{{8192, 105, 1<<31 - 1}, {8192, 105, 1<<33 - 1}, {8192, 105, 65537}, {4096, 200, 1<<33 - 1}, {2048, 250, 65537}, {1024, 250, 3}} {
-		chain := [][]byte{junk(leaf(), k.bits)}
-		for range k.n {
-			ca := authority("ca", rsaSPKI(k.bits, k.e))
-			ca.Issuer = issuer
-			chain = append(chain, junk(ca, k.bits))
-		}
+		chain := below(leaf(), k.n, k.bits, k.e)
 		name := fmt.Sprintf("%d issuers of RSA-%d, exponent %d", k.n, k.bits, k.e)
 		add(name, chain)
 		var anchors []pkix.Anchor
@@ -174,13 +179,7 @@ func hostileChains(t testing.TB) []hostileChain {
 	// One large certificate below many issuers: hashed again and again.
 	big := leaf()
 	big.Extensions = append(big.Extensions, certtest.Extension(nil, make([]byte, 200<<10), 1, 2, 3))
-	chain = [][]byte{junk(big, 1024)}
-	for range 90 {
-		ca := authority("ca", rsaSPKI(1024, 3))
-		ca.Issuer = issuer
-		chain = append(chain, junk(ca, 1024))
-	}
-	add("200 kB signed by ninety", chain)
+	add("200 kB signed by ninety", below(big, 90, 1024, 3))
 
 	// A subject of thousands of attributes, which goes into each failure.
 	var rdns []byte
@@ -189,13 +188,7 @@ func hostileChains(t testing.TB) []hostileChain {
 	}
 	many := leaf()
 	many.Subject = certtest.TLV(certtest.Sequence, rdns)
-	chain = [][]byte{junk(many, 1024)}
-	for range 100 {
-		ca := authority("ca", rsaSPKI(1024, 3))
-		ca.Issuer = issuer
-		chain = append(chain, junk(ca, 1024))
-	}
-	add("a subject of 5,000 attributes", chain)
+	add("a subject of 5,000 attributes", below(many, 100, 1024, 3))
 
 	// Names and constraints, of each form.
 	forms := []struct {

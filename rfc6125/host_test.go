@@ -7,17 +7,11 @@ import (
 
 	"golang.org/x/net/idna"
 
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-func mustHost(t testing.TB, s string) rfc6125.Host {
-	t.Helper()
-	h, err := rfc6125.ParseHost(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
+var mustHost = nametest.Host
 
 // fromDNS makes a Host as from an MX record.
 func fromDNS(t testing.TB, s string) rfc6125.Host {

@@ -9,17 +9,11 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-func mustName(t testing.TB, s string) rfc6125.Name {
-	t.Helper()
-	n, err := rfc6125.ParseName(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
+var mustName = nametest.Name
 
 func label(n int) string { return strings.Repeat("a", n) }
 

@@ -205,3 +205,15 @@ func TestFirstOctetBeyondASCII(t *testing.T) {
 		}
 	}
 }
+
+// TestPresentedForeignOctets: a DNS name with octets beyond ASCII proves nothing, and is
+// shown with these octets escaped. Without its fault it would seem to be a name.
+func TestPresentedForeignOctets(t *testing.T) {
+	for _, name := range []string{"m\xfcx.example.org", "mx.example.org\x00", "mx.example\n.org"} {
+		san := append([]byte{0x30, byte(len(name) + 2), 0x82, byte(len(name))}, name...)
+		ids := rfc6125.ParsePresented(san, nil).Identifiers()
+		if len(ids) != 1 || ids[0].Kind != rfc6125.DNSID || ids[0].Invalid == "" || ids[0].Text == name {
+			t.Errorf("%q: %+v", name, ids)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
+	"github.com/mxauth/mxauth/store/storetest"
 )
 
 // TestMemoryFlood: entries that their owner makes large and long-lived drive none out that
@@ -28,7 +29,7 @@ func TestMemoryFlood(t *testing.T) {
 		{"small, of one group", store.MemoryConfig{MaxEntries: 2000}, 0, 5000, "hostile.example"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			clk := newClock()
+			clk := storetest.NewClock()
 			c.limits.Now = clk.Now
 			m := memory(t, c.limits)
 			for i := range 1000 {
@@ -60,26 +61,26 @@ func TestMemoryFlood(t *testing.T) {
 // TestMemoryUses: to look is no use, and neither is to replace.
 func TestMemoryUses(t *testing.T) {
 	ctx := context.Background()
-	clk := newClock()
+	clk := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{MaxEntries: 3, Now: clk.Now})
 	p := putter{t, m, clk}
 	for _, k := range []string{"a", "b", "c"} {
-		p.put(k, store.Enforce, time.Hour)
+		p.put(store.Enforce, time.Hour, k)
 		clk.Advance(time.Second)
 	}
 	m.Get(ctx, "a")
 	m.Peek(ctx, "b")
-	p.put("b", store.Enforce, time.Hour)
+	p.put(store.Enforce, time.Hour, "b")
 	if e, ok, err := m.Peek(ctx, "b"); err != nil || !ok || clk.Now().Sub(e.Used) != 2*time.Second {
 		t.Errorf("%v %v, used %s before", ok, err, clk.Now().Sub(e.Used))
 	}
-	p.put("d", store.Enforce, time.Hour)
+	p.put(store.Enforce, time.Hour, "d")
 	if got := p.keys(); got != "acd" {
 		t.Errorf("left %q", got)
 	}
 	// Another class or size keeps its place too.
-	p.put("c", store.Testing, time.Hour)
-	p.put("c", store.Enforce, time.Hour)
+	p.put(store.Testing, time.Hour, "c")
+	p.put(store.Enforce, time.Hour, "c")
 	if e, _, _ := m.Peek(ctx, "c"); clk.Now().Sub(e.Used) != 0 { // keys above were uses
 		t.Errorf("used %s before", clk.Now().Sub(e.Used))
 	}
@@ -90,7 +91,7 @@ func TestMemoryUses(t *testing.T) {
 func TestMemoryModel(t *testing.T) {
 	ctx := context.Background()
 	rnd := rand.New(rand.NewPCG(3, 3))
-	clk := newClock()
+	clk := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{MaxEntries: 200, MaxBytes: 1 << 20, Now: clk.Now})
 	for i := range 30_000 {
 		key := fmt.Sprint("k", rnd.IntN(600))
@@ -135,7 +136,7 @@ func TestMemoryModel(t *testing.T) {
 // only looks.
 func TestFrontUses(t *testing.T) {
 	ctx := context.Background()
-	clk := newClock()
+	clk := storetest.NewClock()
 	b, err := bolt.Open(bolt.Config{Path: filepath.Join(t.TempDir(), "s.db"), Now: clk.Now})
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,17 +22,8 @@ type faulty struct {
 	down   atomic.Bool
 	hang   atomic.Bool
 	calls  atomic.Int64
-	now    func() time.Time
+	locks  storetest.Locks
 	onPut  func() // called at the beginning of a Put
-
-	mu    sync.Mutex
-	locks map[string]*heldLock
-}
-
-type heldLock struct {
-	f    *faulty
-	name string
-	end  time.Time
 }
 
 var errDown = fmt.Errorf("%w: down on purpose", store.ErrUnavailable)
@@ -87,43 +77,17 @@ func (f *faulty) Lock(ctx context.Context, name string, ttl time.Duration) (stor
 	if err := f.call(ctx); err != nil {
 		return nil, false, err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if l := f.locks[name]; l != nil && f.now().Before(l.end) {
-		return nil, false, nil
-	}
-	l := &heldLock{f, name, f.now().Add(ttl)}
-	f.locks[name] = l
-	return l, true, nil
+	return f.locks.Lock(ctx, name, ttl)
 }
 
-func (l *heldLock) Renew(_ context.Context, ttl time.Duration) (bool, error) {
-	l.f.mu.Lock()
-	defer l.f.mu.Unlock()
-	if l.f.locks[l.name] != l || !l.f.now().Before(l.end) {
-		return false, nil
-	}
-	l.end = l.f.now().Add(ttl)
-	return true, nil
-}
-
-func (l *heldLock) Unlock(context.Context) error {
-	l.f.mu.Lock()
-	defer l.f.mu.Unlock()
-	if l.f.locks[l.name] == l {
-		delete(l.f.locks, l.name)
-	}
-	return nil
-}
-
-func newFaulty(t *testing.T, c *clock, shared bool) *faulty {
-	return &faulty{Memory: memory(t, store.MemoryConfig{Now: c.Now}), shared: shared, now: c.Now, locks: map[string]*heldLock{}}
+func newFaulty(t *testing.T, c *storetest.Clock, shared bool) *faulty {
+	return &faulty{Memory: memory(t, store.MemoryConfig{Now: c.Now}), shared: shared, locks: storetest.Locks{Now: c.Now}}
 }
 
 func TestFront(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		t.Run(fmt.Sprintf("shared %v", shared), func(t *testing.T) {
-			c := newClock()
+			c := storetest.NewClock()
 			open := func(t *testing.T) store.Store {
 				front, err := store.NewFront(store.FrontConfig{Behind: newFaulty(t, c, shared), Now: c.Now})
 				if err != nil {
@@ -144,7 +108,7 @@ func TestFrontConfig(t *testing.T) {
 
 type frontWorld struct {
 	*testing.T
-	c      *clock
+	c      *storetest.Clock
 	behind *faulty
 	front  *store.Front
 	log    bytes.Buffer
@@ -152,7 +116,7 @@ type frontWorld struct {
 }
 
 func newFrontWorld(t *testing.T, shared bool) *frontWorld {
-	w := &frontWorld{T: t, c: newClock(), ctx: context.Background()}
+	w := &frontWorld{T: t, c: storetest.NewClock(), ctx: context.Background()}
 	w.behind = newFaulty(t, w.c, shared)
 	w.front = w.another()
 	return w
@@ -538,4 +502,78 @@ func TestFrontAbsentWhileDown(t *testing.T) {
 	if _, err := store.NewFront(store.FrontConfig{Behind: w.behind, AbsentWhileDown: -1}); err == nil {
 		t.Error("a negative AbsentWhileDown")
 	}
+}
+
+func TestFrontDefaults(t *testing.T) {
+	ctx := context.Background()
+	f, err := store.NewFront(store.FrontConfig{Behind: memory(t, store.MemoryConfig{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Put(ctx, store.Entry{Key: "k", Class: store.Enforce, Expires: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := f.Get(ctx, "k"); !ok || err != nil {
+		t.Errorf("%v, %v", ok, err)
+	}
+	// A store that is no Locker is this process's own.
+	for range 2 {
+		l, ok, err := f.Lock(ctx, "x", time.Minute)
+		if !ok || err != nil {
+			t.Fatalf("%v, %v", ok, err)
+		}
+		defer l.Unlock(ctx)
+	}
+	if err := f.Put(ctx, store.Entry{Key: "bad"}); !errors.Is(err, store.ErrEntry) {
+		t.Errorf("got %v", err)
+	}
+	if s := f.Stats(); s.Unwritten != 0 || s.Failed != 0 {
+		t.Errorf("a bad entry counts as a failure of the store: %+v", s)
+	}
+}
+
+func TestFrontLogsTheFirstFailure(t *testing.T) {
+	w := newFrontWorld(t, true)
+	w.behind.down.Store(true)
+	w.get(w.front, "n")
+	if n := strings.Count(w.log.String(), "unavailable;"); n != 1 {
+		t.Errorf("logged %d times after the first failure", n)
+	}
+	w.c.Advance(time.Minute)
+	w.get(w.front, "n")
+	if n := strings.Count(w.log.String(), "unavailable;"); n != 1 || strings.Contains(w.log.String(), "available again") {
+		t.Errorf("log:\n%s", w.log.String())
+	}
+	w.behind.down.Store(false)
+	w.c.Advance(time.Minute)
+	w.get(w.front, "n")
+	w.get(w.front, "m")
+	if n := strings.Count(w.log.String(), "available again"); n != 1 {
+		t.Errorf("the return is logged %d times", n)
+	}
+}
+
+// TestFrontSyncKeepsNewer: what was put while a Sync writes the older state still waits.
+func TestFrontSyncKeepsNewer(t *testing.T) {
+	w := newFrontWorld(t, true)
+	w.behind.down.Store(true)
+	w.put(w.front, "k", "old")
+	w.behind.down.Store(false)
+	w.c.Advance(time.Minute)
+	w.behind.onPut = func() {
+		w.behind.onPut = nil
+		w.behind.down.Store(true)
+		w.put(w.front, "k", "new")
+		w.behind.down.Store(false)
+	}
+	w.front.Sync(w.ctx)
+	if s := w.front.Stats(); s.Unwritten != 1 {
+		t.Errorf("stats %+v", s)
+	}
+	w.c.Advance(time.Minute)
+	if err := w.front.Sync(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.want("behind", w.get(w.behind, "k"), "new")
 }

@@ -4,33 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"runtime"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/storetest"
 )
-
-// A clock that tests move.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func newClock() *clock { return &clock{t: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
 
 func memory(t *testing.T, c store.MemoryConfig) *store.Memory {
 	t.Helper()
@@ -42,7 +23,7 @@ func memory(t *testing.T, c store.MemoryConfig) *store.Memory {
 }
 
 func TestMemory(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	storetest.Run(t, storetest.Options{
 		Open: func(t *testing.T) store.Store { return memory(t, store.MemoryConfig{Now: c.Now}) }, Advance: c.Advance, Now: c.Now,
 	})
@@ -61,13 +42,16 @@ func TestMemoryConfig(t *testing.T) {
 type putter struct {
 	t  *testing.T
 	st store.Store
-	c  *clock
+	c  *storetest.Clock
 }
 
-func (p putter) put(key string, class store.Class, d time.Duration) {
+// put writes entries of a class, one after the other, that live for d.
+func (p putter) put(class store.Class, d time.Duration, keys ...string) {
 	p.t.Helper()
-	if err := p.st.Put(context.Background(), store.Entry{Key: key, Value: []byte("0123456789"), Class: class, Expires: p.c.Now().Add(d)}); err != nil {
-		p.t.Fatal(err)
+	for _, k := range keys {
+		if err := p.st.Put(context.Background(), store.Entry{Key: k, Value: []byte("0123456789"), Class: class, Expires: p.c.Now().Add(d)}); err != nil {
+			p.t.Fatal(err)
+		}
 	}
 }
 
@@ -92,55 +76,47 @@ func TestMemoryEviction(t *testing.T) {
 		expired uint64
 	}{
 		{"the lowest class goes, whatever its age", func(p putter) {
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Testing, time.Hour)
-			p.put("c", store.None, time.Hour)
-			p.put("d", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "a")
+			p.put(store.Testing, time.Hour, "b")
+			p.put(store.None, time.Hour, "c")
+			p.put(store.Enforce, time.Hour, "d")
 		}, "abd", [4]uint64{store.None: 1}, 0},
 		{"within a class the least recently used", func(p putter) {
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Enforce, time.Hour)
-			p.put("c", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "a", "b", "c")
 			p.st.Get(context.Background(), "a")
-			p.put("d", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "d")
 		}, "acd", [4]uint64{store.Enforce: 1}, 0},
 		{"a cheap entry does not drive out precious ones", func(p putter) {
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Enforce, time.Hour)
-			p.put("c", store.Testing, time.Hour)
-			p.put("d", store.Negative, time.Hour)
+			p.put(store.Enforce, time.Hour, "a", "b")
+			p.put(store.Testing, time.Hour, "c")
+			p.put(store.Negative, time.Hour, "d")
 		}, "abc", [4]uint64{store.Negative: 1}, 0},
 		{"expired entries first", func(p putter) {
-			p.put("a", store.Negative, time.Hour)
-			p.put("b", store.Enforce, time.Second)
-			p.put("c", store.Enforce, time.Hour)
+			p.put(store.Negative, time.Hour, "a")
+			p.put(store.Enforce, time.Second, "b")
+			p.put(store.Enforce, time.Hour, "c")
 			p.c.Advance(time.Minute)
-			p.put("d", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "d")
 		}, "acd", [4]uint64{}, 1},
 		{"between two sweeps an expired entry is not counted as evicted", func(p putter) {
-			p.put("a", store.Negative, time.Second)
-			p.put("b", store.Enforce, time.Hour)
-			p.put("c", store.Enforce, time.Hour)
-			p.put("d", store.Enforce, time.Hour) // sweeps, finds nothing, drops a
-			p.put("e", store.Negative, time.Second)
+			p.put(store.Negative, time.Second, "a")
+			p.put(store.Enforce, time.Hour, "b", "c")
+			p.put(store.Enforce, time.Hour, "d") // sweeps, finds nothing, drops a
+			p.put(store.Negative, time.Second, "e")
 		}, "bcd", [4]uint64{store.Negative: 2}, 0},
 		{"a replaced entry leaves its place", func(p putter) {
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Enforce, time.Hour)
-			p.put("c", store.Testing, time.Hour)
-			p.put("c", store.Enforce, time.Hour)
-			p.put("c", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "a", "b")
+			p.put(store.Testing, time.Hour, "c")
+			p.put(store.Enforce, time.Hour, "c", "c")
 		}, "abc", [4]uint64{}, 0},
 		{"walking is not using", func(p putter) {
-			p.put("a", store.Enforce, time.Hour)
-			p.put("b", store.Enforce, time.Hour)
-			p.put("c", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "a", "b", "c")
 			p.st.All(context.Background(), "a", func(store.Entry) bool { return true })
-			p.put("d", store.Enforce, time.Hour)
+			p.put(store.Enforce, time.Hour, "d")
 		}, "bcd", [4]uint64{store.Enforce: 1}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			clk := newClock()
+			clk := storetest.NewClock()
 			m := memory(t, store.MemoryConfig{MaxEntries: 3, Now: clk.Now})
 			c.f(putter{t, m, clk})
 			s := m.Stats()
@@ -153,19 +129,18 @@ func TestMemoryEviction(t *testing.T) {
 		})
 	}
 	t.Run("expired between sweeps", func(t *testing.T) {
-		clk := newClock()
+		clk := storetest.NewClock()
 		m := memory(t, store.MemoryConfig{MaxEntries: 2, Now: clk.Now})
 		p := putter{t, m, clk}
-		p.put("a", store.Enforce, time.Hour)
-		p.put("b", store.Enforce, time.Hour)
-		p.put("c", store.Negative, time.Hour) // the sweep is now
+		p.put(store.Enforce, time.Hour, "a", "b")
+		p.put(store.Negative, time.Hour, "c") // the sweep is now
 		if s := m.Stats(); s.Evicted[store.Negative] != 1 {
 			t.Fatalf("stats %+v", s)
 		}
 		m.Delete(context.Background(), "a")
-		p.put("d", store.Negative, time.Second)
+		p.put(store.Negative, time.Second, "d")
 		clk.Advance(2 * time.Second)
-		p.put("e", store.Enforce, time.Hour)
+		p.put(store.Enforce, time.Hour, "e")
 		if s := m.Stats(); s.Expired != 1 || s.Evicted[store.Negative] != 1 || p.keys() != "be" {
 			t.Errorf("stats %+v, left %q", s, p.keys())
 		}
@@ -173,17 +148,16 @@ func TestMemoryEviction(t *testing.T) {
 }
 
 func TestMemoryBytes(t *testing.T) {
-	clk := newClock()
+	clk := storetest.NewClock()
 	// Three entries of one octet of key and ten of value.
 	m := memory(t, store.MemoryConfig{MaxBytes: 33, Now: clk.Now})
 	p := putter{t, m, clk}
-	p.put("a", store.Negative, time.Hour)
-	p.put("b", store.Enforce, time.Hour)
-	p.put("c", store.Enforce, time.Hour)
+	p.put(store.Negative, time.Hour, "a")
+	p.put(store.Enforce, time.Hour, "b", "c")
 	if s := m.Stats(); s.Bytes != 33 || s.Entries != 3 {
 		t.Fatalf("stats %+v", s)
 	}
-	p.put("d", store.Testing, time.Hour)
+	p.put(store.Testing, time.Hour, "d")
 	if p.keys() != "bcd" {
 		t.Errorf("left %q", p.keys())
 	}
@@ -203,13 +177,13 @@ func TestMemoryBytes(t *testing.T) {
 // TestMemoryNeverDropsPrecious: in a random history no unexpired entry is gone while one
 // of a lower class is there.
 func TestMemoryNeverDropsPrecious(t *testing.T) {
-	clk := newClock()
+	clk := storetest.NewClock()
 	m := memory(t, store.MemoryConfig{MaxEntries: 50, Now: clk.Now})
 	p := putter{t, m, clk}
 	for i := range 5000 {
-		p.put(fmt.Sprint("e", i%30), store.Enforce, time.Hour)
-		p.put(fmt.Sprint("t", i), store.Testing, time.Hour)
-		p.put(fmt.Sprint("n", i), store.Negative, time.Hour)
+		p.put(store.Enforce, time.Hour, fmt.Sprint("e", i%30))
+		p.put(store.Testing, time.Hour, fmt.Sprint("t", i))
+		p.put(store.Negative, time.Hour, fmt.Sprint("n", i))
 		clk.Advance(time.Millisecond)
 	}
 	for i := range 30 {
@@ -222,13 +196,49 @@ func TestMemoryNeverDropsPrecious(t *testing.T) {
 	}
 }
 
-func TestClassString(t *testing.T) {
-	for c, want := range map[store.Class]string{store.Negative: "negative", store.None: "none", store.Testing: "testing", store.Enforce: "enforce", 4: "invalid"} {
-		if c.String() != want {
-			t.Errorf("%d is %q", c, c)
-		}
+// TestMemoryAllEnds: a walk ends with the caller and with the store.
+func TestMemoryAllEnds(t *testing.T) {
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := memory(t, store.MemoryConfig{}).All(gone, "", nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("an empty store and a caller that has left: %v", err)
 	}
-	if !errors.Is(store.ErrDamaged, store.ErrUnavailable) {
-		t.Error("damage must not be taken for absence")
+	for name, end := range map[string]func(*store.Memory, context.CancelFunc){
+		"caller": func(_ *store.Memory, cancel context.CancelFunc) { cancel() },
+		"store":  func(m *store.Memory, _ context.CancelFunc) { m.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := storetest.NewClock()
+			m := memory(t, store.MemoryConfig{Now: c.Now})
+			p := putter{t, m, c}
+			p.put(store.Enforce, time.Hour, "a", "b")
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			shown := 0
+			err := m.All(ctx, "", func(store.Entry) bool { shown++; end(m, cancel); return true })
+			if shown != 1 || !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("%d shown, %v", shown, err)
+			}
+		})
 	}
+}
+
+func TestMemoryCloseFrees(t *testing.T) {
+	m := memory(t, store.MemoryConfig{})
+	value := make([]byte, 4096)
+	kept := weak.Make(&value[0])
+	if err := m.Put(context.Background(), store.Entry{Key: "k", Value: value, Class: store.Enforce, Expires: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	value = nil
+	runtime.GC()
+	if kept.Value() == nil {
+		t.Fatal("an open store has lost its entry")
+	}
+	m.Close()
+	runtime.GC()
+	if kept.Value() != nil {
+		t.Error("a closed store keeps its entries")
+	}
+	runtime.KeepAlive(m)
 }

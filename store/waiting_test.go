@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/store"
+	"github.com/mxauth/mxauth/store/storetest"
 )
 
 // What becomes of an entry that waits to be written.
@@ -41,7 +42,7 @@ func TestWaitingIsNewerThanBehind(t *testing.T) {
 // TestWaitingWithoutACopyCostsNothing: the store behind is not asked for what it has not
 // been given.
 func TestWaitingWithoutACopyCostsNothing(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	w, f := waits(t, memory(t, store.MemoryConfig{MaxEntries: 1, Now: c.Now}))
 	w.put(f, "other", "v") // drives the copy out
 	w.costs("Get", 0, func() { w.want("Get", w.get(f, "k"), "new") })

@@ -129,6 +129,13 @@ func TestClosedClientBeginsNothing(t *testing.T) {
 		if r.Until.Before(time.Now()) {
 			t.Errorf("to be asked again at %s", r.Until)
 		}
+		// A policy that is kept under another id holds on: the shortage is this client's.
+		if err := sts.Keep(c, host("example.org"), "zero", enforce, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if r := c.Lookup(context.Background(), host("example.org")); r.Policy == nil || r.Policy.Mode != sts.ModeEnforce || !errors.Is(r.FetchErr, sts.ErrNoTurn) {
+			t.Errorf("row %s with the kept policy %v, %v", r.Row, r.Policy, r.FetchErr)
+		}
 		gone, cancel := context.WithCancel(context.Background())
 		cancel()
 		c.Lookup(gone, host("example.org"))
@@ -259,6 +266,43 @@ func TestOwnStoreIsClosed(t *testing.T) {
 		c.Close()
 		if r, ok := c.Cached(context.Background(), host("example.org")); ok || !errors.Is(r.StoreErr, store.ErrUnavailable) {
 			t.Errorf("%v, %v", ok, r.StoreErr)
+		}
+	})
+}
+
+// TestCloseEndsAFetch: Close does not wait for a policy host, and what it cut off is no
+// failure of that host.
+func TestCloseEndsAFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		gate := make(chan struct{})
+		defer close(gate)
+		w.serve("example.org", gated(gate, text(enforce)))
+		st := newMemory(t)
+		ev := &events{}
+		c := w.client(func(c *sts.Config) { c.Store, c.Observer = st, ev.observer() })
+		got := make(chan sts.Result, 1)
+		go func() { got <- c.Lookup(context.Background(), host("example.org")) }()
+		synctest.Wait()
+		start := time.Now()
+		c.Close()
+		if time.Since(start) != 0 {
+			t.Errorf("Close took %s", time.Since(start))
+		}
+		r := <-got
+		if r.Row != sts.S13 || !r.Pending || r.Policy != nil || !errors.Is(r.FetchErr, sts.ErrNoTurn) {
+			t.Errorf("row %s, %v", r.Row, r.FetchErr)
+		}
+		if n := st.Stats().Entries; n != 0 {
+			t.Errorf("%d entries: a back-off was noted", n)
+		}
+		var fe *sts.FetchError
+		if !errors.As(r.FetchErr, &fe) || !fe.Until.IsZero() || r.StoreErr != nil {
+			t.Errorf("%+v, %v", fe, r.StoreErr)
+		}
+		if told := ev.take(); told != "fetched example.org S13 no-turn" || strings.Contains(w.logs.String(), "not fetched") {
+			t.Errorf("told %q; log:\n%s", told, w.logs.String())
 		}
 	})
 }

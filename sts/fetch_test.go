@@ -28,23 +28,17 @@ import (
 func TestFetchNotes(t *testing.T) {
 	notes := map[string]sts.FetchNote{"compressed": sts.NoteEncoding, "header over the limit": sts.NoteHeader, "header without end": sts.NoteHeader,
 		"no TLS": sts.NoteAlert, "no certificate": sts.NoteAlert, "RSA key exchange": sts.NoteAlert}
-	for _, c := range fetchCases {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.domain("example.org", "one", enforce)
-				c.breaks(w)
-				_, err := w.client().Fetch(context.Background(), host("example.org"))
-				var fe *sts.FetchError
-				if !errors.As(err, &fe) || fe.Note != notes[c.name] {
-					t.Errorf("note %d, want %d: %v", fe.Note, notes[c.name], err)
-				}
-				if errors.Is(err, sts.ErrFetchRedirect) && fe.Location != "" && !strings.Contains(err.Error(), fe.Location) {
-					t.Errorf("%v does not show %q", err, fe.Location)
-				}
-			})
-		})
-	}
+	eachFetch(t, fetchCases, func(t *testing.T, w *world, c fetchCase) {
+		c.breaks(w)
+		_, err := w.client().Fetch(context.Background(), host("example.org"))
+		var fe *sts.FetchError
+		if !errors.As(err, &fe) || fe.Note != notes[c.name] {
+			t.Errorf("note %d, want %d: %v", fe.Note, notes[c.name], err)
+		}
+		if errors.Is(err, sts.ErrFetchRedirect) && fe.Location != "" && !strings.Contains(err.Error(), fe.Location) {
+			t.Errorf("%v does not show %q", err, fe.Location)
+		}
+	})
 }
 
 // fetchCase breaks one thing about the fetch of the policy of example.org.
@@ -200,70 +194,58 @@ var fetchCases = []fetchCase{
 }
 
 func TestFetchFailures(t *testing.T) {
-	for _, c := range fetchCases {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.domain("example.org", "one", enforce)
-				c.breaks(w)
-				cl := w.client()
-				start := time.Now()
-				f, err := cl.Fetch(context.Background(), host("example.org"))
-				var fe *sts.FetchError
-				if !errors.As(err, &fe) || fe.Kind != c.kind || fe.Status != c.status {
-					t.Fatalf("got %v, want %v with status %d", err, c.kind, c.status)
-				}
-				if !errors.Is(err, c.kind) || !errors.Is(err, sts.ErrFetch) {
-					t.Errorf("%v does not wrap its kinds", err)
-				}
-				if !strings.Contains(err.Error(), c.detail) {
-					t.Errorf("the text %q does not hold %q", err, c.detail)
-				}
-				if got := errors.Is(err, sts.ErrPolicy); got != (c.kind == sts.ErrFetchSyntax) {
-					t.Errorf("wraps ErrPolicy: %v", got)
-				}
-				if f.Policy.Mode != 0 || fe.Host != host("mta-sts.example.org") || !fe.Until.IsZero() || fe.Repeated {
-					t.Errorf("got %+v beside %+v", f, fe)
-				}
-				if took := time.Since(start); took > 20*time.Second || (c.kind != sts.ErrFetchTimeout && took > 0) {
-					t.Errorf("took %s", took)
-				}
-				requests := w.seen(false)
-				for _, r := range requests {
-					if r.Host != "mta-sts.example.org" {
-						t.Errorf("a request to %s", r.Host)
-					}
-				}
-				if len(requests) > 1 {
-					t.Errorf("%d requests", len(requests))
-				}
-			})
-		})
-	}
+	eachFetch(t, fetchCases, func(t *testing.T, w *world, c fetchCase) {
+		c.breaks(w)
+		cl := w.client()
+		start := time.Now()
+		f, err := cl.Fetch(context.Background(), host("example.org"))
+		var fe *sts.FetchError
+		if !errors.As(err, &fe) || fe.Kind != c.kind || fe.Status != c.status {
+			t.Fatalf("got %v, want %v with status %d", err, c.kind, c.status)
+		}
+		if !errors.Is(err, c.kind) || !errors.Is(err, sts.ErrFetch) {
+			t.Errorf("%v does not wrap its kinds", err)
+		}
+		if !strings.Contains(err.Error(), c.detail) {
+			t.Errorf("the text %q does not hold %q", err, c.detail)
+		}
+		if got := errors.Is(err, sts.ErrPolicy); got != (c.kind == sts.ErrFetchSyntax) {
+			t.Errorf("wraps ErrPolicy: %v", got)
+		}
+		if f.Policy.Mode != 0 || fe.Host != host("mta-sts.example.org") || !fe.Until.IsZero() || fe.Repeated {
+			t.Errorf("got %+v beside %+v", f, fe)
+		}
+		if took := time.Since(start); took > 20*time.Second || (c.kind != sts.ErrFetchTimeout && took > 0) {
+			t.Errorf("took %s", took)
+		}
+		requests := w.seen(false)
+		for _, r := range requests {
+			if r.Host != "mta-sts.example.org" {
+				t.Errorf("a request to %s", r.Host)
+			}
+		}
+		if len(requests) > 1 {
+			t.Errorf("%d requests", len(requests))
+		}
+	})
 }
 
 // TestFetchKeepsCached: whatever a fetch fails by, the cached policy stays (S7, RFC
 // 8461 section 3.3).
 func TestFetchKeepsCached(t *testing.T) {
-	for _, c := range fetchCases {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.domain("example.org", "one", enforce)
-				cl := w.client()
-				if r := cl.Lookup(context.Background(), host("example.org")); r.Row != sts.S3 {
-					t.Fatalf("row %s: %v", r.Row, r.FetchErr)
-				}
-				w.seen(true)
-				c.breaks(w)
-				w.record("example.org", "v=STSv1; id=two;")
-				r := cl.Lookup(context.Background(), host("example.org"))
-				if r.Row != sts.S7 || r.Policy == nil || r.Policy.Text != enforce || !errors.Is(r.FetchErr, c.kind) {
-					t.Errorf("row %s, policy %v, %v", r.Row, r.Policy, r.FetchErr)
-				}
-			})
-		})
-	}
+	eachFetch(t, fetchCases, func(t *testing.T, w *world, c fetchCase) {
+		cl := w.client()
+		if r := cl.Lookup(context.Background(), host("example.org")); r.Row != sts.S3 {
+			t.Fatalf("row %s: %v", r.Row, r.FetchErr)
+		}
+		w.seen(true)
+		c.breaks(w)
+		w.record("example.org", "v=STSv1; id=two;")
+		r := cl.Lookup(context.Background(), host("example.org"))
+		if r.Row != sts.S7 || r.Policy == nil || r.Policy.Text != enforce || !errors.Is(r.FetchErr, c.kind) {
+			t.Errorf("row %s, policy %v, %v", r.Row, r.Policy, r.FetchErr)
+		}
+	})
 }
 
 func TestFetchRequest(t *testing.T) {
@@ -517,5 +499,85 @@ func TestFetchLargest(t *testing.T) {
 		if f, err := w.client().Fetch(context.Background(), host("example.org")); err != nil || len(f.Policy.Text) != 64<<10 {
 			t.Errorf("%v", err)
 		}
+	})
+}
+
+// TestFetchIsPastTheCache: Fetch neither reads nor changes what is kept.
+func TestFetchIsPastTheCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		c := w.client()
+		for range 2 {
+			if _, err := c.Fetch(context.Background(), host("example.org")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, ok := c.Cached(context.Background(), host("example.org")); ok || w.fetches() != 2 {
+			t.Errorf("cached %v, %d requests", ok, w.fetches())
+		}
+	})
+}
+
+// TestFirstOfEqualFailures: of failures of one rank the first is told.
+func TestFirstOfEqualFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		w.dns.Add("mta-sts.example.org. 300 IN A 9.9.9.11")
+		w.dialErr = func(a netip.AddrPort) error { return fmt.Errorf("no route to %s", a) }
+		_, err := w.client().Fetch(context.Background(), host("example.org"))
+		var fe *sts.FetchError
+		if !errors.As(err, &fe) || fe.Addr.String() != "9.9.9.10:443" || len(w.attempts()) != 2 {
+			t.Errorf("got %v", err)
+		}
+		w.dialErr = nil
+		setCert(evilCA.leaf(nil, "mta-sts.example.org"))(w)
+		_, err = w.client().Fetch(context.Background(), host("example.org"))
+		if !errors.As(err, &fe) || fe.Addr.String() != "9.9.9.10:443" || fe.Kind != sts.ErrFetchWebPKI {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestConnectionsAreClosed: however a fetch ends, its connections are closed when it
+// returns.
+func TestConnectionsAreClosed(t *testing.T) {
+	everyFetch(t, func(t *testing.T, w *world) {
+		w.client().Fetch(context.Background(), host("example.org"))
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i, e := range w.ends {
+			h := e.(*end).in // what the client writes
+			h.mu.Lock()
+			closed := h.closed
+			h.mu.Unlock()
+			if !closed {
+				t.Errorf("connection %d is open", i)
+			}
+		}
+	})
+}
+
+// eachFetch calls f with a world for each case; f breaks it.
+func eachFetch(t *testing.T, cases []fetchCase, f func(t *testing.T, w *world, c fetchCase)) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.domain("example.org", "one", enforce)
+				f(t, w, c)
+			})
+		})
+	}
+}
+
+// everyFetch calls f with a world for each way in which a fetch of example.org fails, and
+// with one in which it does not.
+func everyFetch(t *testing.T, f func(t *testing.T, w *world)) {
+	cases := append([]fetchCase{{name: "good", breaks: func(*world) {}}}, fetchCases...)
+	eachFetch(t, cases, func(t *testing.T, w *world, c fetchCase) {
+		c.breaks(w)
+		f(t, w)
 	})
 }

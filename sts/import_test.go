@@ -1,12 +1,14 @@
 package sts_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mxauth/mxauth/sts"
@@ -101,6 +103,19 @@ func TestImportNewest(t *testing.T) {
 			if was, err := c.Delete(t.Context(), host("a.example"), "test"); err != nil || !was {
 				t.Fatal(was, err)
 			}
+		}
+	})
+}
+
+func TestExportOfModeNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", policy("none", 600))
+		c := w.client()
+		c.Lookup(context.Background(), host("example.org"))
+		var b bytes.Buffer
+		if n, err := c.Cache().Export(context.Background(), &b); n != 1 || err != nil || !strings.Contains(b.String(), `"mode":"none","max_age":600,"mx":[],`) {
+			t.Errorf("%d, %v: %s", n, err, b.String())
 		}
 	})
 }

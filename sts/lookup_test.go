@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mxauth/mxauth/rfc6125"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/internal/dnsfake"
@@ -166,5 +169,87 @@ func TestDefaultDial(t *testing.T) {
 	l.Close()
 	if _, err := c.Fetch(t.Context(), host("example.org")); !errors.Is(err, sts.ErrFetchTCP) {
 		t.Errorf("a port where nobody listens: %v", err)
+	}
+}
+
+// TestNamesTooLong: a domain whose names would be too long has no record and no policy.
+func TestNamesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		w := newWorld(t)
+		c := w.client()
+		label := strings.Repeat("a", 61)
+		long := host(strings.Repeat(label+".", 3) + strings.Repeat("a", 60)) // 246 octets
+		r := c.Lookup(ctx, long)
+		if r.Row != sts.S1 || !errors.Is(r.TXTErr, sts.ErrNoRecord) || len(w.dns.Asked()) != 0 || !r.Until.After(time.Now()) {
+			t.Errorf("row %s, %v, asked %v", r.Row, r.TXTErr, w.dns.Asked())
+		}
+		if _, err := c.Fetch(ctx, long); !errors.Is(err, sts.ErrFetchDNS) || !errors.Is(err, rfc6125.ErrName) || len(w.dns.Asked()) != 0 {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestMalformedRecord: RDATA that is no TXT is a failing lookup, not an absent record.
+func TestMalformedRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.dns.AddRaw("_mta-sts.example.org", typeTXT, 300, []byte{200, 'x'})
+		r := w.client().Lookup(context.Background(), host("example.org"))
+		if r.Row != sts.S2 || !errors.Is(r.TXTErr, dnssec.ErrMalformed) {
+			t.Errorf("row %s, %v", r.Row, r.TXTErr)
+		}
+	})
+}
+
+func TestRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.domain("example.org", "one", enforce)
+		r, ans, err := w.client().Record(context.Background(), host("example.org"))
+		if err != nil || r.ID != "one" || ans.Kind != dnssec.Data {
+			t.Errorf("%+v, %+v, %v", r, ans, err)
+		}
+	})
+}
+
+func TestAbsenceIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.client().Lookup(context.Background(), host("example.org"))
+		if r.TXTErr == nil || !strings.Contains(r.TXTErr.Error(), "nxdomain") {
+			t.Errorf("got %v", r.TXTErr)
+		}
+	})
+}
+
+// TestGoingOn: what is left behind by a caller goes on to the fetch exactly if the id is
+// new.
+func TestGoingOn(t *testing.T) {
+	for _, id := range []string{"one", "two"} {
+		t.Run(id, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.domain("example.org", "one", enforce)
+				c := w.client()
+				c.Lookup(context.Background(), host("example.org"))
+				w.record("example.org", "v=STSv1; id="+id)
+				release := w.dns.Hold("_mta-sts.example.org", typeTXT)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+				defer cancel()
+				if r := c.Lookup(ctx, host("example.org")); r.Row != sts.S9 || !r.Pending {
+					t.Errorf("row %s", r.Row)
+				}
+				release()
+				synctest.Wait()
+				want := 1
+				if id == "two" {
+					want = 2
+				}
+				if r, _ := c.Cached(context.Background(), host("example.org")); r.ID != id || w.fetches() != want {
+					t.Errorf("id %s, %d fetches", r.ID, w.fetches())
+				}
+			})
+		})
 	}
 }

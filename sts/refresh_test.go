@@ -524,7 +524,7 @@ func TestLease(t *testing.T) {
 	t.Run("lost", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := begin(t, context.Background())
-			w.behind.steal("sts/refresh")
+			w.behind.locks.Steal("sts/refresh", time.Hour)
 			time.Sleep(31 * time.Second)
 			synctest.Wait()
 			if free(t, w) {

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mxauth/mxauth/internal/certtest"
@@ -296,3 +297,14 @@ func policy(mode string, maxAge int, mx ...string) string {
 	}
 	return s + fmt.Sprintf("max_age: %d\n", maxAge)
 }
+
+// gated answers only after the gate is open.
+func gated(gate <-chan struct{}, h http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		<-gate
+		h(rw, r)
+	}
+}
+
+// synctestWait is synctest.Wait for a goroutine beside the test's own.
+func synctestWait() { synctest.Wait() }

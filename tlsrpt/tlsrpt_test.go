@@ -19,7 +19,7 @@ import (
 	"github.com/mxauth/mxauth/conformance/vectors/tlsrptfacts"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/internal/dnsfake"
-	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -59,14 +59,7 @@ func TestReportsPrinted(t *testing.T) {
 	}
 }
 
-func host(t *testing.T, s string) rfc6125.Host {
-	t.Helper()
-	h, err := rfc6125.ParseHost(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
+var host = nametest.Host
 
 func TestRecord(t *testing.T) {
 	const good = "v=TLSRPTv1; rua=mailto:a@example.org"

@@ -13,29 +13,21 @@ import (
 	"github.com/mxauth/mxauth/advise/forecast"
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/internal/certtest"
+	"github.com/mxauth/mxauth/internal/nametest"
 	mxpkix "github.com/mxauth/mxauth/pkix"
-	"github.com/mxauth/mxauth/rfc6125"
 )
 
 // surveyOf looks at one world of the lab.
 func surveyOf(t *testing.T, name string) survey.Snapshot {
 	t.Helper()
-	var world lab.World
-	for _, w := range lab.Worlds() {
-		if w.Name == name {
-			world = w
-		}
-	}
-	if world.Name == "" {
-		t.Fatalf("no world %q", name)
-	}
-	return surveyWorld(t, world)
+	return surveyWorld(t, labtest.World(t, name))
 }
 
 // surveyWorld looks at a world.
@@ -259,14 +251,7 @@ func signedUntil(end time.Time) dane.Lookup {
 	return dane.Lookup{Answer: dnssec.Answer{Status: dnssec.Secure, SignaturesEnd: end}}
 }
 
-func parseHost(t *testing.T, s string) rfc6125.Host {
-	t.Helper()
-	h, err := rfc6125.ParseHost(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
+var parseHost = nametest.Host
 
 // TestSignatures: what ends together is one event, and a list stays short.
 func TestSignatures(t *testing.T) {

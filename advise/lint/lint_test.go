@@ -12,6 +12,7 @@ import (
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/advise/survey"
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
@@ -27,11 +28,7 @@ type street struct {
 
 func start(t *testing.T, worlds []lab.World) street {
 	t.Helper()
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: worlds, Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
+	l := labtest.Start(t, lab.Config{Worlds: worlds, Now: clock})
 	srv, err := upstream.PlainServer(l.Plain())
 	if err != nil {
 		t.Fatal(err)

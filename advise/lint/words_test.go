@@ -14,6 +14,7 @@ import (
 
 	"github.com/mxauth/mxauth/advise/lint"
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 var update = flag.Bool("update", false, "write testdata/words.golden anew")
@@ -129,17 +130,6 @@ func (o *teller) again(t *testing.T, id lint.ID) {
 	}
 }
 
-// named is a world of the lab.
-func named(t *testing.T, name string) lab.World {
-	t.Helper()
-	worlds := lab.Worlds()
-	i := slices.IndexFunc(worlds, func(w lab.World) bool { return w.Name == name })
-	if i < 0 {
-		t.Fatalf("no world %q", name)
-	}
-	return worlds[i]
-}
-
 // TestNotSaid: what would be wrong to say, or to advise.
 func TestNotSaid(t *testing.T) {
 	for _, c := range []struct {
@@ -151,7 +141,7 @@ func TestNotSaid(t *testing.T) {
 		{"lint-certificate-cn", lint.CertName, "the certificate names the host, in the wrong place"},
 	} {
 		t.Run(c.world, func(t *testing.T) {
-			s := start(t, []lab.World{named(t, c.world)})
+			s := start(t, []lab.World{labtest.World(t, c.world)})
 			findings, err := s.look(t.Context(), s.lab.Worlds()[0].Domain, 10*time.Second)
 			if err != nil || len(findings) == 0 {
 				t.Fatalf("%d findings, %v", len(findings), err)
@@ -179,7 +169,7 @@ func TestAdvice(t *testing.T) {
 		{"lint-short-max-age", lint.STSShort, `_mta-sts.lint-short-max-age.test. 3600 IN TXT "v=STSv1; id=20260601000000;" | version: STSv1 | mode: enforce | mx: mx.lint-short-max-age.test | max_age: 2592000`},
 	} {
 		t.Run(c.world, func(t *testing.T) {
-			w := named(t, c.world)
+			w := labtest.World(t, c.world)
 			s := start(t, []lab.World{w})
 			findings, err := s.look(t.Context(), w.Domain, 10*time.Second)
 			if err != nil {
@@ -199,7 +189,7 @@ func TestAdvice(t *testing.T) {
 
 // TestUnreachable: at how many addresses a host does not answer, as people say it.
 func TestUnreachable(t *testing.T) {
-	down := named(t, "two-addresses-one-down")
+	down := labtest.World(t, "two-addresses-one-down")
 	down.Hosts = slices.Clone(down.Hosts)
 	for i := range down.Hosts {
 		down.Hosts[i].SMTP = lab.SMTP{State: lab.ConnRefused}
@@ -208,8 +198,8 @@ func TestUnreachable(t *testing.T) {
 		world lab.World
 		want  string
 	}{
-		{named(t, "conn-refused"), "mx.conn-refused.test does not answer at its address."},
-		{named(t, "two-addresses-one-down"), "mx.two-addresses-one-down.test does not answer at 1 of its 2 addresses."},
+		{labtest.World(t, "conn-refused"), "mx.conn-refused.test does not answer at its address."},
+		{labtest.World(t, "two-addresses-one-down"), "mx.two-addresses-one-down.test does not answer at 1 of its 2 addresses."},
 		{down, "mx.two-addresses-one-down.test does not answer at any of its 2 addresses."},
 	} {
 		s := start(t, []lab.World{c.world})

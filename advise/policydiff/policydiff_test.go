@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/advise/policydiff"
-	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/sts"
 )
 
@@ -19,17 +19,7 @@ func policy(t *testing.T, mode string, age string, mx ...string) sts.Policy {
 	return p
 }
 
-func hosts(t *testing.T, names ...string) (out []rfc6125.Host) {
-	t.Helper()
-	for _, n := range names {
-		h, err := rfc6125.ParseHost(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, h)
-	}
-	return out
-}
+var hosts = nametest.Hosts
 
 var since = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 

@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 // TestAcronyms: the words of RFC 7218 are taken in place of numbers, and printed beside them.
 func TestAcronyms(t *testing.T) {
 	t.Run("TLSA7218-2-01 acronyms and numbers", func(t *testing.T) {
-		file := testFile(t, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: newSPKI(t)}))
+		file := testFile(t, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: certtest.NewKey().SPKI}))
 		make := func(usage, selector, matching string) string {
 			t.Helper()
 			out, said, code := inProcess(t, nobodyThere, time.Now, "tlsa", "make", "--host", "mx.example.org", "--usage", usage, "--selector", selector, "--matching-type", matching, file)
@@ -46,12 +48,7 @@ func TestAcronyms(t *testing.T) {
 		}
 	})
 	t.Run("on the lab", func(t *testing.T) {
-		var world lab.World
-		for _, w := range lab.Worlds() {
-			if w.Name == "unusable-beside" {
-				world = w
-			}
-		}
+		world := labtest.World(t, "unusable-beside")
 		l := startLab(t, []lab.World{world}, time.Now)
 		out, said, _ := inProcess(t, l.Dial, time.Now, append([]string{"tlsa", "check", "--no-connect", world.Domain}, l.flags...)...)
 		if !strings.Contains(out, " (DANE-EE, SPKI, SHA2-256)\n") || !strings.Contains(out, " (PKIX-EE, SPKI, SHA2-256)\n") {

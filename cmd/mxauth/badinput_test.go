@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf16"
+
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // utf16Of is a text in UTF-16, little-endian.
@@ -40,18 +42,10 @@ func swapped(s string) string {
 // every verb that reads one; the other lines are read.
 func TestOddInput(t *testing.T) {
 	const refused = `line 2: not a host name: `
-	other, err := net.Listen("tcp", "127.0.0.1:0") // a policy server that knows no domain
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	go func() {
-		for c, err := other.Accept(); err == nil; c, err = other.Accept() {
-			_, _ = c.Read(make([]byte, 1024))
-			_, _ = io.WriteString(c, "9:NOTFOUND ,")
-			c.Close()
-		}
-	}()
+	other := servetest.TCP(t, func(c net.Conn) { // a policy server that knows no domain
+		_, _ = c.Read(make([]byte, 1024))
+		_, _ = io.WriteString(c, "9:NOTFOUND ,")
+	})
 	for name, c := range map[string]struct {
 		in, answer string // the answer has this text
 		lines      int    // of the answer
@@ -74,7 +68,7 @@ func TestOddInput(t *testing.T) {
 			"plan":       {"plan", "--json"},
 			"lint":       {"lint", "--json"},
 			"survey":     {"survey", "--json"},
-			"compare":    {"compare", "--json", "--with", "socketmap:inet:" + other.Addr().String() + ":QUERY"},
+			"compare":    {"compare", "--json", "--with", "socketmap:inet:" + other + ":QUERY"},
 			"cache warm": {"cache", "warm", "--json", "--store", "bolt:" + filepath.Join(t.TempDir(), "p.db")},
 		} {
 			t.Run(verb+"/"+name, func(t *testing.T) {

@@ -149,19 +149,25 @@ func (e *env) eachKept(cmd *cobra.Command, args []string, f func(c policyBook, d
 		return err
 	}
 	return e.withCache(cmd, storeReads, func(c policyBook) error {
-		code := 0
-		for _, d := range names {
-			kept, err := f(c, d)
-			if err != nil {
-				return err
-			}
-			if !kept {
-				e.out.Errorf("no policy of %s is kept", d)
-				code = exitNoPolicy
-			}
-		}
-		return exitWith(code)
+		return e.eachOf(names, "no policy of %s is kept", exitNoPolicy, func(d rfc6125.Host) (bool, error) { return f(c, d) })
 	})
+}
+
+// eachOf calls f for each domain. A domain of which f says that there is nothing gets the line
+// none on standard error, and decides the exit code; an error ends it.
+func (e *env) eachOf(names []rfc6125.Host, none string, codeNone int, f func(rfc6125.Host) (there bool, err error)) error {
+	code := 0
+	for _, d := range names {
+		there, err := f(d)
+		if err != nil {
+			return err
+		}
+		if !there {
+			e.out.Errorf(none, d)
+			code = codeNone
+		}
+	}
+	return exitWith(code)
 }
 
 func newCacheShow(e *env) *cobra.Command {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 // socketKey is the key of a script's open collector.
@@ -68,11 +67,10 @@ func readSocket(ts *testscript.TestScript, neg bool, args []string) {
 // TestFullCollector: a collector that takes nothing away holds up no delivery, and is reported in
 // one line.
 func TestFullCollector(t *testing.T) {
-	i := slices.IndexFunc(lab.Worlds(), func(w lab.World) bool { return w.Name == "dane-ee" })
 	var stderr bytes.Buffer
 	e := newEnv(strings.NewReader(""), io.Discard, &stderr, func(string) string { return "" })
 	e.flags.dnssec = modeValidate
-	d, err := e.startDemo(t.Context(), lab.Worlds()[i:i+1])
+	d, err := e.startDemo(t.Context(), labtest.Worlds(t, "dane-ee"))
 	if err != nil {
 		t.Fatal(err)
 	}

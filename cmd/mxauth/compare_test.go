@@ -8,48 +8,32 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/policydiff"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // otherServer answers keys by a table; what it does not have is closed without a reply.
 func otherServer(t *testing.T, replies map[string]string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	t.Cleanup(func() { l.Close(); wg.Wait() })
-	wg.Go(func() {
+	return servetest.TCP(t, func(c net.Conn) {
+		r := bufio.NewReader(c)
 		for {
-			c, err := l.Accept()
-			if err != nil {
+			size, err := r.ReadString(':')
+			n, _ := strconv.Atoi(strings.TrimSuffix(size, ":"))
+			b := make([]byte, n+1)
+			if _, err2 := io.ReadFull(r, b); err != nil || err2 != nil {
 				return
 			}
-			wg.Go(func() {
-				defer c.Close()
-				r := bufio.NewReader(c)
-				for {
-					size, err := r.ReadString(':')
-					n, _ := strconv.Atoi(strings.TrimSuffix(size, ":"))
-					b := make([]byte, n+1)
-					if _, err2 := io.ReadFull(r, b); err != nil || err2 != nil {
-						return
-					}
-					_, key, _ := strings.Cut(string(b[:n]), " ")
-					reply, ok := replies[key]
-					if !ok {
-						return
-					}
-					fmt.Fprintf(c, "%d:%s,", len(reply), reply)
-				}
-			})
+			_, key, _ := strings.Cut(string(b[:n]), " ")
+			reply, ok := replies[key]
+			if !ok {
+				return
+			}
+			fmt.Fprintf(c, "%d:%s,", len(reply), reply)
 		}
 	})
-	return l.Addr().String()
 }
 
 // TestCompareWith: each verdict once, in all three forms, and cells that a spreadsheet would

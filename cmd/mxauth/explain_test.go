@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 // explained are the worlds whose chains testdata/explain holds, as text and as a picture.
@@ -29,14 +29,9 @@ func plainChain(s string) string {
 // TestExplainGolden holds the chains of trust to testdata/explain, live and by evidence.
 // `go test ./cmd/mxauth -run TestExplainGolden -update` writes them.
 func TestExplainGolden(t *testing.T) {
-	var worlds []lab.World
-	for _, w := range lab.Worlds() {
-		if slices.Contains(explained, w.Name) {
-			worlds = append(worlds, w)
-		}
-	}
-	if len(worlds) != len(explained) || len(worlds) != 12 {
-		t.Fatalf("%d worlds of %d names", len(worlds), len(explained))
+	worlds := labtest.Worlds(t, explained...)
+	if len(worlds) != 12 {
+		t.Fatalf("%d worlds", len(worlds))
 	}
 	l := &goldenLab{testLab: startLab(t, worlds, goldenClock)}
 	for _, w := range l.Worlds() {

@@ -32,6 +32,7 @@ type sharedFlags struct {
 	trustAnchor string
 	caFile      string
 	store       string
+	password    string // file with that of the store
 	timeout     time.Duration
 	helo        string
 	probeTime   time.Duration
@@ -61,7 +62,7 @@ func (s *sharedFlags) add(f *pflag.FlagSet) {
 func (f *sharedFlags) apply(s *settings.Settings) {
 	f.resolvers, f.dnssec, f.trustAnchor, f.caFile = s.Servers, s.DNSSEC, s.TrustAnchor, s.CAFile
 	f.store, f.timeout, f.concurrency, f.allow, f.deny, f.exceptions = s.Store, s.Timeout, s.Concurrency, s.Allow, s.Deny, s.Exceptions
-	f.helo, f.probeTime = s.HELO, s.CheckTime
+	f.helo, f.probeTime, f.password = s.HELO, s.CheckTime, s.StorePassword
 	f.storeNamed = s.Origin("store.path") == "--store"
 }
 

@@ -88,9 +88,12 @@ func storeWarnings(s *settings.Settings, config string) (list []string) {
 	default:
 		return nil
 	}
+	if s.StorePassword != "" {
+		return list
+	}
 	password, has := u.User.Password()
 	if !has || password == "" {
-		return append(list, fmt.Sprintf("the URL of the store %s has no password: anyone who reaches the server can write policies; give it an ACL user, and write USER:PASSWORD@ before its name", where))
+		return append(list, fmt.Sprintf("the URL of the store %s has no password: anyone who reaches the server can write policies; give it an ACL user, write USER@ before its name, and name a file with the password by store.password-file", where))
 	}
 	if st, err := os.Stat(config); err == nil && st.Mode().Perm()&0o004 != 0 && strings.HasPrefix(s.Origin("store.path"), config) {
 		list = append(list, fmt.Sprintf("%s has the password of the store and can be read by every user of this machine: chmod o-r %s", config, shellWord(config)))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -157,17 +156,7 @@ func startMember(t *testing.T, l *testLab, store, extra string) *member {
 // metric is the sum of a metric over those of its labels that match.
 func (m *member) metric(name, labels string) (sum float64) {
 	m.t.Helper()
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", m.metrics) }}}
-	resp, err := c.Get("http://mxauth/metrics")
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	for _, x := range regexp.MustCompile(`(?m)^`+name+`(?:\{([^}]*)\})? (\S+)$`).FindAllStringSubmatch(string(b), -1) {
+	for _, x := range regexp.MustCompile(`(?m)^`+name+`(?:\{([^}]*)\})? (\S+)$`).FindAllStringSubmatch(scrape(m.t, m.metrics), -1) {
 		n, err := strconv.ParseFloat(x[2], 64)
 		if err != nil {
 			m.t.Fatal(err)

@@ -81,8 +81,16 @@ func TestFleetDoc(t *testing.T) {
 	if err := os.WriteFile(both, []byte(readFile(t, l.ca)+string(ca.PEM())), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	password := filepath.Join(dir, "valkey.password")
+	if filepath.Base(s.StorePassword) != filepath.Base(password) {
+		t.Errorf("the password of the page is in %s", s.StorePassword)
+	}
+	if err := os.WriteFile(password, []byte("CHANGE-THIS\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	newOne := func() *member {
 		m := newMember(t, l, url, "")
+		m.env["MXAUTH_STORE_PASSWORD_FILE"] = password
 		m.env["MXAUTH_TRUST_CA_FILE"] = both
 		return m
 	}

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -12,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 // A testLab is a running lab with the files that lead mxauth to it.
@@ -24,15 +21,7 @@ type testLab struct {
 // startLab starts a lab that ends with the test; no clock is the real one.
 func startLab(t testing.TB, worlds []lab.World, now func() time.Time) *testLab {
 	t.Helper()
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: worlds, Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := labtest.Start(t, lab.Config{Worlds: worlds, Now: now})
 	out := &testLab{
 		Lab:    l,
 		anchor: testFile(t, "root.ds", []byte(l.TrustAnchor())),
@@ -50,18 +39,4 @@ func testFile(t testing.TB, name string, text []byte) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// newSPKI is a public key that is not published.
-func newSPKI(t *testing.T) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	spki, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return spki
 }

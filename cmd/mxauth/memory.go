@@ -134,18 +134,7 @@ func (e *env) eachRemembered(cmd *cobra.Command, args []string, port uint16, f f
 		return err
 	}
 	return e.withMemory(cmd, func(m memoryBook) error {
-		code := 0
-		for _, d := range names {
-			there, err := f(m, target{d, port})
-			if err != nil {
-				return err
-			}
-			if !there {
-				e.out.Errorf("nothing is remembered of %s", d)
-				code = exitNoMemory
-			}
-		}
-		return exitWith(code)
+		return e.eachOf(names, "nothing is remembered of %s", exitNoMemory, func(d rfc6125.Host) (bool, error) { return f(m, target{d, port}) })
 	})
 }
 

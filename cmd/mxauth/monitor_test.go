@@ -13,28 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
-
-// labWorlds returns worlds by their names.
-func labWorlds(t *testing.T, names ...string) (out []lab.World) {
-	t.Helper()
-	for _, n := range names {
-		for _, w := range lab.Worlds() {
-			if w.Name == n {
-				out = append(out, w)
-			}
-		}
-	}
-	if len(out) != len(names) {
-		t.Fatalf("%d of the worlds %v", len(out), names)
-	}
-	return out
-}
 
 // TestNagiosDays: the ends of certificate and policy count by the days that are left.
 func TestNagiosDays(t *testing.T) {
-	l := startLab(t, labWorlds(t, "sts-enforce"), nil)
+	l := startLab(t, labtest.Worlds(t, "sts-enforce"), nil)
 	e := newEnv(nil, io.Discard, io.Discard, func(string) string { return "" })
 	e.dial = l.Dial
 	var v *verdict
@@ -112,7 +96,7 @@ func TestNagiosLine(t *testing.T) {
 // TestWatch: a round without a change prints nothing, and an interruption ends it with the
 // status of the last round.
 func TestWatch(t *testing.T) {
-	l := startLab(t, labWorlds(t, "memory-dane-defer", "dane-ee"), nil)
+	l := startLab(t, labtest.Worlds(t, "memory-dane-defer", "dane-ee"), nil)
 	pr, pw := io.Pipe()
 	e := newEnv(nil, pw, io.Discard, func(string) string { return "" })
 	e.dial = l.Dial

@@ -7,30 +7,19 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
-
-// world returns one world of the lab.
-func world(t *testing.T, name string) lab.World {
-	t.Helper()
-	worlds := lab.Worlds()
-	i := slices.IndexFunc(worlds, func(w lab.World) bool { return w.Name == name })
-	if i < 0 {
-		t.Fatalf("no world %s", name)
-	}
-	return worlds[i]
-}
 
 // TestHELO: --helo is what every verb says in EHLO, and where a server refuses a short name
 // the answer says so.
 func TestHELO(t *testing.T) {
-	l := startLab(t, []lab.World{world(t, "dane-ee")}, time.Now)
+	l := startLab(t, []lab.World{labtest.World(t, "dane-ee")}, time.Now)
 	var mu sync.Mutex
 	var said []string
 	picky := func(e *env) {
@@ -89,7 +78,7 @@ func TestHELO(t *testing.T) {
 // TestProbeTime: hosts that accept a connection and stay silent do not hold a check beyond
 // the time for connecting, and those not reached are named as such.
 func TestProbeTime(t *testing.T) {
-	w := world(t, "dane-ee")
+	w := labtest.World(t, "dane-ee")
 	host := w.Hosts[0]
 	w.Hosts = nil
 	for i := range 20 {

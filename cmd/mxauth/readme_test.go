@@ -17,6 +17,7 @@ import (
 
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/explain"
@@ -49,11 +50,7 @@ func (c at) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.addr) }
 
 // TestReadmeEngine runs the README's Go over worlds of the lab.
 func TestReadmeEngine(t *testing.T) {
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: lab.Worlds()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
+	l := labtest.Start(t, lab.Config{Worlds: lab.Worlds()})
 	srv, err := upstream.PlainServer(l.Resolver())
 	if err != nil {
 		t.Fatal(err)

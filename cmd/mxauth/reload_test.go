@@ -75,6 +75,24 @@ func TestReload(t *testing.T) {
 		}
 		expect("tlsa-mismatch.test", daneOnly)
 	})
+	t.Run("exceptions that others may write are not looked at", func(t *testing.T) {
+		const refused = "the exceptions stay as they were"
+		before := strings.Count(d.log.String(), refused)
+		bad := filepath.Join(dir, "bad.toml")
+		write(t, bad, exceptionFor("tlsa-mismatch.test", "may"))
+		if err := os.Chmod(bad, 0o646); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(bad, exceptions); err != nil {
+			t.Fatal(err)
+		}
+		d.log.await(t, refused, before+1)
+		expect("tlsa-mismatch.test", daneOnly)
+		write(t, bad, "# none any more\n")
+		if err := os.Rename(bad, exceptions); err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("log level", func(t *testing.T) {
 		text, err := os.ReadFile(d.config)
 		if err != nil {

@@ -10,20 +10,17 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 // resolverLab has the three zones that the verb asks about.
 func resolverLab(t *testing.T) *lab.Lab {
 	t.Helper()
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{
+	l := labtest.Start(t, lab.Config{Worlds: []lab.World{
 		{Name: "signed", Domain: "signed.test", NoMX: true},
 		{Name: "unsigned", Domain: "unsigned.test", NoMX: true, Zones: []lab.Zone{{Apex: "unsigned.test", Sign: lab.Unsigned}}},
 		{Name: "broken", Domain: "broken.test", NoMX: true, Zones: []lab.Zone{{Apex: "broken.test", DS: lab.DSWrong}}},
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	return l
 }
 

@@ -75,6 +75,13 @@ func runServe(cmd *cobra.Command, e *env, f *serveFlags) error {
 	if err := refuse(s, e.configFile()); err != nil {
 		return err
 	}
+	if e.hup == nil && !f.check {
+		// From here on until the process ends: a SIGHUP that comes while the store is opened, or
+		// while it is closed, must not end the process at once.
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGHUP)
+		e.hup = c
+	}
 	d, err := openDaemon(cmd.Context(), e, s, f.check)
 	if err != nil {
 		return err
@@ -82,6 +89,9 @@ func runServe(cmd *cobra.Command, e *env, f *serveFlags) error {
 	defer d.close()
 	d.load = load
 	if f.check {
+		if err := daemon.Check(s); err != nil {
+			return configError("", "%w", err)
+		}
 		e.out.Linef("the daemon can start")
 		return nil
 	}
@@ -112,14 +122,7 @@ func (d *service) serve(ctx context.Context) error {
 		return configError("", "%w", err)
 	}
 	d.addresses = run.Addresses()
-	hup := d.e.hup
-	if hup == nil {
-		c := make(chan os.Signal, 1)
-		signal.Notify(c, syscall.SIGHUP)
-		defer signal.Stop(c)
-		hup = c
-	}
-	if err := run.Run(ctx, hup); err != nil {
+	if err := run.Run(ctx, d.e.hup); err != nil {
 		return err
 	}
 	return errStopped
@@ -146,13 +149,11 @@ func (f *serveFlags) override(s *settings.Settings) error {
 
 // configFile is the configuration file that is read; "" if there is none.
 func (e *env) configFile() string {
-	if e.flags.config != "" {
-		return e.flags.config
+	name := settings.Source{File: e.flags.config, Getenv: e.getenv}.Path()
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return ""
 	}
-	if _, err := os.Stat(settings.SystemFile); !errors.Is(err, fs.ErrNotExist) {
-		return settings.SystemFile
-	}
-	return ""
+	return name
 }
 
 // newDaemonLog logs to standard error as the settings say.

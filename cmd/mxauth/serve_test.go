@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 // A served is a daemon in this process that answers about a lab.
@@ -212,21 +213,7 @@ func (d *served) mxauth(args ...string) (code int, stdout, stderr string) {
 }
 
 // serveWorlds are those of the lab that the tests of serve ask about.
-func serveWorlds(t testing.TB, names ...string) []lab.World {
-	t.Helper()
-	var out []lab.World
-	for _, w := range lab.Worlds() {
-		for _, n := range names {
-			if w.Name == n {
-				out = append(out, w)
-			}
-		}
-	}
-	if len(out) != len(names) {
-		t.Fatalf("%d of %d worlds", len(out), len(names))
-	}
-	return out
-}
+var serveWorlds = labtest.Worlds
 
 func TestServe(t *testing.T) {
 	l := startLab(t, serveWorlds(t, "dane-ee", "sts-enforce", "sts-testing", "stripped-nothing", "tlsa-servfail", "null-mx"), nil)

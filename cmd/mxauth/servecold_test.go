@@ -17,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
@@ -57,25 +58,13 @@ func BenchmarkServeCold(b *testing.B) {
 		trips       int
 	}{{"neither", "stripped-nothing", 2}, {"dane", "dane-ee", 3}, {"both", "both-ok", 3}, {"mta-sts", "sts-enforce", 5}}
 	domainOf := map[string]string{}
-	var worlds []lab.World
-	for _, w := range lab.Worlds() {
-		for i := range kinds {
-			if w.Name == kinds[i].world {
-				worlds = append(worlds, w)
-			}
-		}
-	}
-	worlds = append(worlds, lab.World{Name: "both-ok", Domain: "both-ok.test", About: "DANE and MTA-STS",
+	worlds := append(labtest.Worlds(b, "stripped-nothing", "dane-ee", "sts-enforce"), lab.World{Name: "both-ok", Domain: "both-ok.test", About: "DANE and MTA-STS",
 		Zones: []lab.Zone{{Apex: "both-ok.test"}}, STS: &lab.STS{Mode: "enforce"},
 		Hosts: []lab.Host{{Name: "mx.both-ok.test", Pref: 10, TLSA: []string{"3 1 1 leaf"}}}, Want: lab.Want{Outcome: "authenticated"}})
 	for _, w := range worlds {
 		domainOf[w.Name] = w.Domain
 	}
-	l, err := lab.Start(b.Context(), lab.Config{Worlds: worlds})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
+	l := labtest.Start(b, lab.Config{Worlds: worlds})
 	dial := func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 		c, err := l.Dial(ctx, addr)
 		if err != nil {
@@ -89,6 +78,7 @@ func BenchmarkServeCold(b *testing.B) {
 		resolver, anchors := l.Resolver(), []anchor.Anchor{}
 		if mode == modeValidate {
 			resolver = l.Plain()
+			var err error
 			if anchors, err = anchor.Parse(strings.NewReader(l.TrustAnchor())); err != nil {
 				b.Fatal(err)
 			}

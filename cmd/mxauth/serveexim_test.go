@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,17 +62,9 @@ func TestServeExim(t *testing.T) {
 			}
 		}
 	}
-	r, err := http.Get("http://" + metrics + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, counts := send(t, "GET", "http://"+metrics+"/metrics", "")
 	for _, id := range []string{"exim-half-dane", "common-name"} {
-		if !strings.Contains(string(b), fmt.Sprintf("mxauth_deviations_total{reason=%q} ", id)) {
+		if !strings.Contains(counts, fmt.Sprintf("mxauth_deviations_total{reason=%q} ", id)) {
 			t.Errorf("%s is not counted", id)
 		}
 	}

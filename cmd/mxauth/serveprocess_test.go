@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // overDialer in the environment is the path of a socket over which mxauth as a process of
@@ -66,47 +66,33 @@ func serveDialer(t *testing.T, l *testLab) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				r := bufio.NewReader(c)
-				line, err := r.ReadString('\n')
-				if err != nil {
-					return
-				}
-				addr, err := netip.ParseAddrPort(strings.TrimSpace(line))
-				if err != nil {
-					return
-				}
-				ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-				defer cancel()
-				u, err := l.Dial(ctx, addr)
-				if err != nil {
-					return
-				}
-				defer u.Close()
-				c.Write([]byte{1})
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					io.Copy(u, r)
-					u.Close()
-				}()
-				io.Copy(c, u)
-				c.Close()
-				<-done
-			})
+	servetest.Connections(t, ln, func(c net.Conn) {
+		r := bufio.NewReader(c)
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
 		}
-	})
-	t.Cleanup(func() {
-		ln.Close()
-		wg.Wait()
+		addr, err := netip.ParseAddrPort(strings.TrimSpace(line))
+		if err != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		u, err := l.Dial(ctx, addr)
+		if err != nil {
+			return
+		}
+		defer u.Close()
+		c.Write([]byte{1})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			io.Copy(u, r)
+			u.Close()
+		}()
+		io.Copy(c, u)
+		c.Close()
+		<-done
 	})
 	return path
 }
@@ -191,18 +177,7 @@ const killed = 20
 // TestKill: a daemon that is killed under load, 20 times, loses no policy that an answer has
 // rested on, although the policy is not published any more, and no answer is weaker than before.
 func TestKill(t *testing.T) {
-	var worlds []lab.World
-	for i := range killed {
-		name := fmt.Sprintf("kill-%d", i)
-		domain := name + ".test"
-		was := lab.World{Name: name, Domain: domain, Zones: []lab.Zone{{Apex: domain, Sign: lab.Unsigned}},
-			Hosts: []lab.Host{{Name: "mx." + domain, Pref: 10}}, STS: &lab.STS{Mode: "enforce"}}
-		now := was
-		now.STS, now.Was = nil, &was
-		now.About, now.Want = "a policy that is published no more", lab.Want{Outcome: "authenticated"}
-		worlds = append(worlds, now)
-	}
-	l := startLab(t, append(worlds, serveWorlds(t, "dane-ee", "sts-testing")...), nil)
+	l := startLab(t, append(stsWorlds("kill", killed), serveWorlds(t, "dane-ee", "sts-testing")...), nil)
 	dialer := serveDialer(t, l)
 	dir := shortDir(t)
 	config, socket, _ := writeConfig(t, l, dir, fmt.Sprintf("[store]\npath = \"bolt:%s/p.db\"\n", dir))
@@ -351,4 +326,34 @@ func TestSignalsUnderLoad(t *testing.T) {
 		t.Errorf("%v\n%s", err, p.log)
 	}
 	t.Logf("%d answers", answered.Load())
+}
+
+// TestHangupAtEnds: a SIGHUP that comes while the daemon starts or ends does not end it at once,
+// with what waits to be written lost.
+func TestHangupAtEnds(t *testing.T) {
+	l := startLab(t, serveWorlds(t, "dane-ee"), nil)
+	dialer := serveDialer(t, l)
+	dir := shortDir(t)
+	config, socket, _ := writeConfig(t, l, dir, fmt.Sprintf("[store]\npath = \"bolt:%s/p.db\"\n", dir))
+	for range 10 {
+		p := startProcess(t, dialer, config, nil)
+		c := &tableClient{path: socket}
+		eventually(t, "an answer: "+p.log.String(), func() bool {
+			reply, err := c.ask(1, "dane-ee.test")
+			return err == nil && reply == daneReply
+		})
+		c.close()
+		ended := make(chan error, 1)
+		go func() { ended <- p.signal(syscall.SIGTERM) }()
+		for done := false; !done; {
+			select {
+			case err := <-ended:
+				if done = true; err != nil {
+					t.Fatalf("after SIGTERM and SIGHUP: %v\n%s", err, p.log)
+				}
+			default:
+				p.signal(syscall.SIGHUP)
+			}
+		}
+	}
 }

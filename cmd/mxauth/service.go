@@ -361,7 +361,10 @@ func (d *service) watchExceptions() {
 			return
 		case <-tick.C:
 		}
-		changed, err := d.exceptions.reread(false)
+		changed, err := false, checkOwned(d.s.Exceptions)
+		if err == nil {
+			changed, err = d.exceptions.reread(false)
+		}
 		switch {
 		case err != nil && err.Error() != said:
 			said = err.Error()

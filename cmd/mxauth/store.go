@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/mxauth/mxauth/store"
@@ -98,7 +99,11 @@ func (e *env) openStoreOnly(use storeUse) (store.Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := valkey.Config{URL: name, Now: e.now, Logger: e.logger()}
+		where, err := withPassword(name, e.flags.password)
+		if err != nil {
+			return nil, err
+		}
+		c := valkey.Config{URL: where, Now: e.now, Logger: e.logger()}
 		if pool != nil && (scheme == "rediss" || scheme == "valkeys") {
 			c.TLS = &tls.Config{RootCAs: pool}
 		}
@@ -109,6 +114,33 @@ func (e *env) openStoreOnly(use storeUse) (store.Store, error) {
 		return s, nil
 	}
 	return nil, usageError("--store: %.80q is neither memory, bolt:FILE nor a redis:// URL", withoutPassword(name))
+}
+
+// maxPassword bounds a file with a password in bytes.
+const maxPassword = 4096
+
+// withPassword puts the password in a file into the URL of a store that has none.
+func withPassword(where, file string) (string, error) {
+	u, err := url.Parse(where)
+	if file == "" || err != nil {
+		return where, nil // of a bad URL the store says what is wrong
+	}
+	if _, has := u.User.Password(); has {
+		return where, nil // that of --store
+	}
+	if err := checkFile("store.password-file", file, checkSecret); err != nil {
+		return "", err
+	}
+	b, err := os.ReadFile(file)
+	password := strings.TrimRight(string(b), "\r\n")
+	switch {
+	case err != nil:
+		return "", configError("", "store.password-file: %w", err)
+	case password == "" || len(b) > maxPassword || strings.ContainsAny(password, "\r\n"):
+		return "", configError("", "store.password-file: %s: want one line of at most %d bytes", file, maxPassword)
+	}
+	u.User = url.UserPassword(u.User.Username(), password)
+	return u.String(), nil
 }
 
 // shellWord quotes s for a POSIX shell, if it needs that.

@@ -12,18 +12,26 @@ import (
 	"github.com/mxauth/mxauth/store/bolt"
 )
 
-// TestStoreHeldByAnother: check goes on in memory and says so in one line; what works on
-// the store itself does not.
-func TestStoreHeldByAnother(t *testing.T) {
+// envWithHeldStore returns an environment whose store another process holds, and what it
+// prints to standard error.
+func envWithHeldStore(t *testing.T) (*env, *bytes.Buffer) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "s.db")
 	held, err := bolt.Open(bolt.Config{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer held.Close()
+	t.Cleanup(func() { held.Close() })
 	var stderr bytes.Buffer
 	e := newEnv(strings.NewReader(""), &bytes.Buffer{}, &stderr, func(string) string { return "" })
 	e.flags.store = "bolt:" + path
+	return e, &stderr
+}
+
+// TestStoreHeldByAnother: check goes on in memory and says so in one line; what works on
+// the store itself does not.
+func TestStoreHeldByAnother(t *testing.T) {
+	e, stderr := envWithHeldStore(t)
 	e.flags.storeNamed = true // by --store, not by the configuration
 	s, err := e.openStore(storeFills)
 	if err != nil {
@@ -63,15 +71,7 @@ func TestShellWord(t *testing.T) {
 // TestStoreOfConfiguration: the store that only the configuration names is the daemon's. Who
 // checks a domain beside it is told that it is not used, and starts from nothing.
 func TestStoreOfConfiguration(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s.db")
-	held, err := bolt.Open(bolt.Config{Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer held.Close()
-	var stderr bytes.Buffer
-	e := newEnv(strings.NewReader(""), &bytes.Buffer{}, &stderr, func(string) string { return "" })
-	e.flags.store = "bolt:" + path
+	e, stderr := envWithHeldStore(t)
 	s, err := e.openStore(storeFills)
 	if err != nil {
 		t.Fatal(err)

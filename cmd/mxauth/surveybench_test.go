@@ -26,6 +26,7 @@ import (
 
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // benchSurvey in the environment makes the test program a survey to measure: the address of the
@@ -128,23 +129,12 @@ func startSurveyWorld(t testing.TB, delay time.Duration) *surveyWorld {
 		t.Fatal(err)
 	}
 	w.policies = l.Addr().String()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { servePolicy(c.(*tls.Conn)) })
-		}
-	})
-	t.Cleanup(func() { l.Close(); wg.Wait() })
+	servetest.Connections(t, l, func(c net.Conn) { servePolicy(c.(*tls.Conn)) })
 	return w
 }
 
 // servePolicy answers one request.
 func servePolicy(c *tls.Conn) {
-	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	r := bufio.NewReader(c)
 	for {

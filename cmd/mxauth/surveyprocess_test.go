@@ -100,17 +100,6 @@ func startSurveyTo(t *testing.T, stdout *os.File, n, answered int, args ...strin
 	return p
 }
 
-// until waits until ok is true.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for begun := time.Now(); !ok(); {
-		if time.Since(begun) > time.Minute {
-			t.Fatal("no " + what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
 // kept counts the rows of a journal.
 func kept(path string) int {
 	b, _ := os.ReadFile(path)
@@ -124,7 +113,7 @@ func TestSurveyInterrupted(t *testing.T) {
 	journal := filepath.Join(t.TempDir(), "j")
 	// d1 to d37 are answered, d41 to d77 are not.
 	p := startSurvey(t, 20, 40, "--resume", journal)
-	until(t, "rows", func() bool { return kept(journal) == 10 && p.asked() >= 20 })
+	eventually(t, "rows", func() bool { return kept(journal) == 10 && p.asked() >= 20 })
 	begun := time.Now()
 	_ = p.Process.Signal(os.Interrupt)
 	err := p.Wait()
@@ -154,7 +143,7 @@ func TestSurveyInterrupted(t *testing.T) {
 func TestSurveyKilled(t *testing.T) {
 	journal := filepath.Join(t.TempDir(), "j")
 	p := startSurvey(t, 20, 40, "--resume", journal)
-	until(t, "rows", func() bool { return kept(journal) == 10 })
+	eventually(t, "rows", func() bool { return kept(journal) == 10 })
 
 	second := startSurvey(t, 20, 40, "--resume", journal)
 	second.endList()
@@ -253,7 +242,7 @@ func TestInterruptTwice(t *testing.T) {
 	w.Close()
 	var last int64
 	stalled := 0
-	until(t, "end of the output", func() bool { // the pipe is full when no more is asked for
+	eventually(t, "end of the output", func() bool { // the pipe is full when no more is asked for
 		n := p.asked()
 		if n == last && n > 100 {
 			stalled++
@@ -316,7 +305,7 @@ func interruptTwice(t *testing.T, cmd *exec.Cmd) {
 		t.Fatalf("the first one ended it: %v", err)
 	case <-time.After(300 * time.Millisecond):
 	}
-	until(t, "end after a second interrupt", func() bool {
+	eventually(t, "end after a second interrupt", func() bool {
 		_ = cmd.Process.Signal(os.Interrupt)
 		select {
 		case err := <-ended:

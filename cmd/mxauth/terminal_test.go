@@ -200,7 +200,7 @@ func TestInterruptTwiceCheck(t *testing.T) {
 	}
 	var last int64
 	stalled := 0
-	until(t, "end of the output", func() bool { // the pipes are full when no more is read
+	eventually(t, "end of the output", func() bool { // the pipes are full when no more is read
 		n := sent.Load()
 		if stalled++; n != last || n == 0 {
 			stalled = 0

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/pkix"
 )
@@ -17,14 +18,10 @@ import (
 // TestTLSAOfOddCertificates: tlsa make and tlsa check --cert take any certificate that a
 // mail server can have, also one that crypto/x509 does not parse.
 func TestTLSAOfOddCertificates(t *testing.T) {
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{{
+	l := labtest.Start(t, lab.Config{Worlds: []lab.World{{
 		Name: "odd", Domain: "odd.test",
 		Hosts: []lab.Host{{Name: "mx.odd.test", Pref: 10, Chain: lab.Chain{By: lab.SelfSigned}, TLSA: []string{"3 1 1 leaf"}}},
 	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	dir := t.TempDir()
 	anchor := filepath.Join(dir, "root.ds")
 	if err := os.WriteFile(anchor, []byte(l.TrustAnchor()), 0o600); err != nil {

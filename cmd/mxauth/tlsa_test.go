@@ -8,28 +8,26 @@ import (
 	"testing"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/internal/certtest"
 )
 
 // TestTLSARollover plays the change of a key as RFC 7671 section 8.1 has it: current and
 // next records stand side by side, and time goes by.
 func TestTLSARollover(t *testing.T) {
-	spki := newSPKI(t)
+	spki := certtest.NewKey().SPKI
 	next, err := dane.GenerateFromKey(dane.Recommended(dane.DANEEE), spki)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	file, ca, anchor := filepath.Join(dir, "next.pem"), filepath.Join(dir, "ca.pem"), filepath.Join(dir, "root.ds")
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{{
+	l := labtest.Start(t, lab.Config{Worlds: []lab.World{{
 		Name: "rollover", Domain: "rollover.test",
 		Hosts:   []lab.Host{{Name: "mx.rollover.test", Pref: 10, Chain: lab.Chain{By: lab.SelfSigned}, TLSA: []string{"3 1 1 leaf", "3 1 1 other"}}},
 		Records: []string{"_25._tcp.mx.rollover.test. TLSA " + next.String()},
 	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	for name, b := range map[string][]byte{
 		file:   pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}),
 		ca:     pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.CA().Raw}),
@@ -79,7 +77,7 @@ func TestTLSARollover(t *testing.T) {
 
 func TestTLSAMakePrints(t *testing.T) {
 	t.Run("TLSA6698-2.2-01 what make prints is presentation format, and reads back", func(t *testing.T) {
-		spki := newSPKI(t)
+		spki := certtest.NewKey().SPKI
 		file := testFile(t, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}))
 		for matching, m := range map[string]dane.MatchingType{"0": dane.Full, "SHA2-256": dane.SHA2_256, "2": dane.SHA2_512} {
 			want, err := dane.GenerateFromKey(dane.Recipe{Usage: dane.DANEEE, Selector: dane.SPKI, MatchingType: m}, spki)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -19,16 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // start runs a lab of the given worlds until the test ends.
 func start(tb testing.TB, worlds ...lab.World) *lab.Lab {
 	tb.Helper()
-	l, err := lab.Start(tb.Context(), lab.Config{Worlds: worlds})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return l
+	return labtest.Start(tb, lab.Config{Worlds: worlds})
 }
 
 // ask sends one question with DO, over UDP and if need be TCP.

@@ -15,7 +15,9 @@ import (
 
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/sts"
@@ -68,11 +70,7 @@ func TestStartRefuses(t *testing.T) {
 // The clock of the Config dates certificates and signatures.
 func TestClock(t *testing.T) {
 	at := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{smtpWorld(lab.SMTP{})}, Now: func() time.Time { return at }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := labtest.Start(t, lab.Config{Worlds: []lab.World{smtpWorld(lab.SMTP{})}, Now: func() time.Time { return at }})
 	if leaf := presented(t, l, "mx.smtp.test", "mx.smtp.test")[0]; !leaf.NotBefore.Before(at) || !leaf.NotAfter.After(at) || leaf.NotAfter.After(at.AddDate(1, 0, 0)) {
 		t.Errorf("the certificate holds from %s to %s", leaf.NotBefore, leaf.NotAfter)
 	}
@@ -117,16 +115,7 @@ func TestForge(t *testing.T) {
 
 // Args are flags of mxauth check, and what is checked.
 func TestArgs(t *testing.T) {
-	hosts := func(names ...string) (out []rfc6125.Host) {
-		for _, n := range names {
-			h, err := rfc6125.ParseHost(n)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out = append(out, h)
-		}
-		return out
-	}
+	hosts := func(names ...string) []rfc6125.Host { return nametest.Hosts(t, names...) }
 	for _, c := range []struct {
 		w    lab.World
 		want string

@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +24,8 @@ import (
 
 	"github.com/mxauth/mxauth/conformance/peers"
 	"github.com/mxauth/mxauth/dane"
+	"github.com/mxauth/mxauth/internal/nametest"
+	"github.com/mxauth/mxauth/internal/servetest"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
 )
@@ -278,40 +279,21 @@ func serveChains(t *testing.T, cases []daneCase) string {
 		}
 		certs[sniOf(i)] = tc
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if c := certs[h.ServerName]; c != nil {
 			return c, nil
 		}
 		return nil, fmt.Errorf("no case %q", h.ServerName)
 	}}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				if c.SetDeadline(time.Now().Add(20*time.Second)) != nil {
-					return
-				}
-				s := tls.Server(c, cfg)
-				if s.Handshake() == nil {
-					_, _ = s.Read(make([]byte, 1)) // until the client goes
-				}
-			})
+	return servetest.TCP(t, func(c net.Conn) {
+		if c.SetDeadline(time.Now().Add(20*time.Second)) != nil {
+			return
+		}
+		s := tls.Server(c, cfg)
+		if s.Handshake() == nil {
+			_, _ = s.Read(make([]byte, 1)) // until the client goes
 		}
 	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		wg.Wait()
-	})
-	return l.Addr().String()
 }
 
 // askGnuTLS builds the small program of testdata and gives it all cases.
@@ -383,11 +365,4 @@ func certificates(nodes []*daneNode) []*x509.Certificate {
 	return out
 }
 
-func host(t *testing.T, s string) rfc6125.Host {
-	t.Helper()
-	h, err := rfc6125.ParseHost(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
+var host = nametest.Host

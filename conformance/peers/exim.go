@@ -71,8 +71,8 @@ func (e *Exim) Configure(tb testing.TB, text string) string {
 	return f[2]
 }
 
-// A MessageAction is what became of one message for one recipient.
-type MessageAction struct {
+// A DeliveryResult says how the delivery of one message to one recipient ended.
+type DeliveryResult struct {
 	Delivered, Deferred, Bounced bool
 	Host                         string // that took it
 	TLS                          string // "TLS1.3:...", "" for none
@@ -81,7 +81,7 @@ type MessageAction struct {
 }
 
 // String returns "delivered to mx.example.org, dane", "deferred" or "bounced".
-func (f MessageAction) String() string {
+func (f DeliveryResult) String() string {
 	switch {
 	case f.Bounced:
 		return "bounced"
@@ -97,7 +97,7 @@ func (f MessageAction) String() string {
 
 // Send gives Exim a message and waits for its first attempt of delivery. The sender's local
 // part has to be of this message alone.
-func (e *Exim) Send(tb testing.TB, from, to string) MessageAction {
+func (e *Exim) Send(tb testing.TB, from, to string) DeliveryResult {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), eximTime)
 	defer cancel()
@@ -106,7 +106,7 @@ func (e *Exim) Send(tb testing.TB, from, to string) MessageAction {
 	cmd.Stdin = strings.NewReader("From: <" + from + ">\nTo: <" + to + ">\nSubject: a message\n\nA real message.\n")
 	cmd.WaitDelay = stopTimeout
 	out, err := cmd.CombinedOutput()
-	f, err2 := e.MessageAction(from)
+	f, err2 := e.Result(from)
 	if err := errors.Join(err, err2); err != nil {
 		tb.Errorf("%s to %s: %v\n%s", from, to, err, out)
 	}
@@ -119,8 +119,8 @@ var (
 	eximVerified = regexp.MustCompile(` CV=(\S+)`)
 )
 
-// MessageAction returns what has become of the message of a sender so far.
-func (e *Exim) MessageAction(from string) (f MessageAction, err error) {
+// Result returns how the message of a sender has ended so far.
+func (e *Exim) Result(from string) (f DeliveryResult, err error) {
 	log, err := os.ReadFile(e.Root.Dir + "/var/log/exim4/mainlog")
 	if err != nil {
 		return f, err

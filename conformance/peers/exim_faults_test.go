@@ -14,11 +14,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // waits sends a message that must stay in the queue.
@@ -60,7 +61,7 @@ func (s *eximSite) reuse(t *testing.T) {
 		s.waits(t, from, "shared-sts.test")
 		s.forgetRetries(t)
 		s.goes(t, from+"-open", "shared-open.test", "no")
-		f, err := s.MessageAction(from + "@sender.example")
+		f, err := s.Result(from + "@sender.example")
 		if err != nil || f.Delivered != reused {
 			t.Errorf("%q in the transport: %v; after a message of another domain: %s, %v", line, !reused, f, err)
 		}
@@ -212,36 +213,22 @@ func (s *eximSite) pretend(t *testing.T, domain, host string) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				line, err := bufio.NewReader(c).ReadString('\n')
-				answer := domain
-				if len(strings.Fields(line)) == 3 {
-					answer = host
-				}
-				if err != nil {
-					return
-				}
-				if answer == hangs {
-					<-ctx.Done()
-					return
-				}
-				_, _ = io.WriteString(c, answer) // Exim may have gone
-			})
+	servetest.Connections(t, ln, func(c net.Conn) {
+		line, err := bufio.NewReader(c).ReadString('\n')
+		answer := domain
+		if len(strings.Fields(line)) == 3 {
+			answer = host
 		}
+		if err != nil {
+			return
+		}
+		if answer == hangs {
+			<-ctx.Done()
+			return
+		}
+		_, _ = io.WriteString(c, answer) // Exim may have gone
 	})
-	t.Cleanup(func() {
-		cancel()
-		ln.Close()
-		wg.Wait()
-	})
+	t.Cleanup(cancel) // runs before the connections are waited for
 }
 
 // eximAdds is what the questions may add to the delivery to a host with a warm daemon.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/conformance/peers"
 )
 
@@ -194,30 +195,11 @@ func eximsOwn() []lab.World {
 	return worlds
 }
 
-// worldsOf are worlds of the lab by name.
-func worldsOf(t *testing.T, names ...string) []lab.World {
-	t.Helper()
-	var out []lab.World
-	for _, w := range lab.Worlds() {
-		if slices.Contains(names, w.Name) {
-			out = append(out, w)
-		}
-	}
-	if len(out) != len(names) {
-		t.Fatalf("%d of %d worlds", len(out), len(names))
-	}
-	return out
-}
-
 // TestExim gives real Exims, set up as docs/exim.md prints it, messages for the servers of
 // the lab. What becomes of each is what the plan says, or a deviation that the page names.
 func TestExim(t *testing.T) {
 	peers.Require(t, "apt-get", "dpkg-deb", "chroot")
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: append(worldsOf(t, eximWorlds...), eximsOwn()...), RealPorts: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	l := labtest.Start(t, lab.Config{Worlds: append(labtest.Worlds(t, eximWorlds...), eximsOwn()...), RealPorts: true})
 	mxauth := build(t)
 	for _, release := range eximReleases {
 		t.Run(release, func(t *testing.T) {
@@ -241,7 +223,7 @@ func TestExim(t *testing.T) {
 func (s *eximSite) situations(t *testing.T) {
 	documented := deviationsOf(t)
 	worlds := s.lab.Worlds()[:len(eximWorlds)+1] // and the first of eximsOwn
-	fates := make([]peers.MessageAction, len(worlds))
+	fates := make([]peers.DeliveryResult, len(worlds))
 	var g errgroup.Group
 	g.SetLimit(4)
 	for i, w := range worlds {
@@ -291,7 +273,7 @@ const (
 
 // compare says how the fate of a message compares with the row of mxauth check. Refused
 // and deferred are one: the message waits.
-func compare(row want, f peers.MessageAction) string {
+func compare(row want, f peers.DeliveryResult) string {
 	waits := row.Outcome == "refused" || row.Outcome == "deferred"
 	switch {
 	case f.Bounced:

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/conformance/peers"
 )
 
@@ -50,15 +51,7 @@ func TestOperations(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := peers.NewDebianRoot(t, "trixie", append([]string{"postfix", "tar", "gzip"}, shellTools...)...)
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: worldsNamed("dane-ee", "sts-enforce", "tlsa-mismatch", "sts-no-match", "ds-wrong"), RealPorts: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := labtest.Start(t, lab.Config{Worlds: labtest.Worlds(t, "dane-ee", "sts-enforce", "tlsa-mismatch", "sts-no-match", "ds-wrong"), RealPorts: true})
 	m := &machine{t: t, root: root, binary: build(t)}
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.CA().Raw})
 	m.mta = peers.StartSender(t, peers.SenderConfig{Root: root, Address: "127.0.40.1:25", Resolver: labResolver, CA: ca, Messages: pageMessages,

@@ -27,8 +27,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/conformance/peers"
 	"github.com/mxauth/mxauth/internal/certtest"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // judged is the zone of the hosts of [TestPostfixJudges].
@@ -71,11 +73,7 @@ func TestPostfixJudges(t *testing.T) {
 			fmt.Sprintf("_25._tcp.%s. TLSA 3 1 1 %x", host, sha256.Sum256(s.spki)))
 		front(t, address+":25", s)
 	}
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{zone}, RealPorts: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	l := labtest.Start(t, lab.Config{Worlds: []lab.World{zone}, RealPorts: true})
 	ours := mxauthSays(t, dir, l, suspects)
 	theirs := postfixSays(t, dir, l, suspects)
 	verified, same := 0, 0
@@ -301,35 +299,24 @@ func front(t *testing.T, address string, s suspect) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var wg sync.WaitGroup
-	t.Cleanup(func() { l.Close(); wg.Wait() })
-	wg.Go(func() {
+	servetest.Connections(t, l, func(c net.Conn) {
+		c.SetDeadline(time.Now().Add(time.Minute))
+		io.WriteString(c, "220 judged ESMTP\r\n")
 		for {
-			c, err := l.Accept()
-			if err != nil {
+			line, err := readLine(c)
+			switch {
+			case err != nil:
+				return
+			case strings.HasPrefix(line, "EHLO"):
+				io.WriteString(c, "250-judged\r\n250 STARTTLS\r\n")
+			case line == "STARTTLS":
+				io.WriteString(c, "220 go\r\n")
+				serve(c)
+				return
+			default:
+				io.WriteString(c, "221 bye\r\n")
 				return
 			}
-			wg.Go(func() {
-				defer c.Close()
-				c.SetDeadline(time.Now().Add(time.Minute))
-				io.WriteString(c, "220 judged ESMTP\r\n")
-				for {
-					line, err := readLine(c)
-					switch {
-					case err != nil:
-						return
-					case strings.HasPrefix(line, "EHLO"):
-						io.WriteString(c, "250-judged\r\n250 STARTTLS\r\n")
-					case line == "STARTTLS":
-						io.WriteString(c, "220 go\r\n")
-						serve(c)
-						return
-					default:
-						io.WriteString(c, "221 bye\r\n")
-						return
-					}
-				}
-			})
 		}
 	})
 }

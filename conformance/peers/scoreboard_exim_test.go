@@ -57,7 +57,7 @@ func eximRoute(nextHop string) string {
 
 // exims sends a message about every situation by an Exim without mxauth, and returns what
 // became of each and the version of Exim.
-func (w *mailWorld) exims(t *testing.T, list []*situation) (out map[*situation]peers.MessageAction, version string) {
+func (w *mailWorld) exims(t *testing.T, list []*situation) (out map[*situation]peers.DeliveryResult, version string) {
 	t.Helper()
 	e := peers.NewExim(t, "trixie")
 	e.Write(t, "/etc/resolv.conf", "nameserver "+labResolver+"\noptions trust-ad edns0\n")
@@ -70,7 +70,7 @@ func (w *mailWorld) exims(t *testing.T, list []*situation) (out map[*situation]p
 	}
 	e.Write(t, "/etc/exim4/routes", routes.String())
 	version = e.Configure(t, eximAlone)
-	out = map[*situation]peers.MessageAction{}
+	out = map[*situation]peers.DeliveryResult{}
 	var mu sync.Mutex
 	var g errgroup.Group
 	g.SetLimit(16)
@@ -111,16 +111,6 @@ var eximReasons = []boardReason{
 	{nsec3Reason, named("nsec3-many-none")},
 }
 
-// endOfFate is how a message ended that Exim was given. A certificate that it finds good and
+// endOfResult is how a message ended that Exim was given. A certificate that it finds good and
 // does not demand proves nothing.
-func endOfFate(f peers.MessageAction) end {
-	switch {
-	case !f.Delivered:
-		return heldBack
-	case f.Verified == "dane":
-		return "authenticated"
-	case f.TLS != "":
-		return "encrypted"
-	}
-	return "cleartext"
-}
+func endOfResult(f peers.DeliveryResult) end { return endBy(f.Delivered, f.Verified == "dane", f.TLS) }

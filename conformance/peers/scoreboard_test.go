@@ -53,13 +53,16 @@ type end string
 const heldBack end = "held"
 
 // endOf is how a delivery ended.
-func endOf(d peers.Delivery) end {
+func endOf(d peers.Delivery) end { return endBy(d.Status == "sent", d.TLS == "Verified", d.TLS) }
+
+// endBy is how a message ended that was sent or not; tls is empty for one in the clear.
+func endBy(sent, authenticated bool, tls string) end {
 	switch {
-	case d.Status != "sent":
+	case !sent:
 		return heldBack
-	case d.TLS == "Verified":
+	case authenticated:
 		return "authenticated"
-	case d.TLS != "":
+	case tls != "":
 		return "encrypted"
 	}
 	return "cleartext"
@@ -154,7 +157,7 @@ func (w *mailWorld) scoreboard(t *testing.T, root *peers.DebianRoot, shipments [
 	fates, exim := w.exims(t, list)
 	byExim := map[*situation]end{}
 	for s, fate := range fates {
-		byExim[s] = endOfFate(fate)
+		byExim[s] = endOfResult(fate)
 	}
 	columns := []*column{
 		{name: "`mxauth check`"},

@@ -183,24 +183,8 @@ func StartSender(tb testing.TB, c SenderConfig) *Sender {
 			fmt.Fprintf(&b, "  -o {%s}\n", strings.Replace(o, "=", " = ", 1))
 		}
 	}
-	b.WriteString(`postlog unix-dgram n - n - 1 postlogd
-cleanup unix n - n - 0 cleanup
-pickup unix n - n 60 1 pickup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
+	b.WriteString(postfixServices + `pickup unix n - n 60 1 pickup
 showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
 smtp unix - - y - - smtp
 `)
 	write(tb, filepath.Join(conf, "master.cf"), "%s", b.String())

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/conformance/peers"
 )
 
@@ -53,7 +54,7 @@ func daemonFaults(t *testing.T) {
 	for _, d := range faultDomains {
 		names = append(names, d.world)
 	}
-	w := startMail(t, worldsNamed(names...), nil)
+	w := startMail(t, labtest.Worlds(t, names...), nil)
 	daemon := w.daemons[""]
 	r := record(t, daemon.table)
 	var messages []peers.Message

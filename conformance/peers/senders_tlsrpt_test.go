@@ -3,7 +3,6 @@ package peers_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -17,7 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/conformance/peers"
+	"github.com/mxauth/mxauth/internal/servetest"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -162,28 +163,13 @@ type recorder struct {
 // record starts a recorder in front of a socketmap server.
 func record(t *testing.T, server string) *recorder {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &recorder{address: l.Addr().String()}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { r.pass(c, server) })
-		}
-	})
-	t.Cleanup(func() { l.Close() })
+	r := &recorder{}
+	r.address = servetest.TCP(t, func(c net.Conn) { r.pass(c, server) })
 	return r
 }
 
 // pass hands one connection on.
 func (r *recorder) pass(c net.Conn, server string) {
-	defer c.Close()
 	up, err := net.Dial("tcp", server)
 	if err != nil {
 		return
@@ -227,7 +213,7 @@ func (r *recorder) keys() []string {
 // and sends in the clear where the policy forbids it; for another it asks, and it asks for
 // the parents of a domain that has no entry (row P1).
 func tlsRequired(t *testing.T, root *peers.DebianRoot) {
-	w := startMail(t, worldsNamed("stripped-sts", "stripped-nothing"), nil)
+	w := startMail(t, labtest.Worlds(t, "stripped-sts", "stripped-nothing"), nil)
 	r := record(t, w.tables[""])
 	messages := []peers.Message{
 		{ID: "no", Domain: "stripped-sts.test", Route: "v", Header: "TLS-Required: No\r\n"},
@@ -264,17 +250,4 @@ func tlsRequired(t *testing.T, root *peers.DebianRoot) {
 			}
 		})
 	}
-}
-
-// worldsNamed are those worlds of the lab.
-func worldsNamed(names ...string) (out []lab.World) {
-	for _, w := range lab.Worlds() {
-		if slices.Contains(names, w.Name) {
-			out = append(out, w)
-		}
-	}
-	if len(out) != len(names) {
-		panic(fmt.Sprintf("the lab has %d of %v", len(out), names))
-	}
-	return out
 }

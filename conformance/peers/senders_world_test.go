@@ -18,6 +18,7 @@ import (
 
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/conformance/peers"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
@@ -157,15 +158,7 @@ func allSituations() (worlds []lab.World) {
 // given to before.
 func startMail(t *testing.T, worlds []lab.World, before func(w *mailWorld)) *mailWorld {
 	t.Helper()
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: worlds, RealPorts: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := labtest.Start(t, lab.Config{Worlds: worlds, RealPorts: true})
 	w := &mailWorld{lab: l, tables: map[string]string{}, daemons: map[string]*mxauthDaemon{}, postfix: map[string]*peers.Sender{}, dir: peers.Dir(t), binary: build(t),
 		ca: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.CA().Raw})}
 	writeFile(t, filepath.Join(w.dir, "ca.pem"), string(w.ca))

@@ -80,7 +80,7 @@ func TestRedis(t *testing.T) {
 		}
 		for i := range 20 {
 			put(fmt.Sprint(i))
-			eventually(t, func() bool {
+			storetest.Eventually(t, func() bool {
 				e, ok, err := b.Get(t.Context(), "k")
 				return err == nil && ok && string(e.Value) == fmt.Sprint(i)
 			})
@@ -91,17 +91,6 @@ func TestRedis(t *testing.T) {
 	})
 	t.Run("TLS and an ACL user", func(t *testing.T) { redisTLS(t) })
 	t.Run("killed and started again", func(t *testing.T) { redisKilled(t) })
-}
-
-func eventually(t *testing.T, f func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(20 * time.Second); !f(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatal("it has not happened in time")
-		}
-	}
 }
 
 func redisTLS(t *testing.T) {
@@ -175,12 +164,12 @@ func redisKilled(t *testing.T) {
 	}
 	// It comes back without its data: what memory knows is written back.
 	begin()
-	eventually(t, func() bool {
+	storetest.Eventually(t, func() bool {
 		now = now.Add(10 * time.Second)
 		return f.Sync(t.Context()) == nil
 	})
 	// The first command on a connection that has died fails, so this may take a few looks.
-	eventually(t, func() bool {
+	storetest.Eventually(t, func() bool {
 		now = now.Add(10 * time.Minute)
 		for i := range 101 {
 			if e, ok, err := f.Get(t.Context(), fmt.Sprint("k", i)); err != nil || !ok || string(e.Value) != fmt.Sprint(i) {

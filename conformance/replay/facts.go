@@ -79,16 +79,22 @@ func gather(lines []string) ([]proof.RRset, []proof.Key, error) {
 	return proof.Group(rrs), keys, nil
 }
 
+// judged is the result of a case whose outcome is a word, or an error.
+func judged(name, want string, got func() (string, error)) sets.Result {
+	res := sets.Result{Case: name, Want: want}
+	var err error
+	if res.Got, err = got(); err != nil {
+		res.Got = err.Error()
+	}
+	return res
+}
+
 // RunDS judges whether a DS is the digest of a key.
 func RunDS(row dnssecfacts.DS) sets.Result {
-	res := sets.Result{Case: "ds " + row.DS, Want: match(row.Match)}
-	got, err := dsMatches(row.DS, row.DNSKEY)
-	if err != nil {
-		res.Got = err.Error()
-		return res
-	}
-	res.Got = match(got)
-	return res
+	return judged("ds "+row.DS, match(row.Match), func() (string, error) {
+		ok, err := dsMatches(row.DS, row.DNSKEY)
+		return match(ok), err
+	})
 }
 
 func match(ok bool) string {
@@ -96,6 +102,13 @@ func match(ok bool) string {
 		return "match"
 	}
 	return "no match"
+}
+
+func covering(ok bool) string {
+	if ok {
+		return "covered"
+	}
+	return "not covered"
 }
 
 func dsMatches(dsLine, keyLine string) (bool, error) {
@@ -121,19 +134,17 @@ func dsMatches(dsLine, keyLine string) (bool, error) {
 
 // RunHash judges one NSEC3 hash.
 func RunHash(row dnssecfacts.Hash) sets.Result {
-	res := sets.Result{Case: fmt.Sprintf("nsec3hash %s %d %s", row.Name, row.Iterations, row.Salt), Want: row.Hash}
-	n, err := rfc6125.ParseName(row.Name)
-	if err != nil {
-		res.Got = err.Error()
-		return res
-	}
-	salt, err := readSalt(row.Salt)
-	if err != nil {
-		res.Got = err.Error()
-		return res
-	}
-	res.Got = proof.HashString(proof.HashName(n, row.Iterations, salt))
-	return res
+	return judged(fmt.Sprintf("nsec3hash %s %d %s", row.Name, row.Iterations, row.Salt), row.Hash, func() (string, error) {
+		n, err := rfc6125.ParseName(row.Name)
+		if err != nil {
+			return "", err
+		}
+		salt, err := readSalt(row.Salt)
+		if err != nil {
+			return "", err
+		}
+		return proof.HashString(proof.HashName(n, row.Iterations, salt)), nil
+	})
 }
 
 func readSalt(s string) ([]byte, error) {
@@ -145,21 +156,10 @@ func readSalt(s string) ([]byte, error) {
 
 // RunCover judges whether an NSEC3 record covers a name.
 func RunCover(row dnssecfacts.Cover) sets.Result {
-	res := sets.Result{Case: fmt.Sprintf("nsec3cover %s %s", row.Owner, row.Name), Want: covering(row.Covers)}
-	got, err := covers(row)
-	if err != nil {
-		res.Got = err.Error()
-		return res
-	}
-	res.Got = covering(got)
-	return res
-}
-
-func covering(ok bool) string {
-	if ok {
-		return "covered"
-	}
-	return "not covered"
+	return judged(fmt.Sprintf("nsec3cover %s %s", row.Owner, row.Name), covering(row.Covers), func() (string, error) {
+		ok, err := covers(row)
+		return covering(ok), err
+	})
 }
 
 // covers builds the record and asks whether it covers the name. A record that is none

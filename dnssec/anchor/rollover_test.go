@@ -20,25 +20,18 @@ const day = 24 * time.Hour
 
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// A signer is a key of the root that can sign.
-type signer struct{ dnstree.Key }
-
-func newSigner(t *testing.T) signer {
+func newKey(t *testing.T) dnstree.Key {
 	t.Helper()
-	k, err := dnstree.NewKey(".", dns.ED25519, dnstree.FlagZone+dnstree.FlagSEP, 0)
+	k, err := dnstree.RootKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Hdr.Ttl = 172800
-	return signer{k}
+	return k
 }
 
-// revoked returns the key with the REVOKE bit.
-func (s signer) revoked() signer { return signer{s.Revoked()} }
-
-func (s signer) anchor(t *testing.T) anchor.Anchor {
+func anchorOf(t *testing.T, k dnstree.Key) anchor.Anchor {
 	t.Helper()
-	a, err := anchor.Parse(strings.NewReader(s.String()))
+	a, err := anchor.Parse(strings.NewReader(k.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,20 +39,13 @@ func (s signer) anchor(t *testing.T) anchor.Anchor {
 }
 
 // set makes the root's key set of all keys, signed by some.
-func set(t *testing.T, at time.Time, keys []signer, by ...signer) *proof.RRset {
+func set(t *testing.T, at time.Time, keys []dnstree.Key, by ...dnstree.Key) *proof.RRset {
 	t.Helper()
-	var rrs []dns.RR
-	for _, k := range keys {
-		rrs = append(rrs, k.DNSKEY)
+	rrs, err := dnstree.SignKeys(keys, by, at.Add(-day), at.Add(20*day))
+	if err != nil {
+		t.Fatal(err)
 	}
-	m := &dns.Msg{Answer: append([]dns.RR{}, rrs...)}
-	for _, k := range by {
-		s, err := k.Sign(".", rrs, at.Add(-day), at.Add(20*day))
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.Answer = append(m.Answer, s)
-	}
+	m := &dns.Msg{Answer: rrs}
 	m.SetQuestion(".", dns.TypeDNSKEY)
 	b, err := m.Pack()
 	if err != nil {
@@ -88,17 +74,17 @@ func states(s anchor.State) string {
 }
 
 func TestRollover(t *testing.T) {
-	a, b := newSigner(t), newSigner(t)
+	a, b := newKey(t), newKey(t)
 	root := rfc6125.RootName()
-	begin := anchor.NewState(root, []anchor.Anchor{a.anchor(t)}, start)
+	begin := anchor.NewState(root, []anchor.Anchor{anchorOf(t, a)}, start)
 	t.Run("TA5011-2.2-01 hold-down", func(t *testing.T) {
-		s := see(t, begin, start, set(t, start, []signer{a, b}, a))
+		s := see(t, begin, start, set(t, start, []dnstree.Key{a, b}, a))
 		for _, c := range []struct {
 			after time.Duration
 			want  string
 		}{{day, "VALID ADDPEND"}, {29 * day, "VALID ADDPEND"}, {30*day - time.Second, "VALID ADDPEND"}, {30 * day, "VALID VALID"}, {31 * day, "VALID VALID"}} {
 			at := start.Add(c.after)
-			if got := states(see(t, s, at, set(t, at, []signer{a, b}, a))); got != c.want {
+			if got := states(see(t, s, at, set(t, at, []dnstree.Key{a, b}, a))); got != c.want {
 				t.Errorf("after %s: %s, want %s", c.after, got, c.want)
 			}
 		}
@@ -108,92 +94,92 @@ func TestRollover(t *testing.T) {
 			t.Error(got)
 		}
 		// One that has it no more begins again.
-		gone := see(t, s, start.Add(10*day), set(t, start.Add(10*day), []signer{a}, a))
+		gone := see(t, s, start.Add(10*day), set(t, start.Add(10*day), []dnstree.Key{a}, a))
 		if got := states(gone); got != "VALID" {
 			t.Error(got)
 		}
-		back := see(t, gone, start.Add(11*day), set(t, start.Add(11*day), []signer{a, b}, a))
-		if got := states(see(t, back, at, set(t, at, []signer{a, b}, a))); got != "VALID ADDPEND" {
+		back := see(t, gone, start.Add(11*day), set(t, start.Add(11*day), []dnstree.Key{a, b}, a))
+		if got := states(see(t, back, at, set(t, at, []dnstree.Key{a, b}, a))); got != "VALID ADDPEND" {
 			t.Error(got)
 		}
 	})
 	t.Run("a TTL longer than the hold-down counts", func(t *testing.T) {
-		long := anchor.KeyState{Key: *b.anchor(t).Key, Status: anchor.AddPend, Since: start, TTL: 40 * day}
+		long := anchor.KeyState{Key: *anchorOf(t, b).Key, Status: anchor.AddPend, Since: start, TTL: 40 * day}
 		s := anchor.State{Zone: root, Keys: []anchor.KeyState{begin.Keys[0], long}}
 		for after, want := range map[time.Duration]string{39 * day: "VALID ADDPEND", 40 * day: "VALID VALID"} {
 			at := start.Add(after)
-			if got := states(see(t, s, at, set(t, at, []signer{a, b}, a))); got != want {
+			if got := states(see(t, s, at, set(t, at, []dnstree.Key{a, b}, a))); got != want {
 				t.Errorf("%s: %s", after, got)
 			}
 		}
 	})
 	t.Run("TA5011-2.2-02 an anchor that is missing stays one", func(t *testing.T) {
-		s := anchor.NewState(root, []anchor.Anchor{a.anchor(t), b.anchor(t)}, start)
-		s = see(t, s, start, set(t, start, []signer{a}, a))
+		s := anchor.NewState(root, []anchor.Anchor{anchorOf(t, a), anchorOf(t, b)}, start)
+		s = see(t, s, start, set(t, start, []dnstree.Key{a}, a))
 		if states(s) != "VALID MISSING" || len(s.Anchors()) != 2 {
 			t.Fatal(states(s))
 		}
-		s = see(t, s, start.Add(400*day), set(t, start.Add(400*day), []signer{a}, a))
+		s = see(t, s, start.Add(400*day), set(t, start.Add(400*day), []dnstree.Key{a}, a))
 		if states(s) != "VALID MISSING" {
 			t.Error(states(s))
 		}
 		// It may even vouch for the set in which it comes back.
-		s = see(t, s, start.Add(401*day), set(t, start.Add(401*day), []signer{b}, b))
+		s = see(t, s, start.Add(401*day), set(t, start.Add(401*day), []dnstree.Key{b}, b))
 		if states(s) != "MISSING VALID" {
 			t.Error(states(s))
 		}
 	})
 	t.Run("TA5011-2.1-01 a revoked key is none any more", func(t *testing.T) {
-		s := anchor.NewState(root, []anchor.Anchor{a.anchor(t), b.anchor(t)}, start)
-		r := a.revoked()
-		s = see(t, s, start, set(t, start, []signer{r, b}, r, b))
+		s := anchor.NewState(root, []anchor.Anchor{anchorOf(t, a), anchorOf(t, b)}, start)
+		r := a.Revoked()
+		s = see(t, s, start, set(t, start, []dnstree.Key{r, b}, r, b))
 		if states(s) != "REVOKED VALID" || len(s.Anchors()) != 1 {
 			t.Fatal(states(s))
 		}
 		// The old form does not bring it back.
-		again := see(t, s, start.Add(day), set(t, start.Add(day), []signer{a, b}, a, b))
+		again := see(t, s, start.Add(day), set(t, start.Add(day), []dnstree.Key{a, b}, a, b))
 		if states(again) != "REVOKED VALID" {
 			t.Error(states(again))
 		}
 		for after, want := range map[time.Duration]string{30*day - time.Second: "REVOKED VALID", 30 * day: "REMOVED VALID"} {
 			at := start.Add(after)
-			got := see(t, s, at, set(t, at, []signer{b}, b))
+			got := see(t, s, at, set(t, at, []dnstree.Key{b}, b))
 			if states(got) != want {
 				t.Errorf("after %s: %s", after, states(got))
 			}
 			if want == "REMOVED VALID" {
-				back := see(t, got, at.Add(day), set(t, at.Add(day), []signer{a, b}, b))
+				back := see(t, got, at.Add(day), set(t, at.Add(day), []dnstree.Key{a, b}, b))
 				if states(back) != want || len(back.Anchors()) != 1 {
 					t.Errorf("removed, and back: %s", states(back))
 				}
 			}
 		}
 		// While it is still seen the time does not run.
-		seen := see(t, s, start.Add(29*day), set(t, start.Add(29*day), []signer{r, b}, r, b))
-		if got := see(t, seen, start.Add(31*day), set(t, start.Add(31*day), []signer{b}, b)); states(got) != "REVOKED VALID" {
+		seen := see(t, s, start.Add(29*day), set(t, start.Add(29*day), []dnstree.Key{r, b}, r, b))
+		if got := see(t, seen, start.Add(31*day), set(t, start.Add(31*day), []dnstree.Key{b}, b)); states(got) != "REVOKED VALID" {
 			t.Error(states(got))
 		}
 	})
 	t.Run("a revocation has to be signed by the key itself, and by nobody else", func(t *testing.T) {
-		s := anchor.NewState(root, []anchor.Anchor{a.anchor(t), b.anchor(t)}, start)
-		r := a.revoked()
-		if got := see(t, s, start, set(t, start, []signer{r, b}, b)); states(got) != "MISSING VALID" {
+		s := anchor.NewState(root, []anchor.Anchor{anchorOf(t, a), anchorOf(t, b)}, start)
+		r := a.Revoked()
+		if got := see(t, s, start, set(t, start, []dnstree.Key{r, b}, b)); states(got) != "MISSING VALID" {
 			t.Error(states(got))
 		}
-		alone := see(t, begin, start, set(t, start, []signer{r}, r))
+		alone := see(t, begin, start, set(t, start, []dnstree.Key{r}, r))
 		if states(alone) != "REVOKED" || len(alone.Anchors()) != 0 {
 			t.Error(states(alone))
 		}
 	})
 	t.Run("a pending key that is revoked is forgotten", func(t *testing.T) {
-		s := see(t, begin, start, set(t, start, []signer{a, b}, a))
-		r := b.revoked()
-		if got := see(t, s, start.Add(day), set(t, start.Add(day), []signer{a, r}, a, r)); states(got) != "VALID" {
+		s := see(t, begin, start, set(t, start, []dnstree.Key{a, b}, a))
+		r := b.Revoked()
+		if got := see(t, s, start.Add(day), set(t, start.Add(day), []dnstree.Key{a, r}, a, r)); states(got) != "VALID" {
 			t.Error(states(got))
 		}
 	})
 	t.Run("a set that no anchor signs teaches nothing", func(t *testing.T) {
-		rr := set(t, start, []signer{a, b}, b)
+		rr := set(t, start, []dnstree.Key{a, b}, b)
 		if _, err := begin.Observe(rr, proof.DefaultAlgorithms(), start, proof.NewBudget()); !errors.Is(err, proof.ErrNoKey) {
 			t.Error(err)
 		}
@@ -202,16 +188,16 @@ func TestRollover(t *testing.T) {
 		}
 	})
 	t.Run("keys without SEP are not followed", func(t *testing.T) {
-		zsk := newSigner(t)
+		zsk := newKey(t)
 		zsk.Flags = 256
-		if got := see(t, begin, start, set(t, start, []signer{a, zsk}, a)); states(got) != "VALID" {
+		if got := see(t, begin, start, set(t, start, []dnstree.Key{a, zsk}, a)); states(got) != "VALID" {
 			t.Error(states(got))
 		}
 	})
 	t.Run("TA5011-2.4.3-01 five keys and more, to a limit", func(t *testing.T) {
-		keys := []signer{a}
+		keys := []dnstree.Key{a}
 		for range 5 {
-			keys = append(keys, newSigner(t))
+			keys = append(keys, newKey(t))
 		}
 		s := see(t, begin, start, set(t, start, keys, a))
 		at := start.Add(31 * day)
@@ -219,7 +205,7 @@ func TestRollover(t *testing.T) {
 			t.Error(states(s))
 		}
 		for range 58 { // with which the set is as large as one may be
-			keys = append(keys, newSigner(t))
+			keys = append(keys, newKey(t))
 		}
 		if s = see(t, begin, start, set(t, start, keys, a)); len(s.Keys) != 32 {
 			t.Errorf("%d keys", len(s.Keys))
@@ -238,7 +224,7 @@ func TestRollover(t *testing.T) {
 				t.Errorf("%+v: %s, %s", c, s.Refresh(), s.Retry())
 			}
 		}
-		s := see(t, begin, start, set(t, start, []signer{a}, a))
+		s := see(t, begin, start, set(t, start, []dnstree.Key{a}, a))
 		if s.TTL != 2*day || s.SigLife != 20*day || !s.Seen.Equal(start) {
 			t.Errorf("%+v", s)
 		}
@@ -246,7 +232,7 @@ func TestRollover(t *testing.T) {
 }
 
 func TestStateFile(t *testing.T) {
-	a := newSigner(t)
+	a := newKey(t)
 	line := func(flags uint16, rest string) string {
 		return fmt.Sprintf(". 172800 IN DNSKEY %d 3 15 %s %s\n", flags, a.PublicKey, rest)
 	}

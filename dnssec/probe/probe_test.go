@@ -23,19 +23,13 @@ import (
 	"github.com/mxauth/mxauth/dnssec/wire"
 	"github.com/mxauth/mxauth/internal/certtest"
 	"github.com/mxauth/mxauth/internal/dnsfake"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func name(t testing.TB, s string) rfc6125.Name {
-	t.Helper()
-	n, err := rfc6125.ParseName(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
+var name = nametest.Name
 
 // A model is a resolver as the probe sees it; its zero value validates and does
 // everything right.

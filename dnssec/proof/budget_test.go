@@ -210,3 +210,32 @@ func TestCompact(t *testing.T) {
 		t.Errorf("%d bytes", c.Size())
 	}
 }
+
+// TestHashBudget lets the budget end at every hash of a proof in turn.
+func TestHashBudget(t *testing.T) {
+	apex := n3{match: "example.", types: "NS SOA"}
+	for _, c := range []struct {
+		recs   *proof.Records
+		closer bool
+		hashes int
+	}{
+		{nsec3s(t, apex, n3{cover: "n.example.", types: "A"}, n3{cover: "*.example.", types: "A"}), false, 5}, // a.b.n, b.n, n, example, *
+		{nsec3s(t, apex, n3{cover: "n.example.", types: "A"}, n3{match: "*.example.", types: "A"}), false, 5},
+		{nsec3s(t, n3{match: "a.b.n.example.", types: "A"}), false, 1},
+		{nsec3s(t, n3{cover: "n.example.", types: "A"}), true, 1},
+	} {
+		q := name(t, "a.b.n.example.")
+		for rounds := range c.hashes + 1 {
+			b := &proof.Budget{HashRounds: rounds}
+			var err error
+			if c.closer {
+				_, err = c.recs.DenyCloser(q, name(t, "example."), b)
+			} else {
+				_, err = c.recs.Deny(q, dns.TypeMX, b)
+			}
+			if want := rounds < c.hashes; errors.Is(err, proof.ErrBudget) != want || (err == nil) == want || b.HashRounds < 0 {
+				t.Errorf("%d of %d rounds: %v", rounds, c.hashes, err)
+			}
+		}
+	}
+}

@@ -398,3 +398,46 @@ func FuzzDeny(f *testing.F) {
 		}
 	})
 }
+
+// TestCovers tries the ends of a gap, and the last gap of a zone.
+func TestCovers(t *testing.T) {
+	n := name(t, "n.example.")
+	h := proof.HashName(n, 0, nil)
+	at := func(by int64) [20]byte { x := h; step(x[:], by); return x }
+	for _, c := range []struct {
+		owner, next [20]byte
+		want        bool
+	}{
+		{at(-1), at(1), true}, {at(-1), h, false}, {h, at(1), false}, {at(1), at(2), false}, {at(-2), at(-1), false},
+		{at(2), at(1), true}, {at(-1), at(-2), true}, {at(1), at(-1), false}, {at(1), h, false}, {h, at(-1), false}, {at(1), at(1), true}, {h, h, false},
+	} {
+		data := append([]byte{1, 0, 0, 0, 0, 20}, c.next[:]...)
+		owner, err := name(t, "example.").Child(base32.HexEncoding.EncodeToString(c.owner[:]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, ok := proof.ParseNSEC3(name(t, "example."), owner, data)
+		if !ok || r.CoversName(n) != c.want {
+			t.Errorf("%x to %x: %t", c.owner, c.next, r.CoversName(n))
+		}
+	}
+}
+
+func TestTypesRaw(t *testing.T) {
+	for _, c := range []struct {
+		types proof.Types
+		typ   uint16
+		want  bool
+	}{
+		{proof.Types{0, 2, 0xff}, 8, false}, {proof.Types{0, 3, 0xff}, 16, false}, {proof.Types{0, 1, 0xff, 0x80, 1, 0xff}, 8, false},
+		{proof.Types{0}, 1, false}, {proof.Types{0, 1}, 1, false}, {proof.Types{1, 1}, 1, false}, {proof.Types{1, 5, 0, 0, 1, 0x40}, 1, false},
+		{proof.Types{0, 1, 0x40, 1, 1, 0x40}, 257, true}, {proof.Types{0, 1, 0x40, 1, 1, 0x40}, 1, true}, {proof.Types{0, 2, 0, 0x80}, 8, true}, {proof.Types{0, 2, 0, 0x01}, 15, true},
+	} {
+		if got := c.types.Has(c.typ); got != c.want {
+			t.Errorf("%x, type %d: %t", []byte(c.types), c.typ, got)
+		}
+	}
+	if _, ok := proof.ParseTypes([]byte{0, 1, 1, 5}); ok {
+		t.Error("a window of one octet")
+	}
+}

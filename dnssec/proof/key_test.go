@@ -3,6 +3,7 @@ package proof_test
 import (
 	"bytes"
 	"crypto"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"math/big"
@@ -350,4 +351,91 @@ func FuzzVerify(f *testing.F) {
 			t.Errorf("%d %x: %v", at, bits, err)
 		}
 	})
+}
+
+func TestShortKeys(t *testing.T) {
+	if got := proof.KeyTag([]byte{1, 0, 3, 1}); got != 0 {
+		t.Errorf("algorithm 1 without a key: %d", got)
+	}
+	if got := proof.KeyTag([]byte{1, 0, 3, 1, 0, 7}); got != 0 {
+		t.Errorf("algorithm 1 with two octets: %d", got)
+	}
+	if _, err := proof.DefaultAlgorithms()[proof.RSASHA256]([]byte{3, 1, 0, 1}); !errors.Is(err, proof.ErrKey) {
+		t.Error(err)
+	}
+	// A modulus that has no room for the padding of SHA-512.
+	pub, err := proof.RSA(crypto.SHA512, 512)(append([]byte{1, 3, 0x80}, append(make([]byte, 62), 1)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pub.Verify([]byte("x"), make([]byte, 64)) {
+		t.Error("zeros verify")
+	}
+	other, err := proof.RSA(crypto.MD5, 512)(append([]byte{1, 3, 0x80}, append(make([]byte, 62), 1)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other.Verify([]byte("x"), make([]byte, 64)) {
+		t.Error("a hash that is not supported")
+	}
+}
+
+// TestIntegers has ECDSA signatures whose numbers begin with each kind of octet.
+func TestIntegers(t *testing.T) {
+	k := newMaker(t, dns.ECDSAP256SHA256, 256, 257)
+	rr := mustRR(t, "mx.example. 300 IN A 192.0.2.2")
+	ks := proof.NewKeySet(name(t, "example."), []proof.Key{keyOf(t, k)}, proof.DefaultAlgorithms())
+	seen := map[string]bool{}
+	for range 20000 {
+		sig := k.sign(t, []dns.RR{rr}, nil)
+		raw, err := base64.StdEncoding.DecodeString(sig.Signature)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind := ""
+		for _, b := range []byte{raw[0], raw[32]} {
+			switch {
+			case b == 0:
+				kind = "zero"
+			case b == 0x80:
+				kind = "high"
+			case b == 0x7f:
+				kind = "low"
+			}
+		}
+		if kind == "" || seen[kind] {
+			continue
+		}
+		seen[kind] = true
+		if _, err := ks.Verify(&group(t, rr, sig)[0], now, proof.NewBudget()); err != nil {
+			t.Errorf("%s, %x: %v", kind, raw, err)
+		}
+		if len(seen) == 3 {
+			return
+		}
+	}
+	t.Errorf("only %v were seen", seen)
+}
+
+func TestUnusableKeys(t *testing.T) {
+	good := newMaker(t, dns.ED25519, 256, 257)
+	rr := mustRR(t, "mx.example. 300 IN A 192.0.2.2")
+	sig := good.sign(t, []dns.RR{rr}, nil)
+	k := keyOf(t, good)
+	broken, _ := proof.ParseKey(append(bytes.Clone(k.Data[:4]), 1, 2, 3))
+	broken.Tag = k.Tag
+	set := &group(t, rr, sig)[0]
+	if _, err := proof.NewKeySet(name(t, "example."), []proof.Key{broken}, proof.DefaultAlgorithms()).Verify(set, now, proof.NewBudget()); !errors.Is(err, proof.ErrKey) {
+		t.Error(err)
+	}
+	if _, err := proof.NewKeySet(name(t, "example."), []proof.Key{broken, k}, proof.DefaultAlgorithms()).Verify(set, now, proof.NewBudget()); err != nil {
+		t.Error(err)
+	}
+	// A signature of another zone that names other labels does not count.
+	other := set.Sigs[0]
+	other.Signer, other.Labels = name(t, "test."), 1
+	set.Sigs = append(set.Sigs, other)
+	if _, err := proof.NewKeySet(name(t, "example."), []proof.Key{k}, proof.DefaultAlgorithms()).Verify(set, now, proof.NewBudget()); err != nil {
+		t.Error(err)
+	}
 }

@@ -91,6 +91,15 @@ func wrong(q *dns.Msg) *dns.Msg {
 
 func TestMisbehaviour(t *testing.T) {
 	good := func(r *dnsfake.Request) { r.Reply(dnsfake.Answer(r.Msg, aRecord)) }
+	// first sends a reply that is not of the question, and then the good one.
+	first := func(edit func(m *dns.Msg)) dnsfake.Handler {
+		return func(r *dnsfake.Request) {
+			m := wrong(r.Msg)
+			edit(m)
+			r.Reply(m)
+			good(r)
+		}
+	}
 	truncate := func(r *dnsfake.Request) {
 		m := wrong(r.Msg)
 		m.Truncated = true
@@ -125,54 +134,14 @@ func TestMisbehaviour(t *testing.T) {
 				good(r)
 			}
 		}},
-		{"another id first", func(r *dnsfake.Request) {
-			m := wrong(r.Msg)
-			m.Id ^= 1
-			r.Reply(m)
-			good(r)
-		}},
-		{"another name first", func(r *dnsfake.Request) {
-			m := wrong(r.Msg)
-			m.Question[0].Name = "mx.example.com."
-			r.Reply(m)
-			good(r)
-		}},
-		{"another type first", func(r *dnsfake.Request) {
-			m := wrong(r.Msg)
-			m.Question[0].Qtype = dns.TypeTXT
-			r.Reply(m)
-			good(r)
-		}},
-		{"another class first", func(r *dnsfake.Request) {
-			m := wrong(r.Msg)
-			m.Question[0].Qclass = dns.ClassCHAOS
-			r.Reply(m)
-			good(r)
-		}},
-		{"no question first", func(r *dnsfake.Request) {
-			m := wrong(r.Msg)
-			m.Question = nil
-			r.Reply(m)
-			good(r)
-		}},
-		{"two questions first", func(r *dnsfake.Request) {
-			m := wrong(r.Msg)
-			m.Question = append(m.Question, m.Question[0])
-			r.Reply(m)
-			good(r)
-		}},
-		{"a query first", func(r *dnsfake.Request) {
-			m := wrong(r.Msg)
-			m.Response = false
-			r.Reply(m)
-			good(r)
-		}},
-		{"another opcode first", func(r *dnsfake.Request) {
-			m := wrong(r.Msg)
-			m.Opcode = dns.OpcodeNotify
-			r.Reply(m)
-			good(r)
-		}},
+		{"another id first", first(func(m *dns.Msg) { m.Id ^= 1 })},
+		{"another name first", first(func(m *dns.Msg) { m.Question[0].Name = "mx.example.com." })},
+		{"another type first", first(func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeTXT })},
+		{"another class first", first(func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS })},
+		{"no question first", first(func(m *dns.Msg) { m.Question = nil })},
+		{"two questions first", first(func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) })},
+		{"a query first", first(func(m *dns.Msg) { m.Response = false })},
+		{"another opcode first", first(func(m *dns.Msg) { m.Opcode = dns.OpcodeNotify })},
 		{"junk first", func(r *dnsfake.Request) {
 			for _, b := range [][]byte{nil, {1}, r.Raw[:11], r.Raw[:13], []byte("\x00\x00\x80\x00 not DNS at all")} {
 				r.ReplyRaw(b)

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
@@ -9,17 +10,11 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
-func name(tb testing.TB, s string) rfc6125.Name {
-	tb.Helper()
-	n, err := rfc6125.ParseName(s)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return n
-}
+var name = nametest.Name
 
 // message packs a response with the records, names compressed.
 func message(tb testing.TB, answer, authority []string, edit func(m *dns.Msg)) []byte {
@@ -305,6 +300,121 @@ func BenchmarkParse(b *testing.B) {
 	for b.Loop() {
 		if _, err := wire.Parse(msg); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// rr is a record in wire form, its owner given as octets.
+func rr(owner string, typ uint16, ttl uint32, data string) string {
+	b := binary.BigEndian.AppendUint16([]byte(owner), typ)
+	b = binary.BigEndian.AppendUint16(b, 1)
+	b = binary.BigEndian.AppendUint32(b, ttl)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(data)))
+	return string(b) + data
+}
+
+// raw is a message without a question.
+func raw(answer, authority, additional []string) []byte {
+	b := []byte{0, 1, 0x80, 0, 0, 0}
+	for _, s := range [][]string{answer, authority, additional} {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
+	}
+	for _, s := range [][]string{answer, authority, additional} {
+		b = append(b, strings.Join(s, "")...)
+	}
+	return b
+}
+
+func TestBounds(t *testing.T) {
+	for _, c := range []struct {
+		ttl, want uint32
+	}{{1<<31 - 1, 1<<31 - 1}, {1 << 31, 0}, {1<<32 - 1, 0}, {0, 0}} {
+		m, err := wire.Parse(raw([]string{rr("\x00", dns.TypeA, c.ttl, "")}, nil, nil))
+		if err != nil || m.Answer[0].TTL != c.want {
+			t.Errorf("TTL %d: %v %v", c.ttl, m, err)
+		}
+	}
+	a := rr("\x00", dns.TypeA, 1, "")
+	for n, ok := range map[int]bool{3000: true, 3001: false} {
+		if _, err := wire.Parse(raw([]string{strings.Repeat(a, n)}, nil, nil)[:0:0]); err == nil {
+			t.Error("nothing is a message")
+		}
+		b := raw(nil, nil, nil)
+		binary.BigEndian.PutUint16(b[6:], uint16(n))
+		if _, err := wire.Parse(append(b, strings.Repeat(a, n)...)); (err == nil) != ok {
+			t.Errorf("%d records: %v", n, err)
+		}
+	}
+	if _, err := wire.Parse(raw(nil, nil, nil)); err != nil {
+		t.Errorf("a header: %v", err)
+	}
+	full := raw(nil, nil, nil)
+	for n, ok := range map[int]bool{wire.MaxMessage: true, wire.MaxMessage + 1: false} {
+		if _, err := wire.Parse(append(full[:12:12], make([]byte, n-12)...)); (err == nil) != ok {
+			t.Errorf("%d octets: %v", n, err)
+		}
+	}
+	// RDATA of 2 octets that expand to 255 each: some hundred of them go beyond the bound.
+	name := strings.Repeat("\x3f"+strings.Repeat("a", 63), 3) + "\x3d" + strings.Repeat("b", 61) + "\x00"
+	many := func(n int) []byte {
+		recs := []string{rr(name, dns.TypeA, 1, "")}
+		for range n {
+			recs = append(recs, rr("\x00", dns.TypeNS, 1, "\xc0\x0c"))
+		}
+		return raw(recs, nil, nil)
+	}
+	const most = 2 * wire.MaxMessage / 255
+	for n, ok := range map[int]bool{most: true, most + 1: false} {
+		if _, err := wire.Parse(many(n)); (err == nil) != ok {
+			t.Errorf("%d names: %v", n, err)
+		}
+	}
+}
+
+func TestAdditional(t *testing.T) {
+	opt := func(data string) string { return rr("\x00", dns.TypeOPT, 0, data) }
+	m, err := wire.Parse(raw(nil, nil, []string{rr("\x00", dns.TypeA, 0x8000, "\x01\x02\x03\x04"), opt("\x00\x0f\x00\x02\x00\x07"), rr("\x00", dns.TypeA, 1, "")}))
+	if err != nil || !m.EDNS || m.DO || len(m.Errors) != 1 || m.Errors[0].Code != 7 || m.Errors[0].Text != "" {
+		t.Errorf("%+v %v", m, err)
+	}
+	for data, want := range map[string]int{"": 0, "\x00\x0f\x00": 0, "\x00\x0f\x00\x01\x00": 0, "\x00\x0f\x00\x03\x00\x07": 0, "\x00\x0a\x00\x01x\x00\x0f\x00\x02\x00\x07": 1, "\x00\x0f\x00\x00": 0} {
+		m, err := wire.Parse(raw(nil, nil, []string{opt(data)}))
+		if err != nil || len(m.Errors) != want {
+			t.Errorf("%q: %v %v", data, m, err)
+		}
+	}
+	if _, err := wire.Parse(raw(nil, nil, []string{rr("\x05a", dns.TypeA, 1, "")[:4]})); !errors.Is(err, wire.ErrMessage) {
+		t.Error(err)
+	}
+	// An OPT record elsewhere is left out.
+	if m, err := wire.Parse(raw([]string{opt("")}, nil, nil)); err != nil || m.EDNS || len(m.Answer) != 0 {
+		t.Errorf("%+v %v", m, err)
+	}
+	for _, bad := range []string{rr("\x00", dns.TypeA, 1, "")[:10], rr("\x00", dns.TypeA, 1, "abcd")[:13], rr("\x00", dns.TypeMX, 1, "\x00"), rr("\x00", dns.TypeNS, 1, "")} {
+		if _, err := wire.Parse(raw([]string{bad}, nil, nil)); !errors.Is(err, wire.ErrMessage) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestCanonicalLetters(t *testing.T) {
+	for in, want := range map[string]string{"\x04AZ@[\x00": "\x04az@[\x00", "\x02az\x00": "\x02az\x00"} {
+		if got, err := wire.Canonical(dns.TypeNS, []byte(in)); err != nil || string(got) != want {
+			t.Errorf("%q: %q %v", in, got, err)
+		}
+	}
+	for in, ok := range map[string]bool{"\x00\x01\x00\x02\x00\x00\x00\x00": true, "\x00\x01\x00\x02\x00\x00\x00": false, "\x00\x01\x00\x02\x00\x00": false, "\x00\x01\x00\x02\x00\x00\x05": false} {
+		if _, err := wire.Canonical(dns.TypeNAPTR, []byte(in)); (err == nil) != ok {
+			t.Errorf("NAPTR %q: %v", in, err)
+		}
+	}
+	long := strings.Repeat("\x3f"+strings.Repeat("a", 63), 3) + "\x3d" + strings.Repeat("b", 61) + "\x00"
+	if n, rest, err := wire.NameAt([]byte(long + "x")); err != nil || n.WireLen() != 255 || string(rest) != "x" {
+		t.Errorf("%v %q %v", n, rest, err)
+	}
+	for _, bad := range []string{strings.Repeat("\x3f"+strings.Repeat("a", 63), 4) + "\x00", "\x40" + strings.Repeat("a", 64) + "\x00"} {
+		if _, _, err := wire.NameAt([]byte(bad)); err == nil {
+			t.Errorf("%d octets are a name", len(bad))
 		}
 	}
 }

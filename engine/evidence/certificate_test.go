@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/internal/certtest"
@@ -27,11 +28,7 @@ func TestOddCertificates(t *testing.T) {
 			w.Records = append(w.Records, fmt.Sprintf("_25._tcp.mx.odd.test. TLSA 3 1 1 %x", sha256.Sum256(pkix.Read(der).SPKI())))
 		}
 	}
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{w}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := labtest.Start(t, lab.Config{Worlds: []lab.World{w}})
 	c := tape(t, l, w, evidence.ModeValidate)
 	if c.summary.Outcome == engine.Authenticated {
 		t.Fatal("the host's own certificate is in no record")

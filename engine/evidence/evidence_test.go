@@ -13,6 +13,7 @@ import (
 
 	"github.com/mxauth/mxauth"
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/dnssec/anchor"
 	"github.com/mxauth/mxauth/dnssec/upstream"
@@ -135,11 +136,7 @@ func worlds(t *testing.T, most int) []lab.World {
 
 func TestReplay(t *testing.T) {
 	list := worlds(t, 70)
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: list})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := labtest.Start(t, lab.Config{Worlds: list})
 	for _, mode := range []string{evidence.ModeValidate, evidence.ModeTrustAD} {
 		for _, w := range list {
 			t.Run(mode+"/"+w.Name, func(t *testing.T) {
@@ -170,18 +167,8 @@ func TestReplay(t *testing.T) {
 // one tapes a single world.
 func one(t *testing.T, name string) taped {
 	t.Helper()
-	for _, w := range lab.Worlds() {
-		if w.Name == name {
-			l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{w}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			return tape(t, l, w, evidence.ModeValidate)
-		}
-	}
-	t.Fatalf("no world %q", name)
-	return taped{}
+	w := labtest.World(t, name)
+	return tape(t, labtest.Start(t, lab.Config{Worlds: []lab.World{w}}), w, evidence.ModeValidate)
 }
 
 // TestNothingIsBelieved: what an enemy changes in a file comes out as a difference, and

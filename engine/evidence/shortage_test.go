@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/evidence"
 	"github.com/mxauth/mxauth/engine/memory"
@@ -63,11 +64,7 @@ func TestReplayUnreadMemory(t *testing.T) {
 		if w.Name != "signed-nothing" {
 			continue
 		}
-		l, err := lab.Start(t.Context(), lab.Config{Worlds: []lab.World{w}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
+		l := labtest.Start(t, lab.Config{Worlds: []lab.World{w}})
 		c := tapeWith(t, l, w, evidence.ModeValidate, unreadStore{s}, &memory.Config{Action: memory.Defer})
 		r, err := written(t, c.file).Replay(t.Context(), evidence.ReplayConfig{Anchors: c.anchors, Roots: c.roots})
 		if err != nil {

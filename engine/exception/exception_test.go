@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/engine/exception"
-	"github.com/mxauth/mxauth/rfc6125"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/tlsrpt"
 )
 
@@ -20,14 +20,7 @@ func ticket() exception.Exception {
 	return exception.Exception{ID: "ticket-1", Domain: "example.org", Reason: "their key was changed without a record", Author: "postmaster", Ends: epoch.Add(24 * time.Hour)}
 }
 
-func host(t *testing.T, s string) rfc6125.Host {
-	t.Helper()
-	h, err := rfc6125.ParseHost(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
+var host = nametest.Host
 
 // TestFind: which names an exception covers, and until when.
 func TestFind(t *testing.T) {

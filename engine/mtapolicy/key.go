@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 
+	"github.com/mxauth/mxauth/internal/literal"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -46,6 +46,13 @@ func (k Key) String() string {
 // port is looked up in the services database of this machine.
 func ParseKey(s string) (Key, error) {
 	bad := func(why string) (Key, error) { return Key{}, fmt.Errorf("%w: %.100q: %s", ErrKey, s, why) }
+	// What follows a name that is not ASCII may be good for the mail server all the same.
+	badForm := func(why string) (Key, error) {
+		if ascii(s) {
+			return bad(why)
+		}
+		return Key{}, fmt.Errorf("%w: %.100q: %s", ErrKeyName, s, why)
+	}
 	switch {
 	case s == "":
 		return bad("empty")
@@ -59,42 +66,39 @@ func ParseKey(s string) (Key, error) {
 	if bracketed {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {
-			return bad("no closing bracket")
+			return badForm("no closing bracket")
 		}
 		inner = s[1:end]
 		rest, ok := strings.CutPrefix(s[end+1:], ":")
 		if !ok && s[end+1:] != "" {
-			return bad("text after the bracket")
+			return badForm("text after the bracket")
 		}
 		if ok && rest == "" {
-			return bad("no port after the colon")
+			return badForm("no port after the colon")
 		}
 		port = rest
 	} else if name, p, ok := strings.Cut(s, ":"); ok {
 		if p == "" {
-			return bad("no port after the colon")
+			return badForm("no port after the colon")
 		}
 		inner, port = name, p
 	}
 	if port != "" {
 		n, err := parsePort(port)
 		if err != nil {
-			return bad(err.Error())
+			return badForm(err.Error())
 		}
 		k.Port = n
 	}
 	if bracketed {
-		if a, ok := parseLiteral(inner); ok {
-			k.NextHop = "[" + a.String() + "]"
-			if a.Is6() {
-				k.NextHop = "[IPv6:" + a.String() + "]"
-			}
+		if a, ok := literal.Parse(inner); ok {
+			k.NextHop = literal.String(a)
 			return k, nil
 		}
 	}
 	h, err := rfc6125.ParseHost(inner)
 	if err != nil {
-		if ascii(inner) {
+		if ascii(s) {
 			return bad(err.Error())
 		}
 		return Key{}, fmt.Errorf("%w: %.100q: %w", ErrKeyName, s, err)
@@ -106,29 +110,26 @@ func ParseKey(s string) (Key, error) {
 	return k, nil
 }
 
+// mailServices are the services to which mail is sent, for machines without a services database
+// such as containers: the mail server next to them may have one.
+var mailServices = map[string]int{"smtp": 25, "lmtp": 24, "smtps": 465, "submissions": 465, "submission": 587}
+
 // parsePort reads a number from 1 to 65535 or the name of a TCP service.
 func parsePort(s string) (uint16, error) {
 	if n, err := strconv.ParseUint(s, 10, 16); err == nil && n > 0 {
 		return uint16(n), nil
 	}
-	if s[0] >= '0' && s[0] <= '9' || !ascii(s) {
+	if s[0] >= '0' && s[0] <= '9' || s[0] == '+' || s[0] == '-' || !ascii(s) {
 		return 0, errors.New("the port is not a number from 1 to 65535")
 	}
 	n, err := net.LookupPort("tcp", s)
-	if err != nil || n < 1 || n > 65535 {
+	if err != nil {
+		n = mailServices[s]
+	}
+	if n < 1 || n > 65535 {
 		return 0, errors.New("no such service")
 	}
 	return uint16(n), nil
-}
-
-// parseLiteral reads an address literal (RFC 5321 section 4.1.3), IPv6 also without tag.
-func parseLiteral(s string) (netip.Addr, bool) {
-	if tag, rest, ok := strings.Cut(s, ":"); ok && strings.EqualFold(tag, "IPv6") {
-		a, err := netip.ParseAddr(rest)
-		return a, err == nil && a.Is6() && a.Zone() == ""
-	}
-	a, err := netip.ParseAddr(s)
-	return a, err == nil && a.Zone() == ""
 }
 
 // ascii reports whether s has no byte above 127.

@@ -19,6 +19,7 @@ func TestParseKey(t *testing.T) {
 		{"[Relay.example]", "[relay.example]", nil},
 		{"[relay.example]:587", "[relay.example]:587", nil},
 		{"[relay.example]:smtp", "[relay.example]:25", nil},
+		{"[relay.example]:submission", "[relay.example]:587", nil},
 		{"[192.0.2.1]", "[192.0.2.1]", nil},
 		{"[192.0.2.1]:26", "[192.0.2.1]:26", nil},
 		{"[IPv6:2001:DB8::1]", "[IPv6:2001:db8::1]", nil},
@@ -47,6 +48,12 @@ func TestParseKey(t *testing.T) {
 		{"example.org:", "", mtapolicy.ErrKey},
 		{"[]", "", mtapolicy.ErrKey},
 		{"[fe80::1%eth0]", "", mtapolicy.ErrKey},
+		{"example.org:+25", "", mtapolicy.ErrKey},
+		{".bücher.example", "", mtapolicy.ErrKey},
+		{"bücher.example:no-such-service-here", "", mtapolicy.ErrKeyName},
+		{"bücher.example:65536", "", mtapolicy.ErrKeyName},
+		{"[bücher.example", "", mtapolicy.ErrKeyName},
+		{"example.org:ü", "", mtapolicy.ErrKeyName},
 		{"\u200dx.example", "", mtapolicy.ErrKeyName},
 		{"a\u2025b", "", mtapolicy.ErrKeyName},
 		{"\xff.example", "", mtapolicy.ErrKeyName},
@@ -72,4 +79,14 @@ func FuzzParseKey(f *testing.F) {
 			t.Errorf("ParseKey(%q) = %q, which reads as %q, %v", s, k, again, err)
 		}
 	})
+}
+
+// TestServicesOfMail shows that a machine without a services database, such as a container, reads the
+// names of ports that mail servers write.
+func TestServicesOfMail(t *testing.T) {
+	for name, port := range map[string]int{"smtp": 25, "lmtp": 24, "submissions": 465, "submission": 587} {
+		if got := mtapolicy.MailServices[name]; got != port {
+			t.Errorf("%s is %d, want %d", name, got, port)
+		}
+	}
 }

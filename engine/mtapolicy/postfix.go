@@ -354,7 +354,10 @@ func (w *writer) secureSTS() Reply {
 		h := &w.hosts[i]
 		switch {
 		case h.needs(engine.STS):
-			names = appendName(names, h.label())
+			if names = appendName(names, h.label()); !slices.Contains(names, h.label()) {
+				reply.deviate(StrongerHostUnused, h.label())
+				exact = false
+			}
 			if h.Requirement.Has(engine.HalfDANE) {
 				reply.deviate(WeakerTLSAUnchecked, h.label())
 			}

@@ -313,6 +313,25 @@ func TestUnseenHost(t *testing.T) {
 	}
 }
 
+// A host of a single label, which match= cannot name, is not used, and the reply says so.
+func TestSingleLabelHost(t *testing.T) {
+	for _, form := range []mtapolicy.Form{mtapolicy.Plain, mtapolicy.Extended} {
+		p := situation{hosts: []string{"none", "none"}, secure: true, policy: sts.ModeEnforce}.plan()
+		var err error
+		if p.Hosts[1].Name, err = rfc6125.ParseHost("hostname"); err != nil {
+			t.Fatal(err)
+		}
+		r, err := mtapolicy.Postfix(p, mtapolicy.Options{Form: form})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := slices.Contains(r.Deviations, mtapolicy.Deviation{ID: mtapolicy.StrongerHostUnused, Host: "hostname"})
+		if err := mustParse(r, form); err != nil || !said || !strings.Contains(r.Text, "match=none0.example.org servername") || strings.Contains(r.Text, "pattern=hostname") {
+			t.Errorf("%q, %v, %v", r.Text, r.Deviations, err)
+		}
+	}
+}
+
 // The largest policy that RFC 8461 allows makes a reply that Postfix still takes, and it
 // keeps its patterns when the strings for the report are dropped.
 func TestLargePolicy(t *testing.T) {

@@ -3,8 +3,6 @@ package probe_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -396,15 +394,8 @@ func alerts(description byte) func(net.Conn) {
 func TestOwnWords(t *testing.T) {
 	ca := certtest.NewCA()
 	serial := certtest.New("mx.example.org", nil)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	spki, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial.SPKI, serial.Serial = spki, certtest.TLV(certtest.Integer, []byte{0xfb})
+	key := certtest.NewKey()
+	serial.SPKI, serial.Serial = key.SPKI, certtest.TLV(certtest.Integer, []byte{0xfb})
 	var ed448 []byte
 	for _, k := range certtest.Kinds() {
 		if k.Name == "ed448" {
@@ -419,7 +410,7 @@ func TestOwnWords(t *testing.T) {
 		"unsupported key": {ed448, engine.ObstacleKey},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{{Certificate: [][]byte{c.der}, PrivateKey: key}}}
+			cfg := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{{Certificate: [][]byte{c.der}, PrivateKey: key.Private}}}
 			d := lookedAt(t, &smtptest.Server{TLS: cfg}, recordFor(c.der))
 			if d.Deliver || d.Reason.ID != reason.OwnTLS || d.Peer.OwnTLS.Obstacle != c.obstacle || !strings.Contains(text(d), "TLS 1.3") {
 				t.Errorf("%s: %s", d.Outcome, text(d))

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,25 +29,6 @@ func TestMain(m *testing.M) {
 		alone(path)
 	}
 	goleak.VerifyTestMain(m)
-}
-
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func newClock() *clock { return &clock{t: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
 }
 
 var ctx = context.Background()
@@ -81,7 +61,7 @@ func content(t testing.TB, s store.Store) map[string]string {
 }
 
 func TestBolt(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	storetest.Run(t, storetest.Options{
 		Open: func(t *testing.T) store.Store {
 			s, err := bolt.Open(bolt.Config{Path: filepath.Join(t.TempDir(), "s.db"), Now: c.Now})
@@ -262,7 +242,7 @@ func TestFull(t *testing.T) {
 }
 
 func TestEviction(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	in := func(d time.Duration) time.Time { return c.Now().Add(d) }
 	open := func(t *testing.T, n int, bytes int64) *bolt.Store {
 		return open(t, bolt.Config{Path: filepath.Join(t.TempDir(), "s.db"), Now: c.Now, MaxEntries: n, MaxBytes: bytes})
@@ -364,7 +344,7 @@ func TestEviction(t *testing.T) {
 
 // TestSweep: expired entries leave the file by themselves while others are written.
 func TestSweep(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	s := open(t, bolt.Config{Path: filepath.Join(t.TempDir(), "s.db"), Now: c.Now})
 	var es []store.Entry
 	for i := range 100 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
+	"github.com/mxauth/mxauth/store/storetest"
 )
 
 // version1 writes the file that the first version of this package has made.
@@ -81,7 +82,7 @@ func TestVersion1(t *testing.T) {
 	}
 	check(open(t, bolt.Config{Path: to}), 0)
 	// When it is full, its entries count as used when it was opened.
-	c := newClock()
+	c := storetest.NewClock()
 	s = open(t, bolt.Config{Path: version1(t), MaxEntries: 60, Now: c.Now})
 	c.Advance(48 * time.Hour)
 	s.Get(ctx, "sts/p/d03.example")
@@ -91,23 +92,29 @@ func TestVersion1(t *testing.T) {
 	}
 }
 
+// putHonest stores policies of many domains, which end in a week.
+func putHonest(t *testing.T, s *bolt.Store, c *storetest.Clock) (es []store.Entry) {
+	t.Helper()
+	for i := range 1000 {
+		es = append(es, store.Entry{Key: fmt.Sprintf("sts/p/honest%d.example", i), Value: bytes.Repeat([]byte("v"), 300), Class: store.Enforce,
+			Expires: c.Now().Add(7 * 24 * time.Hour), Group: fmt.Sprintf("honest%d.example", i)})
+	}
+	if err := s.PutAll(ctx, es); err != nil {
+		t.Fatal(err)
+	}
+	return es
+}
+
 // TestFlood: policies that their owner makes large and long-lived drive none out that is in
 // use (issue 14, C1), whether they are of one registrable domain or of many.
 func TestFlood(t *testing.T) {
 	for _, group := range []string{"", "hostile.example", "own"} {
 		t.Run("group "+group, func(t *testing.T) {
-			c := newClock()
+			c := storetest.NewClock()
 			path := filepath.Join(t.TempDir(), "s.db")
 			cfg := bolt.Config{Path: path, MaxBytes: 16 << 20, Now: c.Now}
 			s := open(t, cfg)
-			var es []store.Entry
-			for i := range 1000 {
-				es = append(es, store.Entry{Key: fmt.Sprintf("sts/p/honest%d.example", i), Value: bytes.Repeat([]byte("v"), 300), Class: store.Enforce,
-					Expires: c.Now().Add(7 * 24 * time.Hour), Group: fmt.Sprintf("honest%d.example", i)})
-			}
-			if err := s.PutAll(ctx, es); err != nil {
-				t.Fatal(err)
-			}
+			es := putHonest(t, s, c)
 			c.Advance(24 * time.Hour)
 			for _, e := range es {
 				s.Get(ctx, e.Key)
@@ -143,16 +150,9 @@ func TestFlood(t *testing.T) {
 	}
 	// Small ones: a share for each registrable domain.
 	t.Run("small", func(t *testing.T) {
-		c := newClock()
+		c := storetest.NewClock()
 		s := open(t, bolt.Config{Path: filepath.Join(t.TempDir(), "s.db"), MaxEntries: 2000, Now: c.Now})
-		var es []store.Entry
-		for i := range 1000 {
-			es = append(es, store.Entry{Key: fmt.Sprintf("sts/p/honest%d.example", i), Value: bytes.Repeat([]byte("v"), 300), Class: store.Enforce,
-				Expires: c.Now().Add(7 * 24 * time.Hour), Group: fmt.Sprintf("honest%d.example", i)})
-		}
-		if err := s.PutAll(ctx, es); err != nil {
-			t.Fatal(err)
-		}
+		es := putHonest(t, s, c)
 		c.Advance(6 * 24 * time.Hour) // unused since then
 		for i := range 50 {
 			var flood []store.Entry
@@ -179,7 +179,7 @@ func TestFlood(t *testing.T) {
 
 // TestUses: uses are written with the next change, when there are many, and at the end.
 func TestUses(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	path := filepath.Join(t.TempDir(), "s.db")
 	s := open(t, bolt.Config{Path: path, Now: c.Now})
 	start := c.Now()

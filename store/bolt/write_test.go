@@ -11,6 +11,7 @@ import (
 
 	"github.com/mxauth/mxauth/store"
 	"github.com/mxauth/mxauth/store/bolt"
+	"github.com/mxauth/mxauth/store/storetest"
 )
 
 // TestCancelledWriters: writers that leave get an answer soon, and what was acknowledged
@@ -82,7 +83,7 @@ func TestLargeBatch(t *testing.T) {
 // TestPrecious plays random writes into a small store: no unexpired entry goes while one of
 // a lower class is there.
 func TestPrecious(t *testing.T) {
-	c := newClock()
+	c := storetest.NewClock()
 	s := open(t, bolt.Config{Path: filepath.Join(t.TempDir(), "s.db"), MaxEntries: 40, Now: c.Now})
 	var es []store.Entry
 	for i := range 30 {

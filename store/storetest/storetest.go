@@ -584,3 +584,15 @@ func (s *suite) model() {
 		s.Errorf("All shows %d of %d, error %v", n, len(model), err)
 	}
 }
+
+// Eventually repeats f until it is true, for 20 seconds at most.
+func Eventually(t *testing.T, f func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(20 * time.Second); !f(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatal("it has not happened in time")
+		}
+	}
+}

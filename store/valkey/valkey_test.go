@@ -118,20 +118,9 @@ func TestLazy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	eventually(t, func() bool { return s.Put(ctx, entry("k", "v")) == nil })
+	storetest.Eventually(t, func() bool { return s.Put(ctx, entry("k", "v")) == nil })
 	if e, ok, err := s.Get(ctx, "k"); err != nil || !ok || string(e.Value) != "v" {
 		t.Errorf("%q, %v, %v", e.Value, ok, err)
-	}
-}
-
-func eventually(t *testing.T, f func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(time.Minute); !f(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatal("it has not happened in time")
-		}
 	}
 }
 
@@ -191,12 +180,12 @@ func TestFrontOverServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m2.Close()
-	eventually(t, func() bool {
+	storetest.Eventually(t, func() bool {
 		now = now.Add(10 * time.Second)
 		return f.Sync(ctx) == nil
 	})
 	// The first command on a connection that has died fails, so this may take a few looks.
-	eventually(t, func() bool {
+	storetest.Eventually(t, func() bool {
 		now = now.Add(2 * time.Minute)
 		if e, ok, err := f.Get(ctx, "k"); err != nil || !ok || string(e.Value) != "v" {
 			t.Fatalf("%q, %v, %v", e.Value, ok, err)

@@ -9,22 +9,13 @@ import (
 	"testing"
 
 	"github.com/mxauth/mxauth/conformance/lab"
+	"github.com/mxauth/mxauth/conformance/lab/labtest"
 )
 
 // TestRun runs the command over worlds of the lab whose answer needs no connection to port
 // 25, and with arguments that it refuses.
 func TestRun(t *testing.T) {
-	var worlds []lab.World
-	for _, w := range lab.Worlds() {
-		if w.Name == "null-mx" || w.Name == "zone-wrong-key" {
-			worlds = append(worlds, w)
-		}
-	}
-	l, err := lab.Start(t.Context(), lab.Config{Worlds: worlds})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := labtest.Start(t, lab.Config{Worlds: labtest.Worlds(t, "null-mx", "zone-wrong-key")})
 	dir := t.TempDir()
 	anchors, roots := filepath.Join(dir, "root.ds"), filepath.Join(dir, "ca.pem")
 	for name, text := range map[string][]byte{anchors: []byte(l.TrustAnchor()), roots: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: l.CA().Raw})} {

@@ -64,11 +64,17 @@ func (c *counted) Plan(ctx context.Context, r engine.Request) (*engine.Plan, err
 	return c.Engine.Plan(ctx, r)
 }
 
+// delayed returns answers whose plans take a while, and are counted. They end with the test.
+func delayed(t *testing.T, delay time.Duration) (*counted, *answers.Answers) {
+	c := &counted{Engine: domains(t, 300), delay: delay}
+	a := answers.New(answers.Config{Plan: c.Plan})
+	t.Cleanup(a.Close)
+	return c, a
+}
+
 func TestAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &counted{Engine: domains(t, 300)}
-		a := answers.New(answers.Config{Plan: c.Plan})
-		defer a.Close()
+		c, a := delayed(t, 0)
 		for _, x := range []struct{ key, want string }{
 			{"dane.example.org", "found dane-only protocols=>=TLSv1.2 P6"},
 			{"DANE.example.ORG", "found dane-only protocols=>=TLSv1.2 P6"},
@@ -167,9 +173,7 @@ func TestPatience(t *testing.T) {
 // What was forgotten while it was looked up is not kept.
 func TestForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &counted{Engine: domains(t, 300), delay: time.Second}
-		a := answers.New(answers.Config{Plan: c.Plan})
-		defer a.Close()
+		_, a := delayed(t, time.Second)
 		a.Answer(t.Context(), mtapolicy.Plain, "dane.example.org")
 		a.Answer(t.Context(), mtapolicy.Extended, "dane.example.org:25")
 		a.Answer(t.Context(), mtapolicy.Plain, "plain.example.org")

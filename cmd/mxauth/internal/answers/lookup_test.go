@@ -21,9 +21,7 @@ import (
 // once, as does who comes in the middle of it.
 func TestPatienceOfLookup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &counted{Engine: domains(t, 300), delay: 30 * time.Second}
-		a := answers.New(answers.Config{Plan: c.Plan})
-		defer a.Close()
+		c, a := delayed(t, 30*time.Second)
 		ask := func(want time.Duration, kind mtapolicy.Kind) {
 			t.Helper()
 			begun := time.Now()
@@ -46,9 +44,7 @@ func TestPatienceOfLookup(t *testing.T) {
 // A lookup that never ends is given up, and the next question begins a new one.
 func TestLookupTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &counted{Engine: domains(t, 300), delay: time.Hour}
-		a := answers.New(answers.Config{Plan: c.Plan})
-		defer a.Close()
+		_, a := delayed(t, time.Hour)
 		a.Answer(t.Context(), mtapolicy.Plain, "dane.example.org")
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -122,9 +118,7 @@ func TestPanic(t *testing.T) {
 func TestForgetUnderWay(t *testing.T) {
 	for _, forget := range []string{"", "dane.example.org"} {
 		synctest.Test(t, func(t *testing.T) {
-			c := &counted{Engine: domains(t, 300), delay: 2 * time.Second}
-			a := answers.New(answers.Config{Plan: c.Plan})
-			defer a.Close()
+			c, a := delayed(t, 2*time.Second)
 			var wg sync.WaitGroup
 			ask := func(want time.Duration) {
 				wg.Go(func() {

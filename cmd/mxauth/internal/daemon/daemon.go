@@ -109,13 +109,13 @@ func (d *Daemon) open() error {
 	if s.Metrics != "" && d.c.Metrics != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", d.c.Metrics.Handler())
-		d.addHTTP(&errs, "metrics", settings.Listen{Door: "http", Address: s.Metrics}, mux)
+		d.addHTTP(&errs, "metrics", s.MetricsListen(), mux)
 	}
 	if s.Control != "" && d.c.Control != nil {
-		d.addHTTP(&errs, "control", settings.Listen{Door: "http", Address: "unix:" + s.Control, Mode: "0600"}, d.c.Control)
+		d.addHTTP(&errs, "control", s.ControlListen(), d.c.Control)
 	}
-	if len(d.doors) == 0 && len(errs) == 0 {
-		errs = append(errs, errors.New("nothing to listen at: the configuration has no [[listen]]"))
+	if len(s.Listen) == 0 {
+		errs = append(errs, errNoListen)
 	}
 	return errors.Join(errs...)
 }
@@ -171,6 +171,7 @@ func (d *Daemon) Run(ctx context.Context, hup <-chan os.Signal) error {
 	wg.Go(func() { d.watchdog(ctx) })
 	d.c.Logger.Info("serving", "listeners", d.Addresses())
 	d.notify(sd.SdNotifyReady)
+	releaseStartPages()
 	for done := false; !done; {
 		select {
 		case s := <-hup:

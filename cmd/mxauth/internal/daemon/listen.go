@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -16,6 +17,42 @@ import (
 
 // ErrInUse: another process listens at the path of a unix socket.
 var ErrInUse = errors.New("another process listens there")
+
+// errNoListen: there would be nothing to answer.
+var errNoListen = errors.New("nothing to listen at: the configuration has no [[listen]]")
+
+// Check finds what would keep the listeners of s from opening, without opening any. A socket at
+// which a process listens is good: it may be that of the daemon that is to be replaced.
+func Check(s *settings.Settings) error {
+	var errs []error
+	if len(s.Listen) == 0 {
+		errs = append(errs, errNoListen)
+	}
+	list := slices.Clone(s.Listen)
+	if s.Metrics != "" {
+		list = append(list, s.MetricsListen())
+	}
+	if s.Control != "" {
+		list = append(list, s.ControlListen())
+	}
+	for _, l := range list {
+		network, address, err := l.Network()
+		if err == nil && network == "unix" {
+			if _, _, err = ids(l.Owner, l.Group); err == nil {
+				if st, e := os.Lstat(address); e == nil && st.Mode().Type() != fs.ModeSocket {
+					err = errNoSocket
+				}
+			}
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("listen at %s: %w", l.Address, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// errNoSocket: a file is in the way.
+var errNoSocket = errors.New("there is a file that is no socket")
 
 // staleDial is how long a listener at an existing path has to accept a connection before
 // the file counts as left over. A connection to a unix socket is made by the kernel.
@@ -80,7 +117,7 @@ func clearStale(path string) error {
 	case err != nil:
 		return err
 	case st.Mode().Type() != fs.ModeSocket:
-		return errors.New("there is a file that is no socket")
+		return errNoSocket
 	}
 	c, err := net.DialTimeout("unix", path, staleDial)
 	switch {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/exim"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -21,20 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func start(t *testing.T, c exim.Config) (*exim.Server, string) {
 	t.Helper()
 	s := exim.New(c)
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	t.Cleanup(func() {
-		s.Close()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return s, path
+	return s, servetest.Start(t, s)
 }
 
 func ask(t *testing.T, path, line string) string {
@@ -100,19 +87,6 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// A pipe listener hands out connections without a kernel, for the clock of synctest.
-type pipeListener chan net.Conn
-
-func (l pipeListener) Accept() (net.Conn, error) {
-	c, ok := <-l
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return c, nil
-}
-func (l pipeListener) Close() error   { return nil }
-func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
-
 // A client that sends no line is cut off after 5 s, also one that goes on sending, and one
 // that does not read the answer 5 s after that.
 func TestTimes(t *testing.T) {
@@ -139,12 +113,10 @@ func TestTimes(t *testing.T) {
 		t.Run(x.about, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := exim.New(exim.Config{Answer: func(context.Context, string, string) string { return "req=may" }})
-				l := make(pipeListener, 1)
-				served := make(chan error)
-				go func() { served <- s.Serve(l) }()
+				l := servetest.StartPipes(t, s)
 				begun, ended := time.Now(), make(chan time.Time, 1)
 				here, there := net.Pipe()
-				l <- &closeNoted{there, sync.OnceFunc(func() { ended <- time.Now() })}
+				l.Hand(&closeNoted{there, sync.OnceFunc(func() { ended <- time.Now() })})
 				var said sync.WaitGroup
 				said.Go(func() { x.say(here) })
 				if got := (<-ended).Sub(begun); got != x.want {
@@ -152,11 +124,6 @@ func TestTimes(t *testing.T) {
 				}
 				here.Close()
 				said.Wait()
-				s.Close()
-				close(l)
-				if err := <-served; err != nil {
-					t.Error(err)
-				}
 			})
 		})
 	}
@@ -184,17 +151,9 @@ func FuzzLine(f *testing.F) {
 		}
 		return "req=may"
 	}})
-	l := make(pipeListener)
-	served := make(chan error)
-	go func() { served <- s.Serve(l) }()
-	f.Cleanup(func() {
-		s.Close()
-		close(l)
-		<-served
-	})
+	l := servetest.StartPipes(f, s)
 	f.Fuzz(func(t *testing.T, line []byte) {
-		here, there := net.Pipe()
-		l <- there
+		here := l.Dial()
 		go func() {
 			here.Write(append(line, '\n'))
 			here.SetReadDeadline(time.Now().Add(time.Minute))

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,26 +14,14 @@ import (
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/httpdoor"
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // listen serves on a unix socket.
 func listen(t *testing.T, c httpdoor.Config) (*httpdoor.Server, string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := httpdoor.New(c)
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	t.Cleanup(func() {
-		s.Close()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return s, path
+	return s, servetest.Start(t, s)
 }
 
 // raw sends bytes and returns all that is answered until the server closes.
@@ -145,10 +132,7 @@ func TestFloods(t *testing.T) {
 func TestSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := config(t)
-		s := httpdoor.New(c)
-		l := newPipeListener()
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
+		l := servetest.StartPipes(t, httpdoor.New(c))
 		for _, x := range []struct {
 			name, text string
 			most       time.Duration
@@ -157,7 +141,7 @@ func TestSlow(t *testing.T) {
 			{"a header", "GET /healthz HTTP/1.1\r\nHost: loc", 10 * time.Second},
 			{"a body", "POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", 20 * time.Second},
 		} {
-			conn := l.dial()
+			conn := l.Dial()
 			begun := time.Now()
 			go conn.Write([]byte(x.text))
 			io.Copy(io.Discard, conn)
@@ -166,43 +150,8 @@ func TestSlow(t *testing.T) {
 			}
 			conn.Close()
 		}
-		s.Close()
-		<-done
 	})
 }
-
-// A pipeListener accepts connections in memory.
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func newPipeListener() *pipeListener { return &pipeListener{make(chan net.Conn), make(chan struct{})} }
-
-func (l *pipeListener) dial() net.Conn {
-	a, b := net.Pipe()
-	l.conns <- b
-	return a
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	select {
-	case <-l.closed:
-	default:
-		close(l.closed)
-	}
-	return nil
-}
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // TestConnections: beyond the limit the connection that is idle longest makes room; where
 // all are busy, the new one is closed.
@@ -279,13 +228,10 @@ func TestClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, b := config(t)
 		s := httpdoor.New(c)
-		l := newPipeListener()
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
-		defer func() { s.Close(); <-done }()
+		l := servetest.StartPipes(t, s)
 		release := b.dns.Hold("example.org", dnssec.TypeMX)
 		ask := func() net.Conn {
-			conn := l.dial()
+			conn := l.Dial()
 			if _, err := io.WriteString(conn, "GET /v1/plan?domain=example.org HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}

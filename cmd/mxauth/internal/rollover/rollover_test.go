@@ -24,31 +24,26 @@ import (
 
 const day = 24 * time.Hour
 
-type signer struct{ dnstree.Key }
-
-func newSigner(t *testing.T) signer {
+func newKey(t *testing.T) dnstree.Key {
 	t.Helper()
-	k, err := dnstree.NewKey(".", dns.ED25519, dnstree.FlagZone+dnstree.FlagSEP, 0)
+	k, err := dnstree.RootKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Hdr.Ttl = 172800
-	return signer{k}
+	return k
 }
-
-func (s signer) revoked() signer { return signer{s.Revoked()} }
 
 // root is a resolver that knows the keys of the root.
 type root struct {
 	t *testing.T
 
 	mu   sync.Mutex
-	keys []signer
-	by   []signer
+	keys []dnstree.Key
+	by   []dnstree.Key
 	down bool
 }
 
-func (r *root) publish(keys []signer, by ...signer) {
+func (r *root) publish(keys []dnstree.Key, by ...dnstree.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.keys, r.by = keys, by
@@ -69,24 +64,16 @@ func (r *root) Exchange(_ context.Context, query []byte) (dnssec.Response, error
 	}
 	m := new(dns.Msg)
 	m.SetReply(q)
-	var rrs []dns.RR
-	for _, k := range r.keys {
-		rrs = append(rrs, k.DNSKEY)
-	}
-	m.Answer = append(m.Answer, rrs...)
-	for _, k := range r.by {
-		s, err := k.Sign(".", rrs, time.Now().Add(-day), time.Now().Add(20*day))
-		if err != nil {
-			r.t.Error(err)
-		}
-		m.Answer = append(m.Answer, s)
+	var err error
+	if m.Answer, err = dnstree.SignKeys(r.keys, r.by, time.Now().Add(-day), time.Now().Add(20*day)); err != nil {
+		r.t.Error(err)
 	}
 	b, err := m.Pack()
 	return dnssec.Response{Message: b}, err
 }
 
 // digests are the anchors of keys as DS, as the built-in ones are.
-func digests(t *testing.T, keys ...signer) []anchor.Anchor {
+func digests(t *testing.T, keys ...dnstree.Key) []anchor.Anchor {
 	t.Helper()
 	var text strings.Builder
 	for _, k := range keys {
@@ -135,9 +122,10 @@ func (f *follower) tags() string {
 	return strings.Join(out, ", ")
 }
 
-func (s signer) name(t *testing.T) string {
+// nameOf is how an anchor of the key is printed.
+func nameOf(t *testing.T, k dnstree.Key) string {
 	t.Helper()
-	a, err := anchor.Parse(strings.NewReader(s.String()))
+	a, err := anchor.Parse(strings.NewReader(k.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,9 +138,9 @@ func (s signer) name(t *testing.T) string {
 func TestThirtyDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "root.key")
-		old, next := newSigner(t), newSigner(t)
+		old, next := newKey(t), newKey(t)
 		r := &root{t: t}
-		r.publish([]signer{old}, old)
+		r.publish([]dnstree.Key{old}, old)
 		f := open(t, path, r, digests(t, old))
 		if got := f.tags(); got != "DS" {
 			t.Errorf("before the first look: %s", got)
@@ -167,34 +155,34 @@ func TestThirtyDays(t *testing.T) {
 			<-done
 		}
 		run(f, day)
-		if got := f.tags(); got != old.name(t) {
+		if got := f.tags(); got != nameOf(t, old) {
 			t.Errorf("the key of the digest: %s", got)
 		}
-		r.publish([]signer{old, next}, old)
+		r.publish([]dnstree.Key{old, next}, old)
 		run(f, 16*day) // sees it within 15 days
-		if got := f.tags(); got != old.name(t) {
+		if got := f.tags(); got != nameOf(t, old) {
 			t.Errorf("believed too early: %s", got)
 		}
 		f = open(t, path, r, digests(t, old)) // a restart
 		run(f, 10*day)
-		if got := f.tags(); got != old.name(t) {
+		if got := f.tags(); got != nameOf(t, old) {
 			t.Errorf("believed too early, after a restart: %s", got)
 		}
 		f = open(t, path, r, digests(t, old))
 		run(f, 36*day)
-		if got := f.tags(); got != old.name(t)+", "+next.name(t) {
+		if got := f.tags(); got != nameOf(t, old)+", "+nameOf(t, next) {
 			t.Errorf("after 30 days and more: %s", got)
 		}
 		if len(f.told) != 1 {
 			t.Errorf("told %d times", len(f.told))
 		}
-		r.publish([]signer{old.revoked(), next}, old.revoked(), next)
+		r.publish([]dnstree.Key{old.Revoked(), next}, old.Revoked(), next)
 		run(f, 16*day)
-		if got := f.tags(); got != next.name(t) {
+		if got := f.tags(); got != nameOf(t, next) {
 			t.Errorf("after the revocation: %s", got)
 		}
 		f = open(t, path, r, digests(t, old))
-		if got := f.tags(); got != next.name(t) {
+		if got := f.tags(); got != nameOf(t, next) {
 			t.Errorf("after a restart the revoked key is believed again: %s", got)
 		}
 	})
@@ -203,18 +191,18 @@ func TestThirtyDays(t *testing.T) {
 // A key set that no believed key signs changes nothing, nor does a resolver that is down.
 func TestForged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "root.key")
-	old, evil := newSigner(t), newSigner(t)
+	old, evil := newKey(t), newKey(t)
 	r := &root{t: t}
-	r.publish([]signer{old}, old)
+	r.publish([]dnstree.Key{old}, old)
 	f := open(t, path, r, digests(t, old))
 	f.Check(t.Context())
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.publish([]signer{evil}, evil)
+	r.publish([]dnstree.Key{evil}, evil)
 	f.Check(t.Context())
-	r.publish([]signer{old, evil}, evil)
+	r.publish([]dnstree.Key{old, evil}, evil)
 	f.Check(t.Context())
 	r.mu.Lock()
 	r.down = true
@@ -223,7 +211,7 @@ func TestForged(t *testing.T) {
 		t.Errorf("again in %v", wait)
 	}
 	after, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(before, after) || f.tags() != old.name(t) {
+	if err != nil || !bytes.Equal(before, after) || f.tags() != nameOf(t, old) {
 		t.Errorf("%v\n%s\n%s", err, before, after)
 	}
 }
@@ -231,9 +219,9 @@ func TestForged(t *testing.T) {
 // A state that cannot be written is not believed, and leaves no half of a file.
 func TestNotWritable(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "gone")
-	old := newSigner(t)
+	old := newKey(t)
 	r := &root{t: t}
-	r.publish([]signer{old}, old)
+	r.publish([]dnstree.Key{old}, old)
 	var log bytes.Buffer
 	f, err := rollover.Open(rollover.Config{Path: filepath.Join(dir, "root.key"), Zone: rfc6125.RootName(), Anchors: digests(t, old), Upstream: r,
 		Logger: slog.New(slog.NewTextHandler(&log, nil))})
@@ -258,12 +246,12 @@ func TestNotWritable(t *testing.T) {
 // unsigned. A file of such a state, or of another zone, or a damaged one is an error.
 func TestAllRevoked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "root.key")
-	old := newSigner(t)
+	old := newKey(t)
 	r := &root{t: t}
-	r.publish([]signer{old}, old)
+	r.publish([]dnstree.Key{old}, old)
 	f := open(t, path, r, digests(t, old))
 	f.Check(t.Context())
-	r.publish([]signer{old.revoked()}, old.revoked())
+	r.publish([]dnstree.Key{old.Revoked()}, old.Revoked())
 	f.Check(t.Context())
 	if len(f.Anchors()) == 0 {
 		t.Error("no anchors: everything would count as unsigned")

@@ -71,13 +71,30 @@ func (l *Listen) faults() (errs []error) {
 	if len(l.Maps) > 0 && l.Door != "socketmap" {
 		fault("maps", "only a socketmap listener has maps")
 	}
-	for alias, m := range l.Maps {
+	l.mapFaults(fault)
+	l.httpFaults(network, address, fault)
+	return errs
+}
+
+// mapFaults are those of the names of maps. Names are compared without regard to case.
+func (l *Listen) mapFaults(fault func(key, format string, args ...any)) {
+	meant := map[string]string{}
+	for _, m := range Maps {
+		meant[strings.ToLower(m)] = m
+	}
+	for _, alias := range slices.Sorted(maps.Keys(l.Maps)) {
+		m, low := l.Maps[alias], strings.ToLower(alias)
 		if !slices.Contains(Maps, m) {
 			fault("maps", "%s = %.40q is not %s", alias, m, words(Maps))
 		}
+		if alias == "" || strings.Contains(alias, " ") {
+			fault("maps", "%.40q is no name of a map: a request is the name, a blank and a key", alias)
+		}
+		if o := meant[low]; o != "" && o != m {
+			fault("maps", "%s = %.40q contradicts %s, which the same name without regard to case means", alias, m, o)
+		}
+		meant[low] = m
 	}
-	l.httpFaults(network, address, fault)
-	return errs
 }
 
 // httpFaults are those of what the door http has alone.
@@ -129,10 +146,16 @@ var Doors = []string{"socketmap", "exim", "http"}
 // Maps are the maps of a socketmap listener.
 var Maps = []string{"QUERY", "QUERYwithTLSRPT", "sts"}
 
+// maxSocketPath is the longest path of a unix socket in bytes: sun_path without its NUL.
+const maxSocketPath = 107
+
 // Network returns network and address for package net: "unix" with a path, or "tcp" with a
 // loopback address. Other addresses are refused except for the door http.
 func (l *Listen) Network() (network, address string, err error) {
 	if path, ok := strings.CutPrefix(l.Address, "unix:"); ok && path != "" {
+		if len(path) > maxSocketPath {
+			return "", "", fmt.Errorf("the path of a unix socket has at most %d bytes, this has %d", maxSocketPath, len(path))
+		}
 		return "unix", path, nil
 	}
 	a, ok := strings.CutPrefix(l.Address, "inet:")
@@ -184,30 +207,21 @@ func (s *Settings) parseListen(name string, v any, lines lineIndex) (errs []erro
 	s.Listen = nil
 	for i, t := range list {
 		l := Listen{where: at(name, lines.nth("listen", i))}
+		texts := map[string]*string{
+			"door": &l.Door, "address": &l.Address, "mode": &l.Mode, "owner": &l.Owner, "group": &l.Group,
+			"certificate": &l.Certificate, "key": &l.Key, "client-ca": &l.ClientCA, "token-file": &l.TokenFile,
+		}
 		for _, k := range slices.Sorted(maps.Keys(t)) {
 			bad := func(why string) {
 				errs = append(errs, &Problem{Where: at(name, lines.nth("listen."+k, i)), Key: "listen." + k, Why: why})
 			}
-			var to *string
+			if to := texts[k]; to != nil {
+				if *to, ok = t[k].(string); !ok {
+					bad("want a text in quotes")
+				}
+				continue
+			}
 			switch k {
-			case "door":
-				to = &l.Door
-			case "address":
-				to = &l.Address
-			case "mode":
-				to = &l.Mode
-			case "owner":
-				to = &l.Owner
-			case "group":
-				to = &l.Group
-			case "certificate":
-				to = &l.Certificate
-			case "key":
-				to = &l.Key
-			case "client-ca":
-				to = &l.ClientCA
-			case "token-file":
-				to = &l.TokenFile
 			case "names":
 				list, ok := t[k].([]any)
 				for _, v := range list {
@@ -217,7 +231,6 @@ func (s *Settings) parseListen(name string, v any, lines lineIndex) (errs []erro
 				if !ok {
 					bad(`want ["NAME"]`)
 				}
-				continue
 			case "check", "page":
 				is, ok := t[k].(bool)
 				if !ok {
@@ -228,7 +241,6 @@ func (s *Settings) parseListen(name string, v any, lines lineIndex) (errs []erro
 				} else {
 					l.Check = &is
 				}
-				continue
 			case "maps":
 				m, ok := t[k].(map[string]any)
 				if !ok {
@@ -241,13 +253,8 @@ func (s *Settings) parseListen(name string, v any, lines lineIndex) (errs []erro
 						bad(`want { name = "QUERY" }`)
 					}
 				}
-				continue
 			default:
 				bad(unknown(k, []string{"door", "address", "mode", "owner", "group", "maps", "certificate", "key", "client-ca", "token-file", "names", "check", "page"}))
-				continue
-			}
-			if *to, ok = t[k].(string); !ok {
-				bad("want a text in quotes")
 			}
 		}
 		s.Listen = append(s.Listen, l)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,17 +97,22 @@ func Load(src Source) (*Settings, error) {
 	return s, errors.Join(errs...)
 }
 
+// Path is the file that is read if it exists; "" if there is none to look for.
+func (src Source) Path() string {
+	if src.File != "" {
+		return src.File
+	}
+	if _, err := os.Stat(SystemFile); !errors.Is(err, fs.ErrNotExist) {
+		return SystemFile
+	}
+	return userFile(src.Getenv)
+}
+
 // loadFile reads the file of the source, if there is one.
 func (s *Settings) loadFile(src Source) error {
-	name, named := src.File, src.File != ""
-	if !named {
-		name = SystemFile
-		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-			name = userFile(src.Getenv)
-		}
-		if name == "" {
-			return nil
-		}
+	name, named := src.Path(), src.File != ""
+	if name == "" {
+		return nil
 	}
 	b, err := os.ReadFile(name)
 	if !named && errors.Is(err, fs.ErrNotExist) {
@@ -165,16 +171,20 @@ func (s *Settings) Parse(name, text string) error {
 		}
 		for _, k := range slices.Sorted(maps.Keys(sub)) {
 			key := table + "." + k
-			r := find(key)
+			r := find(strings.ReplaceAll(key, "_", "-"))
 			if r == nil {
 				bad(key, unknown(key, keys()))
+				continue
+			}
+			if _, twice := sub[strings.ReplaceAll(k, "_", "-")]; twice && strings.Contains(k, "_") {
+				bad(key, "is "+r.Key+", which is given, too")
 				continue
 			}
 			if err := r.setTOML(s, sub[k]); err != nil {
 				bad(key, err.Error())
 				continue
 			}
-			s.origins[key] = at(name, lines.of(key))
+			s.origins[r.Key] = at(name, lines.of(key))
 		}
 	}
 	return errors.Join(errs...)
@@ -332,23 +342,51 @@ func (s *Settings) check() (errs []error) {
 	if s.Memory != "accept" && s.Store == "memory" {
 		bad("memory.action", "%s: a store in memory is lost at exit; name a persistent one, such as bolt:FILE (store.path is that of: %s)", s.Memory, s.Origin("store.path"))
 	}
+	if u, err := url.Parse(s.Store); err == nil && s.StorePassword != "" {
+		if _, has := u.User.Password(); has {
+			bad("store.password-file", "the URL of store.path has a password, too (%s)", s.Origin("store.path"))
+		}
+	}
 	if len(s.Names) > 0 && s.Level != "secure" && s.Origin("policy.names") != "--name" {
 		bad("policy.names", "only means something at policy.level secure, which is %s (%s)", s.Level, s.Origin("policy.level"))
 	}
 	seen := map[string]string{}
+	use := func(where, key string, l *Listen) {
+		network, addr, err := l.Network()
+		if err != nil {
+			return
+		}
+		if o := seen[network+addr]; o != "" {
+			errs = append(errs, &Problem{Where: where, Key: key, Why: fmt.Sprintf("%s is used already (%s)", l.Address, o)})
+		}
+		seen[network+addr] = where
+	}
 	for i := range s.Listen {
 		l := &s.Listen[i]
 		errs = append(errs, l.faults()...)
-		network, addr, err := l.Network()
-		if err != nil {
-			continue
+		use(l.where, "listen.address", l)
+	}
+	if l := s.MetricsListen(); s.Metrics != "" {
+		if _, _, err := l.Network(); err != nil {
+			bad("serve.metrics", "%v", err)
 		}
-		if o := seen[network+addr]; o != "" {
-			errs = append(errs, &Problem{Where: l.where, Key: "listen.address", Why: fmt.Sprintf("%s is used already (%s)", l.Address, o)})
+		use(s.Origin("serve.metrics"), "serve.metrics", &l)
+	}
+	if l := s.ControlListen(); s.Control != "" {
+		if _, _, err := l.Network(); err != nil {
+			bad("serve.control", "%v", err)
 		}
-		seen[network+addr] = l.where
+		use(s.Origin("serve.control"), "serve.control", &l)
 	}
 	return errs
+}
+
+// MetricsListen is the listener of the metrics.
+func (s *Settings) MetricsListen() Listen { return Listen{Door: "http", Address: s.Metrics} }
+
+// ControlListen is the control socket, which is for the user of the daemon alone.
+func (s *Settings) ControlListen() Listen {
+	return Listen{Door: "http", Address: "unix:" + s.Control, Mode: "0600"}
 }
 
 // A lineIndex knows the lines of keys.

@@ -3,6 +3,8 @@ package settings
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +15,8 @@ import (
 func Example(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# Configuration of mxauth. Every line that is commented out shows the default.\n" +
-		"# A setting can also be given by the variable MXAUTH_TABLE_KEY, and most by a flag.\n")
+		"# A setting can also be given by the variable MXAUTH_TABLE_KEY, and most by a flag.\n" +
+		"# Keys may have _ in place of -.\n")
 	last := ""
 	for i := range table {
 		r := &table[i]
@@ -79,8 +82,10 @@ func (s *Settings) Print(w io.Writer) error {
 			last = name
 		}
 		v := *s
-		if r.Key == "store.path" {
-			v.Store = withoutPassword(v.Store)
+		v.Store = withoutPassword(v.Store)
+		v.Servers = slices.Clone(s.Servers)
+		for i := range v.Servers {
+			v.Servers[i] = withoutPassword(v.Servers[i])
 		}
 		fmt.Fprintf(&b, "%s = %s  # %s\n", key, r.literal(&v), s.Origin(r.Key))
 	}
@@ -91,23 +96,31 @@ func (s *Settings) Print(w io.Writer) error {
 		if strings.HasPrefix(l.Address, "unix:") {
 			fmt.Fprintf(&b, "mode = \"%04o\"\n", uint32(mode))
 		}
-		l.printHTTP(&b)
+		l.printRest(&b)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// printHTTP writes what a listener of the door http has in addition.
-func (l *Listen) printHTTP(b *strings.Builder) {
-	if l.Door != "http" {
-		return
-	}
+// printRest writes what a listener may have in addition to door, address and mode.
+func (l *Listen) printRest(b *strings.Builder) {
 	for _, f := range []struct{ key, value string }{
+		{"owner", l.Owner}, {"group", l.Group},
 		{"certificate", l.Certificate}, {"key", l.Key}, {"client-ca", l.ClientCA}, {"token-file", l.TokenFile},
 	} {
 		if f.value != "" {
 			fmt.Fprintf(b, "%s = %q\n", f.key, f.value)
 		}
+	}
+	if len(l.Maps) > 0 {
+		var list []string
+		for _, alias := range slices.Sorted(maps.Keys(l.Maps)) {
+			list = append(list, fmt.Sprintf("%q = %q", alias, l.Maps[alias]))
+		}
+		fmt.Fprintf(b, "maps = { %s }\n", strings.Join(list, ", "))
+	}
+	if l.Door != "http" {
+		return
 	}
 	if len(l.Names) > 0 {
 		fmt.Fprintf(b, "names = [\"%s\"]\n", strings.Join(l.Names, `", "`))

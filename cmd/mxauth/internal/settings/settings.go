@@ -32,8 +32,10 @@ type Settings struct {
 	// Trust and storage.
 	CAFile string // file or folder; "": the system's
 	Store  string // "memory", "bolt:FILE", a redis:// URL
-	Allow  []string
-	Deny   []string
+	// StorePassword is a file with the password of a redis:// URL; "": the URL has it, or there is none.
+	StorePassword string
+	Allow         []string
+	Deny          []string
 
 	// Policy of this mail server.
 	Level           string
@@ -135,6 +137,8 @@ var table = []Setting{
 
 	{Key: "store.path", Type: String, Flag: "store", Hint: "URL", Default: "memory", to: func(s *Settings) any { return &s.Store },
 		Help: "where MTA-STS policies are kept: memory, bolt:FILE, or a redis:// or rediss:// URL"},
+	{Key: "store.password-file", Type: String, Hint: "FILE", to: func(s *Settings) any { return &s.StorePassword },
+		Help: "file with the password of a store on a server, so that the URL needs none; no one else may read it"},
 
 	{Key: "policy.level", Type: Word, Flag: "level", Hint: "WORD", Words: []string{"default", "opportunistic", "dane", "dane-only", "sts", "secure"}, Default: "default", to: func(s *Settings) any { return &s.Level },
 		Help: "local policy: default, opportunistic, dane, dane-only, sts or secure"},

@@ -113,6 +113,29 @@ F:20: listen.mode: "999" is not an octal mode such as 0660`
 	}
 }
 
+// TestUnderscores: a key may have _ in place of -, as the settings of Postfix and of other policy
+// servers have, but not both.
+func TestUnderscores(t *testing.T) {
+	s, err := load(t, "[policy]\nmin_tls = \"off\"\n[serve]\nallow_deviation = true\n", nil)
+	if err != nil || s.MinTLS != "off" || !s.AllowDeviation || filepath.Base(s.Origin("serve.allow-deviation")) != "mxauth.toml:4" {
+		t.Error(s, err)
+	}
+	_, err = load(t, "[serve]\nallow-deviation = false\nallow_deviation = true\n", nil)
+	if err == nil || !strings.Contains(err.Error(), "mxauth.toml:3: serve.allow_deviation: is serve.allow-deviation, which is given, too") {
+		t.Error(err)
+	}
+}
+
+// TestTwoPasswords: the password of a store is in its URL or in a file.
+func TestTwoPasswords(t *testing.T) {
+	for url, want := range map[string]string{"redis://u:p@h": "mxauth.toml:3: store.password-file: the URL of store.path has a password, too", "redis://u@h": "", "redis://h": ""} {
+		_, err := load(t, "[store]\npath = \""+url+"\"\npassword-file = \"f\"\n", nil)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", url, err, want)
+		}
+	}
+}
+
 func TestSyntax(t *testing.T) {
 	_, err := load(t, "[resolver]\nservers = [\n", nil)
 	if err == nil || !strings.Contains(err.Error(), "mxauth.toml:2:") && !strings.Contains(err.Error(), "mxauth.toml:3:") {
@@ -197,6 +220,62 @@ func TestPrint(t *testing.T) {
 	again := settings.Defaults()
 	if err := again.Parse("printed", b.String()); err != nil {
 		t.Errorf("what is printed cannot be read: %v\n%s", err, b.String())
+	}
+}
+
+// What is printed of a listener is all that it has, and can be read again.
+func TestPrintListen(t *testing.T) {
+	s, err := load(t, "[resolver]\nservers = [\"https://user:secret@dns.example/q\"]\n[[listen]]\ndoor=\"socketmap\"\naddress=\"unix:/run/x\"\nmode=\"0600\"\n"+
+		"owner=\"root\"\ngroup=\"postfix\"\nmaps={ postfix = \"QUERY\", \"a.b\" = \"sts\" }\n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := s.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "secret") {
+		t.Errorf("a password is printed: %s", b.String())
+	}
+	again := settings.Defaults()
+	if err := again.Parse("printed", b.String()); err != nil || strings.Join(again.Differences(s), " ") != "resolver.servers" {
+		t.Errorf("%v %v\n%s", err, again.Differences(s), b.String())
+	}
+}
+
+// TestMapNames: a name has one meaning, whatever its case, and can be asked for.
+func TestMapNames(t *testing.T) {
+	for in, want := range map[string]string{
+		`postfix = "QUERY", Postfix = "QUERY"`: "",
+		`query = "QUERY"`:                      "",
+		`query = "sts"`:                        `query = "sts" contradicts QUERY`,
+		`Postfix = "QUERY", postfix = "sts"`:   `postfix = "sts" contradicts QUERY`,
+		`"a b" = "QUERY"`:                      `"a b" is no name of a map`,
+		`"" = "QUERY"`:                         `"" is no name of a map`,
+	} {
+		_, err := load(t, "[[listen]]\ndoor = \"socketmap\"\naddress = \"unix:/run/x\"\nmaps = { "+in+" }\n", nil)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", in, err, want)
+		}
+	}
+}
+
+// TestServeAddresses: what the daemon listens at besides its doors is checked like these.
+func TestServeAddresses(t *testing.T) {
+	const listen = "[[listen]]\ndoor = \"exim\"\naddress = \"unix:/run/x\"\n"
+	for in, want := range map[string]string{
+		`metrics = "inet:127.0.0.1:9100"`:                    "",
+		`metrics = "unix:/run/m"`:                            "",
+		`metrics = "127.0.0.1:9100"`:                         "mxauth.toml:2: serve.metrics: \"127.0.0.1:9100\" is neither unix:PATH nor inet:HOST:PORT",
+		`metrics = "unix:/run/x"`:                            "mxauth.toml:2: serve.metrics: unix:/run/x is used already",
+		`metrics = "unix:/` + strings.Repeat("m", 107) + `"`: "mxauth.toml:2: serve.metrics: the path of a unix socket has at most 107 bytes, this has 108",
+		`control = "/` + strings.Repeat("m", 107) + `"`:      "mxauth.toml:2: serve.control: the path of a unix socket has at most 107 bytes, this has 108",
+		`control = "/run/x"`:                                 "mxauth.toml:2: serve.control: unix:/run/x is used already",
+	} {
+		_, err := load(t, "[serve]\n"+in+"\n"+listen, nil)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", in, err, want)
+		}
 	}
 }
 

@@ -5,44 +5,28 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/socketmap"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 // A speaker answers each request on a connection with the next of its texts, and closes the
 // connection after the last.
 func speaker(t *testing.T, texts ...string) (network, address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	t.Cleanup(func() { l.Close(); wg.Wait() })
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
+	return "tcp", servetest.TCP(t, func(c net.Conn) {
+		b := make([]byte, 4096)
+		for _, text := range texts {
+			if _, err := c.Read(b); err != nil {
 				return
 			}
-			wg.Go(func() {
-				defer c.Close()
-				b := make([]byte, 4096)
-				for _, text := range texts {
-					if _, err := c.Read(b); err != nil {
-						return
-					}
-					if _, err := c.Write([]byte(text)); err != nil {
-						return
-					}
-				}
-			})
+			if _, err := c.Write([]byte(text)); err != nil {
+				return
+			}
 		}
 	})
-	return "tcp", l.Addr().String()
 }
 
 func TestClient(t *testing.T) {

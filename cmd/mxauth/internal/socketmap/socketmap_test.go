@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/socketmap"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,20 +51,7 @@ func start(t *testing.T, c socketmap.Config) (*socketmap.Server, string) {
 		c.Maps = map[string]string{"QUERY": "plain", "QUERYwithTLSRPT": "extended", "postfix": "plain"}
 	}
 	s := socketmap.New(c)
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	t.Cleanup(func() {
-		s.Close()
-		if err := <-done; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	})
-	return s, path
+	return s, servetest.Start(t, s)
 }
 
 func dial(t *testing.T, path string) (net.Conn, *bufio.Reader) {

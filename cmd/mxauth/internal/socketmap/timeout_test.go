@@ -6,34 +6,13 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/socketmap"
+	"github.com/mxauth/mxauth/internal/servetest"
 )
-
-// A pipeListener accepts pipes, whose deadlines are those of imitated time.
-type pipeListener struct {
-	conns chan net.Conn
-	close func()
-}
-
-func newPipeListener() *pipeListener {
-	conns := make(chan net.Conn)
-	return &pipeListener{conns, sync.OnceFunc(func() { close(conns) })}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	c, ok := <-l.conns
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return c, nil
-}
-func (l *pipeListener) Close() error   { l.close(); return nil }
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // inTime runs f with a connection to a server, in imitated time.
 func inTime(t *testing.T, c socketmap.Config, f func(t *testing.T, s *socketmap.Server, c net.Conn)) {
@@ -41,17 +20,9 @@ func inTime(t *testing.T, c socketmap.Config, f func(t *testing.T, s *socketmap.
 	synctest.Test(t, func(t *testing.T) {
 		c.Maps = map[string]string{"QUERY": "plain"}
 		s := socketmap.New(c)
-		l := newPipeListener()
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
-		client, server := net.Pipe()
-		l.conns <- server
+		client := servetest.StartPipes(t, s).Dial()
 		f(t, s, client)
 		client.Close()
-		s.Close()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mxauth/mxauth/dnssec/wire"
+	"github.com/mxauth/mxauth/internal/nametest"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -18,14 +19,7 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func p256() elliptic.Curve { return elliptic.P256() }
 
-func name(tb testing.TB, s string) rfc6125.Name {
-	tb.Helper()
-	n, err := rfc6125.ParseName(s)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return n
-}
+var name = nametest.Name
 
 func key0(tb testing.TB, m *wire.Message) rfc6125.Name {
 	tb.Helper()

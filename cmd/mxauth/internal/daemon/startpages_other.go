@@ -1,0 +1,6 @@
+//go:build !linux
+
+package daemon
+
+// releaseStartPages does nothing.
+func releaseStartPages() {}
