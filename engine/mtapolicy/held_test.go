@@ -178,3 +178,22 @@ func TestEximNoHosts(t *testing.T) {
 		}
 	}
 }
+
+// TestTLSAOfHeldHost: at the level dane-only Postfix may use a host whose TLSA lookup failed here alone,
+// and the reply says so. It does not use one whose lookup fails in Postfix too.
+func TestTLSAOfHeldHost(t *testing.T) {
+	for kind, want := range map[string]bool{"dours": true, "dserv": false, "aserv": false} {
+		p := situation{hosts: []string{"dok", kind}, secure: true}.plan()
+		r, err := mtapolicy.Postfix(p, mtapolicy.Options{})
+		if err != nil || !strings.HasPrefix(r.Text, "dane-only") {
+			t.Errorf("%s: %q, %v", kind, r.Text, err)
+		}
+		got := false
+		for _, d := range r.Deviations {
+			got = got || d.ID == mtapolicy.WeakerTLSAHost && d.Host == p.Hosts[1].Name.String()
+		}
+		if got != want {
+			t.Errorf("%s: deviations %v, want %s: %t", kind, r.Deviations, mtapolicy.WeakerTLSAHost, want)
+		}
+	}
+}
