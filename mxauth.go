@@ -147,9 +147,7 @@ func New(c Config) (_ *Client, err error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	k := &Client{c: c}
 	defer func() {
 		if err != nil {

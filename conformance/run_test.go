@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/mxauth/mxauth/conformance"
 	"github.com/mxauth/mxauth/conformance/vectors"
+	"github.com/mxauth/mxauth/internal/filetest"
 )
 
 // TestVectors runs every published set, as mxconform does.
@@ -37,29 +37,13 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// folder lays out a small folder of vectors of our own.
-func folder(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 const records = `{"source":"x","txt":"v=TLSRPTv1; rua=mailto:a@example.org","valid":true,"rua":[["mailto:a@example.org"]]}
 {"source":"x","txt":"v=TLSRPTv1; rua=mailto:a@example.org","valid":false}
 {"source":"x","txt":"v=TLSRPTv2","valid":false}
 `
 
 func TestRun(t *testing.T) {
-	dir := folder(t, map[string]string{"README.md": "x", "tlsrpt/README.md": "x", "tlsrpt/SHA256SUMS": "x", "tlsrpt/records.jsonl": records})
+	dir := filetest.Tree(t, map[string]string{"README.md": "x", "tlsrpt/README.md": "x", "tlsrpt/SHA256SUMS": "x", "tlsrpt/records.jsonl": records})
 	run := func(exceptions string) conformance.SetReport {
 		t.Helper()
 		ex, err := conformance.Exceptions(strings.NewReader(exceptions))
@@ -105,7 +89,7 @@ func TestRunFailsWhereNothingIsShown(t *testing.T) {
 		"a set that has no reader": {"other/x.jsonl": "{}", "tlsrpt/records.jsonl": strings.SplitAfter(records, "\n")[0]},
 		"a broken file":            {"tlsrpt/records.jsonl": "{"},
 	} {
-		rep, err := conformance.Run(t.Context(), conformance.Config{Vectors: folder(t, files)})
+		rep, err := conformance.Run(t.Context(), conformance.Config{Vectors: filetest.Tree(t, files)})
 		if err != nil || rep.OK() {
 			t.Errorf("%s: ok %v, %v", what, rep.OK(), err)
 		}
@@ -113,9 +97,9 @@ func TestRunFailsWhereNothingIsShown(t *testing.T) {
 	for what, c := range map[string]conformance.Config{
 		"no folder":      {Vectors: filepath.Join(t.TempDir(), "none")},
 		"an empty one":   {Vectors: t.TempDir()},
-		"no such set":    {Vectors: folder(t, map[string]string{"tlsrpt/records.jsonl": records}), Only: []string{"none"}},
-		"set not there":  {Vectors: folder(t, map[string]string{"tlsrpt/records.jsonl": records}), Only: []string{"limbo"}},
-		"a file instead": {Vectors: filepath.Join(folder(t, map[string]string{"f": "x"}), "f")},
+		"no such set":    {Vectors: filetest.Tree(t, map[string]string{"tlsrpt/records.jsonl": records}), Only: []string{"none"}},
+		"set not there":  {Vectors: filetest.Tree(t, map[string]string{"tlsrpt/records.jsonl": records}), Only: []string{"limbo"}},
+		"a file instead": {Vectors: filepath.Join(filetest.Tree(t, map[string]string{"f": "x"}), "f")},
 	} {
 		if rep, err := conformance.Run(t.Context(), c); !errors.Is(err, conformance.ErrVectors) || rep.OK() {
 			t.Errorf("%s: ok %v, %v", what, rep.OK(), err)
@@ -124,7 +108,7 @@ func TestRunFailsWhereNothingIsShown(t *testing.T) {
 }
 
 func TestOnly(t *testing.T) {
-	dir := folder(t, map[string]string{"tlsrpt/records.jsonl": records, "idna/IdnaTestV2.txt": "a; ; ; ; ; ; \n"})
+	dir := filetest.Tree(t, map[string]string{"tlsrpt/records.jsonl": records, "idna/IdnaTestV2.txt": "a; ; ; ; ; ; \n"})
 	rep, err := conformance.Run(t.Context(), conformance.Config{Vectors: dir, Only: []string{"idna"}})
 	if err != nil || len(rep.Sets) != 1 || rep.Sets[0].Set != "idna" || !rep.OK() {
 		t.Errorf("%+v, %v", rep, err)
@@ -132,7 +116,7 @@ func TestOnly(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	dir := folder(t, map[string]string{"tlsrpt/records.jsonl": records})
+	dir := filetest.Tree(t, map[string]string{"tlsrpt/records.jsonl": records})
 	ex, _ := conformance.Exceptions(strings.NewReader("tlsrpt\trecords:3\tpasses\n"))
 	rep, err := conformance.Run(t.Context(), conformance.Config{Vectors: dir, Exceptions: ex})
 	if err != nil {

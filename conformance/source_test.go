@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mxauth/mxauth/conformance/register"
+	"github.com/mxauth/mxauth/internal/filetest"
 )
 
 // leastInSource is how many MUST and MUST NOT of the register have their id on the line
@@ -109,22 +110,13 @@ func TestRequirementsInSource(t *testing.T) {
 // TestCitations: an id is found in a comment alone, and one that does not exist is found too.
 func TestCitations(t *testing.T) {
 	reqs := []register.Requirement{{ID: "STS-3.3-10"}, {ID: "NSEC3-5155-8.1-01"}, {ID: "NSEC3-9276-3.2-02"}, {ID: "TA9718-SecCons-01"}}
-	dir := t.TempDir()
-	for name, text := range map[string]string{
+	dir := filetest.Tree(t, map[string]string{
 		"a.go": "package a\n\nvar a = \"STS-3.3-11\" // STS-3.3-10: RFC 8461 section 3.3; NSEC3-5155-8.1-01: RFC 5155 section 8.1\n" +
 			"// NSEC3-9276-3.2-02, STS-9.9-99 (RFC 1) and TA9718-SecCons-01. XSTS-3.3-10 is none, nor is STS-3.3.\n",
 		"a_test.go":          "package a\n\n// STS-1-01\n",
 		"testdata/b.go":      "package b\n\n// STS-1-01\n",
 		"conformance/c/c.go": "package c\n\n// STS-1-01\n",
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	var got []string
 	for _, c := range citations(t, dir, reqs) {
 		got = append(got, c.id+" "+c.rfc+" "+c.section)

@@ -3,7 +3,6 @@ package dane_test
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -240,14 +239,7 @@ func TestHostileChain(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("exponent %d, %d records", e, len(recs)), func(t *testing.T) {
 				s := set(recs...)
-				var x []*x509.Certificate
-				for _, der := range chain {
-					c, err := x509.ParseCertificate(der)
-					if err != nil {
-						t.Fatal(err)
-					}
-					x = append(x, c)
-				}
+				x := parseAll(t, chain)
 				for name, p := range map[string]dane.Peer{"parsed": {Chain: x}, "raw": {Certs: pkix.ReadChain(chain)}} {
 					verify, rollover := time.Duration(1<<62), time.Duration(1<<62)
 					for range 5 { // the machine does other things as well

@@ -84,7 +84,7 @@ func TestRollover(t *testing.T) {
 			state: dane.RolloverSafe, earliest: now, stale: []dane.Record{otherCA.record(2, 1, 0)}},
 		{name: "no record at all", current: chain(w.leaf), next: chain(next),
 			state: dane.RolloverSafe, earliest: now, missing: []dane.Record{nxt}, nextErr: dane.ErrNoUsable, curErr: dane.ErrNoUsable},
-		{name: "records that do not count for mail", set: []dane.Record{w.root.record(0, 0, 1)}, current: chain(w.leaf), next: chain(next),
+		{name: "records that are not used for mail", set: []dane.Record{w.root.record(0, 0, 1)}, current: chain(w.leaf), next: chain(next),
 			state: dane.RolloverSafe, earliest: now, missing: []dane.Record{nxt}, nextErr: dane.ErrNoUsable, curErr: dane.ErrNoUsable},
 		{name: "bare keys", set: []dane.Record{cur, nxt}, current: dane.Peer{RawKey: w.leaf.RawSubjectPublicKeyInfo}, next: dane.Peer{RawKey: next.RawSubjectPublicKeyInfo}, since: now.Add(-3 * ttl),
 			state: dane.RolloverSafe, earliest: now},

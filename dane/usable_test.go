@@ -2,6 +2,8 @@ package dane_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -161,6 +163,27 @@ func TestWantsRawKey(t *testing.T) {
 			t.Error("a 3 1 1 among others is not seen")
 		}
 	})
+}
+
+// TestSetJSONFaults: what depends on the peer is no fault of a record of a plan, and an
+// unknown word is no fault at all.
+func TestSetJSONFaults(t *testing.T) {
+	n := 0
+	for f := dane.FaultOutranked + 1; f.String() != "invalid"; f++ {
+		var s dane.Set
+		err := json.Unmarshal(fmt.Appendf(nil, `[{"record":%q,"usable":false,"fault":%q}]`, ee, f), &s)
+		if !errors.Is(err, dane.ErrRecord) || !strings.Contains(err.Error(), "depends on the peer") {
+			t.Errorf("%s: %v", f, err)
+		}
+		n++
+	}
+	if n < 3 {
+		t.Errorf("only %d faults depend on the peer", n)
+	}
+	f := dane.FaultOutranked
+	if err := f.UnmarshalText([]byte("no-such-fault")); !errors.Is(err, dane.ErrRecord) || f != dane.FaultOutranked {
+		t.Errorf("%v, %s", err, f)
+	}
 }
 
 func TestSetJSON(t *testing.T) {

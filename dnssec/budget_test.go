@@ -377,6 +377,40 @@ func TestTurns(t *testing.T) {
 			})
 		})
 	}
+	t.Run("of a plan, the share that has asked least is next, the first of several", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex // guards order
+			var order []string
+			w := setup(t)
+			wait := w.delay
+			w.delay = func(ctx context.Context, q dns.Question) {
+				if label, _, isOurs := strings.Cut(q.Name, "-"); isOurs && q.Qtype == dns.TypeA {
+					mu.Lock()
+					order = append(order, label)
+					mu.Unlock()
+				}
+				wait(ctx, q)
+			}
+			v := w.validator()
+			b := dnssec.NewBudget("b", dnssec.Limits{UnderWay: 1})
+			var wg sync.WaitGroup
+			wg.Go(func() { resolveFor(t, v, b.Share("silent"), "silent-0.test. A") })
+			synctest.Wait()
+			for _, name := range []string{"costly", "cheap", "same"} {
+				s := b.Share(name)
+				if name == "costly" {
+					s.Spend(dnssec.Questions, 5)
+				}
+				wg.Go(func() { resolveFor(t, v, s, name+"-0.test. A") })
+				synctest.Wait()
+			}
+			close(w.open)
+			wg.Wait()
+			if got := strings.Join(order, " "); got != "silent cheap same costly" {
+				t.Errorf("asked in the order %s", got)
+			}
+		})
+	})
 	t.Run("a plan that begins finds turns", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := setup(t)

@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -83,18 +84,10 @@ type entry struct {
 
 // NewCached puts a cache before r. Negative fields of cfg mean the default as zero does.
 func NewCached(r Resolver, cfg CacheConfig) *Cached {
-	if cfg.Entries <= 0 {
-		cfg.Entries = DefaultCacheEntries
-	}
-	if cfg.Bytes <= 0 {
-		cfg.Bytes = DefaultCacheBytes
-	}
-	if cfg.FailureTTL <= 0 {
-		cfg.FailureTTL = DefaultFailureTTL
-	}
-	if cfg.LookupTimeout <= 0 {
-		cfg.LookupTimeout = DefaultLookupTimeout
-	}
+	cfg.Entries = cmp.Or(max(cfg.Entries, 0), DefaultCacheEntries)
+	cfg.Bytes = cmp.Or(max(cfg.Bytes, 0), DefaultCacheBytes)
+	cfg.FailureTTL = cmp.Or(max(cfg.FailureTTL, 0), DefaultFailureTTL)
+	cfg.LookupTimeout = cmp.Or(max(cfg.LookupTimeout, 0), DefaultLookupTimeout)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

@@ -53,7 +53,7 @@ func readChain(m *wire.Message, name rfc6125.Name, typ Type) (reading, *LookupEr
 	case len(r.records) > 0:
 		if m.Rcode == wire.RcodeNXDomain {
 			// RFC 6604 section 3: the rcode is that of the end of the chain.
-			return reading{}, failed(q, ErrMalformed, malformedAt(r.final, typ, "NXDOMAIN beside the records that it denies"))
+			return reading{}, failed(q, ErrMalformed, malformedAt(r.final, typ, "NXDOMAIN together with the records that it denies"))
 		}
 		r.kind = Data
 		return r, nil
@@ -136,7 +136,7 @@ func substitute(owner rfc6125.Name, dname wire.RR) (rfc6125.Name, error) {
 	}
 	for i := owner.NumLabels() - dname.Owner.NumLabels() - 1; i >= 0; i-- {
 		if to, err = to.Child(owner.Label(i)); err != nil {
-			return rfc6125.Name{}, fmt.Errorf("the name is too long behind the DNAME")
+			return rfc6125.Name{}, fmt.Errorf("the name is too long after the DNAME is applied")
 		}
 	}
 	return to, nil

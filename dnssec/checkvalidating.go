@@ -43,7 +43,7 @@ func (c StubConfig) CheckValidating(ctx context.Context) error {
 	case err != nil:
 		return l.with(err, m)
 	case r.kind != Data:
-		return fmt.Errorf("%w: %s gives no keys of the root: it, or what it forwards to, knows no DNSSEC", ErrNotValidating, server)
+		return fmt.Errorf("%w: %s gives no keys of the root: it, or the server that it forwards to, does not support DNSSEC", ErrNotValidating, server)
 	case !m.AuthenticData():
 		return fmt.Errorf("%w: %s gives the keys of the root without the AD bit", ErrNotValidating, server)
 	}

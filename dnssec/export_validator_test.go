@@ -47,3 +47,10 @@ type BudgetError = budgetError
 func CheckValidating(ctx context.Context, up Upstream) error {
 	return StubConfig{Upstream: up}.CheckValidating(ctx)
 }
+
+// ShortAlone is the error of a question without a plan that has used up a resource.
+func ShortAlone(r Resource) error {
+	s := NewBudget("alone", Limits{}).Share("alone")
+	s.alone = true
+	return s.short(r, false)
+}

@@ -19,7 +19,7 @@ const (
 
 	// Reasons that the AD-trusting stub gives.
 
-	ReasonADClear       ReasonCode = "ad-clear"       // insecure: the resolver does not vouch for it
+	ReasonADClear       ReasonCode = "ad-clear"       // insecure: the resolver does not confirm it
 	ReasonUpstreamBogus ReasonCode = "upstream-bogus" // the resolver says, or shows, that validation failed there
 	ReasonUpstreamUnfit ReasonCode = "upstream-indeterminate"
 

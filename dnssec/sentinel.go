@@ -42,6 +42,6 @@ var (
 	// [ErrShortage].
 	ErrCacheClosed = Shortage("the cache of answers is closed")
 	// ErrUnprotectedPath is wrapped by [NewStub] when the AD bit of the configured
-	// resolver could be forged by anyone on the way to it.
-	ErrUnprotectedPath = fault.New("dnssec", "the AD bit of this resolver can be forged on the way from it")
+	// resolver could be forged by anyone on the network path to it.
+	ErrUnprotectedPath = fault.New("dnssec", "the AD bit of this resolver can be forged on the network")
 )

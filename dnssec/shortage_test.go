@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mxauth/mxauth/dnssec"
+	"github.com/mxauth/mxauth/dnssec/proof"
 )
 
 // TestIsShortage: what this machine or program lacks is told apart from what DNS, or a
@@ -50,5 +51,17 @@ func TestIsShortage(t *testing.T) {
 	}
 	if text := dnssec.Shortage("all turns are taken").Error(); text != "all turns are taken" {
 		t.Errorf("%q", text)
+	}
+}
+
+// TestIsShortageAlone: without a plan, what a question costs is a property of the records.
+// The memory is shared with other questions, so a lack of it says nothing of the records.
+func TestIsShortageAlone(t *testing.T) {
+	for _, r := range []dnssec.Resource{dnssec.Questions, dnssec.Sends, dnssec.Bytes, dnssec.SignatureCost, dnssec.Digests, dnssec.HashRounds, dnssec.Memory} {
+		err := dnssec.ShortAlone(r)
+		var spent *dnssec.BudgetError
+		if isMemory := r == dnssec.Memory; !errors.Is(err, proof.ErrBudget) || errors.As(err, &spent) != isMemory {
+			t.Errorf("%s: %T %v", r, err, err)
+		}
 	}
 }

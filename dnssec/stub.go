@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,16 +71,12 @@ func NewStub(cfg StubConfig) (*Stub, error) {
 	if !cfg.TrustPath && !(ok && p.ProtectedPath()) {
 		return nil, fmt.Errorf("%w: use a resolver at a loopback address, or by DNS over TLS or HTTPS, or validate here", ErrUnprotectedPath)
 	}
-	if cfg.UnderWay <= 0 {
-		cfg.UnderWay = DefaultUnderWay
-	}
+	cfg.UnderWay = cmp.Or(max(cfg.UnderWay, 0), DefaultUnderWay)
 	s := &Stub{up: cfg.Upstream, now: cfg.Now, log: cfg.Logger, turns: newTurns(cfg.UnderWay)}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s.log = cmp.Or(s.log, slog.New(slog.DiscardHandler))
 	return s, nil
 }
 
@@ -157,13 +154,13 @@ func (l *lookup) judge(m *wire.Message) {
 		}
 	}
 	a.Reason = Reason{Code: ReasonADClear, Name: name, Type: typ,
-		Text: fmt.Sprintf("the resolver does not vouch for %s %s (AD clear)", name, typ)}
+		Text: fmt.Sprintf("the resolver does not confirm %s %s (AD clear)", name, typ)}
 	// RFC 9276 section 3.2: a resolver that calls a denial insecure because of its many
 	// NSEC3 iterations says so. What hangs on the denial may treat that as a failure.
 	for _, e := range a.EDE {
 		if e.Code == EDEUnsupportedIterations && a.Kind != Data {
 			a.Reason.Code, a.Reason.EDE = ReasonNSEC3Iterations, e.Code
-			a.Reason.Text = fmt.Sprintf("the resolver does not vouch for the absence of %s %s: its proof has too many NSEC3 iterations", name, typ)
+			a.Reason.Text = fmt.Sprintf("the resolver does not confirm the absence of %s %s: its proof has too many NSEC3 iterations", name, typ)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func TestStubAliasFailuresSayWhy(t *testing.T) {
 		{"a DNAME whose target cannot be read", new(world).on("mx.example.org A", secure(unreadable)),
 			dnssec.Reason{Code: dnssec.ReasonMalformed, Name: org, Type: dnssec.TypeDNAME, Text: "the target of the DNAME cannot be read"}},
 		{"a DNAME that makes too long a name", new(world).on("mx.example.org A", secure(long)),
-			dnssec.Reason{Code: dnssec.ReasonMalformed, Name: org, Type: dnssec.TypeDNAME, Text: "the name is too long behind the DNAME"}},
+			dnssec.Reason{Code: dnssec.ReasonMalformed, Name: org, Type: dnssec.TypeDNAME, Text: "the name is too long after the DNAME is applied"}},
 		{"an alias that changed meanwhile", new(world).on("mx.example.org A", data(mxToB, bA)).on("mx.example.org CNAME", secure(data())),
 			dnssec.Reason{Code: dnssec.ReasonAliasMoved, Name: mx, Type: dnssec.TypeCNAME, Text: "the alias at mx.example.org changed while it was looked up"}},
 	} {

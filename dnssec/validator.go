@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -124,9 +125,7 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	if cfg.Algorithms == nil {
 		cfg.Algorithms = proof.DefaultAlgorithms()
 	}
-	if cfg.MaxNSEC3Iterations == 0 {
-		cfg.MaxNSEC3Iterations = DefaultMaxNSEC3Iterations
-	}
+	cfg.MaxNSEC3Iterations = cmp.Or(cfg.MaxNSEC3Iterations, DefaultMaxNSEC3Iterations)
 	cfg.MaxNSEC3Iterations = max(cfg.MaxNSEC3Iterations, 0)
 	if cfg.MaxNSEC3Iterations > math.MaxUint16 {
 		errs = append(errs, fault.Errorf("dnssec", "MaxNSEC3Iterations is %d, more than a record can say", cfg.MaxNSEC3Iterations))
@@ -150,15 +149,11 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	if cfg.ExchangeTimeout < 0 {
 		errs = append(errs, fault.New("dnssec", "ValidatorConfig.ExchangeTimeout is negative"))
 	}
-	if cfg.ExchangeTimeout == 0 {
-		cfg.ExchangeTimeout = DefaultExchangeTimeout
-	}
+	cfg.ExchangeTimeout = cmp.Or(cfg.ExchangeTimeout, DefaultExchangeTimeout)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	v := &Validator{
 		cfg:      cfg,
 		points:   make(map[rfc6125.Name]*point, len(cfg.Anchors)),

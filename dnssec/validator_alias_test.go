@@ -64,7 +64,7 @@ func TestValidatorAliases(t *testing.T) {
 		tr.want("out.example.test. A", "bogus signature-invalid")
 	})
 	for _, id := range []string{"DNSSEC4035-4.8-01", "DNAME6672-5.3.1-01"} {
-		t.Run(id+" the DNAME vouches for the CNAME that it makes", func(t *testing.T) {
+		t.Run(id+" the DNAME confirms the CNAME that it makes", func(t *testing.T) {
 			tr := newTree(t)
 			a, err := tr.get("www.d.example.test. A")
 			if outcome(a, err) != "secure data" || len(a.Chain) != 1 || a.Chain[0].Type != dnssec.TypeDNAME || a.Final != name(t, "www.target.example.test.") {

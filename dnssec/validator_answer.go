@@ -181,7 +181,7 @@ func (a *Answer) add(v verdict, expires, sigEnd time.Time) {
 func (t *task) collect(r *reply, set *proof.RRset, a *Answer) verdict {
 	if set.Type != wire.TypeCNAME && find(r.answer, set.Owner, wire.TypeCNAME) != nil {
 		v := verdict{status: Indeterminate, kind: ErrMalformed, server: r.server,
-			reason: malformedAt(set.Owner, TypeCNAME, "an alias beside other records of the name")}
+			reason: malformedAt(set.Owner, TypeCNAME, "an alias in addition to other records of the name")}
 		return v
 	}
 	p := t.verifyAlias(r, set)
@@ -334,7 +334,7 @@ func (t *task) follow(r *reply, d *redirection, cname *proof.RRset, step *Alias)
 	if d.malformed {
 		if r.msg.Rcode == wire.RcodeYXDomain {
 			return verdict{status: Indeterminate, kind: ErrRefused, server: r.server, reason: Reason{
-				Code: ReasonRcode, Name: step.Owner, Type: TypeDNAME, Text: "the name is too long behind the DNAME"}}
+				Code: ReasonRcode, Name: step.Owner, Type: TypeDNAME, Text: "the name is too long after the DNAME is applied"}}
 		}
 		return t.malformed(r, d.owner, TypeDNAME, "a DNAME that makes no name")
 	}

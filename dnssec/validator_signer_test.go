@@ -18,7 +18,7 @@ func (z *testZone) signAs(t testing.TB, signer string, set []dns.RR) *dns.RRSIG 
 	return signSet(t, z.keys[0], signer, set, z.from, z.until)
 }
 
-// island adds a zone below unsigned.test that is signed, and that nothing vouches for.
+// island adds a zone below unsigned.test that is signed, and that nothing confirms.
 func (tr *tree) island() *testZone {
 	z := tr.zone("island.unsigned.test.", "mx A 192.0.2.1")
 	z.ds = []dns.RR{}

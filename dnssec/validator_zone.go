@@ -143,7 +143,7 @@ func (t *task) keys(name rfc6125.Name, trust proof.Trust, p *point) *zone {
 // by its algorithm, or where that is supported by its digest type.
 func (t *task) unsupported(name rfc6125.Name, trust proof.Trust) verdict {
 	v := insecure(name, TypeDS, ReasonUnsupportedAlgorithm, EDEUnsupportedAlgorithm,
-		name.String()+" is signed only by algorithms, or vouched for by digests, that are not supported")
+		name.String()+" is signed only with algorithms, or has only DS digest types, that are not supported")
 	for _, k := range trust.Keys {
 		v.reason.Number = uint16(k.Algorithm)
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -134,9 +135,7 @@ func New(c Config) (*Engine, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Trace == nil {
 		c.Trace = &Trace{}
 	}
@@ -144,12 +143,8 @@ func New(c Config) (*Engine, error) {
 	if e.roots = c.Roots; c.Roots == nil {
 		e.roots, e.rootsErr = pkix.SystemRoots()
 	}
-	if c.CachedPlans == 0 {
-		c.CachedPlans = DefaultCachedPlans
-	}
-	if c.CachedPlanBytes == 0 {
-		c.CachedPlanBytes = DefaultCachedPlanBytes
-	}
+	c.CachedPlans = cmp.Or(c.CachedPlans, DefaultCachedPlans)
+	c.CachedPlanBytes = cmp.Or(c.CachedPlanBytes, DefaultCachedPlanBytes)
 	if c.CachedPlans > 0 && c.CachedPlanBytes > 0 {
 		cache, err := newPlanCache(c.CachedPlans, c.CachedPlanBytes, c.Shuffle)
 		if err != nil {

@@ -233,6 +233,15 @@ func TestConversation(t *testing.T) {
 			if (len(p.Chain) > 0) != (c.want == engine.HandshakeDone) {
 				t.Errorf("%d certificates", len(p.Chain))
 			}
+			// A session has no ending, whatever was said inside it.
+			for err, ending := range map[error]engine.Ending{io.EOF: engine.EndedClosed, timeout: engine.EndedTimeout, context.Canceled: engine.EndedCancelled} {
+				if c.err == err && p.Ending != ending {
+					t.Errorf("ended by %q, want %q", p.Ending, ending)
+				}
+			}
+			if c.want == engine.HandshakeDone && p.Ending != engine.EndedOtherwise {
+				t.Errorf("a session that ended by %q", p.Ending)
+			}
 			// What the words of the detail say is in the fields.
 			awaited := reason.AwaitedNothing
 			for begin, a := range map[string]reason.Awaited{"no greeting: ": reason.AwaitedGreeting, "no answer to EHLO: ": reason.AwaitedEHLO,

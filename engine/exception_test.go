@@ -77,7 +77,7 @@ func TestException(t *testing.T) {
 			engine.Request{Options: engine.Options{DANEAndSTS: engine.Both}}, shows(pki.wrong), engine.Encrypted, true},
 		{"not needed", func(w *world) { w.signed().tlsa(tlsaOf(3, 1, pki.good.Cert)) }, plain, engine.Request{}, shows(pki.good), engine.Authenticated, false},
 		{"nothing demanded before", func(w *world) { w.signed() }, plain, engine.Request{}, none, engine.Cleartext, false},
-		{"audit mode lets it go already", dane, plain, engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), engine.Encrypted, false},
+		{"audit mode allows it already", dane, plain, engine.Request{Options: engine.Options{Audit: true}}, shows(pki.good), engine.Encrypted, false},
 		{"REQUIRETLS to an address is stronger, too", dane, func(x *exception.Exception) { x.Domain = "*" }, engine.Request{NextHop: "[192.0.2.1]", RequireTLS: true}, shows(pki.good), engine.Refused, false},
 		{"dead", dane, func(x *exception.Exception) { x.Ends = epoch }, engine.Request{}, shows(pki.good), engine.Refused, false},
 	} {

@@ -9,6 +9,7 @@ import (
 	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/memory"
 	"github.com/mxauth/mxauth/engine/reason"
+	"github.com/mxauth/mxauth/internal/literal"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 	"github.com/mxauth/mxauth/tlsrpt"
@@ -132,11 +133,8 @@ type Host struct {
 // String returns the name of the host, or its address as SMTP writes it: "[192.0.2.1]",
 // "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3).
 func (h *Host) String() string {
-	switch {
-	case h.Literal.Is6():
-		return "[IPv6:" + h.Literal.String() + "]"
-	case h.Literal.IsValid():
-		return "[" + h.Literal.String() + "]"
+	if h.Literal.IsValid() {
+		return literal.String(h.Literal)
 	}
 	return h.Name.String()
 }

@@ -208,6 +208,18 @@ func TestHeapSize(t *testing.T) {
 			t.Errorf("%s: %d octets", name, n)
 		}
 	}
+	two := &[2]*node{{data: make([]byte, 10_000)}, {data: make([]byte, 20_000)}}
+	if n := engine.HeapSize(two, 1<<20); n < 30_000 || n > 40_000 {
+		t.Errorf("an array of two that hold 30,000 octets: %d octets", n)
+	}
+	m := map[string]int{}
+	for i := range 1000 {
+		m[fmt.Sprint(i)] = i
+	}
+	one, both := engine.HeapSize(&[2]*node{{m: m}, {}}, 1<<20), engine.HeapSize(&[2]*node{{m: m}, {m: m}}, 1<<20)
+	if one < 20_000 || both != one {
+		t.Errorf("a map that two share: %d octets, of one alone %d", both, one)
+	}
 	var v *node
 	held := heapOf(func() any {
 		v = &node{m: map[string]int{}, data: make([]byte, 100_000)}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mxauth/mxauth/internal/literal"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -100,24 +101,13 @@ func parseNextHop(s string) (nextHop, error) {
 		n.host = h
 		return n, err
 	}
-	if a, ok := parseLiteral(inner); ok {
+	if a, ok := literal.Parse(inner); ok {
 		n.kind, n.address = kindLiteral, a
 		return n, nil
 	}
 	h, err := rfc6125.ParseHost(inner)
 	n.kind, n.host = kindHost, h
 	return n, err
-}
-
-// parseLiteral reads the text between the brackets of an address literal (RFC
-// 5321 section 4.1.3). An IPv6 address is accepted without its tag, as MTAs write it.
-func parseLiteral(s string) (netip.Addr, bool) {
-	if tag, rest, ok := strings.Cut(s, ":"); ok && strings.EqualFold(tag, "IPv6") {
-		a, err := netip.ParseAddr(rest)
-		return a, err == nil && a.Is6() && a.Zone() == ""
-	}
-	a, err := netip.ParseAddr(s)
-	return a, err == nil && a.Zone() == ""
 }
 
 // MailPort returns the port that the hosts of a plan for r are connected to. An error wraps
@@ -167,7 +157,7 @@ func (r *Request) check(haveSTS bool) (nextHop, error) {
 		bad("level", "sts needs an MTA-STS client, and none is configured")
 	}
 	if o.DANEAndSTS == Both && !(r.Level == LevelDefault || r.Level == LevelSecure) {
-		bad("dane-and-sts", "both contradicts the level %s, which looks at one of them at most", r.Level)
+		bad("dane-and-sts", "both contradicts the level %s, which uses one of them at most", r.Level)
 	}
 	if o.LowerAll && !r.Level.mandatory() {
 		bad("lower-all", "only means something at the levels dane-only and secure, not at %s", r.Level)

@@ -21,7 +21,7 @@ type Anchor struct {
 // CertificateAnchor returns an anchor that is a certificate. Its constraints
 // (path length, names) and its dates hold for the path (RFC 7672 section 3.1.2,
 // RFC 7671 section 5.2.3; doubt D8). It need not be self-signed, and its own
-// signature is not checked: the caller vouches for it. A nil c gives the zero
+// signature is not checked: the caller confirms it. A nil c gives the zero
 // Anchor.
 func CertificateAnchor(c *x509.Certificate) Anchor { return Anchor{cert: FromX509(c)} }
 

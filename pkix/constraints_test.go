@@ -1,6 +1,7 @@
 package pkix_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	xpkix "crypto/x509/pkix"
 	"encoding/asn1"
@@ -454,5 +455,23 @@ func TestLengths(t *testing.T) {
 		// A form of name of which the leaf has none.
 		nc := constraints(trees(subtree(0xa0, make([]byte, size))), nil)
 		want(t, verify(certs(r.cert), e.leaf(), extend(e.cert, true, nc, 2, 5, 29, 30)), kind)
+	}
+}
+
+// TestReadConstraints: constraints that cannot be read are a fault of the certificate, and
+// those that can are none.
+func TestReadConstraints(t *testing.T) {
+	const good = "\x30\x11\xa0\x0f\x30\x0d\x82\x0bexample.org"
+	c := root(t, func(c *x509.Certificate) {
+		c.ExtraExtensions = append(c.ExtraExtensions, xpkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Critical: true, Value: []byte(good)})
+	})
+	for what, value := range map[string]string{
+		"good": good, "a set": "\x31" + good[1:], "a name that is cut short": strings.Replace(good, "\x0b", "\x0c", 1),
+		"octets after the name": strings.Replace(good, "\x0b", "\x0a", 1), "an unknown list": strings.Replace(good, "\xa0", "\xa7", 1),
+	} {
+		der := bytes.Replace(c.cert.Raw, []byte(good), []byte(value), 1)
+		if why := pkix.ReadLenient(der).Unread(pkix.FieldNameConstraints); (why == "") != (what == "good") {
+			t.Errorf("%s: %q", what, why)
+		}
 	}
 }

@@ -338,6 +338,24 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// TestReadKeyStructure: what is cut short is no SubjectPublicKeyInfo, wherever it is cut.
+func TestReadKeyStructure(t *testing.T) {
+	const oid, bits = "\x06\x03\x2b\x65\x70", "\x03\x02\x00\x01"
+	seq := func(s string) string { return "\x30" + string(rune(len(s))) + s }
+	for name, spki := range map[string]string{
+		"nothing": "", "no sequence": oid, "an empty sequence": seq(""), "no algorithm": seq(bits), "an empty algorithm": seq(seq("") + bits),
+		"an algorithm that is no OID": seq(seq("\x02\x01\x01") + bits), "no bits": seq(seq(oid)), "an octet string for the bits": seq(seq(oid) + "\x04\x02\x00\x01"),
+	} {
+		key, err := pkix.ReadKey([]byte(spki))
+		if why := pkix.UnreadKey([]byte(spki)); key != nil || err == nil || why != "not a SubjectPublicKeyInfo" {
+			t.Errorf("%s: %v, %v, %q", name, key, err, why)
+		}
+	}
+	if why := pkix.UnreadKey([]byte(seq(seq(oid) + bits))); why == "" || why == "not a SubjectPublicKeyInfo" {
+		t.Errorf("a short Ed25519 key: %q", why)
+	}
+}
+
 func TestReadKey(t *testing.T) {
 	for _, k := range certtest.Kinds() {
 		c := pkix.Read(k.Leaf(certtest.NewCA(), "mx.example.org", certtest.NewKey()))

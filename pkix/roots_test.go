@@ -26,6 +26,28 @@ func write(t *testing.T, path string, parts ...[]byte) string {
 	return path
 }
 
+// TestRootsEqual: a reload must notice an authority that was replaced, also where their
+// number is the same and where they share a subject.
+func TestRootsEqual(t *testing.T) {
+	a, b, c := root(t).cert, root(t).cert, root(t).cert
+	for _, tt := range []struct {
+		what string
+		x, y *pkix.Roots
+		want bool
+	}{
+		{"the same", pkix.NewRoots(a, b), pkix.NewRoots(b, a), true},
+		{"none", nil, pkix.NewRoots(), true},
+		{"one is gone", pkix.NewRoots(a, b), pkix.NewRoots(a), false},
+		{"one is new", pkix.NewRoots(a), pkix.NewRoots(a, b), false},
+		{"one is another of its name", pkix.NewRoots(a, b), pkix.NewRoots(a, c), false},
+		{"all are gone", pkix.NewRoots(a), nil, false},
+	} {
+		if tt.x.Equal(tt.y) != tt.want || tt.y.Equal(tt.x) != tt.want {
+			t.Errorf("%s: want %v", tt.what, tt.want)
+		}
+	}
+}
+
 func TestNewRoots(t *testing.T) {
 	a, b := root(t), root(t)
 	leaf := b.leaf()

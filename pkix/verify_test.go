@@ -150,7 +150,7 @@ func TestCAs(t *testing.T) {
 		e := root(t)
 		v1 := *e.cert
 		v1.Version, v1.BasicConstraintsValid, v1.IsCA, v1.KeyUsage, v1.Extensions = 1, false, false, 0, nil
-		// The caller vouches for an anchor, no one for an intermediate.
+		// The caller confirms an anchor, no one for an intermediate.
 		_, err := pkix.Verify(pkix.Request{Chain: certs(e.leaf()), Anchors: []pkix.Anchor{pkix.CertificateAnchor(&v1)}, At: now})
 		want(t, err, nil)
 		a := r.ca("a")

@@ -112,7 +112,7 @@ func TestPresentedBroken(t *testing.T) {
 			t.Errorf("%v: %+v", der, ids)
 		}
 	}
-	// What was read before the fault counts: the handshake vouches for none of it anyway.
+	// What was read before the fault counts: the handshake confirms none of it anyway.
 	p := rfc6125.ParsePresented(tlv(0x30, dnsName("mx.example"), []byte{0x82, 9, 'x'}), nil)
 	if !p.Match(refs("mx.example"), rfc6125.Options{}).OK {
 		t.Error("the name before the fault is lost")
@@ -202,6 +202,18 @@ func TestFirstOctetBeyondASCII(t *testing.T) {
 	for in, want := range map[string]string{"mx\x7f.example": `the octet "\x7f"`, "mx\x80.example": "octets that are not ASCII"} {
 		if got := rfc6125.Identify(in).Invalid; got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestPresentedForeignOctets: a DNS name with octets beyond ASCII proves nothing, and is
+// shown with these octets escaped. Without its fault it would seem to be a name.
+func TestPresentedForeignOctets(t *testing.T) {
+	for _, name := range []string{"m\xfcx.example.org", "mx.example.org\x00", "mx.example\n.org"} {
+		san := append([]byte{0x30, byte(len(name) + 2), 0x82, byte(len(name))}, name...)
+		ids := rfc6125.ParsePresented(san, nil).Identifiers()
+		if len(ids) != 1 || ids[0].Kind != rfc6125.DNSID || ids[0].Invalid == "" || ids[0].Text == name {
+			t.Errorf("%q: %+v", name, ids)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -98,15 +99,11 @@ func NewFront(c FrontConfig) (*Front, error) {
 		return nil, errors.Join(errs...)
 	}
 	f := &Front{mem: c.Memory, behind: c.Behind, shared: shared(c.Behind), age: c.Age, absent: c.AbsentWhileDown, now: c.Now, log: c.Logger, unwritten: map[string]Entry{}, noted: map[string]time.Time{}}
-	if f.age == 0 {
-		f.age = DefaultFrontAge
-	}
+	f.age = cmp.Or(f.age, DefaultFrontAge)
 	if f.now == nil {
 		f.now = time.Now
 	}
-	if f.log == nil {
-		f.log = slog.New(slog.DiscardHandler)
-	}
+	f.log = cmp.Or(f.log, slog.New(slog.DiscardHandler))
 	if f.mem == nil {
 		m, err := NewMemory(MemoryConfig{Now: c.Now})
 		if err != nil {
@@ -313,7 +310,7 @@ func (f *Front) call(ctx context.Context, do func(context.Context) error) error 
 	f.mu.Unlock()
 	switch {
 	case err != nil && !was:
-		f.log.LogAttrs(ctx, slog.LevelError, "the shared store is unavailable; what is known goes on being served from memory", slog.String("error", err.Error()))
+		f.log.LogAttrs(ctx, slog.LevelError, "the shared store is unavailable; known policies are still served from memory", slog.String("error", err.Error()))
 	case err == nil && was:
 		f.log.LogAttrs(ctx, slog.LevelInfo, "the shared store is available again")
 	}

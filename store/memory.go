@@ -115,12 +115,8 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 	}
 	m := &Memory{limits: room.Limits{Entries: c.MaxEntries, Bytes: c.MaxBytes}, now: c.Now,
 		index: map[string]*list.Element{}, groups: map[string]*group{}, over: map[*group]struct{}{}}
-	if m.limits.Entries == 0 {
-		m.limits.Entries = DefaultMemoryEntries
-	}
-	if m.limits.Bytes == 0 {
-		m.limits.Bytes = DefaultMemoryBytes
-	}
+	m.limits.Entries = cmp.Or(m.limits.Entries, DefaultMemoryEntries)
+	m.limits.Bytes = cmp.Or(m.limits.Bytes, DefaultMemoryBytes)
 	if m.now == nil {
 		m.now = time.Now
 	}

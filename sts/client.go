@@ -1,6 +1,7 @@
 package sts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/inflight"
 	"github.com/mxauth/mxauth/internal/specialaddr"
 	"github.com/mxauth/mxauth/pkix"
 	"github.com/mxauth/mxauth/rfc6125"
@@ -77,10 +79,10 @@ type Client struct {
 	life context.Context
 	end  context.CancelFunc
 
-	mu      sync.Mutex // guards closed, updates and the Add side of wg
-	closed  bool
+	calls inflight.Group // what Close waits for
+
+	mu      sync.Mutex                  // guards updates
 	updates map[updateKey]*policyUpdate // under way
-	wg      sync.WaitGroup
 }
 
 // NewClient checks c and returns a client. It starts no goroutine. The error reports
@@ -92,15 +94,9 @@ func NewClient(c Config) (*Client, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultFetchTimeout
-	}
-	if c.Wait == 0 {
-		c.Wait = DefaultWait
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	c.Timeout = cmp.Or(c.Timeout, DefaultFetchTimeout)
+	c.Wait = cmp.Or(c.Wait, DefaultWait)
 	if c.NAT64 == nil {
 		c.NAT64 = c.Resolver
 	}
@@ -159,11 +155,9 @@ func (c *Client) Cache() *Cache { return c.cache }
 // it was given, but tries once more to write what that did not take; the error is that of
 // this attempt. Lookups that come later answer from the cache and fetch nothing.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
+	c.calls.Close()
 	c.end()
-	c.wg.Wait()
+	c.calls.Wait()
 	switch {
 	case c.own != nil:
 		return c.own.Close()
@@ -173,17 +167,6 @@ func (c *Client) Close() error {
 		return c.front.Sync(ctx)
 	}
 	return nil
-}
-
-// begin notes that work starts that Close has to wait for; false if it is too late.
-func (c *Client) begin() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.wg.Add(1)
-	return true
 }
 
 // Cached returns the unexpired cached policy of domain without asking anybody; ok is
@@ -411,7 +394,7 @@ func (c *Client) record(ctx context.Context, domain rfc6125.Host) (Record, dnsse
 
 // goOn does a lookup for a caller that has left.
 func (c *Client) goOn(domain rfc6125.Host) {
-	if !c.begin() {
+	if !c.calls.Enter() {
 		return
 	}
 	ch := c.flights.DoChan("look\x00"+domain.String(), func() (any, error) {
@@ -427,7 +410,7 @@ func (c *Client) goOn(domain rfc6125.Host) {
 		return nil, nil
 	})
 	go func() {
-		defer c.wg.Done()
+		defer c.calls.Leave()
 		<-ch
 	}()
 }

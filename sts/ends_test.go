@@ -129,6 +129,13 @@ func TestClosedClientBeginsNothing(t *testing.T) {
 		if r.Until.Before(time.Now()) {
 			t.Errorf("to be asked again at %s", r.Until)
 		}
+		// A policy that is kept under another id holds on: the shortage is this client's.
+		if err := sts.Keep(c, host("example.org"), "zero", enforce, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if r := c.Lookup(context.Background(), host("example.org")); r.Policy == nil || r.Policy.Mode != sts.ModeEnforce || !errors.Is(r.FetchErr, sts.ErrNoTurn) {
+			t.Errorf("row %s with the kept policy %v, %v", r.Row, r.Policy, r.FetchErr)
+		}
 		gone, cancel := context.WithCancel(context.Background())
 		cancel()
 		c.Lookup(gone, host("example.org"))

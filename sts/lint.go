@@ -117,9 +117,9 @@ func LintRecord(txt []string) []Finding {
 	for _, f := range r.Ext {
 		switch {
 		case f.Name == "id":
-			out = append(out, Finding{Field: "id", Text: f.Value, Why: "a second id, which does not count", Cure: "remove it"})
+			out = append(out, Finding{Field: "id", Text: f.Value, Why: "a second id, which senders ignore", Cure: "remove it"})
 		case strings.EqualFold(f.Name, "id"):
-			out = append(out, Finding{Field: f.Name, Text: f.Value, Why: "a field that means nothing; \"id\" is written in lower case", Cure: "remove it"})
+			out = append(out, Finding{Field: f.Name, Text: f.Value, Why: "an unknown field; \"id\" is written in lower case", Cure: "remove it"})
 		}
 	}
 	return out
@@ -187,7 +187,7 @@ func advice(p Policy) []Finding {
 			case name == k && again:
 				add(n, name, value, fmt.Sprintf("does not count: line %d has this field already", first), "remove one of them")
 			case name != k && strings.EqualFold(strings.NewReplacer("-", "", "_", "", ".", "").Replace(name), strings.ReplaceAll(k, "_", "")):
-				add(n, name, value, fmt.Sprintf("a field that means nothing, unlike %q", k), fmt.Sprintf("write %q", k))
+				add(n, name, value, fmt.Sprintf("an unknown field, similar to %q", k), fmt.Sprintf("write %q", k))
 			}
 		}
 	}
@@ -195,7 +195,7 @@ func advice(p Policy) []Finding {
 		add(n, "max_age", "", fmt.Sprintf("senders forget the policy after %s", p.MaxAge), "choose weeks, such as \"max_age: 1209600\", once the policy has proved itself")
 	}
 	if p.Mode == ModeTesting {
-		add(seen["mode"], "mode", "testing", "protects nothing: failures are reported at the most", "write \"mode: enforce\" when the reports show no failures")
+		add(seen["mode"], "mode", "testing", "protects nothing: failures are only reported", "write \"mode: enforce\" when the reports show no failures")
 	}
 	return out
 }

@@ -39,20 +39,20 @@ func TestLint(t *testing.T) {
 			"10 !max_age max_age is above 31557600 seconds\n" +
 			"11 ! field name is not 1 to 32 of letters, digits, \"_\", \"-\", \".\", beginning with a letter or digit\n" +
 			"12 !q control character in a value\n" +
-			"1 -Version a field that means nothing, unlike \"version\"\n" +
-			"9 -max-age a field that means nothing, unlike \"max_age\""},
+			"1 -Version an unknown field, similar to \"version\"\n" +
+			"9 -max-age an unknown field, similar to \"max_age\""},
 		{"nothing", "", "0 ! the file is empty"},
 		{"a field first without a value", "version: STSv1\nmode:\nmode: enforce\nmax_age: 1209600\nmx: a.example\n", "2 !mode empty value"},
 		{"two bad mx", "version: STSv1\nmode: enforce\nmax_age: 1209600\nmx: *\nmx: **\nmx: a.example\n", "" +
-			"4 !mx \"*\" alone; \"*.\" and a domain name matches hosts with exactly one label before that name\n5 !mx \"*\" stands elsewhere than alone as the first label"},
+			"4 !mx \"*\" alone; \"*.\" and a domain name matches hosts with exactly one label before that name\n5 !mx \"*\" is allowed only as the whole first label"},
 		{"no max_age", "version: STSv1\nmode: enforce\nmx: a.example\n", "0 !max_age no max_age"},
 		{"no mode", "version: STSv1\nmax_age: 1\nmx: a.example\n", "0 !mode no mode"},
 		{"short removal", policy("none", 1), ""},
-		{"no mx", policy("enforce", 1209600), "0 !mx no mx, which only mode none may lack"},
+		{"no mx", policy("enforce", 1209600), "0 !mx no mx, which only mode none may omit"},
 		{"bad mx only", "version: STSv1\nmode: enforce\nmax_age: 1209600\nmx: *\n", "4 !mx \"*\" alone; \"*.\" and a domain name matches hosts with exactly one label before that name"},
 		{"repeated", "version: STSv1\r\nmode: enforce\r\nmode: none\r\nmax_age: 1209600\r\nmx: a.example\r\nmx: A.example\r\n",
 			"3 -mode does not count: line 2 has this field already\n6 -mx the same as line 5"},
-		{"short and testing", policy("testing", 86400, "mx.example.org"), "4 -max_age senders forget the policy after 24h0m0s\n2 -mode protects nothing: failures are reported at the most"},
+		{"short and testing", policy("testing", 86400, "mx.example.org"), "4 -max_age senders forget the policy after 24h0m0s\n2 -mode protects nothing: failures are only reported"},
 		{"wide", policy("enforce", 1209600, "*.org"), "3 -mx names every host directly below a top-level domain"},
 		{"large", strings.Repeat("x: y\n", 20000), "0 ! longer than 64 KiB"},
 	} {
@@ -80,9 +80,9 @@ func TestLintCures(t *testing.T) {
 		".example.org":      `write "*.example.org" for any one label before it`,
 		"bücher.example":    `write "xn--bcher-kva.example"`,
 		"*.BÜCHER.example":  `write "*.xn--bcher-kva.example"`,
-		"a.*.example":       `write the host name as it stands in the MX record`,
-		"192.0.2.1":         `write the host name as it stands in the MX record`,
-		"mx_1.example":      `write the host name as it stands in the MX record`,
+		"a.*.example":       `write the host name as in the MX record`,
+		"192.0.2.1":         `write the host name as in the MX record`,
+		"mx_1.example":      `write the host name as in the MX record`,
 	} {
 		fs := sts.Lint([]byte(policy("enforce", 1209600, pattern)))
 		if len(fs) != 1 || fs[0].Cure != want || fs[0].Line != 3 {
@@ -102,7 +102,7 @@ func TestLintRecord(t *testing.T) {
 		{[]string{"v=spf1"}, "0 ! no MTA-STS record; the TXT record here is one of SPF"},
 		{[]string{"v=STSv1; id=a", "v=STSv1; id=b"}, "0 ! more than one STS record"},
 		{[]string{"v=STSv1; id=a-b"}, `0 !id id holds "-" (its character 2); only letters and digits are allowed`},
-		{[]string{"v=STSv1; id=a; id=b; ID=c"}, "0 -id a second id, which does not count\n0 -ID a field that means nothing; \"id\" is written in lower case"},
+		{[]string{"v=STSv1; id=a; id=b; ID=c"}, "0 -id a second id, which senders ignore\n0 -ID an unknown field; \"id\" is written in lower case"},
 	} {
 		fs := sts.LintRecord(c.txt)
 		if d := cmp.Diff(c.want, lines(fs)); d != "" {

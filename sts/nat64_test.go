@@ -92,7 +92,7 @@ func TestVetRules(t *testing.T) {
 		{"10.0.1.1", "10.0.0.0/8", "10.0.0.0/24", "", ""},
 		{"2a00:64::a00:1", "", "", "", ""}, // not to be seen
 		{"2a00:64::a00:1", "", "2a00:64::/96", "", "denied"},
-		{"2a00:64::a00:1", "", "", "2a00:64::/96", "2a00:64::a00:1 is behind the NAT64 prefix 2a00:64::/96 of this network and holds 10.0.0.1 is private"},
+		{"2a00:64::a00:1", "", "", "2a00:64::/96", "2a00:64::a00:1 is in the NAT64 prefix 2a00:64::/96 of this network and holds 10.0.0.1 is private"},
 		{"2a00:64::7f00:1", "", "", "2a00:64::/96", "loopback"},
 		{"2a00:64::a9fe:a9fe", "", "", "2a00:64::/96", "link-local"},
 		{"2a00:64::909:909", "", "", "2a00:64::/96", ""},
@@ -179,6 +179,57 @@ func TestNAT64(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		release()
+	})
+	synctest.Test(t, func(t *testing.T) { // a question that failed is not asked again at once
+		w := inNetwork(t, "")
+		w.dns.Add("mta-sts.example.org. 300 IN AAAA 2a00:64::a00:1")
+		w.dns.Hold("ipv4only.arpa", dnssec.TypeAAAA)
+		c := w.client()
+		for range 2 {
+			if _, err := c.Fetch(ctx, host("example.org")); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := asked(w); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // a caller that leaves ends neither the question nor the wait of others
+		w := inNetwork(t, "2a00:64::/96")
+		w.dns.Add("mta-sts.example.org. 300 IN AAAA 2a00:64::a00:1")
+		release := w.dns.Hold("ipv4only.arpa", dnssec.TypeAAAA)
+		c := w.client()
+		first := make(chan error)
+		go func() {
+			_, err := c.Fetch(ctx, host("example.org"))
+			first <- err
+		}()
+		synctest.Wait()
+		start := time.Now()
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if _, err := c.Fetch(short, host("example.org")); err == nil || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		release()
+		if err := <-first; !errors.Is(err, sts.ErrFetchAddress) {
+			t.Errorf("10.0.0.1 behind the prefix: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // the next caller asks, if the one who asked has left
+		w := inNetwork(t, "2a00:64::/96")
+		w.dns.Add("mta-sts.example.org. 300 IN AAAA 2a00:64::a00:1")
+		release := w.dns.Hold("ipv4only.arpa", dnssec.TypeAAAA)
+		c := w.client()
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if _, err := c.Fetch(short, host("example.org")); err == nil {
+			t.Error("fetched without time")
+		}
+		release()
+		if _, err := c.Fetch(ctx, host("example.org")); !errors.Is(err, sts.ErrFetchAddress) {
+			t.Errorf("10.0.0.1 behind the prefix: %v", err)
+		}
 	})
 	synctest.Test(t, func(t *testing.T) { // another resolver is asked, and none where there is no IPv6 address
 		w := inNetwork(t, "")

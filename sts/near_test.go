@@ -57,6 +57,17 @@ func TestLintNearRecord(t *testing.T) {
 	}
 }
 
+// TestLintMXWord: only a number before the host is taken for the preference of an MX record.
+// What another word means is not guessed: a host that its owner did not mean would be allowed.
+func TestLintMXWord(t *testing.T) {
+	for word, guessed := range map[string]bool{"10": true, "backup": false, "mx1.example.org": false} {
+		fs := sts.Lint([]byte("version: STSv1\nmode: enforce\nmx: " + word + " mx.example.org\nmax_age: 1209600\n"))
+		if len(fs) == 0 || !fs[0].Fatal || fs[0].Line != 3 || strings.Contains(fs[0].Cure, `"mx: mx.example.org"`) != guessed {
+			t.Errorf("%s: %+v", word, fs)
+		}
+	}
+}
+
 // TestLintNearPolicy: a line that is there and that no sender reads is told by what is
 // wrong in it, and its field is not told as missing.
 func TestLintNearPolicy(t *testing.T) {

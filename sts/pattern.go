@@ -103,7 +103,7 @@ func badChar(c byte) string {
 	case c >= 0x80: // STS-3.2-08: RFC 8461 section 3.2
 		return "not ASCII: an internationalised name must be written as A-labels"
 	case c == '*':
-		return "\"*\" stands elsewhere than alone as the first label"
+		return "\"*\" is allowed only as the whole first label"
 	}
 	return "not a host name of letters, digits and hyphens"
 }
@@ -143,7 +143,7 @@ func patternCure(s string) string {
 			}
 		}
 	}
-	return "write the host name as it stands in the MX record"
+	return "write the host name as in the MX record"
 }
 
 // IsValid reports whether p names any host: the zero Pattern does not.

@@ -216,7 +216,7 @@ func readPolicy(text string, report func(*SyntaxError) bool) Policy {
 		{!seenVersion, "version", "no version", "add the line \"version: STSv1\""},
 		{!seenMode, "mode", "no mode", "add a line such as \"mode: testing\""},
 		{!seenAge, "max_age", "no max_age", "add a line such as \"max_age: 604800\""},
-		{!seenMX && seenMode && p.Mode != ModeNone, "mx", "no mx, which only mode none may lack", "add a line \"mx:\" for each MX host"},
+		{!seenMX && seenMode && p.Mode != ModeNone, "mx", "no mx, which only mode none may omit", "add a line \"mx:\" for each MX host"},
 	} {
 		if m.missing && !report(&SyntaxError{Field: m.field, Why: m.why, Cure: m.cure, Kind: ErrPolicy, missing: true}) {
 			break

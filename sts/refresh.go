@@ -50,10 +50,10 @@ var errClosed = fault.New("sts", "the client is closed")
 // is; unless its mode is none it is logged as a warning, and as an error when the policy
 // is about to end.
 func (c *Client) Run(ctx context.Context) error {
-	if !c.begin() {
+	if !c.calls.Enter() {
 		return errClosed
 	}
-	defer c.wg.Done()
+	defer c.calls.Leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(c.life, func() { cancel(errClosed) })

@@ -39,20 +39,20 @@ type policyUpdate struct {
 // update brings the policy of domain under a new id into the cache. have says that an
 // older one is there. It returns nil if the client is closed.
 func (c *Client) update(domain rfc6125.Host, id string, have bool) *policyUpdate {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
+	if !c.calls.Enter() {
 		return nil
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	key := updateKey{domain, id}
 	if up := c.updates[key]; up != nil {
+		c.calls.Leave()
 		return up
 	}
 	up := &policyUpdate{repeat: make(chan struct{}), done: make(chan struct{})}
 	c.updates[key] = up
-	c.wg.Add(1)
 	go func() {
-		defer c.wg.Done()
+		defer c.calls.Leave()
 		up.update = c.doUpdate(c.life, domain, id, have, up)
 		c.mu.Lock()
 		delete(c.updates, key)

@@ -29,7 +29,7 @@ func (f *outlook) change(h *engine.Host, v *survey.HostView) {
 	})
 	switch r.State {
 	case dane.RolloverPublish:
-		e := f.add(SwitchPublish, f.s.At, Broken, h.Name, "7671 s.8.1", "Publish the lines below beside the present records, wait for twice their TTL"+twice(life)+", then switch."+assumed(known),
+		e := f.add(SwitchPublish, f.s.At, Broken, h.Name, "7671 s.8.1", "Publish the lines below in addition to the present records, wait for twice their TTL"+twice(life)+", then switch."+assumed(known),
 			"No TLSA record of %s matches the planned certificate: switching to it now stops mail.", h.String())
 		if owner, err := dane.Owner(h.DANE.Base, h.Port); err == nil {
 			for _, m := range r.Missing {

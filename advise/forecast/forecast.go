@@ -149,15 +149,15 @@ func (f *outlook) certificates(h *engine.Host, v *survey.HostView) {
 		underSTS := h.Requirement.Has(engine.STS) || h.Report.Has(engine.STS) && enforced(f.s.Plan)
 		switch {
 		case a.Decision.Method == engine.MethodDANETA:
-			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "7671 s.5.2.3", f.renew(leaf), "The %s %s; its TLSA records (DANE-TA) make senders look at dates, so mail waits from then on.", whose, f.ends(leaf))
+			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "7671 s.5.2.3", f.renew(leaf), "The %s %s; with its TLSA records (DANE-TA) senders check the dates, so mail waits from then on.", whose, f.ends(leaf))
 			f.chain(h, a.Peer.Chain, "7671 s.5.2.3")
 		case underSTS:
 			f.add(HostCertificate, leaf.NotAfter, Broken, h.Name, "8461 s.4.2", f.renew(leaf), "The %s %s; senders that honour the MTA-STS policy do not deliver from then on.", whose, f.ends(leaf))
 			f.chain(h, a.Peer.Chain, "8461 s.4.2")
 		case a.Decision.Method == engine.MethodDANEEE:
-			f.add(PinnedCertificate, leaf.NotAfter, Notice, h.Name, "7672 s.3.1.1", renewal(h.DANE.Set), "The %s %s; its TLSA records (DANE-EE) look at no dates, so mail goes on.", whose, f.ends(leaf))
+			f.add(PinnedCertificate, leaf.NotAfter, Notice, h.Name, "7672 s.3.1.1", renewal(h.DANE.Set), "The %s %s; with its TLSA records (DANE-EE) senders ignore the dates, so mail is still delivered.", whose, f.ends(leaf))
 		default:
-			f.add(HostCertificate, leaf.NotAfter, Notice, h.Name, "7435 s.3", f.renew(leaf), "The %s %s; no policy in force obliges senders to look, so mail goes on.", whose, f.ends(leaf))
+			f.add(HostCertificate, leaf.NotAfter, Notice, h.Name, "7435 s.3", f.renew(leaf), "The %s %s; no policy in force requires senders to check it, so mail is still delivered.", whose, f.ends(leaf))
 		}
 	}
 }
@@ -166,10 +166,10 @@ func (f *outlook) certificates(h *engine.Host, v *survey.HostView) {
 func renewal(s dane.Set) string {
 	for _, r := range s.Usable() {
 		if r.Selector == dane.SPKI {
-			return "Nothing must be done. When it is renewed, keep the key, or publish the TLSA record of the new key before (mxauth tlsa make prints it)."
+			return "No change is needed. When it is renewed, keep the key, or publish the TLSA record of the new key before (mxauth tlsa make prints it)."
 		}
 	}
-	return "Nothing must be done. When it is renewed, publish the TLSA record of the new certificate before (mxauth tlsa make prints it)."
+	return "No change is needed. When it is renewed, publish the TLSA record of the new certificate before (mxauth tlsa make prints it)."
 }
 
 // enforced reports whether the domain's policy is of mode enforce.
@@ -182,7 +182,7 @@ func (f *outlook) chain(h *engine.Host, chain []*x509.Certificate, rfc string) {
 	for _, c := range chain[1:] {
 		if c.NotAfter.Before(chain[0].NotAfter) {
 			f.add(ChainCertificate, c.NotAfter, Broken, h.Name, rfc, "Have the server send the newer certificate of the CA.",
-				"A CA certificate that %s sends (%s) %s, which is before the host's own; from then on the host's proves nothing.", h.String(), c.Subject.CommonName, f.ends(c))
+				"A CA certificate that %s sends (%s) %s, which is before the host's own; from then on the host's certificate cannot be verified.", h.String(), c.Subject.CommonName, f.ends(c))
 		}
 	}
 }
@@ -210,7 +210,7 @@ func (f *outlook) path() {
 		return
 	}
 	e := f.add(Unprotected, f.s.At, Notice, rfc6125.Host{}, "7672 s.1.3", "Take these steps in their order.",
-		"%s publishes neither DANE nor MTA-STS, so nothing of it can end; a forged mail host would go unnoticed.", f.s.Plan.Orig)
+		"%s publishes neither DANE nor MTA-STS, so nothing can expire; a forged mail host would go unnoticed.", f.s.Plan.Orig)
 	e.Steps = steps
 }
 

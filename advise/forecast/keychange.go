@@ -145,16 +145,16 @@ func (k *keyChange) free() {
 	k.out.Effect = Weaker
 	switch d.State {
 	case dane.None:
-		k.say("%s has no TLSA record, so a new key or certificate has to wait for nothing in DNS.", k.out.Host)
+		k.say("%s has no TLSA record, so a new key or certificate needs no change in DNS first.", k.out.Host)
 	case dane.Unusable:
-		k.say("Senders can use none of the TLSA records of %s, so a new key has to wait for nothing in DNS; mxauth lint says what is wrong with them.", k.out.Host)
+		k.say("Senders can use none of the TLSA records of %s, so a new key needs no change in DNS first; mxauth lint says what is wrong with them.", k.out.Host)
 		return
 	default:
 		if d.Address == dane.AddressNone {
 			k.say("%s has no address, so no mail reaches it and no TLSA record of it counts (mxauth lint).", k.out.Host)
 			return
 		}
-		k.say("No TLSA record of %s counts, since its zone is not signed with DNSSEC: a new key or certificate has to wait for nothing in DNS.", k.out.Host)
+		k.say("No TLSA record of %s counts, since its zone is not signed with DNSSEC: a new key or certificate needs no change in DNS first.", k.out.Host)
 		return
 	}
 	next := k.f.o.Next
@@ -165,7 +165,7 @@ func (k *keyChange) free() {
 			return
 		}
 		next = dane.Material{SPKI: certs[0].RawSubjectPublicKeyInfo}
-		text = "To have senders check the key in use, publish its TLSA record. Compare it first with the server's own file (mxauth tlsa make FILE): nothing but the network vouches for what the host shows."
+		text = "To have senders check the key in use, publish its TLSA record. Compare it first with the server's own file (mxauth tlsa make FILE), because an attacker on the network could have replaced what the host shows."
 	}
 	rec, err := next.Generate(dane.Recommended(dane.DANEEE))
 	if err != nil {
@@ -431,7 +431,7 @@ func (k *keyChange) sameKey(certs []dane.Record) {
 		s.Remove = k.lines(k.ttl, certs)
 		way.Steps = append(way.Steps, s)
 	}
-	s := step(at, "Have the ACME client keep the key: certbot renew --reuse-key (or reuse_key = True in its renewal file), lego renew --reuse-key, reuse_private_keys in a Caddyfile; acme.sh keeps it unless told otherwise.")
+	s := step(at, "Have the ACME client keep the key: certbot renew --reuse-key (or reuse_key = True in its renewal file), lego renew --reuse-key, reuse_private_keys in a Caddyfile; acme.sh keeps it by default.")
 	if t := k.renewalTime(); t.After(at) {
 		s.Before = &t
 	}

@@ -40,7 +40,7 @@ func (f *outlook) signatures() {
 	}
 	f.ended()
 	for _, d := range all {
-		f.add(Signatures, d.end, Broken, d.host, "4035 s.5.3.1", "The name server's signer makes new ones by itself; watch that it runs, and that secondary servers take the zone over.",
+		f.add(Signatures, d.end, Broken, d.host, "4035 s.5.3.1", "The name server's signer makes new ones automatically; check that it runs, and that the secondary servers transfer the zone.",
 			"The DNSSEC signatures of %s, or of a zone above, end unless they are renewed; from then on these lookups fail and mail waits.", d)
 	}
 }
@@ -82,9 +82,9 @@ func (f *outlook) ended() {
 		do := "Repair the zone or its name servers first; what ends later cannot be seen until then. mxauth lint says more."
 		switch {
 		case errors.Is(f.s.MX.Err, dnssec.ErrTimeout):
-			do = "If other domains cannot be looked up either, put the resolver of this machine in order (`mxauth resolver` tests it). Else see that every name server of the zone answers."
+			do = "If other domains cannot be looked up either, repair the resolver of this machine (`mxauth resolver` tests it). Else see that every name server of the zone answers."
 		case explain.OwnFault(f.s.MX.Err) != explain.NoHint:
-			do = "Put the resolver of this machine in order, or name another one (`mxauth resolver` tests it), and look again. Nothing is known about the domain."
+			do = "Repair the resolver of this machine, or name another one (`mxauth resolver` tests it), and try again. Nothing is known about the domain."
 		}
 		f.add(LookupFails, f.s.At, Broken, host, "7672 s.2.1.2", do,
 			"The lookup of %s fails now: %s.", &deadline{whose: failed}, explain.LookupFault(why, failed[0]))

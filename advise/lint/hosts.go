@@ -23,9 +23,9 @@ func (r *report) mx() {
 		do := "Repair the zone or its name servers: a resolver that checks DNSSEC must be able to answer for the MX records of " + dom.String() + "."
 		switch {
 		case explain.OwnFault(r.snap.MX.Err) != explain.NoHint:
-			do = "Put the resolver of this machine in order, or name another one (`mxauth resolver` tests it), and look again. Nothing is known about the domain."
+			do = "Repair the resolver of this machine, or name another one (`mxauth resolver` tests it), and try again. Nothing is known about the domain."
 		case errors.Is(r.snap.MX.Err, dnssec.ErrTimeout):
-			do = "If other domains cannot be looked up either, put the resolver of this machine in order (`mxauth resolver` tests it). Else see that every name server of the zone of " + dom.String() + " answers."
+			do = "If other domains cannot be looked up either, repair the resolver of this machine (`mxauth resolver` tests it). Else see that every name server of the zone of " + dom.String() + " answers."
 		}
 		r.add(MXFailed, rfc6125.Host{}, do, "%s", explain.Text(p.MX.Reason)).saw("%s", mxCause(r.snap))
 		return
@@ -85,7 +85,7 @@ func (r *report) mx() {
 	}
 	if len(withTLSA) > 0 {
 		f := r.add(MXUnsignedTLSA, rfc6125.Host{}, signZone(dom),
-			"The TLSA records of the hosts prove nothing for %s, because the MX records that lead to them are not signed: an attacker can name another host there.", dom)
+			"The TLSA records of the hosts prove nothing for %s, because the MX records that name them are not signed: an attacker can name another host there.", dom)
 		f.saw("%s MX: %s", dom, signed(p.MX.Status))
 		for _, n := range withTLSA {
 			f.saw("%s: signed TLSA records", n)
@@ -271,7 +271,7 @@ func (r *report) aliases() {
 	}
 	if name := r.policyHostAlias(); name != "" {
 		tell(rfc6125.Host{}, name, "has no address, so no sender fetches the MTA-STS policy",
-			"Give the target the address of the web server, or let the alias lead to a host that serves the policy.", r.snap.PolicyHost[0])
+			"Give the target the address of the web server, or point the alias to a host that serves the policy.", r.snap.PolicyHost[0])
 	}
 	if l := r.snap.TLSRPTRecord; dead(l) {
 		tell(rfc6125.Host{}, "_smtp._tls."+p.Orig.String(), "has no TXT record, so there is no TLSRPT record", "Publish the record in place of the alias, or at the end of the alias.", l).steps(r.reportsStep())
@@ -283,7 +283,7 @@ func (r *report) aliases() {
 			if len(l.Answer.Chain) == 0 {
 				l = d.AAAA
 			}
-			f := tell(h.Name, h.Name.String(), "has no address, so no mail reaches it", "Let the alias lead to the mail server's present name, or give the MX host addresses of its own in place of the alias.", l)
+			f := tell(h.Name, h.Name.String(), "has no address, so no mail reaches it", "Point the alias to the mail server's present name, or give the MX host addresses of its own in place of the alias.", l)
 			if p.MX.Row != "M5" {
 				f.steps(r.mxSteps()...)
 			}

@@ -202,7 +202,7 @@ func (r *report) introduction(serve Step, state PolicyState, q PolicyRequest) []
 // proposalText says in one sentence what the domain has and what to do.
 func (r *report) proposalText(p *Proposal, pol *sts.Policy) string {
 	dom := r.snap.Plan.Orig.String()
-	effect := "senders report failures and deliver all the same"
+	effect := "senders report failures and still deliver"
 	if p.Mode == sts.ModeEnforce {
 		effect = "senders deliver to no host that fails it"
 	} else if p.Mode == sts.ModeNone {
@@ -217,11 +217,11 @@ func (r *report) proposalText(p *Proposal, pol *sts.Policy) string {
 		return fmt.Sprintf("%s has no MTA-STS policy. This is its first, of mode %s: %s.", dom, p.Mode, effect)
 	case StateAnnounced:
 		if len(p.Changes) == 0 {
-			return fmt.Sprintf("The policy of %s lists its mail hosts and is of mode %s: %s. Nothing is to be changed now.", dom, p.Mode, effect)
+			return fmt.Sprintf("The policy of %s lists its mail hosts and is of mode %s: %s. No change is needed now.", dom, p.Mode, effect)
 		}
 		return fmt.Sprintf("%s has a policy of mode %s. The one below takes its place: %s.", dom, pol.Mode, effect)
 	case StateUnannounced:
-		return fmt.Sprintf("%s serves a policy that no good record announces, so no sender looks at it. Once that is put right it is of mode %s: %s.", dom, p.Mode, effect)
+		return fmt.Sprintf("%s serves a policy that no good record announces, so no sender uses it. Once that is corrected, it has mode %s: %s.", dom, p.Mode, effect)
 	case StateBroken:
 		why := "its record is not one that senders read"
 		if err := r.snap.Plan.STS.FetchErr; err != nil {
@@ -272,18 +272,18 @@ func (r *report) stages(mode sts.Mode, age time.Duration, q PolicyRequest) []Sta
 		st := Stage{Mode: sts.ModeEnforce, MaxAge: seconds(age), After: seconds(testingTime),
 			Text: "Enforce the policy: from then on senders deliver to no host that fails it.",
 			LookFor: []string{
-				"Reports have come from two or more senders, for each of the last 14 days, and they speak of the policy type \"sts\" for " + dom + ".",
-				"mxauth tlsrpt read says \"none failed\" for MTA-STS of those days. A failure that is over needs 14 days more.",
+				"Reports have come from two or more senders, for each of the last 14 days, and they contain the policy type \"sts\" for " + dom + ".",
+				"mxauth tlsrpt read says \"none failed\" for MTA-STS of those days. After the last failure, 14 more days are needed.",
 				"No report names a mail host that you do not know: it would get no mail.",
 			}}
 		if q.Offline || r.snap.TLSRPTErr != nil {
-			st.LookFor = append([]string{"Without a TLSRPT record no report comes, and nothing can be seen: publish it first."}, st.LookFor...)
+			st.LookFor = append([]string{"Without a TLSRPT record no reports come, and failures stay unseen: publish it first."}, st.LookFor...)
 		}
 		out = append(out, st)
 	}
 	if age < shortMaxAge {
 		out = append(out, Stage{Mode: sts.ModeEnforce, MaxAge: seconds(month), After: seconds(enforceTime),
-			Text: "Have senders remember the policy for a month: an attacker who blocks the web server for a day is not rid of it.",
+			Text: "Have senders remember the policy for a month: then an attacker who blocks the web server for a day cannot bypass it.",
 			LookFor: []string{
 				"For 7 days of mode enforce mxauth tlsrpt read says \"none failed\" for MTA-STS.",
 				"No sender reports sts-policy-fetch-error, sts-policy-invalid or sts-webpki-invalid: the web server and its certificate hold.",

@@ -17,7 +17,7 @@ func (r *report) ownTLS(h *engine.Host, a probe.AddressResult) {
 			continue
 		}
 		f := r.add(TLSLibrary, h.Name, explain.ObstacleCure(lib),
-			"Senders whose TLS library is that of Go cannot speak TLS with %s, at least by default: %s. Senders with OpenSSL or GnuTLS, such as Postfix and Exim, may.", h.String(), explain.Obstacle(lib))
+			"Senders whose TLS library is that of Go cannot make a TLS connection to %s, at least by default: %s. Senders with OpenSSL or GnuTLS, such as Postfix and Exim, may.", h.String(), explain.Obstacle(lib))
 		what := lib.Obstacle.String()
 		if lib.Detail != "" {
 			what += ": " + lib.Detail

@@ -74,7 +74,7 @@ func (r *report) stsRecord(s *sts.Result) {
 		r.announce(f)
 	case !errors.Is(s.TXTErr, sts.ErrNoRecord):
 		r.add(STSRecordFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _mta-sts."+dom.String()+" must be answered.",
-			"Whether %s has an MTA-STS record cannot be found out, so a sender that has no policy yet goes without.", dom).saw("%s", explain.Cause(s.TXTErr))
+			"Whether %s has an MTA-STS record is not known, so a sender that has no policy yet goes without.", dom).saw("%s", explain.Cause(s.TXTErr))
 	}
 }
 
@@ -215,9 +215,9 @@ func (r *report) stsFetch(s *sts.Result) {
 		case fe.Status == http.StatusNotFound || fe.Status == http.StatusGone:
 			r.serve(f, sts.ModeTesting)
 		case fe.Status == http.StatusNotModified:
-			f.Do = plain.Text("Answer with status 200 and the file. The request had no condition (If-None-Match, If-Modified-Since), so 304 is no answer to it: look at the cache or proxy in front of the web server.")
+			f.Do = plain.Text("Answer with status 200 and the file. The request had no condition (If-None-Match, If-Modified-Since), so 304 (not modified) is wrong: check the cache or proxy in front of the web server.")
 		case fe.Status == http.StatusUnauthorized || fe.Status == http.StatusForbidden:
-			f.Do = plain.Text("Let everybody read the file: senders have no password, and come from all addresses.")
+			f.Do = plain.Text("Serve the file without a password, and to all addresses: senders have no password.")
 		case fe.Status >= http.StatusInternalServerError:
 			f.Do = plain.Text("Look into the log of the web server: it fails by its own fault.")
 		}
@@ -347,7 +347,7 @@ func (r *report) stsPolicy(s *sts.Result) {
 	for _, x := range pol.Ext {
 		if x.Name == "version" || x.Name == "mode" || x.Name == "max_age" {
 			if !seen[x.Name] {
-				f := r.add(STSDuplicate, rfc6125.Host{}, "Remove all but the one that is meant, and change the id of the record.",
+				f := r.add(STSDuplicate, rfc6125.Host{}, "Remove all but the right one, and change the id of the record.",
 					"The field %s is in the policy of %s more than once; the first one counts.", x.Name, dom).saw("passed over: %s: %s", x.Name, x.Value)
 				if pol.Mode != sts.ModeNone {
 					r.serve(f, pol.Mode)
@@ -363,7 +363,7 @@ func (r *report) stsPolicy(s *sts.Result) {
 	}
 	if pol.MaxAge < shortMaxAge {
 		r.serve(r.add(STSShort, rfc6125.Host{}, "Set max_age to a month (2592000 seconds) or more.",
-			"Senders forget the policy of %s after %s; an attacker who can block the web server for that long gets round it.", dom, plain.Span(pol.MaxAge)).
+			"Senders forget the policy of %s after %s; an attacker who can block the web server for that long can bypass it.", dom, plain.Span(pol.MaxAge)).
 			saw("max_age: %d", int64(pol.MaxAge/time.Second)), pol.Mode)
 	}
 	if pol.Mode == sts.ModeTesting {
@@ -427,9 +427,9 @@ func (f *Finding) stars(p *sts.Policy, h rfc6125.Host) *Finding {
 		switch {
 		case !star:
 		case h.String() == base:
-			f.saw("mx: %s: the * stands for exactly one label, so it covers names such as mx.%s and not %s itself", m, base, h)
+			f.saw("mx: %s: the * matches exactly one label, so it covers names such as mx.%s and not %s itself", m, base, h)
 		case strings.HasSuffix(h.String(), "."+base):
-			f.saw("mx: %s: the * stands for exactly one label, so it covers names such as mx.%s and not %s", m, base, h)
+			f.saw("mx: %s: the * matches exactly one label, so it covers names such as mx.%s and not %s", m, base, h)
 		}
 	}
 	return f

@@ -27,7 +27,7 @@ const testingTime = 14 * 24 * time.Hour
 
 // keySeen is the caution for a record of a key that was seen over the network, as
 // `mxauth tlsa make HOST` gives it.
-const keySeen = "The key is the one that the host shows to this machine now, and nothing but the network vouches for it: compare it with the server's own file (mxauth tlsa make FILE) before you publish it."
+const keySeen = "The key is the one that the host shows to this machine now, and an attacker on the network could have replaced it: compare it with the server's own file (mxauth tlsa make FILE) before you publish it."
 
 // A mxRecord is one MX record of the domain and what should become of it.
 type mxRecord struct {

@@ -48,7 +48,7 @@ func (r *report) tls() {
 func (r *report) session(h *engine.Host, p engine.Peer) {
 	switch {
 	case p.Event == engine.NoSTARTTLS:
-		r.add(TLSMissing, h.Name, "Switch STARTTLS on at "+h.String()+" (Postfix: smtpd_tls_security_level = may); if it is on, look for a firewall that changes SMTP on the way.",
+		r.add(TLSMissing, h.Name, "Switch STARTTLS on at "+h.String()+" (Postfix: smtpd_tls_security_level = may); if it is on, look for a firewall that changes SMTP.",
 			"%s does not offer STARTTLS: mail to it is readable on its way, or is not delivered where a policy demands TLS.", h.String()).saw("%s: EHLO without STARTTLS", p.Address)
 	case p.Injected:
 		r.add(TLSInjected, h.Name, "Update the mail server, or the proxy or firewall in front of it.",
@@ -61,7 +61,7 @@ func (r *report) session(h *engine.Host, p engine.Peer) {
 		r.add(TLSFailed, h.Name, cure, "%s.", upper(fault)).saw("%s: %s", p.Address, p.Detail)
 	case p.Event == engine.HandshakeDone:
 		if p.Version != 0 && p.Version < tls.VersionTLS13 {
-			r.add(TLSOld, h.Name, "Update the TLS library of "+h.String()+", or let its settings offer TLS 1.3 (Postfix: smtpd_tls_protocols = >=TLSv1.2).", "%s speaks no newer version than %s.", h.String(), p.TLS).saw("%s: %s", p.Address, p.TLS)
+			r.add(TLSOld, h.Name, "Update the TLS library of "+h.String()+", or let its settings offer TLS 1.3 (Postfix: smtpd_tls_protocols = >=TLSv1.2).", "%s supports no newer version than %s.", h.String(), p.TLS).saw("%s: %s", p.Address, p.TLS)
 		}
 		if len(p.Chain) > 0 && h.Name.IsValid() {
 			r.certificate(h, p)
@@ -77,15 +77,15 @@ func (r *report) certificate(h *engine.Host, p engine.Peer) {
 	named := names.Match(refs, rfc6125.Options{}).OK
 	if !named && names.Match(refs, rfc6125.Options{CNID: true}).OK {
 		r.add(CertCNOnly, h.Name, "Get a certificate that has "+h.Name.String()+" as subject alternative name (SAN), as every public CA issues them.",
-			"The certificate of %s has its name only as Common Name, which does not count for MTA-STS.", h.Name).saw("%s", namesOf(names.Names()))
+			"The certificate of %s has its name only as Common Name, which MTA-STS ignores.", h.Name).saw("%s", namesOf(names.Names()))
 		named = true // in the wrong place, which has been said
 	}
 	if h.Requirement.Has(engine.DANE) || h.Requirement.Has(engine.HalfDANE) || h.Requirement.Has(engine.STS) || h.Report.Has(engine.STS) {
 		return
 	}
 	if !named {
-		r.add(CertName, h.Name, "Nothing must be done: no policy in force here asks for the name. DANE would authenticate even this certificate; MTA-STS asks for one with the host's name.",
-			"The certificate of %s names other hosts. Nothing obliges it to show its own name.", h.Name).saw("%s", namesOf(names.Names())).steps(r.tlsaAlone(h)...)
+		r.add(CertName, h.Name, "No change is needed: no policy in force here asks for the name. DANE would authenticate even this certificate; MTA-STS asks for one with the host's name.",
+			"The certificate of %s names other hosts. No policy requires its own name there.", h.Name).saw("%s", namesOf(names.Names())).steps(r.tlsaAlone(h)...)
 	}
 	if r.snap.Roots == nil {
 		return
@@ -95,7 +95,7 @@ func (r *report) certificate(h *engine.Host, p engine.Peer) {
 	case errors.Is(err, pkix.ErrExpired):
 		r.add(CertExpired, h.Name, renew(p.Chain[0].NotAfter.Before(r.snap.At), h.Name.String()), "The certificate of %s is not valid: %s.", h.Name, r.certificateFault(p.Chain, h.Name)).saw("%s", explain.Cause(err))
 	case err != nil && !errors.Is(err, pkix.ErrName):
-		r.add(CertUntrusted, h.Name, "Nothing must be done: no policy in force here asks for a public CA. DANE would authenticate even this certificate; MTA-STS asks for one of a public CA.",
+		r.add(CertUntrusted, h.Name, "No change is needed: no policy in force here asks for a public CA. DANE would authenticate even this certificate; MTA-STS asks for one of a public CA.",
 			"The certificate of %s does not come from a public CA: %s.", h.Name, r.certificateFault(p.Chain, h.Name)).saw("%s", explain.Cause(err))
 	}
 }
@@ -123,14 +123,14 @@ func (r *report) together() {
 	case elsewhere:
 		// What is there and does not count has been reported.
 	case usable == 0 && unsigned == 0 && !usingSTS && none && !anyTLSA(p):
-		f := r.add(Nothing, rfc6125.Host{}, "Take the steps below in their order. Each is safe by itself; MTA-STS needs a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+", DANE needs signed zones.",
+		f := r.add(Nothing, rfc6125.Host{}, "Take the steps below in this order. Each is safe on its own; MTA-STS needs a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+", DANE needs signed zones.",
 			"%s publishes neither DANE nor MTA-STS: mail to it is encrypted at best, and a forged host goes unnoticed.", p.Orig)
 		f.saw("no TLSA records at the MX hosts").saw("no MTA-STS record").steps(r.path()...)
 		if len(bad) > 0 {
 			f.Do = plain.Text("A policy cannot list " + strings.Join(bad, ", ") + " (names of letters, digits and hyphens alone): rename the host before you publish an MTA-STS policy.")
 		}
 	case usable > 0 && !usingSTS && none:
-		f := r.add(DANEOnly, rfc6125.Host{}, "Publish an MTA-STS policy as well, since some large senders look at nothing else: the file and the record below, on a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+".",
+		f := r.add(DANEOnly, rfc6125.Host{}, "Publish an MTA-STS policy as well, since some large senders check nothing else: the file and the record below, on a web server with a certificate of a public CA for mta-sts."+p.Orig.String()+".",
 			"%s publishes DANE and no MTA-STS policy; senders that do not check DNSSEC authenticate no host.", p.Orig).saw("no MTA-STS record")
 		f.steps(r.stsPath()...)
 		if len(bad) > 0 {
@@ -216,9 +216,9 @@ func (r *report) tlsrpt() {
 		// No lookup succeeds, which has been reported.
 	case !errors.Is(err, tlsrpt.ErrNoRecord):
 		r.add(TLSRPTFailed, rfc6125.Host{}, "Repair the zone or its name servers: the question for the TXT records of _smtp._tls."+p.Orig.String()+" must be answered.",
-			"Whether %s asks for reports of failures (TLSRPT) cannot be found out.", p.Orig).saw("%s", explain.Cause(err))
+			"Whether %s asks for reports of failures (TLSRPT) is not known.", p.Orig).saw("%s", explain.Cause(err))
 	case r.checkedBy() != "":
-		f := r.add(TLSRPTMissing, rfc6125.Host{}, "Publish a TLSRPT record with the address of a mailbox that somebody reads: it is how a domain hears of mail that its own policy keeps away.",
+		f := r.add(TLSRPTMissing, rfc6125.Host{}, "Publish a TLSRPT record with the address of a mailbox that somebody reads: its reports show which mail the domain's own policy stops.",
 			"Senders check %s by %s, and it does not ask them to report failures.", p.Orig, r.checkedBy())
 		if o := otherText(survey.Texts(r.snap.TLSRPTRecord)); o != "" {
 			f.saw("_smtp._tls.%s TXT: %s", p.Orig, o)

@@ -36,7 +36,7 @@ func (r *report) tlsa() {
 		case dane.NA:
 			if len(v.Unsigned) > 0 {
 				f := r.add(TLSAUnsigned, h.Name, signZone(h.Name),
-					"%s has TLSA records, and its zone is not signed: no sender looks at them.", h.Name)
+					"%s has TLSA records, and its zone is not signed: senders ignore them.", h.Name)
 				for _, rec := range v.Unsigned {
 					f.saw("%s TLSA %s", ownerText(h), text.Cut(rec.String(), maxRecord))
 				}
@@ -88,7 +88,7 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 	uses := h.DANE.Set.Uses()
 	if h.DANE.State == dane.Unusable {
 		f := r.add(TLSAAllUnusable, h.Name, "Publish a record of usage 3 (3 1 1, DANE-EE) for the host.",
-			"%s has TLSA records, and none of them counts for mail: senders require TLS and cannot check who the server is.", h.Name)
+			"%s has TLSA records, and none of them can be used for mail: senders require TLS and cannot check who the server is.", h.Name)
 		for _, u := range uses {
 			f.saw("%s: %s", text.Cut(u.Record.String(), maxRecord), explain.RecordUse(u))
 		}
@@ -102,13 +102,13 @@ func (r *report) tlsaRecords(h *engine.Host, v *survey.HostView) {
 			usable++
 		case u.Fault == dane.FaultPKIXUsage:
 			r.add(TLSAPKIXUsage, h.Name, "Replace it: usage 3 (DANE-EE) in place of 1, usage 2 (DANE-TA) in place of 0.",
-				"A TLSA record of %s has usage %d, which does not count for mail.", h.Name, rec.Usage).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
+				"A TLSA record of %s has usage %d, which is not used for mail.", h.Name, rec.Usage).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
 		case rec.Usage > dane.DANEEE || rec.Selector > dane.SPKI || rec.MatchingType > dane.SHA2_512:
 			r.add(TLSAUnknown, h.Name, "Remove the record, or replace it by this one.",
 				"A TLSA record of %s has a number that does not exist, so senders ignore it.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
 		case badData(rec):
 			r.add(TLSABadData, h.Name, "Replace the record by this one, made of the certificate in use.",
-				"The data of a TLSA record of %s does not fit its matching type, so the record counts for nothing.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
+				"The data of a TLSA record of %s does not fit its matching type, so senders ignore the record.", h.Name).saw("%s: %s", text.Cut(rec.String(), maxRecord), explain.RecordUse(u)).steps(r.tlsaOf(h, v)...)
 		}
 		// A whole authority (usage 2) may be in DNS because the server does not send it: a
 		// digest of it would match nothing.
@@ -193,7 +193,7 @@ func (r *report) tlsaMismatch(h *engine.Host, v *survey.HostView, dp dane.Peer, 
 		for _, u := range h.DANE.Set.Uses() {
 			if !u.Usable && !badData(u.Record) && matchesAny(u.Record, dp, o) {
 				f = r.add(TLSAAgility, h.Name, "Replace the record with the stronger digest by this one, or remove it.",
-					"A TLSA record of %s would match, but a record with a stronger digest does not match and hides it.", h.Name)
+					"A TLSA record of %s would match, but senders use a record with a stronger digest instead, which does not match.", h.Name)
 				f.saw("%s: would match", text.Cut(u.Record.String(), maxRecord))
 				if len(f.Steps) == 0 {
 					f.steps(r.tlsaOf(h, v)...)

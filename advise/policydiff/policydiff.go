@@ -151,12 +151,12 @@ func (r *Request) host(h rfc6125.Host) HostChange {
 	was, before := r.Old.Match(h)
 	is, after := r.New.Match(h)
 	c := HostChange{Host: h.String(), Stopped: r.New.Mode == sts.ModeEnforce && !after}
-	end := " Senders with the new policy deliver to it all the same, and report a failure."
+	end := " Senders with the new policy still deliver to it, and report a failure."
 	switch {
 	case c.Stopped:
 		end = " Senders with the new policy deliver no mail to it."
 	case r.New.Mode == sts.ModeNone:
-		end = " The new policy asks for nothing, so mail goes on."
+		end = " The new policy demands nothing, so mail is still delivered."
 	}
 	switch {
 	case before && after:
@@ -233,7 +233,7 @@ func (r *Request) mode(until time.Time) string {
 	case was == sts.ModeEnforce:
 		text += "senders with the new policy deliver whatever fails, and report it. Those that still have the old one do not."
 	default:
-		text += "senders begin to report failures and deliver all the same."
+		text += "senders begin to report failures and still deliver."
 	}
 	return plain.Text(text)
 }
@@ -246,7 +246,7 @@ func (r *Request) maxAge(until time.Time) string {
 	case r.New.Mode == sts.ModeNone:
 		return ""
 	case is < was:
-		text += "this shortens nothing for a sender that has the old policy; it keeps that until " + date(until) + " at the latest."
+		text += "this changes nothing for a sender that has the old policy; it keeps that until " + date(until) + " at the latest."
 	case is > was:
 		text += "a mistake in the new policy lasts for that long with senders that do not see the next one."
 	case is < shortMaxAge:
@@ -255,7 +255,7 @@ func (r *Request) maxAge(until time.Time) string {
 		return ""
 	}
 	if is < shortMaxAge {
-		text += " Less than a week protects little: an attacker who can block the web server for so long is rid of the policy."
+		text += " Less than a week protects little: an attacker who can block the web server for that long can bypass the policy."
 	}
 	return plain.Text(text)
 }
@@ -272,7 +272,7 @@ func (r *Request) memory(until time.Time) []string {
 	}
 	out := []string{
 		"Senders that see the new id fetch the new policy with their next message: " + seen + ".",
-		"A sender that sees the old id, no record, or cannot fetch the file goes on with the old policy for its max_age after its own last fetch: until " + date(until) + " at the latest.",
+		"A sender that sees the old id, no record, or cannot fetch the file keeps the old policy for its max_age after its own last fetch: until " + date(until) + " at the latest.",
 	}
 	for i := range out {
 		out[i] = plain.Text(out[i])

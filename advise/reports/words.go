@@ -18,7 +18,7 @@ func words(f Fault, listed listing) (cause, cure string) {
 	}
 	w, ok := table[f.Type]
 	if !ok {
-		return "The reason is not one that RFC 8460 knows.", fill("Ask the sender, and look at the domain as it is now: `mxauth check {domain}`.", f)
+		return "The reason is not one that RFC 8460 knows.", fill("Ask the sender, and check the domain as it is now: `mxauth check {domain}`.", f)
 	}
 	cause, cure = w.cause, w.cure
 	if f.Policy == tlsrpt.PolicyTLSA && w.daneCause != "" {
@@ -30,7 +30,7 @@ func words(f Fault, listed listing) (cause, cure string) {
 		cure = "Add the line `mx: {host}` to https://mta-sts.{domain}/.well-known/mta-sts.txt and change the id in the record _mta-sts.{domain}, if mail should go to this host: `mxauth lint {domain}` writes both. Keep the line of a host until the policy's max_age has passed after the host has left the MX records."
 	case isListed:
 		cause = "The TLS handshake with {host} failed, or its certificate is not valid in another way than the standard has a word for."
-		cure = "Look at the handshake: `mxauth check {domain}`."
+		cure = "Check the handshake: `mxauth check {domain}`."
 	}
 	return fill(cause, f), fill(cure, f)
 }
@@ -80,7 +80,7 @@ var table = map[tlsrpt.ResultType]struct{ cause, cure, daneCause, daneCure strin
 	},
 	tlsrpt.ValidationFailure: {
 		cause:     "The connection to {host} could not be authenticated: the MTA-STS policy of {domain} does not list the host, or the TLS handshake failed.",
-		cure:      "Compare the policy with the MX records, and look at the handshake: `mxauth check {domain}`.",
+		cure:      "Compare the policy with the MX records, and check the handshake: `mxauth check {domain}`.",
 		daneCause: "The certificate of {host} matches none of the TLSA records at {owner}, or the TLS handshake failed.",
 		daneCure:  "Publish the record of the present key: {make} prints it; `mxauth check {domain}` shows what fails.",
 	},

@@ -25,15 +25,15 @@ func newCache(e *env) *cobra.Command {
 	list := group(&cobra.Command{
 		Use:   "cache",
 		Short: "List, show, export, import, delete and fetch the MTA-STS policies that are kept",
-		Long: `Cache works on the policies in the store that --store names. What is kept there is
-protection: while a policy is kept, it cannot be removed through DNS. To delete one is
-to trust DNS once more for that domain.
+		Long: `Cache works on the policies in the store that --store names. Kept policies are
+protection: while a policy is kept, it cannot be removed through DNS. If you delete one,
+the next delivery to that domain depends on unprotected DNS.
 
 A store in a file belongs to one process. Where a daemon has it open, cache asks the
 daemon, at its control socket (serve.control of the configuration, or --control PATH);
 --store names another store than that of the daemon.
 
-Who changed what, and when, goes to standard error. The exit status is 0 if it was done,
+Each change is logged to standard error. The exit status is 0 if it was done,
 1 if there is no such policy, 78 if the store cannot be used.`,
 	}, newCacheList(e), newCacheShow(e), newCacheExport(e), newCacheImport(e), newCacheDelete(e), newCacheWarm(e), newCacheRescue(e))
 	for _, verb := range list.Commands() {
@@ -149,19 +149,25 @@ func (e *env) eachKept(cmd *cobra.Command, args []string, f func(c policyBook, d
 		return err
 	}
 	return e.withCache(cmd, storeReads, func(c policyBook) error {
-		code := 0
-		for _, d := range names {
-			kept, err := f(c, d)
-			if err != nil {
-				return err
-			}
-			if !kept {
-				e.out.Errorf("no policy of %s is kept", d)
-				code = exitNoPolicy
-			}
-		}
-		return exitWith(code)
+		return e.eachOf(names, "no policy of %s is kept", exitNoPolicy, func(d rfc6125.Host) (bool, error) { return f(c, d) })
 	})
+}
+
+// eachOf calls f for each domain. A domain of which f says that there is nothing gets the line
+// none on standard error, and decides the exit code; an error ends it.
+func (e *env) eachOf(names []rfc6125.Host, none string, codeNone int, f func(rfc6125.Host) (there bool, err error)) error {
+	code := 0
+	for _, d := range names {
+		there, err := f(d)
+		if err != nil {
+			return err
+		}
+		if !there {
+			e.out.Errorf(none, d)
+			code = codeNone
+		}
+	}
+	return exitWith(code)
 }
 
 func newCacheShow(e *env) *cobra.Command {
@@ -216,8 +222,9 @@ func newCacheImport(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "import [FILE]",
 		Short: "Keep the policies of an export, read from FILE or standard input",
-		Long: `Import keeps the policies that export has written. What is kept already and was fetched
-later stays; what has ended is left out. A life begins with the fetch, not with the import.`,
+		Long: `Import keeps the policies that export has written. A policy that
+is kept already and was fetched later stays; expired policies are left out. The max_age of
+a policy counts from its fetch, not from the import.`,
 		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := e.input(append(args, "-")[0])

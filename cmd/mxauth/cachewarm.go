@@ -116,14 +116,14 @@ func newCacheWarm(e *env) *cobra.Command {
 		Short: "Fetch the policies of these domains now, at a given rate, and keep them",
 		Long: `Warm looks up the MTA-STS policy of each domain and keeps it, as a first delivery would. With
 "-" domains are read from standard input, one a line, such as those of a mail log. Do it
-before Postfix asks mxauth for the first time: what is kept cannot be taken away through DNS.
+before Postfix asks mxauth for the first time: a kept policy cannot be removed through DNS.
 
 With --done FILE each domain that is finished is added to the file, and left out by a later
-run with the same file: a run that was stopped goes on where it was. A domain whose policy
-could not be had now is not finished.
+run with the same file: so a run that was stopped can be continued. A domain whose policy
+could not be fetched is not finished.
 
 The exit status is 0 if each domain has its policy kept or has none, 3 if the policy of some
-could not be had, 64 for bad usage, 78 if the store or the file cannot be used.`,
+could not be fetched, 64 for bad usage, 78 if the store or the file cannot be used.`,
 		Example: `  mxauth cache warm --done warm.done - < domains.txt`,
 		Args:    arguments(1, many),
 		RunE:    func(cmd *cobra.Command, args []string) error { return r.run(cmd, args) },

@@ -185,7 +185,7 @@ func newCheckRun(e *env, d *deliveryFlags, args []string, l domainVerb) (*checkR
 	}
 	if d.evidence != "" {
 		if !r.alone {
-			return nil, usageError("--evidence wants one domain as its argument")
+			return nil, usageError("--evidence needs one domain as its argument")
 		}
 		r.config.Record = &evidence.Recorder{Now: e.now}
 	}
@@ -299,7 +299,7 @@ var errNoDomains = usageError("no domain given on standard input")
 func listError(err error) error {
 	var m *meantError
 	if errors.As(err, &m) && m.domain != "" && !strings.Contains(err.Error(), "(want ") {
-		return fmt.Errorf("%w (%s is meant?)", err, m.domain)
+		return fmt.Errorf("%w (did you mean %s?)", err, m.domain)
 	}
 	return err
 }

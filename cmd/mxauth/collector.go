@@ -115,8 +115,8 @@ func (c *collector) tell(out *console) {
 	case c.lost > 0:
 		out.Notef("%s not taken by the TLSRPT collector, %d taken: %s", counted(c.lost, "session"), c.sent, c.err)
 	case c.asking == 0:
-		out.Notef("nothing was handed to the TLSRPT collector: no domain asks for reports by a TLSRPT record")
+		out.Notef("nothing was sent to the TLSRPT collector: no domain asks for reports by a TLSRPT record")
 	default:
-		out.Notef("%s handed to the TLSRPT collector, of %s with a TLSRPT record", counted(c.sent, "session"), counted(c.asking, "domain"))
+		out.Notef("%s sent to the TLSRPT collector, of %s with a TLSRPT record", counted(c.sent, "session"), counted(c.asking, "domain"))
 	}
 }

@@ -15,7 +15,7 @@ func newConfigPostfix(e *env) *cobra.Command {
 	var p postfixSource
 	cmd := &cobra.Command{
 		Use:   "postfix",
-		Short: "Print the lines that main.cf of Postfix wants, each with its reason",
+		Short: "Print the lines that main.cf of Postfix needs, each with its reason",
 		Long: `Postfix prints the lines for main.cf: for the version of the Postfix on this machine, for
 its chroot, its own tables, and the sockets of mxauth's configuration. It changes nothing.
 
@@ -83,7 +83,7 @@ const eximSocket = "/run/mxauth/exim.sock"
 func newConfigExim(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "exim",
-		Short: "Print the lines that the configuration of Exim wants, each with its reason",
+		Short: "Print the lines that the configuration of Exim needs, each with its reason",
 		Long: `Exim prints the macros, routers and transport for Exim 4.96 and later, with the socket of
 the listener "exim" in mxauth's configuration. docs/exim.md says where they go.
 

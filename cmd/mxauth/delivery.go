@@ -62,7 +62,7 @@ var deliverySettings = []string{"level", "insecure-mx", "dane-and-sts", "sts-und
 // add defines the flags in f. Those that are settings get their values by apply.
 func (d *deliveryFlags) add(f *pflag.FlagSet) {
 	settings.Bind(f, deliverySettings)
-	f.StringVar(&d.smarthost, "smarthost", "", "all mail goes by this `NEXTHOP`: a domain, or [HOST] or [HOST]:PORT without MX lookup")
+	f.StringVar(&d.smarthost, "smarthost", "", "all mail is routed to this `NEXTHOP`: a domain, or [HOST] or [HOST]:PORT without MX lookup")
 	f.Uint16Var(&d.port, "port", 0, "`PORT` of the MX hosts (default 25, or that of the next hop)")
 	f.BoolVar(&d.requireTLS, "requiretls", false, "the message has the REQUIRETLS parameter (RFC 8689)")
 	f.BoolVar(&d.tlsRequiredNo, "tls-required-no", false, "the message has the header field TLS-Required: No (RFC 8689)")
@@ -176,7 +176,7 @@ func (d *deliveryFlags) memory(store string) (*memory.Config, error) {
 	}
 	if m.Action != memory.Accept {
 		return nil, &exitError{code: exitUsage, err: fmt.Errorf("--memory %s: a store in memory forgets at the end", m.Action),
-			hint: "name a store that stays by --store bolt:FILE or --store redis://HOST"}
+			hint: "name a persistent store with --store bolt:FILE or --store redis://HOST"}
 	}
 	return nil, nil
 }

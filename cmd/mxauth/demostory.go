@@ -24,8 +24,8 @@ var story = []scene{
 	{"tlsa-mismatch", "DANE done wrong: the certificate was renewed, the TLSA record was not."},
 	{"sts-enforce", "MTA-STS done right: the policy lists the host, a public CA has issued its certificate."},
 	{"mx-name", "MTA-STS done wrong: the certificate is for another name."},
-	{"half-dane", "The mail host has DANE, but the MX record that leads to it is not signed."},
-	{"tlsa-forged", "A resolver lies: it changes a signed TLSA record on its way."},
+	{"half-dane", "The mail host has DANE, but the MX record that names it is not signed."},
+	{"tlsa-forged", "A resolver changes a signed TLSA record in its answer."},
 	{"rollover", "A key change done right: the TLSA records of the old and the new key are published."},
 	{"memory-dane-defer", "A downgrade is remembered: the domain had TLSA records an hour ago and has none now."},
 }

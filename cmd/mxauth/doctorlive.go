@@ -146,7 +146,7 @@ func (e *env) tryTable(ctx context.Context, in *postfixconf.Input, t *postfixcon
 	case err != nil:
 		finding.Why = fmt.Sprintf("mxauth does not answer at %s, where %s leads: %s", where, t.Text, errorText(err))
 	case reply.Status != socketmap.NotFound:
-		finding.Why = fmt.Sprintf("%s leads to %s, and the answer there is not that of mxauth: %s%s", t.Text, where, reply.Status, reply.Text)
+		finding.Why = fmt.Sprintf("%s leads to %s, and the program that answers there is not mxauth: %s%s", t.Text, where, reply.Status, reply.Text)
 		finding.Fix = "mxauth config postfix"
 	case network == "unix":
 		return e.tryAccess(in, where)

@@ -75,7 +75,7 @@ func (f *exceptionsFile) current() *exception.Set {
 	}
 	f.looked = now
 	if _, err := f.look(false); err != nil {
-		f.warn("the exceptions stay as they were: %v", err)
+		f.warn("the previous exceptions stay in force: %v", err)
 	}
 	return f.set
 }
@@ -129,19 +129,22 @@ func readExceptions(path string) (*exception.Set, error) {
 	return set, nil
 }
 
+// An exceptionText is an exception as the file has it, and as it is listed.
+type exceptionText struct {
+	ID     string           `toml:"id" json:"id"`
+	Domain string           `toml:"domain" json:"domain"`
+	MX     string           `toml:"mx" json:"mx,omitempty"`
+	Method string           `toml:"method" json:"method,omitempty"`
+	Effect exception.Effect `toml:"effect" json:"effect"`
+	Reason string           `toml:"reason" json:"reason"`
+	Author string           `toml:"author" json:"author"`
+	Ends   time.Time        `toml:"ends" json:"ends"`
+}
+
 // parseExceptions reads the text of a file; an error is about the line.
 func parseExceptions(text string) (set *exception.Set, line int, err error) {
 	var file struct {
-		Exception []struct {
-			ID     string           `toml:"id"`
-			Domain string           `toml:"domain"`
-			MX     string           `toml:"mx"`
-			Method string           `toml:"method"`
-			Effect exception.Effect `toml:"effect"`
-			Reason string           `toml:"reason"`
-			Author string           `toml:"author"`
-			Ends   time.Time        `toml:"ends"`
-		} `toml:"exception"`
+		Exception []exceptionText `toml:"exception"`
 	}
 	md, err := toml.Decode(text, &file)
 	if err != nil {
@@ -195,7 +198,7 @@ func (e *env) exceptions(_ context.Context) (func() *exception.Set, error) {
 	}
 	f, err := openExceptions(e.flags.exceptions, e.now, e.out.Notef)
 	if err != nil {
-		return nil, configError("each exception wants id, domain, reason, author and ends; see mxauth check --help", "--exceptions: %w", err)
+		return nil, configError("each exception needs id, domain, reason, author and ends; see mxauth check --help", "--exceptions: %w", err)
 	}
 	return f.current, nil
 }

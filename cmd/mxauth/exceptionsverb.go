@@ -30,22 +30,15 @@ once on SIGHUP. How the file is written is in mxauth check --help.`,
 
 // An exceptionRow is an exception as it is listed.
 type exceptionRow struct {
-	ID      string           `json:"id"`
-	Domain  string           `json:"domain"`
-	MX      string           `json:"mx,omitempty"`
-	Method  string           `json:"method,omitempty"`
-	Effect  exception.Effect `json:"effect"`
-	Reason  string           `json:"reason"`
-	Author  string           `json:"author"`
-	Ends    time.Time        `json:"ends"`
-	InForce bool             `json:"in_force"`
+	exceptionText
+	InForce bool `json:"in_force"`
 }
 
 // exceptionRows makes the rows of a list.
 func exceptionRows(list []exception.Exception, now time.Time) []exceptionRow {
 	rows := make([]exceptionRow, len(list))
 	for i, x := range list {
-		rows[i] = exceptionRow{x.ID, x.Domain, x.MXHost, x.Method, x.Effect, x.Reason, x.Author, x.Ends.UTC(), now.Before(x.Ends)}
+		rows[i] = exceptionRow{exceptionText{x.ID, x.Domain, x.MXHost, x.Method, x.Effect, x.Reason, x.Author, x.Ends.UTC()}, now.Before(x.Ends)}
 	}
 	return rows
 }
@@ -66,7 +59,7 @@ func runExceptions(cmd *cobra.Command, e *env) error {
 	default:
 		set, err := readExceptions(s.Exceptions)
 		if err != nil {
-			return configError("each exception wants id, domain, reason, author and ends; see mxauth check --help", "%w", err)
+			return configError("each exception needs id, domain, reason, author and ends; see mxauth check --help", "%w", err)
 		}
 		rows = exceptionRows(set.List(), e.now())
 	}

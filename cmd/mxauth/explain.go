@@ -22,7 +22,7 @@ func newExplain(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain DOMAIN",
 		Short: "Show the chain of trust of a domain step by step, as text or as a picture",
-		Long: `Explain looks at a domain as mxauth check does and shows what its verdict rests on, step
+		Long: `Explain checks a domain as mxauth check does and shows the basis of its verdict, step
 by step: from the root of DNS to the certificate of each mail host (DANE), and from the
 MTA-STS record to the policy. Each step has its state, the rule and the RFC; a broken
 link is marked by "x", one that nothing proves by ":".
@@ -43,7 +43,7 @@ The exit status is that of mxauth check.`,
 	d.add(cmd.Flags())
 	cmd.Flags().StringVar(&svg, "svg", "", "draw the chain of trust into `FILE`")
 	cmd.Flags().StringVar(&file, "evidence", "", "explain what is recorded in `FILE`, without network")
-	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "take evidence whose DNSSEC statuses are the word of a resolver, and so of the author of the file")
+	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "accept evidence whose DNSSEC statuses were reported by a resolver and cannot be proved from the file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if e.flags.json {
 			return usageError("explain has no --json; mxauth check --json has the same facts")
@@ -64,7 +64,7 @@ The exit status is that of mxauth check.`,
 // explainLive looks at a domain and explains it.
 func (e *env) explainLive(ctx context.Context, d *deliveryFlags, args []string, l domainVerb, svg string) error {
 	if len(args) == 1 && args[0] == "-" {
-		return usageError("explain wants one domain, not a list")
+		return usageError("explain needs one domain, not a list")
 	}
 	var failed error
 	human := l.human

@@ -62,7 +62,7 @@ func (d *service) tryStore(ctx context.Context, check bool) error {
 	case errors.Is(err, valkey.ErrRefused):
 		return configError("docs/fleet.md has the settings of both sides", "the store %s: %w", withoutPassword(d.s.Store), err)
 	case check:
-		return configError("the daemon would start all the same, and defer mail to domains that it does not know", "the store %s cannot be used now: %w", withoutPassword(d.s.Store), err)
+		return configError("the daemon would still start, and defer mail to domains that it does not know", "the store %s cannot be used now: %w", withoutPassword(d.s.Store), err)
 	}
 	d.log.Error("the store cannot be used now; until it can, mail waits that neither DANE nor a policy fetched meanwhile decides", "err", err)
 	return nil
@@ -80,7 +80,7 @@ func storeWarnings(s *settings.Settings, config string) (list []string) {
 	case "redis", "valkey":
 		for _, host := range append([]string{u.Host}, u.Query()["addr"]...) {
 			if !isLoopback(host) {
-				list = append(list, fmt.Sprintf("the store %s is reached without TLS: anyone on the way to %s reads the password and can write policies; use rediss://", where, host))
+				list = append(list, fmt.Sprintf("the store %s is reached without TLS: anyone on the network path to %s reads the password and can write policies; use rediss://", where, host))
 				break
 			}
 		}

@@ -354,7 +354,7 @@ func TestFleetRefused(t *testing.T) {
 	for _, c := range []struct{ name, url, ca, want string }{
 		{"password", "redis://:wrong@" + plain.address, "", "does not accept the user or the password"},
 		{"user", "redis://stranger:secret@" + plain.address, "", "does not accept the user or the password"},
-		{"no password", "redis://" + plain.address, "", "the server wants a password, and the URL has none"},
+		{"no password", "redis://" + plain.address, "", "the server requires a password, and the URL has none"},
 		{"rights", "redis://reader:secret@" + plain.address, "", "lacks a right at the server"},
 		{"no such database", plain.url("/99"), "", "does not have the database"},
 		{"another authority", "rediss://:secret@localhost:" + port, "", "the certificate of the server"},

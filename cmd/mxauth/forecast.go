@@ -24,19 +24,19 @@ func newForecast(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forecast DOMAIN",
 		Short: "Say what will break in the authentication of a domain's mail, and when",
-		Long: `Forecast looks at a domain as senders do and says when its certificates and DNSSEC
-signatures end and its policy is forgotten, and what that does to mail:
+		Long: `Forecast checks a domain as senders do and says when its certificates and DNSSEC
+signatures expire and senders forget its policy, and how that affects mail:
 
   broken   mail is delayed or refused
-  weaker   mail goes on, and is protected less
-  notice   nothing by itself
+  weaker   mail is delivered, but with less protection
+  notice   no effect on mail
 
 With --cert it says when a server may switch to that certificate (or key), given the
 TLSA records. With --ical it prints a calendar with a reminder a week before each event.
 
-The exit status is 0 if all of this is to come, 1 if something protects less already, 2
-if mail is delayed or refused already, 3 if a lookup fails, so that not all can be seen;
-with --ical it is 0. What --cert plans does not count. 64: bad usage, 69: nothing could
+The exit status is 0 if nothing of this has happened yet, 1 if mail is less protected
+already, 2 if mail is delayed or refused already, 3 if a lookup fails, so that the result
+is incomplete; with --ical it is 0. The plan of --cert does not affect it. 64: bad usage, 69: nothing could
 be looked up through a fault on this side, 78: bad configuration.`,
 		Example: `  mxauth forecast example.org
   mxauth forecast --cert next.pem --ttl 1h example.org
@@ -77,7 +77,7 @@ be looked up through a fault on this side, 78: bad configuration.`,
 				return ev.ID == forecast.SignaturesEnded || ev.ID == forecast.LookupFails
 			}
 			if len(snap.Plan.Hosts) == 0 && !slices.ContainsFunc(events, told) {
-				e.out.Notef("there is no mail host to look at: %s", explain.Text(snap.Plan.MX.Reason))
+				e.out.Notef("there is no mail host to check: %s", explain.Text(snap.Plan.MX.Reason))
 			}
 			if err := e.printForecast(args[0], events, snap.At, asICal); err != nil {
 				return err
@@ -128,10 +128,10 @@ func (e *env) printForecast(domain string, events []forecast.Event, now time.Tim
 		return nil
 	}
 	if len(events) == 0 {
-		e.out.Linef("%s: nothing that ends by itself", domain)
+		e.out.Linef("%s: nothing expires", domain)
 		return nil
 	}
-	e.out.Linef("%s: what comes by itself, the soonest first (times are UTC)", paint(strong, domain))
+	e.out.Linef("%s: what expires, the soonest first (times are UTC)", paint(strong, domain))
 	for _, p := range together(events, func(ev forecast.Event) (host, words string) {
 		if len(ev.Publish)+len(ev.Steps) > 0 {
 			return "", "" // each host has lines of its own

@@ -11,7 +11,7 @@ var hints = map[explain.Hint]string{
 	explain.HintStrips:       "Use a resolver that passes DNSSEC records through: name it with --resolver ADDR, and test it with `mxauth resolver ADDR`.",
 	explain.HintAnchor:       "Update the trust anchors: give the current ones with --trust-anchor FILE, or leave that option out to use those built in.",
 	explain.HintClock:        "Set the clock of this machine (`timedatectl` shows whether it is synchronised), and check again.",
-	explain.HintLimit:        "Check again; if it stays so, ask about fewer domains at once (--concurrency) or raise the limit of open files (`ulimit -n`).",
+	explain.HintLimit:        "Check again; if the fault remains, ask about fewer domains at once (--concurrency) or raise the limit of open files (`ulimit -n`).",
 	explain.HintPort:         "If no domain can be reached, this network blocks port 25: try `nc -vz gmail-smtp-in.l.google.com 25`.",
 	explain.HintIPv6:         "Check from a machine with IPv6 (`ip -6 route` shows whether this one has a route).",
 	explain.HintHELO:         "Some servers demand a full name in EHLO: give that of this machine with --helo NAME.",

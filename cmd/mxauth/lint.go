@@ -30,12 +30,12 @@ func newLint(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "lint DOMAIN...|-",
 		Short: "Say what a domain should change in what it publishes, with the lines to publish",
-		Long: `Lint looks at a domain as senders do (its MX, address and TLSA records, its MTA-STS
+		Long: `Lint checks a domain as senders do (its MX, address and TLSA records, its MTA-STS
 record and policy, its TLSRPT record, and the certificates of its mail hosts) and says
-what is inconsistent, missing or about to hurt, with the exact record or file to publish
+what is inconsistent, missing or about to fail, with the exact record or file to publish
 instead. It sends no mail. With "-" domains are read from standard input, one a line.
 
-The exit status is 0 if there are notes at the most, 1 if there is a warning, 2 if there
+The exit status is 0 if there are only notes, 1 if there is a warning, 2 if there
 is an error; over several domains the highest. 64: bad usage, 69: nothing could be
 looked up through a fault on this side, 78: bad configuration.`,
 		Example: `  mxauth lint example.org

@@ -21,13 +21,13 @@ func newMemory(e *env) *cobra.Command {
 	list := group(&cobra.Command{
 		Use:   "memory",
 		Short: "List, show and forget what domains have once proved",
-		Long: `Memory works on what mxauth check has learnt of domains in the store that --store
+		Long: `Memory works on what mxauth check has recorded about domains in the store that --store
 names: the strongest protection that each has proved, when that was, and what it has lost
-since. Check reports a loss; with --memory alert it makes a finding of it, and with
---memory defer it waits for a while with mail that nothing authenticates.
+since. Check reports a loss; with --memory alert it prints it as a finding, and with
+--memory defer mail to hosts that are not authenticated waits for a while.
 
-Who has asked the owner of a domain and knows that a loss is meant forgets the domain.
-What it proves after that is learnt again.
+If the owner of a domain confirms that a loss was intended, forget the domain. What it
+proves after that is recorded again.
 
 Where a daemon has the store open, memory asks the daemon, at its control socket
 (serve.control of the configuration, or --control PATH).
@@ -134,18 +134,7 @@ func (e *env) eachRemembered(cmd *cobra.Command, args []string, port uint16, f f
 		return err
 	}
 	return e.withMemory(cmd, func(m memoryBook) error {
-		code := 0
-		for _, d := range names {
-			there, err := f(m, target{d, port})
-			if err != nil {
-				return err
-			}
-			if !there {
-				e.out.Errorf("nothing is remembered of %s", d)
-				code = exitNoMemory
-			}
-		}
-		return exitWith(code)
+		return e.eachOf(names, "nothing is remembered of %s", exitNoMemory, func(d rfc6125.Host) (bool, error) { return f(m, target{d, port}) })
 	})
 }
 
@@ -201,7 +190,7 @@ func (e *env) showPast(p memory.Past) {
 func newMemoryForget(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forget DOMAIN...",
-		Short: "Forget what a domain has proved: its loss is meant",
+		Short: "Forget what a domain has proved, because its loss is intended",
 		Args:  arguments(1, many),
 	}
 	port := portFlag(cmd)

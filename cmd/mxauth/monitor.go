@@ -55,7 +55,7 @@ func (m *monitorFlags) check(cmd *cobra.Command, e *env, d *deliveryFlags, args 
 	case !m.nagios && (changed("warn-days") || changed("crit-days")):
 		return usageError("--warn-days and --crit-days count with --nagios alone")
 	case m.nagios && (len(args) > 1 || list):
-		return &exitError{code: exitUsage, err: fmt.Errorf("--nagios wants one domain as its argument"), hint: "define a service for each domain"}
+		return &exitError{code: exitUsage, err: fmt.Errorf("--nagios needs one domain as its argument"), hint: "define a service for each domain"}
 	case m.nagios && (m.critDays < 0 || m.warnDays < m.critDays):
 		return usageError("--warn-days %d and --crit-days %d: want 0 <= --crit-days <= --warn-days", m.warnDays, m.critDays)
 	case !changed("watch"):
@@ -67,7 +67,7 @@ func (m *monitorFlags) check(cmd *cobra.Command, e *env, d *deliveryFlags, args 
 	case d.evidence != "" || d.tlsrptSocket != "":
 		return usageError("--watch goes with neither --evidence nor --tlsrpt-socket")
 	case list:
-		return usageError("--watch wants its domains as arguments")
+		return usageError("--watch needs its domains as arguments")
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func reasonConstants(t *testing.T) map[string]reason.ID {
 	out := map[string]reason.ID{}
 	walk(t, "../../engine/reason/id.go", func(n ast.Node) {
 		if v, ok := n.(*ast.ValueSpec); ok && len(v.Values) == 1 {
-			if s, ok := literal(v.Values[0]); ok {
+			if s, ok := textOf(v.Values[0]); ok {
 				out[v.Names[0].Name] = reason.ID(s)
 			}
 		}
@@ -171,8 +171,8 @@ func walk(t *testing.T, file string, f func(ast.Node)) {
 	ast.Inspect(tree, func(n ast.Node) bool { f(n); return true })
 }
 
-// literal is the value of a constant string.
-func literal(e ast.Expr) (string, bool) {
+// textOf is the value of a constant string.
+func textOf(e ast.Expr) (string, bool) {
 	l, ok := e.(*ast.BasicLit)
 	if !ok || l.Kind != token.STRING {
 		return "", false
@@ -217,7 +217,7 @@ func TestOperationsTexts(t *testing.T) {
 			} else if ok {
 				return // err.Error(): above
 			}
-			text, ok := literal(arg)
+			text, ok := textOf(arg)
 			if !ok {
 				t.Errorf("%s: the text of mtapolicy.Failed is not written in place", file)
 				return
@@ -245,7 +245,7 @@ func TestOperationsTexts(t *testing.T) {
 				value = n.Rhs[0]
 			}
 		}
-		if text, ok := literal(value); ok && strings.Contains(text, " ") {
+		if text, ok := textOf(value); ok && strings.Contains(text, " ") {
 			own++
 			want(text)
 		}

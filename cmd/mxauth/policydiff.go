@@ -158,7 +158,7 @@ func (p *policyDiffer) fetch(ctx context.Context, arg string) (sts.Policy, error
 			p.req.RecordTTL = t
 		}
 	case errors.Is(rerr, sts.ErrNoRecord):
-		p.e.out.Notef("no record announces the policy of %s (%s), so no sender looks at it", d, errorText(rerr))
+		p.e.out.Notef("no record announces the policy of %s (%s), so no sender uses it", d, errorText(rerr))
 	default:
 		return sts.Policy{}, &exitError{code: exitSTSFailed, err: rerr}
 	}

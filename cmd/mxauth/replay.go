@@ -38,7 +38,7 @@ func newReplay(e *env) *cobra.Command {
 		Use:   "replay FILE",
 		Short: "Decide again, offline, by the evidence that check has written",
 		Long: `Replay reads a file of mxauth check --evidence ("-": standard input) and decides again
-by what is in it, without network. It prints the answer as check does, and then
+from its contents, without network. It prints the answer as check does, and then
 what of it was proved again, and what is taken from the file without a proof.
 
 Proved again, from the trust anchors and certification authorities of this machine (or
@@ -62,11 +62,11 @@ Not proved by anything that a file can hold:
   - DNS answers without signatures, what servers replied, what did not answer, and the
     sender's settings, exceptions and memory
 
-So replay shows what must be believed; a file from an unknown author proves nothing
-more. Evidence of a check with --dnssec trust-ad is refused unless --allow-trust-ad is
+So replay shows what has to be taken on trust; a file from an unknown author proves
+nothing more. Evidence of a check with --dnssec trust-ad is refused unless --allow-trust-ad is
 given: there every DNSSEC status is taken from the file. Connections to addresses that
 are not the host's are ignored, and what a file of a very large check left out
-(it has at most 16 MiB) counts as not known: the host is deferred.
+(it has at most 16 MiB) is treated as not known: the host is deferred.
 
 The exit status is 0 if the verdict is the same as the file says, 1 if it differs (the
 differences are printed on standard error), 78 if the file cannot be used.`,
@@ -106,14 +106,14 @@ differences are printed on standard error), 78 if the file cannot be used.`,
 	}
 	cmd.Flags().StringVar(&at, "at", "", "decide as of this `TIME` (RFC 3339) in place of the recorded one")
 	cmd.Flags().BoolVar(&short, "short", false, "one line")
-	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "take evidence whose DNSSEC statuses are the word of a resolver, and so of the author of the file")
+	cmd.Flags().BoolVar(&trustAD, "allow-trust-ad", false, "accept evidence whose DNSSEC statuses were reported by a resolver and cannot be proved from the file")
 	return cmd
 }
 
 // replayOptions say how a file of evidence is replayed.
 type replayOptions struct {
 	at      time.Time // in place of the recorded time; zero: that
-	trustAD bool      // take statuses that are the word of a resolver
+	trustAD bool      // take statuses that are reported by a resolver
 }
 
 // replayFile decides again by a file of evidence, "-" for standard input.
@@ -140,12 +140,12 @@ func (e *env) replayFile(ctx context.Context, name string, o replayOptions) (*ve
 	r, err := file.Replay(ctx, c)
 	switch {
 	case errors.Is(err, evidence.ErrTrustAD):
-		return nil, nil, configError("--allow-trust-ad takes it all the same, if you trust who wrote it", "%s: %w", name, err)
+		return nil, nil, configError("--allow-trust-ad accepts it, if you trust who wrote it", "%s: %w", name, err)
 	case err != nil:
 		return nil, nil, configError("", "%s: %w", name, err)
 	}
 	if file.Mode == evidence.ModeTrustAD {
-		e.out.Notef("the security status of each answer in this file is the word of a resolver (trust-ad)")
+		e.out.Notef("the security status of each answer in this file was reported by a resolver (trust-ad) and cannot be proved")
 	}
 	return &verdict{Verdict: mxauth.NewVerdict(r.Plan, r.Hosts), asked: file.Request.NextHop}, r, nil
 }

@@ -20,18 +20,18 @@ func newResolver(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resolver [ADDR...]",
 		Short: "Say what a recursive resolver is good for",
-		Long: `Resolver asks each server by itself some twenty questions: whether it passes on
-signatures and denials, heeds CD, validates, refuses what is broken, sets AD on
-nothing that is unsigned, answers over TCP, and how fast. One line a finding, with what
-to change in which file, then the verdict:
+		Long: `Resolver sends each server about twenty queries. They show whether it returns DNSSEC
+signatures and proofs of absence, obeys the CD bit, validates, refuses broken answers,
+leaves AD clear on unsigned answers, and answers over TCP, and how fast it is. Each
+finding is one line, with what to change in which file; then follows the verdict:
 
   good for validation              for --dnssec validate: mxauth validates
-  good for trust-ad (on this host) for --dnssec trust-ad: it may be believed
+  good for trust-ad (on this host) for --dnssec trust-ad: its AD bit can be trusted
   not usable
-  cannot be judged                 the names asked do not exist there
+  cannot be judged                 the names of the queries do not exist there
 
 Without an address it asks those of --resolver, else those of /etc/resolv.conf. The
-names asked are public: a signed zone, an unsigned one, one that is broken on
+names in the queries are public: a signed zone, an unsigned one, one that is broken on
 purpose, and a name that does not exist; name others where these cannot be reached, or
 do not exist because the resolver has a root of its own.
 

@@ -48,7 +48,7 @@ func TestResolverVerb(t *testing.T) {
 		{"one that does not validate", l.Plain(), "validate", 0, "good for validation\n", "trust-ad"},
 		{"one that does not validate, for trust-ad", l.Plain(), "trust-ad", exitConfig, "unbound.conf: module-config", "good for trust-ad"},
 		{"one that strips", l.Strips(), "validate", exitConfig, "dnsmasq.conf: proxy-dnssec", "good for validation"},
-		{"one that lies", l.Lies(), "trust-ad", exitConfig, "it lies: AD is set on unsigned.test", "good for trust-ad"},
+		{"one that lies", l.Lies(), "trust-ad", exitConfig, "it claims to have validated an unsigned answer: AD is set on unsigned.test", "good for trust-ad"},
 		{"one that ignores CD", l.IgnoresCD(), "validate", 0, "ignore-cd-flag: no", "not usable"},
 	}
 	for _, tt := range tests {

@@ -73,7 +73,7 @@ func newRoot(e *env) *cobra.Command {
 		Use:   "mxauth",
 		Short: "Would this mail delivery be authenticated?",
 		Long: `mxauth answers one question before a message leaves: would this delivery be
-authenticated, by what, and if not, why? It looks at DANE (RFC 7672) and MTA-STS
+authenticated, by what, and if not, why? It checks DANE (RFC 7672) and MTA-STS
 (RFC 8461) of a domain, speaks with its mail hosts up to STARTTLS, and says what came
 out and which rule decided. It never sends mail.`,
 		Example: `  mxauth demo                      what can go wrong, shown without network

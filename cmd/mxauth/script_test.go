@@ -277,10 +277,10 @@ func followed(line string, args []string) []string {
 	return nil // refused as a command line without a verb
 }
 
-// The address of a port at which nothing listens.
+// The address of a port at which nothing listens: the kernel gives port 1 to no socket.
 func nobody(t *testing.T) string {
 	t.Helper()
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 9, 9}), 53053).String()
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 9, 9}), 1).String()
 }
 
 // TestWriteError: an answer that cannot be written is no success.

@@ -29,7 +29,7 @@ func newServe(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer the questions of mail servers",
-		Long: `Serve runs until it is told to stop and answers mail servers, which ask before they
+		Long: `Serve runs until it is stopped and answers mail servers, which ask before they
 deliver: Postfix and sendmail over the socketmap protocol, Exim line by line, programs over
 HTTP in JSON.
 

@@ -183,7 +183,7 @@ func (d *service) configure(ctx context.Context) error {
 	}
 	if s.Exceptions != "" {
 		if d.exceptions, err = openExceptions(s.Exceptions, e.now, d.warn); err != nil {
-			return configError("each exception wants id, domain, reason, author and ends; see mxauth check --help", "exceptions.file: %w", err)
+			return configError("each exception needs id, domain, reason, author and ends; see mxauth check --help", "exceptions.file: %w", err)
 		}
 	}
 	d.base.Exceptions = d.inForce
@@ -368,7 +368,7 @@ func (d *service) watchExceptions() {
 		switch {
 		case err != nil && err.Error() != said:
 			said = err.Error()
-			d.log.Error("the exceptions stay as they were", "err", err)
+			d.log.Error("the previous exceptions stay in force", "err", err)
 		case changed:
 			said = ""
 			d.forget(rfc6125.Host{})
@@ -457,8 +457,8 @@ func (d *service) reloadTrust() error {
 func refuse(s *settings.Settings, config string) error {
 	for _, l := range s.Listen {
 		if l.Door == "socketmap" && !s.AllowDeviation && (s.MXAlias == "refuse" || s.DANEAndSTS == "both") {
-			return configError("set serve.allow-deviation = true to start all the same",
-				"policy.mx-alias = refuse and policy.dane-and-sts = both cannot be told to Postfix: it uses every host whose TLSA records match")
+			return configError("set serve.allow-deviation = true to start anyway",
+				"policy.mx-alias = refuse and policy.dane-and-sts = both cannot be expressed in an answer to Postfix: it uses every host whose TLSA records match")
 		}
 	}
 	for _, name := range []string{s.Exceptions, config, s.TrustAnchor} {
@@ -511,7 +511,7 @@ func (d *service) close() {
 		err = d.store.Close()
 	}
 	if err != nil {
-		d.log.Error("the store could not be closed in order", "err", err)
+		d.log.Error("the store could not be closed cleanly", "err", err)
 	}
 }
 

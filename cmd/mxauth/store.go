@@ -76,7 +76,7 @@ func (e *env) openStoreOnly(use storeUse) (store.Store, error) {
 		}
 	case "bolt":
 		if rest == "" {
-			return nil, usageError("--store: bolt: wants a file, as in bolt:/var/lib/mxauth/policies.db")
+			return nil, usageError("--store: bolt: needs a file, as in bolt:/var/lib/mxauth/policies.db")
 		}
 		s, err := bolt.Open(bolt.Config{Path: rest, MustExist: use == storeReads || use == storeSpare, Now: e.now, Logger: e.logger()})
 		switch {

@@ -146,7 +146,7 @@ func (e *env) showFetch(r fetchRow) {
 	case r.Error == "" && r.RecordError == "":
 		e.out.Linef("%s: policy of mode %s, id %s", r.Domain, *r.Mode, r.ID)
 	case r.Error == "":
-		e.out.Linef("%s: a policy of mode %s is served, and no record announces it: senders do not look at it", r.Domain, *r.Mode)
+		e.out.Linef("%s: a policy of mode %s is served, and no record announces it: senders ignore it", r.Domain, *r.Mode)
 	case r.RecordError == "":
 		e.out.Linef("%s: a policy is announced (id %s) and cannot be fetched", r.Domain, r.ID)
 	default:

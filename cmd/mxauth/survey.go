@@ -325,7 +325,7 @@ func (s *surveyRun) journalError(err error) error {
 	hint := "see that the folder exists and may be written to"
 	switch {
 	case errors.Is(err, bulk.ErrOtherSettings):
-		return &exitError{code: exitUsage, err: fmt.Errorf("--resume %s: %w", s.flags.resume, err), hint: "give the flags that it was begun with, or " + other}
+		return &exitError{code: exitUsage, err: fmt.Errorf("--resume %s: %w", s.flags.resume, err), hint: "give the flags that it was started with, or " + other}
 	case errors.Is(err, bulk.ErrJournalInUse):
 		hint = "wait until it has ended, or " + other
 	case errors.Is(err, bulk.ErrNotJournal):
@@ -335,7 +335,7 @@ func (s *surveyRun) journalError(err error) error {
 	case errors.Is(err, bulk.ErrJournalDamaged):
 		hint = "begin again: " + other
 	case errors.Is(err, bulk.ErrOtherList):
-		hint = "give the list that it was begun with, or " + other
+		hint = "give the list that it was started with, or " + other
 	case errors.Is(err, bulk.ErrJournalWrite):
 		hint = "make room on the disk, and give the same command again: what is finished is kept"
 	}

@@ -338,7 +338,7 @@ func hostNames(m dane.Material) []rfc6125.Host {
 // remark says on standard error what the publisher should know of a record.
 func (e *env) remark(m dane.Material, r dane.Record, live rfc6125.Host) {
 	if live.IsValid() {
-		e.out.Notef("this is what %s shows to this machine; nothing but the network vouches for it: compare it with the server's own file before you publish it", live.String())
+		e.out.Notef("this is what %s shows to this machine; an attacker on the network could have replaced it: compare it with the server's own file before you publish it", live.String())
 	}
 	if key, err := pkix.ReadKey(m.SPKI); err == nil && r.Usage == dane.DANEEE {
 		if err := pkix.CheckKey(key); err != nil {

@@ -56,7 +56,7 @@ fails or a host cannot be reached; over several hosts the highest.`,
 	fl.StringVar(&f.since, "since", "", "`TIME` since when the records are published as they are: 2026-03-01T12:00:00Z, or how long ago: 36h")
 	fl.DurationVar(&f.ttl, "ttl", 0, "`TTL` of the records in their zone, such as 1h (default: that of their signature)")
 	fl.Uint16Var(&f.port, "port", 0, "`PORT` of the hosts of a domain (default 25)")
-	fl.BoolVar(&f.noConnect, "no-connect", false, "look at DNS alone, connect to no host")
+	fl.BoolVar(&f.noConnect, "no-connect", false, "use DNS alone, connect to no host")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runTLSACheck(cmd.Context(), e, &f, args[0]) }
 	return cmd
 }

@@ -99,7 +99,7 @@ func (n *tlsaNext) human(c *console) {
 	case dane.RolloverWait.String():
 		c.Linef("  next certificate: %s", paint(fair, "wait until "+n.Earliest.Format(time.RFC3339)+" and switch then"))
 	case dane.RolloverUnfit.String():
-		c.Linef("  next certificate: %s: %s", paint(bad, "do not switch, a record matches and the certificate fails all the same"), n.Error)
+		c.Linef("  next certificate: %s: %s", paint(bad, "do not switch, a record matches and the certificate still fails"), n.Error)
 	default:
 		c.Linef("  next certificate: %s: %s", paint(bad, "do not switch yet, no published record matches it"), n.Error)
 	}

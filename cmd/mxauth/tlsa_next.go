@@ -41,7 +41,7 @@ fails or a host does not answer; over several hosts the highest. 64: bad usage.`
 	fl.StringVar(&f.cert, "cert", "", "`FILE` with the certificate, and its chain, or the key that is to come next")
 	fl.StringVar(&f.since, "since", "", "`TIME` since when the records are published as they are: 2026-03-01T12:00:00Z, or how long ago: 36h")
 	fl.DurationVar(&f.ttl, "ttl", 0, "`TTL` of the records in their zone, such as 1h (default: that of their signature)")
-	fl.BoolVar(&f.noConnect, "no-connect", false, "look at DNS alone, connect to no host")
+	fl.BoolVar(&f.noConnect, "no-connect", false, "use DNS alone, connect to no host")
 	return cmd
 }
 

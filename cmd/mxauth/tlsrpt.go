@@ -36,12 +36,12 @@ message with one; "-" is standard input. It sums over all files, counts a report
 there twice only once, and prints each way in which deliveries failed with its cure, the
 present ones first.
 
-A report is the word of its sender. Read verifies no DKIM signature: let your mail server
-do that before it files the message.
+Nothing in a report is proved. Read does not verify DKIM signatures: let your mail server
+do that before it stores the message.
 
-The exit status is 0 if no delivery failed, or each failure is over (its senders have
-reported later days without it); 1 if some fail still; 64 if a file holds no report. The
-other files count all the same.`,
+The exit status is 0 if no delivery failed, or each failure has ended (its senders have
+reported later days without it); 1 if some still fail; 64 if a file holds no report (the
+other files are read nevertheless).`,
 		Example: `  mxauth tlsrpt read google.com!example.org!1777593600!1777679999.json.gz
   mxauth tlsrpt read --json - < report.eml`,
 		Args: arguments(1, many),

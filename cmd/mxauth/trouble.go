@@ -77,7 +77,7 @@ func (f *resolverFaults) explain(t trouble) (text, hint string) {
 			resolver = "the resolvers "
 		}
 		return resolver + server + where + " cannot be reached: " + explain.Unreachable(&t.first),
-			"start a resolver there, look at the firewall between, " + another
+			"start a resolver there, check the firewall between, " + another
 	case errors.Is(t.kind, dnssec.ErrTimeout):
 		return "no answer from the resolver " + server + where + " in time (first to " + q + ")",
 			"check that a resolver runs there and may be asked from here, " + another + "; --timeout waits longer"
@@ -88,10 +88,10 @@ func (f *resolverFaults) explain(t trouble) (text, hint string) {
 		}
 		return text, "let this host ask it (unbound.conf: access-control; named.conf: allow-recursion), " + another
 	}
-	text = "the resolver " + server + where + " is no help to DNSSEC (" + q + "): " + reason
+	text = "the resolver " + server + where + " cannot be used for DNSSEC (" + q + "): " + reason
 	if t.code == dnssec.ReasonUpstreamStrips {
 		if strip, _ := f.stripping(); len(strip) > 1 {
-			text = "the resolvers " + strings.Join(strip, ", ") + where + " are no help to DNSSEC (" + q + "): none of them passes DNSSEC records through"
+			text = "the resolvers " + strings.Join(strip, ", ") + where + " cannot be used for DNSSEC (" + q + "): none of them passes DNSSEC records through"
 		}
 	}
 	if cure, ok := uselessCures[t.code]; ok {

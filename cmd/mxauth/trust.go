@@ -62,7 +62,7 @@ func (e *env) openRoots() (*pkix.Roots, error) {
 	}
 	r, err := pkix.LoadRoots(e.flags.caFile)
 	if err != nil {
-		return nil, configError("--ca-file wants a file of PEM certificates (-----BEGIN CERTIFICATE-----)", "--ca-file: %w", err)
+		return nil, configError("--ca-file needs a file of PEM certificates (-----BEGIN CERTIFICATE-----)", "--ca-file: %w", err)
 	}
 	return r, nil
 }
@@ -73,7 +73,7 @@ func (e *env) anchors() ([]anchor.Anchor, error) {
 	if e.flags.trustAnchor == "" {
 		return nil, nil
 	}
-	const hint = "--trust-anchor wants a file with DS or DNSKEY records of a zone file, one a line"
+	const hint = "--trust-anchor needs a file with DS or DNSKEY records of a zone file, one a line"
 	f, err := os.Open(e.flags.trustAnchor)
 	if err != nil {
 		return nil, configError(hint, "--trust-anchor: %w", err)
@@ -139,7 +139,7 @@ func (e *env) checkTrustAD(ctx context.Context, c *mxauth.Config) error {
 			return nil
 		})
 		if !srv.IsLoopback() && !srv.IsAuthenticated() {
-			e.out.Notef("trust-ad believes %s and everybody on the way to it", srv)
+			e.out.Notef("trust-ad believes %s and everybody on the network path to it", srv)
 		}
 	}
 	return g.Wait()

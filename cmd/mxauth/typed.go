@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/mxauth/mxauth/internal/literal"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -78,11 +79,7 @@ func noDomain(s string) error {
 		if perr == nil {
 			return nil
 		}
-		text := a.String()
-		if a.Is6() {
-			text = "IPv6:" + text
-		}
-		return &meantError{err: fmt.Errorf("%w (an address is written in brackets, and only where a host may be given)", perr), host: "[" + text + "]"}
+		return &meantError{err: fmt.Errorf("%w (an address is written in brackets, and only where a host may be given)", perr), host: literal.String(a)}
 	}
 	if host, port, ok := strings.Cut(t, ":"); ok && port != "" && strings.Trim(port, "0123456789") == "" {
 		return meantBy(fmt.Errorf("%.200q is a host with a port, not a domain", s), domainOfHost(host), "["+host+"]:"+port)

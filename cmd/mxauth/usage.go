@@ -29,7 +29,7 @@ func arguments(least, most int) cobra.PositionalArgs {
 		case most == 0 && n > 0:
 			err = fmt.Errorf("%s takes no argument and got %.80q", name, args[0])
 		case most != many && n > most:
-			err = fmt.Errorf("%s takes %s at the most and got %d", name, counted(most, "argument"), n)
+			err = fmt.Errorf("%s takes at most %s and got %d", name, counted(most, "argument"), n)
 		default:
 			return nil
 		}
@@ -112,7 +112,7 @@ func whereElse(root *cobra.Command, args []string) string {
 	if errors.As(noDomain(domain), &m) && m.domain != "" {
 		domain = m.domain
 	}
-	return "; to look at a domain: mxauth check " + domain
+	return "; to check a domain: mxauth check " + domain
 }
 
 // newHelp makes the verb help, which fails for what it has no help about.

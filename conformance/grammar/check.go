@@ -55,11 +55,11 @@ func Check(t *testing.T, l *Language, seed uint64, parse func(Case) (Meaning, er
 func judge(c Case, parse func(Case) (Meaning, error)) string {
 	m, err := parse(c)
 	switch {
-	case c.MessageAction.Accepted() && err != nil:
+	case c.Judgement.Accepted() && err != nil:
 		return "refused: " + err.Error()
-	case c.MessageAction.Accepted() && m.String() != c.Want.String():
+	case c.Judgement.Accepted() && m.String() != c.Want.String():
 		return "means " + m.String() + ", want " + c.Want.String()
-	case !c.MessageAction.Accepted() && err == nil:
+	case !c.Judgement.Accepted() && err == nil:
 		return "accepted: " + m.String()
 	}
 	return ""

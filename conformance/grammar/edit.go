@@ -8,10 +8,10 @@ import (
 
 // A Mutation is one change of a valid text.
 type Mutation struct {
-	Name   string
-	MessageAction   MessageAction   // of what comes out
-	Source string // the RFC and section that decide it, or whose decision it is
-	edit   edit
+	Name      string
+	Judgement Judgement // of what comes out
+	Source    string    // the RFC and section that decide it, or whose decision it is
+	edit      edit
 }
 
 // An edit changes a derivation; false if there is nothing in it to be changed.

@@ -30,12 +30,12 @@ func TestFates(t *testing.T) {
 				for round := range rounds {
 					c := l.Mutate(rng, m, round)
 					if len(c.Text) > maxMatched {
-						if m.MessageAction != Forbidden {
+						if m.Judgement != Forbidden {
 							t.Fatalf("too long to be judged: %s", c)
 						}
 						continue
 					}
-					if want := m.MessageAction == Valid || m.MessageAction == Forbidden; l.Has(c.Text) != want {
+					if want := m.Judgement == Valid || m.Judgement == Forbidden; l.Has(c.Text) != want {
 						t.Errorf("the grammar has the text: %v: %s", !want, c)
 						break
 					}
@@ -50,13 +50,13 @@ func TestFates(t *testing.T) {
 func TestTable(t *testing.T) {
 	for _, l := range languages() {
 		names := map[string]bool{}
-		fates := map[MessageAction]int{}
+		fates := map[Judgement]int{}
 		for _, m := range l.Mutations {
 			if m.Name == "" || names[m.Name] {
 				t.Errorf("%s: the name %q is empty or stands twice", l.Name, m.Name)
 			}
 			names[m.Name] = true
-			fates[m.MessageAction]++
+			fates[m.Judgement]++
 			if !slices.ContainsFunc([]string{"RFC 8461 section", "RFC 8461 sections", "RFC 8460 section", "RFC 5321 section", "decision of the project", "vectors"},
 				func(s string) bool { return strings.HasPrefix(m.Source, s) }) {
 				t.Errorf("%s: %s: the source %q names nobody who decides", l.Name, m.Name, m.Source)
@@ -160,7 +160,7 @@ func TestJudge(t *testing.T) {
 	m := Meaning{ID: "a", Ext: []Field{{"x", "y"}}}
 	refused := errors.New("refused")
 	for _, c := range []struct {
-		fate MessageAction
+		fate Judgement
 		got  Meaning
 		err  error
 		want string
@@ -176,7 +176,7 @@ func TestJudge(t *testing.T) {
 		{Malformed, m, nil, "accepted: "},
 		{Forbidden, m, nil, "accepted: "},
 	} {
-		got := judge(Case{MessageAction: c.fate, Want: m}, func(Case) (Meaning, error) { return c.got, c.err })
+		got := judge(Case{Judgement: c.fate, Want: m}, func(Case) (Meaning, error) { return c.got, c.err })
 		if !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
 			t.Errorf("%s: %q, want %q", c.fate, got, c.want)
 		}

@@ -51,13 +51,13 @@ type shape struct {
 	is, end                string // between name and value, and between fields
 }
 
-// A MessageAction is what must come of a text.
-type MessageAction uint8
+// A Judgement says whether a text must be accepted.
+type Judgement uint8
 
 const (
 	// Valid: the grammar has the text and the prose takes it. It means what its derivation
 	// says.
-	Valid MessageAction = iota + 1
+	Valid Judgement = iota + 1
 	// Tolerated: the grammar has no such text, and it is taken all the same, for the prose
 	// or a decision of the project says so.
 	Tolerated
@@ -69,21 +69,21 @@ const (
 )
 
 // String returns the word.
-func (f MessageAction) String() string {
+func (f Judgement) String() string {
 	return [...]string{"unknown", "valid", "tolerated", "malformed", "forbidden"}[f]
 }
 
 // Accepted reports whether a parser takes the text.
-func (f MessageAction) Accepted() bool { return f == Valid || f == Tolerated }
+func (f Judgement) Accepted() bool { return f == Valid || f == Tolerated }
 
 // A Case is one text and what must come of it.
 type Case struct {
 	Text string
 	// Set is the text among the others at the same name in DNS; of a policy it is
 	// the text alone.
-	Set  []string
-	MessageAction MessageAction
-	Want Meaning // if it is accepted
+	Set       []string
+	Judgement Judgement
+	Want      Meaning // if it is accepted
 	// Mutation is the name of the change, "" of a text that was left as derived; Source says
 	// that decides its result.
 	Mutation, Source string
@@ -93,7 +93,7 @@ type Case struct {
 
 // String shows the text, what was done to it, and its derivation.
 func (c Case) String() string {
-	return fmt.Sprintf("%q (mutation %q, %s: %s)\n%s", c.Set, c.Mutation, c.MessageAction, c.Source, c.Derivation)
+	return fmt.Sprintf("%q (mutation %q, %s: %s)\n%s", c.Set, c.Mutation, c.Judgement, c.Source, c.Derivation)
 }
 
 // newLanguage numbers the rules.
@@ -121,7 +121,7 @@ func (l *Language) Derive(rng *rand.Rand) Case {
 		panic("grammar: " + l.Name + ": a derivation " + lacks + "\n" + tree.String())
 	}
 	text := tree.Text()
-	return Case{Text: text, Set: []string{text}, MessageAction: Valid, Want: m, Source: "derived", Derivation: tree, steps: steps}
+	return Case{Text: text, Set: []string{text}, Judgement: Valid, Want: m, Source: "derived", Derivation: tree, steps: steps}
 }
 
 // Mutate derives a text to which the mutation can be done, and does it. The round chooses
@@ -133,12 +133,12 @@ func (l *Language) Mutate(rng *rand.Rand, m Mutation, round int) Case {
 		if !m.edit(e) {
 			continue
 		}
-		c := Case{Text: tree.Text(), MessageAction: m.MessageAction, Mutation: m.Name, Source: m.Source, Derivation: tree}
+		c := Case{Text: tree.Text(), Judgement: m.Judgement, Mutation: m.Name, Source: m.Source, Derivation: tree}
 		c.Set = append(slices.Clone(e.beside), c.Text)
 		rng.Shuffle(len(c.Set), func(i, j int) { c.Set[i], c.Set[j] = c.Set[j], c.Set[i] })
 		var lacks string
 		c.Want, lacks = l.read(tree)
-		if m.MessageAction.Accepted() && lacks != "" {
+		if m.Judgement.Accepted() && lacks != "" {
 			panic("grammar: " + l.Name + ": mutation " + m.Name + " " + lacks + "\n" + c.String())
 		}
 		return c

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mxauth/mxauth/conformance/mutate"
+	"github.com/mxauth/mxauth/internal/filetest"
 )
 
 const code = `package rule
@@ -67,18 +68,8 @@ func TestGrade(t *testing.T) {
 
 func module(t *testing.T, files map[string]string) string {
 	t.Helper()
-	dir := t.TempDir()
 	files["go.mod"] = "module example.test/m\n\ngo 1.26\n"
-	for name, text := range files {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
+	return filetest.Tree(t, files)
 }
 
 // run breaks one package.

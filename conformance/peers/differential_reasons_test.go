@@ -23,7 +23,7 @@ func (r peerExcuse) String() string { return r.peer + ": " + r.id }
 // is out of date, and fails the test.
 var reasons = []peerExcuse{
 	{"synthesised-cname", "unbound",
-		"RFC 6672 section 5.3.1: the CNAME below a DNAME is not signed, the DNAME vouches for it. Unbound wants a signature of it where it is what was asked for.",
+		"RFC 6672 section 5.3.1: the CNAME below a DNAME is not signed, the DNAME confirms it. Unbound wants a signature of it where it is what was asked for.",
 		func(tr trial, theirs outcome) bool {
 			return tr.q.Type == dns.TypeCNAME && tr.truth.Has("dname") && tr.truth.Status == "secure" && theirs.status != "secure"
 		}, false},
@@ -89,7 +89,7 @@ var reasons = []peerExcuse{
 const soaRule = "RFC 2308 section 5: the SOA record says how long a denial may be kept; it is no part of the proof (RFC 4035 section 5.4). " +
 	"mxauth takes no denial beside a SOA record that was altered, but for that of DS on the way to a zone. delv never looks at it."
 
-const expiredRule = "RFC 4035 section 4.8: the DNAME vouches for the CNAME that it makes. " +
+const expiredRule = "RFC 4035 section 4.8: the DNAME confirms the CNAME that it makes. " +
 	"Unbound gives the CNAME alone once the DNAME has expired in its cache; mxauth then asks for the DNAME, the peer does not."
 
 func expired(tr trial, theirs outcome) bool {

@@ -24,6 +24,25 @@ type SMTPD struct {
 	Options []string
 }
 
+// postfixServices are the lines of master.cf that every Postfix here has.
+const postfixServices = `postlog unix-dgram n - n - 1 postlogd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+`
+
 // StartPostfix starts one Postfix with the given servers. It takes mail for every
 // domain and discards it; received lines are in its log ([Daemon.Output]).
 func StartPostfix(tb testing.TB, dir string, servers []SMTPD) *Daemon {
@@ -131,22 +150,3 @@ func (p PolicyHost) Start(tb testing.TB, address string) {
 		<-done
 	})
 }
-
-// postfixServices are the lines of master.cf that each Postfix has.
-const postfixServices = `postlog unix-dgram n - n - 1 postlogd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-`

@@ -104,6 +104,13 @@ func match(ok bool) string {
 	return "no match"
 }
 
+func covering(ok bool) string {
+	if ok {
+		return "covered"
+	}
+	return "not covered"
+}
+
 func dsMatches(dsLine, keyLine string) (bool, error) {
 	rr, err := readRecord(dsLine)
 	if err != nil {
@@ -153,13 +160,6 @@ func RunCover(row dnssecfacts.Cover) sets.Result {
 		ok, err := covers(row)
 		return covering(ok), err
 	})
-}
-
-func covering(ok bool) string {
-	if ok {
-		return "covered"
-	}
-	return "not covered"
 }
 
 // covers builds the record and asks whether it covers the name. A record that is none

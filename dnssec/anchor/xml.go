@@ -86,7 +86,7 @@ func (k keyDigestXML) anchor(zone rfc6125.Name) (Anchor, error) {
 	}
 	key, _ := proof.ParseKey(append([]byte{byte(flags >> 8), byte(flags), 3, k.Algorithm}, pub...))
 	if !a.DS.Matches(zone, key) { // TA9718-SecCons-01: RFC 9718, Security Considerations
-		return Anchor{}, fmt.Errorf("the digest is not that of the public key beside it")
+		return Anchor{}, fmt.Errorf("the digest is not that of the public key in the same entry")
 	}
 	return a, nil
 }

@@ -250,7 +250,7 @@ func (p *prober) falseAD() {
 			continue
 		}
 		if m.AuthenticData() && m.Rcode == wire.RcodeNoError {
-			p.add(NoFalseAD, Bad, CureFalseAD, "it lies: AD is set on %s", n)
+			p.add(NoFalseAD, Bad, CureFalseAD, "it claims to have validated an unsigned answer: AD is set on %s", n)
 			return
 		}
 		if n == p.names.Unsigned {

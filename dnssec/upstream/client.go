@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -8,11 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/inflight"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -57,11 +58,7 @@ type Client struct {
 	servers []*server
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
-
-	// mu guards closed. It is never held across I/O.
-	mu      sync.Mutex
-	closed  bool
-	running sync.WaitGroup // one for each Exchange under way
+	running inflight.Group // one for each Exchange under way
 }
 
 var (
@@ -90,9 +87,7 @@ func New(cfg Config) (*Client, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = DefaultTimeout
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
 	if cfg.Dial == nil {
 		cfg.Dial = new(net.Dialer).DialContext
 	}
@@ -101,9 +96,7 @@ func New(cfg Config) (*Client, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	c := &Client{timeout: cfg.Timeout}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	for _, s := range cfg.Servers {
@@ -125,26 +118,13 @@ func (c *Client) Servers() []Server {
 // net/http, which serve DNS over HTTPS, end with their connections by themselves.
 // Exchanges under way fail. It may be called more than once.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
+	c.running.Close()
 	c.cancel()
 	c.running.Wait() // the connections are not used from here on
 	for _, s := range c.servers {
 		s.close()
 	}
 	return nil
-}
-
-// enter counts one Exchange in; false after Close.
-func (c *Client) enter() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.running.Add(1)
-	return true
 }
 
 // Exchange implements [dnssec.Upstream].
@@ -159,10 +139,10 @@ func (c *Client) Exchange(ctx context.Context, msg []byte) (dnssec.Response, err
 	if err != nil {
 		return dnssec.Response{}, err
 	}
-	if !c.enter() {
+	if !c.running.Enter() {
 		return dnssec.Response{}, &failure{dnssec.ErrUnreachable, ErrClosed}
 	}
-	defer c.running.Done()
+	defer c.running.Leave()
 	if err := ctx.Err(); err != nil {
 		return dnssec.Response{}, &failure{dnssec.ErrTimeout, context.Cause(ctx)}
 	}

@@ -63,7 +63,7 @@ func TestTLSIdentity(t *testing.T) {
 		{"the address is not in the certificate", named, 0, "tls://%s", false},
 		{"another name", named, 0, "tls://%s#dns2.example", false},
 		{"the name though the address fits", byAddr, 0, "tls://%s#dns.example", false},
-		{"DOT8310-6.6-01 nobody vouches for it", foreign, 0, "tls://%s#dns.example", false},
+		{"DOT8310-6.6-01 nobody confirms it", foreign, 0, "tls://%s#dns.example", false},
 		{"DOT8310-6.6-01 expired", expired, 0, "tls://%s#dns.example", false},
 		{"DOT8310-6.6-01 a client's certificate", client, 0, "tls://%s#dns.example", false},
 		{"DOT8310-6.6-01 TLS 1.1", named, tls.VersionTLS11, "tls://%s#dns.example", false},

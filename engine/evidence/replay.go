@@ -22,7 +22,7 @@ import (
 )
 
 // ErrTrustAD is wrapped by the error of [File.Replay] for evidence whose security statuses
-// are the word of a resolver, and so that of the author of the file. It wraps [ErrFile].
+// are reported by a resolver, and so that of the author of the file. It wraps [ErrFile].
 var ErrTrustAD = fmt.Errorf("%w that proves a DNSSEC status: it was recorded with trust-ad", ErrFile)
 
 // ReplayConfig says what is believed in a replay.

@@ -97,7 +97,7 @@ func all(r engine.Reason) statement {
 	}
 	if r.ID == reason.MemoryTLS {
 		// The same words as of a host without STARTTLS, which are said once.
-		t.owner = append(read(r).startTLS(), cure("Then publish DANE or MTA-STS, so that the offer cannot be removed on the way."))
+		t.owner = append(read(r).startTLS(), cure("Then publish DANE or MTA-STS, so that an attacker cannot remove the offer."))
 	}
 	switch r.ID {
 	case reason.MemoryDANE, reason.MemorySTS, reason.MemoryTLS:
@@ -367,7 +367,7 @@ func (b *accountBuilder) families() {
 			} else if fix := lookupCure(l.l.Err); fix.text != "" {
 				t.owner = []Cure{cure(by(b.p, fix.zone.String(), strings.Replace(fix.text, ";", fmt.Sprintf(" (the %s record does not count until then);", l.t), 1)))}
 			}
-			b.fault(capital(failedLookup(l.l.Err, what))+"; mail goes by its other addresses.", t)
+			b.fault(capital(failedLookup(l.l.Err, what))+"; mail is delivered to its other addresses.", t)
 		}
 	}
 }
@@ -410,11 +410,11 @@ func (b *accountBuilder) mx() {
 		var t statement
 		switch u.Why {
 		case reason.MXNotHost:
-			t.owner = []Cure{cure(fmt.Sprintf("Let each MX record of %s name a host (`10 mail.example.org.`); an IP address cannot stand there.", b.p.Orig))}
+			t.owner = []Cure{cure(fmt.Sprintf("Let each MX record of %s name a host (`10 mail.example.org.`); an IP address is not allowed there.", b.p.Orig))}
 			b.fault(fmt.Sprintf("The MX record `%d %s` of %s names no host and is not used.", u.Preference, u.Name, b.p.Orig), t)
 		case reason.MXRoot:
 			t.owner = []Cure{cure(fmt.Sprintf("Delete the MX record of %s that names the root (`.`): it says that the domain takes no mail, and the others say that it does.", b.p.Orig))}
-			b.fault(fmt.Sprintf("%s has an MX record that says that it takes no mail (`.`) beside others; it is not used.", b.p.Orig), t)
+			b.fault(fmt.Sprintf("%s has an MX record that says that it takes no mail (`.`), and other MX records as well; the first is not used.", b.p.Orig), t)
 		case reason.MXMalformed:
 			b.fault(fmt.Sprintf("An MX record of %s is malformed and is not used.", b.p.Orig), statement{owner: []Cure{cure("Correct the MX record.")}})
 		case reason.MXTooMany:

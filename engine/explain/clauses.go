@@ -60,7 +60,7 @@ func drop(r engine.Reason, d *memory.Drop) string {
 	case memory.DropSTSNone:
 		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and it is in mode none now.", since, dom)
 	case memory.DropSTSUnknown:
-		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and whether it has one now cannot be found out.", since, dom)
+		return fmt.Sprintf("Until %s %s had an MTA-STS policy, and whether it has one now is not known.", since, dom)
 	}
 	return fmt.Sprintf("Until %s %s had an MTA-STS policy, and it has none now.", since, dom)
 }
@@ -162,7 +162,7 @@ func whyUnusable(u dane.RecordUse) string {
 	case dane.FaultOutranked:
 		return "a record with a stronger digest is there"
 	case dane.FaultPKIXUsage:
-		return fmt.Sprintf("usage %d (%s) does not count for mail", r.Usage, r.Usage)
+		return fmt.Sprintf("usage %d (%s) is not used for mail", r.Usage, r.Usage)
 	case dane.FaultUnknownUsage:
 		return fmt.Sprintf("usage %d does not exist", r.Usage)
 	case dane.FaultUnknownSelector:

@@ -121,7 +121,7 @@ func whyFailed(err error, what string) string {
 	case dnssec.IsShortage(err):
 		return fmt.Sprintf("the lookup of %s was not made, because of a limit of this program (%s)", what, clip(lookup(err)))
 	case r.Code == dnssec.ReasonNSEC3Iterations:
-		return fmt.Sprintf("%s; so its proof that there are no %s is not checked and counts for nothing", iterations(r), bare(what))
+		return fmt.Sprintf("%s; so its proof that there are no %s is not checked and not accepted", iterations(r), bare(what))
 	case errors.Is(le.Kind, dnssec.ErrIndeterminate):
 		return indeterminate(le, what)
 	case errors.Is(le.Kind, dnssec.ErrServFail):
@@ -344,7 +344,7 @@ func lookupCure(err error) dnsCure {
 			return dnsCure{r.Zone, fmt.Sprintf("Give the registrar of %s the DS record of the key that signs it now (`dnssec-dsfromkey`), or remove the DS record if the zone is no longer meant to be signed.", zoneOf(r))}
 		case dnssec.ReasonDenialMissing, dnssec.ReasonDenialInvalid, dnssec.ReasonWildcard:
 			if r.Type == dnssec.TypeDS {
-				return dnsCure{r.Zone, fmt.Sprintf("The fault is at the name servers of the parent zone %s: they must answer %s with the DS record, or with the NSEC records that prove that there is none. Tell its operator; in the zone %s nothing has to be changed.", parentOf(r), dig(r.Name, dnssec.TypeDS), r.Name)}
+				return dnsCure{r.Zone, fmt.Sprintf("The fault is at the name servers of the parent zone %s: they must answer %s with the DS record, or with the NSEC records that prove that there is none. Report this to its operator; in the zone %s nothing has to be changed.", parentOf(r), dig(r.Name, dnssec.TypeDS), r.Name)}
 			}
 			return dnsCure{r.Zone, fmt.Sprintf("Sign %s again, so that its NSEC or NSEC3 chain is complete, and update the software of its name servers; check with %s at each of them.", zoneOf(r), dig(q.Name, q.Type))}
 		case dnssec.ReasonUpstreamBogus:
@@ -364,7 +364,7 @@ func lookupCure(err error) dnsCure {
 	case errors.Is(le.Kind, dnssec.ErrMalformed):
 		return dnsCure{r.Zone, fmt.Sprintf("See what the name servers of %s answer to %s.", zoneOf(r), dig(q.Name, q.Type))}
 	case errors.Is(le.Kind, dnssec.ErrAliasLoop):
-		return dnsCure{r.Zone, fmt.Sprintf("Let the CNAME at %s lead to a name that has the records.", q.Name)}
+		return dnsCure{r.Zone, fmt.Sprintf("Point the CNAME at %s to a name that has the records.", q.Name)}
 	}
 	return dnsCure{}
 }

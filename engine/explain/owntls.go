@@ -89,7 +89,7 @@ func ObstacleCure(l *engine.Library) string {
 	case engine.ObstacleCertificate:
 		for i, c := range l.Certificates {
 			if len(c.Faults()) > 0 && i > 0 {
-				return "So that every sender can deliver, send the chain without that certificate, or with one that is in order."
+				return "So that every sender can deliver, send the chain without that certificate, or with a valid one."
 			}
 		}
 		return "So that every sender can deliver, have the certificate issued once more without that."

@@ -182,7 +182,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 	case errors.Is(err, sts.ErrPolicy):
 		return fileFault{fmt.Sprintf("the policy file %s is malformed%s", url, in), fmt.Sprintf("Correct the file %s: `mxauth lint %s` shows each line that is wrong.", url, domain)}
 	case errors.Is(err, sts.ErrFetchRedirect):
-		return fileFault{fmt.Sprintf("the web server answers %s with a redirect%s, and redirects do not count for a policy", url, in),
+		return fileFault{fmt.Sprintf("the web server answers %s with a redirect%s, and senders do not follow redirects for a policy", url, in),
 			fmt.Sprintf("Let the web server %s deliver the file itself with status 200, without redirect.", host)}
 	case errors.Is(err, sts.ErrFetchStatus):
 		status := ""
@@ -209,7 +209,7 @@ func policyFile(p *engine.Plan, err error) fileFault {
 	case errors.Is(err, sts.ErrFetchDNS):
 		if f != nil && OwnFault(f.Cause) != NoHint {
 			return fileFault{"the policy cannot be fetched: " + failedLookup(f.Cause, "the addresses of "+host),
-				"Put the resolver of this machine in order, and look again."}
+				"Repair the resolver of this machine, and look again."}
 		}
 		return fileFault{fmt.Sprintf("the policy host %s has no address that can be looked up%s, so the policy cannot be fetched", host, inDNS(f)),
 			fmt.Sprintf("Give %s an A or AAAA record of the web server that serves %s; or, if there is to be no policy, delete the TXT record at %s.", host, url, recordName(domain))}

@@ -133,7 +133,7 @@ func (c reasonView) notListed(ev *reason.PolicyHosts) (t statement) {
 	t.cause = sentences(fmt.Sprintf("The MTA-STS policy of %s does not list the MX host %s%s, %s", c.domain, c.host, lists, effect), note, c.kept())
 	t.owner = []Cure{cure(fmt.Sprintf("If %s is a mail host of %s: add the mx line to %s, and then give the TXT record a new id. If it is not, remove it from the MX records.", c.host, c.domain, policyURL(c.domain)), c.listLines()...)}
 	if enforced {
-		t.sender = append(t.sender, "If the host is not a mail host of the domain, somebody has forged the MX record, and the policy has done its work.")
+		t.sender = append(t.sender, "If the host is not a mail host of the domain, the MX record is forged, and the policy works as intended.")
 	}
 	return t
 }

@@ -241,9 +241,9 @@ func patternNote(p *engine.Plan, h *engine.Host, patterns []sts.Pattern) string 
 		switch {
 		case !ok:
 		case name == base:
-			return fmt.Sprintf("`*.%s` stands for names with exactly one label before %s, not for %s itself", base, base, base)
+			return fmt.Sprintf("`*.%s` matches names with exactly one label before %s, not for %s itself", base, base, base)
 		case strings.HasSuffix(name, "."+base):
-			return fmt.Sprintf("`*.%s` stands for exactly one label, and %s has more", base, name)
+			return fmt.Sprintf("`*.%s` matches exactly one label, and %s has more", base, name)
 		}
 	}
 	if a := answerOf(h); len(a.Chain) > 0 && slices.ContainsFunc(patterns, func(q sts.Pattern) bool {

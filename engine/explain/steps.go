@@ -139,7 +139,7 @@ func unused(u reason.UnusedMX) string {
 	case reason.MXNotHost:
 		return fmt.Sprintf("%d %s: not a host name, not used", u.Preference, u.Name)
 	case reason.MXRoot:
-		return "the root as an MX host beside others: not used"
+		return "the root as an MX host in addition to others: not used"
 	case reason.MXTooMany:
 		return fmt.Sprintf("only the first %d hosts are looked at", engine.MaxHosts)
 	case reason.MXSelf:

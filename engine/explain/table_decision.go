@@ -40,7 +40,7 @@ var connectionReasons = []Info{
 		Text:  "{host} was not tried to the end{detail}. This says nothing about the host.",
 		About: "The mail host was not tried, or not to the end: the time for connecting to the hosts of the domain was over, or its address is not a public one and this program may not connect there. This says nothing about the host.",
 		RFC:   "5321 s.5.1", Code: "4.4.1",
-		Sender: "If the time was over, allow more, or look at this host alone. If the address is not public and the host is yours, allow the address (trust.allow-address).", Recipient: "Remove mail hosts and addresses that do not answer.",
+		Sender: "If the time ran out, allow more, or check this host alone. If the address is not public and the host is yours, allow the address (trust.allow-address).", Recipient: "Remove mail hosts and addresses that do not answer.",
 	},
 	{
 		ID:    reason.Unconfirmed,
@@ -51,7 +51,7 @@ var connectionReasons = []Info{
 	},
 	{
 		ID:         reason.NoSTARTTLS,
-		About:      "TLS is required and the mail host does not offer it (no STARTTLS). Somebody on the way may have removed the offer, so nothing is sent to it.",
+		About:      "TLS is required and the mail host does not offer it (no STARTTLS). An attacker on the network may have removed the offer, so nothing is sent to it.",
 		RFC:        "7672 s.2.2",
 		ResultType: tlsrpt.StartTLSNotSupported, Code: "4.7.4",
 		Sender: "If a firewall on this side inspects SMTP, switch that off for port 25.", Recipient: "Switch STARTTLS on; look for a firewall that rewrites SMTP (replies full of asterisks are a sign).",
@@ -82,7 +82,7 @@ var connectionReasons = []Info{
 		About:      "The mail host offers no TLS, and nothing published requires it: the message goes in the clear, readable and changeable on its way.",
 		RFC:        "7672 s.2.2",
 		ResultType: tlsrpt.StartTLSNotSupported,
-		Sender:     "Nothing.", Recipient: "Switch STARTTLS on, and publish DANE or MTA-STS so that the offer cannot be removed on the way.",
+		Sender:     "Nothing.", Recipient: "Switch STARTTLS on, and publish DANE or MTA-STS so that an attacker cannot remove the offer.",
 	},
 	{
 		ID:         reason.ClearRefused,
@@ -114,7 +114,7 @@ var connectionReasons = []Info{
 	},
 	{
 		ID:    reason.NoREQUIRETLS,
-		About: "The message demands TLS on its whole way (REQUIRETLS), and the mail host does not offer REQUIRETLS, so it does not promise TLS for the rest of the way.",
+		About: "The message demands TLS on every hop (REQUIRETLS), and the mail host does not offer REQUIRETLS, so it does not promise TLS for the hops that follow.",
 		RFC:   "8689 s.4.2.1", Code: "5.7.30",
 		Sender: "Send without REQUIRETLS.", Recipient: "Use a mail server that supports REQUIRETLS and switch it on.",
 	},
@@ -125,21 +125,21 @@ var certificateReasons = []Info{
 	{
 		ID:     reason.EncryptedName,
 		Text:   "The connection to {host} is encrypted, but the server is not verified.",
-		About:  "The connection is encrypted, and nothing checks who is at its other end: the certificate carries other names than that of the mail host, and nothing published requires more.",
+		About:  "The connection is encrypted, but the identity of the server is not checked: the certificate carries other names than that of the mail host, and nothing published requires more.",
 		RFC:    "7672 s.1.3",
 		Sender: "Nothing.", Recipient: "Publish TLSA records (DANE), with which the name in the certificate does not matter; or get a certificate with the name of the MX host and then an MTA-STS policy of mode enforce.",
 	},
 	{
 		ID:     reason.EncryptedCA,
 		Text:   "The connection to {host} is encrypted, but the server is not verified: it shows no certificate.",
-		About:  "The connection is encrypted, and nothing checks who is at its other end: the certificate leads to no CA that this server trusts, and nothing published requires more.",
+		About:  "The connection is encrypted, but the identity of the server is not checked: the certificate leads to no CA that this server trusts, and nothing published requires more.",
 		RFC:    "7672 s.1.3",
 		Sender: "Nothing.", Recipient: "Publish TLSA records (DANE), with which the present certificate will do; or get a certificate of a public CA and then an MTA-STS policy of mode enforce.",
 	},
 	{
 		ID:     reason.EncryptedUnproved,
 		Text:   "The connection to {host} is encrypted, but the server is not verified.",
-		About:  "The connection is encrypted and the certificate is valid; but since the domain publishes no policy that is in force, somebody on the way could show another certificate unnoticed. So the host does not count as authenticated.",
+		About:  "The connection is encrypted and the certificate is valid; but since the domain publishes no policy that is in force, an attacker on the network could show another certificate unnoticed. So the host does not count as authenticated.",
 		RFC:    "7672 s.1.3",
 		Sender: "Nothing.", Recipient: "Publish TLSA records (DANE), or an MTA-STS policy of mode enforce.",
 	},
@@ -186,7 +186,7 @@ var certificateReasons = []Info{
 	},
 	{
 		ID:         reason.DANEExpired,
-		About:      "The mail host's certificate leads to the CA in its TLSA records, but a certificate on the way has expired, so nothing is sent to it.",
+		About:      "The mail host's certificate leads to the CA in its TLSA records, but an intermediate certificate has expired, so nothing is sent to it.",
 		RFC:        "7672 s.3.1.2",
 		ResultType: tlsrpt.CertificateExpired, Code: "4.7.5",
 		Sender: "Check the clock of this machine.", Recipient: "Renew the certificate; with a TLSA record of usage 3 the dates do not count.",
@@ -295,9 +295,9 @@ var messageReasons = []Info{
 	},
 	{
 		ID:       reason.RequireTLSFails,
-		Text:     "No host of {domain} meets the message's demand for TLS on its whole way (REQUIRETLS). {underlying}",
-		Variants: map[variant]string{variantHost: "The message demands TLS on its whole way (REQUIRETLS), and {host} did not prove itself."},
-		About:    "The message demands TLS on its whole way (REQUIRETLS), and no host of the domain meets the demand; it goes back to its sender, header only.",
+		Text:     "No host of {domain} meets the message's demand for TLS on every hop (REQUIRETLS). {underlying}",
+		Variants: map[variant]string{variantHost: "The message demands TLS on every hop (REQUIRETLS), and {host} did not prove itself."},
+		About:    "The message demands TLS on every hop (REQUIRETLS), and no host of the domain meets the demand; it goes back to its sender, header only.",
 		RFC:      "8689 s.4.2.1", Code: "5.7.10",
 		Sender: "See the reasons of the hosts; send without REQUIRETLS if that will do.", Recipient: "See the reasons of the hosts.",
 	},
@@ -311,7 +311,7 @@ var messageReasons = []Info{
 	{
 		ID:    reason.QueueExpired,
 		Text:  "No host of {domain} could take the message in time. {underlying}",
-		About: "The message's time in the queue is over and no host could take it.",
+		About: "The message's time in the queue has ended and no host could take it.",
 		RFC:   "5321 s.4.5.4.1", Code: "5.4.7",
 		Sender: "See the reasons of the hosts.", Recipient: "See the reasons of the hosts.",
 	},

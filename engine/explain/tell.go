@@ -78,7 +78,7 @@ func explainReason(r engine.Reason) (t statement, ok bool) {
 		return c.requireTLSMX(), true
 	case reason.NoREQUIRETLS:
 		return statement{
-			cause:  fmt.Sprintf("The message demands TLS on its whole way (REQUIRETLS), and %s does not offer REQUIRETLS, so it does not promise TLS for the rest of the way.", c.host),
+			cause:  fmt.Sprintf("The message demands TLS on every hop (REQUIRETLS), and %s does not offer REQUIRETLS, so it does not promise TLS for the hops that follow.", c.host),
 			owner:  []Cure{cure(c.hostBy(fmt.Sprintf("Let %s offer REQUIRETLS (RFC 8689), if its software can.", c.host)))},
 			sender: []string{"Send without REQUIRETLS, if that will do."},
 		}, true
@@ -147,7 +147,7 @@ func (c reasonView) noMethod() (t statement) {
 
 // requireTLSMX is REQUIRETLS, and a choice of host that nothing proves.
 func (c reasonView) requireTLSMX() (t statement) {
-	t.cause = sentences(fmt.Sprintf("The message demands TLS on its whole way (REQUIRETLS), and nothing proves that %s is a mail host of %s: %s.", c.host, c.domain, unsignedMX(c.p, c.h)), sentence(stsOf(c.p, c.h).clause))
+	t.cause = sentences(fmt.Sprintf("The message demands TLS on every hop (REQUIRETLS), and nothing proves that %s is a mail host of %s: %s.", c.host, c.domain, unsignedMX(c.p, c.h)), sentence(stsOf(c.p, c.h).clause))
 	t.owner = append(signMX(c.p), stsOf(c.p, c.h).cures...)
 	t.sender = append(t.sender, "Send without REQUIRETLS, if that will do.")
 	return t

@@ -238,7 +238,7 @@ func (c reasonView) daneChain(s *reason.Shown, f certFault) (t statement) {
 	t.owner = []Cure{cure(c.hostBy(c.chainCure(f, false)))}
 	if f.trouble == certIssuerOld && c.h != nil && slices.ContainsFunc(c.h.DANE.Set.Usable(), func(r dane.Record) bool { return r.Usage == dane.DANETA && r.Selector == dane.SPKI }) {
 		// Doubt D8 of the decision table: OpenSSL looks at no date of an anchor that is a key.
-		t.cause = sentences(t.cause, "Senders that use OpenSSL (Postfix) accept it all the same, because the TLSA record names only the key of the CA.")
+		t.cause = sentences(t.cause, "Senders that use OpenSSL (Postfix) still accept it, because the TLSA record names only the key of the CA.")
 	}
 	return t
 }

@@ -86,7 +86,7 @@ func (c reasonView) noTLS(ev *engine.NoTLS) (t statement, ok bool) {
 		t.cause = fmt.Sprintf("%s offers STARTTLS and refuses to start it%s, and %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("The log of %s says why TLS is not available; often the key or certificate file cannot be read.", c.host)))}
 	case reason.Injected:
-		t.cause = fmt.Sprintf("%s sends plain text after its reply to STARTTLS, where the TLS handshake has to begin%s; perhaps it was inserted on the way, so the connection is dropped. TLS is needed: %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
+		t.cause = fmt.Sprintf("%s sends plain text after its reply to STARTTLS, where the TLS handshake has to begin%s; perhaps an attacker inserted it, so the connection is dropped. TLS is needed: %s.", c.host, endedBy(&ev.Peer), c.demand(ev.Part))
 		t.owner = []Cure{cure(c.hostBy(fmt.Sprintf("See what answers STARTTLS at %s with more than one line: try %s. Update the server, or the proxy or filter before it.", c.host, c.openssl())))}
 	case reason.Handshake:
 		clause, fix := c.handshake(&ev.Peer)
@@ -181,9 +181,9 @@ func (c reasonView) free() string {
 	case reason.GroundLiteral:
 		return "nothing can be demanded of an address"
 	case reason.GroundAudit:
-		return "audit mode lets it go"
+		return "audit mode allows it"
 	case reason.GroundException:
-		return "an exception lets it go"
+		return "an exception allows it"
 	}
 	return "nothing published requires TLS"
 }

@@ -11,6 +11,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -169,18 +170,12 @@ func New(c Config) (*Memory, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	if c.Hold == 0 {
-		c.Hold = DefaultHold
-	}
-	if c.Keep == 0 {
-		c.Keep = DefaultKeep
-	}
+	c.Hold = cmp.Or(c.Hold, DefaultHold)
+	c.Keep = cmp.Or(c.Keep, DefaultKeep)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	m := &Memory{c: c, wake: make(chan struct{}, 1), closed: make(chan struct{}), done: make(chan struct{}), turn: make(chan struct{}, 1), dirty: map[string]*pendingWrite{}}
 	go m.write()
 	return m, nil

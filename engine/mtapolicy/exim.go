@@ -7,6 +7,7 @@ import (
 	"github.com/mxauth/mxauth/dane"
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/reason"
+	"github.com/mxauth/mxauth/internal/literal"
 	"github.com/mxauth/mxauth/rfc6125"
 	"github.com/mxauth/mxauth/sts"
 )
@@ -69,7 +70,7 @@ func EximFailed(cause string) Reply {
 
 // find returns the host of a name: its own first, else the target of its alias.
 func find(hosts []host, name string) *host {
-	if a, ok := parseLiteral(strings.Trim(name, "[]")); ok {
+	if a, ok := literal.Parse(strings.Trim(name, "[]")); ok {
 		for i := range hosts {
 			if hosts[i].Literal == a {
 				return &hosts[i]
@@ -129,7 +130,7 @@ func eximHost(p *engine.Plan, h *host) Reply {
 	}
 	why, names := said(h.Reason), word == EximPKIX && !ownName(h)
 	if names {
-		word, why.text = EximDefer, "the configured names cannot be told to Exim"
+		word, why.text = EximDefer, "the configured names cannot be expressed in an answer to Exim"
 	}
 	reply := eximReply(p, word, X1, why)
 	switch {

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 
+	"github.com/mxauth/mxauth/internal/literal"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -91,11 +91,8 @@ func ParseKey(s string) (Key, error) {
 		k.Port = n
 	}
 	if bracketed {
-		if a, ok := parseLiteral(inner); ok {
-			k.NextHop = "[" + a.String() + "]"
-			if a.Is6() {
-				k.NextHop = "[IPv6:" + a.String() + "]"
-			}
+		if a, ok := literal.Parse(inner); ok {
+			k.NextHop = literal.String(a)
 			return k, nil
 		}
 	}
@@ -133,16 +130,6 @@ func parsePort(s string) (uint16, error) {
 		return 0, errors.New("no such service")
 	}
 	return uint16(n), nil
-}
-
-// parseLiteral reads an address literal (RFC 5321 section 4.1.3), IPv6 also without tag.
-func parseLiteral(s string) (netip.Addr, bool) {
-	if tag, rest, ok := strings.Cut(s, ":"); ok && strings.EqualFold(tag, "IPv6") {
-		a, err := netip.ParseAddr(rest)
-		return a, err == nil && a.Is6() && a.Zone() == ""
-	}
-	a, err := netip.ParseAddr(s)
-	return a, err == nil && a.Zone() == ""
 }
 
 // ascii reports whether s has no byte above 127.

@@ -21,7 +21,7 @@ import (
 // ErrMessage is returned for a plan that was made for one message (REQUIRETLS,
 // TLS-Required, a bounce, a TLSRPT report): a mail server does not give its table the
 // message, so such a plan would be taken for the plan of every message.
-var ErrMessage = errors.New("mtapolicy: the plan is for one message, and the table speaks for all")
+var ErrMessage = errors.New("mtapolicy: the plan is for one message, and the table applies to all")
 
 // Limits of a reply.
 const (

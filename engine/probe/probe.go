@@ -104,9 +104,7 @@ func New(c Config) *Prober {
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	c.PlanTimeout = cmp.Or(c.PlanTimeout, max(DefaultPlanTimeout, c.Timeout))
 	c.MaxAddresses = cmp.Or(c.MaxAddresses, DefaultMaxAddresses)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return &Prober{c, make(chan struct{}, maxConnections)}
 }
 

@@ -196,14 +196,7 @@ func TestRequirements(t *testing.T) {
 		r.SetClock(time.Now)
 		r.Add("example.org. 300 IN MX 10 mx.example.org.", "mx.example.org. 300 IN A 192.0.2.1")
 		r.Fail("_25._tcp.mx.example.org", dnssec.TypeTLSA, dnssec.ErrServFail)
-		e, err := engine.New(engine.Config{Resolver: r, Roots: pkix.NewRoots()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		plan, err := e.Plan(t.Context(), engine.Request{NextHop: "example.org"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		e, plan := planBy(t, r)
 		if h := p.Host(t.Context(), e, plan, 0); h.Decision.Outcome != engine.Deferred || len(h.Addresses) != 0 || dials != 0 {
 			t.Errorf("%s, %d dials", h.Decision.Outcome, dials)
 		}
@@ -293,6 +286,12 @@ func planned(t *testing.T, tlsa string, addrs ...string) (*engine.Engine, *engin
 	for _, record := range strings.FieldsFunc(tlsa, func(c rune) bool { return c == ',' }) {
 		r.Add("_25._tcp.mx.example.org. 300 IN TLSA " + record)
 	}
+	return planBy(t, r)
+}
+
+// planBy is a plan for example.org by what a resolver answers.
+func planBy(t *testing.T, r *dnsfake.Resolver) (*engine.Engine, *engine.Plan) {
+	t.Helper()
 	e, err := engine.New(engine.Config{Resolver: r, Roots: pkix.NewRoots()})
 	if err != nil {
 		t.Fatal(err)

@@ -110,12 +110,15 @@ func Connections(tb testing.TB, l net.Listener, f func(net.Conn)) {
 // testing/synctest.
 type Pipes struct {
 	conns  chan net.Conn
+	errs   chan error
 	closed chan struct{}
 	once   sync.Once
 }
 
 // NewPipes returns a listener without connections.
-func NewPipes() *Pipes { return &Pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+func NewPipes() *Pipes {
+	return &Pipes{conns: make(chan net.Conn), errs: make(chan error), closed: make(chan struct{})}
+}
 
 // Dial returns one end of a new connection after the server has accepted the other.
 func (l *Pipes) Dial() net.Conn {
@@ -127,11 +130,16 @@ func (l *Pipes) Dial() net.Conn {
 // Hand waits until the server has accepted c.
 func (l *Pipes) Hand(c net.Conn) { l.conns <- c }
 
+// Fail waits until Accept has returned err.
+func (l *Pipes) Fail(err error) { l.errs <- err }
+
 // Accept returns the next connection, or [net.ErrClosed] after Close.
 func (l *Pipes) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
+	case err := <-l.errs:
+		return nil, err
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}

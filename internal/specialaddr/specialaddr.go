@@ -111,7 +111,7 @@ func (r Rules) Vet(a netip.Addr) error {
 	for _, p := range r.NAT64 {
 		if p.Contains(a) {
 			if err := r.Vet(Embedded(a, p.Bits())); err != nil {
-				return fmt.Errorf("%s is behind the NAT64 prefix %s of this network and holds %w", a, p, err)
+				return fmt.Errorf("%s is in the NAT64 prefix %s of this network and holds %w", a, p, err)
 			}
 		}
 	}

@@ -14,6 +14,7 @@
 package bolt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,18 +129,12 @@ func Open(c Config) (*Store, error) {
 	}
 	s := &Store{path: c.Path, limits: room.Limits{Entries: c.MaxEntries, Bytes: c.MaxBytes}, now: c.Now, log: c.Logger,
 		turn: make(chan struct{}, 1), uses: map[string]struct{}{}}
-	if s.limits.Entries == 0 {
-		s.limits.Entries = DefaultMaxEntries
-	}
-	if s.limits.Bytes == 0 {
-		s.limits.Bytes = DefaultMaxBytes
-	}
+	s.limits.Entries = cmp.Or(s.limits.Entries, DefaultMaxEntries)
+	s.limits.Bytes = cmp.Or(s.limits.Bytes, DefaultMaxBytes)
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s.log = cmp.Or(s.log, slog.New(slog.DiscardHandler))
 	s.opened = s.now()
 	_, err := os.Lstat(c.Path)
 	if errors.Is(err, fs.ErrNotExist) && c.MustExist {

@@ -24,8 +24,8 @@ var ErrRefused = fmt.Errorf("%w: refused", store.ErrUnavailable)
 // refusals are the first words of answers of a server, and what they mean.
 var refusals = []struct{ word, meaning string }{
 	{"WRONGPASS", "the server does not accept the user or the password"},
-	{"NOAUTH", "the server wants a password, and the URL has none"},
-	{"NOPERM", "the user lacks a right at the server"},
+	{"NOAUTH", "the server requires a password, and the URL has none"},
+	{"NOPERM", "the user has no permission for this at the server"},
 	{"READONLY", "the server is a replica, which cannot be written"},
 	{"MOVED", "the server is part of a cluster, which cannot be reached by this URL"},
 	{"AUTH <password> called", "the server has no password, and the URL has one"},

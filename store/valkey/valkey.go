@@ -38,6 +38,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/mxauth/mxauth/internal/fault"
+	"github.com/mxauth/mxauth/internal/inflight"
 	"github.com/mxauth/mxauth/store"
 )
 
@@ -100,14 +101,13 @@ type Store struct {
 	log     *slog.Logger
 
 	dialling singleflight.Group
+	using    inflight.Group // calls and attempts in progress
 
 	mu      sync.Mutex // guards what follows
 	client  valkey.Client
 	copies  bool  // the client may read copies
 	dialErr error // of the last attempt
 	dialAt  time.Time
-	closed  bool
-	using   sync.WaitGroup // calls and attempts in progress; Add only while closed is false
 	own     map[string]time.Time
 	allOwn  time.Time // until then nothing is read from copies
 }
@@ -132,19 +132,13 @@ func Open(c Config) (*Store, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	if c.Prefix == "" {
-		c.Prefix = DefaultPrefix
-	}
+	c.Prefix = cmp.Or(c.Prefix, DefaultPrefix)
 	s := &Store{entries: c.Prefix + "e/", locks: c.Prefix + "l/", timeout: c.Timeout, now: c.Now, log: c.Logger, own: map[string]time.Time{}}
-	if s.timeout == 0 {
-		s.timeout = DefaultTimeout
-	}
+	s.timeout = cmp.Or(s.timeout, DefaultTimeout)
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s.log = cmp.Or(s.log, slog.New(slog.DiscardHandler))
 	if c.TLS != nil {
 		name := option.TLSConfig.ServerName
 		option.TLSConfig = c.TLS.Clone()
@@ -181,26 +175,15 @@ func unavailable(err error) error {
 
 var errClosed = fmt.Errorf("%w: closed", store.ErrUnavailable)
 
-// enter notes a call or an attempt in progress.
-func (s *Store) enter() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errClosed
-	}
-	s.using.Add(1)
-	return nil
-}
-
 // do runs f with a connected client under the deadline of a call.
 func (s *Store) do(ctx context.Context, f func(ctx context.Context, c valkey.Client) error) error {
 	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}
-	if err := s.enter(); err != nil {
-		return err
+	if !s.using.Enter() {
+		return errClosed
 	}
-	defer s.using.Done()
+	defer s.using.Leave()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	c, err := s.connect(ctx)
@@ -228,10 +211,10 @@ func (s *Store) connect(ctx context.Context) (valkey.Client, error) {
 		return nil, err
 	}
 	ch := s.dialling.DoChan("", func() (any, error) {
-		if err := s.enter(); err != nil {
-			return nil, err
+		if !s.using.Enter() {
+			return nil, errClosed
 		}
-		defer s.using.Done()
+		defer s.using.Leave()
 		return s.dial()
 	})
 	select {
@@ -566,16 +549,13 @@ func (l *lock) Unlock(ctx context.Context) error {
 // Close implements [store.Store]. It waits for the calls in progress, at most as long as
 // their deadlines allow.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	already := s.closed
-	s.closed = true
-	s.mu.Unlock()
+	s.using.Close()
 	s.using.Wait()
 	s.mu.Lock()
 	c := s.client
 	s.client = nil
 	s.mu.Unlock()
-	if c != nil && !already {
+	if c != nil {
 		c.Close()
 	}
 	return nil

@@ -8,6 +8,7 @@
 package answers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,24 +94,14 @@ type Answers struct {
 
 // New makes an Answers.
 func New(c Config) *Answers {
-	if c.Patience <= 0 {
-		c.Patience = DefaultPatience
-	}
-	if c.MaxEntries <= 0 {
-		c.MaxEntries = DefaultMaxEntries
-	}
-	if c.MaxBytes <= 0 {
-		c.MaxBytes = DefaultMaxBytes
-	}
-	if c.MaxLookups <= 0 {
-		c.MaxLookups = DefaultMaxLookups
-	}
+	c.Patience = cmp.Or(max(c.Patience, 0), DefaultPatience)
+	c.MaxEntries = cmp.Or(max(c.MaxEntries, 0), DefaultMaxEntries)
+	c.MaxBytes = cmp.Or(max(c.MaxBytes, 0), DefaultMaxBytes)
+	c.MaxLookups = cmp.Or(max(c.MaxLookups, 0), DefaultMaxLookups)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Observe == nil {
 		c.Observe = func(Event) {}
 	}

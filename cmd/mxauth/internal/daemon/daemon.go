@@ -249,6 +249,6 @@ func (d *Daemon) watchdog(ctx context.Context) {
 // notify reports to systemd, if it started the daemon.
 func (d *Daemon) notify(state string) {
 	if _, err := sd.SdNotify(false, state); err != nil {
-		d.c.Logger.Debug("systemd could not be told", "err", err)
+		d.c.Logger.Debug("systemd could not be notified", "err", err)
 	}
 }

@@ -63,7 +63,7 @@ func NewMetrics() *Metrics {
 		answers:    vec("mxauth_answers_total", "Answers given to mail servers, by door, kind of answer and row of the rule; row is kept for an answer that was found before.", "door", "kind", "row"),
 		seconds:    histogram("mxauth_answer_seconds", "Time to find an answer that was not kept, in seconds."),
 		unfinished: vec("mxauth_answers_unfinished_total", "Questions answered \"try later\" because the lookups took longer than the patience (late) or were too many (busy).", "why"),
-		deviations: vec("mxauth_deviations_total", "Answers that could not tell the mail server all that the plan says, by reason.", "reason"),
+		deviations: vec("mxauth_deviations_total", "Answers to a mail server that could not express the whole plan, by reason.", "reason"),
 
 		fetches:         vec("mxauth_sts_fetches_total", "Fetches of MTA-STS policies, by row of the decision table and result.", "row", "result"),
 		refreshFailures: counter("mxauth_sts_refresh_failures_total", "Kept MTA-STS policies that could not be fetched again when that was due."),
@@ -72,7 +72,7 @@ func NewMetrics() *Metrics {
 		lookups:       vec("mxauth_dns_lookups_total", "DNS lookups that were not answered from the cache, by result.", "result"),
 		lookupSeconds: histogram("mxauth_dns_lookup_seconds", "Time of a DNS lookup that was not answered from the cache, in seconds."),
 		cacheHits:     counter("mxauth_dns_cache_hits_total", "DNS lookups that were answered from the cache."),
-		budgets:       counter("mxauth_dns_budgets_exceeded_total", "DNS lookups given up because they cost more than any honest zone."),
+		budgets:       counter("mxauth_dns_budgets_exceeded_total", "DNS lookups stopped because they cost more than any legitimate zone needs."),
 
 		http: vec("mxauth_http_requests_total", "Requests at the listeners for HTTP, by path and status; path is other for one that does not exist.", "path", "status"),
 

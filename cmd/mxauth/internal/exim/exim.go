@@ -10,13 +10,15 @@ package exim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/listener"
 )
 
 // Limits of a connection.
@@ -27,8 +29,6 @@ const (
 	lineTime = 5 * time.Second
 	// writeTime is how long it may take to read the answer.
 	writeTime = 5 * time.Second
-	// lastWords is how long the answers that are given up at a shutdown may take to be written.
-	lastWords = 500 * time.Millisecond
 	// DefaultMaxConns is the number of connections at one time. Exim opens three or four for
 	// each host that it tries, one after the other.
 	DefaultMaxConns = 200
@@ -45,87 +45,59 @@ type Config struct {
 
 // A Server answers on any number of listeners. It may be used by many goroutines at once.
 type Server struct {
-	c      Config
-	ctx    context.Context
-	cancel context.CancelFunc
-	turns  chan struct{}
-	wg     sync.WaitGroup
+	c     Config
+	group *listener.Group
+	turns chan struct{}
 
-	mu        sync.Mutex // guards what follows
-	closing   bool
-	listeners map[net.Listener]struct{}
-	conns     map[net.Conn]struct{}
+	mu    sync.Mutex // guards what follows
+	conns map[net.Conn]struct{}
 }
 
 // New makes a server that listens nowhere yet.
 func New(c Config) *Server {
-	if c.MaxConns <= 0 {
-		c.MaxConns = DefaultMaxConns
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	s := &Server{c: c, turns: make(chan struct{}, c.MaxConns), listeners: map[net.Listener]struct{}{}, conns: map[net.Conn]struct{}{}}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	c.MaxConns = cmp.Or(max(c.MaxConns, 0), DefaultMaxConns)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	s := &Server{c: c, turns: make(chan struct{}, c.MaxConns), conns: map[net.Conn]struct{}{}}
+	s.group = listener.New(c.Logger, listener.Hooks{Start: s.start, Cut: s.cut})
 	return s
 }
 
 // Serve accepts connections until the server is shut down or l fails; nil after
 // [Server.Shutdown] or [Server.Close]. It closes l.
-func (s *Server) Serve(l net.Listener) error {
-	defer l.Close()
-	s.mu.Lock()
-	if s.closing {
-		s.mu.Unlock()
-		return nil
-	}
-	s.listeners[l] = struct{}{}
-	s.mu.Unlock()
-	pause := time.Duration(0)
-	for {
-		select {
-		case s.turns <- struct{}{}: // beyond the limit clients wait in the listen queue
-		case <-s.ctx.Done():
-			return nil
-		}
-		c, err := l.Accept()
-		if err == nil && s.start(c) {
-			pause = 0
-			continue
-		}
-		<-s.turns
-		switch {
-		case err == nil || s.stopping():
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		}
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		s.c.Logger.Warn("a connection could not be accepted", "err", err, "again_in", pause)
-		select {
-		case <-time.After(pause):
-		case <-s.ctx.Done():
-			return nil
-		}
-	}
+func (s *Server) Serve(l net.Listener) error { return s.group.Serve(limited{l, s}) }
+
+// limited is a listener that accepts a connection only if there is a turn for it; beyond the
+// limit clients wait in the listen queue.
+type limited struct {
+	net.Listener
+	s *Server
 }
 
-func (s *Server) stopping() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
+// Accept takes a turn with each connection.
+func (l limited) Accept() (net.Conn, error) {
+	select {
+	case l.s.turns <- struct{}{}:
+	case <-l.s.group.Stopped():
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.s.turns
+	}
+	return c, err
 }
 
-// start serves one connection in a goroutine; false if the server is closing.
-func (s *Server) start(c net.Conn) bool {
+// start serves one connection in a goroutine, or closes it if the server stops.
+func (s *Server) start(c net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
+	if s.group.Stopping() {
 		c.Close()
-		return false
+		<-s.turns
+		return
 	}
 	s.conns[c] = struct{}{}
-	s.wg.Go(func() {
+	s.group.Go(func() {
 		s.serve(c)
 		c.Close()
 		s.mu.Lock()
@@ -133,7 +105,15 @@ func (s *Server) start(c net.Conn) bool {
 		s.mu.Unlock()
 		<-s.turns
 	})
-	return true
+}
+
+// cut closes all connections.
+func (s *Server) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.Close()
+	}
 }
 
 // serve reads a line and answers it.
@@ -149,7 +129,7 @@ func (s *Server) serve(c net.Conn) {
 		if len(f) == 3 {
 			host = f[2]
 		}
-		answer = s.c.Answer(s.ctx, f[1], host)
+		answer = s.c.Answer(s.group.Context(), f[1], host)
 	}
 	c.SetWriteDeadline(time.Now().Add(writeTime))
 	if _, err := c.Write([]byte(answer + "\n")); err != nil {
@@ -176,47 +156,7 @@ func readLine(c net.Conn) (string, bool) {
 
 // Shutdown stops accepting and waits for the answers under way. When ctx ends first, their
 // context ends, and a moment later they are cut off; the error is ctx's.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.stop()
-	done := make(chan struct{})
-	go func() {
-		s.wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		s.cancel()
-		return nil
-	case <-ctx.Done():
-	}
-	// Who still waits for an answer is told that there is none.
-	s.cancel()
-	select {
-	case <-done:
-	case <-time.After(lastWords):
-		s.Close()
-		<-done
-	}
-	return context.Cause(ctx)
-}
-
-func (s *Server) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closing = true
-	for l := range s.listeners {
-		l.Close()
-	}
-}
+func (s *Server) Shutdown(ctx context.Context) error { return s.group.Shutdown(ctx) }
 
 // Close cuts every connection and waits for what the server started.
-func (s *Server) Close() {
-	s.stop()
-	s.cancel()
-	s.mu.Lock()
-	for c := range s.conns {
-		c.Close()
-	}
-	s.mu.Unlock()
-	s.wg.Wait()
-}
+func (s *Server) Close() { s.group.Close() }

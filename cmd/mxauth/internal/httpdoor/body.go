@@ -104,7 +104,7 @@ func checkNames(body []byte) error {
 		switch token {
 		case json.Delim('{'), json.Delim('['):
 			if len(stack) == maxDepth {
-				return fmt.Errorf("values lie more than %d deep", maxDepth)
+				return fmt.Errorf("values are nested more than %d deep", maxDepth)
 			}
 			stack = append(stack, level{object: token == json.Delim('{'), name: true})
 		case json.Delim('}'), json.Delim(']'):

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mxauth/mxauth/engine"
 	"github.com/mxauth/mxauth/engine/reason"
+	"github.com/mxauth/mxauth/internal/literal"
 	"github.com/mxauth/mxauth/rfc6125"
 )
 
@@ -140,14 +141,6 @@ func hostIndex(p *engine.Plan, host string) int {
 		if h.Name.IsValid() {
 			return err == nil && h.Name == name
 		}
-		return strings.EqualFold(literal(h.Literal), host)
+		return strings.EqualFold(literal.String(h.Literal), host)
 	})
-}
-
-// literal is an address in the brackets of SMTP.
-func literal(a netip.Addr) string {
-	if a.Is6() {
-		return "[IPv6:" + a.String() + "]"
-	}
-	return "[" + a.String() + "]"
 }

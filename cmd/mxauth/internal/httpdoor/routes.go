@@ -175,7 +175,7 @@ func late(err error) *problem {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return newProblem(http.StatusGatewayTimeout, idLate, fmt.Sprintf("the lookups did not end within %v; ask again", answerTime))
 	}
-	return newProblem(http.StatusServiceUnavailable, idBusy, "the lookups were given up: the client has left, or the daemon stops")
+	return newProblem(http.StatusServiceUnavailable, idBusy, "the lookups were cancelled: the client has disconnected, or the daemon stops")
 }
 
 // A recorder notes the status of an answer.

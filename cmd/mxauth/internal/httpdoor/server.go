@@ -1,6 +1,7 @@
 package httpdoor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -45,15 +46,11 @@ type Server struct {
 
 // New makes a server that listens nowhere yet.
 func New(c Config) *Server {
-	if c.MaxConns <= 0 {
-		c.MaxConns = DefaultMaxConns
-	}
+	c.MaxConns = cmp.Or(max(c.MaxConns, 0), DefaultMaxConns)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Observe == nil {
 		c.Observe = func(string, int) {}
 	}

@@ -12,6 +12,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,12 +103,8 @@ type Page struct {
 
 // New makes a page.
 func New(c Config) *Page {
-	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	p := &Page{c: c, turns: make(chan struct{}, maxLooks)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { p.show(w, http.StatusOK, &view{}) })
@@ -144,7 +141,7 @@ func (p *Page) other(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/", "/evidence", "/page.css":
 		w.Header().Set("Allow", map[string]string{"/": "GET, HEAD, POST", "/evidence": "POST", "/page.css": "GET, HEAD"}[r.URL.Path])
-		p.fail(w, http.StatusMethodNotAllowed, "", "This page has no answer to "+r.Method+" here. Type a domain.")
+		p.fail(w, http.StatusMethodNotAllowed, "", "This page does not accept "+r.Method+" here. Type a domain.")
 	default:
 		p.fail(w, http.StatusNotFound, "", "There is no such page. Type a domain.")
 	}
@@ -158,44 +155,40 @@ func (p *Page) style(w http.ResponseWriter, _ *http.Request) {
 
 // look answers the form.
 func (p *Page) look(w http.ResponseWriter, r *http.Request) {
-	domain, ok := p.domain(w, r)
-	if !ok {
-		return
+	if _, a, ok := ask(p, w, r, p.c.Source.Look); ok {
+		p.show(w, http.StatusOK, newView(&a))
 	}
-	ctx, end, ok := p.turn(w, r, domain)
-	if !ok {
-		return
-	}
-	defer end()
-	a, err := p.c.Source.Look(ctx, domain)
-	if err != nil {
-		p.failed(w, r, domain, err)
-		return
-	}
-	v := newView(&a)
-	p.show(w, http.StatusOK, v)
 }
 
 // evidence sends the file of a look.
 func (p *Page) evidence(w http.ResponseWriter, r *http.Request) {
-	domain, ok := p.domain(w, r)
+	domain, file, ok := ask(p, w, r, p.c.Source.Evidence)
 	if !ok {
-		return
-	}
-	ctx, end, ok := p.turn(w, r, domain)
-	if !ok {
-		return
-	}
-	defer end()
-	file, err := p.c.Source.Evidence(ctx, domain)
-	if err != nil {
-		p.failed(w, r, domain, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": fileName(domain)}))
 	w.Header().Set("Content-Length", strconv.Itoa(len(file)))
 	_, _ = w.Write(file)
+}
+
+// ask asks the source for the domain of the form when it is this request's turn. Where there
+// is nothing to show, it answers the request and returns false.
+func ask[T any](p *Page, w http.ResponseWriter, r *http.Request, source func(context.Context, string) (T, error)) (domain string, got T, ok bool) {
+	domain, ok = p.domain(w, r)
+	if !ok {
+		return domain, got, false
+	}
+	ctx, end, ok := p.turn(w, r, domain)
+	if !ok {
+		return domain, got, false
+	}
+	defer end()
+	got, err := source(ctx, domain)
+	if err != nil {
+		p.failed(w, r, domain, err)
+	}
+	return domain, got, err == nil
 }
 
 // fileName is the name of the file of a domain: letters, digits, dots and hyphens alone.
@@ -275,7 +268,7 @@ func (p *Page) failed(w http.ResponseWriter, r *http.Request, domain string, err
 	case errors.Is(err, context.DeadlineExceeded):
 		p.fail(w, http.StatusGatewayTimeout, domain, fmt.Sprintf("The servers of %s did not answer within %v. Try again.", domain, p.c.Timeout))
 	default:
-		p.c.Logger.Error("the page could not look at a domain", "domain", domain, "err", err)
+		p.c.Logger.Error("the page could not check a domain", "domain", domain, "err", err)
 		p.fail(w, http.StatusInternalServerError, domain, "The check failed on this side; the log of the daemon has more.")
 	}
 }

@@ -17,12 +17,12 @@ func Lines(in *Input) []Line {
 		{"smtp_tls_CAfile", in.caFile(), "Postfix trusts no certification authority by default; mail to every domain with an enforced MTA-STS policy would wait."},
 	}
 	if in.Version.Before(3, 6, 0) {
-		list = append(list, Line{"smtp_tls_mandatory_protocols", "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1", "TLS 1.2 or later wherever TLS is demanded. mxauth.toml wants policy.min-tls = \"off\": Postfix before 3.6 does not understand >=TLSv1.2."})
+		list = append(list, Line{"smtp_tls_mandatory_protocols", "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1", "TLS 1.2 or later wherever TLS is demanded. Set in mxauth.toml policy.min-tls = \"off\": Postfix before 3.6 does not understand >=TLSv1.2."})
 	} else {
 		list = append(list, Line{"smtp_tls_mandatory_protocols", ">=TLSv1.2", "TLS 1.2 or later wherever TLS is demanded; the default takes 1.0."})
 	}
 	list = append(list,
-		Line{"smtp_tls_dane_insecure_mx_policy", in.insecureMX(), "Hosts with TLSA records behind an unsigned MX record: the same as policy.insecure-mx of mxauth."},
+		Line{"smtp_tls_dane_insecure_mx_policy", in.insecureMX(), "Hosts with TLSA records named by an unsigned MX record: the same as policy.insecure-mx of mxauth."},
 		Line{"smtp_cname_overrides_servername", "no", "A host keeps its name where that is an alias: certificates and MTA-STS policies carry the name of the MX record."},
 	)
 	if in.Version.AtLeast(3, 10, 5) {

@@ -137,7 +137,7 @@ var rules = []rule{
 		return one(p.IsSet("smtp_tls_enforce_sts_mx_patterns") && !isYes(p.Get("smtp_tls_enforce_sts_mx_patterns")), "smtp_tls_enforce_sts_mx_patterns = no: a mail host that the MTA-STS policy does not name is used if its certificate carries the name of another one", "smtp_tls_enforce_sts_mx_patterns = yes")
 	}},
 	{"cname", Fault, func(in *Input) []Finding {
-		return one(isYes(in.Params.Get("smtp_cname_overrides_servername")), "smtp_cname_overrides_servername = yes: a mail host that is an alias is checked under the name that it leads to, which neither its certificate nor the MTA-STS policy has to carry; mail waits", wanted(in, "smtp_cname_overrides_servername").String())
+		return one(isYes(in.Params.Get("smtp_cname_overrides_servername")), "smtp_cname_overrides_servername = yes: a mail host that is an alias is checked under the name that it points to, which its certificate and the MTA-STS policy need not contain; mail waits", wanted(in, "smtp_cname_overrides_servername").String())
 	}},
 	{"fallback-relay", Fault, func(in *Input) []Finding {
 		v := in.Params.Get("smtp_fallback_relay")
@@ -217,7 +217,7 @@ func insecureMX(in *Input) []Finding {
 	p, want := in.Params, wanted(in, "smtp_tls_dane_insecure_mx_policy")
 	if p.IsSet("smtp_tls_dane_insecure_mx_policy") {
 		v := p.Get("smtp_tls_dane_insecure_mx_policy")
-		return one(v != want.Value, fmt.Sprintf("smtp_tls_dane_insecure_mx_policy = %s, and policy.insecure-mx of mxauth is %s: hosts with TLSA records behind an unsigned MX record are treated otherwise than mxauth says", v, want.Value), want.String())
+		return one(v != want.Value, fmt.Sprintf("smtp_tls_dane_insecure_mx_policy = %s, and policy.insecure-mx of mxauth is %s: hosts with TLSA records named by an unsigned MX record are not treated as mxauth says", v, want.Value), want.String())
 	}
 	v := "may"
 	if in.level() == "dane" {
@@ -227,9 +227,9 @@ func insecureMX(in *Input) []Finding {
 	case v == want.Value:
 		return nil
 	case v == "may" && want.Value == "dane" && in.Version.ignoresTableDANE():
-		return one(true, versionsIgnoring(in)+"smtp_tls_dane_insecure_mx_policy is \"may\" where smtp_tls_security_level is not dane: mxauth's answer \"dane\" has no effect behind an unsigned MX record, and mail may go there in the clear", want.String())
+		return one(true, versionsIgnoring(in)+"smtp_tls_dane_insecure_mx_policy is \"may\" where smtp_tls_security_level is not dane: mxauth's answer \"dane\" has no effect for hosts of an unsigned MX record, and mail may go there in the clear", want.String())
 	}
-	return one(true, fmt.Sprintf("smtp_tls_dane_insecure_mx_policy is not set and so is %s, and policy.insecure-mx of mxauth is %s: hosts with TLSA records behind an unsigned MX record are treated otherwise than mxauth says", v, want.Value), want.String())
+	return one(true, fmt.Sprintf("smtp_tls_dane_insecure_mx_policy is not set and so is %s, and policy.insecure-mx of mxauth is %s: hosts with TLSA records named by an unsigned MX record are not treated as mxauth says", v, want.Value), want.String())
 }
 
 func versionsIgnoring(in *Input) string {

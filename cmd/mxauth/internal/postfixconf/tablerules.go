@@ -182,7 +182,7 @@ func perService(in *Input) (list []Finding) {
 				continue
 			}
 			list = append(list, Finding{
-				Why: fmt.Sprintf("master.cf gives the service %s a value of its own (-o %s=%s): main.cf does not count for its mail", s.Name, name, s.Overrides[name]),
+				Why: fmt.Sprintf("master.cf gives the service %s a value of its own (-o %s=%s): main.cf does not apply to its mail", s.Name, name, s.Overrides[name]),
 				Fix: fmt.Sprintf("postconf -PX %s/%s/%s", s.Name, s.Type, name), Where: InShell})
 		}
 	}

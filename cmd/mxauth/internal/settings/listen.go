@@ -207,30 +207,21 @@ func (s *Settings) parseListen(name string, v any, lines lineIndex) (errs []erro
 	s.Listen = nil
 	for i, t := range list {
 		l := Listen{where: at(name, lines.nth("listen", i))}
+		texts := map[string]*string{
+			"door": &l.Door, "address": &l.Address, "mode": &l.Mode, "owner": &l.Owner, "group": &l.Group,
+			"certificate": &l.Certificate, "key": &l.Key, "client-ca": &l.ClientCA, "token-file": &l.TokenFile,
+		}
 		for _, k := range slices.Sorted(maps.Keys(t)) {
 			bad := func(why string) {
 				errs = append(errs, &Problem{Where: at(name, lines.nth("listen."+k, i)), Key: "listen." + k, Why: why})
 			}
-			var to *string
+			if to := texts[k]; to != nil {
+				if *to, ok = t[k].(string); !ok {
+					bad("want a text in quotes")
+				}
+				continue
+			}
 			switch k {
-			case "door":
-				to = &l.Door
-			case "address":
-				to = &l.Address
-			case "mode":
-				to = &l.Mode
-			case "owner":
-				to = &l.Owner
-			case "group":
-				to = &l.Group
-			case "certificate":
-				to = &l.Certificate
-			case "key":
-				to = &l.Key
-			case "client-ca":
-				to = &l.ClientCA
-			case "token-file":
-				to = &l.TokenFile
 			case "names":
 				list, ok := t[k].([]any)
 				for _, v := range list {
@@ -240,7 +231,6 @@ func (s *Settings) parseListen(name string, v any, lines lineIndex) (errs []erro
 				if !ok {
 					bad(`want ["NAME"]`)
 				}
-				continue
 			case "check", "page":
 				is, ok := t[k].(bool)
 				if !ok {
@@ -251,7 +241,6 @@ func (s *Settings) parseListen(name string, v any, lines lineIndex) (errs []erro
 				} else {
 					l.Check = &is
 				}
-				continue
 			case "maps":
 				m, ok := t[k].(map[string]any)
 				if !ok {
@@ -264,13 +253,8 @@ func (s *Settings) parseListen(name string, v any, lines lineIndex) (errs []erro
 						bad(`want { name = "QUERY" }`)
 					}
 				}
-				continue
 			default:
 				bad(unknown(k, []string{"door", "address", "mode", "owner", "group", "maps", "certificate", "key", "client-ca", "token-file", "names", "check", "page"}))
-				continue
-			}
-			if *to, ok = t[k].(string); !ok {
-				bad("want a text in quotes")
 			}
 		}
 		s.Listen = append(s.Listen, l)

@@ -340,7 +340,7 @@ func (s *Settings) check() (errs []error) {
 		}
 	}
 	if s.Memory != "accept" && s.Store == "memory" {
-		bad("memory.action", "%s: a store in memory forgets at the end; name one that stays, such as bolt:FILE (store.path is that of: %s)", s.Memory, s.Origin("store.path"))
+		bad("memory.action", "%s: a store in memory is lost at exit; name a persistent one, such as bolt:FILE (store.path is that of: %s)", s.Memory, s.Origin("store.path"))
 	}
 	if u, err := url.Parse(s.Store); err == nil && s.StorePassword != "" {
 		if _, has := u.User.Password(); has {

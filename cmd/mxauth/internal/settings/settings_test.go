@@ -90,7 +90,7 @@ mode = "999"
 	}
 	got := regexp.MustCompile(`\S*/mxauth.toml`).ReplaceAllString(err.Error(), "F")
 	want := `F:18: listen.colour: unknown
-F:11: memory.action: defer: a store in memory forgets at the end; name one that stays, such as bolt:FILE (store.path is that of: default)
+F:11: memory.action: defer: a store in memory is lost at exit; name a persistent one, such as bolt:FILE (store.path is that of: default)
 F:5: polcy: unknown; did you mean policy?
 F:9: policy.audit: want true or false, without quotes
 F:8: policy.level: "dan" is not default, opportunistic, dane, dane-only, sts or secure

@@ -65,11 +65,11 @@ func (c *conn) serve() {
 			readWithin(want.Sub(now))
 			deadline = want
 		}
-		// Looked at after the deadline is set, which is then not that of stop.
+		// Looked at after the deadline is set, which is then not that of drain.
 		switch {
 		case c.failed.Load():
 			return
-		case c.server.closing.Load() && drainEnd.IsZero():
+		case c.server.group.Stopping() && drainEnd.IsZero():
 			drainEnd = now.Add(drainAll)
 			readWithin(drainTime)
 		case !drainEnd.IsZero():
@@ -178,7 +178,7 @@ func (c *conn) enqueue(m string, key []byte, reply Reply, known bool) {
 		key := string(key)
 		c.writer.Go(func() {
 			defer close(s.done)
-			s.reply = c.server.c.Handler.Answer(c.server.ctx, m, key)
+			s.reply = c.server.c.Handler.Answer(c.server.group.Context(), m, key)
 		})
 	}
 	c.queue <- s // blocks while maxPending replies wait: the client is read no further

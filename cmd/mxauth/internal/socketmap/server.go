@@ -11,13 +11,15 @@ package socketmap
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mxauth/mxauth/cmd/mxauth/internal/listener"
 )
 
 // Limits.
@@ -42,8 +44,6 @@ const (
 	drainTime = 50 * time.Millisecond
 	drainStep = time.Millisecond
 	drainAll  = 2 * time.Second
-	// lastWords is how long the answers of requests that are given up may take to be written.
-	lastWords = 500 * time.Millisecond
 	// deadlineStep is how exact the idle timeout is: setting a deadline for every request
 	// would be a tenth of the work of answering it.
 	deadlineStep = 5 * time.Second
@@ -88,21 +88,16 @@ type Config struct {
 
 // A Server answers on any number of listeners. It may be used by many goroutines at once.
 type Server struct {
-	c    Config
-	maps []mapName
+	c     Config
+	maps  []mapName
+	group *listener.Group
 
-	ctx    context.Context // of answers; ends with Close
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-
-	closing atomic.Bool
 	refused atomic.Uint64
 	evicted atomic.Uint64
 
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	conns     map[*conn]struct{}
-	closed    bool // by Close
+	mu     sync.Mutex // guards what follows
+	conns  map[*conn]struct{}
+	closed bool // by Close
 }
 
 type mapName struct {
@@ -112,69 +107,23 @@ type mapName struct {
 
 // New makes a server that listens nowhere yet.
 func New(c Config) *Server {
-	if c.MaxConns <= 0 {
-		c.MaxConns = DefaultMaxConns
-	}
-	if c.Idle <= 0 {
-		c.Idle = DefaultIdle
-	}
+	c.MaxConns = cmp.Or(max(c.MaxConns, 0), DefaultMaxConns)
+	c.Idle = cmp.Or(max(c.Idle, 0), DefaultIdle)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	s := &Server{c: c, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{}}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	s := &Server{c: c, conns: map[*conn]struct{}{}}
+	s.group = listener.New(c.Logger, listener.Hooks{Start: s.start, Cut: s.cut, Stop: s.drain, Failed: func() { s.evict() }})
 	for name, m := range c.Maps {
 		s.maps = append(s.maps, mapName{[]byte(name), m})
 	}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
 // Serve accepts connections from l until the server is shut down or l fails. It closes l
 // and returns nil after [Server.Shutdown] or [Server.Close].
-func (s *Server) Serve(l net.Listener) error {
-	s.mu.Lock()
-	if s.closing.Load() {
-		s.mu.Unlock()
-		l.Close()
-		return nil
-	}
-	s.listeners[l] = struct{}{}
-	s.wg.Add(1) // so that a connection accepted last is waited for
-	s.mu.Unlock()
-	defer func() {
-		l.Close()
-		s.mu.Lock()
-		delete(s.listeners, l)
-		s.mu.Unlock()
-		s.wg.Done()
-	}()
-	pause := time.Duration(0)
-	for {
-		c, err := l.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			s.start(c)
-		case s.closing.Load():
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		default:
-			// Out of file descriptors, most often: it passes when connections end.
-			s.evict()
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.c.Logger.Warn("a connection could not be accepted", "err", err, "again_in", pause)
-			select {
-			case <-time.After(pause):
-			case <-s.ctx.Done():
-				return nil
-			}
-		}
-	}
-}
+func (s *Server) Serve(l net.Listener) error { return s.group.Serve(l) }
 
 // start serves a connection, and closes the one that is idle longest where there are too
 // many. Postfix opens a closed connection again.
@@ -198,16 +147,14 @@ func (s *Server) start(nc net.Conn) {
 	// A client that was accepted while the server shuts down is served like the others: it
 	// may have no second try.
 	s.conns[c] = struct{}{}
-	s.wg.Add(1)
 	s.mu.Unlock()
-	go func() {
-		defer s.wg.Done()
+	s.group.Go(func() {
 		c.serve()
 		nc.Close()
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
-	}()
+	})
 }
 
 // evict closes a connection whose client has left, or the one that has been without work
@@ -252,54 +199,28 @@ func (s *Server) Counts() (conns int, evicted, refused uint64) {
 // each connection after its last answer. When ctx ends first, the context of the answers
 // under way ends, and a moment later what remains is cut off as by [Server.Close]; the error
 // is ctx's.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.stop()
-	done := make(chan struct{})
-	go func() {
-		s.wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		s.cancel()
-		return nil
-	case <-ctx.Done():
-	}
-	// Who still waits for an answer is told that there is none.
-	s.cancel()
-	select {
-	case <-done:
-	case <-time.After(lastWords):
-		s.Close()
-		<-done
-	}
-	return context.Cause(ctx)
-}
+func (s *Server) Shutdown(ctx context.Context) error { return s.group.Shutdown(ctx) }
 
-// stop closes the listeners and ends the reading of all connections.
-func (s *Server) stop() {
+// Close cuts every connection and waits for what it has started.
+func (s *Server) Close() { s.group.Close() }
+
+// drain ends the reading of all connections.
+func (s *Server) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closing.Store(true)
-	for l := range s.listeners {
-		l.Close()
-	}
 	for c := range s.conns {
 		c.nc.SetReadDeadline(time.Now().Add(drainTime))
 	}
 }
 
-// Close cuts every connection and waits for what it has started.
-func (s *Server) Close() {
-	s.stop()
-	s.cancel()
+// cut closes all connections.
+func (s *Server) cut() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.closed = true
 	for c := range s.conns {
 		c.nc.Close()
 	}
-	s.mu.Unlock()
-	s.wg.Wait()
 }
 
 // lookUp finds the map of a name; "" if there is none.
