@@ -60,7 +60,7 @@ func TestMemory(t *testing.T) {
 		if !d.Remembered.Equal(since.Add(7 * 24 * time.Hour)) {
 			t.Errorf("%v", d.Remembered)
 		}
-		for _, want := range []string{"from 2026-03-01 13:00 UTC on", "until 2026-03-08 12:00 UTC at the latest", "changes nothing", "Keep a mail host that the old policy lists"} {
+		for _, want := range []string{"from 2026-03-01 13:00 UTC on", "until 2026-03-08 12:00 UTC at the latest", "this changes nothing for a sender that has the old policy", "Keep a mail host that the old policy lists"} {
 			if all := strings.Join(append(append([]string{d.MaxAge}, d.Memory...), d.Do...), "\n"); !strings.Contains(all, want) {
 				t.Errorf("%q is not in\n%s", want, all)
 			}

@@ -55,8 +55,9 @@ a domain whether it passes now. Mail that went to a relay counts under its recip
 mxauth is the daemon that runs, or, where none runs, this program with the same settings.
 
 The exit status is 0 if every answer is equal or stronger, or no delivery would have been
-held; 1 if some is weaker or other, or would have been held; 64 for bad usage, 69 if the
-other server cannot be reached, 78 if the configuration cannot be used.`,
+held; 1 if some is weaker or other, or would have been held; 64 for bad usage or a line that
+names no domain, 69 if the other server cannot be reached, 78 if the configuration cannot be
+used.`,
 		Example: `  mxauth compare --with socketmap:inet:127.0.0.1:8461:postfix - < domains.txt
   mxauth compare --csv --with socketmap:inet:127.0.0.1:8642:QUERYwithTLSRPT - \
     < domains.txt
@@ -116,6 +117,7 @@ type compareRun struct {
 	count   map[policydiff.Verdict]int
 	reasons map[policydiff.Reason]int
 	n       int
+	refused bool // a line names no domain
 }
 
 func newCompareRun(ctx context.Context, e *env, f *compareFlags) (*compareRun, error) {
@@ -178,6 +180,8 @@ type compareRow struct {
 	Why        string                `json:"why"` // the reason of our answer
 	Row        mtapolicy.Row         `json:"row"`
 	Deviations []mtapolicy.Deviation `json:"deviations,omitempty"`
+
+	refused bool // the line names no domain
 }
 
 // compareReasons say what a reason of package policydiff means.
@@ -207,7 +211,7 @@ var compareReasons = map[policydiff.Reason]string{
 // work asks both servers, side by side.
 func (r *compareRun) work(ctx context.Context, a argument) (*compareRow, error) {
 	if a.err != nil {
-		return &compareRow{V: 1, Domain: a.text, ReasonID: policydiff.NoAnswer, Reason: errorText(a.err)}, nil
+		return &compareRow{V: 1, Domain: a.text, ReasonID: policydiff.NoAnswer, Reason: errorText(a.err), refused: true}, nil
 	}
 	type got struct {
 		reply socketmap.Reply
@@ -267,6 +271,9 @@ func (r *compareRun) run(ctx context.Context, args []string) error {
 		r.ours.faults.complain(r.e.out)
 	}
 	r.summary()
+	if r.refused {
+		return exitWith(exitUsage)
+	}
 	if r.count[policydiff.Weaker]+r.count[policydiff.Other] > 0 {
 		return exitWith(exitCompareDiffers)
 	}
@@ -277,6 +284,7 @@ func (r *compareRun) done(row *compareRow) error {
 	r.n++
 	r.count[row.Verdict]++
 	r.reasons[row.ReasonID]++
+	r.refused = r.refused || row.refused
 	out := r.e.out
 	switch {
 	case r.e.flags.json:

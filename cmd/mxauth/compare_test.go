@@ -58,7 +58,7 @@ func TestCompareWith(t *testing.T) {
 		return code, stdout.String(), stderr.String()
 	}
 	code, stdout, stderr := ask("--json")
-	if code != exitCompareDiffers {
+	if code != exitUsage { // of the line that names no domain
 		t.Errorf("status %d\n%s", code, stderr)
 	}
 	for domain, want := range map[string]string{
