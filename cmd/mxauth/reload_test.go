@@ -76,7 +76,7 @@ func TestReload(t *testing.T) {
 		expect("tlsa-mismatch.test", daneOnly)
 	})
 	t.Run("exceptions that others may write are not looked at", func(t *testing.T) {
-		const refused = "the exceptions stay as they were"
+		const refused = "the previous exceptions stay in force"
 		before := strings.Count(d.log.String(), refused)
 		bad := filepath.Join(dir, "bad.toml")
 		write(t, bad, exceptionFor("tlsa-mismatch.test", "may"))
