@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf16"
@@ -101,12 +102,16 @@ func TestOddInput(t *testing.T) {
 	}
 }
 
-// A lineSource makes lines as they are read, and notes the largest heap on the way.
+// A lineSource makes lines as they are read, and notes the largest heap on the way and how
+// far it is ahead of what is printed.
 type lineSource struct {
 	n, left int
+	every   int // so many lines the heap is measured
 	line    func(int) string
+	printed func() int64 // lines
 	buf     []byte
 	heap    uint64
+	ahead   int64
 }
 
 func (s *lineSource) Read(p []byte) (int, error) {
@@ -117,7 +122,8 @@ func (s *lineSource) Read(p []byte) (int, error) {
 		s.left--
 		s.n++
 		s.buf = []byte(s.line(s.n))
-		if s.n%10_000 == 0 {
+		s.ahead = max(s.ahead, int64(s.n)-s.printed())
+		if s.n%s.every == 0 {
 			s.heap = max(s.heap, liveHeap())
 		}
 	}
@@ -134,29 +140,65 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestLongList: a list of 200,000 lines takes no more memory than a window of it.
+// TestLongList: a long list takes no more memory than a window of it, and is read no faster
+// than its answers are printed, whatever verb reads it.
 func TestLongList(t *testing.T) {
-	const lines, bound = 200_000, 32 << 20
-	src := &lineSource{left: lines, line: func(n int) string { return fmt.Sprintf("host-%d..example\n", n) }}
-	var errOut bytes.Buffer
-	out := &lineTally{}
-	e := newEnv(src, out, &errOut, func(string) string { return "" })
-	before := liveHeap()
-	code := run(t.Context(), []string{"check", "--resolver", nobody(t), "--short", "-"}, e)
-	if code != exitUsage || out.lines != lines {
-		t.Errorf("exit status %d, %d lines, %s", code, out.lines, errOut.String())
-	}
-	if grown := int64(src.heap) - int64(before); grown > bound {
-		t.Errorf("the heap grew by %d octets, more than %d", grown, bound)
-	} else {
-		t.Logf("the heap grew by %d octets", grown)
+	const bound = 32 << 20
+	// With the default concurrency of 16, lookAhead*16 lines wait in their order; twice as many
+	// leave room for those in work.
+	const window = 2 * lookAhead * 16
+	other := servetest.TCP(t, func(c net.Conn) { // a policy server that knows no domain
+		b := make([]byte, 1024)
+		for {
+			if _, err := c.Read(b); err != nil {
+				return
+			}
+			if _, err := io.WriteString(c, "9:NOTFOUND ,"); err != nil {
+				return
+			}
+		}
+	})
+	for _, c := range []struct {
+		name  string
+		args  []string
+		lines int
+		code  int
+	}{
+		{"check", []string{"check", "--short"}, 200_000, exitUsage},
+		{"plan", []string{"plan", "--json"}, 50_000, exitUsage},
+		{"lint", []string{"lint", "--json"}, 50_000, exitUsage},
+		{"survey", []string{"survey", "--json"}, 50_000, exitUsage},
+		// at most 1000 lines a second
+		{"cache warm", []string{"cache", "warm", "--json", "--rate", "1000", "--store", "bolt:" + filepath.Join(t.TempDir(), "p.db")}, 3_000, exitWarmFailed},
+		{"compare", []string{"compare", "--json", "--with", "socketmap:inet:" + other + ":QUERY"}, 50_000, exitUsage},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out := &lineTally{}
+			src := &lineSource{left: c.lines, every: c.lines / 20, printed: out.lines.Load, line: func(n int) string { return fmt.Sprintf("host-%d..example\n", n) }}
+			var errOut bytes.Buffer
+			e := newEnv(src, out, &errOut, func(string) string { return "" })
+			before := liveHeap()
+			code := run(t.Context(), append(c.args, "--resolver", nobody(t), "-"), e)
+			if n := out.lines.Load(); code != c.code || n != int64(c.lines) {
+				t.Errorf("exit status %d, %d lines, %.1000s", code, n, errOut.String())
+			}
+			grown := int64(src.heap) - int64(before)
+			t.Logf("the heap grew by %d octets; at most %d lines were read and not answered", grown, src.ahead)
+			if grown > bound {
+				t.Errorf("the heap grew by %d octets, more than %d", grown, bound)
+			}
+			if src.ahead > window {
+				t.Errorf("%d lines were read and not answered, more than %d", src.ahead, window)
+			}
+		})
 	}
 }
 
-type lineTally struct{ lines int }
+// A lineTally counts the lines that are written to it.
+type lineTally struct{ lines atomic.Int64 }
 
 func (c *lineTally) Write(b []byte) (int, error) {
-	c.lines += bytes.Count(b, []byte("\n"))
+	c.lines.Add(int64(bytes.Count(b, []byte("\n"))))
 	return len(b), nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -45,7 +46,8 @@ else (other), and why. TABLE is what main.cf has for the other server:
   socketmap:unix:/run/other/policy.sock:QUERY
 
 mxauth's form is that of the map's name, or of --form. Where neither has an entry main.cf
-decides: --level is its smtp_tls_security_level. A summary goes to standard error.
+decides: --level-of-main-cf is its smtp_tls_security_level. The other server has 30 s for an
+answer, or the time of --timeout. A summary goes to standard error.
 
 With --postfix-log FILE (- is standard input) it takes the domains from a log of Postfix, and
 says which of those deliveries mxauth would have held, and why. "unsure" are deliveries of
@@ -102,8 +104,8 @@ func runCompare(ctx context.Context, e *env, f *compareFlags, args []string) err
 	return r.run(ctx, args)
 }
 
-// otherTime is how long the other server may take for an answer. It may fetch a policy from a
-// host that hangs.
+// otherTime is how long the other server may take for an answer, unless --timeout says
+// otherwise. It may fetch a policy from a host that hangs.
 const otherTime = 30 * time.Second
 
 // A compareRun compares with another server.
@@ -132,7 +134,7 @@ func newCompareRun(ctx context.Context, e *env, f *compareFlags) (*compareRun, e
 	if err != nil {
 		return nil, usageError("--with: %w", err)
 	}
-	r.theirs, r.table = &socketmap.Client{Network: network, Address: where, Time: otherTime}, rest[i+1:]
+	r.theirs, r.table = &socketmap.Client{Network: network, Address: where, Time: cmp.Or(e.flags.timeout, otherTime)}, rest[i+1:]
 	ask := askFlags{table: "QUERY"}
 	switch f.form {
 	case "plain":
@@ -145,8 +147,13 @@ func newCompareRun(ctx context.Context, e *env, f *compareFlags) (*compareRun, e
 	default:
 		return nil, usageError("--form: %.40q is neither plain nor extended", f.form)
 	}
-	// A server that is not there is told before a thousand domains are looked up.
-	if _, err := r.theirs.Ask(ctx, r.table, nowhere); err != nil && !isReply(err) {
+	// A server that does not answer is reported before a thousand domains are looked up. One
+	// that closes the connection may not like this question, and answer others.
+	switch _, err := r.theirs.Ask(ctx, r.table, nowhere); {
+	case err == nil, errors.Is(err, socketmap.ErrClosed):
+	case ctx.Err() != nil:
+		return nil, err
+	default:
 		return nil, &exitError{code: exitUnavailable, err: fmt.Errorf("the other server does not answer at %s: %w", rest[:i], err),
 			hint: "is it running, and is --with what smtp_tls_policy_maps has?"}
 	}
@@ -155,12 +162,6 @@ func newCompareRun(ctx context.Context, e *env, f *compareFlags) (*compareRun, e
 		return nil, err
 	}
 	return r, nil
-}
-
-// isReply reports whether an error shows that a server is there: some close the connection on
-// a question that they do not like.
-func isReply(err error) bool {
-	return strings.Contains(err.Error(), "without a reply") || errors.Is(err, context.DeadlineExceeded)
 }
 
 func (r *compareRun) close() {

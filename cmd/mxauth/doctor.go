@@ -23,8 +23,9 @@ func newDoctor(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what in Postfix's configuration keeps mxauth's answers from having their effect",
-		Long: `Doctor reads what postconf -n and postconf -M print on this machine and says what is missing
-in main.cf or contradicts mxauth, each with the line that corrects it. It changes nothing.
+		Long: `Doctor reads what postconf -n and postconf -M print on this machine, and main.cf for names
+that it has twice, and says what is missing in main.cf or contradicts mxauth, each with the
+line that corrects it. It changes nothing.
 
 Then it tries what no file shows: whether the resolver that Postfix uses proves signed
 answers (also the one named in the chroot of smtp), and whether a question to mxauth's

@@ -46,6 +46,13 @@ func outcome(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errOut.String()
 }
 
+// textBetween returns what s has between the first before and the next after.
+func textBetween(s, before, after string) (string, bool) {
+	_, s, ok := strings.Cut(s, before)
+	s, _, found := strings.Cut(s, after)
+	return s, ok && found
+}
+
 // TestPostconf: the lines that are printed for the Postfix of this machine are read by its own
 // postconf without a warning, and leave doctor nothing to say about its configuration; each
 // rule is broken and put right again by its own line, through postconf.
@@ -92,9 +99,25 @@ func TestPostconf(t *testing.T) {
 				t.Fatalf("%s: after its cure: %d\n%s", breaks, code, stdout)
 			}
 		}
+		// A name that main.cf has twice, which postconf -n hides.
+		write(t, filepath.Join(dir, "main.cf"), "smtp_tls_security_level = may\n"+lines)
+		settle(t, dir)
+		_, stdout, _ := outcome(t, "doctor", "--live=false", "--postfix-dir", dir)
+		command, ok := textBetween(stdout, "run:\n", "\n")
+		if !ok || !strings.Contains(stdout, "(name-repeated)") {
+			t.Fatalf("a name twice: %s", stdout)
+		}
+		shell := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(command, "postconf ", postconf+" -c "+dir+" "))
+		if out, err := shell.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", command, err, out)
+		}
+		settle(t, dir)
+		if code, stdout, _ := outcome(t, "doctor", "--live=false", "--postfix-dir", dir); code != 0 {
+			t.Errorf("after %s: %d\n%s", command, code, stdout)
+		}
 		// A value of a service in master.cf, and the command that takes it away.
 		write(t, filepath.Join(dir, "master.cf"), "smtp unix - - "+chroot+" - - smtp\nslow unix - - "+chroot+" - - smtp -o smtp_tls_policy_maps=\n")
-		_, stdout, _ := outcome(t, "doctor", "--live=false", "--postfix-dir", dir, "--json")
+		_, stdout, _ = outcome(t, "doctor", "--live=false", "--postfix-dir", dir, "--json")
 		m := regexp.MustCompile(`"fix":"postconf (-PX [^"]*)"`).FindStringSubmatch(stdout)
 		if m == nil {
 			t.Fatalf("no command: %s", stdout)

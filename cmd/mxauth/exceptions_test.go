@@ -50,7 +50,7 @@ func TestExceptionsReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	now = now.Add(2 * time.Second)
-	if got := ids(); got != "second" || len(warned) != 1 || !strings.Contains(warned[0], "stay as they were") {
+	if got := ids(); got != "second" || len(warned) != 1 || !strings.Contains(warned[0], "the previous exceptions stay in force") {
 		t.Errorf("a bad file: %q, warned of %q", got, warned)
 	}
 	if err := os.Remove(path); err != nil {

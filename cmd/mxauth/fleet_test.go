@@ -355,7 +355,7 @@ func TestFleetRefused(t *testing.T) {
 		{"password", "redis://:wrong@" + plain.address, "", "does not accept the user or the password"},
 		{"user", "redis://stranger:secret@" + plain.address, "", "does not accept the user or the password"},
 		{"no password", "redis://" + plain.address, "", "the server requires a password, and the URL has none"},
-		{"rights", "redis://reader:secret@" + plain.address, "", "lacks a right at the server"},
+		{"rights", "redis://reader:secret@" + plain.address, "", "has no permission for this at the server"},
 		{"no such database", plain.url("/99"), "", "does not have the database"},
 		{"another authority", "rediss://:secret@localhost:" + port, "", "the certificate of the server"},
 		{"another name", "rediss://:secret@127.0.0.1:" + port, good, "the certificate of the server"},

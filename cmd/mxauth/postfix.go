@@ -106,6 +106,12 @@ func (e *env) readPostfix(ctx context.Context, p *postfixSource, s *settings.Set
 	if in.Params, err = postfixconf.ParseParams(bytes.NewReader(text)); err != nil {
 		return nil, configError("", "%s: %w", nameOf(p.postconf, "postconf -n"), err)
 	}
+	if !p.files() {
+		text = p.mainCF(ctx)
+	}
+	if in.Repeated, err = postfixconf.Repeated(bytes.NewReader(text)); err != nil {
+		return nil, configError("", "%s: %w", nameOf(p.postconf, "main.cf"), err)
+	}
 	if text, err = e.postfixText(ctx, p.master, p.files(), "-M", p); err != nil {
 		return nil, err
 	}
@@ -123,6 +129,20 @@ func (e *env) readPostfix(ctx context.Context, p *postfixSource, s *settings.Set
 		}
 	}
 	return in, nil
+}
+
+// mainCF returns the text of main.cf itself, which shows what postconf -n hides; nil if it
+// cannot be read.
+func (p *postfixSource) mainCF(ctx context.Context) []byte {
+	dir, err := p.runPostconf(ctx, "-h", "config_directory")
+	if err != nil {
+		return nil
+	}
+	text, err := readTable(filepath.Join(strings.TrimSpace(string(dir)), "main.cf"))
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 func nameOf(file, program string) string {

@@ -76,7 +76,7 @@ func TestReload(t *testing.T) {
 		expect("tlsa-mismatch.test", daneOnly)
 	})
 	t.Run("exceptions that others may write are not looked at", func(t *testing.T) {
-		const refused = "the exceptions stay as they were"
+		const refused = "the previous exceptions stay in force"
 		before := strings.Count(d.log.String(), refused)
 		bad := filepath.Join(dir, "bad.toml")
 		write(t, bad, exceptionFor("tlsa-mismatch.test", "may"))
@@ -180,7 +180,7 @@ func TestServeRefuses(t *testing.T) {
 		"exceptions that are absent":         {"[exceptions]\nfile = \"/no/such/file\"\n", "no such file"},
 		"mx-alias refuse":                    {"[policy]\nmx-alias = \"refuse\"\n", "allow-deviation"},
 		"dane-and-sts both":                  {"[policy]\ndane-and-sts = \"both\"\n", "allow-deviation"},
-		"memory without a store":             {"[memory]\naction = \"defer\"\n", "a store in memory forgets at the end"},
+		"memory without a store":             {"[memory]\naction = \"defer\"\n", "a store in memory is lost at exit"},
 		"an unknown key":                     {"[store]\npth = \"memory\"\n", "did you mean store.path"},
 	} {
 		for _, check := range []bool{true, false} {

@@ -151,8 +151,8 @@ func TestScripts(t *testing.T) {
 						ts.Fatalf("%v", err)
 					}
 				},
-				// peer hangs|closes|lies PATH: opens a socket that reads nothing, closes each connection,
-				// or answers with a web page.
+				// peer hangs|closes|drops|lies PATH: opens a socket that reads nothing, closes each
+				// connection, closes it after it has read something, or answers with a web page.
 				"peer": openPeer,
 				// collector PATH: opens the socket of a TLSRPT collector.
 				"collector": openSocket,
@@ -216,8 +216,8 @@ func runScripted(ts *testscript.TestScript, l *testLab, p *printed, args []strin
 
 // openPeer is the script command peer.
 func openPeer(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 || !slices.Contains([]string{"hangs", "closes", "lies"}, args[0]) {
-		ts.Fatalf("usage: peer hangs|closes|lies PATH")
+	if neg || len(args) != 2 || !slices.Contains([]string{"hangs", "closes", "drops", "lies"}, args[0]) {
+		ts.Fatalf("usage: peer hangs|closes|drops|lies PATH")
 	}
 	ln, err := net.Listen("unix", ts.MkAbs(args[1]))
 	ts.Check(err)
@@ -227,8 +227,10 @@ func openPeer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	go func() {
 		for c, err := ln.Accept(); err == nil; c, err = ln.Accept() {
-			if args[0] == "lies" {
+			if args[0] != "closes" {
 				_, _ = c.Read(make([]byte, 4096))
+			}
+			if args[0] == "lies" {
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
 			}
 			c.Close()

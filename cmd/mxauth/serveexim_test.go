@@ -57,6 +57,13 @@ func TestServeExim(t *testing.T) {
 	} {
 		for network, address := range map[string]string{"unix": socket, "tcp": tcp} {
 			got := ask(network, address, x.question+"\n")
+			if strings.HasSuffix(x.want, "until=") && !strings.Contains(got, " until=") {
+				// DANE has decided before the MTA-STS lookup ended; that plan is not kept for long.
+				eventually(t, "a plan of "+x.question+" that holds", func() bool {
+					got = ask(network, address, x.question+"\n")
+					return strings.Contains(got, " until=")
+				})
+			}
 			if !strings.HasPrefix(got, x.want) || strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, "\n") || strings.ContainsAny(got, "{}$\\") {
 				t.Errorf("%s over %s: %q, want %q...", x.question, network, got, x.want)
 			}

@@ -69,7 +69,7 @@ type Rows interface {
 type Config struct {
 	Backend Backend
 	Rows    Rows
-	// Page serves every path that is not one of this package; nil: they are 404. It is called
+	// Page serves every path that is neither one of this package nor below /v1/; nil: they are 404. It is called
 	// after the checks of the Host header and of the token, and does its own of where a
 	// request comes from: [SameSite] is the check of this package.
 	Page http.Handler

@@ -398,6 +398,11 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s: %q", target, body)
 		}
 	}
+	for _, target := range []string{"/v1/", "/v1/plan/", "/v1/no-such-path"} {
+		if status, body, _ := answer(s, get(target)); status != 404 || !strings.Contains(body, `"reason_id":"not-found"`) {
+			t.Errorf("%s: %d %q", target, status, body)
+		}
+	}
 	if status, _, _ := answer(s, get("/", "Host", "attacker.example")); status != 421 {
 		t.Errorf("rebinding of the page: %d", status)
 	}

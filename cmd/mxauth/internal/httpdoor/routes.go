@@ -103,7 +103,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !known {
-		if s.c.Page != nil {
+		// A program that mistypes a path of the API gets a problem, not HTML.
+		if s.c.Page != nil && !strings.HasPrefix(r.URL.Path, "/v1/") {
 			s.c.Page.ServeHTTP(seen, r)
 			return
 		}

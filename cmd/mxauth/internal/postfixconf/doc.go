@@ -15,6 +15,7 @@ import "slices"
 type Input struct {
 	Version  Version // zero: not known; a rule that depends on it then says of which versions it speaks
 	Params   Params
+	Repeated []string  // names that main.cf has more than once; nil: none, or main.cf was not read
 	Services []Service // that run smtp; nil: not known
 	// Listen are the sockets of mxauth serve for Postfix; empty: DefaultSocket.
 	Listen []Listener

@@ -40,6 +40,22 @@ func ParseParams(r io.Reader) (Params, error) {
 	return p, err
 }
 
+// Repeated returns the names that main.cf has more than once, in the order of their second
+// lines. The output of postconf -n does not show them: it has the last line of each. An error
+// is one of [ParseParams].
+func Repeated(r io.Reader) (names []string, err error) {
+	seen := map[string]int{}
+	err = logical(r, func(_ int, line string) error {
+		name, _, _ := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		if seen[name]++; seen[name] == 2 {
+			names = append(names, name)
+		}
+		return nil
+	})
+	return names, err
+}
+
 // logical calls f with each logical line and the number of its first physical line: a line
 // that begins with a blank continues the one before it. Empty lines and comments are left out.
 func logical(r io.Reader, f func(n int, line string) error) error {

@@ -85,6 +85,7 @@ func one(broken bool, why, fix string) []Finding {
 
 // rules are all rules. Rules about the table come first: without it nothing else matters.
 var rules = []rule{
+	{"name-repeated", Advice, nameRepeated},
 	{"table-missing", Fault, tableMissing},
 	{"table-other", Fault, tableOther},
 	{"table-map", Fault, tableMap},
@@ -237,3 +238,22 @@ func versionsIgnoring(in *Input) string {
 	}
 	return "with Postfix before 3.6.17, 3.7.13, 3.8.8 and 3.9.2: "
 }
+
+// nameRepeated: Postfix uses the last line of a name, and postconf -e changes all of them.
+func nameRepeated(in *Input) (list []Finding) {
+	for _, name := range in.Repeated {
+		// Of Postfix's own parameters, only those of the client have to do with mxauth.
+		if !strings.HasPrefix(name, "smtp_") || !isName(name) {
+			continue
+		}
+		list = append(list, Finding{
+			Why:   fmt.Sprintf("main.cf has %s more than once: Postfix uses the last line, and each of its programs warns. Keep one line", name),
+			Fix:   fmt.Sprintf("postconf -X %s && postconf -e %s", name, shellQuote(name+" = "+in.Params[name])),
+			Where: InShell,
+		})
+	}
+	return list
+}
+
+// shellQuote makes s one word of a shell.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -40,6 +40,9 @@ func input(t *testing.T, mainCF, masterCF, version string) *postfixconf.Input {
 	if in.Params, err = postfixconf.ParseParams(strings.NewReader(mainCF)); err != nil {
 		t.Fatal(err)
 	}
+	if in.Repeated, err = postfixconf.Repeated(strings.NewReader(mainCF)); err != nil {
+		t.Fatal(err)
+	}
 	if version != "" {
 		if in.Version, err = postfixconf.ParseVersion(version); err != nil {
 			t.Fatal(err)
@@ -62,6 +65,7 @@ func TestRules(t *testing.T) {
 		want                         string // "ID: FIX", joined by "; "; a fix that spans lines has them joined by " | "
 	}{
 		{about: "nothing to say", main: good},
+		{about: "a name twice", main: good + "mydestination =\nmydestination =\nsmtp_tls_security_level = dane\n", want: "name-repeated: postconf -X smtp_tls_security_level && postconf -e 'smtp_tls_security_level = dane'"},
 		{about: "no table", main: with("smtp_tls_policy_maps ="), want: "table-missing: smtp_tls_policy_maps = " + own},
 		{about: "no table of mxauth", main: with("smtp_tls_policy_maps = hash:/etc/postfix/p"), want: "table-missing: smtp_tls_policy_maps = hash:/etc/postfix/p, " + own},
 		{about: "another program", main: with("smtp_tls_policy_maps = socketmap:inet:127.0.0.1:8642:QUERY"), want: "table-other: smtp_tls_policy_maps = " + own},

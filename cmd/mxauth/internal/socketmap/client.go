@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -23,8 +25,46 @@ const maxReply = 100_000
 // DefaultAskTime is how long Postfix waits for a reply.
 const DefaultAskTime = 100 * time.Second
 
-// ErrReply is wrapped by the errors of [Client.Ask] about a reply that is none.
-var ErrReply = errors.New("not an answer of a policy server")
+// Errors that [Client.Ask] wraps.
+var (
+	// ErrReply: what the server sent is no reply of a socketmap server.
+	ErrReply = errors.New("not an answer of a policy server")
+	// ErrClosed: the server read the question and closed the connection. Some servers do
+	// that on a question that they do not like.
+	ErrClosed = errors.New("connection closed without a reply")
+	// ErrUnread: the server closed the connection and left the question unread.
+	ErrUnread = errors.New("connection closed before the question was read")
+	// ErrCut: the server closed the connection in the middle of a reply.
+	ErrCut = errors.New("connection closed in the middle of a reply")
+	// ErrSilent: the server took the connection and sent no reply within the time allowed.
+	ErrSilent = errors.New("no answer in time")
+)
+
+// A ConnectError says that no connection to the server can be opened.
+type ConnectError struct {
+	Cause error // of package net
+}
+
+// Error returns the cause in plain words.
+func (e *ConnectError) Error() string {
+	var n net.Error
+	switch {
+	case errors.Is(e.Cause, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(e.Cause, fs.ErrNotExist):
+		return "no such socket"
+	case errors.Is(e.Cause, fs.ErrPermission):
+		return "no permission to use the socket"
+	case errors.Is(e.Cause, syscall.ENETUNREACH), errors.Is(e.Cause, syscall.EHOSTUNREACH):
+		return "no route to the host"
+	case errors.As(e.Cause, &n) && n.Timeout():
+		return "no connection in time"
+	}
+	return e.Cause.Error()
+}
+
+// Unwrap returns the cause.
+func (e *ConnectError) Unwrap() error { return e.Cause }
 
 // A Client asks the server at Network and Address, both as package net has them. It may be
 // used by many goroutines at once; connections are used again. Close it after use.
@@ -42,11 +82,12 @@ type clientConn struct {
 	r *bufio.Reader
 }
 
-// Ask asks a map for a key. It fails if the server cannot be reached, closes the connection
-// without a reply, or sends one that wraps [ErrReply]. A connection that was used before and
-// is closed now is opened once more, as Postfix does.
+// Ask asks a map for a key. It fails with a [*ConnectError] if the server cannot be reached,
+// with an error that wraps one of the above if it sends no reply, and with the cause of ctx
+// once ctx is done. A connection that was used before and is closed now is opened once more,
+// as Postfix does.
 func (c *Client) Ask(ctx context.Context, table, key string) (Reply, error) {
-	limit := c.Time
+	parent, limit := ctx, c.Time
 	if limit <= 0 {
 		limit = DefaultAskTime
 	}
@@ -54,8 +95,14 @@ func (c *Client) Ask(ctx context.Context, table, key string) (Reply, error) {
 	defer cancel()
 	for {
 		conn, used, err := c.open(ctx)
-		if err != nil {
-			return Reply{}, err
+		switch {
+		case parent.Err() != nil:
+			if conn != nil {
+				conn.Close()
+			}
+			return Reply{}, context.Cause(parent)
+		case err != nil:
+			return Reply{}, &ConnectError{err}
 		}
 		reply, err := conn.ask(ctx, table, key)
 		if err == nil {
@@ -63,7 +110,13 @@ func (c *Client) Ask(ctx context.Context, table, key string) (Reply, error) {
 			return reply, nil
 		}
 		conn.Close()
-		if !used || errors.Is(err, ErrReply) || ctx.Err() != nil {
+		switch {
+		case parent.Err() != nil:
+			return Reply{}, context.Cause(parent)
+		case ctx.Err() != nil:
+			return Reply{}, fmt.Errorf("%w (%v)", ErrSilent, limit)
+		}
+		if !used || errors.Is(err, ErrReply) {
 			return Reply{}, err
 		}
 	}
@@ -116,10 +169,10 @@ func (c *clientConn) ask(ctx context.Context, table, key string) (Reply, error) 
 		b, err = readNetstring(c.r)
 	}
 	switch {
-	case ctx.Err() != nil:
-		return Reply{}, context.Cause(ctx)
 	case errors.Is(err, io.EOF):
-		return Reply{}, fmt.Errorf("the server has closed the connection without a reply: %w", io.ErrUnexpectedEOF)
+		return Reply{}, ErrClosed
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		return Reply{}, ErrUnread
 	case err != nil:
 		return Reply{}, err
 	}
@@ -160,7 +213,7 @@ func readNetstring(r *bufio.Reader) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case len(b) <= n:
-		return nil, io.ErrUnexpectedEOF
+		return nil, ErrCut
 	case b[n] != ',':
 		return nil, fmt.Errorf("%w: no comma after a netstring", ErrReply)
 	}

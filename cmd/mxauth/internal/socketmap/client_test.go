@@ -3,8 +3,12 @@ package socketmap_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,7 +52,7 @@ func TestClient(t *testing.T) {
 		{says: "2:OK,", fails: "begins with none"},
 		{says: "4:MAYB,", fails: "begins with none"},
 		{says: "3:OK x", fails: "no comma"},
-		{says: "30:OK too short,", fails: "unexpected EOF"},
+		{says: "30:OK too short,", fails: "in the middle of a reply"},
 		{says: "", fails: "without a reply"},
 	} {
 		c := socketmap.Client{Time: 10 * time.Second}
@@ -78,20 +82,73 @@ func TestClientAgain(t *testing.T) {
 	}
 }
 
-// A server that says nothing costs the time that is allowed.
-func TestClientSilence(t *testing.T) {
+// Each way in which a server gives no reply has its error, in plain words.
+func TestClientNoReply(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	_, closes := speaker(t, "")
+	_, cuts := speaker(t, "9:NOT")
+	dir := t.TempDir()
+	unread, err := net.Listen("unix", filepath.Join(dir, "unread"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	servetest.Connections(t, unread, func(net.Conn) {})
+	for _, x := range []struct {
+		network, address string
+		is               error
+		text             string
+	}{
+		{"tcp", silent.Addr().String(), socketmap.ErrSilent, "no answer in time (100ms)"},
+		{"tcp", closes, socketmap.ErrClosed, "connection closed without a reply"},
+		{"tcp", cuts, socketmap.ErrCut, "connection closed in the middle of a reply"},
+		{"unix", unread.Addr().String(), socketmap.ErrUnread, "connection closed before the question was read"},
+		{"tcp", gone.Addr().String(), syscall.ECONNREFUSED, "connection refused"},
+		{"unix", filepath.Join(dir, "none"), fs.ErrNotExist, "no such socket"},
+	} {
+		t.Run(x.text, func(t *testing.T) {
+			c := socketmap.Client{Network: x.network, Address: x.address, Time: 10 * time.Second}
+			if x.is == socketmap.ErrSilent {
+				c.Time = 100 * time.Millisecond
+			}
+			defer c.Close()
+			if _, err := c.Ask(t.Context(), "QUERY", "example.org"); !errors.Is(err, x.is) || err.Error() != x.text {
+				t.Errorf("%v, want %q", err, x.text)
+			}
+		})
+	}
+}
+
+// A connection that is not opened in time is no silence of a server that is there.
+func TestConnectErrorTimeout(t *testing.T) {
+	err := &socketmap.ConnectError{Cause: &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}}
+	if got := err.Error(); got != "no connection in time" || errors.Is(err, socketmap.ErrSilent) {
+		t.Error(got)
+	}
+}
+
+// A question ends with the cause of its context.
+func TestClientCancelled(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	c := socketmap.Client{Network: "tcp", Address: l.Addr().String(), Time: 50 * time.Millisecond}
+	c := socketmap.Client{Network: "tcp", Address: l.Addr().String(), Time: 10 * time.Second}
 	defer c.Close()
-	if _, err := c.Ask(t.Context(), "QUERY", "example.org"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v", err)
-	}
-	l.Close()
-	if _, err := c.Ask(t.Context(), "QUERY", "example.org"); err == nil {
-		t.Error("a server that is not there answers")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	for range 2 { // while it waits, and before it connects
+		if _, err := c.Ask(ctx, "QUERY", "example.org"); err != context.DeadlineExceeded {
+			t.Errorf("%v", err)
+		}
 	}
 }
