@@ -108,6 +108,9 @@ func TestEximHeld(t *testing.T) {
 		id    reason.ID
 	}{
 		{"held", func(*engine.Host) {}, mtapolicy.EximDefer, mtapolicy.TryLater, reason.TLSALookupFailed},
+		{"held in spite of an exception", func(h *engine.Host) {
+			h.Exception = &exception.Exception{ID: "x", Method: "pkix", Effect: exception.EffectMay}
+		}, mtapolicy.EximDefer, mtapolicy.TryLater, reason.TLSALookupFailed},
 		{"exception", func(h *engine.Host) { lower(h, exception.Exception{ID: "x", Effect: exception.EffectMay}) }, mtapolicy.EximMay, mtapolicy.Found, ""},
 		{"exception that demands TLS", func(h *engine.Host) { lower(h, exception.Exception{ID: "x"}) }, mtapolicy.EximEncrypt, mtapolicy.Found, ""},
 	} {
