@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -19,6 +20,10 @@ var dialect = regexp.MustCompile(`(?i)\b(can not|anew|farewell|whoever|of ours|t
 // dialectOfRules are words that the comments of rules, and not those of tests, do without as
 // well.
 var dialectOfRules = regexp.MustCompile(`(?i)\b(behind|beside|stands|tells|told)\b`)
+
+// dialectOfTexts are words that the texts of the programs do without as well, because a mail
+// administrator has to guess at them.
+var dialectOfTexts = regexp.MustCompile(`(?i)\b(behind|beside|stands|is no help to|is meant|at the most|all the same|on (its|the) whole way|put in order|lets it go|rid of)\b`)
 
 // plainUses are uses of these words that are technical English, and why.
 var plainUses = map[string]string{
@@ -93,6 +98,41 @@ func TestPlainComments(t *testing.T) {
 	}
 	if files < 300 {
 		t.Errorf("%d files", files)
+	}
+}
+
+// TestPlainTexts reads the string literals of the packages and programs; conformance has
+// texts for the engineers of this project.
+func TestPlainTexts(t *testing.T) {
+	texts := 0
+	for _, name := range tracked(t, ".go") {
+		dir, _, _ := strings.Cut(name, "/")
+		if !slices.Contains(plainDirs, dir) || dir == "conformance" || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, filepath.Join("..", name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING || len(strings.Fields(lit.Value)) < 3 {
+				return true
+			}
+			texts++
+			text, err := strconv.Unquote(lit.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range uses(text, dialect, dialectOfTexts) {
+				t.Errorf("%s: %q; say it plainly", fset.Position(lit.Pos()), w)
+			}
+			return true
+		})
+	}
+	if texts < 2000 {
+		t.Errorf("%d texts", texts)
 	}
 }
 

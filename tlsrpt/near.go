@@ -68,7 +68,7 @@ func Near(txt string) (why string) {
 	case strings.HasPrefix(low, "v=tlsrptv1"):
 		return fmt.Sprintf("%q is not \"v=TLSRPTv1\": upper and lower case count", txt[:len("v=TLSRPTv1")])
 	case strings.HasPrefix(low, "v ") || strings.HasPrefix(low, "v= "):
-		return "a blank beside \"=\""
+		return "a blank next to \"=\""
 	}
 	return fmt.Sprintf("%.40q is not \"v=TLSRPTv1\"", head)
 }

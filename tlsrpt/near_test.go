@@ -20,7 +20,7 @@ func TestNear(t *testing.T) {
 		{"v=TLSRPTv1; rua=a@b.example", "is no URI"},
 		{`"v=TLSRPTv1; rua=mailto:a@b.example"`, "character 1 is a quotation mark"},
 		{" v=TLSRPTv1; rua=mailto:a@b.example", "a blank before"},
-		{"v = TLSRPTv1; rua=mailto:a@b.example", "a blank beside"},
+		{"v = TLSRPTv1; rua=mailto:a@b.example", "a blank next to"},
 		{"v=TLSRPTv1;\u00a0rua=mailto:a@b.example", "character 12 is U+00A0"},
 	} {
 		if why := tlsrpt.Near(c.txt); !strings.Contains(why, c.why) || !tlsrpt.MeansRecord(c.txt) {

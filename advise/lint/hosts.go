@@ -354,7 +354,7 @@ func (r *report) reached(h *engine.Host, v *survey.HostView) {
 			continue
 		}
 		if b := all[first]; a.Decision.Outcome != b.Decision.Outcome || a.Decision.Reason.ID != b.Decision.Reason.ID {
-			r.add(HostDiffer, h.Name, "Give the servers behind the name the same certificate and the same settings.",
+			r.add(HostDiffer, h.Name, "Give all servers of this name the same certificate and the same settings.",
 				"The addresses of %s show different things, so whether mail is authenticated depends on which one answers.", h.Name).
 				saw("%s: %s (%s)", b.Address, b.Decision.Outcome, b.Decision.Reason.ID).
 				saw("%s: %s (%s)", a.Address, a.Decision.Outcome, a.Decision.Reason.ID)

@@ -72,7 +72,7 @@ could be looked up, or for bad usage. Fewer days than --warn-days and --crit-day
 too: those of a certificate, and those of a policy that cannot be fetched now.
 
 The exit status is 0 if every host that mail could reach would be authenticated, 1 if
-the message may go all the same, 2 if it is refused or bounced, 3 if it is deferred;
+the message may be sent anyway, 2 if it is refused or bounced, 3 if it is deferred;
 over several domains the highest. 64: bad usage, 69: nothing could be looked up through a
 fault on this side (no resolver, no network), 70: an internal error, 78: bad configuration.`,
 		Example: `  mxauth check example.org

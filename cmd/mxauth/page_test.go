@@ -132,8 +132,8 @@ func TestPagePlain(t *testing.T) {
 			says               string
 		}{
 			"no domain":     {"POST", "/", "domain=", nil, 422, "Type the domain"},
-			"address":       {"POST", "/", "domain=me%40sts-enforce.test", nil, 422, "If sts-enforce.test is meant"},
-			"URL":           {"POST", "/", "domain=https%3A%2F%2Fsts-enforce.test%2Fx", nil, 422, "If sts-enforce.test is meant"},
+			"address":       {"POST", "/", "domain=me%40sts-enforce.test", nil, 422, "If you mean sts-enforce.test"},
+			"URL":           {"POST", "/", "domain=https%3A%2F%2Fsts-enforce.test%2Fx", nil, 422, "If you mean sts-enforce.test"},
 			"script":        {"POST", "/", url.Values{"domain": {script}}.Encode(), nil, 422, `value="&#34;&gt;&lt;script&gt;`},
 			"literal":       {"POST", "/", "domain=%5B127.0.0.1%5D", nil, 422, "This is not a domain"},
 			"two fields":    {"POST", "/", "domain=a.example&domain=b.example", nil, 400, "one field"},
@@ -143,8 +143,8 @@ func TestPagePlain(t *testing.T) {
 			"other site":    {"POST", "/", "domain=sts-enforce.test", []string{"Sec-Fetch-Site", "cross-site"}, 403, "another site"},
 			"other origin":  {"POST", "/evidence", "domain=sts-enforce.test", []string{"Origin", "https://evil.example"}, 403, "another site"},
 			"no such page":  {"GET", "/nothing", "", nil, 404, "no such page"},
-			"method":        {"PUT", "/", "domain=sts-enforce.test", nil, 405, "no answer to PUT"},
-			"GET evidence":  {"GET", "/evidence", "", nil, 405, "no answer to GET"},
+			"method":        {"PUT", "/", "domain=sts-enforce.test", nil, 405, "does not accept PUT"},
+			"GET evidence":  {"GET", "/evidence", "", nil, 405, "does not accept GET"},
 		} {
 			p.later()
 			resp, page := send(t, c.method, p.base+c.path, c.body, c.header...)

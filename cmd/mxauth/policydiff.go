@@ -42,7 +42,7 @@ domain that is compared. Without any, the hosts that the policies list by name a
 compared.
 
 The exit status is 0 if no mail host is lost, 1 if one is listed no longer and gets mail
-all the same (mode testing), or that is not known, 2 if senders with the new policy
+anyway (mode testing), or that is not known, 2 if senders with the new policy
 deliver no mail to one, or do not take one of the policies, 3 if a lookup fails. 64: bad
 usage.`,
 		Example: `  mxauth policy-diff example.org new.txt

@@ -180,7 +180,7 @@ func TestServeRefuses(t *testing.T) {
 		"exceptions that are absent":         {"[exceptions]\nfile = \"/no/such/file\"\n", "no such file"},
 		"mx-alias refuse":                    {"[policy]\nmx-alias = \"refuse\"\n", "allow-deviation"},
 		"dane-and-sts both":                  {"[policy]\ndane-and-sts = \"both\"\n", "allow-deviation"},
-		"memory without a store":             {"[memory]\naction = \"defer\"\n", "a store in memory forgets at the end"},
+		"memory without a store":             {"[memory]\naction = \"defer\"\n", "a store in memory is lost at exit"},
 		"an unknown key":                     {"[store]\npth = \"memory\"\n", "did you mean store.path"},
 	} {
 		for _, check := range []bool{true, false} {

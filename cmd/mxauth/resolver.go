@@ -26,7 +26,7 @@ leaves AD clear on unsigned answers, and answers over TCP, and how fast it is. E
 finding is one line, with what to change in which file; then follows the verdict:
 
   good for validation              for --dnssec validate: mxauth validates
-  good for trust-ad (on this host) for --dnssec trust-ad: its AD bit can be trusted
+  good for trust-ad (on this host) for --dnssec trust-ad: AD can be trusted
   not usable
   cannot be judged                 the names of the queries do not exist there
 

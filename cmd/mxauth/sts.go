@@ -41,7 +41,7 @@ func newSTSFetch(e *env) *cobra.Command {
 		Use:   "fetch DOMAIN...",
 		Short: "Fetch the policy of a domain now, past every cache, and show how it went",
 		Long: `Fetch asks for the TXT record of a domain and fetches its policy as a sending server does:
-over TLS that proves mta-sts.DOMAIN, without redirects, text/plain, 64 KiB at the most. It
+over TLS that proves mta-sts.DOMAIN, without redirects, text/plain, at most 64 KiB. It
 changes no cache.
 
 The exit status is 0 if there is a record and a policy, 1 if there is no record, 2 if the

@@ -175,7 +175,7 @@ var certificateReasons = []Info{
 		About:      "The key and certificate of the mail host match none of its signed TLSA records; it may be another server, so nothing is sent to it. A policy of MTA-STS cannot repair that.",
 		RFC:        "7672 s.2.2",
 		ResultType: tlsrpt.CertificateNotTrusted, Code: "4.7.5",
-		Sender: "Keep the message queued. If the recipient confirms the change, an exception for a limited time lets it go.", Recipient: "If the key in use is the right one, publish its record; next time publish the record of a new key first and wait for the old TTL.",
+		Sender: "Keep the message queued. If the recipient confirms the change, an exception for a limited time allows the delivery.", Recipient: "If the key in use is the right one, publish its record; next time publish the record of a new key first and wait for the old TTL.",
 	},
 	{
 		ID:         reason.DANEName,

@@ -17,6 +17,7 @@ import (
 	"github.com/mxauth/mxauth/cmd/mxauth/internal/answers"
 	"github.com/mxauth/mxauth/dnssec"
 	"github.com/mxauth/mxauth/engine"
+	"github.com/mxauth/mxauth/engine/exception"
 	"github.com/mxauth/mxauth/engine/mtapolicy"
 	"github.com/mxauth/mxauth/internal/dnsfake"
 )
@@ -24,8 +25,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // domains is a DNS with a DANE domain, a plain one and one whose TLSA lookup fails. Its
-// records live ttl seconds.
-func domains(t *testing.T, ttl int) *engine.Engine {
+// records live ttl seconds, and the exceptions are in force.
+func domains(t *testing.T, ttl int, list ...exception.Exception) *engine.Engine {
 	t.Helper()
 	r := dnsfake.New()
 	r.Zone("example.org", dnssec.Secure)
@@ -39,7 +40,11 @@ func domains(t *testing.T, ttl int) *engine.Engine {
 	} {
 		r.Add(fmt.Sprintf(s, ttl))
 	}
-	e, err := engine.New(engine.Config{Resolver: r})
+	set, err := exception.NewSet(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(engine.Config{Resolver: r, Exceptions: func() *exception.Set { return set }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +137,42 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// A reply that an exception weakens is kept no longer than the exception lasts, even if that is less
+// than [answers.MinHold]; the next question gets the full requirement again. One that outlasts the
+// plan does not prolong it.
+func TestHoldOfException(t *testing.T) {
+	for _, x := range []struct {
+		ends, holds time.Duration
+		after       mtapolicy.Row // of the reply when the kept one has ended
+	}{
+		{5 * time.Second, 5 * time.Second, mtapolicy.P6},
+		{2 * time.Minute, 2 * time.Minute, mtapolicy.P6},
+		{time.Hour, 300 * time.Second, mtapolicy.P3},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := answers.New(answers.Config{Plan: domains(t, 300, exception.Exception{
+				ID: "x", Domain: "dane.example.org", Effect: exception.EffectMay, Reason: "r", Author: "a", Ends: time.Now().Add(x.ends),
+			}).Plan})
+			defer a.Close()
+			e := a.Ask(t.Context(), mtapolicy.Plain, "dane.example.org")
+			if e.Reply.Text != "may" || e.Reply.Row != mtapolicy.P3 || e.Until.Sub(e.Made) != x.holds {
+				t.Errorf("exception for %v: %q (%s) for %v, want it for %v", x.ends, e.Reply.Text, e.Reply.Row, e.Until.Sub(e.Made), x.holds)
+			}
+			time.Sleep(x.holds - time.Millisecond)
+			if _, text, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org"), time.Now()); !ok || text != "may" {
+				t.Errorf("exception for %v: %q, %v shortly before %v", x.ends, text, ok, x.holds)
+			}
+			time.Sleep(time.Millisecond)
+			if _, text, ok := a.Cached(mtapolicy.Plain, []byte("dane.example.org"), time.Now()); ok {
+				t.Errorf("exception for %v: %q is kept beyond %v", x.ends, text, x.holds)
+			}
+			if r := a.Answer(t.Context(), mtapolicy.Plain, "dane.example.org"); r.Row != x.after {
+				t.Errorf("exception for %v: %q (%s) after %v, want %s", x.ends, r.Text, r.Row, x.holds, x.after)
+			}
+		})
+	}
+}
+
 // Equal keys under way are one lookup. What is not known within the patience is try-later;
 // the lookup goes on, and its end is kept.
 func TestPatience(t *testing.T) {
@@ -198,6 +239,57 @@ func TestForget(t *testing.T) {
 		if n, b := a.Kept(); n != 0 || b != 0 {
 			t.Errorf("%d entries, %d bytes after Forget", n, b)
 		}
+	})
+}
+
+// To forget a domain forgets the next hop in brackets, which Postfix asks for where the MX records are
+// not to be used, kept or under way; the replies and lookups of other domains stay.
+func TestForgetBracketed(t *testing.T) {
+	const bracketed, other = "[mx.dane.example.org]", "[mx.plain.example.org]"
+	kept := func(a *answers.Answers, key string) bool {
+		_, _, ok := a.Cached(mtapolicy.Plain, []byte(key), time.Now())
+		return ok
+	}
+	t.Run("kept", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			_, a := delayed(t, 0)
+			a.Answer(t.Context(), mtapolicy.Plain, bracketed)
+			a.Answer(t.Context(), mtapolicy.Plain, other)
+			if !kept(a, bracketed) || !kept(a, other) {
+				t.Fatal("not kept")
+			}
+			a.Forget("mx.dane.example.org")
+			if kept(a, bracketed) {
+				t.Error("the bracketed form is kept")
+			}
+			if !kept(a, other) {
+				t.Error("another domain is gone")
+			}
+		})
+	})
+	t.Run("under way", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, a := delayed(t, 2*time.Second)
+			var wg sync.WaitGroup
+			for _, key := range []string{bracketed, other} {
+				wg.Go(func() { a.Answer(t.Context(), mtapolicy.Plain, key) })
+			}
+			time.Sleep(time.Second)
+			a.Forget("mx.dane.example.org")
+			if n := a.Lookups(); n != 1 {
+				t.Errorf("%d lookups that may be kept, want that of the other domain", n)
+			}
+			wg.Wait()
+			if kept(a, bracketed) {
+				t.Error("the lookup from before Forget is kept")
+			}
+			if !kept(a, other) {
+				t.Error("the lookup of another domain is not kept")
+			}
+			if n := c.n.Load(); n != 2 {
+				t.Errorf("%d lookups", n)
+			}
+		})
 	})
 }
 

@@ -177,3 +177,53 @@ func TestCacheVariants(t *testing.T) {
 		}
 	}
 }
+
+// TestCacheEqualTags: a reply whose tag equals that of another key is never given for that key. The keys
+// differ in one part, so each comparison is needed.
+func TestCacheEqualTags(t *testing.T) {
+	asked := answers.CacheKey{NextHop: "d.test", Host: "mx1.d.test", Port: 25, Form: mtapolicy.PerHost}
+	now := time.Unix(1_800_000_000, 0)
+	end := now.Add(time.Hour)
+	for name, edit := range map[string]func(k *answers.CacheKey){
+		"next hop":           func(k *answers.CacheKey) { k.NextHop = "e.test" },
+		"longer next hop":    func(k *answers.CacheKey) { k.NextHop += "m"; k.Host = k.Host[1:] },
+		"host":               func(k *answers.CacheKey) { k.Host = "mx2.d.test" },
+		"domain as a whole":  func(k *answers.CacheKey) { k.Host = "" },
+		"port":               func(k *answers.CacheKey) { k.Port = 26 },
+		"form":               func(k *answers.CacheKey) { k.Form = mtapolicy.Plain },
+		"all but the port":   func(k *answers.CacheKey) { *k = answers.CacheKey{NextHop: "e.test", Host: "mx.e.test", Port: k.Port} },
+		"all but the domain": func(k *answers.CacheKey) { *k = answers.CacheKey{NextHop: k.NextHop} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, other := answers.NewCache(1<<20, 1<<30), asked
+			edit(&other)
+			c.PutUnderTag(asked, other, mtapolicy.Reply{Kind: mtapolicy.Found, Text: "other"}, now, end)
+			if text, ok := c.PeekKey(asked, now); ok {
+				t.Errorf("without the lock: %q is given for another key", text)
+			}
+			if text, ok := c.GetKey(asked, now); ok {
+				t.Errorf("with the lock: %q is given for another key", text)
+			}
+			// The key's own reply takes another place, and is found after that of the other key.
+			c.PutKey(asked, mtapolicy.Reply{Kind: mtapolicy.Found, Text: "own"}, now, end)
+			if n, _ := c.Size(); n != 2 {
+				t.Errorf("%d replies, want 2", n)
+			}
+			if text, ok := c.PeekKey(asked, now); !ok || text != "own" {
+				t.Errorf("without the lock: %q, %v", text, ok)
+			}
+			if text, ok := c.GetKey(asked, now); !ok || text != "own" {
+				t.Errorf("with the lock: %q, %v", text, ok)
+			}
+			// A domain is dropped with all its replies, and no reply of another.
+			left := 1
+			if other.NextHop == asked.NextHop {
+				left = 0
+			}
+			c.Drop(asked.NextHop)
+			if n, _ := c.Size(); n != left {
+				t.Errorf("%d replies after the domain was dropped, want %d", n, left)
+			}
+		})
+	}
+}

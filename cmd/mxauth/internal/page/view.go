@@ -210,7 +210,7 @@ func readDomain(typed string) (domain, fault string) {
 	}
 	meant = strings.Trim(meant[strings.LastIndexByte(meant, '@')+1:], "<>[](){}\"',;. ")
 	if h, err := rfc6125.ParseHost(meant); err == nil {
-		return h.String(), fmt.Sprintf("This is not a domain. If %s is meant, check that.", h)
+		return h.String(), fmt.Sprintf("This is not a domain. If you mean %s, check that.", h)
 	}
 	if len(s) > maxDomain {
 		s = strings.ToValidUTF8(s[:maxDomain], "")
