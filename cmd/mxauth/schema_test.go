@@ -304,7 +304,6 @@ var unprinted = strings.Fields(`
 	tlsa-check/$defs/next.earliest
 	tlsa-check/$defs/next.latest
 	tlsa-next/oneOf/0/properties/ways/items/properties/steps/items.before
-	tlsrpt-read.duplicates
 	tlsrpt-read.left
 	tlsrpt-read/properties/faults/items.codes
 	tlsrpt-read/properties/faults/items.reason_id

@@ -130,6 +130,34 @@ func TestSurveyWriteError(t *testing.T) {
 	}
 }
 
+// TestSurveyWriteErrorKept: what was finished when the output could not be written is in the
+// journal, and the same command prints it without asking again.
+func TestSurveyWriteErrorKept(t *testing.T) {
+	w := startSurveyWorld(t, 0)
+	journal := filepath.Join(t.TempDir(), "j")
+	survey := func(stdout io.Writer) (code int, stderr string) {
+		var errOut bytes.Buffer
+		e := newEnv(strings.NewReader("d1.example\n"), stdout, &errOut, func(string) string { return "" })
+		code = run(t.Context(), []string{"survey", "--resolver", w.resolver.String(), "--dnssec", "trust-ad", "--json", "--resume", journal, "-"}, e)
+		return code, errOut.String()
+	}
+	if code, stderr := survey(failingWriter{}); code != exitFault || stderr != "mxauth: writing the answer: disk full\n" {
+		t.Errorf("exit status %d: %s", code, stderr)
+	}
+	if n := kept(journal); n != 1 {
+		t.Fatalf("%d rows are kept", n)
+	}
+	asked := w.questions.Load()
+	var stdout bytes.Buffer
+	if code, stderr := survey(&stdout); code != 0 || !strings.Contains(stdout.String(), `"domain":"d1.example"`) {
+		t.Errorf("exit status %d: %s%s", code, stdout.String(), stderr)
+	}
+	// The resolver is asked for the keys of the root whatever the list has.
+	if n := w.questions.Load() - asked; asked < 4 || n > 1 {
+		t.Errorf("%d questions were asked, and %d by the second run", asked, n)
+	}
+}
+
 // TestSurveyAsksOnce: a question that many domains have in common is asked once.
 func TestSurveyAsksOnce(t *testing.T) {
 	w := startSurveyWorld(t, roundTrip)
