@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -21,6 +20,7 @@ import (
 
 // compareFlags are the flags of compare, as typed.
 type compareFlags struct {
+	wait    time.Duration // for an answer of the other server
 	with    string
 	form    string
 	level   string
@@ -46,8 +46,8 @@ else (other), and why. TABLE is what main.cf has for the other server:
   socketmap:unix:/run/other/policy.sock:QUERY
 
 mxauth's form is that of the map's name, or of --form. Where neither has an entry main.cf
-decides: --level-of-main-cf is its smtp_tls_security_level. The other server has 30 s for an
-answer, or the time of --timeout. A summary goes to standard error.
+decides: --level-of-main-cf is its smtp_tls_security_level. The other server has the time of
+--wait for an answer. A summary goes to standard error.
 
 With --postfix-log FILE (- is standard input) it takes the domains from a log of Postfix, and
 says which of those deliveries mxauth would have held, and why. "unsure" are deliveries of
@@ -70,6 +70,7 @@ used.`,
 	fs := cmd.Flags()
 	fs.StringVar(&f.with, "with", "", "`TABLE` of the other server: socketmap:inet:HOST:PORT:MAP or socketmap:unix:PATH:MAP")
 	fs.StringVar(&f.form, "form", "", "`WORD`: plain or extended, the form of mxauth's answer")
+	fs.DurationVar(&f.wait, "wait", otherTime, "how long the other server may take for an answer")
 	fs.StringVar(&f.level, "level-of-main-cf", "dane", "`LEVEL` for domains without an entry: smtp_tls_security_level")
 	fs.StringVar(&f.log, "postfix-log", "", "`FILE` with Postfix's log")
 	fs.StringVar(&f.program, "syslog-name", "postfix", "`NAME` with which Postfix begins its lines (syslog_name)")
@@ -93,6 +94,8 @@ func runCompare(ctx context.Context, e *env, f *compareFlags, args []string) err
 			hint: "TABLE is what smtp_tls_policy_maps has now, such as socketmap:inet:127.0.0.1:8642:QUERYwithTLSRPT"}
 	case len(args) == 0:
 		return &exitError{code: exitUsage, err: errors.New("no domain given"), hint: "give domains as arguments, or - to read them from standard input"}
+	case f.wait <= 0:
+		return usageError("--wait: %v is no time to wait", f.wait)
 	case !slices.Contains(policydiff.Levels(), f.level):
 		return usageError("--level-of-main-cf: %.40q is not one of %s", f.level, strings.Join(policydiff.Levels(), ", "))
 	}
@@ -104,7 +107,7 @@ func runCompare(ctx context.Context, e *env, f *compareFlags, args []string) err
 	return r.run(ctx, args)
 }
 
-// otherTime is how long the other server may take for an answer, unless --timeout says
+// otherTime is how long the other server may take for an answer, unless --wait says
 // otherwise. It may fetch a policy from a host that hangs.
 const otherTime = 30 * time.Second
 
@@ -134,7 +137,7 @@ func newCompareRun(ctx context.Context, e *env, f *compareFlags) (*compareRun, e
 	if err != nil {
 		return nil, usageError("--with: %w", err)
 	}
-	r.theirs, r.table = &socketmap.Client{Network: network, Address: where, Time: cmp.Or(e.flags.timeout, otherTime)}, rest[i+1:]
+	r.theirs, r.table = &socketmap.Client{Network: network, Address: where, Time: f.wait}, rest[i+1:]
 	ask := askFlags{table: "QUERY"}
 	switch f.form {
 	case "plain":
