@@ -70,7 +70,7 @@ used.`,
 	fs := cmd.Flags()
 	fs.StringVar(&f.with, "with", "", "`TABLE` of the other server: socketmap:inet:HOST:PORT:MAP or socketmap:unix:PATH:MAP")
 	fs.StringVar(&f.form, "form", "", "`WORD`: plain or extended, the form of mxauth's answer")
-	fs.DurationVar(&f.wait, "wait", otherTime, "how long the other server may take for an answer")
+	fs.DurationVar(&f.wait, "wait", otherTime, "`DURATION` that the other server may take for an answer")
 	fs.StringVar(&f.level, "level-of-main-cf", "dane", "`LEVEL` for domains without an entry: smtp_tls_security_level")
 	fs.StringVar(&f.log, "postfix-log", "", "`FILE` with Postfix's log")
 	fs.StringVar(&f.program, "syslog-name", "postfix", "`NAME` with which Postfix begins its lines (syslog_name)")
