@@ -393,18 +393,10 @@ func TestHostileBeside(t *testing.T) {
 	l := startLab(t, worlds, nil)
 	w := newResolverLine(t, l.Plain())
 	w.delay.Store(int64(roundTrip))
-	// What else runs on the machine makes it only worse, so the best of three counts.
-	for try := 1; ; try++ {
-		alone, beside := besideHostile(t, l, w.addr(), honest)
-		// Twice, and what a loaded machine adds to either: less than the patience, which
-		// is how long the answer of a starved lookup takes.
-		if beside <= 2*alone+2*time.Second {
-			break
-		}
-		if try == 3 {
-			t.Errorf("p99 of honest answers %v alone, %v beside hostile ones", alone, beside)
-			break
-		}
+	alone, beside := besideHostile(t, l, w.addr(), honest)
+	// Twice, and what a loaded machine adds to either.
+	if beside > 2*alone+time.Second {
+		t.Errorf("p99 of honest answers %v alone, %v beside hostile ones", alone, beside)
 	}
 }
 
@@ -428,7 +420,7 @@ func besideHostile(t *testing.T, l *testLab, resolver string, honest int) (alone
 					begun := time.Now()
 					got := d.ask("QUERY", key)
 					took := time.Since(begun)
-					if got != daneReply && !strings.HasPrefix(got, "TEMP ") { // which took the patience
+					if got != daneReply {
 						t.Errorf("%s: %q", key, got)
 					}
 					mu.Lock()
